@@ -1,0 +1,51 @@
+"""A replication of *Understanding deep learning requires rethinking generalization* (Zhang et al., ICLR 2017).
+
+The flow goes one way: data -> corruption -> network + regularizers -> training -> record -> figure -> claims.
+The names below are imported when first used; importing the package imports neither torch nor matplotlib.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rethinking import corruptions, data, figures, models, regularizers
+    from rethinking.errors import InputError
+    from rethinking.record import Record
+    from rethinking.spec import Part, RunSpec
+    from rethinking.training import train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "InputError": "rethinking.errors",
+    "Part": "rethinking.spec",
+    "Record": "rethinking.record",
+    "RunSpec": "rethinking.spec",
+    "train": "rethinking.training",
+}
+_ROOMS = ("corruptions", "data", "figures", "models", "regularizers")
+
+__all__ = [
+    "InputError",
+    "Part",
+    "Record",
+    "RunSpec",
+    "corruptions",
+    "data",
+    "figures",
+    "models",
+    "regularizers",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"rethinking.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'rethinking' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,107 @@
+"""Claims of the paper, and what our records say of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rethinking.record import Record
+from rethinking.spec import RunSpec
+
+REPLICATED = "replicated"
+NOT_REPLICATED = "not replicated"
+NOT_RUN = "not run"
+NOT_JUDGED = "not judged at this scale"
+
+Specs = dict[str, list[RunSpec]]  # condition -> one run per seed
+Records = dict[str, list[Record | None]]  # the same, None where a run is missing
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a claim's measurement gave. holds: within the tolerance. ours: as text, with spread over seeds."""
+
+    holds: bool
+    ours: str
+    numbers: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number, an order or a shape in a paper, and how ours is measured.
+
+    Attributes:
+        name: a key. source: paper and place. statement: in a sentence. paper: what the paper reports, as text.
+        tolerance: the rule of judgement, in words, fixed before the runs.
+        conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
+        least_n, least_seeds: training images and seeds below which it is not judged.
+    """
+
+    name: str
+    source: str
+    statement: str
+    paper: str
+    tolerance: str
+    conditions: tuple[str, ...]
+    measure: Callable[[dict[str, list[Record]]], Reading]
+    least_n: int = 1
+    least_seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judged claim; `reason` says what is missing where it was not judged."""
+
+    name: str
+    source: str
+    statement: str
+    paper: str
+    tolerance: str
+    verdict: str
+    ours: str | None
+    n: list[int]
+    seeds: int
+    reason: str | None
+    numbers: dict[str, list[float | None]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The attributes, in order."""
+        return asdict(self)
+
+
+def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
+    """The verdict on one claim: on scale first, then on what is missing, then on the measurement."""
+    n = sorted({spec.n or 0 for c in claim.conditions for spec in specs[c]})
+    seeds = min(len(specs[c]) for c in claim.conditions)
+
+    def verdict(word: str, reading: Reading | None = None, reason: str | None = None) -> Verdict:
+        return Verdict(
+            claim.name,
+            claim.source,
+            claim.statement,
+            claim.paper,
+            claim.tolerance,
+            word,
+            reading.ours if reading else None,
+            n,
+            seeds,
+            reason,
+            reading.numbers if reading else {},
+        )
+
+    if n[0] < claim.least_n or seeds < claim.least_seeds:
+        needs = f"needs n >= {claim.least_n} and {claim.least_seeds} seeds, has n = {n[0]} and {seeds}"
+        return verdict(NOT_JUDGED, reason=needs)
+    missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
+    if missing:
+        return verdict(NOT_RUN, reason=f"{len(missing)} runs are missing, {missing[0]} first")
+    reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
+    return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)
+
+
+def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
+    """A median and, over several seeds, the range: "52.39 (52.10 to 52.61)"."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    text = f"{median:.{digits}f}{unit}"
+    return text if len(ordered) == 1 else f"{text} ({ordered[0]:.{digits}f} to {ordered[-1]:.{digits}f})"

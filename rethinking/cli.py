@@ -1,0 +1,445 @@
+"""The command line: parse, call, print."""
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rethinking import catalog
+from rethinking.errors import InputError
+
+
+class Group(click.Group):
+    """Bad input, a full disk and the like: one line on standard error, exit status 2, no traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        standalone = kwargs.pop("standalone_mode", True)
+        try:
+            result: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+        except click.ClickException as error:
+            text, status = error.format_message(), 2
+        except InputError as error:
+            text, status = str(error), 2
+        except (click.Abort, KeyboardInterrupt):
+            text, status = "stopped; the same command goes on from here", 130
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, head or less, has gone
+            text, status = "", 0
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+        else:
+            if standalone:
+                sys.exit(result if isinstance(result, int) else 0)
+            return result
+        if text:
+            click.echo(f"rethinking: {' '.join(text.split())}", err=True)
+        sys.exit(status)
+
+
+def _names(kind: str):
+    """Shell completion for the names of a kind."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [n for n in catalog.names(kind) if n.startswith(incomplete)]
+
+    return complete
+
+
+runs_option = click.option(
+    "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=click.Path()
+)
+data_option = click.option(
+    "--data-dir",
+    type=click.Path(),
+    help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda (all GPUs) or one GPU, as cuda:0."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Worker processes; default one per core (one thread each), or per GPU."
+)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="rethinking")
+def main() -> None:
+    """Replicates "Understanding deep learning requires rethinking generalization" (Zhang et al., ICLR 2017).
+
+    \b
+    rethinking figure fig1a         train what is missing, draw Figure 1(a), judge the paper's claims
+    rethinking plan fig1a           what that would train, and for how long
+    rethinking list                 data sets, corruptions, networks, regularizers, figures
+    rethinking run --model alexnet --corruption partial_labels=0.5 --n 5000
+
+    Runs are kept in runs/ and never trained twice; figures come out in figures/. Anything can be stopped with
+    Ctrl-C and goes on where it was. Completion in bash: eval "$(_RETHINKING_COMPLETE=bash_source rethinking)".
+    """
+
+
+@main.command("list")
+@click.argument("kind", required=False, shell_complete=lambda *_: list(catalog.KINDS))
+def list_(kind: str | None) -> None:
+    """List what can be named: data, corruptions, models, regularizers, figures (or one KIND of them)."""
+    if kind is not None and kind not in catalog.KINDS:
+        raise InputError(f"unknown kind {kind!r}: allowed are {', '.join(catalog.KINDS)}")
+    for each in [kind] if kind else catalog.KINDS:
+        click.secho(each, bold=True)
+        for name, entry in catalog.entries(each).items():
+            options = entry.constants.get("OPTIONS", {})
+            described = ", ".join(f"{k} {_limits(v)}" for k, v in options.items())
+            click.echo(f"  {name:<16}  {entry.summary}" + (f" [{described}]" if described else ""))
+
+
+def _limits(option: dict[str, Any]) -> str:
+    low = option.get("ge", option.get("gt"))
+    high = option.get("le", option.get("lt"))
+    if low is None and high is None:
+        return option["type"]
+    left, right = "[" if "ge" in option else "(", "]" if "le" in option else ")"
+    return f"in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def figure_options(command):
+    """The options that say what a figure is drawn for."""
+    for option in (
+        click.option("--model", shell_complete=_names("models"), help="Another network than the figure's own."),
+        click.option("--seeds", type=click.IntRange(1, 1000), help="Number of seeds; default the figure's own."),
+        click.option(
+            "--scale",
+            default="quick",
+            show_default=True,
+            help="quick (minutes, reduced), cpu (hours on a CPU) or paper (the paper's sizes, for a GPU).",
+        ),
+        click.argument("figures", nargs=-1, required=True, shell_complete=_names("figures")),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: int | None, device: str) -> list[Any]:
+    from rethinking.engines.local import resolve_precision
+    from rethinking.figures import setting
+
+    names = catalog.names("figures") if figures == ("all",) else list(dict.fromkeys(figures))
+    precision = resolve_precision("auto", device)
+    return [(name, setting(name, scale, model, seeds, precision)) for name in names]
+
+
+@main.command()
+@figure_options
+@device_option
+@workers_option
+@click.option("--shard", help="i/n: train only every n-th missing run, for job arrays that share one runs folder.")
+@click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
+@click.option("--out", default="figures", show_default=True, type=click.Path(), help="Folder of the drawn files.")
+@runs_option
+@data_option
+def figure(
+    figures: tuple[str, ...],
+    scale: str,
+    seeds: int | None,
+    model: str | None,
+    device: str,
+    workers: int | None,
+    shard: str | None,
+    redraw: bool,
+    out: str,
+    runs_dir: str,
+    data_dir: str | None,
+) -> None:
+    """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
+
+    Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). A run is trained once,
+    whichever figures need it; a second call trains nothing.
+    """
+    from rethinking import figures as fig
+    from rethinking.engines import local
+    from rethinking.record import Runs
+
+    runs = Runs(runs_dir)
+    device = local.resolve_device(device)
+    chosen = _settings(figures, scale, model, seeds, device)
+    wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
+    share = list(wanted.values())
+    if shard:
+        share = local.shard_of(share, local.parse_shard(shard))
+    for spec in wanted.values():
+        runs.find(spec)  # a damaged record is better known before training than after
+    failures = []
+    if not redraw:
+        failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=not shard)
+    for name, setting in chosen:
+        _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
+    if failures:
+        first = failures[0]
+        raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
+
+
+def _print_drawn(name: str, drawn: Any) -> None:
+    numbers = drawn.numbers
+    click.secho(f"\n{name}: {numbers['caption']}", bold=True)
+    for row in numbers.get("table", []):
+        head, *cells = row.items()
+        click.echo(f"  {head[1]:<16}  " + "   ".join(f"{k}: {_cell(v)}" for k, v in cells))
+    for verdict in drawn.verdicts:
+        click.secho(f"  {verdict.verdict.upper()}", bold=True, nl=False)
+        click.echo(f": {verdict.statement}")
+        click.echo(f"      {verdict.source}: {verdict.paper}. Ours: {verdict.ours or verdict.reason}.")
+        size = ", ".join(f"{n:,}" for n in verdict.n)
+        click.echo(f"      Rule: {verdict.tolerance}. n = {size}, seeds: {verdict.seeds}.")
+    counts = Counter(v.verdict for v in drawn.verdicts)
+    click.echo("  " + ", ".join(f"{k}: {n}" for k, n in counts.items()) + (" " if counts else "no claims"))
+    if drawn.missing:
+        click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
+    click.echo("  " + "  ".join(str(f) for f in drawn.files))
+
+
+def _cell(values: list[Any]) -> str:
+    def text(value: Any) -> str:
+        if value is None:
+            return "not run"
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    return ", ".join(map(text, values))
+
+
+@main.command()
+@figure_options
+@device_option
+@workers_option
+@runs_option
+@data_option
+def plan(
+    figures: tuple[str, ...],
+    scale: str,
+    seeds: int | None,
+    model: str | None,
+    device: str,
+    workers: int | None,
+    runs_dir: str,
+    data_dir: str | None,
+) -> None:
+    """Show which runs FIGURES need, which exist, and how long the rest would take here, measured by a few steps."""
+    from rethinking import figures as fig
+    from rethinking.engines import estimate, local
+    from rethinking.record import Runs
+
+    runs = Runs(runs_dir)
+    device = local.resolve_device(device)
+    wanted = {
+        s.run_id: s
+        for name, setting in _settings(figures, scale, model, seeds, device)
+        for s in fig.unique(fig.specs(name, setting))
+    }
+    missing = [s for s in wanted.values() if not runs.complete(s)]
+    seconds = estimate.seconds(missing, device) if missing else {}
+    for key, spec in wanted.items():
+        left = "exists" if runs.complete(spec) else f"{_duration(seconds[key])}"
+        bound = ", at most" if spec.stop == "fitted" and key in seconds else ""
+        click.echo(f"  {key:<64}  {left}{bound}")
+    count = workers or local.default_workers(device)
+    total = estimate.makespan(list(seconds.values()), count)
+    click.echo(
+        f"{len(wanted)} runs, {len(missing)} to train: {_duration(total)} at most with {count} workers on {device}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="A spec.json, instead of the options below.")
+@click.option("--data", shell_complete=_names("data"), help="Data set.  [default: cifar10]")
+@click.option("--n", type=int, help="The first n training images.  [default: all]")
+@click.option("--model", shell_complete=_names("models"), help="Network.  [default: inception]")
+@click.option("--corruption", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="partial_labels=0.5; repeatable.")
+@click.option("--regularize", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="weight_decay=5e-4; repeatable.")
+@click.option("--batch-size", type=int, help="Examples in a batch.  [default: 128]")
+@click.option("--lr", "learning_rate", type=float, help="Learning rate at the start.  [default: the paper's]")
+@click.option("--lr-decay", type=float, help="Factor on the learning rate per 391 steps.  [default: 0.95]")
+@click.option("--steps", type=int, help="Budget in batches.  [default: 25024]")
+@click.option("--stop", help="fitted (when every training example is right) or budget.  [default: budget]")
+@click.option("--eval-every", type=int, help="Steps between evaluations.  [default: 391]")
+@click.option("--test-labels", help="true, or corrupted like the training labels.  [default: true]")
+@click.option("--seed", type=int, help="Of initial weights and batch order.  [default: 0]")
+@click.option("--data-seed", type=int, help="Of the corruption.  [default: 0]")
+@click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
+@device_option
+@runs_option
+@data_option
+def run(spec_file: Path | None, device: str, runs_dir: str, data_dir: str | None, **fields: Any) -> None:
+    """Train one run and record it, or say where its record is.
+
+    \b
+    rethinking run --model mlp-3x512 --corruption random_labels --n 2000 --stop fitted
+    rethinking run --model alexnet --corruption partial_labels=0.5 --regularize weight_decay=5e-4
+    rethinking run --spec runs/<a record>/spec.json --runs elsewhere
+    """
+    from rethinking.engines import local
+    from rethinking.record import Runs
+    from rethinking.spec import Part, RunSpec
+
+    given = {k: v for k, v in fields.items() if v not in (None, ())}
+    device = local.resolve_device(device)
+    if spec_file is not None:
+        if given:
+            option = next(iter(given)).replace("_", "-")
+            raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
+        spec = RunSpec.from_file(spec_file)
+    else:
+        corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
+        parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))
+        given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
+        spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
+    runs = Runs(runs_dir)
+    runs.find(spec)
+    failures = local.run([spec], runs, device=device, workers=1, data_dir=data_dir)
+    if failures:
+        raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
+    _print_record(runs.named(spec.run_id))
+
+
+@main.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole curve.")
+@runs_option
+def show(run: str, as_json: bool, runs_dir: str) -> None:
+    """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
+    from rethinking.record import Runs
+
+    record = Runs(runs_dir).named(run)
+    if as_json:
+        parts = {"spec": record.spec.model_dump(mode="json"), "result": record.result}
+        click.echo(json.dumps({**parts, "environment": record.environment, "curve": record.curve}, indent=1))
+    else:
+        _print_record(record)
+
+
+def _print_record(record: Any) -> None:
+    result, made = record.result, record.environment
+    click.secho(record.path.name, bold=True)
+    for key, value in record.spec.identity.items():
+        click.echo(f"  {key}: {json.dumps(value)}")
+    ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
+    where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
+    click.echo(f"  ended: {ended[result['status']]}{where}, step {result['steps']}")
+    fit = record.steps_to_fit()
+    click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
+    final = record.final
+    click.echo(f"  training accuracy: {100 * final['train_accuracy']:.2f} %, loss {final['train_loss']:.4g}")
+    click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images")
+    click.echo(
+        f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
+        f"{made.get('precision')}, {made.get('seconds')} s"
+    )
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@runs_option
+def prune(yes: bool, runs_dir: str) -> None:
+    """Delete runs that are unfinished, and complete ones that no figure refers to at any scale, asking first."""
+    from rethinking import figures as fig
+    from rethinking.engines.local import resolve_precision
+    from rethinking.record import Runs
+
+    runs = Runs(runs_dir)
+    kept = set()
+    for name, entry in catalog.entries("figures").items():
+        for scale in fig.SCALES:
+            for model in entry.constants["MODELS"]:
+                chosen = fig.setting(name, scale, model, None, resolve_precision("auto", "cpu"))
+                kept |= {spec.run_id for spec in fig.unique(fig.specs(name, chosen))}
+    unfinished = runs.unfinished()
+    unreferenced = [p for p in runs.folders() if p not in unfinished and p.name not in kept]
+    for path in unfinished:
+        click.echo(f"  unfinished    {path.name}")
+    for path in unreferenced:
+        click.echo(f"  unreferenced  {path.name}")
+    doomed = [*unfinished, *unreferenced]
+    if not doomed:
+        click.echo("nothing to prune")
+    elif yes or click.confirm(f"delete {len(doomed)} runs?"):
+        for path in doomed:
+            runs.delete(path)
+        click.echo(f"deleted {len(doomed)} runs")
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@main.group()
+def data() -> None:
+    """Get, verify and find data sets."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=_names("data"))
+@click.option("--from", "source", type=click.Path(), help="A folder that holds the official files or the fallback's.")
+@data_option
+def fetch(names: tuple[str, ...], source: str | None, data_dir: str | None) -> None:
+    """Get data sets: a copy on disk, the official download, then the fallback; verified by SHA-256."""
+    from rethinking import data as sets
+
+    for name in names:
+        catalog.find("data", name)
+    for name in names:
+        sets.fetch(name, data_dir, source=source, say=lambda line: click.echo(line, err=True))
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=_names("data"))
+@data_option
+def check(names: tuple[str, ...], data_dir: str | None) -> None:
+    """Verify the copies on disk by SHA-256."""
+    from rethinking import data as sets
+
+    for name in names:
+        click.echo(f"{name}: right, in {sets.check(name, data_dir)}")
+
+
+@data.command()
+@click.argument("name", shell_complete=_names("data"))
+@data_option
+def where(name: str, data_dir: str | None) -> None:
+    """Print the folder of a data set, which may not exist yet."""
+    from rethinking import data as sets
+
+    click.echo(sets.where(name, data_dir))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--model", "models", multiple=True, shell_complete=_names("models"), help="Only these; repeatable.")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Interleaved repetitions.")
+@click.option("--precision", default="auto", show_default=True, help="Of our loop: float32, bfloat16 or auto.")
+@click.option("--device", default="cpu", show_default=True, help="A torch device.")
+def bench(as_json: bool, models: tuple[str, ...], rounds: int, precision: str, device: str) -> None:
+    """Time a training step of each network against plain PyTorch loops and the matrix-multiply peak, as ratios."""
+    from rethinking import bench as benchmark
+    from rethinking.engines.local import resolve_precision
+
+    chosen = list(models) or benchmark.PAPER_NETWORKS
+    for name in chosen:
+        catalog.find("models", name)
+    results = benchmark.measure(chosen, rounds=rounds, precision=resolve_precision(precision, device), device=device)
+    click.echo(json.dumps(results, indent=1) if as_json else benchmark.table(results))
+
+
+if __name__ == "__main__":
+    main()

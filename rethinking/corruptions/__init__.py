@@ -1,0 +1,160 @@
+"""Corruptions of labels and pixels, drawn once and fixed ([zhang2017] section 2.1).
+
+A corruption is a file with one pure function of an example:
+
+    ACTS_ON = "labels" or "pixels"
+    OPTIONS = {"p": {"type": "float", "ge": 0.0, "le": 1.0}, ...}      the first is what NAME=VALUE sets
+    KEYED_BY = "example", or "seed": one draw for every image of every split
+    KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
+    def corrupt(image, label, generator, facts, **options) -> (image, label)
+
+with image an array (H, W, C) or (H, W), label an int, facts what it may know of the data set, and generator a
+numpy.random.Generator keyed by (seed, corruption, split, index). So example i's corruption depends on nothing but these four: not on how many examples there are, their
+order, or when they are asked for. Three uses of the one function, which agree bit for bit:
+
+    corrupt_arrays(images, labels, parts, ...)         whole arrays, once, before training
+    corrupt_example(image, label, index, parts, ...)   lazily, for sets that do not fit in memory
+    RandomLabels(dataset, seed=0, split="train")       a torch Dataset around anybody's map-style data set
+
+The wrapper of `partial_labels.py` is `rethinking.corruptions.PartialLabels`, and so on for every file.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rethinking import catalog
+
+if TYPE_CHECKING:
+    from rethinking.spec import Part
+
+__path__ += catalog.plugin_folders("corruptions")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a corruption may know of the data set.
+
+    Attributes:
+        num_classes: number of labels. mean, variance: per channel of the full training set's pixels, in the
+        images' own units.
+    """
+
+    num_classes: int = 0
+    mean: tuple[float, ...] = ()
+    variance: tuple[float, ...] = ()
+
+
+class Keyed:
+    """Generators keyed by (seed, corruption, split, index): Philox with key = hash(seed, corruption), counter = place.
+
+    Args:
+        seed: the data seed. name: the corruption's. split: any word; "train" and "test" in this package.
+
+    Every index has 2^128 draws of its own; streams never overlap.
+    """
+
+    def __init__(self, seed: int, name: str, split: str):
+        constants = catalog.find("corruptions", name).constants
+        self._fixed = constants.get("KEYED_BY") == "seed"
+        digest = hashlib.sha256(f"{seed}/{constants.get('KEY', name)}".encode()).digest()
+        self._place = 0 if self._fixed else int.from_bytes(hashlib.sha256(split.encode()).digest()[:8], "big")
+        self._bits = np.random.Philox(key=int.from_bytes(digest[:16], "big"))
+        self._state: Any = self._bits.state
+        self._generator = np.random.Generator(self._bits)
+
+    def __call__(self, index: int) -> np.random.Generator:
+        """The generator of example `index` (>= 0), at its beginning. Valid until the next call."""
+        counter = np.array([0, 0, 0 if self._fixed else index, self._place], dtype=np.uint64)
+        # Resetting the state is ten times faster than a new generator for each example.
+        self._state["state"]["counter"] = counter
+        self._state |= {"buffer_pos": 4, "has_uint32": 0, "uinteger": 0}
+        self._bits.state = self._state
+        return self._generator
+
+
+def _steps(parts: Sequence["Part"], seed: int, split: str, corrupt_labels: bool) -> list[tuple[Any, dict, Keyed]]:
+    steps = []
+    for part in parts:
+        module = catalog.load("corruptions", part.name)
+        if module.ACTS_ON == "labels" and not corrupt_labels:
+            continue
+        steps.append((module, part.options, Keyed(seed, part.name, split)))
+    return steps
+
+
+def corrupt_example(
+    image: np.ndarray,
+    label: int,
+    index: int,
+    parts: Sequence["Part"],
+    *,
+    facts: Facts,
+    seed: int = 0,
+    split: str = "train",
+    corrupt_labels: bool = True,
+) -> tuple[np.ndarray, int]:
+    """One example, corrupted.
+
+    Args:
+        image: (H, W, C) or (H, W). label: in [0, facts.num_classes). index: its place in its split, from 0.
+        parts: the corruptions, first to last. seed: the data seed. corrupt_labels: False leaves the label alone.
+
+    Returns:
+        image of the same shape (dtype float32 after gaussian, unchanged otherwise) and label.
+    """
+    for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
+        image, label = module.corrupt(image, label, keyed(index), facts, **options)
+    return image, int(label)
+
+
+def corrupt_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    parts: Sequence["Part"],
+    *,
+    facts: Facts,
+    seed: int = 0,
+    split: str = "train",
+    corrupt_labels: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """All examples, corrupted: equal to `corrupt_example` at every index, and leaves its arguments alone.
+
+    Args:
+        images: (N, H, W, C) or (N, H, W). labels: int64 (N,). Others as in `corrupt_example`.
+    """
+    for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
+        corrupt = module.corrupt
+        if module.ACTS_ON == "labels":  # the image is not looked at
+            nothing = np.empty((0, 0), dtype=images.dtype)
+            pairs = (corrupt(nothing, y, keyed(i), facts, **options) for i, y in enumerate(labels))
+            labels = np.fromiter((y for _, y in pairs), dtype=np.int64, count=len(labels))
+        else:
+            out = None
+            for i, image in enumerate(images):
+                image, _ = corrupt(image, 0, keyed(i), facts, **options)
+                out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
+                out[i] = image
+            images = images if out is None else out
+    return images, labels
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def __getattr__(name: str) -> Any:
+    for key in catalog.names("corruptions"):
+        if _camel(key) == name:
+            from rethinking.corruptions import _dataset
+
+            globals()[name] = _dataset.wrapper(key, name)  # one class object, so that instances pickle
+            return globals()[name]
+    raise AttributeError(f"module 'rethinking.corruptions' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *map(_camel, catalog.names("corruptions"))])

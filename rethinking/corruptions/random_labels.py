@@ -1,0 +1,16 @@
+"""Random labels: every label becomes a uniformly random class, which may be the true one.
+
+[zhang2017] section 2.1. Not a permutation of the classes, which would be a mere renaming.
+"""
+
+import numpy as np
+
+from rethinking.corruptions import Facts
+
+ACTS_ON = "labels"
+OPTIONS: dict[str, dict] = {}
+KEY = "partial_labels"  # the same draws, so partial labels tend to these as p goes to 1
+
+
+def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
+    return image, int(generator.integers(facts.num_classes))

@@ -1,0 +1,214 @@
+"""The data sets, one file each: where from, checked how.
+
+Sources, in order: the cache, an official copy already on disk, the official download through torchvision, the file's
+own fallback. Whatever the source, the decoded arrays must have the SHA-256 written in the file before they are used.
+The cache holds them as plain .npy files, which are never unpickled.
+
+A data set is a file with literal constants
+
+    SIZES = {"train": 50000, "test": 10000}; SHAPE = (H, W, C); CLASSES = [...]
+    MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}
+
+and `sources() -> [(description, function)]`; each function takes a scratch folder and gives the four decoded arrays,
+or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a folder holds.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rethinking import catalog
+from rethinking.corruptions import Facts
+from rethinking.errors import InputError
+
+__path__ += catalog.plugin_folders("data")
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+Arrays = dict[str, np.ndarray]
+
+
+class Unavailable(Exception):
+    """A source that has nothing to give here; the text says why."""
+
+
+class Split(NamedTuple):
+    """images: uint8 (N, H, W, C). labels: int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set in memory.
+
+    Attributes:
+        name, classes: words. train, test: Split. facts: number of classes, pixel mean and variance (bytes).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    facts: Facts
+
+
+def data_dir(root: str | Path | None = None) -> Path:
+    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder."""
+    import platformdirs
+
+    return Path(root or os.environ.get("RETHINKING_DATA") or platformdirs.user_cache_dir("rethinking"))
+
+
+def where(name: str, root: str | Path | None = None) -> Path:
+    """The folder in which the data set `name` is kept. Raises InputError for an unknown name."""
+    return data_dir(root) / catalog.find("data", name).name
+
+
+def _file(folder: Path, array: str) -> Path:
+    return folder / f"{array}.npy"
+
+
+def _verify(name: str, arrays: Arrays, source: str) -> None:
+    constants = catalog.find("data", name).constants
+    for array in ARRAYS:
+        values = arrays[array]
+        split, kind = array.split("_")
+        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
+        if values.dtype != np.uint8 or values.shape != shape:
+            raise InputError(f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected uint8 {shape}")
+        digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+        if digest != constants["SHA256"][array]:
+            raise InputError(
+                f"{name} from {source}: {array} has SHA-256 {digest[:12]}..., expected "
+                f"{constants['SHA256'][array][:12]}...: a damaged copy or another version; delete it, fetch again"
+            )
+
+
+def _read(folder: Path, name: str) -> Arrays:
+    arrays = {}
+    for array in ARRAYS:
+        try:
+            arrays[array] = np.load(_file(folder, array), allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{_file(folder, array)} cannot be read ({error}): delete {folder}, "
+                f"then run `rethinking data fetch {name}`"
+            ) from None
+    _verify(name, arrays, str(folder))
+    return arrays
+
+
+def check(name: str, root: str | Path | None = None) -> Path:
+    """Verify the copy on disk and return its folder. Raises InputError where it is missing or wrong."""
+    folder = where(name, root)
+    if not folder.is_dir():
+        raise InputError(f"{name} is not in {folder}: run `rethinking data fetch {name}`")
+    _read(folder, name)
+    return folder
+
+
+def facts(name: str) -> Facts:
+    """Number of classes, pixel mean and variance of a data set, without loading it."""
+    constants = catalog.find("data", name).constants
+    return Facts(len(constants["CLASSES"]), tuple(constants["MEAN"]), tuple(constants["VARIANCE"]))
+
+
+def load(name: str, root: str | Path | None = None) -> ImageSet:
+    """The data set `name`, from disk, verified.
+
+    Args:
+        name: one of `catalog.names("data")`. root: the data folder, see `data_dir`.
+
+    Raises:
+        InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
+    """
+    folder = where(name, root)
+    if not folder.is_dir():
+        fetch(name, root, offline=True)
+    arrays = _read(folder, name)
+    constants = catalog.find("data", name).constants
+
+    def split(which: str) -> Split:
+        return Split(arrays[f"{which}_images"], arrays[f"{which}_labels"].astype(np.int64))
+
+    return ImageSet(name, tuple(constants["CLASSES"]), split("train"), split("test"), facts(name))
+
+
+def fetch(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    source: str | Path | None = None,
+    offline: bool = False,
+    say=lambda line: None,
+) -> Path:
+    """Get a data set onto this disk, from the first source that has it, and return its folder.
+
+    Args:
+        name: one of `catalog.names("data")`. root: the data folder.
+        source: a folder to read instead of the usual sources: torchvision's layout, or the fallback's files.
+        offline: only what is on disk. say: called with a line for each source tried.
+
+    Raises:
+        InputError: nothing found, in one line that lists what was tried; or a copy with the wrong SHA-256.
+    """
+    folder = where(name, root)
+    if folder.is_dir() and source is None:
+        return check(name, root)
+    module = catalog.load("data", name)
+    base = data_dir(root)
+    with _scratch(base) as scratch:
+        if source is not None:
+            if not Path(source).is_dir():
+                raise InputError(f"{source} is not a folder: name one that holds {name}")
+            tries = [(str(source), lambda _: module.from_folder(Path(source)))]
+        else:
+            tries = [(f"the copy in {base}", lambda _: module.from_folder(base))]
+            tries += [] if offline else module.sources()
+        failures = []
+        for description, get in tries:
+            if not offline:
+                say(f"{name}: trying {description}")
+            try:
+                arrays = get(scratch)
+            except Unavailable as error:
+                failures.append(f"{description}: {error}")
+                continue
+            _verify(name, arrays, description)
+            _store(arrays, scratch / "decoded", folder)
+            say(f"{name}: verified, in {folder}")
+            return folder
+    if offline:
+        raise InputError(f"{name} is not in {folder}: run `rethinking data fetch {name}`")
+    raise InputError(f"{name} could not be had ({'; '.join(failures)}): give a folder with --from")
+
+
+@contextmanager
+def _scratch(base: Path) -> Iterator[Path]:
+    base.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
+    scratch.mkdir()
+    for array in ARRAYS:
+        with _file(scratch, array).open("wb") as stream:
+            np.save(stream, arrays[array], allow_pickle=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+    if folder.is_dir():  # fetched again from a named folder, or by another process in the meantime
+        shutil.rmtree(folder)
+    os.replace(scratch, folder)

@@ -1,0 +1,76 @@
+"""How long runs would take here, measured by a few steps of each kind."""
+
+import heapq
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from rethinking import catalog
+from rethinking.data import ImageSet, Split, facts
+from rethinking.spec import RunSpec
+from rethinking.training import Training
+from rethinking.training.loop import STATISTICS_IMAGES
+
+STEPS = 3
+
+
+def _sample(spec: RunSpec) -> tuple[RunSpec, ImageSet]:
+    """The spec and a data set of the right shapes, small enough to prepare at once."""
+    constants = catalog.find("data", spec.data).constants
+    n = spec.batch_size * (STEPS + 1)
+    rng = np.random.default_rng(0)
+    shape = (n, *constants["SHAPE"])
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    labels = rng.integers(0, len(constants["CLASSES"]), n)
+    split = Split(images, labels)
+    return spec.replace(n=n), ImageSet(spec.data, tuple(constants["CLASSES"]), split, split, facts(spec.data))
+
+
+def seconds(specs: Sequence[RunSpec], device: str) -> dict[str, float]:
+    """Seconds of one run on one worker, by run_id, training and evaluations, to the end of its budget."""
+    rates: dict[str, tuple[float, float]] = {}
+    out = {}
+    where = "cuda:0" if device == "cuda" else device
+    for spec in specs:
+        kind = (spec.model, spec.batch_size, spec.precision, spec.data, spec.regularizers)
+        key = str(kind)
+        if key not in rates:
+            rates[key] = _measure(spec, where)
+        step, image = rates[key]
+        assert spec.n is not None
+        evaluations = spec.steps // spec.eval_every + 1
+        images = spec.n + spec.interim_test + min(spec.n, STATISTICS_IMAGES)  # the last for batch norm; an upper bound
+        out[spec.run_id] = spec.steps * step + evaluations * images * image
+    return out
+
+
+def _measure(spec: RunSpec, device: str) -> tuple[float, float]:
+    """Seconds per training step, and per image of an evaluation."""
+    small, images = _sample(spec)
+    training = Training(small, images, device)
+
+    def clock() -> float:
+        if training.device.type == "cuda":
+            torch.cuda.synchronize(training.device)
+        return time.perf_counter()
+
+    training.train_step()
+    start = clock()
+    for _ in range(STEPS):
+        training.train_step()
+    step = (clock() - start) / STEPS
+    training.network.eval()
+    training.logits(training.train_images)
+    start = clock()
+    training.logits(training.train_images)
+    return step, (clock() - start) / len(training.train_images)
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until the last of `workers` is done, runs taken in order as workers come free."""
+    free = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)

@@ -1,0 +1,246 @@
+"""This machine's engine: independent runs in worker processes, one per core with one thread each, or one per GPU."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from rethinking.engines.progress import Progress
+from rethinking.errors import InputError
+from rethinking.record import Runs
+from rethinking.spec import RunSpec
+
+POLL = 2.0  # seconds between looks at runs that another process is training
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that could not be finished, and why."""
+
+    spec: RunSpec
+    reason: str
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen
+    device: str
+    spec: RunSpec | None = None
+    tail: bytes = b""
+    events: deque = field(default_factory=deque)
+
+    def send(self, spec: RunSpec) -> None:
+        self.spec = spec
+        stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
+        try:
+            stream.write(json.dumps({"spec": spec.model_dump(mode="json")}).encode() + b"\n")
+            stream.flush()
+        except BrokenPipeError:
+            pass  # it died before its first run; seen at its end of output
+
+
+def gpu_count() -> int:
+    """NVIDIA GPUs this process may use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([v for v in visible.split(",") if v.strip() and v.strip() != "-1"])
+    return len([p for p in Path("/dev").glob("nvidia[0-9]*") if p.name[6:].isdigit()])
+
+
+def resolve_device(device: str) -> str:
+    """ "auto" is cuda where there is a GPU, else cpu; any other name stays."""
+    return ("cuda" if gpu_count() else "cpu") if device == "auto" else device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """ "auto" is bfloat16 on a GPU and on processors that multiply it natively (AVX512-BF16, AMX), else float32."""
+    if precision != "auto":
+        return precision
+    if device.startswith("cuda"):
+        return "bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return "float32"
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+def default_workers(device: str) -> int:
+    """One per GPU for "cuda", one for a named GPU, one per usable core for the CPU."""
+    if device == "cuda":
+        return max(1, gpu_count())
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shard_of(specs: Sequence[RunSpec], shard: tuple[int, int]) -> list[RunSpec]:
+    """Shard i of n, i from 1: every n-th run of the list, so that n job-array tasks share out all of them."""
+    index, count = shard
+    return list(specs[index - 1 :: count])
+
+
+def run(
+    specs: Sequence[RunSpec],
+    runs: Runs,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    data_dir: str | None = None,
+    wait: bool = True,
+) -> list[Failure]:
+    """Train every run of `specs` that is not complete.
+
+    A worker that dies is replaced, and its run goes on from its checkpoint, once; the other runs finish. Ctrl-C and
+    SIGTERM stop all workers and leave everything resumable.
+
+    Args:
+        device: "cpu", "cuda" (all GPUs) or a torch device. workers: processes; default `default_workers`.
+        wait: whether to wait for runs that another process is training.
+
+    Returns:
+        The runs that failed, with the reason.
+    """
+    waiting = deque(spec for spec in specs if not runs.complete(spec))
+    if not waiting:
+        return []
+    runs.writable()
+    count = min(workers or default_workers(device), len(waiting))
+    failures: list[Failure] = []
+    retried: set[str] = set()
+    elsewhere: list[RunSpec] = []
+
+    with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
+        crew: list[_Worker] = []
+
+        def start(place: int) -> None:
+            where = f"cuda:{place % max(1, gpu_count())}" if device == "cuda" else device
+            worker = _Worker(_spawn(runs, where, data_dir), where)
+            crew.append(worker)
+            assert worker.process.stdout is not None
+            os.set_blocking(worker.process.stdout.fileno(), False)
+            selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+            feed(worker)
+
+        def feed(worker: _Worker) -> None:
+            worker.spec = None
+            while waiting:
+                spec = waiting.popleft()
+                if not runs.complete(spec):
+                    progress.begin(spec)
+                    worker.send(spec)
+                    return
+
+        def handle(worker: _Worker, event: dict[str, Any]) -> None:
+            spec = worker.spec
+            assert spec is not None
+            kind = event.pop("event")
+            if kind == "step":
+                progress.step(spec, event["step"])
+            elif kind == "evaluation":
+                progress.evaluation(spec, event)
+            else:
+                if kind == "busy":
+                    elsewhere.append(spec)
+                elif kind == "error":
+                    failed(spec, event["message"], event["retry"])
+                progress.end(spec, {"done": "done", "busy": "another process is training it"}.get(kind, "failed"))
+                feed(worker)
+
+        def failed(spec: RunSpec, reason: str, retry: bool) -> None:
+            if retry and spec.run_id not in retried:
+                retried.add(spec.run_id)
+                waiting.appendleft(spec)
+            else:
+                failures.append(Failure(spec, reason))
+
+        def gone(worker: _Worker) -> None:
+            selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
+            crew.remove(worker)
+            code = worker.process.wait()
+            if worker.spec is not None:
+                failed(worker.spec, f"its worker ended with status {code}, twice", True)
+                progress.end(worker.spec, "its worker died")
+            if waiting:
+                start(len(crew))
+
+        try:
+            for place in range(count):
+                start(place)
+            while any(w.spec for w in crew) or waiting or (wait and elsewhere):
+                for key, _ in selector.select(timeout=POLL):
+                    worker: _Worker = key.data
+                    chunk = key.fileobj.read()  # type: ignore[union-attr]
+                    if chunk == b"":
+                        gone(worker)
+                        continue
+                    *lines, worker.tail = (worker.tail + (chunk or b"")).split(b"\n")
+                    for line in lines:
+                        handle(worker, json.loads(line))
+                if wait and elsewhere and not waiting:
+                    waiting.extend(s for s in elsewhere if not runs.complete(s))
+                    elsewhere.clear()
+                    if waiting and not any(w.spec for w in crew):
+                        time.sleep(POLL)
+                if waiting:
+                    for worker in crew:
+                        if worker.spec is None:
+                            feed(worker)
+        finally:
+            for worker in crew:
+                worker.process.terminate()
+            for worker in crew:
+                try:
+                    worker.process.wait(10)
+                except subprocess.TimeoutExpired:
+                    worker.process.kill()
+                    worker.process.wait()
+    return failures
+
+
+def _spawn(runs: Runs, device: str, data_dir: str | None) -> subprocess.Popen:
+    command = [sys.executable, "-m", "rethinking.engines.worker", str(runs.root.absolute()), device]
+    command += [str(Path(data_dir).absolute())] if data_dir else []
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | (ONE_THREAD if device == "cpu" else {}),
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that a batch system's warning is a clean stop."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: the caller handles its signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """ "2/8" -> (2, 8). Raises InputError."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise InputError(f"shard is {text!r}, allowed is i/n with 1 <= i <= n, as 2/8")
+    return int(index), int(count)

@@ -1,0 +1,77 @@
+"""A worker process: one job per line on standard input, one event per line on standard output, both JSON.
+
+    {"spec": {...}}  ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
+                         {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
+
+Paid once per worker, not per run: the interpreter, torch, the data set. It ends when its input does.
+"""
+
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from rethinking.errors import InputError
+
+STEP_EVERY = 0.5  # seconds between step events
+
+
+def main(runs_root: str, device: str, data_dir: str | None) -> None:
+    """Serve until standard input ends; SIGTERM ends the present run, resumable."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
+    jobs: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+
+    from rethinking.engines.execute import execute
+    from rethinking.record import Runs
+    from rethinking.spec import RunSpec
+
+    while (line := jobs.get()) is not None:
+        last = 0.0
+
+        def on_step(step: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= STEP_EVERY:
+                last = time.monotonic()
+                _say(event="step", step=step)
+
+        try:
+            spec = RunSpec.from_json(json.dumps(json.loads(line)["spec"]))
+            finished = execute(
+                spec,
+                Runs(runs_root),
+                device=device,
+                data_dir=data_dir,
+                on_step=on_step,
+                on_evaluation=lambda e: _say(event="evaluation", **e.as_row()),
+            )
+        except InputError as error:
+            _say(event="error", message=str(error), retry=False)
+        except OSError as error:
+            _say(event="error", message=f"{error.strerror or error}: {error.filename or runs_root}", retry=False)
+        except Exception as error:
+            _say(event="error", message=f"{type(error).__name__}: {str(error).splitlines()[:1]}", retry=True)
+        else:
+            _say(event="done" if finished else "busy")
+
+
+def _read(jobs: "queue.Queue[str | None]") -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    jobs.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone or done
+
+
+def _say(**event: Any) -> None:
+    clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.items()}
+    print(json.dumps(clean), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)

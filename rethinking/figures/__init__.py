@@ -1,0 +1,158 @@
+"""The figures and tables, one file each: the runs it needs, how it is drawn, what it claims.
+
+A figure is a file with
+
+    MODELS = [...]                    the networks it can be drawn for, the default first
+    SEEDS = {"quick": 1, ...}         seeds at each scale
+    CAPTION = "..."                   one sentence
+    DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
+    runs(setting) -> {condition: [RunSpec, one per seed]}
+    draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
+    claims(setting) -> [Claim, ...]
+
+It reads records and never trains. Scales differ only in fields of the specs.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rethinking import catalog, claims, plotting
+from rethinking.claims import Records, Specs, Verdict
+from rethinking.errors import InputError
+from rethinking.record import Runs, write
+from rethinking.spec import EPOCH, RunSpec
+
+__path__ += catalog.plugin_folders("figures")
+
+SCALES = ("quick", "cpu", "paper")
+
+# Training images at each scale, for the networks that do not run on all 50,000 there.
+REDUCED_N = {
+    "quick": {"mlp-1x512": 2000, "mlp-3x512": 2000, "alexnet": 500},
+    "cpu": {"mlp-1x512": 50_000, "mlp-3x512": 50_000, "alexnet": 10_000},
+}
+OTHER_N = {"quick": 256, "cpu": 2000}
+FULL = 50_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a figure is drawn for.
+
+    Attributes:
+        scale: one of SCALES. model: a network. seeds: number of seeds; run k has training and data seed k.
+        precision: of quick runs, resolved for this machine; cpu and paper fix theirs, so that their records are
+        found from any machine.
+    """
+
+    scale: str
+    model: str
+    seeds: int
+    precision: str = "float32"
+
+    def spec(self, seed: int, **fields: Any) -> RunSpec:
+        """The spec that all figures start from at this scale, with `fields` on top.
+
+        quick and cpu, reduced: stops when fitted. All 50,000 images: the paper's schedule for 90 epochs (cpu) or to
+        25,000 steps (paper).
+        """
+        n = REDUCED_N.get(self.scale, {}).get(self.model, OTHER_N.get(self.scale, FULL))
+        common: dict[str, Any] = {"data": "cifar10", "n": n, "model": self.model, "seed": seed, "data_seed": seed}
+        if n < FULL:
+            epoch = -(-n // 128)
+            common |= {"steps": 200 * epoch, "stop": "fitted", "eval_every": 4 * epoch}
+        elif self.scale == "cpu":
+            common |= {"steps": 90 * EPOCH, "eval_every": EPOCH}
+        else:
+            common |= {"steps": 25_000, "eval_every": EPOCH}
+        if self.scale == "quick":
+            common |= {"interim_test": 500, "precision": self.precision}
+        elif self.scale == "paper":
+            common |= {"precision": "bfloat16"}
+        return RunSpec.make(**(common | fields))
+
+    @property
+    def reduced(self) -> bool:
+        """Whether fewer than the paper's 50,000 images are trained on."""
+        return self.spec(0).n != FULL
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn figure: its files, its numbers, its verdicts, the runs that were missing."""
+
+    files: list[Path]
+    numbers: dict[str, Any]
+    verdicts: list[Verdict]
+    missing: list[RunSpec]
+
+
+def setting(
+    name: str, scale: str = "quick", model: str | None = None, seeds: int | None = None, precision: str = "float32"
+) -> Setting:
+    """The setting of figure `name`, defaults filled in. Raises InputError."""
+    entry = catalog.find("figures", name)
+    if scale not in SCALES:
+        raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
+    models = entry.constants["MODELS"]
+    if model is not None:
+        catalog.find("models", model)
+    default = entry.constants["SEEDS"].get(scale, 1)
+    return Setting(scale, model or models[0], seeds or default, precision)
+
+
+def stem(name: str, chosen: Setting) -> str:
+    """The drawn file's name: figure, scale, and the network and seeds where they are not the default."""
+    default = setting(name, chosen.scale)
+    parts = [name, chosen.scale]
+    parts += [chosen.model] if chosen.model != default.model else []
+    parts += [f"{chosen.seeds}seeds"] if chosen.seeds != default.seeds else []
+    return "-".join(parts)
+
+
+def specs(name: str, chosen: Setting) -> Specs:
+    """The runs a figure needs, by condition."""
+    return catalog.load("figures", name).runs(chosen)
+
+
+def unique(wanted: Specs) -> list[RunSpec]:
+    """Every run once, in order."""
+    return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
+
+
+def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
+    """Draw a figure from the records there are, into `folder`, as .svg, .pdf and .json.
+
+    Raises:
+        InputError: a damaged record; no record at all.
+    """
+    module = catalog.load("figures", name)
+    wanted = module.runs(chosen)
+    records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
+    verdicts = [claims.judge(claim, wanted, records) for claim in module.claims(chosen)]
+    found = {r.path.name: r for group in records.values() for r in group if r}
+    missing = [spec for spec in unique(wanted) if spec.run_id not in found]
+    with plotting.style():
+        figure, numbers = module.draw(chosen, records)
+        base = folder / stem(name, chosen)
+        numbers = {
+            "figure": name,
+            "scale": chosen.scale,
+            "model": chosen.model,
+            "seeds": chosen.seeds,
+            "caption": module.CAPTION,
+            "departures": module.DEPARTURES,
+            **numbers,
+            "claims": [v.as_json() for v in verdicts],
+            "runs": {
+                key: {k: found[key].environment.get(k) for k in ("commit", "torch", "device_name", "seconds")}
+                for key in sorted(found)
+            },
+            "missing": [spec.run_id for spec in missing],
+        }
+        files = plotting.save(figure, base)
+    path = base.with_name(base.name + ".json")
+    write(path, json.dumps(numbers, indent=1) + "\n")
+    return Drawn([*files, path], numbers, verdicts, missing)

@@ -1,0 +1,175 @@
+"""Figure 1(a): networks fit random labels and random pixels.
+
+[zhang2017] Figure 1(a): training loss of the small Inception on CIFAR-10 against steps, under five conditions. All
+reach zero; true labels first, random labels last, random pixels and Gaussian before random labels.
+
+    rethinking figure fig1a                                   256 images, minutes on two cores
+    rethinking figure fig1a --scale cpu --model mlp-3x512     all 50,000 images, about 15 minutes a run on one core
+    rethinking figure fig1a --scale paper                     the paper's sizes, for a GPU
+"""
+
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import Setting
+from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.record import Record
+from rethinking.spec import Part
+
+MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
+DEPARTURES = [
+    "Loss and accuracy are of the whole training set at an evaluation; the paper does not say how it averages.",
+    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    "The learning rate falls by 0.95 every 391 steps, the paper's epoch, also where fewer images are trained on.",
+    "Batch-norm statistics are measured on the training set at each evaluation, not averaged along the way.",
+    "quick, and cpu for all but the MLPs: fewer images, and a run stops when every training example is right.",
+]
+CORRUPTIONS = {
+    "true labels": (),
+    "random labels": (Part(name="random_labels"),),
+    "shuffled pixels": (Part(name="shuffled_pixels"),),
+    "random pixels": (Part(name="random_pixels"),),
+    "Gaussian": (Part(name="gaussian"),),
+}
+
+
+def runs(setting: Setting) -> Specs:
+    return {
+        condition: [setting.spec(seed, corruptions=parts) for seed in range(setting.seeds)]
+        for condition, parts in CORRUPTIONS.items()
+    }
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharex=True)
+    series: dict[str, Any] = {}
+    for condition, group in records.items():
+        look = CONDITIONS[condition]
+        series[condition] = [_series(record) for record in group]
+        done = [r for r in group if r]
+        for k, record in enumerate(done):
+            line = {"color": look["color"], "linestyle": look["linestyle"], "label": condition if k == 0 else None}
+            steps = record.curve["step"]
+            left.plot(steps, record.curve["train_loss"], **line)
+            right.plot(steps, [100 * a for a in record.curve["train_accuracy"]], **line)
+            for axes, column, factor in ((left, "train_loss", 1), (right, "train_accuracy", 100)):
+                axes.plot(steps[-1], factor * record.final[column], look["marker"], color=look["color"], clip_on=False)
+        if len(done) < len(group):
+            right.plot([], [], " ", label=f"{condition}: {len(group) - len(done)} of {len(group)} not run")
+    n = setting.spec(0).n
+    left.set(xlabel="step (batches of 128)", ylabel="training loss (nats)")
+    right.set(xlabel="step (batches of 128)", ylabel="training accuracy (%)")
+    left.set_ylim(0, None)
+    left.set_xlim(0, None)
+    right.set_ylim(0, 100)
+    right.legend(loc="lower right")
+    scale = f"REDUCED: {n:,} of 50,000 images" if setting.reduced else "all 50,000 images"
+    seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
+    figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}", fontsize=8)
+    return figure, {"n": n, "reduced": setting.reduced, "series": series, "table": _table(records)}
+
+
+def _series(record: Record | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    columns = ("step", "train_loss", "train_accuracy", "test_accuracy")
+    return {"run": record.path.name, **{c: record.curve[c] for c in columns}}
+
+
+def _table(records: Records) -> list[dict[str, Any]]:
+    """One row per condition, one value per seed; null where a run is missing, "censored" where it did not fit."""
+    return [
+        {
+            "condition": condition,
+            "steps to 99 %": [None if r is None else r.steps_to_fit() or "censored" for r in group],
+            "final training accuracy (%)": [None if r is None else 100 * r.final["train_accuracy"] for r in group],
+            "test accuracy (%)": [None if r is None else 100 * r.final["test_accuracy"] for r in group],
+        }
+        for condition, group in records.items()
+    ]
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+def _fits(condition: str) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        best = [100 * max(r.curve["train_accuracy"]) for r in groups[condition]]
+        held = all(r.steps_to_fit() is not None for r in groups[condition])
+        return Reading(held, spread(best, unit=" %"), {"highest training accuracy (%)": list(best)})
+
+    return Claim(
+        name=f"fits {condition}",
+        source="zhang2017, Figure 1(a)",
+        statement=f"the network fits the training set under {condition}",
+        paper="training loss reaches 0",
+        tolerance="training accuracy of at least 99 % in every seed",
+        conditions=(condition,),
+        measure=measure,
+    )
+
+
+def _final_test(groups: dict[str, list[Record]], condition: str) -> list[float]:
+    return [100 * r.final["test_accuracy"] for r in groups[condition]]
+
+
+def _above_chance(groups: dict[str, list[Record]]) -> Reading:
+    values = _final_test(groups, "true labels")
+    return Reading(min(values) >= 20, spread(values, unit=" %"), {"test accuracy (%)": list(values)})
+
+
+def _at_chance(groups: dict[str, list[Record]]) -> Reading:
+    values = _final_test(groups, "random labels")
+    return Reading(all(8 <= v <= 12 for v in values), spread(values, unit=" %"), {"test accuracy (%)": list(values)})
+
+
+def _order(groups: dict[str, list[Record]]) -> Reading:
+    steps = {c: [r.steps_to_fit() for r in group] for c, group in groups.items()}
+    text = ", ".join(
+        f"{c} {'censored' if None in v else spread([s for s in v if s is not None], 0)}" for c, v in steps.items()
+    )
+    numbers: dict[str, list[float | None]] = {f"steps, {c}": list(v) for c, v in steps.items()}
+    # A censored run took longer than any that fitted.
+    middle = {c: sorted(float("inf") if s is None else s for s in v)[len(v) // 2] for c, v in steps.items()}
+    others = [middle[c] for c in middle if c not in ("true labels", "random labels")]
+    holds = middle["true labels"] < min(others) and middle["random labels"] > max(middle["true labels"], *others)
+    return Reading(holds, f"steps to 99 %: {text}", numbers)
+
+
+def claims(setting: Setting) -> list[Claim]:
+    return [
+        *(_fits(condition) for condition in CORRUPTIONS),
+        Claim(
+            name="true labels generalize",
+            source="zhang2017, Table 1",
+            statement="test accuracy of true labels is far above chance",
+            paper="52 to 86 % without regularization, by network",
+            tolerance="at least 20 %, twice chance, in every seed",
+            conditions=("true labels",),
+            measure=_above_chance,
+        ),
+        Claim(
+            name="random labels do not generalize",
+            source="zhang2017, Table 1",
+            statement="test accuracy of random labels is at chance",
+            paper="9.78 to 10.61 %, by network",
+            tolerance="within 2 points of 10 % in every seed",
+            conditions=("random labels",),
+            measure=_at_chance,
+        ),
+        Claim(
+            name="order of fitting",
+            source="zhang2017, Figure 1(a)",
+            statement="true labels are fitted first, random labels last",
+            paper="true labels, then the three pixel corruptions, then random labels",
+            tolerance="medians over seeds of the steps to 99 % training accuracy, strictly in this order",
+            conditions=tuple(CORRUPTIONS),
+            measure=_order,
+            least_n=2000,
+            least_seeds=3,
+        ),
+    ]

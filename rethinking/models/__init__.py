@@ -1,0 +1,58 @@
+"""The networks, one file each: `build(num_classes, in_channels, image_size, **variant) -> nn.Module`."""
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+from rethinking import catalog
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__path__ += catalog.plugin_folders("models")
+
+
+def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 28, **options: Any) -> "nn.Module":
+    """A network by name, with torch's own (unseeded) initial weights; `initialise` gives it seeded ones.
+
+    Args:
+        name: one of `catalog.names("models")`. options: passed on, over the variant's own.
+
+    Returns:
+        A module that maps float images (N, in_channels, image_size, image_size) to logits (N, num_classes).
+
+    Raises:
+        InputError: an unknown name.
+    """
+    entry = catalog.find("models", name)
+    return entry.load().build(num_classes, in_channels, image_size, **(entry.variant | options))
+
+
+def initialise(network: "nn.Module", seed: int) -> "nn.Module":
+    """Set every parameter from `seed`, in place.
+
+    Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
+    initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
+    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none.
+
+    Args:
+        network: any module on the CPU. seed: a non-negative integer.
+    """
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.ndim < 2:
+                parameter.zero_()
+                continue
+            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+            field = math.prod(parameter.shape[2:])
+            bound = math.sqrt(6 / ((parameter.shape[0] + parameter.shape[1]) * field))
+            parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+    return network
+
+
+def count_parameters(network: "nn.Module") -> int:
+    """The number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

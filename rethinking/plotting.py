@@ -1,0 +1,67 @@
+"""Shared pieces of the figures, and the one style sheet. matplotlib is imported when something is drawn."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rethinking.record import write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 6.75  # inches, the text width of a page
+
+# One condition, one colour (Okabe and Ito's, safe for the colour-blind), one dash, one marker, everywhere.
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "true labels": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "random labels": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "shuffled pixels": {"color": "#0072B2", "linestyle": (0, (1, 1)), "marker": "^"},
+    "random pixels": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "Gaussian": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "v"},
+}
+
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "rethinking",  # element ids that do not change from drawing to drawing
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+
+def style() -> Any:
+    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    import seaborn
+
+    look: dict[str, Any] = {**seaborn.axes_style("ticks"), **STYLE}
+    return plt.rc_context(look)  # type: ignore[arg-type]
+
+
+def save(figure: "Figure", stem: Path) -> list[Path]:
+    """Write stem.svg and stem.pdf, the same bytes every time, and close the figure."""
+    import matplotlib.pyplot as plt
+
+    paths = []
+    for suffix, metadata in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+        path = stem.with_name(stem.name + suffix)
+        write(path, buffer.getvalue())
+        paths.append(path)
+    plt.close(figure)
+    return paths

@@ -1,0 +1,258 @@
+"""RunSpec: everything that determines a result, and nothing else. A run's identity is the hash of its spec."""
+
+import functools
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from rethinking import catalog
+from rethinking.errors import InputError
+
+EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
+_TYPES: dict[str, Any] = {"float": float, "int": int, "bool": bool, "str": str}
+
+
+class Part(BaseModel):
+    """A corruption or a regularizer by name, with its options: Part(name="partial_labels", options={"p": 0.3})."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    options: dict[str, float | int | bool | str] = {}
+
+    @classmethod
+    def parse(cls, kind: str, text: str) -> "Part":
+        """From the command line's NAME[=VALUE][,KEY=VALUE]...; VALUE sets the first declared option."""
+        head, *rest = text.split(",")
+        name, _, value = head.partition("=")
+        declared = catalog.find(kind, name).constants.get("OPTIONS", {})
+        pairs = [item.partition("=") for item in rest]
+        if value or head.endswith("="):
+            if not declared:
+                raise InputError(f"{text!r}: {name} takes no value: write {name}")
+            pairs.insert(0, (next(iter(declared)), "=", value))
+        options: dict[str, Any] = {}
+        for key, equals, word in pairs:
+            if not equals:
+                raise InputError(f"{text!r}: {key!r} is not KEY=VALUE")
+            if key in options:
+                raise InputError(f"{text!r}: {key} is given twice")
+            options[key] = _number(word)
+        return cls(name=name, options=options)
+
+
+def _number(word: str) -> float | int | bool | str:
+    if word in ("true", "false"):
+        return word == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+@functools.cache
+def _options_model(kind: str, name: str) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for key, limits in catalog.find(kind, name).constants.get("OPTIONS", {}).items():
+        limits = dict(limits)
+        annotation = _TYPES[limits.pop("type")]
+        if annotation is float:
+            limits["allow_inf_nan"] = False
+        choices = limits.pop("choices", None)
+        if choices:
+            annotation = Literal[tuple(choices)]
+        fields[key] = (annotation, Field(limits.pop("default", ...), **limits))
+    return create_model(f"{kind}.{name}", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def check_options(kind: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a corruption or regularizer, defaults filled in.
+
+    Raises:
+        InputError: an unknown name or option, a wrong type, a value out of range.
+    """
+    catalog.find(kind, name)
+    try:
+        return _options_model(kind, name)(**options).model_dump()
+    except ValidationError as error:
+        raise InputError(_one_line(error, f"{name}.", options)) from None
+
+
+def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
+    problem = error.errors()[0]
+    where = prefix + ".".join(str(p) for p in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = getattr(error, "title", "")
+        names = list(RunSpec.model_fields) if known == "RunSpec" else ["name", "options"] if known == "Part" else []
+        return f"unknown field {where!r}" + (f": known are {', '.join(names)}" if names else ": remove it")
+    if problem["type"] == "missing":
+        return f"{where} is missing: give a value"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] == "json_invalid":
+        return f"not valid JSON ({problem['msg']}): is the file complete?"
+    return f"{where} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class RunSpec(BaseModel):
+    """Everything that determines a result. Device, workers and paths do not, and live elsewhere.
+
+    Fields left at their default do not enter the hash, so a field added later orphans no old run. What is the same
+    has one name: partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null
+    is left out; n is always a number.
+
+    Attributes:
+        data: a data set's name. n: the first n training images, in the official order; None means all.
+        corruptions: applied once before training; those of pixels come first.
+        test_labels: "true", or "corrupted" to corrupt the test labels as well.
+        model: a network's name. regularizers: in the order given.
+        batch_size: examples. learning_rate: at step 0; None means the paper's for this network.
+        momentum: in [0, 1). lr_decay: factor per `decay_every` steps, in (0, 1].
+        steps: budget in batches. stop: "fitted" ends the run when an evaluation finds every training example right.
+        eval_every: steps between evaluations. interim_test: test images in evaluations before the last.
+        precision: "float32", or "bfloat16" (autocast; weights stay float32).
+        data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    data: str = "cifar10"
+    n: Positive | None = None
+    corruptions: tuple[Part, ...] = ()
+    test_labels: Literal["true", "corrupted"] = "true"
+    model: str = "inception"
+    regularizers: tuple[Part, ...] = ()
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    decay_every: Positive = EPOCH
+    steps: Positive = 64 * EPOCH
+    stop: Literal["fitted", "budget"] = "budget"
+    eval_every: Positive = EPOCH
+    interim_test: Positive = 2000
+    precision: Literal["float32", "bfloat16"] = "float32"
+    data_seed: Seed = 0
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
+        data, model = given.get("data", "cifar10"), given.get("model", "inception")
+        if isinstance(data, str) and given.get("n") is None:
+            given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
+        if isinstance(model, str) and given.get("learning_rate") is None:
+            given["learning_rate"] = catalog.find("models", model).constants.get("PAPER", {}).get("learning_rate", 0.01)
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> "RunSpec":
+        size = catalog.find("data", self.data).constants["SIZES"]["train"]
+        if self.n is not None and self.n > size:
+            raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
+        catalog.find("models", self.model)
+        object.__setattr__(self, "corruptions", _canonical_corruptions(self.corruptions))
+        object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
+        return self
+
+    @classmethod
+    def make(cls, **fields: Any) -> "RunSpec":
+        """RunSpec(**fields), its errors as one InputError line that names field, value and what is allowed."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise InputError(_one_line(error, "", fields)) from None
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "spec") -> "RunSpec":
+        """From the JSON of `to_json`; omitted fields take their defaults. Raises InputError in one line."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InputError(f"{source}: {_one_line(error, '', text)}") from None
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: Path) -> "RunSpec":
+        """From a JSON file. Raises InputError where it cannot be read or is not a spec."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        return cls.from_json(text, str(path))
+
+    def to_json(self) -> str:
+        """All fields, one per line; `from_json` gives back an equal spec."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """The fields that differ from their default: what the hash is made of."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @functools.cached_property
+    def run_id(self) -> str:
+        """Readable name and hash, and the record's folder: cifar10-500-inception-random_labels-s0-1a2b3c4d5e."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        parts = [self.data, str(self.n), self.model]
+        for part in (*self.corruptions, *self.regularizers):
+            value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
+            parts.append(part.name + (f"-{value}" if value else ""))
+        return "-".join([*parts, f"s{self.seed}", digest])
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps in one pass over this run's training set."""
+        assert self.n is not None
+        return math.ceil(self.n / self.batch_size)
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of the step-th batch, counted from 0."""
+        assert self.learning_rate is not None
+        return self.learning_rate * self.lr_decay ** (step // self.decay_every)
+
+    def replace(self, **fields: Any) -> "RunSpec":
+        """A validated copy with some fields changed. Raises InputError."""
+        return RunSpec.make(**{k: getattr(self, k) for k in RunSpec.model_fields} | fields)
+
+
+def _checked(kind: str, part: Part) -> Part:
+    return Part(name=part.name, options=check_options(kind, part.name, part.options))
+
+
+def _canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    kept = []
+    for part in (_checked("corruptions", p) for p in parts):
+        same_as = catalog.find("corruptions", part.name).constants.get("SAME_AS", [])
+        for options, other in same_as:
+            if part.options == options:
+                part = None if other is None else Part(name=other)  # type: ignore[assignment]
+                break
+        if part is not None:
+            kept.append(part)
+    return tuple(sorted(kept, key=lambda p: catalog.find("corruptions", p.name).constants["ACTS_ON"] == "labels"))
+
+
+def _canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    checked = [_checked("regularizers", p) for p in parts]
+    names = [p.name for p in checked]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"regularizer {name} is given {names.count(name)} times: give it once")
+    null = {p.name: catalog.find("regularizers", p.name).constants["NULL"] for p in checked}
+    return tuple(p for p in checked if any(p.options[k] != v for k, v in null[p.name].items()))

@@ -1,0 +1,86 @@
+"""The data set on the device: crop, corruption, whitening, once; then a batch is one gather."""
+
+import hashlib
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rethinking.corruptions import corrupt_arrays
+from rethinking.data import ImageSet, Split
+from rethinking.errors import InputError
+from rethinking.spec import RunSpec
+
+IMAGE_SIZE = 28  # pixels; the paper's centre crop
+
+
+def crop(images: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:
+    """Centre crop: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
+    top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
+    return images[:, top : top + size, left : left + size]
+
+
+def whiten(images: Tensor) -> Tensor:
+    """Per-image whitening ([zhang2017] appendix A; TensorFlow's per_image_standardization).
+
+    (x / 255 - mean) / max(std, 1 / sqrt(values)), mean and population standard deviation over all values of an image.
+
+    Args:
+        images: (N, H, W, C) or (N, C, H, W) of any dtype, in units of a byte (0 to 255).
+
+    Returns:
+        float32, same shape.
+    """
+    flat = images.flatten(1).to(torch.float32) / 255
+    deviation, mean = torch.std_mean(flat, dim=1, correction=0, keepdim=True)
+    return ((flat - mean) / deviation.clamp_min(1 / math.sqrt(flat.shape[1]))).reshape(images.shape)
+
+
+def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """One split of a run, ready on the device.
+
+    Args:
+        split: "train", the first spec.n images, or "test", all of them.
+
+    Returns:
+        images float32 (N, C, 28, 28) in channels_last memory, whitened; labels int64 (N,).
+    """
+    source: Split = getattr(data, split)
+    count = spec.n if split == "train" else len(source.labels)
+    images, labels = corrupt_arrays(
+        crop(source.images[:count]),
+        source.labels[:count],
+        spec.corruptions,
+        facts=data.facts,
+        seed=spec.data_seed,
+        split=split,
+        corrupt_labels=split == "train" or spec.test_labels == "corrupted",
+    )
+    out = torch.empty(images.shape, dtype=torch.float32, device=device)
+    for chunk in torch.arange(len(images)).split(4096):  # so that the scratch memory stays small
+        a, b = int(chunk[0]), int(chunk[-1]) + 1
+        out[a:b] = whiten(torch.from_numpy(np.ascontiguousarray(images[a:b])).to(device))
+    return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+
+
+def keyed_generator(device: torch.device | str, *key: object) -> torch.Generator:
+    """A torch generator seeded by the hash of `key`."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def permutation(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of the training set in one epoch, int64 (n,); drawn on the CPU, so the same for every device."""
+    return torch.randperm(n, generator=keyed_generator("cpu", seed, "batches", epoch))
+
+
+def to_device(name: str) -> torch.device:
+    """The torch device of that name. Raises InputError where it is not there."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"device {name!r} is not available here ({reason}): use cpu") from None
+    return device

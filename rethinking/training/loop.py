@@ -1,0 +1,263 @@
+"""The one training loop. It yields an evaluation now and then, and writes nothing."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking import models, regularizers
+from rethinking.data import ImageSet
+from rethinking.data import load as load_data
+from rethinking.layers import OffsetBatchNorm2d
+from rethinking.spec import RunSpec
+from rethinking.training.batches import keyed_generator, permutation, prepare, to_device
+
+EVAL_BATCH = 500  # images
+STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of a run's curve.
+
+    Attributes:
+        step: batches trained. epoch: passes over the training set. learning_rate: of the next batch.
+        train_loss, train_accuracy: over the whole training set as it was trained (with its corruption), nats and
+        fraction, in evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
+        online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
+        (augmented, in training mode); NaN at step 0.
+    """
+
+    step: int
+    epoch: float
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    test_images: int
+    online_loss: float
+    online_accuracy: float
+
+    def as_row(self) -> dict[str, Any]:
+        """The attributes, in order."""
+        return asdict(self)
+
+
+class Training:
+    """One run: a network, its data on the device, and the loop.
+
+        network = r.network(network)                      layers replaced: dropout, stochastic depth, norm ...
+        groups  = r.parameters(network, groups)           optimizer groups: weight decay
+        for images, labels in batches:
+            images, labels = r.batch(images, labels, generator)        augmentation, label disturbance, smoothing
+            loss = cross_entropy(network(images), labels) + r.penalty(network)
+            loss.backward()
+            r.gradient(network)                                        gradient noise
+            optimizer.step()
+            r.after_step(network)                                      max-norm, L1's proximal step
+
+    for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
+
+    Args:
+        spec: what to train. data: the data set, loaded when not given. device: a torch device's name.
+
+    Attributes:
+        network: the module being trained. fitted: an evaluation found every training example right, and the spec
+        stops there. diverged_at: the step (from 1) of the first loss that was not finite.
+
+    Raises:
+        InputError: no data on disk, or a device that is not there.
+    """
+
+    def __init__(self, spec: RunSpec, data: ImageSet | None = None, device: str = "cpu"):
+        self.spec, self.device = spec, to_device(device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
+        data = data or load_data(spec.data)
+        self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
+        self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
+        self.regularizers = [regularizers.build(part) for part in spec.regularizers]
+
+        channels, size = self.train_images.shape[1:3]
+        network = models.build(spec.model, data.facts.num_classes, channels, size)
+        for r in self.regularizers:
+            network = r.network(network)
+        models.initialise(network, spec.seed)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+
+        groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
+        for r in self.regularizers:
+            groups = r.parameters(self.network, groups)
+        self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum)
+        self.generator = keyed_generator(self.device, spec.seed, "training")
+
+        self.step = 0
+        self.fitted = False
+        self.diverged_at: int | None = None
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
+        self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def evaluations(self, on_step: Callable[[int], None] = lambda step: None) -> Iterator[Evaluation]:
+        """Train to the end of the spec, from wherever `restore` has put it.
+
+        Args:
+            on_step: called with the number of steps done after each; what it raises ends the loop.
+
+        Yields:
+            An Evaluation at step 0, every spec.eval_every steps, and at the end, which alone uses all test images.
+        """
+        if self.step == 0:
+            yield self.evaluate()
+        while not self.finished:
+            self.train_step()
+            on_step(self.step)
+            if self.step % self.spec.eval_every == 0 or self.step == self.spec.steps:
+                yield self.evaluate()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the spec's end is reached."""
+        return self.step >= self.spec.steps or self.diverged_at is not None or self.fitted
+
+    def train_step(self) -> None:
+        """One batch: the loop drawn above."""
+        spec = self.spec
+        epoch, place = divmod(self.step, spec.epoch_steps)
+        if epoch != self._epoch:
+            self._order = permutation(len(self.train_labels), spec.seed, epoch).to(self.device)
+            self._epoch = epoch
+        batch = self._order[place * spec.batch_size : (place + 1) * spec.batch_size]
+        images, labels = self.train_images[batch], self.train_labels[batch]
+        for group in self.optimizer.param_groups:
+            group["lr"] = spec.rate_at(self.step)
+
+        for r in self.regularizers:
+            images, labels = r.batch(images, labels, self.generator)
+        with self._autocast():
+            logits = self.network(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        for r in self.regularizers:
+            penalty = r.penalty(self.network)
+            loss = loss if penalty is None else loss + penalty
+        self.optimizer.zero_grad()
+        loss.backward()
+        for r in self.regularizers:
+            r.gradient(self.network)
+        self.optimizer.step()
+        for r in self.regularizers:
+            r.after_step(self.network)
+
+        self.step += 1
+        self._count(logits.detach(), labels, loss.detach())
+
+    def _count(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Add a batch to the online means, on the device: nothing here waits for it."""
+        target = labels if labels.ndim == 1 else labels.argmax(1)
+        right = (logits.argmax(1) == target).sum()
+        size = len(target)
+        self._online[0] += loss * size
+        self._online[1] += right
+        self._online[2] += size
+        bad = (self._first_bad == 0) & ~loss.isfinite()
+        self._first_bad += bad * self.step
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16")
+
+    # --- evaluation -------------------------------------------------------------------------------
+
+    def evaluate(self) -> Evaluation:
+        """Measure the network as it is now, with batch-norm statistics that belong to its present weights."""
+        spec = self.spec
+        online = self._online.tolist()
+        seen = online[2]
+        self.diverged_at = int(self._first_bad) or None
+        self.network.eval()
+        batch_norm_statistics(self.network, self.train_images[:STATISTICS_IMAGES], self._autocast)
+        train_loss, train_accuracy = self._measure(self.train_images, self.train_labels)
+        self.fitted = spec.stop == "fitted" and train_accuracy == 1.0
+        size = len(self.test_labels) if self.finished else min(spec.interim_test, len(self.test_labels))
+        test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
+        self.network.train()
+        self._online.zero_()
+        return Evaluation(
+            step=self.step,
+            epoch=self.step / spec.epoch_steps,
+            learning_rate=spec.rate_at(self.step),
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            test_images=size,
+            online_loss=online[0] / seen if seen else math.nan,
+            online_accuracy=online[1] / seen if seen else math.nan,
+        )
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
+        with self._autocast():
+            return torch.cat([self.network(part).float() for part in images.split(EVAL_BATCH)])
+
+    def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
+        logits = self.logits(images)
+        loss = F.cross_entropy(logits, labels, reduction="none").double().mean()
+        return loss.item(), (logits.argmax(1) == labels).double().mean().item()
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a later `restore` needs to go on to the last bit, right after an evaluation."""
+        state = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None:
+                state[f"momentum.{name}"] = momentum
+        state["generator"] = self.generator.get_state()
+        state["step"] = torch.tensor(self.step)
+        return {k: v.detach().cpu().contiguous() for k, v in state.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to a `state` of a run of the same spec."""
+        prefix = "network."
+        self.network.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+        for name, parameter in self.network.named_parameters():
+            if f"momentum.{name}" in state:
+                buffer = torch.empty_like(parameter).copy_(state[f"momentum.{name}"])
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        self.generator.set_state(state["generator"])
+        self.step = int(state["step"])
+
+
+def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable[[], Any] = torch.no_grad) -> None:
+    """Measure the statistics of every batch norm for the present weights: the mean over batches of `images`.
+
+    A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
+    training batches to 100 % evaluated to 9 %. A network without batch norm is left alone.
+    """
+    norms = [m for m in network.modules() if isinstance(m, OffsetBatchNorm2d)]
+    if not norms:
+        return
+    was = [(m, m.training) for m in norms]
+    for norm in norms:
+        norm.train()
+        norm.collecting = 0
+    with torch.no_grad(), autocast():
+        for part in images.split(EVAL_BATCH):
+            network(part)
+    for norm, training in was:
+        norm.train(training)
+        norm.collecting = None
+
+
+def train(spec: RunSpec, data: ImageSet | None = None, device: str = "cpu") -> Iterator[Evaluation]:
+    """Train one run from the beginning; see `Training`."""
+    yield from Training(spec, data, device).evaluations()

@@ -1,0 +1,34 @@
+"""The distribution `rethinking`."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="rethinking",
+    version="0.1.0",
+    description="A replication of 'Understanding deep learning requires rethinking generalization' (ICLR 2017)",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["rethinking", "rethinking.*"]),
+    install_requires=[
+        "torch>=2.11",
+        "torchvision>=0.26",
+        "numpy>=2.0",
+        "seaborn>=0.13.2",
+        "matplotlib>=3.9",
+        "click>=8.1",
+        "pydantic>=2.9",
+        "platformdirs>=4.0",
+        "safetensors>=0.4.5",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "ruff>=0.9",
+            "mypy>=1.14",
+        ],
+    },
+    entry_points={"console_scripts": ["rethinking = rethinking.cli:main"]},
+)
