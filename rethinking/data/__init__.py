@@ -122,6 +122,15 @@ def facts(name: str) -> Facts:
     return Facts(len(constants["CLASSES"]), tuple(constants["MEAN"]), tuple(constants["VARIANCE"]))
 
 
+def synthetic(name: str, n: int) -> ImageSet:
+    """Noise in the shapes of a data set, n examples a split: for measuring time, never results."""
+    constants = catalog.find("data", name).constants
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n, *constants["SHAPE"]), dtype=np.uint8)
+    split = Split(images, rng.integers(0, len(constants["CLASSES"]), n))
+    return ImageSet(name, tuple(constants["CLASSES"]), split, split, facts(name))
+
+
 def load(name: str, root: str | Path | None = None) -> ImageSet:
     """The data set `name`, from disk, verified.
 

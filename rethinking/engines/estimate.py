@@ -4,28 +4,14 @@ import heapq
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from rethinking import catalog
-from rethinking.data import ImageSet, Split, facts
+from rethinking.data import synthetic
 from rethinking.spec import RunSpec
 from rethinking.training import Training
 from rethinking.training.loop import STATISTICS_IMAGES
 
 STEPS = 3
-
-
-def _sample(spec: RunSpec) -> tuple[RunSpec, ImageSet]:
-    """The spec and a data set of the right shapes, small enough to prepare at once."""
-    constants = catalog.find("data", spec.data).constants
-    n = spec.batch_size * (STEPS + 1)
-    rng = np.random.default_rng(0)
-    shape = (n, *constants["SHAPE"])
-    images = rng.integers(0, 256, shape, dtype=np.uint8)
-    labels = rng.integers(0, len(constants["CLASSES"]), n)
-    split = Split(images, labels)
-    return spec.replace(n=n), ImageSet(spec.data, tuple(constants["CLASSES"]), split, split, facts(spec.data))
 
 
 def seconds(specs: Sequence[RunSpec], device: str) -> dict[str, float]:
@@ -48,8 +34,8 @@ def seconds(specs: Sequence[RunSpec], device: str) -> dict[str, float]:
 
 def _measure(spec: RunSpec, device: str) -> tuple[float, float]:
     """Seconds per training step, and per image of an evaluation."""
-    small, images = _sample(spec)
-    training = Training(small, images, device)
+    n = spec.batch_size * (STEPS + 1)
+    training = Training(spec.replace(n=n), synthetic(spec.data, n), device)
 
     def clock() -> float:
         if training.device.type == "cuda":

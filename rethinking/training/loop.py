@@ -89,11 +89,13 @@ class Training:
             network = r.network(network)
         models.initialise(network, spec.seed)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        if not any(isinstance(m, nn.Conv2d) for m in self.network.modules()):  # nothing gains from channels_last
+            self.train_images, self.test_images = self.train_images.contiguous(), self.test_images.contiguous()
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
             groups = r.parameters(self.network, groups)
-        self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum)
+        self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum, fused=True)
         self.generator = keyed_generator(self.device, spec.seed, "training")
 
         self.step = 0
