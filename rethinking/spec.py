@@ -97,7 +97,7 @@ def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] == "json_invalid":
         return f"not valid JSON ({problem['msg']}): is the file complete?"
-    return f"{where} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{where or 'the spec'} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 Positive = Annotated[int, Field(ge=1)]

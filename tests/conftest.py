@@ -1,0 +1,49 @@
+"""Shared by all tests: the toy data set (a plug-in), real data where it is at hand, and no skips in CI."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Before rethinking is imported: the tests' plug-ins beside those that whoever calls pytest has named.
+_named = [p for p in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if p]
+os.environ["RETHINKING_PLUGINS"] = os.pathsep.join([str(HERE / "plugins"), *_named])
+
+from rethinking import data  # noqa: E402
+from rethinking.errors import InputError  # noqa: E402
+
+
+def real(name: str) -> data.ImageSet:
+    """A real data set, or a skip that says how to get it."""
+    try:
+        return data.load(name)
+    except InputError:
+        pytest.skip(f"{name} is not on this disk: rethinking data fetch {name}")
+
+
+@pytest.fixture(scope="session")
+def cifar10():
+    return real("cifar10")
+
+
+@pytest.fixture(scope="session")
+def toy_dir(tmp_path_factory):
+    """A data folder that holds the toy set."""
+    folder = tmp_path_factory.mktemp("data")
+    data.fetch("toy", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(toy_dir):
+    return data.load("toy", toy_dir)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    """In CI nothing may be skipped: what CI does not run, nobody knows to hold."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("CI: a skipped test is a failure", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,144 @@
+"""The networks: exact sizes, seeded weights, layers against slow references."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from rethinking import bench, catalog, models
+from rethinking.errors import InputError
+from rethinking.layers import LocalResponseNorm, OffsetBatchNorm2d
+from rethinking.training import batch_norm_statistics
+
+ALL = catalog.names("models")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("inception", 1_649_402),
+        ("inception-nobn", 1_649_402),
+        ("alexnet", 1_387_786),
+        ("mlp-3x512", 1_735_178),
+        ("mlp-1x512", 1_209_866),
+    ],
+)
+def test_trainable_parameters_are_the_papers(name, count):
+    assert models.count_parameters(models.build(name)) == count
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("channels", "classes"), [(3, 10), (1, 7)])
+def test_gives_logits_for_any_channels_and_classes(name, channels, classes):
+    network = models.build(name, classes, channels)
+    assert network(torch.randn(2, channels, 28, 28)).shape == (2, classes)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_weights_come_from_the_seed_alone(name):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = models.initialise(models.build(name), 5).state_dict()
+    torch.set_rng_state(before)
+    torch.rand(3)
+    second = models.initialise(models.build(name), 5).state_dict()
+    other = models.initialise(models.build(name), 6).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_initialising_never_touches_the_global_generator():
+    network = models.build("mlp-1x512")
+    before = torch.get_rng_state()
+    models.initialise(network, 0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_networks_that_share_a_parameter_share_its_initial_value():
+    with_norm = dict(models.initialise(models.build("inception"), 3).named_parameters())
+    without = dict(models.initialise(models.build("inception-nobn"), 3).named_parameters())
+    shared = set(with_norm) & set(without)
+    assert sum(with_norm[k].numel() for k in shared if k.endswith("weight")) > 1_600_000
+    assert all(torch.equal(with_norm[k], without[k]) for k in shared)
+
+
+def test_initial_weights_have_glorots_variance():
+    for parameter in models.initialise(models.build("alexnet"), 0).parameters():
+        if parameter.ndim > 1 and parameter.numel() > 10_000:
+            fan = (parameter.shape[0] + parameter.shape[1]) * parameter[0, 0].numel()
+            assert parameter.var().item() == pytest.approx(2 / fan, rel=0.05)
+
+
+def test_unknown_name_offers_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'inception'"):
+        models.build("incepton")
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.6])
+def test_local_response_norm_is_torchs(beta):
+    ours = LocalResponseNorm(size=9, alpha=1e-3, beta=beta, k=1.0)
+    theirs = nn.LocalResponseNorm(9, alpha=1e-3, beta=beta, k=1.0)
+    x = (5 * torch.randn(4, 64, 7, 7)).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    torch.testing.assert_close(ours(x), theirs(y), rtol=1e-5, atol=1e-6)
+    weights = torch.randn(4, 64, 7, 7)
+    (ours(x) * weights).sum().backward()
+    (theirs(y) * weights).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_is_torchs_with_the_scale_at_one():
+    ours, theirs = OffsetBatchNorm2d(6, eps=1e-3), nn.BatchNorm2d(6, eps=1e-3, momentum=None)
+    with torch.no_grad():
+        theirs.bias.copy_(ours.bias.copy_(torch.randn(6)))
+    x = torch.randn(50, 6, 5, 5) * 3 + 1
+    torch.testing.assert_close(ours(x), theirs(x))
+    theirs.reset_running_stats()
+    for part in x.split(10):
+        theirs(part)
+    ours.collecting = 0
+    for part in x.split(10):
+        ours(part)
+    ours.eval(), theirs.eval()
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_statistics_belong_to_the_present_weights():
+    """After any change of weights, evaluation and training mode agree on the training set in one batch."""
+    network = models.initialise(models.build("inception", 4), 0)
+    images = torch.randn(64, 3, 28, 28)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.mul_(1.5).add_(0.01)
+        expected = network(images)
+        batch_norm_statistics(network, images)
+        network.eval()
+        torch.testing.assert_close(network(images), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_measuring_statistics_leaves_weights_and_mode_alone():
+    network = models.initialise(models.build("inception", 4), 0)
+    before = copy.deepcopy(dict(network.named_parameters()))
+    batch_norm_statistics(network, torch.randn(8, 3, 28, 28))
+    assert network.training
+    assert all(m.collecting is None for m in network.modules() if isinstance(m, OffsetBatchNorm2d))
+    assert all(torch.equal(p, before[k]) for k, p in network.named_parameters())
+
+
+def test_flops_are_counted_exactly():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 5))
+    first, second = 2 * 16 * 8 * 27, 2 * 5 * 128
+    expected = 7 * (2 * first + 3 * second)  # the first layer's input has no gradient
+    assert bench.flops(network, torch.zeros(7, 3, 4, 4)) == expected
+
+
+@pytest.mark.parametrize("name", bench.PAPER_NETWORKS)
+def test_flops_agree_with_torchs_own_count(name):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = bench.plain_network(name, bench.synthetic("cifar10", 4))
+    images = torch.randn(2, 3, 28, 28)
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    assert bench.flops(network, images) == counter.get_total_flops()

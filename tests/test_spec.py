@@ -1,0 +1,140 @@
+"""RunSpec: identity, round trip, one name for what is the same, errors that teach."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rethinking.errors import InputError
+from rethinking.spec import EPOCH, Part, RunSpec
+
+SPECS = st.builds(
+    RunSpec,
+    n=st.integers(1, 50_000),
+    model=st.sampled_from(["inception", "alexnet", "mlp-1x512"]),
+    corruptions=st.sampled_from(
+        [(), (Part(name="random_labels"),), (Part(name="partial_labels", options={"p": 0.3}), Part(name="gaussian"))]
+    ),
+    regularizers=st.sampled_from([(), (Part(name="weight_decay", options={"strength": 5e-4}),)]),
+    learning_rate=st.floats(1e-6, 10),
+    lr_decay=st.floats(0.01, 1),
+    seed=st.integers(0, 2**32 - 1),
+    stop=st.sampled_from(["fitted", "budget"]),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(spec=SPECS)
+def test_round_trips_through_json(spec):
+    again = RunSpec.from_json(spec.to_json())
+    assert again == spec
+    assert again.run_id == spec.run_id
+
+
+@settings(max_examples=50, deadline=None)
+@given(a=SPECS, b=SPECS)
+def test_identity_is_the_content(a, b):
+    assert (a.run_id == b.run_id) == (a == b)
+
+
+def test_known_identity():
+    """A change here orphans every committed record."""
+    spec = RunSpec(n=2000, model="mlp-3x512", corruptions=(Part(name="random_labels"),), seed=1)
+    assert spec.identity == {
+        "n": 2000,
+        "corruptions": [{"name": "random_labels"}],
+        "model": "mlp-3x512",
+        "learning_rate": 0.01,
+        "seed": 1,
+    }
+    assert spec.run_id == "cifar10-2000-mlp-3x512-random_labels-s1-e43c40d7df"
+
+
+def test_only_what_differs_from_the_default_is_hashed():
+    assert RunSpec(momentum=0.9, steps=64 * EPOCH, precision="float32").run_id == RunSpec().run_id
+    assert RunSpec(momentum=0.8).run_id != RunSpec().run_id
+
+
+def test_what_is_the_same_has_one_name():
+    assert RunSpec(n=50_000).run_id == RunSpec().run_id
+    assert RunSpec(learning_rate=0.1).run_id == RunSpec().run_id
+    assert RunSpec(model="alexnet").learning_rate == 0.01
+    null = Part(name="weight_decay", options={"strength": 0.0})
+    assert RunSpec(regularizers=(null,)).run_id == RunSpec().run_id
+    labels, pixels = Part(name="random_labels"), Part(name="gaussian")
+    assert RunSpec(corruptions=(labels, pixels)).run_id == RunSpec(corruptions=(pixels, labels)).run_id
+
+
+def test_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        RunSpec().n = 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n": 0}, r"n is 0: .*greater than or equal to 1"),
+        ({"n": 50_001}, r"n is 50001, cifar10 has 50000 training images"),
+        ({"batch_size": 0}, r"batch_size is 0: .*greater than or equal to 1"),
+        ({"learning_rate": -0.1}, r"learning_rate is -0\.1: .*greater than 0"),
+        ({"learning_rate": float("nan")}, r"learning_rate is nan: .*finite"),
+        ({"learning_rate": "0.1"}, r"learning_rate is '0\.1': .*number"),
+        ({"momentum": 1.0}, r"momentum is 1\.0: .*less than 1"),
+        ({"stop": "never"}, r"stop is 'never': .*'fitted' or 'budget'"),
+        ({"precision": "float64"}, r"precision is 'float64': .*'float32' or 'bfloat16'"),
+        ({"model": "incepton"}, r"unknown network 'incepton': did you mean 'inception'"),
+        ({"data": "cifar"}, r"unknown data set 'cifar': did you mean 'cifar10'"),
+        ({"corruptions": (Part(name="random_label"),)}, r"unknown corruption .*did you mean 'random_labels'"),
+        (
+            {"corruptions": (Part(name="partial_labels", options={"p": -0.1}),)},
+            r"partial_labels\.p is -0\.1: .*equal to 0",
+        ),
+        ({"corruptions": (Part(name="partial_labels", options={"q": 1}),)}, r"partial_labels\.p is missing"),
+        ({"regularizers": (Part(name="weight_decay", options={"strength": -1}),)}, r"weight_decay\.strength is -1"),
+        ({"regularizers": (Part(name="weight_decay", options={"strength": 1}),) * 2}, r"weight_decay is given 2 times"),
+        ({"epochs": 3}, r"unknown field 'epochs': known are data, n, corruptions"),
+    ],
+)
+def test_bad_fields_are_one_line_that_names_them(fields, message):
+    with pytest.raises(InputError, match=message) as caught:
+        RunSpec.make(**fields)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"n": 100', "not valid JSON"),
+        ('{"n": "100"}', "n is '100'"),
+        ('{"n": 100, "epochs": 3}', "unknown field 'epochs'"),
+        ('{"corruptions": [{"name": "random_labels", "p": 1}]}', "unknown field 'corruptions.0.p'"),
+        ("[1]", "should be an object"),
+    ],
+)
+def test_bad_json_is_one_line(text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        RunSpec.from_json(text, "here.json")
+    assert str(caught.value).startswith("here.json: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_parses_the_command_lines_parts():
+    assert Part.parse("corruptions", "partial_labels=0.3").options == {"p": 0.3}
+    assert Part.parse("corruptions", "partial_labels,p=0.3").options == {"p": 0.3}
+    assert Part.parse("corruptions", "random_labels").options == {}
+    for bad in ("random_labels=3", "partial_labels=0.3,p=0.4", "partial_labels,p"):
+        with pytest.raises(InputError):
+            Part.parse("corruptions", bad)
+
+
+def test_schedule_is_the_papers():
+    spec = RunSpec()
+    assert spec.epoch_steps == EPOCH == 391
+    assert spec.rate_at(0) == spec.rate_at(390) == 0.1
+    assert spec.rate_at(391) == pytest.approx(0.095)
+    assert RunSpec(n=1000).rate_at(10 * 391) == pytest.approx(0.1 * 0.95**10)  # by step, also where n is smaller
+
+
+def test_json_lists_every_field():
+    assert set(json.loads(RunSpec().to_json())) == set(RunSpec.model_fields)
