@@ -105,6 +105,15 @@ def _limits(option: dict[str, Any]) -> str:
     return f"in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
 
 
+def _need_data(specs: list[Any], runs: Any, data_dir: str | None) -> None:
+    """Fetch the data sets of missing runs that are not on disk."""
+    from rethinking import data as sets
+
+    for name in dict.fromkeys(spec.data for spec in specs if not runs.complete(spec)):
+        if not sets.where(name, data_dir).is_dir():
+            sets.fetch(name, data_dir, say=lambda line: click.echo(line, err=True))
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 
@@ -176,6 +185,7 @@ def figure(
         runs.find(spec)  # a damaged record is better known before training than after
     failures = []
     if not redraw:
+        _need_data(share, runs, data_dir)
         failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=not shard)
     for name, setting in chosen:
         _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
@@ -308,6 +318,7 @@ def run(spec_file: Path | None, device: str, runs_dir: str, data_dir: str | None
         spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
     runs = Runs(runs_dir)
     runs.find(spec)
+    _need_data([spec], runs, data_dir)
     failures = local.run([spec], runs, device=device, workers=1, data_dir=data_dir)
     if failures:
         raise InputError(f"{spec.run_id} failed: {failures[0].reason}")

@@ -8,7 +8,7 @@ import pytest
 HERE = Path(__file__).parent
 # Before rethinking is imported: the tests' plug-ins beside those that whoever calls pytest has named.
 _named = [p for p in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if p]
-os.environ["RETHINKING_PLUGINS"] = os.pathsep.join([str(HERE / "plugins"), *_named])
+os.environ["RETHINKING_PLUGINS"] = os.pathsep.join(dict.fromkeys([str(HERE / "plugins"), *_named]))
 
 from rethinking import data  # noqa: E402
 from rethinking.errors import InputError  # noqa: E402

@@ -13,12 +13,13 @@ and `sources() -> [(description, function)]`; each function takes a scratch fold
 or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a folder holds.
 """
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -218,6 +219,12 @@ def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
             np.save(stream, arrays[array], allow_pickle=False)
             stream.flush()
             os.fsync(stream.fileno())
-    if folder.is_dir():  # fetched again from a named folder, or by another process in the meantime
-        shutil.rmtree(folder)
-    os.replace(scratch, folder)
+    while True:
+        try:
+            os.replace(scratch, folder)
+            return
+        except OSError as error:  # it exists: fetched again from a named folder, or by another process meanwhile
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        with suppress(FileNotFoundError):
+            os.replace(folder, Path(tempfile.mkdtemp(dir=scratch.parent)))

@@ -33,7 +33,7 @@ REDUCED_N = {
     "quick": {"mlp-1x512": 2000, "mlp-3x512": 2000, "alexnet": 500},
     "cpu": {"mlp-1x512": 50_000, "mlp-3x512": 50_000, "alexnet": 10_000},
 }
-OTHER_N = {"quick": 256, "cpu": 2000}
+OTHER_N = {"quick": 200, "cpu": 2000}
 FULL = 50_000
 
 
@@ -68,7 +68,7 @@ class Setting:
         else:
             common |= {"steps": 25_000, "eval_every": EPOCH}
         if self.scale == "quick":
-            common |= {"interim_test": 500, "precision": self.precision}
+            common |= {"interim_test": 250, "precision": self.precision}
         elif self.scale == "paper":
             common |= {"precision": "bfloat16"}
         return RunSpec.make(**(common | fields))

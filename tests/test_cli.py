@@ -1,0 +1,326 @@
+"""The command line as a user meets it: bad input in one line, nothing imported that is not needed, plug-ins."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rethinking.record import Runs
+from rethinking.spec import RunSpec
+
+RUN = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2", "--device", "cpu")
+
+
+def cli(*words, limit=None, **env):
+    def setup():
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "rethinking.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {k: str(v) for k, v in env.items()},
+        preexec_fn=setup,
+        timeout=300,
+        check=False,
+    )
+
+
+def imported(*words, cwd=None):
+    """The names of the modules that a command imports."""
+    code = f"""
+import sys
+from rethinking.cli import main
+try:
+    main({list(map(str, words))!r})
+finally:
+    print("MODULES", *sys.modules, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split("MODULES")[1].split())
+
+
+def one_line(done):
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.endswith((": started", ": failed"))]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("rethinking: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("words", [("--help",), ("list",), ("figure", "--help"), ("data", "where", "toy")])
+def test_help_and_list_import_neither_torch_nor_matplotlib(words):
+    assert not {"torch", "matplotlib"} & imported(*words)
+
+
+def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
+    words = (
+        "figure",
+        "toyfig",
+        "--data-dir",
+        toy_dir,
+        "--runs",
+        tmp_path / "runs",
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+    )
+    first = cli(*words)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count(": done at step") == 4
+    written = (tmp_path / "toyfig-quick.svg").read_bytes()
+    modules = imported(*words)
+    assert "matplotlib" in modules
+    assert "torch" not in modules
+    second = cli(*words)
+    assert second.stderr == ""
+    assert second.stdout == first.stdout
+    assert (tmp_path / "toyfig-quick.svg").read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("figure", "fig1"), "unknown figure 'fig1': did you mean 'fig1a'?"),
+        (("figure", "fig1a", "--scale", "huge"), "scale is 'huge', allowed are quick, cpu, paper"),
+        (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'alexnet'? known are alexnet"),
+        (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
+        (("figure", "toyfig", "--shard", "3/2"), "shard is '3/2'"),
+        (("run", "--corruption", "partial_label=0.5"), "did you mean 'partial_labels'?"),
+        (("run", "--corruption", "partial_labels=1.5"), "partial_labels.p is 1.5"),
+        (("run", "--corruption", "partial_labels=-0.1"), "partial_labels.p is -0.1"),
+        (("run", "--corruption", "partial_labels=nan"), "partial_labels.p is nan"),
+        (("run", "--regularize", "weight_decay=-1"), "weight_decay.strength is -1"),
+        (("run", "--n", "0"), "n is 0"),
+        (("run", "--n", "50001"), "cifar10 has 50000 training images"),
+        (("run", "--batch-size", "0"), "batch_size is 0"),
+        (("run", "--lr", "-0.1"), "learning_rate is -0.1"),
+        (("run", "--lr", "nan"), "learning_rate is nan"),
+        (("run", "--lr", "fast"), "not a valid float"),
+        (("run", "--seed", "-1"), "seed is -1"),
+        (("run", "--data", "cifar"), "did you mean 'cifar10'?"),
+        (("run", "--no-such-option",), "No such option"),
+        (("run", "--spec", "missing.json"), "missing.json: cannot be read (No such file or directory)"),
+        (("show", "nothing"), "no single complete run 'nothing'"),
+        (("list", "things"), "unknown kind 'things'"),
+        (("data", "fetch", "imagenet"), "unknown data set 'imagenet'"),
+        (("bench", "--model", "vgg"), "unknown network 'vgg'"),
+        (("nonsense",), "No such command"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_status_2(words, message, tmp_path):
+    done = cli(*words, *(("--runs", tmp_path / "runs") if words[0] in ("figure", "run", "show") else ()))
+    assert message in one_line(done)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"n": "100"}', "n is '100'"),
+        ('{"n": 100, "epochs": 3}', "unknown field 'epochs'"),
+        ('{"n": 100', "not valid JSON"),
+        ("\x00", "not valid JSON"),
+    ],
+)
+def test_bad_spec_files(text, message, tmp_path):
+    file = tmp_path / "spec.json"
+    file.write_text(text)
+    assert message in one_line(cli("run", "--spec", file, "--runs", tmp_path / "runs"))
+
+
+def test_options_beside_a_spec_file(tmp_path):
+    file = tmp_path / "spec.json"
+    file.write_text(RunSpec().to_json())
+    assert "--n is given beside --spec" in one_line(cli("run", "--spec", file, "--n", 3))
+
+
+def test_a_run_its_record_and_what_is_shown(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    first = cli(*RUN, "--corruption", "partial_labels=0.5", "--regularize", "weight_decay=1e-3", *where)
+    assert first.returncode == 0, first.stderr
+    folder = next((tmp_path / "runs").iterdir())
+    shown = cli("show", folder.name[-10:], "--runs", tmp_path / "runs")
+    assert shown.stdout == first.stdout
+    assert "ended: at its budget, step 4" in shown.stdout
+    whole = json.loads(cli("show", folder.name, "--json", "--runs", tmp_path / "runs").stdout)
+    assert whole["spec"]["corruptions"] == [{"name": "partial_labels", "options": {"p": 0.5}}]
+    assert whole["environment"]["threads"] == 1
+    other = cli(
+        "run", "--spec", folder / "spec.json", "--device", "cpu", "--data-dir", toy_dir, "--runs", tmp_path / "again"
+    )
+    assert other.returncode == 0
+    again = tmp_path / "again" / folder.name / "curve.csv"
+    assert again.read_bytes() == (folder / "curve.csv").read_bytes()
+
+
+def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path)
+    done = cli(*RUN, *where, limit=4096)  # bytes: enough for a spec, not for weights
+    assert "File too large" in one_line(done)
+    runs = Runs(tmp_path)
+    assert len(runs.unfinished()) == 1
+    assert not list(tmp_path.glob("*/claim-*"))
+    assert not list(tmp_path.glob("*/.*"))
+    assert cli(*RUN, *where).returncode == 0
+
+
+def test_runs_that_cannot_be_written(toy_dir, tmp_path):
+    (tmp_path / "file").touch()
+    done = cli(*RUN, "--data-dir", toy_dir, "--runs", tmp_path / "file")
+    assert "cannot write to" in one_line(done)
+
+
+def test_a_device_that_is_not_there(toy_dir, tmp_path):
+    done = cli(*RUN[:-1], "cuda:77", "--data-dir", toy_dir, "--runs", tmp_path)
+    assert "device 'cuda:77' is not available here" in one_line(done)
+
+
+def test_no_network_and_no_data(tmp_path):
+    words = (
+        "run",
+        "--data",
+        "nowhere",
+        "--model",
+        "tiny",
+        "--device",
+        "cpu",
+        "--data-dir",
+        tmp_path,
+        "--runs",
+        tmp_path,
+    )
+    done = cli(*words)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 2
+    assert "nowhere could not be had" in line
+    assert "no network" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_record_is_named_before_training(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path)
+    assert cli(*RUN, *where).returncode == 0
+    curve = next(tmp_path.glob("*/curve.csv"))
+    curve.write_text(curve.read_text()[:100])
+    assert "curve.csv" in one_line(cli(*RUN, *where))
+    assert len(curve.read_text()) == 100
+
+
+def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    assert cli("figure", "toyfig", "--out", tmp_path, "--seeds", 1, "--device", "cpu", *where).returncode == 0
+    assert cli(*RUN, *where).returncode == 0
+    before = sorted(p.name for p in (tmp_path / "runs").iterdir())
+    refused = subprocess.run(
+        [sys.executable, "-m", "rethinking.cli", "prune", "--runs", str(tmp_path / "runs")],
+        input="n\n", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "unreferenced  toy-64-tiny" in refused.stdout
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
+    assert cli("prune", "--yes", "--runs", tmp_path / "runs").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [n for n in before if not n.startswith("toy-64")]
+
+
+def test_plan_trains_nothing(toy_dir, tmp_path):
+    done = cli("plan", "toyfig", "--runs", tmp_path / "runs", "--data-dir", toy_dir, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "4 runs, 4 to train" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_importing_the_package_is_light():
+    code = "import rethinking, sys; print(sorted({'torch', 'matplotlib', 'pydantic', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- one file each -----------------------------------------------------------------------------
+
+NEW = {
+    "corruptions/inverted.py": '''"""Inverted: every pixel becomes its negative, a random half of them."""
+
+import numpy as np
+
+ACTS_ON = "pixels"
+OPTIONS = {"half": {"type": "float", "ge": 0.0, "le": 1.0}}
+
+
+def corrupt(image, label, generator, facts, *, half):
+    return np.where(generator.random(image.shape) < half, 255 - image, image), label
+''',
+    "models/onelayer.py": '''"""One linear layer."""
+
+from torch import nn
+
+
+def build(num_classes=10, in_channels=3, image_size=28):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, num_classes))
+''',
+    "figures/newfig.py": '''"""A new figure."""
+
+import matplotlib.pyplot as plt
+
+MODELS = ["onelayer"]
+SEEDS = {}
+CAPTION = "New."
+DEPARTURES = []
+
+
+def runs(setting):
+    from rethinking.spec import Part
+
+    inverted = Part(name="inverted", options={"half": 0.5})
+    return {"inverted": [setting.spec(0, data="toy", n=64, steps=4, eval_every=2, corruptions=(inverted,))]}
+
+
+def draw(setting, records):
+    figure, _ = plt.subplots()
+    return figure, {}
+
+
+def claims(setting):
+    return []
+''',
+}
+
+
+def test_a_new_thing_is_one_file(toy_dir, tmp_path):
+    for name, text in NEW.items():
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    here = Path(__file__).parent
+    env = {"RETHINKING_PLUGINS": os.pathsep.join([str(here / "plugins"), str(tmp_path / "mine")])}
+    listed = cli("list", **env).stdout
+    assert "inverted" in listed
+    assert "half in [0, 1]" in listed
+    assert "onelayer" in listed
+    assert "newfig" in listed
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--device", "cpu")
+    done = cli("figure", "newfig", "--out", tmp_path, *where, **env)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "newfig-quick.svg").exists()
+    again = cli(*RUN[:5], "--model", "onelayer", "--corruption", "inverted=0.2", "--steps", "2", *where, **env)
+    assert again.returncode == 0, again.stderr
+    laws = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "inverted or onelayer", "-p", "no:cacheprovider",
+         str(here / "test_corruptions.py"), str(here / "test_models.py"), str(here / "test_training.py")],
+        capture_output=True, text=True, env=os.environ | env, cwd=here.parent, check=False,
+    )  # fmt: skip
+    assert laws.returncode == 0, laws.stdout
+    assert int(laws.stdout.split(" passed")[0].split()[-1]) >= 8
+
+
+def test_two_files_with_one_name_are_refused(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "alexnet.py").write_text('"""Mine."""\n')
+    assert "both hold the network 'alexnet'" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
+    assert "not a folder" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path / "missing"))

@@ -1,0 +1,187 @@
+"""The engine: results that depend on nothing but the spec, whatever is killed, shared or interrupted."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rethinking import figures
+from rethinking.engines import local
+from rethinking.errors import InputError
+from rethinking.record import Runs
+from rethinking.spec import Part, RunSpec
+
+SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
+SETTING = figures.Setting("quick", "tiny", 2)
+
+
+def command(*words, **env):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rethinking.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | env,
+        start_new_session=True,
+    )
+
+
+def figure(toy_dir, folder, *more, **env):
+    words = ("figure", "toyfig", "--data-dir", toy_dir, "--runs", folder / "runs", "--out", folder / "figures")
+    return command(*words, "--device", "cpu", *more, **env)
+
+
+def curves(folder):
+    return {p.parent.name: p.read_bytes() for p in folder.glob("*/curve.csv")}
+
+
+def workers_of(process) -> list[int]:
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(pid) for pid in children.stdout.split()]
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_the_number_of_workers_does_not_matter(toy_dir, tmp_path):
+    specs = [SPEC, SPEC.replace(seed=1), SPEC.replace(corruptions=(Part(name="gaussian"),))]
+    for workers in (1, 2):
+        runs = Runs(tmp_path / str(workers))
+        assert local.run(specs, runs, workers=workers, data_dir=str(toy_dir)) == []
+    assert len(curves(tmp_path / "1")) == 3
+    assert curves(tmp_path / "1") == curves(tmp_path / "2")
+    assert not list(tmp_path.glob("*/*/claim-*"))
+
+
+DRIVER = """
+import sys
+from rethinking.engines import execute as engine
+from rethinking.record import Runs
+from rethinking.spec import RunSpec
+engine.CHECKPOINT_EVERY = 0.0
+spec = RunSpec.from_json(sys.argv[1])
+say = lambda step: print(step, flush=True)
+sys.exit(0 if engine.execute(spec, Runs(sys.argv[2]), data_dir=sys.argv[3], on_step=say) else 1)
+"""
+
+
+def start(spec, folder, toy_dir):
+    words = [sys.executable, "-c", DRIVER, spec.to_json(), str(folder), str(toy_dir)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_twenty_random_moments_it_ends_the_same(toy_dir, tmp_path):
+    spec = SPEC.replace(steps=4000, eval_every=8)
+    assert start(spec, tmp_path / "whole", toy_dir).wait() == 0
+    chance = random.Random(0)
+    kills, reached = 0, []
+    while kills < 20:
+        process = start(spec, tmp_path / "killed", toy_dir)
+        first = process.stdout.readline()
+        assert first, "it ended before it was killed twenty times"
+        reached.append(int(first))
+        time.sleep(chance.uniform(0, 0.25))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        kills += 1
+        assert not Runs(tmp_path / "killed").complete(spec)
+    assert reached == sorted(reached)
+    assert reached[-1] > reached[0]  # it did go on from where it was
+    assert start(spec, tmp_path / "killed", toy_dir).wait() == 0
+    whole, killed = Runs(tmp_path / "whole").path(spec), Runs(tmp_path / "killed").path(spec)
+    assert (whole / "curve.csv").read_bytes() == (killed / "curve.csv").read_bytes()
+    assert (whole / "weights.safetensors").read_bytes() == (killed / "weights.safetensors").read_bytes()
+
+
+def test_two_processes_train_each_run_once(toy_dir, tmp_path):
+    pair = [figure(toy_dir, tmp_path, "--workers", 1) for _ in range(2)]
+    output = [p.communicate(timeout=300)[0] for p in pair]
+    assert [p.returncode for p in pair] == [0, 0], output
+    done = [line.split(":")[0] for text in output for line in text.splitlines() if ": done at step" in line]
+    wanted = figures.unique(figures.specs("toyfig", SETTING))
+    assert sorted(done) == sorted(s.run_id for s in wanted)
+    assert all("REPLICATED" in text for text in output)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_run_goes_on(toy_dir, tmp_path):
+    process = figure(toy_dir, tmp_path, "--workers", 1)
+    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    for pid in workers_of(process):
+        os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "its worker died" in output
+    assert len(curves(tmp_path / "runs")) == 4
+
+
+def test_a_run_whose_worker_dies_twice_is_reported_and_the_others_finish(toy_dir, tmp_path):
+    good = SPEC.replace(model="mlp-1x512")
+    os.environ["TINY_DIES"] = "1"
+    try:
+        failures = local.run([SPEC, good], Runs(tmp_path), workers=1, data_dir=str(toy_dir))
+    finally:
+        del os.environ["TINY_DIES"]
+    assert [f.spec for f in failures] == [SPEC]
+    assert "status 9, twice" in failures[0].reason
+    assert Runs(tmp_path).complete(good)
+    assert not Runs(tmp_path).complete(SPEC)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, sent):
+    process = figure(toy_dir, tmp_path)
+    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    children = workers_of(process)
+    process.send_signal(sent)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.strip().splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
+    assert "Traceback" not in output
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
+    assert not list(tmp_path.glob("runs/*/claim-*"))
+    assert not list(tmp_path.glob("runs/*/.*"))
+    again = figure(toy_dir, tmp_path)
+    assert "REPLICATED" in again.communicate(timeout=300)[0]
+    assert again.returncode == 0
+
+
+def test_workers_end_when_their_parent_is_killed(toy_dir, tmp_path):
+    process = figure(toy_dir, tmp_path, "--workers", 1)
+    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    children = workers_of(process)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
+
+
+def test_shards_share_out_all_runs(toy_dir, tmp_path):
+    specs = [SPEC.replace(seed=k) for k in range(7)]
+    shares = [local.shard_of(specs, (i, 3)) for i in (1, 2, 3)]
+    assert sorted(s.seed for share in shares for s in share) == list(range(7))
+    process = figure(toy_dir, tmp_path, "--shard", "2/2", "--workers", 1)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert len(curves(tmp_path / "runs")) == 2
+    assert "NOT RUN" in output
+    for bad in ("0/2", "3/2", "x", "1/0"):
+        with pytest.raises(InputError, match="shard is"):
+            local.parse_shard(bad)
+
+
+def test_precision_and_workers_are_resolved_for_the_device():
+    assert local.resolve_precision("auto", "cuda:0") == "bfloat16"
+    assert local.resolve_precision("auto", "cpu") in ("float32", "bfloat16")
+    assert local.resolve_precision("float32", "cuda") == "float32"
+    assert local.default_workers("cuda:3") == 1
+    assert local.default_workers("cpu") >= 1
+    assert local.resolve_device("cpu") == "cpu"

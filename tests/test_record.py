@@ -1,0 +1,204 @@
+"""Records: whole or not at all, one owner, damaged and foreign ones refused in one line."""
+
+import json
+import os
+import shutil
+import threading
+
+import pytest
+
+from rethinking import record
+from rethinking.errors import InputError
+from rethinking.record import Runs, claim, format_curve, parse_curve, read, write
+from rethinking.spec import RunSpec
+
+SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
+
+
+def row(step, **changes):
+    values = dict.fromkeys(record.COLUMNS, 0.1 + step / 3) | {"step": step, "test_images": 64}
+    return values | changes
+
+
+def complete(runs: Runs, spec: RunSpec = SPEC, rows=None):
+    with claim(runs, spec) as writer:
+        assert writer is not None
+        writer.finish(rows or [row(0), row(20)], "budget", None, {"commit": "abc"})
+    return runs.path(spec)
+
+
+def test_writes_and_reads_back(tmp_path):
+    runs = Runs(tmp_path)
+    assert runs.find(SPEC) is None
+    path = complete(runs)
+    found = runs.find(SPEC)
+    assert found is not None
+    assert found.spec == SPEC
+    assert found.curve["train_loss"] == [0.1, 0.1 + 20 / 3]  # to the last bit
+    assert found.final["step"] == 20
+    assert sorted(p.name for p in path.iterdir()) == ["curve.csv", "environment.json", "result.json", "spec.json"]
+
+
+def test_time_to_fit_is_the_first_evaluation_at_99_percent(tmp_path):
+    rows = [row(k, train_accuracy=a) for k, a in ((0, 0.1), (5, 0.9899), (10, 0.99), (15, 0.98), (20, 1.0))]
+    complete(Runs(tmp_path), rows=rows)
+    found = Runs(tmp_path).find(SPEC)
+    assert found.steps_to_fit() == 10
+    assert found.steps_to_fit(0.999) == 20
+    assert found.steps_to_fit(1.01) is None
+
+
+def test_not_a_number_survives_the_curve(tmp_path):
+    complete(Runs(tmp_path), rows=[row(0, online_loss=float("nan")), row(20, train_loss=float("inf"))])
+    found = Runs(tmp_path).find(SPEC)
+    assert found.curve["online_loss"][0] != found.curve["online_loss"][0]
+    assert found.curve["train_loss"][1] == float("inf")
+    assert found.result["final"]["train_loss"] is None  # JSON has no infinity
+
+
+def test_curves_round_trip(tmp_path):
+    rows = [row(k, train_loss=0.1 * k / 7) for k in range(5)]
+    curve = parse_curve(format_curve(rows), tmp_path)
+    assert format_curve([dict(zip(curve, v, strict=True)) for v in zip(*curve.values(), strict=True)]) == format_curve(
+        rows
+    )
+
+
+def damage(path, name, change):
+    text = (path / name).read_text()
+    (path / name).write_text(change(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("curve.csv", lambda t: t[: len(t) // 2], "curve.csv"),
+        ("curve.csv", lambda t: "\n".join(t.splitlines()[:-1]) + "\n", "does not agree with result.json"),
+        ("curve.csv", lambda t: t.replace("step", "Step"), "is not a curve"),
+        ("curve.csv", lambda t: t.replace("0.1,", "x,"), "line 2 is damaged"),
+        ("spec.json", lambda t: t[:30], "not valid JSON"),
+        ("spec.json", lambda t: t.replace('"n": 100', '"n": 101'), "a foreign record"),
+        ("spec.json", lambda t: t.replace("{", '{"extra": 1,', 1), "unknown field 'extra'"),
+        ("result.json", lambda t: t[:10], "is not valid JSON"),
+        ("result.json", lambda t: "[]", "is not a JSON object"),
+        ("environment.json", lambda t: "", "is not valid JSON"),
+    ],
+)
+def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, message):
+    path = complete(Runs(tmp_path))
+    damage(path, name, change)
+    with pytest.raises(InputError, match=message) as caught:
+        Runs(tmp_path).find(SPEC)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    path = complete(Runs(tmp_path))
+    (path / "environment.json").unlink()
+    with pytest.raises(InputError, match=r"environment\.json cannot be read \(No such file"):
+        read(path)
+
+
+def test_named_needs_one_hit(tmp_path):
+    runs = Runs(tmp_path)
+    path = complete(runs)
+    complete(runs, SPEC.replace(seed=1))
+    assert runs.named(path.name[-10:]).path == path
+    for bad in ("cifar10", "nothing"):
+        with pytest.raises(InputError, match="no single complete run"):
+            runs.named(bad)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    write(file, "old")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(file, "new")
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_one_of_many_claims_wins(tmp_path):
+    runs, start, winners = Runs(tmp_path), threading.Barrier(8), []
+    release = threading.Event()
+
+    def contend():
+        start.wait()
+        with claim(runs, SPEC) as writer:
+            if writer is not None:
+                winners.append(writer)
+                release.wait(5)
+
+    threads = [threading.Thread(target=contend) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads[:]:
+        t.join(1)
+    release.set()
+    for t in threads:
+        t.join()
+    assert len(winners) == 1
+    assert list(runs.path(SPEC).glob("claim-*")) == []
+
+
+def test_a_complete_run_cannot_be_claimed(tmp_path):
+    complete(Runs(tmp_path))
+    with claim(Runs(tmp_path), SPEC) as writer:
+        assert writer is None
+
+
+def owner(runs, **changes):
+    folder = runs.path(SPEC) / "claim-0"
+    folder.mkdir(parents=True)
+    write(folder / "owner.json", json.dumps(record._me() | changes))
+    return folder / "owner.json"
+
+
+def test_a_dead_owners_claim_is_taken(tmp_path):
+    runs = Runs(tmp_path)
+    owner(runs, started="1")  # a process id that has since been given to another process
+    with claim(runs, SPEC) as writer:
+        assert writer is not None
+    assert list(runs.path(SPEC).glob("claim-*")) == []
+
+
+def test_a_live_owners_claim_is_not(tmp_path):
+    runs = Runs(tmp_path)
+    owner(runs)
+    with claim(runs, SPEC) as writer:
+        assert writer is None
+    assert (runs.path(SPEC) / "claim-0").is_dir()
+
+
+@pytest.mark.parametrize(("silent", "free"), [(record.SILENCE + 60, True), (1, False)])
+def test_another_machines_claim_is_taken_after_its_silence(tmp_path, silent, free):
+    runs = Runs(tmp_path)
+    file = owner(runs, host="elsewhere")
+    then = file.stat().st_mtime - silent
+    os.utime(file, (then, then))
+    with claim(runs, SPEC) as writer:
+        assert (writer is not None) == free
+
+
+def test_unfinished_runs_are_listed_and_deleted(tmp_path):
+    runs = Runs(tmp_path)
+    done = complete(runs)
+    with claim(runs, SPEC.replace(seed=1)) as writer:
+        assert runs.unfinished() == []  # it is being trained
+    assert runs.unfinished() == [writer.path]
+    runs.delete(writer.path)
+    assert runs.folders() == [done]
+    assert not writer.path.exists()
+
+
+def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write to .*name another with --runs"):
+        Runs(tmp_path / "file").writable()
+    shutil.rmtree(tmp_path, ignore_errors=True)

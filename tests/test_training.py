@@ -1,0 +1,238 @@
+"""The loop: identical networks, bit-exact repetition and resume, whitening, divergence, regularizers' laws."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking import catalog, models
+from rethinking.errors import InputError
+from rethinking.record import format_curve
+from rethinking.spec import Part, RunSpec
+from rethinking.training import Training, crop, train, whiten
+from rethinking.training.batches import permutation, prepare
+
+CPU = torch.device("cpu")
+
+
+def spec(**fields) -> RunSpec:
+    common = {"data": "toy", "model": "tiny", "n": 200, "steps": 40, "eval_every": 10}
+    return RunSpec.make(**(common | fields))
+
+
+def curve(run: RunSpec, toy) -> str:
+    return format_curve([e.as_row() for e in train(run, toy)])
+
+
+def whiten_slowly(image: np.ndarray) -> np.ndarray:
+    """[zhang2017] appendix A, word for word, one image (H, W, C) at a time, in double precision."""
+    x = image.astype(np.float64) / 255
+    deviation = math.sqrt(sum((v - x.mean()) ** 2 for v in x.ravel()) / x.size)
+    return (x - x.mean()) / max(deviation, 1 / math.sqrt(x.size))
+
+
+def test_whitening_against_a_slow_reference():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 28, 28, 3), dtype=np.uint8)
+    images[1] = 77  # constant: only the floor keeps it finite
+    images[2] = 77
+    images[2, 0, 0, 0] = 80  # nearly constant: the floor binds
+    ours = whiten(torch.from_numpy(images)).numpy()
+    for image, result in zip(images, ours, strict=True):
+        np.testing.assert_allclose(result, whiten_slowly(image), atol=2e-5)
+    assert np.abs(ours[0].std() - 1) < 1e-5
+
+
+def test_whitening_on_real_images(cifar10):
+    images = crop(cifar10.train.images[:20])
+    ours = whiten(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+    for image, result in zip(images, ours, strict=True):
+        np.testing.assert_allclose(result, whiten_slowly(image), atol=2e-5)
+
+
+def test_crop_is_the_centre():
+    images = np.arange(2 * 32 * 32).reshape(2, 32, 32, 1)
+    assert np.array_equal(crop(images), images[:, 2:30, 2:30])
+    assert crop(images[:, :28, :28]).shape == (2, 28, 28, 1)
+
+
+def test_prepared_images_are_the_contracts(toy):
+    run = spec(corruptions=(Part(name="gaussian"), Part(name="random_labels")), test_labels="true")
+    images, labels = prepare(toy, run, "train", CPU)
+    assert images.shape == (200, 3, 28, 28)
+    assert images.dtype == torch.float32
+    assert labels.dtype == torch.int64
+    test = prepare(toy, run, "test", CPU)[1]
+    assert torch.equal(test, torch.from_numpy(toy.test.labels))  # test labels stay true unless asked
+    corrupted = prepare(toy, run.replace(test_labels="corrupted"), "test", CPU)[1]
+    assert not torch.equal(test, corrupted)
+
+
+@pytest.mark.parametrize("model", ["tiny", "mlp-1x512"])
+def test_two_runs_are_bitwise_identical(toy, model):
+    run = spec(model=model, learning_rate=0.01)
+    torch.manual_seed(0)
+    first = curve(run, toy)
+    torch.manual_seed(1)  # the global generator is of no account
+    assert curve(run, toy) == first
+    assert curve(run.replace(seed=1), toy) != first
+
+
+@pytest.mark.parametrize("corruption", catalog.names("corruptions"))
+def test_conditions_differ_in_one_thing(toy, corruption):
+    """Same initial weights, same batch order, same budget under every corruption."""
+    limits = catalog.find("corruptions", corruption).constants["OPTIONS"]
+    plain = Training(spec(), toy)
+    other = Training(spec(corruptions=(Part(name=corruption, options=dict.fromkeys(limits, 0.5)),)), toy)
+    for a, b in zip(plain.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    plain.train_step(), other.train_step()
+    assert torch.equal(plain._order, other._order)
+    assert plain.optimizer.param_groups[0]["lr"] == other.optimizer.param_groups[0]["lr"]
+    same_images = torch.equal(plain.train_images, other.train_images)
+    same_labels = torch.equal(plain.train_labels, other.train_labels)
+    assert same_images != same_labels  # exactly one of the two was changed
+
+
+def test_batches_cover_each_epoch_once_in_a_new_order():
+    first, second = permutation(50, 3, 0), permutation(50, 3, 1)
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, permutation(50, 3, 0))
+    assert not torch.equal(first, permutation(50, 4, 0))
+
+
+@pytest.mark.parametrize("model", ["tiny", "alexnet", "mlp-3x512", "inception-nobn"])
+def test_resume_is_bitwise_exact(toy, model):
+    run = spec(model=model, n=60, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
+    whole = [e.as_row() for e in train(run, toy)]
+    first = Training(run, toy)
+    rows = []
+    for evaluation in first.evaluations():
+        rows.append(evaluation.as_row())
+        if evaluation.step == 2:
+            break
+    second = Training(run, toy)
+    second.restore(first.state())
+    rows += [e.as_row() for e in second.evaluations()]
+    assert format_curve(rows) == format_curve(whole)
+
+
+@pytest.mark.parametrize("stop", ["fitted", "budget"])
+def test_stops_where_the_spec_says(toy, stop):
+    rows = list(train(spec(steps=100, n=64, stop=stop), toy))
+    assert [e.step for e in rows] == [10 * k for k in range(len(rows))]
+    fitted = [e.step for e in rows if e.train_accuracy == 1.0]
+    assert fitted
+    assert rows[-1].step == (fitted[0] if stop == "fitted" else 100)
+    assert [e.test_images for e in rows[:-1]] == [min(2000, 64)] * (len(rows) - 1)
+
+
+def test_only_the_last_evaluation_uses_all_test_images(toy):
+    rows = list(train(spec(interim_test=16), toy))
+    assert [e.test_images for e in rows] == [16, 16, 16, 16, 64]
+
+
+def test_online_means_cover_the_batches_since_the_last_evaluation(toy):
+    """With a vanishing learning rate the network stands still: online accuracy is that of the training set."""
+    rows = list(train(spec(model="mlp-1x512", learning_rate=1e-30, eval_every=2, n=256, steps=2), toy))
+    assert math.isnan(rows[0].online_loss)
+    assert rows[1].online_accuracy == rows[0].train_accuracy
+    assert rows[1].online_loss == pytest.approx(rows[0].train_loss, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_says_where(toy):
+    training = Training(spec(model="mlp-1x512", learning_rate=1e20), toy)
+    rows = list(training.evaluations())
+    assert training.diverged_at is not None
+    assert 1 < training.diverged_at <= 10
+    assert [e.step for e in rows] == [0, 10]
+    assert rows[-1].test_images == 64
+
+
+def test_true_labels_are_learned_and_random_ones_memorized(toy):
+    true = list(train(spec(steps=150), toy))[-1]
+    noise = list(train(spec(steps=300, model="mlp-1x512", corruptions=(Part(name="random_labels"),)), toy))[-1]
+    assert true.train_accuracy > 0.95
+    assert true.test_accuracy > 0.6  # chance is 0.25
+    assert noise.train_accuracy > 0.95
+    assert noise.test_accuracy < 0.45
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+def test_bfloat16_trains_too(toy):
+    last = list(train(spec(precision="bfloat16", steps=60), toy))[-1]
+    assert last.train_accuracy > 0.9
+
+
+def test_device_that_is_not_there():
+    with pytest.raises(InputError, match="device 'nonsense' is not available here"):
+        Training(spec(), device="nonsense")
+
+
+# --- laws of every regularizer in the folder --------------------------------------------------
+
+REGULARIZERS = catalog.names("regularizers")
+
+
+def with_options(name: str, which: str) -> RunSpec:
+    options = catalog.find("regularizers", name).constants[which]
+    # model_copy does not canonicalise, so that a null really goes through the loop
+    return spec().model_copy(update={"regularizers": (Part(name=name, options=options),)})
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_null_is_bitwise_nothing_and_practice_is_not(toy, name):
+    assert curve(with_options(name, "NULL"), toy) == curve(spec(), toy)
+    assert curve(with_options(name, "PRACTICE"), toy) != curve(spec(), toy)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_shared_weights_start_identical(toy, name):
+    plain = dict(Training(spec(), toy).network.named_parameters())
+    other = dict(Training(with_options(name, "PRACTICE"), toy).network.named_parameters())
+    shared = set(plain) & set(other)
+    assert shared
+    assert all(torch.equal(plain[k], other[k]) for k in shared)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_evaluation_is_deterministic(toy, name):
+    training = Training(with_options(name, "PRACTICE"), toy)
+    training.train_step()
+    a, b = training.evaluate(), training.evaluate()
+    assert (a.train_loss, a.test_loss) == (b.train_loss, b.test_loss)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_says_its_source_range_null_and_practice(name):
+    entry = catalog.find("regularizers", name)
+    assert entry.summary
+    for option in entry.constants["OPTIONS"]:
+        assert option in entry.constants["NULL"]
+        assert option in entry.constants["PRACTICE"]
+
+
+def test_weight_decay_is_on_weights_only_and_is_sgds():
+    from rethinking import regularizers
+
+    network = models.initialise(models.build("inception"), 0)
+    part = Part(name="weight_decay", options={"strength": 0.01})
+    groups = regularizers.build(part).parameters(network, [{"params": list(network.parameters())}])
+    decay = {id(p): g.get("weight_decay", 0.0) for g in groups for p in g["params"]}
+    for name, parameter in network.named_parameters():
+        assert decay[id(parameter)] == (0.01 if name.endswith("weight") else 0.0)
+    assert len(decay) == len(list(network.parameters()))
+
+
+def test_weight_decay_shrinks_by_the_formula(toy):
+    """One step from the same weights differs by exactly -rate * strength * w on weights, nothing on biases."""
+    decayed = Training(spec(regularizers=(Part(name="weight_decay", options={"strength": 0.1}),)), toy)
+    plain = Training(spec(), toy)
+    before = {k: v.clone() for k, v in plain.network.state_dict().items()}
+    plain.train_step(), decayed.train_step()
+    after = dict(decayed.network.named_parameters())
+    for name, parameter in plain.network.named_parameters():
+        shrink = 0.05 * 0.1 * before[name] if name.endswith("weight") and parameter.ndim > 1 else 0
+        torch.testing.assert_close(after[name], parameter - shrink, rtol=1e-5, atol=1e-6)
