@@ -90,7 +90,7 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
     [
         (("figure", "fig1"), "unknown figure 'fig1': did you mean 'fig1a'?"),
         (("figure", "fig1a", "--scale", "huge"), "scale is 'huge', allowed are quick, cpu, paper"),
-        (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'alexnet'? known are alexnet"),
+        (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'alexnet'? known"),
         (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
         (("figure", "toyfig", "--shard", "3/2"), "shard is '3/2'"),
         (("run", "--corruption", "partial_label=0.5"), "did you mean 'partial_labels'?"),

@@ -78,10 +78,15 @@ def start(spec, folder, toy_dir):
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
+def finished(process) -> bool:
+    process.communicate()
+    return process.returncode == 0
+
+
 @pytest.mark.timeout(900)
 def test_killed_at_twenty_random_moments_it_ends_the_same(toy_dir, tmp_path):
     spec = SPEC.replace(steps=4000, eval_every=8)
-    assert start(spec, tmp_path / "whole", toy_dir).wait() == 0
+    assert finished(start(spec, tmp_path / "whole", toy_dir))
     chance = random.Random(0)
     kills, reached = 0, []
     while kills < 20:
@@ -97,7 +102,7 @@ def test_killed_at_twenty_random_moments_it_ends_the_same(toy_dir, tmp_path):
         assert not Runs(tmp_path / "killed").complete(spec)
     assert reached == sorted(reached)
     assert reached[-1] > reached[0]  # it did go on from where it was
-    assert start(spec, tmp_path / "killed", toy_dir).wait() == 0
+    assert finished(start(spec, tmp_path / "killed", toy_dir))
     whole, killed = Runs(tmp_path / "whole").path(spec), Runs(tmp_path / "killed").path(spec)
     assert (whole / "curve.csv").read_bytes() == (killed / "curve.csv").read_bytes()
     assert (whole / "weights.safetensors").read_bytes() == (killed / "weights.safetensors").read_bytes()

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +38,13 @@ class _Worker:
     spec: RunSpec | None = None
     tail: bytes = b""
     events: deque = field(default_factory=deque)
+
+    def close(self) -> None:
+        """Close both pipes; the process has ended."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     def send(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -168,6 +175,7 @@ def run(
             selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
             crew.remove(worker)
             code = worker.process.wait()
+            worker.close()
             if worker.spec is not None:
                 failed(worker.spec, f"its worker ended with status {code}, twice", True)
                 progress.end(worker.spec, "its worker died")
@@ -205,6 +213,7 @@ def run(
                 except subprocess.TimeoutExpired:
                     worker.process.kill()
                     worker.process.wait()
+                worker.close()
     return failures
 
 

@@ -1,0 +1,182 @@
+"""Figures and verdicts: what is missing is shown as missing, what is drawn is drawn the same every time."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from rethinking import catalog, claims, figures
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.errors import InputError
+from rethinking.record import COLUMNS, Runs, claim
+from rethinking.spec import RunSpec
+
+FIGURES = catalog.names("figures")
+
+
+def made_up(runs: Runs, spec: RunSpec, seed: float = 0.0):
+    """A record with a plausible curve that no network has seen."""
+    rows = []
+    for k in range(6):
+        values = dict.fromkeys(COLUMNS, 0.5)
+        values |= {"step": k * 10, "train_loss": 2.3 / (k + 1), "train_accuracy": min(1.0, 0.1 + k / 5 + seed / 100)}
+        rows.append(values | {"test_accuracy": 0.1, "test_images": 10_000})
+    with claim(runs, spec) as writer:
+        writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.0})
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("scale", figures.SCALES)
+def test_every_figure_declares_its_runs(name, scale):
+    for model in catalog.find("figures", name).constants["MODELS"]:
+        setting = figures.setting(name, scale, model)
+        wanted = figures.specs(name, setting)
+        assert wanted
+        assert all(isinstance(s, RunSpec) for group in wanted.values() for s in group)
+        for each in catalog.load("figures", name).claims(setting):
+            assert set(each.conditions) <= set(wanted)
+            assert each.tolerance
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
+    setting = figures.setting(name)
+    runs = Runs(tmp_path / "runs")
+    wanted = figures.unique(figures.specs(name, setting))
+    for count in (0, 1, len(wanted)):
+        for spec in wanted[:count]:
+            if not runs.complete(spec):
+                made_up(runs, spec)
+        drawn = figures.draw(name, setting, runs, tmp_path / str(count))
+        assert len(drawn.missing) == len(wanted) - count
+        numbers = json.loads((tmp_path / str(count) / f"{figures.stem(name, setting)}.json").read_text())
+        assert numbers["missing"] == [s.run_id for s in wanted[count:]]
+        assert sorted(numbers["runs"]) == sorted(s.run_id for s in wanted[:count])
+        if count == 0:
+            assert {v.verdict for v in drawn.verdicts} <= {NOT_RUN, NOT_JUDGED}
+        if count == len(wanted):
+            assert NOT_RUN not in {v.verdict for v in drawn.verdicts}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_drawing_again_gives_the_same_bytes(name, tmp_path):
+    setting = figures.setting(name)
+    runs = Runs(tmp_path / "runs")
+    for k, spec in enumerate(figures.unique(figures.specs(name, setting))):
+        made_up(runs, spec, k)
+    digests = []
+    for k in range(2):
+        drawn = figures.draw(name, setting, runs, tmp_path / str(k))
+        digests.append([hashlib.sha256(f.read_bytes()).hexdigest() for f in drawn.files])
+    assert digests[0] == digests[1]
+
+
+def committed():
+    root = Path(__file__).parents[1]
+    return sorted((root / "figures").glob("*-cpu*.json")) + sorted((root / "figures").glob("*-paper*.json"))
+
+
+def test_committed_figures_come_from_committed_records(tmp_path):
+    for path in committed():
+        numbers = json.loads(path.read_text())
+        setting = figures.setting(numbers["figure"], numbers["scale"], numbers["model"], numbers["seeds"])
+        figures.draw(numbers["figure"], setting, Runs(path.parents[1] / "runs"), tmp_path)
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_committed_record_is_whole():
+    runs = Runs(Path(__file__).parents[1] / "runs")
+    for folder in runs.folders():
+        if (folder / "result.json").exists():
+            record = runs.named(folder.name)
+            assert record.final["test_images"] == catalog.find("data", record.spec.data).constants["SIZES"]["test"]
+            assert record.environment["precision"] == record.spec.precision
+
+
+def test_scales_differ_only_in_spec_fields_and_fix_their_precision():
+    for scale, precision in (("cpu", "float32"), ("paper", "bfloat16")):
+        for here in ("float32", "bfloat16"):
+            assert figures.Setting(scale, "inception", 1, here).spec(0).precision == precision
+    assert figures.Setting("quick", "inception", 1, "bfloat16").spec(0).precision == "bfloat16"
+    paper = figures.Setting("paper", "inception", 3).spec(2)
+    assert (paper.n, paper.steps, paper.learning_rate) == (50_000, 25_000, 0.1)
+    assert (paper.seed, paper.data_seed) == (2, 2)
+
+
+def test_names_of_drawn_files_keep_quick_from_evidence():
+    def stem(*args):
+        return figures.stem("fig1a", figures.setting("fig1a", *args))
+
+    assert stem("quick") == "fig1a-quick"
+    assert stem("cpu", "mlp-3x512") == "fig1a-cpu-mlp-3x512"
+    assert stem("cpu", None, 5) == "fig1a-cpu-5seeds"
+    with pytest.raises(InputError, match="scale is 'big'"):
+        stem("big")
+
+
+# --- verdicts ---------------------------------------------------------------------------------
+
+SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
+
+
+def one(holds=True, **needs):
+    return Claim("c", "s", "t", "p", "r", ("a",), lambda groups: Reading(holds, str(len(groups["a"])), {}), **needs)
+
+
+def test_verdicts():
+    full, holed = {"a": [object()] * 3}, {"a": [object(), None, object()]}
+    assert judge(one(), SPECS, full).verdict == REPLICATED
+    assert judge(one(holds=False), SPECS, full).verdict == NOT_REPLICATED
+    assert judge(one(), SPECS, holed).verdict == NOT_RUN
+    assert SPECS["a"][1].run_id in judge(one(), SPECS, holed).reason
+    assert judge(one(least_n=101), SPECS, full).verdict == NOT_JUDGED
+    assert judge(one(least_seeds=4), SPECS, holed).verdict == NOT_JUDGED
+    assert judge(one(least_n=100, least_seeds=3), SPECS, full).verdict == REPLICATED
+
+
+def test_spread_is_median_and_range():
+    assert claims.spread([3.0]) == "3.00"
+    assert claims.spread([3.0, 1.0, 2.0], 1) == "2.0 (1.0 to 3.0)"
+    assert claims.spread([1.0, 2.0], 1, " %") == "1.5 % (1.0 to 2.0)"
+
+
+def curve_of(steps_to_fit, test):
+    class Made:
+        final = {"test_accuracy": test, "train_accuracy": 1.0}
+        curve = {"train_accuracy": [0.1, 1.0]}
+
+        @staticmethod
+        def steps_to_fit():
+            return steps_to_fit
+
+    return Made
+
+
+def fig1a_verdict(name, **changes):
+    setting = figures.setting("fig1a", "cpu", "mlp-3x512")
+    module = catalog.load("figures", "fig1a")
+    wanted = module.runs(setting)
+    values = {"true labels": (10, 0.52), "random labels": (50, 0.1), "shuffled pixels": (20, 0.4)}
+    values |= {"random pixels": (30, 0.2), "Gaussian": (25, 0.1)} | changes
+    records = {c: [curve_of(*values[c])] * 3 for c in wanted}
+    return next(judge(c, wanted, records) for c in module.claims(setting) if c.name == name).verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "verdict"),
+    [
+        ("order of fitting", {}, REPLICATED),
+        ("order of fitting", {"random labels": (28, 0.1)}, NOT_REPLICATED),
+        ("order of fitting", {"Gaussian": (5, 0.1)}, NOT_REPLICATED),
+        ("order of fitting", {"random labels": (None, 0.1)}, REPLICATED),
+        ("order of fitting", {"Gaussian": (None, 0.1)}, NOT_REPLICATED),
+        ("fits random labels", {}, REPLICATED),
+        ("fits random labels", {"random labels": (None, 0.1)}, NOT_REPLICATED),
+        ("random labels do not generalize", {"random labels": (50, 0.121)}, NOT_REPLICATED),
+        ("true labels generalize", {"true labels": (10, 0.19)}, NOT_REPLICATED),
+        ("true labels generalize", {}, REPLICATED),
+    ],
+)
+def test_figure_1a_judges_what_it_says(name, changes, verdict):
+    assert fig1a_verdict(name, **changes) == verdict
