@@ -53,6 +53,9 @@ def _names(kind: str):
 runs_option = click.option(
     "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=click.Path()
 )
+out_option = click.option(
+    "--out", default="figures", show_default=True, type=click.Path(), help="Folder of the drawn files."
+)
 data_option = click.option(
     "--data-dir",
     type=click.Path(),
@@ -149,7 +152,7 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @workers_option
 @click.option("--shard", help="i/n: train only every n-th missing run, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
-@click.option("--out", default="figures", show_default=True, type=click.Path(), help="Folder of the drawn files.")
+@out_option
 @runs_option
 @data_option
 def figure(
@@ -187,8 +190,9 @@ def figure(
     if not redraw:
         _need_data(share, runs, data_dir)
         failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=not shard)
-    for name, setting in chosen:
-        _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
+    if not failures or any(runs.complete(spec) for spec in wanted.values()):  # else an empty figure would replace one
+        for name, setting in chosen:
+            _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
     if failures:
         first = failures[0]
         raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
@@ -289,17 +293,22 @@ def _duration(seconds: float) -> str:
 @click.option("--seed", type=int, help="Of initial weights and batch order.  [default: 0]")
 @click.option("--data-seed", type=int, help="Of the corruption.  [default: 0]")
 @click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
+@click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @device_option
 @runs_option
 @data_option
-def run(spec_file: Path | None, device: str, runs_dir: str, data_dir: str | None, **fields: Any) -> None:
+def run(
+    spec_file: Path | None, compare: bool, device: str, runs_dir: str, data_dir: str | None, **fields: Any
+) -> int | None:
     """Train one run and record it, or say where its record is.
 
     \b
     rethinking run --model mlp-3x512 --corruption random_labels --n 2000 --stop fitted
     rethinking run --model alexnet --corruption partial_labels=0.5 --regularize weight_decay=5e-4
-    rethinking run --spec runs/<a record>/spec.json --runs elsewhere
+    rethinking run --spec runs/<a record>/spec.json --compare
     """
+    import tempfile
+
     from rethinking.engines import local
     from rethinking.record import Runs
     from rethinking.spec import Part, RunSpec
@@ -317,12 +326,25 @@ def run(spec_file: Path | None, device: str, runs_dir: str, data_dir: str | None
         given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
         spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
     runs = Runs(runs_dir)
-    runs.find(spec)
-    _need_data([spec], runs, data_dir)
-    failures = local.run([spec], runs, device=device, workers=1, data_dir=data_dir)
-    if failures:
-        raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
-    _print_record(runs.named(spec.run_id))
+    record = runs.find(spec)
+
+    def train(target: Runs) -> None:
+        _need_data([spec], target, data_dir)
+        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir)
+        if failures:
+            raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
+
+    if not compare:
+        train(runs)
+        _print_record(runs.named(spec.run_id))
+        return 0
+    if record is None:
+        raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
+    with tempfile.TemporaryDirectory() as scratch:
+        train(Runs(scratch))
+        difference = record.difference(Runs(scratch).named(spec.run_id))
+    click.echo(f"{spec.run_id}: {difference or 'the same curve, to the last bit'}")
+    return 1 if difference else 0
 
 
 @main.command()
@@ -362,15 +384,16 @@ def _print_record(record: Any) -> None:
 
 @main.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@out_option
 @runs_option
-def prune(yes: bool, runs_dir: str) -> None:
-    """Delete runs that are unfinished, and complete ones that no figure refers to at any scale, asking first."""
+def prune(yes: bool, out: str, runs_dir: str) -> None:
+    """Delete runs that are unfinished, and complete ones that no figure needs or was drawn from, asking first."""
     from rethinking import figures as fig
     from rethinking.engines.local import resolve_precision
     from rethinking.record import Runs
 
     runs = Runs(runs_dir)
-    kept = set()
+    kept = {run for path in Path(out).glob("*.json") for run in json.loads(path.read_text()).get("runs", ())}
     for name, entry in catalog.entries("figures").items():
         for scale in fig.SCALES:
             for model in entry.constants["MODELS"]:

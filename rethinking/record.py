@@ -79,6 +79,18 @@ class Record:
         pairs = zip(self.curve["step"], self.curve["train_accuracy"], strict=True)
         return next((step for step, accuracy in pairs if accuracy >= threshold), None)
 
+    def difference(self, other: "Record") -> str | None:
+        """Where the curve of another record of the same spec first differs from this one; None where it is the same."""
+        for name in COLUMNS:
+            if len(self.curve[name]) != len(other.curve[name]):
+                return f"{len(self.curve[name])} evaluations against {len(other.curve[name])}"
+        for k, step in enumerate(self.curve["step"]):
+            for name in COLUMNS:
+                ours, theirs = self.curve[name][k], other.curve[name][k]
+                if repr(ours) != repr(theirs):
+                    return f"from step {step} on another curve: {name} {ours!r} against {theirs!r}"
+        return None
+
 
 class Runs:
     """A folder of records.
@@ -97,6 +109,10 @@ class Runs:
     def complete(self, spec: RunSpec) -> bool:
         """Whether the run was trained to its end."""
         return (self.path(spec) / "result.json").is_file()
+
+    def busy(self, spec: RunSpec) -> bool:
+        """Whether a live process is training the run."""
+        return _held(self.path(spec))
 
     def find(self, spec: RunSpec) -> Record | None:
         """The record of `spec`, None where it is not complete. Raises InputError where it is damaged."""
@@ -123,7 +139,7 @@ class Runs:
     def unfinished(self) -> list[Path]:
         """Folders without a result that no live process is training, sorted."""
         left = (p for p in self.folders() if not (p / "result.json").exists())
-        return [p for p in left if (latest := _latest(p)) is None or not _alive(latest)]
+        return [p for p in left if not _held(p)]
 
     def delete(self, path: Path) -> None:
         """Delete a run's folder, result first, so that half of a deletion is an unfinished run."""
@@ -266,7 +282,7 @@ def claim(runs: Runs, spec: RunSpec) -> Iterator[Writer | None]:
     runs.writable()
     folder.mkdir(exist_ok=True)
     latest = _latest(folder)
-    if latest is not None and _alive(latest):
+    if _held(folder):
         yield None
         return
     mine = folder / f"claim-{0 if latest is None else _number(latest) + 1}"
@@ -299,6 +315,11 @@ def _number(path: Path) -> int:
 
 def _latest(folder: Path) -> Path | None:
     return max(folder.glob("claim-*"), key=_number, default=None)
+
+
+def _held(folder: Path) -> bool:
+    latest = _latest(folder)
+    return latest is not None and _alive(latest)
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

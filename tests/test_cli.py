@@ -161,6 +161,23 @@ def test_a_run_its_record_and_what_is_shown(toy_dir, tmp_path):
     assert again.read_bytes() == (folder / "curve.csv").read_bytes()
 
 
+def test_a_record_can_be_compared_with_a_new_run(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    assert "has no record" in one_line(cli(*RUN, "--compare", *where))
+    assert cli(*RUN, *where).returncode == 0
+    file = next((tmp_path / "runs").glob("*/spec.json"))
+    same = cli("run", "--spec", file, "--compare", "--device", "cpu", *where)
+    assert same.returncode == 0
+    assert "the same curve, to the last bit" in same.stdout
+    curve = file.with_name("curve.csv")
+    lines = curve.read_text().splitlines()
+    lines[2] = lines[2].replace("0.05", "0.06")
+    curve.write_text("\n".join(lines) + "\n")
+    other = cli("run", "--spec", file, "--compare", "--device", "cpu", *where)
+    assert other.returncode == 1
+    assert "from step 2 on another curve: learning_rate 0.06 against 0.05" in other.stdout
+
+
 def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
     where = ("--data-dir", toy_dir, "--runs", tmp_path)
     done = cli(*RUN, *where, limit=4096)  # bytes: enough for a spec, not for weights

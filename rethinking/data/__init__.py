@@ -18,6 +18,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from rethinking.errors import InputError
 __path__ += catalog.plugin_folders("data")
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
 Arrays = dict[str, np.ndarray]
 
 
@@ -205,6 +207,9 @@ def fetch(
 @contextmanager
 def _scratch(base: Path) -> Iterator[Path]:
     base.mkdir(parents=True, exist_ok=True)
+    for left in base.glob(".fetch-*"):  # by a fetch that was killed
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
     try:
         yield path

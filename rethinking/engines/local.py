@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,11 +62,17 @@ def gpu_count() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([v for v in visible.split(",") if v.strip() and v.strip() != "-1"])
-    return len([p for p in Path("/dev").glob("nvidia[0-9]*") if p.name[6:].isdigit()])
+    nodes = len([p for p in Path("/dev").glob("nvidia[0-9]*") if p.name[6:].isdigit()])
+    if nodes or not shutil.which("nvidia-smi"):
+        return nodes
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
 def resolve_device(device: str) -> str:
-    """ "auto" is cuda where there is a GPU, else cpu; any other name stays."""
+    """For "auto" cuda where there is a GPU, else cpu; others stay. Raises InputError for cuda where there is no GPU."""
+    if device.startswith("cuda") and not gpu_count():
+        raise InputError(f"device {device!r} is not available here (no NVIDIA GPU is seen): use cpu")
     return ("cuda" if gpu_count() else "cpu") if device == "auto" else device
 
 
@@ -125,13 +132,13 @@ def run(
     count = min(workers or default_workers(device), len(waiting))
     failures: list[Failure] = []
     retried: set[str] = set()
-    elsewhere: list[RunSpec] = []
+    elsewhere: list[RunSpec] = []  # another process trains them
+    look_again = 0.0
 
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
         crew: list[_Worker] = []
 
-        def start(place: int) -> None:
-            where = f"cuda:{place % max(1, gpu_count())}" if device == "cuda" else device
+        def start(where: str) -> None:
             worker = _Worker(_spawn(runs, where, data_dir), where)
             crew.append(worker)
             assert worker.process.stdout is not None
@@ -180,10 +187,11 @@ def run(
                 failed(worker.spec, f"its worker ended with status {code}, twice", True)
                 progress.end(worker.spec, "its worker died")
             if waiting:
-                start(len(crew))
+                start(worker.device)
 
+        places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
         try:
-            for place in range(count):
+            for place in places:
                 start(place)
             while any(w.spec for w in crew) or waiting or (wait and elsewhere):
                 for key, _ in selector.select(timeout=POLL):
@@ -195,15 +203,16 @@ def run(
                     *lines, worker.tail = (worker.tail + (chunk or b"")).split(b"\n")
                     for line in lines:
                         handle(worker, json.loads(line))
-                if wait and elsewhere and not waiting:
-                    waiting.extend(s for s in elsewhere if not runs.complete(s))
-                    elsewhere.clear()
-                    if waiting and not any(w.spec for w in crew):
-                        time.sleep(POLL)
-                if waiting:
-                    for worker in crew:
-                        if worker.spec is None:
-                            feed(worker)
+                if wait and elsewhere and time.monotonic() >= look_again:
+                    look_again = time.monotonic() + POLL
+                    free = [s for s in elsewhere if not runs.busy(s)]
+                    waiting.extend(free)
+                    elsewhere = [s for s in elsewhere if s not in free]
+                if waiting and not crew:
+                    start(places[0])
+                for worker in crew:
+                    if worker.spec is None:
+                        feed(worker)
         finally:
             for worker in crew:
                 worker.process.terminate()

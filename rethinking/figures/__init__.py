@@ -55,14 +55,15 @@ class Setting:
     def spec(self, seed: int, **fields: Any) -> RunSpec:
         """The spec that all figures start from at this scale, with `fields` on top.
 
-        quick and cpu, reduced: stops when fitted. All 50,000 images: the paper's schedule for 90 epochs (cpu) or to
-        25,000 steps (paper).
+        quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
+        schedule for 90 epochs (cpu) or to 25,000 steps (paper). quick's interim evaluations use 250 test images.
         """
         n = REDUCED_N.get(self.scale, {}).get(self.model, OTHER_N.get(self.scale, FULL))
         common: dict[str, Any] = {"data": "cifar10", "n": n, "model": self.model, "seed": seed, "data_seed": seed}
         if n < FULL:
             epoch = -(-n // 128)
-            common |= {"steps": 200 * epoch, "stop": "fitted", "eval_every": 4 * epoch}
+            epochs = 100 if self.scale == "quick" else 200
+            common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": 4 * epoch}
         elif self.scale == "cpu":
             common |= {"steps": 90 * EPOCH, "eval_every": EPOCH}
         else:
