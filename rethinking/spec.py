@@ -166,6 +166,11 @@ class RunSpec(BaseModel):
         catalog.find("models", self.model)
         object.__setattr__(self, "corruptions", _canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
+        for part in self.regularizers:
+            refused = catalog.find("regularizers", part.name).constants.get("REFUSES")
+            for other in self.corruptions:
+                if catalog.find("corruptions", other.name).constants["ACTS_ON"] == refused:
+                    raise ValueError(f"{part.name} cannot go with {other.name}, a corruption of {refused}: drop one")
         return self
 
     @classmethod

@@ -93,6 +93,10 @@ def test_is_frozen():
         ({"corruptions": (Part(name="partial_labels", options={"q": 1}),)}, r"partial_labels\.p is missing"),
         ({"regularizers": (Part(name="weight_decay", options={"strength": -1}),)}, r"weight_decay\.strength is -1"),
         ({"regularizers": (Part(name="weight_decay", options={"strength": 1}),) * 2}, r"weight_decay is given 2 times"),
+        (
+            {"regularizers": (Part(name="random_crop"),), "corruptions": (Part(name="gaussian"),)},
+            r"random_crop cannot go with gaussian, a corruption of pixels: drop one",
+        ),
         ({"epochs": 3}, r"unknown field 'epochs': known are data, n, corruptions"),
     ],
 )

@@ -103,10 +103,8 @@ def test_batches_cover_each_epoch_once_in_a_new_order():
     assert not torch.equal(first, permutation(50, 4, 0))
 
 
-@pytest.mark.parametrize("model", ["tiny", "alexnet", "mlp-3x512", "inception-nobn"])
-def test_resume_is_bitwise_exact(toy, model):
-    run = spec(model=model, n=60, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
-    whole = [e.as_row() for e in train(run, toy)]
+def resumed(run: RunSpec, toy) -> str:
+    """The curve of a run that is broken off at step 2 and goes on in another Training."""
     first = Training(run, toy)
     rows = []
     for evaluation in first.evaluations():
@@ -115,8 +113,13 @@ def test_resume_is_bitwise_exact(toy, model):
             break
     second = Training(run, toy)
     second.restore(first.state())
-    rows += [e.as_row() for e in second.evaluations()]
-    assert format_curve(rows) == format_curve(whole)
+    return format_curve(rows + [e.as_row() for e in second.evaluations()])
+
+
+@pytest.mark.parametrize("model", ["tiny", "alexnet", "mlp-3x512", "inception-nobn"])
+def test_resume_is_bitwise_exact(toy, model):
+    run = spec(model=model, n=60, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
+    assert resumed(run, toy) == curve(run, toy)
 
 
 @pytest.mark.parametrize("stop", ["fitted", "budget"])
@@ -198,6 +201,12 @@ def test_shared_weights_start_identical(toy, name):
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
+def test_resume_is_bitwise_exact_with_it_on(toy, name):
+    run = with_options(name, "PRACTICE").model_copy(update={"steps": 5, "eval_every": 1})
+    assert resumed(run, toy) == curve(run, toy)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
 def test_evaluation_is_deterministic(toy, name):
     training = Training(with_options(name, "PRACTICE"), toy)
     training.train_step()
@@ -212,6 +221,35 @@ def test_says_its_source_range_null_and_practice(name):
     for option in entry.constants["OPTIONS"]:
         assert option in entry.constants["NULL"]
         assert option in entry.constants["PRACTICE"]
+
+
+def test_random_crop_cuts_each_image_at_its_own_place():
+    from rethinking import regularizers
+
+    place = torch.arange(32 * 32, dtype=torch.float32).reshape(1, 1, 32, 32).repeat(200, 3, 1, 1)
+    crop_at_random = regularizers.build(Part(name="random_crop"))
+    generator = torch.Generator().manual_seed(0)
+    images, labels = crop_at_random.batch(place, torch.arange(200), generator)
+    assert images.shape == (200, 3, 28, 28)
+    assert labels.tolist() == list(range(200))
+    corners = []
+    for image in images:
+        top, left = divmod(int(image[0, 0, 0]), 32)
+        assert torch.equal(image, place[0, :, top : top + 28, left : left + 28])
+        corners.append((top, left))
+    assert len(set(corners)) == 25  # every one of the 5 x 5 places, within one batch
+    again, _ = crop_at_random.batch(place, labels, generator)
+    assert not torch.equal(again, images)
+
+
+def test_cropped_batches_are_whitened_after_the_crop(toy):
+    training = Training(spec(regularizers=(Part(name="random_crop"),), n=8, batch_size=8), toy)
+    seen = []
+    training.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    training.train_step()
+    values = seen[0].flatten(1)
+    torch.testing.assert_close(values.mean(1), torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(values.std(1, correction=0), torch.ones(8), atol=1e-4, rtol=0)
 
 
 def test_weight_decay_is_on_weights_only_and_is_sgds():

@@ -3,6 +3,7 @@
     OPTIONS = {"strength": {"type": "float", "ge": 0.0}, ...}      the first is what NAME=VALUE sets
     NULL = {"strength": 0.0}            options at which training is bit-identical to training without it
     PRACTICE = {"strength": 5e-4}       options that practice uses
+    REFUSES = "pixels"                  where it cannot go with a corruption of pixels
 
 The seams are drawn in `rethinking.training.loop`.
 """
@@ -21,7 +22,14 @@ Groups = list[dict[str, Any]]
 
 
 class Base:
-    """A regularizer that does nothing; the seams that are not overridden stay so."""
+    """A regularizer that does nothing; the seams that are not overridden stay so.
+
+    Attributes:
+        wants_originals: `batch` is given float images of the data set's own size in units of a byte, and the trainer
+            crops what is still too large to the centre and whitens, after all regularizers.
+    """
+
+    wants_originals = False
 
     def network(self, network: "nn.Module") -> "nn.Module":
         """The network with layers replaced or added. Parameters that stay keep their names."""
@@ -32,7 +40,10 @@ class Base:
         return groups
 
     def batch(self, images: "Tensor", labels: "Tensor", generator: "Generator") -> tuple["Tensor", "Tensor"]:
-        """A training batch, changed. images: float (B, C, H, W), whitened. labels: int64 (B,) or float (B, classes)."""
+        """A training batch, changed. images: float (B, C, H, W), whitened unless `wants_originals`.
+
+        labels: int64 (B,) or float (B, classes). generator: the run's, on the device.
+        """
         return images, labels
 
     def penalty(self, network: "nn.Module") -> "Tensor | None":

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from rethinking.spec import RunSpec
 IMAGE_SIZE = 28  # pixels; the paper's centre crop
 
 
-def crop(images: np.ndarray, size: int = IMAGE_SIZE) -> np.ndarray:
-    """Centre crop: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
+def crop(images: Any, size: int = IMAGE_SIZE) -> Any:
+    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
     top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
     return images[:, top : top + size, left : left + size]
 

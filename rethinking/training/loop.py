@@ -14,7 +14,7 @@ from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec
-from rethinking.training.batches import keyed_generator, permutation, prepare, to_device
+from rethinking.training.batches import crop, keyed_generator, permutation, prepare, to_device, whiten
 
 EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -55,6 +55,7 @@ class Training:
         groups  = r.parameters(network, groups)           optimizer groups: weight decay
         for images, labels in batches:
             images, labels = r.batch(images, labels, generator)        augmentation, label disturbance, smoothing
+            (whitened here where a regularizer has asked for the original images)
             loss = cross_entropy(network(images), labels) + r.penalty(network)
             loss.backward()
             r.gradient(network)                                        gradient noise
@@ -82,6 +83,9 @@ class Training:
         self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
         self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
         self.regularizers = [regularizers.build(part) for part in spec.regularizers]
+        self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
+        if any(r.wants_originals for r in self.regularizers):
+            self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
 
         channels, size = self.train_images.shape[1:3]
         network = models.build(spec.model, data.facts.num_classes, channels, size)
@@ -137,12 +141,15 @@ class Training:
             self._order = permutation(len(self.train_labels), spec.seed, epoch).to(self.device)
             self._epoch = epoch
         batch = self._order[place * spec.batch_size : (place + 1) * spec.batch_size]
-        images, labels = self.train_images[batch], self.train_labels[batch]
+        labels = self.train_labels[batch]
+        images = self.train_images[batch] if self.originals is None else self.originals[batch].float()
         for group in self.optimizer.param_groups:
             group["lr"] = spec.rate_at(self.step)
 
         for r in self.regularizers:
             images, labels = r.batch(images, labels, self.generator)
+        if self.originals is not None:
+            images = whiten(crop(images.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         with self._autocast():
             logits = self.network(images)
         loss = F.cross_entropy(logits.float(), labels)
