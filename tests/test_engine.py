@@ -27,6 +27,7 @@ def command(*words, **env):
         text=True,
         env=os.environ | env,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
 
 
