@@ -150,7 +150,7 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @figure_options
 @device_option
 @workers_option
-@click.option("--shard", help="i/n: train only every n-th missing run, for job arrays that share one runs folder.")
+@click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @out_option
 @runs_option
@@ -317,7 +317,7 @@ def run(
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
-            option = next(iter(given)).replace("_", "-")
+            option = next(iter(given)).replace("learning_rate", "lr").replace("_", "-")
             raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
         spec = RunSpec.from_file(spec_file)
     else:

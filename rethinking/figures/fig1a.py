@@ -147,7 +147,7 @@ def claims(setting: Setting) -> list[Claim]:
             name="true labels generalize",
             source="zhang2017, Table 1",
             statement="test accuracy of true labels is far above chance",
-            paper="52 to 86 % without regularization, by network",
+            paper="50.51 to 85.75 % without regularization, by network",
             tolerance="at least 20 %, twice chance, in every seed",
             conditions=("true labels",),
             measure=_above_chance,
