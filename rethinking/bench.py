@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rethinking import catalog, models
 from rethinking.data import ImageSet, synthetic
-from rethinking.layers import LocalResponseNorm
+from rethinking.layers import Linear, LocalResponseNorm
 from rethinking.spec import RunSpec
 from rethinking.training import Training, crop, whiten
 
@@ -41,13 +41,20 @@ class TextbookSet(Dataset):
 
 
 def plain_network(name: str, images: ImageSet) -> nn.Module:
-    """The same network and initial weights, with torch's own local response normalization, NCHW."""
+    """The same network and initial weights, with torch's own layers, NCHW."""
     shape = crop(images.train.images).shape
     network = models.initialise(models.build(name, images.facts.num_classes, shape[3], shape[1]), seed=0)
     for module in list(network.modules()):
         for child_name, child in module.named_children():
             if isinstance(child, LocalResponseNorm):
-                theirs = nn.LocalResponseNorm(child.size, alpha=child.alpha, beta=child.beta, k=child.k)
+                setattr(
+                    module,
+                    child_name,
+                    nn.LocalResponseNorm(child.size, alpha=child.alpha, beta=child.beta, k=child.k),
+                )
+            elif isinstance(child, Linear):
+                theirs = nn.Linear(child.in_features, child.out_features)
+                theirs.load_state_dict(child.state_dict())
                 setattr(module, child_name, theirs)
     return network
 

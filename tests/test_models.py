@@ -8,7 +8,7 @@ from torch import nn
 
 from rethinking import bench, catalog, models
 from rethinking.errors import InputError
-from rethinking.layers import LocalResponseNorm, OffsetBatchNorm2d
+from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate
 from rethinking.training import batch_norm_statistics
 
 ALL = catalog.names("models")
@@ -102,6 +102,33 @@ def test_batch_norm_is_torchs_with_the_scale_at_one():
         ours(part)
     ours.eval(), theirs.eval()
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_linear_is_torchs():
+    """Output and all three gradients, against double precision."""
+    ours = Linear(70, 30)
+    theirs = nn.Linear(70, 30).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(9, 70, requires_grad=True)
+    y = x.detach().double().requires_grad_()
+    gradient = torch.randn(9, 30)
+    ours(x).backward(gradient)
+    theirs(y).backward(gradient.double())
+    torch.testing.assert_close(ours(x).double(), theirs(y), rtol=1e-5, atol=1e-5)
+    for a, b in ((x, y), (ours.weight, theirs.weight), (ours.bias, theirs.bias)):
+        torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_concatenate_is_torchs(layout):
+    a, b = (torch.randn(2, c, 5, 5).to(memory_format=layout).requires_grad_() for c in (3, 4))
+    gradient = torch.randn(2, 7, 5, 5).to(memory_format=layout)
+    ours, theirs = concatenate(a, b), torch.cat([a, b], dim=1)
+    assert torch.equal(ours, theirs)
+    for x, y in zip(
+        torch.autograd.grad(ours, (a, b), gradient), torch.autograd.grad(theirs, (a, b), gradient), strict=True
+    ):
+        assert torch.equal(x, y)
 
 
 def test_statistics_belong_to_the_present_weights():

@@ -11,7 +11,7 @@ from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, train, whiten
-from rethinking.training.batches import permutation, prepare
+from rethinking.training.batches import gather, permutation, prepare
 
 CPU = torch.device("cpu")
 
@@ -42,6 +42,15 @@ def test_whitening_against_a_slow_reference():
     for image, result in zip(images, ours, strict=True):
         np.testing.assert_allclose(result, whiten_slowly(image), atol=2e-5)
     assert np.abs(ours[0].std() - 1) < 1e-5
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gather_is_indexing(layout):
+    images = torch.randn(9, 3, 5, 4).to(memory_format=layout)
+    index = torch.tensor([7, 0, 7, 3])
+    taken = gather(images, index)
+    assert torch.equal(taken, images[index])
+    assert taken.is_contiguous(memory_format=layout)
 
 
 def test_whitening_on_real_images(cifar10):

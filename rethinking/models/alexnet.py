@@ -10,7 +10,7 @@ bias 1, alpha 0.001 / 9, beta 0.75.
 
 from torch import Tensor, nn
 
-from rethinking.layers import LocalResponseNorm
+from rethinking.layers import Linear, LocalResponseNorm
 
 PAPER = {"learning_rate": 0.01, "parameters": 1_387_786}
 
@@ -36,11 +36,11 @@ class AlexNet(nn.Module):
         side = (image_size + 3) // 4
         self.features = nn.Sequential(stage(in_channels), stage(64))
         self.classifier = nn.Sequential(
-            nn.Linear(64 * side * side, 384),
+            Linear(64 * side * side, 384),
             nn.ReLU(inplace=True),
-            nn.Linear(384, 192),
+            Linear(384, 192),
             nn.ReLU(inplace=True),
-            nn.Linear(192, num_classes),
+            Linear(192, num_classes),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,10 +10,9 @@ and the norm has an offset but no scale (TF-slim's default, epsilon 0.001); with
       -> inc(176, 160) -> inc(176, 160) -> mean over positions -> linear -> logits (N, classes)
 """
 
-import torch
 from torch import Tensor, nn
 
-from rethinking.layers import OffsetBatchNorm2d
+from rethinking.layers import Linear, OffsetBatchNorm2d, concatenate
 
 VARIANTS = {"inception": {"batch_norm": True}, "inception-nobn": {"batch_norm": False}}
 PAPER = {"learning_rate": 0.1, "parameters": 1_649_402}
@@ -39,7 +38,7 @@ class Inc(nn.Module):
         self.three = Conv(channels_in, b, 3, batch_norm=batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.one(x), self.three(x)], dim=1)
+        return concatenate(self.one(x), self.three(x))
 
 
 class Down(nn.Module):
@@ -51,7 +50,7 @@ class Down(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.conv(x), self.pool(x)], dim=1)
+        return concatenate(self.conv(x), self.pool(x))
 
 
 class Inception(nn.Module):
@@ -86,7 +85,7 @@ class Inception(nn.Module):
         for a, b in ((176, 160), (176, 160)):
             inc(a, b)
         self.blocks = nn.Sequential(*blocks)
-        self.fc = nn.Linear(width, num_classes)
+        self.fc = Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.blocks(x).mean(dim=(2, 3)))

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from rethinking.layers import Linear
+
 VARIANTS = {"mlp-1x512": {"hidden": [512]}, "mlp-3x512": {"hidden": [512, 512, 512]}}
 PAPER = {"learning_rate": 0.01, "parameters": {"mlp-1x512": 1_209_866, "mlp-3x512": 1_735_178}}
 
@@ -28,8 +30,8 @@ class MLP(nn.Module):
         widths = [in_channels * image_size * image_size, *hidden]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
-            layers += [nn.Linear(a, b), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))
+            layers += [Linear(a, b), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers, Linear(widths[-1], num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x.flatten(1))

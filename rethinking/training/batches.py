@@ -65,6 +65,14 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
     return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
 
 
+def gather(images: Tensor, index: Tensor) -> Tensor:
+    """images[index] in the memory format of `images`, (N, C, H, W); by rows, which takes a tenth of the time."""
+    if images.is_contiguous():
+        return images.flatten(1).index_select(0, index).reshape(-1, *images.shape[1:])
+    rows = images.permute(0, 2, 3, 1)
+    return rows.flatten(1).index_select(0, index).reshape(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
+
+
 def keyed_generator(device: torch.device | str, *key: object) -> torch.Generator:
     """A torch generator seeded by the hash of `key`."""
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()

@@ -14,7 +14,7 @@ from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec
-from rethinking.training.batches import crop, keyed_generator, permutation, prepare, to_device, whiten
+from rethinking.training.batches import crop, gather, keyed_generator, permutation, prepare, to_device, whiten
 
 EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -142,7 +142,7 @@ class Training:
             self._epoch = epoch
         batch = self._order[place * spec.batch_size : (place + 1) * spec.batch_size]
         labels = self.train_labels[batch]
-        images = self.train_images[batch] if self.originals is None else self.originals[batch].float()
+        images = gather(self.train_images if self.originals is None else self.originals, batch).float()
         for group in self.optimizer.param_groups:
             group["lr"] = spec.rate_at(self.step)
 
