@@ -1,12 +1,17 @@
 """Speed of the training loop, as ratios: against plain PyTorch loops and against the matrix-multiply peak, in one run.
 
 All on one thread, as runs are trained; the textbook loop's two DataLoader workers come on top of its one. The three
-loops train the same network on the same batches' worth of images; they take turns, and medians are compared.
+loops train the same network on the same batches' worth of images, each in a process of its own; they take turns, and
+medians are compared.
 """
 
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -16,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rethinking import catalog, models
 from rethinking.data import ImageSet, synthetic
+from rethinking.engines.local import worker_environment
 from rethinking.layers import Linear, LocalResponseNorm
 from rethinking.spec import RunSpec
 from rethinking.training import Training, crop, whiten
@@ -24,6 +30,8 @@ PAPER_NETWORKS = ["inception", "inception-nobn", "alexnet", "mlp-3x512", "mlp-1x
 BATCHES = 20  # of distinct images
 ROUND = 1.0  # seconds that each loop's turn lasts, roughly
 PEAK_SIZE = 2048
+WARM_UP = 5  # steps
+LOOPS = ("ours", "textbook", "resident", "peak")
 
 
 class TextbookSet(Dataset):
@@ -81,16 +89,6 @@ def flops(network: nn.Module, images: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     return total
-
-
-def _steps(loop: Iterator[Any], count: int, wait: Callable[[], None]) -> float:
-    """Seconds per step over `count` steps."""
-    wait()
-    start = time.perf_counter()
-    for _ in range(count):
-        next(loop)
-    wait()
-    return (time.perf_counter() - start) / count
 
 
 def _ours(name: str, images: ImageSet, precision: str, device: str) -> Iterator[None]:
@@ -153,34 +151,22 @@ def measure(names: Sequence[str], *, rounds: int, precision: str, device: str = 
         {"precision", "peak_gflops", "networks": {name: {"images_per_second": {loop: float}, "vs_textbook",
         "vs_resident", "gflop_per_image", "of_peak"}}}, medians over the rounds.
     """
-    if device == "cpu":
-        torch.set_num_threads(1)
-
-    def wait() -> None:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-
     images = synthetic("cifar10", BATCHES * 128)
-    peak_loop = _peak(precision, device)
-    results: dict[str, Any] = {"precision": precision, "device": device, "threads": torch.get_num_threads()}
+    shape = crop(images.train.images).shape
+    results: dict[str, Any] = {"precision": precision, "device": device, "threads": 1 if device == "cpu" else None}
     peaks: list[float] = []
     results["networks"] = {}
     for name in names:
-        loops = {
-            "ours": _ours(name, images, precision, device),
-            "textbook": _textbook(name, images, device),
-            "resident": _resident(name, images, device),
-            "peak": peak_loop,
-        }
-        counts = {k: max(1, round(ROUND / _warm(loop, wait))) for k, loop in loops.items()}
-        seconds: dict[str, list[float]] = {k: [] for k in loops}
-        for _ in range(rounds):
-            for k, loop in loops.items():
-                seconds[k].append(_steps(loop, counts[k], wait))
+        with ExitStack() as stack:
+            loops = {k: stack.enter_context(_Loop(k, name, precision, device)) for k in LOOPS}
+            counts = {k: max(1, round(ROUND / loop.steps(WARM_UP))) for k, loop in loops.items()}
+            seconds: dict[str, list[float]] = {k: [] for k in loops}
+            for _ in range(rounds):
+                for k, loop in loops.items():
+                    seconds[k].append(loop.steps(counts[k]))
         median = {k: statistics.median(v) for k, v in seconds.items()}
         peak = 2 * PEAK_SIZE**3 / median["peak"]
         peaks.append(peak)
-        shape = crop(images.train.images).shape
         work = flops(plain_network(name, images), torch.zeros(2, shape[3], shape[1], shape[2])) / 2
         results["networks"][name] = {
             "images_per_second": {k: 128 / median[k] for k in ("ours", "textbook", "resident")},
@@ -193,9 +179,50 @@ def measure(names: Sequence[str], *, rounds: int, precision: str, device: str = 
     return results
 
 
-def _warm(loop: Iterator[Any], wait: Callable[[], None]) -> float:
-    _steps(loop, 2, wait)
-    return _steps(loop, 2, wait)
+class _Loop:
+    """One loop in a process of its own: ours started as the engine starts a worker, the others as anybody's script.
+
+    A context manager; the process waits, using no time, while it is not asked for steps.
+    """
+
+    def __init__(self, kind: str, name: str, precision: str, device: str):
+        self.command = [sys.executable, "-m", "rethinking.bench", kind, name, precision, device]
+        self.environment = worker_environment(device) if kind == "ours" else dict(os.environ)
+
+    def __enter__(self) -> "_Loop":
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(self.command, env=self.environment, stdin=pipe, stdout=pipe, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
+
+    def steps(self, count: int) -> float:
+        """Seconds per step over `count` steps."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(count, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+
+def _serve(kind: str, name: str, precision: str, device: str) -> None:
+    """Answer each count of steps on standard input with the seconds per step."""
+    if device == "cpu":
+        torch.set_num_threads(1)
+    images = synthetic("cifar10", BATCHES * 128)
+    loop = {
+        "ours": lambda: _ours(name, images, precision, device),
+        "textbook": lambda: _textbook(name, images, device),
+        "resident": lambda: _resident(name, images, device),
+        "peak": lambda: _peak(precision, device),
+    }[kind]()
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            next(loop)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        print((time.perf_counter() - start) / int(line), flush=True)
 
 
 def table(results: dict[str, Any]) -> str:
@@ -213,3 +240,7 @@ def table(results: dict[str, Any]) -> str:
             f"{row['vs_textbook']:>11.2f}x{row['vs_resident']:>11.2f}x{100 * row['of_peak']:>7.0f} %"
         )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])

@@ -112,17 +112,17 @@ class LocalResponseNorm(nn.Module):
 class _Concatenate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.channels = a.shape[1]
-        return torch.cat([a, b], dim=1)
+        both = torch.cat([a, b], dim=1)
+        ctx.channels, ctx.layout = a.shape[1], None if both.is_contiguous() else torch.channels_last
+        return both
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         gradient = gradients[0]
         left, right = gradient[:, : ctx.channels], gradient[:, ctx.channels :]
-        if gradient.is_contiguous():
+        if ctx.layout is None:
             return left, right
-        layout = torch.channels_last
-        return left.contiguous(memory_format=layout), right.contiguous(memory_format=layout)
+        return left.contiguous(memory_format=ctx.layout), right.contiguous(memory_format=ctx.layout)
 
 
 def concatenate(a: Tensor, b: Tensor) -> Tensor:

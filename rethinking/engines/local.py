@@ -22,6 +22,12 @@ from rethinking.spec import RunSpec
 
 POLL = 2.0  # seconds between looks at runs that another process is training
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# glibc keeps freed memory, in huge pages: activations are not faulted in anew each step, a tenth of it in float32.
+KEEP_MEMORY = {
+    "GLIBC_TUNABLES": ":".join(
+        f"glibc.malloc.{k}" for k in ("hugetlb=1", f"mmap_threshold={2**32}", f"trim_threshold={2**32}")
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -226,6 +232,11 @@ def run(
     return failures
 
 
+def worker_environment(device: str) -> dict[str, str]:
+    """The environment variables of a process that trains on `device`."""
+    return KEEP_MEMORY | os.environ | (ONE_THREAD if device == "cpu" else {})
+
+
 def _spawn(runs: Runs, device: str, data_dir: str | None) -> subprocess.Popen:
     command = [sys.executable, "-m", "rethinking.engines.worker", str(runs.root.absolute()), device]
     command += [str(Path(data_dir).absolute())] if data_dir else []
@@ -233,7 +244,7 @@ def _spawn(runs: Runs, device: str, data_dir: str | None) -> subprocess.Popen:
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | (ONE_THREAD if device == "cpu" else {}),
+        env=worker_environment(device),
         start_new_session=True,
     )
 

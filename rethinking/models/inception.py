@@ -88,7 +88,7 @@ class Inception(nn.Module):
         self.fc = Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.blocks(x).mean(dim=(2, 3)))
+        return self.fc(self.blocks(x).permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1))
 
 
 build = Inception
