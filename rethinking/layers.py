@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class OffsetBatchNorm2d(nn.Module):
     """Batch normalization with an offset but no scale, whose statistics are measured, not averaged along the way.
 
-    (N, C, H, W) -> (N, C, H, W): (x - mean) / sqrt(var + eps) + bias (Ioffe & Szegedy 2015, algorithm 1, gamma = 1).
+    (N, C, H, W) -> (N, C, H, W), or (N, C) -> (N, C): (x - mean) / sqrt(var + eps) + bias (Ioffe & Szegedy 2015, algorithm 1, gamma = 1).
     In training mode mean and variance are the batch's. In evaluation mode they are those collected by the last
     `rethinking.training.batch_norm_statistics`, which belong to the weights of that moment; a moving average
     lags behind them.
@@ -107,6 +107,22 @@ class LocalResponseNorm(nn.Module):
             root = scale.rsqrt()
             return x * (root * root.sqrt())
         return x * scale.pow(-self.beta)
+
+
+class Residual(nn.Module):
+    """Residual block: (N, C, H, W) -> ReLU(shortcut(x) + branch(x)) (He et al. 2016, equation 1).
+
+    Args:
+        branch, shortcut: modules whose outputs have one shape.
+    """
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module):
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.shortcut(x) + self.branch(x))
 
 
 class _Concatenate(torch.autograd.Function):
