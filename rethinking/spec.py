@@ -258,9 +258,13 @@ def check_parts(
                     f"{part.name} cannot go with {kinds[refused]}, a corruption of {refused}: drop one of them"
                 )
             if refused in names:
-                raise InputError(f"{part.name} cannot go with {refused}, which changes the same layers: drop one of them")
+                raise InputError(
+                    f"{part.name} cannot go with {refused}, which changes the same layers: drop one of them"
+                )
             if known is not None and refused in known:
-                raise InputError(f"{part.name} cannot go with {refused}, which {model} has: {_networks(refused, False)}")
+                raise InputError(
+                    f"{part.name} cannot go with {refused}, which {model} has: {_networks(refused, False)}"
+                )
 
 
 def _list(value: str | list[str] | None) -> list[str]:

@@ -4,8 +4,9 @@ A file may say, as literals,
 
     VARIANTS = {name: options}          its named variants
     PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
-    HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}. Where it
-                                        is missing, a regularizer is refused when training starts, not when the spec is made
+    HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
+
+Without HAS, a regularizer that the network cannot carry is refused when training starts, not when the spec is made.
 """
 
 import hashlib

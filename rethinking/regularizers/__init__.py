@@ -55,7 +55,7 @@ class Base:
     run: Run
 
     def network(self, network: "nn.Module") -> "nn.Module":
-        """The network with layers replaced or added, before its weights are drawn. Parameters that stay keep their names.
+        """The network with layers replaced or added, before its weights are drawn. Parameters keep their names.
 
         Raises:
             InputError: a network that cannot carry it.
@@ -85,7 +85,11 @@ class Base:
 
 
 def build(part: Part, run: Run | None = None) -> Base:
-    """The regularizer named by a spec's part, in `run`. Raises InputError for unknown names and options out of range."""
+    """The regularizer named by a spec's part, in `run`.
+
+    Raises:
+        InputError: an unknown name, options out of range.
+    """
     options = check_options("regularizers", part.name, part.options)
     regularizer = catalog.load("regularizers", part.name).Regularizer(**options)
     if run is not None:

@@ -1,9 +1,11 @@
 """Where in a network regularizers act, and how layers are changed without renaming a parameter.
 
-A layer is changed where it stands: something is put before or after it, or it becomes another class. Its parameters, their
-names and whatever was put there before stay, so the networks with and without a regularizer share their initial weights.
+A layer is changed where it stands: something is put before or after it, or it becomes another class. Its parameters,
+their names and whatever was put there before stay, so the networks with and without a regularizer share their initial
+weights.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -65,7 +67,7 @@ def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     for module in network.modules():
         if isinstance(module, nn.Sequential):
             children = [m for m in module if not isinstance(m, nn.Flatten)]
-            pairs += zip(children, children[1:], strict=False)
+            pairs += pairwise(children)
     return pairs
 
 
