@@ -11,7 +11,9 @@ from torch import Generator, Tensor
 
 from rethinking.regularizers import Base, distribution
 
-OPTIONS = {"alpha": {"type": "float", "ge": 0.0, "description": "both parameters of the Beta distribution"}}
+OPTIONS = {
+    "alpha": {"type": "float", "ge": 0.0, "default": 1.0, "description": "both parameters of the Beta distribution"}
+}
 NULL = {"alpha": 0.0}
 PRACTICE = {"alpha": 1.0}
 REFUSES = "pixels"

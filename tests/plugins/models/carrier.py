@@ -4,7 +4,7 @@ from torch import nn
 
 from rethinking.layers import Linear, Residual
 
-PAPER = {"learning_rate": 0.05}
+PAPER = {"learning_rate": 0.1}
 
 
 def build(num_classes=10, in_channels=3, image_size=28):
