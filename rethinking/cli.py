@@ -100,6 +100,8 @@ def list_(kind: str | None) -> None:
 
 
 def _limits(option: dict[str, Any]) -> str:
+    if "choices" in option:
+        return "|".join(option["choices"])
     low = option.get("ge", option.get("gt"))
     high = option.get("le", option.get("lt"))
     if low is None and high is None:

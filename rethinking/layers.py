@@ -10,10 +10,10 @@ from torch import Tensor, nn
 class OffsetBatchNorm2d(nn.Module):
     """Batch normalization with an offset but no scale, whose statistics are measured, not averaged along the way.
 
-    (N, C, H, W) -> (N, C, H, W): (x - mean) / sqrt(var + eps) + bias (Ioffe & Szegedy 2015, algorithm 1, gamma = 1).
-    In training mode mean and variance are the batch's. In evaluation mode they are those collected by the last
-    `rethinking.training.batch_norm_statistics`, which belong to the weights of that moment; a moving average
-    lags behind them.
+    (N, C, H, W) -> the same, or (N, C) -> the same: (x - mean) / sqrt(var + eps) + bias (Ioffe & Szegedy 2015,
+    algorithm 1, gamma = 1). In training mode mean and variance are the batch's. In evaluation mode they are those
+    collected by the last `rethinking.training.batch_norm_statistics`, which belong to the weights of that moment; a
+    moving average lags behind them.
 
     Attributes:
         bias: the trained offset, (C,). running_mean, running_var: float32 (C,). collecting: batches averaged so
@@ -63,17 +63,22 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-class Linear(nn.Linear):
-    """torch.nn.Linear, (N, in) -> (N, out), whose float32 products on the CPU are oneDNN's.
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """torch.nn.functional.linear, (N, in) -> (N, out), whose float32 products on the CPU are oneDNN's.
 
     torch leaves them to MKL, which on AMD processors does not use AVX-512: 110 GFLOP/s a core against 230.
     """
+    plain = x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 2 or torch.is_autocast_enabled("cpu")
+    if plain or not torch.backends.mkldnn.is_available():
+        return F.linear(x, weight, bias)
+    return _Product.apply(x, weight, bias)
+
+
+class Linear(nn.Linear):
+    """torch.nn.Linear by `linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 2 or torch.is_autocast_enabled("cpu")
-        if plain or not torch.backends.mkldnn.is_available():
-            return super().forward(x)
-        return _Product.apply(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
 
 class LocalResponseNorm(nn.Module):
@@ -107,6 +112,22 @@ class LocalResponseNorm(nn.Module):
             root = scale.rsqrt()
             return x * (root * root.sqrt())
         return x * scale.pow(-self.beta)
+
+
+class Residual(nn.Module):
+    """Residual block: (N, C, H, W) -> ReLU(shortcut(x) + branch(x)) (He et al. 2016, equation 1).
+
+    Args:
+        branch, shortcut: modules whose outputs have one shape.
+    """
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module):
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.shortcut(x) + self.branch(x))
 
 
 class _Concatenate(torch.autograd.Function):

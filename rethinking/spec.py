@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -163,14 +164,10 @@ class RunSpec(BaseModel):
         size = catalog.find("data", self.data).constants["SIZES"]["train"]
         if self.n is not None and self.n > size:
             raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
-        catalog.find("models", self.model)
+        network = catalog.find("models", self.model)
         object.__setattr__(self, "corruptions", _canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
-        for part in self.regularizers:
-            refused = catalog.find("regularizers", part.name).constants.get("REFUSES")
-            for other in self.corruptions:
-                if catalog.find("corruptions", other.name).constants["ACTS_ON"] == refused:
-                    raise ValueError(f"{part.name} cannot go with {other.name}, a corruption of {refused}: drop one")
+        check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
 
     @classmethod
@@ -234,6 +231,55 @@ class RunSpec(BaseModel):
     def replace(self, **fields: Any) -> "RunSpec":
         """A validated copy with some fields changed. Raises InputError."""
         return RunSpec.make(**{k: getattr(self, k) for k in RunSpec.model_fields} | fields)
+
+
+def check_parts(
+    parts: tuple[Part, ...], corruptions: tuple[Part, ...], model: str, has: Iterable[str] | dict[str, Any] | None
+) -> None:
+    """Refuse regularizers that cannot go together, with the corruptions, or with the network.
+
+    Args:
+        has: what the network has, by variant where it is a dict; None where that is not known.
+
+    Raises:
+        InputError: the first that cannot.
+    """
+    known = None if has is None else set(has.get(model, ()) if isinstance(has, dict) else has)
+    kinds = {catalog.find("corruptions", c.name).constants["ACTS_ON"]: c.name for c in corruptions}
+    names = {p.name for p in parts}
+    for part in parts:
+        constants = catalog.find("regularizers", part.name).constants
+        for need in _list(constants.get("NEEDS")):
+            if known is not None and need not in known:
+                raise InputError(f"{part.name} needs {need}, {model} has none: {_networks(need)}")
+        for refused in _list(constants.get("REFUSES")):
+            if refused in kinds:
+                raise InputError(
+                    f"{part.name} cannot go with {kinds[refused]}, a corruption of {refused}: drop one of them"
+                )
+            if refused in names:
+                raise InputError(
+                    f"{part.name} cannot go with {refused}, which changes the same layers: drop one of them"
+                )
+            if known is not None and refused in known:
+                raise InputError(
+                    f"{part.name} cannot go with {refused}, which {model} has: {_networks(refused, False)}"
+                )
+
+
+def _list(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def _networks(feature: str, has: bool = True) -> str:
+    """Advice that names the networks that have a feature, or have it not."""
+    fit = []
+    for name, entry in catalog.entries("models").items():
+        declared = entry.constants.get("HAS")
+        declared = declared.get(name, ()) if isinstance(declared, dict) else declared
+        if declared is not None and (feature in declared) == has:
+            fit.append(name)
+    return f"take {' or '.join(fit)}" if fit else "drop it"
 
 
 def _checked(kind: str, part: Part) -> Part:

@@ -90,7 +90,7 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
     [
         (("figure", "fig1"), "unknown figure 'fig1': did you mean 'fig1a'?"),
         (("figure", "fig1a", "--scale", "huge"), "scale is 'huge', allowed are quick, cpu, paper"),
-        (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'alexnet'? known"),
+        (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'resnet-20'? known"),
         (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
         (("figure", "toyfig", "--shard", "3/2"), "shard is '3/2'"),
         (("run", "--corruption", "partial_label=0.5"), "did you mean 'partial_labels'?"),
@@ -98,6 +98,8 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
         (("run", "--corruption", "partial_labels=-0.1"), "partial_labels.p is -0.1"),
         (("run", "--corruption", "partial_labels=nan"), "partial_labels.p is nan"),
         (("run", "--regularize", "weight_decay=-1"), "weight_decay.strength is -1"),
+        (("run", "--regularize", "dropout=1"), "dropout.rate is 1: input should be less than 1"),
+        (("run", "--model", "alexnet", "--regularize", "stochastic_depth"), "alexnet has none: take resnet-20"),
         (("run", "--n", "0"), "n is 0"),
         (("run", "--n", "50001"), "cifar10 has 50000 training images"),
         (("run", "--batch-size", "0"), "batch_size is 0"),

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rethinking import bench, catalog, models
@@ -22,6 +23,7 @@ ALL = catalog.names("models")
         ("alexnet", 1_387_786),
         ("mlp-3x512", 1_735_178),
         ("mlp-1x512", 1_209_866),
+        ("resnet-20", 269_034),
     ],
 )
 def test_trainable_parameters_are_the_papers(name, count):
@@ -117,6 +119,25 @@ def test_linear_is_torchs():
     torch.testing.assert_close(ours(x).double(), theirs(y), rtol=1e-5, atol=1e-5)
     for a, b in ((x, y), (ours.weight, theirs.weight), (ours.bias, theirs.bias)):
         torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_resnet_20_is_nine_blocks_of_two_layers():
+    """He et al. 2016, section 4.2, block by block with torch's own functions."""
+    network = models.initialise(models.build("resnet-20"), 0)
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules()) == 20
+    x = torch.randn(3, 3, 28, 28)
+
+    def layer(x, conv, norm, stride=1):
+        return F.batch_norm(F.conv2d(x, conv.weight, None, stride, 1), None, None, None, norm.bias, True, 0, 1e-5)
+
+    y = layer(x, *network.stem[:2]).relu()
+    for k, block in enumerate(network.blocks):
+        down = k in (3, 6)
+        branch = layer(y, *block.branch[:2], stride=2 if down else 1).relu()
+        shortcut = torch.cat([y[:, :, ::2, ::2], torch.zeros_like(y[:, :, ::2, ::2])], dim=1) if down else y
+        y = (shortcut + layer(branch, *block.branch[3:5])).relu()
+    assert y.shape == (3, 64, 7, 7)
+    torch.testing.assert_close(network(x), network.fc(y.mean((2, 3))), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -1,4 +1,4 @@
-"""The loop: identical networks, bit-exact repetition and resume, whitening, divergence, regularizers' laws."""
+"""The loop: identical networks, bit-exact repetition and resume, whitening, divergence."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking import catalog, models
+from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
@@ -181,105 +181,3 @@ def test_bfloat16_trains_too(toy):
 def test_device_that_is_not_there():
     with pytest.raises(InputError, match="device 'nonsense' is not available here"):
         Training(spec(), device="nonsense")
-
-
-# --- laws of every regularizer in the folder --------------------------------------------------
-
-REGULARIZERS = catalog.names("regularizers")
-
-
-def with_options(name: str, which: str) -> RunSpec:
-    options = catalog.find("regularizers", name).constants[which]
-    # model_copy does not canonicalise, so that a null really goes through the loop
-    return spec().model_copy(update={"regularizers": (Part(name=name, options=options),)})
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_null_is_bitwise_nothing_and_practice_is_not(toy, name):
-    assert curve(with_options(name, "NULL"), toy) == curve(spec(), toy)
-    assert curve(with_options(name, "PRACTICE"), toy) != curve(spec(), toy)
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_shared_weights_start_identical(toy, name):
-    plain = dict(Training(spec(), toy).network.named_parameters())
-    other = dict(Training(with_options(name, "PRACTICE"), toy).network.named_parameters())
-    shared = set(plain) & set(other)
-    assert shared
-    assert all(torch.equal(plain[k], other[k]) for k in shared)
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_resume_is_bitwise_exact_with_it_on(toy, name):
-    run = with_options(name, "PRACTICE").model_copy(update={"steps": 5, "eval_every": 1})
-    assert resumed(run, toy) == curve(run, toy)
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_evaluation_is_deterministic(toy, name):
-    training = Training(with_options(name, "PRACTICE"), toy)
-    training.train_step()
-    a, b = training.evaluate(), training.evaluate()
-    assert (a.train_loss, a.test_loss) == (b.train_loss, b.test_loss)
-
-
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_says_its_source_range_null_and_practice(name):
-    entry = catalog.find("regularizers", name)
-    assert entry.summary
-    for option in entry.constants["OPTIONS"]:
-        assert option in entry.constants["NULL"]
-        assert option in entry.constants["PRACTICE"]
-
-
-def test_random_crop_cuts_each_image_at_its_own_place():
-    from rethinking import regularizers
-
-    place = torch.arange(32 * 32, dtype=torch.float32).reshape(1, 1, 32, 32).repeat(200, 3, 1, 1)
-    crop_at_random = regularizers.build(Part(name="random_crop"))
-    generator = torch.Generator().manual_seed(0)
-    images, labels = crop_at_random.batch(place, torch.arange(200), generator)
-    assert images.shape == (200, 3, 28, 28)
-    assert labels.tolist() == list(range(200))
-    corners = []
-    for image in images:
-        top, left = divmod(int(image[0, 0, 0]), 32)
-        assert torch.equal(image, place[0, :, top : top + 28, left : left + 28])
-        corners.append((top, left))
-    assert len(set(corners)) == 25  # every one of the 5 x 5 places, within one batch
-    again, _ = crop_at_random.batch(place, labels, generator)
-    assert not torch.equal(again, images)
-
-
-def test_cropped_batches_are_whitened_after_the_crop(toy):
-    training = Training(spec(regularizers=(Part(name="random_crop"),), n=8, batch_size=8), toy)
-    seen = []
-    training.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    training.train_step()
-    values = seen[0].flatten(1)
-    torch.testing.assert_close(values.mean(1), torch.zeros(8), atol=1e-5, rtol=0)
-    torch.testing.assert_close(values.std(1, correction=0), torch.ones(8), atol=1e-4, rtol=0)
-
-
-def test_weight_decay_is_on_weights_only_and_is_sgds():
-    from rethinking import regularizers
-
-    network = models.initialise(models.build("inception"), 0)
-    part = Part(name="weight_decay", options={"strength": 0.01})
-    groups = regularizers.build(part).parameters(network, [{"params": list(network.parameters())}])
-    decay = {id(p): g.get("weight_decay", 0.0) for g in groups for p in g["params"]}
-    for name, parameter in network.named_parameters():
-        assert decay[id(parameter)] == (0.01 if name.endswith("weight") else 0.0)
-    assert len(decay) == len(list(network.parameters()))
-
-
-def test_weight_decay_shrinks_by_the_formula(toy):
-    """One step from the same weights differs by exactly -rate * strength * w on weights, nothing on biases."""
-    decayed = Training(spec(regularizers=(Part(name="weight_decay", options={"strength": 0.1}),)), toy)
-    plain = Training(spec(), toy)
-    before = {k: v.clone() for k, v in plain.network.state_dict().items()}
-    plain.train_step(), decayed.train_step()
-    after = dict(decayed.network.named_parameters())
-    for name, parameter in plain.network.named_parameters():
-        shrink = 0.05 * 0.1 * before[name] if name.endswith("weight") and parameter.ndim > 1 else 0
-        torch.testing.assert_close(after[name], parameter - shrink, rtol=1e-5, atol=1e-6)

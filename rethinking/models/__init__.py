@@ -1,4 +1,13 @@
-"""The networks, one file each: `build(num_classes, in_channels, image_size, **variant) -> nn.Module`."""
+"""The networks, one file each: `build(num_classes, in_channels, image_size, **variant) -> nn.Module`.
+
+A file may say, as literals,
+
+    VARIANTS = {name: options}          its named variants
+    PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
+    HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
+
+Without HAS, a regularizer that the network cannot carry is refused when training starts, not when the spec is made.
+"""
 
 import hashlib
 import math
@@ -51,6 +60,24 @@ def initialise(network: "nn.Module", seed: int) -> "nn.Module":
             bound = math.sqrt(6 / ((parameter.shape[0] + parameter.shape[1]) * field))
             parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
     return network
+
+
+def features(network: "nn.Module") -> set[str]:
+    """What of a network regularizers ask for: the words that a file's HAS holds."""
+    from torch import nn
+
+    from rethinking.layers import LocalResponseNorm, OffsetBatchNorm2d, Residual
+    from rethinking.regularizers._places import hidden_linear
+
+    kinds: dict[str, Any] = {
+        "convolutions": nn.Conv2d,
+        "pooling": nn.MaxPool2d,
+        "residual blocks": Residual,
+        "batch normalization": OffsetBatchNorm2d | nn.modules.batchnorm._BatchNorm,
+        "local response normalization": LocalResponseNorm | nn.LocalResponseNorm,
+    }
+    found = {name for name, kind in kinds.items() if any(isinstance(m, kind) for m in network.modules())}
+    return found | ({"hidden linear layers"} if hidden_linear(network) else set())
 
 
 def count_parameters(network: "nn.Module") -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rethinking.layers import Linear, LocalResponseNorm
 
 PAPER = {"learning_rate": 0.01, "parameters": 1_387_786}
+HAS = ["convolutions", "pooling", "hidden linear layers", "local response normalization"]
 
 
 class AlexNet(nn.Module):

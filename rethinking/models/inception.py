@@ -16,6 +16,10 @@ from rethinking.layers import Linear, OffsetBatchNorm2d, concatenate
 
 VARIANTS = {"inception": {"batch_norm": True}, "inception-nobn": {"batch_norm": False}}
 PAPER = {"learning_rate": 0.1, "parameters": 1_649_402}
+HAS = {
+    "inception": ["convolutions", "pooling", "batch normalization"],
+    "inception-nobn": ["convolutions", "pooling"],
+}
 
 
 class Conv(nn.Sequential):

@@ -13,6 +13,7 @@ from rethinking.layers import Linear
 
 VARIANTS = {"mlp-1x512": {"hidden": [512]}, "mlp-3x512": {"hidden": [512, 512, 512]}}
 PAPER = {"learning_rate": 0.01, "parameters": {"mlp-1x512": 1_209_866, "mlp-3x512": 1_735_178}}
+HAS = ["hidden linear layers"]
 
 
 class MLP(nn.Module):

@@ -3,11 +3,17 @@
     OPTIONS = {"strength": {"type": "float", "ge": 0.0}, ...}      the first is what NAME=VALUE sets
     NULL = {"strength": 0.0}            options at which training is bit-identical to training without it
     PRACTICE = {"strength": 5e-4}       options that practice uses
-    REFUSES = "pixels"                  where it cannot go with a corruption of pixels
+    NEEDS = "pooling"                   what a network must have (its HAS, see rethinking.models), or a list of it
+    REFUSES = ["pixels", "maxout"]      what it cannot go with: corruptions of pixels or labels, what a network has,
+                                        another regularizer
 
-The seams are drawn in `rethinking.training.loop`.
+The seams are drawn in `rethinking.training.loop`. An option that is not in NULL or PRACTICE keeps its default there.
+A regularizer has no state of its own: what it must remember is a buffer or parameter of the network, which checkpoints
+hold. What it draws in training comes from the run's generator, at its null it draws nothing, and at evaluation nothing
+is random, or keyed.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
@@ -21,18 +27,39 @@ __path__ += catalog.plugin_folders("regularizers")
 Groups = list[dict[str, Any]]
 
 
+@dataclass
+class Run:
+    """What a regularizer may know of the run it is in.
+
+    Attributes:
+        num_classes: of the data set. generator: the run's, on the device; checkpoints hold its state.
+        step: batches trained before this one. rate: this batch's learning rate.
+    """
+
+    num_classes: int
+    generator: "Generator"
+    step: int = 0
+    rate: float = 0.0
+
+
 class Base:
     """A regularizer that does nothing; the seams that are not overridden stay so.
 
     Attributes:
         wants_originals: `batch` is given float images of the data set's own size in units of a byte, and the trainer
             crops what is still too large to the centre and whitens, after all regularizers.
+        run: set before the first seam, and kept up to date.
     """
 
     wants_originals = False
+    run: Run
 
     def network(self, network: "nn.Module") -> "nn.Module":
-        """The network with layers replaced or added. Parameters that stay keep their names."""
+        """The network with layers replaced or added, before its weights are drawn. Parameters keep their names.
+
+        Raises:
+            InputError: a network that cannot carry it.
+        """
         return network
 
     def parameters(self, network: "nn.Module", groups: Groups) -> Groups:
@@ -57,7 +84,21 @@ class Base:
         """Change the weights in place, after the step."""
 
 
-def build(part: Part) -> Base:
-    """The regularizer named by a spec's part. Raises InputError for unknown names and options out of range."""
+def build(part: Part, run: Run | None = None) -> Base:
+    """The regularizer named by a spec's part, in `run`.
+
+    Raises:
+        InputError: an unknown name, options out of range.
+    """
     options = check_options("regularizers", part.name, part.options)
-    return catalog.load("regularizers", part.name).Regularizer(**options)
+    regularizer = catalog.load("regularizers", part.name).Regularizer(**options)
+    if run is not None:
+        regularizer.run = run
+    return regularizer
+
+
+def distribution(labels: "Tensor", num_classes: int) -> "Tensor":
+    """Labels as float32 (B, classes), rows summing to 1. labels: int64 (B,), or already such."""
+    import torch.nn.functional as F
+
+    return F.one_hot(labels, num_classes).float() if labels.ndim == 1 else labels

@@ -13,7 +13,7 @@ from rethinking import models, regularizers
 from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.layers import OffsetBatchNorm2d
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, check_parts
 from rethinking.training.batches import crop, gather, keyed_generator, permutation, prepare, to_device, whiten
 
 EVAL_BATCH = 500  # images
@@ -29,7 +29,7 @@ class Evaluation:
         train_loss, train_accuracy: over the whole training set as it was trained (with its corruption), nats and
         fraction, in evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
         online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
-        (augmented, in training mode); NaN at step 0.
+        (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
     """
 
     step: int
@@ -72,7 +72,7 @@ class Training:
         stops there. diverged_at: the step (from 1) of the first loss that was not finite.
 
     Raises:
-        InputError: no data on disk, or a device that is not there.
+        InputError: no data on disk, a device that is not there, a regularizer that the network cannot carry.
     """
 
     def __init__(self, spec: RunSpec, data: ImageSet | None = None, device: str = "cpu"):
@@ -82,13 +82,16 @@ class Training:
         data = data or load_data(spec.data)
         self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
         self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
-        self.regularizers = [regularizers.build(part) for part in spec.regularizers]
+        self.generator = keyed_generator(self.device, spec.seed, "training")
+        self.run = regularizers.Run(data.facts.num_classes, self.generator)
+        self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
         if any(r.wants_originals for r in self.regularizers):
             self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
 
         channels, size = self.train_images.shape[1:3]
         network = models.build(spec.model, data.facts.num_classes, channels, size)
+        check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         for r in self.regularizers:
             network = r.network(network)
         models.initialise(network, spec.seed)
@@ -100,7 +103,6 @@ class Training:
         for r in self.regularizers:
             groups = r.parameters(self.network, groups)
         self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum, fused=True)
-        self.generator = keyed_generator(self.device, spec.seed, "training")
 
         self.step = 0
         self.fitted = False
@@ -143,8 +145,9 @@ class Training:
         batch = self._order[place * spec.batch_size : (place + 1) * spec.batch_size]
         labels = self.train_labels[batch]
         images = gather(self.train_images if self.originals is None else self.originals, batch).float()
+        self.run.step, self.run.rate = self.step, spec.rate_at(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = spec.rate_at(self.step)
+            group["lr"] = self.run.rate
 
         for r in self.regularizers:
             images, labels = r.batch(images, labels, self.generator)

@@ -1,0 +1,118 @@
+"""Where in a network regularizers act, and how layers are changed without renaming a parameter.
+
+A layer is changed where it stands: something is put before or after it, or it becomes another class. Its parameters,
+their names and whatever was put there before stay, so the networks with and without a regularizer share their initial
+weights.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+Layer = nn.Conv2d | nn.Linear
+_STOPS = nn.Conv2d | nn.Linear | nn.ReLU | nn.MaxPool2d
+
+
+class Passed(nn.ReLU):
+    """A ReLU whose work the layer before it has taken over: the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def walk(network: nn.Module) -> list[nn.Module]:
+    """Convolutions, linear layers, ReLUs and max-poolings in order of definition; not what stands inside them."""
+    found: list[nn.Module] = []
+    for child in network.children():
+        found += [child] if isinstance(child, _STOPS) else walk(child)
+    return found
+
+
+def layers(network: nn.Module) -> list[Layer]:
+    """Convolutions and linear layers in order of definition: the first reads the image, the last gives the logits."""
+    return [m for m in walk(network) if isinstance(m, Layer)]
+
+
+def weighted(network: nn.Module) -> list[Layer]:
+    """Every convolution and linear layer, those that a regularizer has added too."""
+    return [m for m in network.modules() if isinstance(m, Layer)]
+
+
+def activations(network: nn.Module) -> list[tuple[Layer, nn.ReLU]]:
+    """Every ReLU with the layer that it follows, in order of definition."""
+    pairs = []
+    layer: Layer | None = None
+    for module in walk(network):
+        if isinstance(module, Layer):
+            layer = module
+        elif isinstance(module, nn.ReLU) and layer is not None:
+            pairs.append((layer, module))
+    return pairs
+
+
+def hidden_linear(network: nn.Module) -> list[nn.Linear]:
+    """Linear layers with a ReLU right after them, in order of definition."""
+    return [a for a, b in _neighbours(network) if isinstance(a, nn.Linear) and isinstance(b, nn.ReLU)]
+
+
+def activation_before(network: nn.Module, layer: nn.Module) -> nn.Module | None:
+    """The ReLU right before `layer`, None where something else is."""
+    return next((a for a, b in _neighbours(network) if b is layer and isinstance(a, nn.ReLU)), None)
+
+
+def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            children = [m for m in module if not isinstance(m, nn.Flatten)]
+            pairs += pairwise(children)
+    return pairs
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def before(layer: nn.Module, extra: nn.Module) -> None:
+    """Send what `layer` is given through `extra` first; through several in the order in which they were put there."""
+    if not hasattr(layer, "before"):
+        layer.add_module("before", nn.ModuleList())
+        layer.register_forward_pre_hook(_before)
+    layer.before.append(extra)  # type: ignore[operator, union-attr]
+
+
+def after(layer: nn.Module, extra: nn.Module) -> None:
+    """Send what `layer` gives through `extra`; through several in the order in which they were put there."""
+    if not hasattr(layer, "after"):
+        layer.add_module("after", nn.ModuleList())
+        layer.register_forward_hook(_after)
+    layer.after.append(extra)  # type: ignore[operator, union-attr]
+
+
+def _before(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    x = inputs[0]
+    for extra in layer.before:  # type: ignore[union-attr]
+        x = extra(x)
+    return (x,)
+
+
+def _after(layer: nn.Module, inputs: tuple[Tensor], x: Tensor) -> Tensor:
+    for extra in layer.after:  # type: ignore[union-attr]
+        x = extra(x)
+    return x
+
+
+def become(layer: nn.Module, kind: type[nn.Module], **attributes: Any) -> None:
+    """Make `layer` one of `kind`, a subclass of its class, with further attributes (modules among them)."""
+    layer.__class__ = kind
+    for name, value in attributes.items():
+        setattr(layer, name, value)
+
+
+# --- draws ----------------------------------------------------------------------------------------
+
+
+def kept(like: Tensor, rate: float, generator: Generator) -> Tensor:
+    """A 0/1 mask in shape, type and memory format of `like`; each entry 0 with probability `rate`."""
+    return torch.empty_like(like, dtype=torch.float32).uniform_(generator=generator).ge(rate).to(like.dtype)

@@ -1,0 +1,44 @@
+"""Batch normalization of every hidden layer.
+
+Ioffe & Szegedy 2015, algorithm 1: (x - mean) / sqrt(variance + epsilon) + offset, over batch and positions, one mean a
+channel or unit; without a scale and with epsilon 0.001, as in [zhang2017]'s Inception. Statistics for evaluation are
+measured on the training set at each evaluation. On or off; practice: on, place=before. `place`: before the ReLU (the
+paper's, section 3.2; the layer's bias, which the mean would take away, makes way for the offset) or after it. For
+networks without batch normalization of their own: the MLPs, AlexNet, Inception without BN (which becomes Inception).
+"""
+
+from torch import Tensor, nn
+
+from rethinking.layers import OffsetBatchNorm2d
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import activations, after
+
+OPTIONS = {
+    "on": {"type": "bool", "default": True, "description": "whether to normalize"},
+    "place": {"type": "str", "choices": ["before", "after"], "default": "before", "description": "the activation"},
+}
+NULL = {"on": False}
+PRACTICE = {"on": True}
+REFUSES = ["batch normalization", "layer_norm", "group_norm"]
+
+
+class BatchNorm(OffsetBatchNorm2d):
+    """The package's batch norm, also of a batch of one value, which is its own mean: the offset."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return x - x + self.bias.to(x.dtype).view(1, -1, *[1] * (x.ndim - 2))
+        return super().forward(x)
+
+
+class Regularizer(Base):
+    def __init__(self, on: bool, place: str):
+        self.on, self.place = on, place
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, relu in activations(network) if self.on else []:
+            width = layer.weight.shape[0]
+            after(layer if self.place == "before" else relu, BatchNorm(width, eps=1e-3))
+            if self.place == "before":
+                layer.register_parameter("bias", None)
+        return network

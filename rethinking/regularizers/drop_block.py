@@ -1,0 +1,61 @@
+"""DropBlock: in training, square regions of feature maps are dropped at random, per image and channel.
+
+Ghiasi et al. 2018 (NeurIPS), algorithm 1 after every convolution's ReLU: block corners are drawn with probability
+
+    gamma = rate / block^2 * height * width / ((height - block + 1) (width - block + 1))        (equation 1)
+
+among the places where a block fits, so that about `rate` of all units is dropped; the rest is multiplied by (units) /
+(units kept). A map smaller than the block is one block. Evaluation uses the network as it is. rate in [0, 1), the
+probability of dropping; 0 is none. Practice there: 0.1, block 7, on an ImageNet network's last stages. For networks
+with convolutions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.regularizers import Base, Run
+from rethinking.regularizers._places import activations, after
+
+OPTIONS = {
+    "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of the units that is dropped"},
+    "block": {"type": "int", "ge": 1, "default": 7, "description": "side of a block, in positions"},
+}
+NULL = {"rate": 0.0}
+PRACTICE = {"rate": 0.1}
+NEEDS = "convolutions"
+
+
+class DropBlock(nn.Module):
+    """(B, C, H, W) -> the same, blocks dropped."""
+
+    def __init__(self, rate: float, block: int, run: Run):
+        super().__init__()
+        self.rate, self.block, self.run = rate, block, run
+
+    def mask(self, x: Tensor) -> Tensor:
+        """0 in blocks, 1 elsewhere, in the shape of x."""
+        height, width = x.shape[2:]
+        tall, wide = min(self.block, height), min(self.block, width)
+        places = (height - tall + 1, width - wide + 1)
+        gamma = self.rate / (tall * wide) * (height * width) / (places[0] * places[1])
+        corners = torch.rand(*x.shape[:2], *places, generator=self.run.generator, device=x.device) < gamma
+        padded = F.pad(corners.to(x.dtype), (wide - 1, wide - 1, tall - 1, tall - 1))
+        return 1 - F.max_pool2d(padded, (tall, wide), stride=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        mask = self.mask(x)
+        return x * (mask * (mask.numel() / mask.sum(dtype=torch.float32).clamp_min(1.0)).to(x.dtype))
+
+
+class Regularizer(Base):
+    def __init__(self, rate: float, block: int):
+        self.rate, self.block = rate, block
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, relu in activations(network) if self.rate else []:
+            if isinstance(layer, nn.Conv2d):
+                after(relu, DropBlock(self.rate, self.block, self.run))
+        return network

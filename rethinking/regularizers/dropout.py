@@ -1,0 +1,96 @@
+"""Dropout: in training, units that feed a linear layer are dropped at random, per image.
+
+Srivastava et al. 2014 (JMLR 15), section 4: r ~ Bernoulli(1 - rate), y <- r * y, on what every linear layer is given,
+except a first one, whose inputs are the image's pixels: those are dropped with probability `input`, in any network.
+`rate` is the probability of dropping, in [0, 1), half of 0.5 hidden units are gone; 0 is none. Practice there: 0.5 for
+hidden units, 0.2 for inputs (section 7.3, appendix A.4). `mode`:
+
+    inverted         y is divided by 1 - rate in training; evaluation uses the network as it is
+    weight_scaling   training as in the equation; evaluation multiplies by 1 - rate, the original's (its figure 2)
+    monte_carlo      trained as inverted; evaluation averages the class probabilities of `samples` networks with masks
+                     of their own, from a keyed generator (section 7.5)
+
+In the order given: a normalization after the activation (place=after) comes before or after it as the two are named.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from rethinking.regularizers import Base, Run
+from rethinking.regularizers._places import activation_before, after, before, kept, layers
+from rethinking.training.batches import keyed_generator
+
+OPTIONS = {
+    "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},
+    "input": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.0, "description": "probability of dropping a pixel"},
+    "mode": {"type": "str", "choices": ["inverted", "weight_scaling", "monte_carlo"], "default": "inverted"},
+    "samples": {"type": "int", "ge": 1, "default": 20, "description": "masks averaged over by monte_carlo"},
+}
+NULL = {"rate": 0.0, "input": 0.0}
+PRACTICE = {"rate": 0.5}
+
+
+class Dropout(nn.Module):
+    """Drops entries of a tensor of any shape.
+
+    Attributes:
+        sampling: the generator of masks in evaluation mode, None where nothing is dropped there.
+    """
+
+    def __init__(self, rate: float, scaled_at_test: bool, run: Run):
+        super().__init__()
+        self.rate, self.scaled_at_test, self.run = rate, scaled_at_test, run
+        self.sampling: Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        generator = self.run.generator if self.training else self.sampling
+        if generator is None:
+            return x * (1 - self.rate) if self.scaled_at_test else x
+        mask = kept(x, self.rate, generator)
+        return x * mask if self.scaled_at_test else x * mask.div_(1 - self.rate)
+
+
+class MonteCarlo:
+    """A forward hook of the network: in evaluation mode logits become log probabilities, averaged over masks."""
+
+    def __init__(self, layers: list[Dropout], samples: int):
+        self.layers, self.samples = layers, samples
+
+    def __call__(self, network: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        if network.training:
+            return output
+        generator = keyed_generator(output.device, "monte_carlo")
+        for layer in self.layers:
+            layer.sampling = generator
+        try:
+            passes = [F.log_softmax(network.forward(*inputs).float(), dim=1) for _ in range(self.samples)]
+        finally:
+            for layer in self.layers:
+                layer.sampling = None
+        return torch.logsumexp(torch.stack(passes), dim=0) - math.log(self.samples)
+
+
+class Regularizer(Base):
+    def __init__(self, rate: float, input: float, mode: str, samples: int):
+        self.rate, self.input, self.mode, self.samples = rate, input, mode, samples
+
+    def network(self, network: nn.Module) -> nn.Module:
+        put: list[Dropout] = []
+
+        def dropout(rate: float) -> Dropout:
+            put.append(Dropout(rate, self.mode == "weight_scaling", self.run))
+            return put[-1]
+
+        first, *others = layers(network)
+        if self.input:
+            before(first, dropout(self.input))
+        for layer in others if self.rate else []:
+            if isinstance(layer, nn.Linear):
+                relu = activation_before(network, layer)
+                before(layer, dropout(self.rate)) if relu is None else after(relu, dropout(self.rate))
+        if put and self.mode == "monte_carlo":
+            network.register_forward_hook(MonteCarlo(put, self.samples))
+        return network

@@ -1,0 +1,52 @@
+"""Group normalization of every hidden layer, before its ReLU.
+
+Wu & He 2018 (ECCV), equations 1, 2, 6 and 7: (x - mean) / sqrt(variance + 1e-5), mean and variance of one image over a
+group of channels and all positions, then (1 + scale) x + offset, one of each a channel, both 0 at the start. `channels`
+in a group; 0 is none; it must divide every layer's width, and a group of all is layer_norm. Practice there: 16. For
+networks without batch normalization of their own: the MLPs (units are channels), AlexNet, Inception without BN.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.errors import InputError
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import activations, after
+
+OPTIONS = {"channels": {"type": "int", "ge": 0, "default": 16, "description": "in a group"}}
+NULL = {"channels": 0}
+PRACTICE = {"channels": 16}
+REFUSES = ["batch normalization", "batch_norm", "layer_norm"]
+
+
+class GroupNorm(nn.Module):
+    """(B, C, H, W) or (B, C) -> the same, normalized.
+
+    Attributes:
+        scale: less one, (C,), so that zero weights, with which all vectors start, change nothing. bias: (C,).
+    """
+
+    def __init__(self, groups: int, width: int):
+        super().__init__()
+        self.groups = groups
+        self.scale = nn.Parameter(torch.zeros(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.groups, (1 + self.scale).to(x.dtype), self.bias.to(x.dtype), 1e-5)
+
+
+class Regularizer(Base):
+    def __init__(self, channels: int):
+        self.channels = channels
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, _ in activations(network) if self.channels else []:
+            width = layer.weight.shape[0]
+            if width % self.channels:
+                raise InputError(
+                    f"group_norm.channels is {self.channels}, a layer has {width} channels: give a divisor of it"
+                )
+            after(layer, GroupNorm(width // self.channels, width))
+        return network

@@ -1,0 +1,30 @@
+"""L1: every step moves the weights towards zero by a constant, and those that would cross it stay exactly zero.
+
+Tibshirani 1996, equation 1, by the proximal step after the update (Parikh & Boyd 2014, section 6.5.2, soft
+thresholding): w <- sign(w) max(|w| - rate * strength, 0), on the weights of convolutions and linear layers, not on
+biases or norm offsets. strength >= 0, nats per unit of weight; 0 is none, and a strength above the loss's gradient
+leaves no weight. Practice: 1e-5, the example in Keras's documentation.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import weighted
+
+OPTIONS = {"strength": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of absolute weights"}}
+NULL = {"strength": 0.0}
+PRACTICE = {"strength": 1e-5}
+
+
+class Regularizer(Base):
+    def __init__(self, strength: float):
+        self.strength = strength
+
+    @torch.no_grad()
+    def after_step(self, network: nn.Module) -> None:
+        if self.strength == 0:
+            return
+        for layer in weighted(network):
+            layer.weight.copy_(F.softshrink(layer.weight, self.run.rate * self.strength))

@@ -1,0 +1,28 @@
+"""Layer normalization of every hidden layer, before its ReLU.
+
+Ba, Kiros & Hinton 2016 (arXiv:1607.06450), equations 3 and 4: (x - mean) / sqrt(variance + 1e-5), mean and variance of
+one image over all units of the layer (of a convolution: channels and positions), then (1 + scale) x + offset, one of
+each a channel, both 0 at the start. On or off; practice: on. For networks without batch normalization of their own: the
+MLPs, AlexNet, Inception without BN.
+"""
+
+from torch import nn
+
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import activations, after
+from rethinking.regularizers.group_norm import GroupNorm
+
+OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to normalize"}}
+NULL = {"on": False}
+PRACTICE = {"on": True}
+REFUSES = ["batch normalization", "batch_norm", "group_norm"]
+
+
+class Regularizer(Base):
+    def __init__(self, on: bool):
+        self.on = on
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, _ in activations(network) if self.on else []:
+            after(layer, GroupNorm(1, layer.weight.shape[0]))
+        return network

@@ -1,0 +1,30 @@
+"""Local response normalization after every convolution's ReLU.
+
+Krizhevsky et al. 2012, section 3.3: x_c / (k + alpha * sum over the `size` channels around c of x^2) ^ beta, with k = 1
+so that alpha = 0 is none (there k = 2, a constant factor beside it), size 5 and beta 0.75. alpha >= 0; practice there:
+1e-4, as in TensorFlow's CIFAR-10 tutorial. For networks with convolutions and without local response normalization of
+their own: the Inceptions, ResNet-20.
+"""
+
+from torch import nn
+
+from rethinking.layers import LocalResponseNorm
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import activations, after
+
+OPTIONS = {"alpha": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of squares"}}
+NULL = {"alpha": 0.0}
+PRACTICE = {"alpha": 1e-4}
+NEEDS = "convolutions"
+REFUSES = "local response normalization"
+
+
+class Regularizer(Base):
+    def __init__(self, alpha: float):
+        self.alpha = alpha
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, relu in activations(network) if self.alpha else []:
+            if isinstance(layer, nn.Conv2d):
+                after(relu, LocalResponseNorm(size=5, alpha=5 * self.alpha, beta=0.75, k=1.0))
+        return network

@@ -1,0 +1,31 @@
+"""Max-norm: after every step, each unit's incoming weights are put back into a ball.
+
+Srebro & Shraibman 2005; Srivastava et al. 2014, section 5.1: w <- w min(1, bound / |w|), |w| the Euclidean norm of one
+unit's weights (a linear layer's row, a convolution's filter), biases left out. bound >= 0 in units of weight; 0
+switches it off, and the smaller the bound above 0, the stronger. Practice: 3, the lower end of the 3 to 4 in appendix
+A.4 there.
+"""
+
+import torch
+from torch import nn
+
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import weighted
+
+OPTIONS = {"bound": {"type": "float", "ge": 0.0, "description": "of the norm of a unit's incoming weights; 0: none"}}
+NULL = {"bound": 0.0}
+PRACTICE = {"bound": 3.0}
+
+
+class Regularizer(Base):
+    def __init__(self, bound: float):
+        self.bound = bound
+
+    @torch.no_grad()
+    def after_step(self, network: nn.Module) -> None:
+        if self.bound == 0:
+            return
+        for layer in weighted(network):
+            weight = layer.weight
+            norm = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.ndim)), keepdim=True)
+            weight.mul_((self.bound / norm).clamp_max(1.0))  # norm 0 gives infinity, clamped

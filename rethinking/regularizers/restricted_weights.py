@@ -1,0 +1,82 @@
+"""Restricted weights: a layer computes with weights from {-1, +1} or {0, 1} only, times one fixed scale a layer.
+
+BinaryConnect (Courbariaux et al. 2015), equation 1 and algorithm 1, straight-through: the layer uses w_b = +1 where w
+>= 0, else -1 (`signs`), or 1 where w > 0, else 0 (`bits`); the gradient with respect to w_b changes the real weight w,
+which is clipped to its initial range after every step. The scale is the standard deviation of the layer's initial
+weights (Glorot's, as in the authors' code), so that the layer starts with outputs of the usual size; {0, 1} shifts them
+too, and deep networks then need a normalization. Biases are free. `values` is free (none), signs or bits; `layer` is 0
+for all layers or the number of one, from 1 at the image. Practice: signs on all layers. Records keep the real weights.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.errors import InputError
+from rethinking.layers import Linear, linear
+from rethinking.regularizers import Base
+from rethinking.regularizers._places import become, layers
+
+OPTIONS = {
+    "values": {"type": "str", "choices": ["free", "signs", "bits"], "description": "any, {-1, +1} or {0, 1}"},
+    "layer": {"type": "int", "ge": 0, "default": 0, "description": "0: all; else one, counted from 1 at the image"},
+}
+NULL = {"values": "free"}
+PRACTICE = {"values": "signs"}
+REFUSES = ["dropconnect", "maxout"]
+
+
+def restrict(weight: Tensor, values: str) -> Tensor:
+    """`weight` in {-1, +1} ("signs") or {0, 1} ("bits"), same shape; `weight` gets the result's gradient unchanged."""
+    hard = torch.where(weight >= 0, 1.0, -1.0) if values == "signs" else (weight > 0).float()
+    return hard.to(weight.dtype) + (weight - weight.detach())
+
+
+def bound(weight: Tensor) -> float:
+    """The end of Glorot's uniform range for a weight of that shape (`rethinking.models.initialise`)."""
+    field = math.prod(weight.shape[2:])
+    return math.sqrt(6 / ((weight.shape[0] + weight.shape[1]) * field))
+
+
+class RestrictedLinear(Linear):
+    """A linear layer with weights scale * restrict(weight)."""
+
+    values: str
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, bound(self.weight) / math.sqrt(3) * restrict(self.weight, self.values), self.bias)
+
+
+class RestrictedConv2d(nn.Conv2d):
+    """A convolution with weights scale * restrict(weight)."""
+
+    values: str
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = bound(self.weight) / math.sqrt(3) * restrict(self.weight, self.values)
+        return self._conv_forward(x, weight, self.bias)
+
+
+class Regularizer(Base):
+    def __init__(self, values: str, layer: int):
+        self.values, self.layer = values, layer
+
+    def network(self, network: nn.Module) -> nn.Module:
+        if self.values == "free":
+            return network
+        found = layers(network)
+        if self.layer > len(found):
+            raise InputError(
+                f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"
+            )
+        for layer in [found[self.layer - 1]] if self.layer else found:
+            kind = RestrictedLinear if isinstance(layer, nn.Linear) else RestrictedConv2d
+            become(layer, kind, values=self.values)
+        return network
+
+    @torch.no_grad()
+    def after_step(self, network: nn.Module) -> None:
+        for layer in network.modules():
+            if isinstance(layer, RestrictedLinear | RestrictedConv2d):
+                layer.weight.clamp_(-bound(layer.weight), bound(layer.weight))

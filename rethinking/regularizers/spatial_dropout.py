@@ -1,0 +1,41 @@
+"""Spatial dropout: in training, whole feature maps are dropped at random, per image.
+
+Tompson et al. 2015 (CVPR), section 3.2: one Bernoulli draw for each image and channel after every convolution's ReLU;
+what stays is divided by 1 - rate, so that evaluation uses the network as it is. `rate` is the probability of dropping,
+in [0, 1); 0 is none. Practice there: 0.5 before the last convolutions; here 0.1, since every convolution has it. For
+networks with convolutions.
+"""
+
+from torch import Tensor, nn
+
+from rethinking.regularizers import Base, Run
+from rethinking.regularizers._places import activations, after, kept
+
+OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "probability of dropping a feature map"}}
+NULL = {"rate": 0.0}
+PRACTICE = {"rate": 0.1}
+NEEDS = "convolutions"
+
+
+class SpatialDropout(nn.Module):
+    """(B, C, H, W) -> the same, each (image, channel) dropped or divided by 1 - rate."""
+
+    def __init__(self, rate: float, run: Run):
+        super().__init__()
+        self.rate, self.run = rate, run
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x * kept(x[:, :, :1, :1], self.rate, self.run.generator).div_(1 - self.rate)
+
+
+class Regularizer(Base):
+    def __init__(self, rate: float):
+        self.rate = rate
+
+    def network(self, network: nn.Module) -> nn.Module:
+        for layer, relu in activations(network) if self.rate else []:
+            if isinstance(layer, nn.Conv2d):
+                after(relu, SpatialDropout(self.rate, self.run))
+        return network
