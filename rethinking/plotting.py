@@ -20,6 +20,15 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "Gaussian": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "v"},
 }
 
+# One network, one colour and marker; the dash tells a network from a condition where both are drawn.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "inception": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "inception-nobn": {"color": "#56B4E9", "linestyle": (0, (5, 1.5)), "marker": "D"},
+    "alexnet": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
+    "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
+    "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
+}
+
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,

@@ -2,7 +2,7 @@
 
 A figure is a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first
+    MODELS = [...]                    the networks it can be drawn for, the default first; or ["all"]
     SEEDS = {"quick": 1, ...}         seeds at each scale
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
@@ -31,10 +31,12 @@ SCALES = ("quick", "cpu", "paper")
 # Training images at each scale, for the networks that do not run on all 50,000 there.
 REDUCED_N = {
     "quick": {"mlp-1x512": 2000, "mlp-3x512": 2000, "alexnet": 500},
-    "cpu": {"mlp-1x512": 50_000, "mlp-3x512": 50_000, "alexnet": 10_000},
+    "cpu": {"mlp-1x512": 50_000, "mlp-3x512": 50_000},
 }
 OTHER_N = {"quick": 200, "cpu": 2000}
 FULL = 50_000
+ALL = "all"  # the model of a figure that compares networks
+CHEAP = ("mlp-1x512", "mlp-3x512")  # at scale cpu several seeds of these, one of the others, in figures of all networks
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Setting:
     """What a figure is drawn for.
 
     Attributes:
-        scale: one of SCALES. model: a network. seeds: number of seeds; run k has training and data seed k.
+        scale: one of SCALES. model: a network, or ALL. seeds: number of seeds; run k has training and data seed k.
         precision: of quick runs, resolved for this machine; cpu and paper fix theirs, so that their records are
         found from any machine.
     """
@@ -58,8 +60,9 @@ class Setting:
         quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
         schedule for 90 epochs (cpu) or to 25,000 steps (paper). quick's interim evaluations use 250 test images.
         """
-        n = REDUCED_N.get(self.scale, {}).get(self.model, OTHER_N.get(self.scale, FULL))
-        common: dict[str, Any] = {"data": "cifar10", "n": n, "model": self.model, "seed": seed, "data_seed": seed}
+        model = fields.pop("model", self.model)
+        n = fields.pop("n", REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL)))
+        common: dict[str, Any] = {"data": "cifar10", "n": n, "model": model, "seed": seed, "data_seed": seed}
         if n < FULL:
             epoch = -(-n // 128)
             epochs = 100 if self.scale == "quick" else 200
@@ -73,6 +76,10 @@ class Setting:
         elif self.scale == "paper":
             common |= {"precision": "bfloat16"}
         return RunSpec.make(**(common | fields))
+
+    def seeds_of(self, model: str) -> range:
+        """The seeds of `model` in a figure of all networks: at scale cpu one where a run takes an hour."""
+        return range(self.seeds if model in CHEAP or self.scale != "cpu" else min(self.seeds, 1))
 
     @property
     def reduced(self) -> bool:
@@ -98,7 +105,9 @@ def setting(
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
     models = entry.constants["MODELS"]
-    if model is not None:
+    if model is not None and models == [ALL] and model != ALL:
+        raise InputError(f"{name} compares networks, --model {model} is given: leave it out")
+    if model is not None and model != ALL:
         catalog.find("models", model)
     default = entry.constants["SEEDS"].get(scale, 1)
     return Setting(scale, model or models[0], seeds or default, precision)

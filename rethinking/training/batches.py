@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rethinking import catalog
 from rethinking.corruptions import corrupt_arrays
 from rethinking.data import ImageSet, Split
 from rethinking.errors import InputError
@@ -56,13 +57,18 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
         facts=data.facts,
         seed=spec.data_seed,
         split=split,
-        corrupt_labels=split == "train" or spec.test_labels == "corrupted",
+        corrupt_labels=split == "train" or spec.test_labels == "corrupted" or one_logit(spec),
     )
     out = torch.empty(images.shape, dtype=torch.float32, device=device)
     for chunk in torch.arange(len(images)).split(4096):  # so that the scratch memory stays small
         a, b = int(chunk[0]), int(chunk[-1]) + 1
         out[a:b] = whiten(torch.from_numpy(np.ascontiguousarray(images[a:b])).to(device))
     return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+
+
+def one_logit(spec: RunSpec) -> bool:
+    """Whether the run's labels are signs, in every split, and its network has one logit."""
+    return any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions)
 
 
 def gather(images: Tensor, index: Tensor) -> Tensor:

@@ -14,7 +14,16 @@ from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, check_parts
-from rethinking.training.batches import crop, gather, keyed_generator, permutation, prepare, to_device, whiten
+from rethinking.training.batches import (
+    crop,
+    gather,
+    keyed_generator,
+    one_logit,
+    permutation,
+    prepare,
+    to_device,
+    whiten,
+)
 
 EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -83,14 +92,15 @@ class Training:
         self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
         self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
         self.generator = keyed_generator(self.device, spec.seed, "training")
-        self.run = regularizers.Run(data.facts.num_classes, self.generator)
+        signs = one_logit(spec)
+        self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
         if any(r.wants_originals for r in self.regularizers):
             self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
 
         channels, size = self.train_images.shape[1:3]
-        network = models.build(spec.model, data.facts.num_classes, channels, size)
+        network = models.build(spec.model, 1 if signs else data.facts.num_classes, channels, size)
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         for r in self.regularizers:
             network = r.network(network)
@@ -154,7 +164,7 @@ class Training:
         if self.originals is not None:
             images = whiten(crop(images.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         with self._autocast():
-            logits = self.network(images)
+            logits = two_logits(self.network(images))
         loss = F.cross_entropy(logits.float(), labels)
         for r in self.regularizers:
             penalty = r.penalty(self.network)
@@ -217,7 +227,7 @@ class Training:
     def logits(self, images: Tensor) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         with self._autocast():
-            return torch.cat([self.network(part).float() for part in images.split(EVAL_BATCH)])
+            return torch.cat([two_logits(self.network(part)).float() for part in images.split(EVAL_BATCH)])
 
     def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
         logits = self.logits(images)
@@ -247,6 +257,11 @@ class Training:
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
         self.generator.set_state(state["generator"])
         self.step = int(state["step"])
+
+
+def two_logits(logits: Tensor) -> Tensor:
+    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable[[], Any] = torch.no_grad) -> None:

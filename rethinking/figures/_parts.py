@@ -1,0 +1,72 @@
+"""What several figures share: readings of records, median and range, labels, corrupted labels by p."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Reading, Records, spread
+from rethinking.figures import FULL
+from rethinking.record import Record
+from rethinking.spec import Part
+
+LEVELS = tuple(round(k / 10, 1) for k in range(11))  # p, the probability of corrupting a label
+WEIGHT_DECAY = 5e-4  # of Tables 1 and 4, which state none: the value of practice, fixed before the runs
+STATISTIC = "median over seeds; the bar is their range"
+
+
+def decay(strength: float) -> tuple[Part, ...]:
+    """The regularizers of a run with that weight decay, none for 0."""
+    return (Part(name="weight_decay", options={"strength": strength}),) if strength else ()
+
+
+def labels(p: float) -> tuple[Part, ...]:
+    """The corruptions of a run whose labels are corrupted with probability p."""
+    return (Part(name="partial_labels", options={"p": p}),)
+
+
+def percent(records: Sequence[Record | None], column: str) -> list[float | None]:
+    """100 times a column's last value, per seed; None where the run is missing."""
+    return [None if r is None else 100 * r.final[column] for r in records]
+
+
+def present(values: Sequence[float | None]) -> list[float]:
+    """The values that are there."""
+    return [v for v in values if v is not None]
+
+
+def bar(axes: Any, x: float, values: Sequence[float], look: dict[str, Any], **more: Any) -> None:
+    """Every seed as a point, and their range as a vertical bar, at x. look: of plotting.NETWORKS or CONDITIONS."""
+    if not values:
+        return
+    axes.plot([x] * len(values), values, look["marker"], color=look["color"], alpha=0.8, **more)
+    axes.plot([x, x], [min(values), max(values)], "-", color=look["color"], lw=0.8)
+
+
+def line(axes: Any, points: dict[float, list[float]], look: dict[str, Any], label: str | None = None) -> None:
+    """The medians over seeds as a line, broken where there is none, and the seeds as points with their range."""
+    for x, values in points.items():
+        bar(axes, x, values, look, ms=3)
+    if any(points.values()):
+        middle = [median(v) if v else math.nan for v in points.values()]
+        axes.plot(list(points), middle, color=look["color"], linestyle=look["linestyle"])
+        axes.plot([], [], color=look["color"], linestyle=look["linestyle"], marker=look["marker"], ms=3, label=label)
+
+
+def missing_note(records: Records) -> str:
+    """ "3 of 12 runs not run", or nothing."""
+    runs = [r for group in records.values() for r in group]
+    gone = sum(r is None for r in runs)
+    return f"; {gone} of {len(runs)} runs not run" if gone else ""
+
+
+def size_note(n: int) -> str:
+    """How a figure says on how many images it was trained."""
+    return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
+
+
+def fits(groups: dict[str, list[Record]], condition: str) -> Reading:
+    """Whether every seed reached 99 % training accuracy at some evaluation."""
+    best = [100 * max(r.curve["train_accuracy"]) for r in groups[condition]]
+    held = all(r.steps_to_fit() is not None for r in groups[condition])
+    return Reading(held, spread(best, unit=" %"), {"highest training accuracy (%)": list(best)})

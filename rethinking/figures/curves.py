@@ -1,0 +1,134 @@
+"""Training and test error over training: underfitting, overfitting, and the best point between them.
+
+The classic two curves, for true, half and fully random labels: where test error is lowest is where early stopping
+would stop; to its left the network underfits, to its right it overfits. The survey's remark that training error may
+start above test error is judged on the error as it is usually reported, the mean over an epoch's batches.
+
+    rethinking figure curves                  2,000 images, a minute on two cores
+    rethinking figure curves --scale cpu      MLP 1x512 on all 50,000 images (runs of fig1b)
+"""
+
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import Setting
+from rethinking.figures._parts import labels, missing_note, size_note
+from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.record import Record
+
+MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Training and test error against epochs; the dotted line is where test error is lowest, median over seeds."
+DEPARTURES = [
+    "Evaluations before the last use the first 2,000 test images (quick: 250), the last one all.",
+    "quick, and cpu for all but the MLPs: fewer images, and a run stops when every training example is right.",
+]
+PANELS = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
+TEST = CONDITIONS["random labels"]["color"]  # vermilion beside black: apart in grey too, and dashed
+
+
+def runs(setting: Setting) -> Specs:
+    return {
+        condition: [setting.spec(k, corruptions=labels(p)) for k in range(setting.seeds)]
+        for condition, p in PANELS.items()
+    }
+
+
+def best(record: Record) -> tuple[float, float]:
+    """Epoch and test error (%) of the lowest test error among the evaluations after the start."""
+    pairs = list(zip(record.curve["test_accuracy"], record.curve["epoch"], strict=True))[1:]
+    accuracy, epoch = max(pairs, key=lambda pair: (pair[0], -pair[1]))
+    return epoch, 100 * (1 - accuracy)
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True)
+    for look, color, word in (("-", "black", "training"), ("--", TEST, "test")):
+        panels[0].plot([], [], look, color=color, label=word)
+    table = []
+    for axes, (condition, group) in zip(panels, records.items(), strict=True):
+        done = [r for r in group if r]
+        for record in done:
+            epochs = record.curve["epoch"]
+            axes.plot(epochs, _error(record, "train_accuracy"), "-", color="black")
+            axes.plot(epochs, _error(record, "test_accuracy"), "--", color=TEST)
+        if done:
+            middle = median(best(r)[0] for r in done)
+            axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
+            axes.axvspan(0, middle, color="0.94", zorder=0)
+            axes.annotate("underfits", (0, 1.01), xycoords=("data", "axes fraction"), fontsize=6)
+            axes.annotate("overfits", (1, 1.01), xycoords="axes fraction", fontsize=6, ha="right")
+        else:
+            axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        axes.set_title(condition, pad=10)
+        axes.set(xlabel="epoch", ylim=(0, 100))
+        axes.set_xlim(0, None)
+        table.append(
+            {
+                "condition": condition,
+                "n": [setting.spec(0).n],
+                "best epoch": [None if r is None else best(r)[0] for r in group],
+                "best test error (%)": [None if r is None else best(r)[1] for r in group],
+                "final test error (%)": [None if r is None else _error(r, "test_accuracy")[-1] for r in group],
+                "first epoch's training error as trained (%)": [None if r is None else _first(r)[0] for r in group],
+                "test error after it (%)": [None if r is None else _first(r)[1] for r in group],
+            }
+        )
+    panels[0].set_ylabel("error (%)")
+    panels[0].legend(loc="center right")
+    seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
+    title = f"{setting.model}, CIFAR-10, {size_note(setting.spec(0).n or 0)}, {seeds}{missing_note(records)}"
+    figure.suptitle(title, fontsize=8)
+    return figure, {"n": setting.spec(0).n, "reduced": setting.reduced, "table": table}
+
+
+def _error(record: Record, column: str) -> list[float]:
+    return [100 * (1 - a) for a in record.curve[column]]
+
+
+def _first(record: Record) -> tuple[float, float]:
+    """Training error (%) as met while training up to the first evaluation, and the test error there."""
+    return 100 * (1 - record.curve["online_accuracy"][1]), 100 * (1 - record.curve["test_accuracy"][1])
+
+
+def _lost(record: Record) -> float:
+    return _error(record, "test_accuracy")[-1] - best(record)[1]
+
+
+def _overfits(groups: dict[str, list[Record]]) -> Reading:
+    values = [_lost(r) for r in groups["half random labels"]]
+    return Reading(min(values) >= 5, spread(values, unit=" points"), {"lost after the best point": list(values)})
+
+
+def _above(groups: dict[str, list[Record]]) -> Reading:
+    pairs = [_first(r) for r in groups["true labels"]]
+    values = [a - b for a, b in pairs]
+    return Reading(min(values) > 0, spread(values, unit=" points"), {"training minus test error": list(values)})
+
+
+def claims(setting: Setting) -> list[Claim]:
+    return [
+        Claim(
+            name="overfits half random labels",
+            source="the survey's two curves",
+            statement="with half random labels test error falls, then rises: there is a best point to stop at",
+            paper="a U-shaped curve of test error",
+            tolerance="final test error at least 5 points above the lowest in every seed; from n = 2,000 on, a shape",
+            conditions=("half random labels",),
+            measure=_overfits,
+            least_n=2000,
+        ),
+        Claim(
+            name="training error starts above test error",
+            source="the survey's remark",
+            statement="training error may start above test error",
+            paper="it may",
+            tolerance="first epoch's mean training error above the test error after it in every seed; n >= 2,000",
+            conditions=("true labels",),
+            measure=_above,
+            least_n=2000,
+        ),
+    ]

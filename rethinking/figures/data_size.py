@@ -1,0 +1,121 @@
+"""The gap between training and test error against the number of training images: does enough data stop overfitting?
+
+The survey says that with enough data a network never overfits. Up to CIFAR-10's 50,000 images: the final gap by n.
+
+    rethinking figure data_size                 up to 2,000 images, a minute on two cores
+    rethinking figure data_size --scale cpu     up to all 50,000 images
+"""
+
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import FULL, Setting
+from rethinking.figures._parts import STATISTIC, bar, missing_note, percent, present
+from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.record import Record
+
+MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Training and test error at the end of training against the number of training images, true labels."
+DEPARTURES = [
+    "Runs on fewer than 50,000 images stop when every training example is right.",
+    "Run k trains on the first n images in the official order, whatever its seed.",
+]
+LEVELS = {
+    "quick": (250, 500, 1000, 2000),
+    "cpu": (1000, 2000, 5000, 10_000, 20_000, FULL),
+    "paper": (1000, 2000, 5000, 10_000, 20_000, FULL),
+}
+TEST = CONDITIONS["random labels"]["color"]
+
+
+def _name(n: int) -> str:
+    return f"n = {n:,}"
+
+
+def _specs(setting: Setting, n: int) -> list[Any]:
+    if n == FULL:
+        return [setting.spec(k, n=n) for k in range(setting.seeds)]
+    reduced = Setting("cpu", setting.model, setting.seeds)  # where it stops when fitted
+    return [reduced.spec(k, n=n) for k in range(setting.seeds)]
+
+
+def runs(setting: Setting) -> Specs:
+    return {_name(n): _specs(setting, n) for n in LEVELS[setting.scale]}
+
+
+def _gaps(group: list[Any]) -> list[float]:
+    return [100 * (r.final["train_accuracy"] - r.final["test_accuracy"]) for r in group if r]
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.6, 2.9))
+    levels = LEVELS[setting.scale]
+    for column, look, told in (
+        ("test_accuracy", {"color": TEST, "marker": "s"}, "test error"),
+        ("train_accuracy", {"color": "black", "marker": "o"}, "training error"),
+    ):
+        points = {n: [100 - v for v in present(percent(records[_name(n)], column))] for n in levels}
+        for n, values in points.items():
+            bar(axes, n, values, look, ms=3)
+        there = [n for n in levels if points[n]]
+        axes.plot(
+            there, [median(points[n]) for n in there], color=look["color"], label=told, marker=look["marker"], ms=3
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(levels, [f"{n:,}" for n in levels], rotation=30)
+    axes.minorticks_off()
+    axes.set(xlabel="training images n", ylabel="error (%)", ylim=(-2, 100))
+    axes.legend(loc="center left")
+    seeds = f"{setting.seeds} seed{'s' * (setting.seeds > 1)}"
+    figure.suptitle(f"{setting.model}, CIFAR-10, {seeds}{missing_note(records)}\n{STATISTIC}", fontsize=7)
+    table = [
+        {
+            "n": [n],
+            "training error (%)": [None if r is None else 100 * (1 - r.final["train_accuracy"]) for r in group],
+            "test error (%)": [None if r is None else 100 * (1 - r.final["test_accuracy"]) for r in group],
+        }
+        for n, group in zip(levels, records.values(), strict=True)
+    ]
+    return figure, {"n": list(levels), "table": table}
+
+
+def claims(setting: Setting) -> list[Claim]:
+    levels = LEVELS[setting.scale]
+
+    def shrinks(groups: dict[str, list[Record]]) -> Reading:
+        middle = [median(_gaps(groups[_name(n)])) for n in levels]
+        ours = f"from {middle[0]:.2f} to {middle[-1]:.2f} points"
+        numbers: dict[str, list[float | None]] = {_name(n): list(_gaps(groups[_name(n)])) for n in levels}
+        return Reading(all(b < a for a, b in pairwise(middle)), ours, numbers)
+
+    def closes(groups: dict[str, list[Record]]) -> Reading:
+        values = _gaps(groups[_name(levels[-1])])
+        return Reading(median(values) <= 5, spread(values, unit=" points"), {"gap (points)": list(values)})
+
+    return [
+        Claim(
+            name="the gap shrinks with n",
+            source="the survey's claim on data",
+            statement="more data overfit less",
+            paper="the gap between training and test error falls with n",
+            tolerance="medians over seeds fall from each n to the next; from n = 1,000 on, a shape",
+            conditions=tuple(map(_name, levels)),
+            measure=shrinks,
+            least_n=1000,
+        ),
+        Claim(
+            name="enough data end overfitting",
+            source="the survey's claim on data",
+            statement=f"with {levels[-1]:,} images the network does not overfit",
+            paper="with enough data a network never overfits",
+            tolerance="median over seeds of the gap at the largest n at most 5 points",
+            conditions=(_name(levels[-1]),),
+            measure=closes,
+            least_n=FULL,
+        ),
+    ]

@@ -1,0 +1,160 @@
+"""Figure 1(b): the time to fit grows by a small constant factor as labels are corrupted.
+
+[zhang2017] Figure 1(b): steps to fit the training set at label corruption p, relative to p = 0, for Inception, AlexNet
+and MLP 1x512: between 1 and 4. Every network starts fresh at every p. "Fitted" is the first evaluation with 99 %
+training accuracy; a run that does not get there is drawn as censored, never as a number.
+
+    rethinking figure fig1b                   reduced, half an hour on two cores
+    rethinking figure fig1b --scale cpu       MLP 1x512 on all 50,000 images, the others reduced: hours
+    rethinking figure fig1b --scale paper     the paper's sizes, for a GPU
+"""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import FULL, Setting
+from rethinking.figures._parts import LEVELS, STATISTIC, labels, line, missing_note, size_note
+from rethinking.plotting import NETWORKS, WIDTH
+from rethinking.record import Record
+
+MODELS = ["all"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Steps to 99 % training accuracy relative to p = 0 of the same seed, against label corruption p."
+DEPARTURES = [
+    '"Fitted" is the first evaluation with 99 % training accuracy; the paper names no rule.',
+    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    "The time is known to one evaluation: an epoch at full size, four epochs where reduced.",
+    "quick, and Inception and AlexNet at cpu: fewer images, and a run stops when every training example is right.",
+]
+COMPARED = ["inception", "alexnet", "mlp-1x512"]
+
+
+def name(network: str, p: float) -> str:
+    """The condition of a network at p."""
+    return f"{network}, p = {p:g}"
+
+
+def runs(setting: Setting) -> Specs:
+    return {
+        name(network, p): [setting.spec(k, model=network, corruptions=labels(p)) for k in setting.seeds_of(network)]
+        for network in COMPARED
+        for p in LEVELS
+    }
+
+
+def ratios(
+    records: Records | dict[str, list[Record]], network: str, levels: Sequence[float] = LEVELS
+) -> dict[float, list[float | None]]:
+    """Time to fit relative to p = 0 of the same seed, by p: None where missing, infinite where censored."""
+    base = records[name(network, 0.0)]
+    out: dict[float, list[float | None]] = {}
+    for p in levels:
+        out[p] = []
+        for zero, record in zip(base, records[name(network, p)], strict=True):
+            start = zero and zero.steps_to_fit()
+            if record is None or not start:
+                out[p].append(None)
+            else:
+                steps = record.steps_to_fit()
+                out[p].append(float("inf") if steps is None else steps / start)
+    return out
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 3.0))
+    found = {network: ratios(records, network) for network in COMPARED}
+    finite = [v for each in found.values() for values in each.values() for v in values if v not in (None, float("inf"))]
+    top = 1.15 * max([4.0, *finite])
+    for network, each in found.items():
+        look = NETWORKS[network]
+        numbers = {p: [v for v in values if v is not None and v != float("inf")] for p, values in each.items()}
+        seeds = len(setting.seeds_of(network))
+        n = setting.spec(0, model=network).n or 0
+        told = f"{network}: {size_note(n)}, {seeds} seed{'s' * (seeds > 1)}"
+        line(axes, numbers, look, told if any(numbers.values()) else None)
+        if not any(numbers.values()):
+            axes.plot([], [], " ", label=f"{network}: not run")
+        for p, values in each.items():
+            if float("inf") in values:
+                axes.plot(p, 0.97 * top, marker=6, color=look["color"], ms=6)
+                axes.annotate("censored", (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
+    axes.axhspan(1, 4, color="0.93", zorder=0)
+    axes.annotate("the paper's range, 1 to 4", (1.02, 1.05), fontsize=6, ha="right", color="0.35")
+    axes.set(xlabel="label corruption p", ylabel="time to fit relative to p = 0 (ratio of steps)", xlim=(-0.03, 1.03))
+    axes.set_ylim(0, top)
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.88))
+    figure.suptitle(f"CIFAR-10{missing_note(records)}\n{STATISTIC}", fontsize=7)
+    return figure, {"n": {m: setting.spec(0, model=m).n for m in COMPARED}, "table": _table(setting, records)}
+
+
+def _steps(records: list[Record | None]) -> list[Any]:
+    return [None if r is None else r.steps_to_fit() or "censored" for r in records]
+
+
+def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
+    rows = []
+    for network in COMPARED:
+        each = ratios(records, network)
+        for p in LEVELS:
+            told = ["censored" if v == float("inf") else v for v in each[p]]
+            n = setting.spec(0, model=network).n
+            rows.append({"run": name(network, p), "n": [n], "steps": _steps(records[name(network, p)]), "ratio": told})
+    return rows
+
+
+def _factor(network: str) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        each = ratios(groups, network)
+        middle = {p: median([v for v in values if v is not None] or [float("inf")]) for p, values in each.items()}
+        ours = f"at p = 0.5 {_told(each[0.5])}, at p = 1 {_told(each[1.0])}"
+        numbers: dict[str, list[float | None]] = {f"p = {p:g}": _json(v) for p, v in each.items()}
+        return Reading(all(1 <= v <= 4 for v in middle.values()), ours, numbers)
+
+    return Claim(
+        name=f"constant factor, {network}",
+        source="zhang2017, Figure 1(b)",
+        statement=f"corrupted labels slow the fit of {network} by a small constant factor",
+        paper="between 1 and 4, for every p",
+        tolerance="medians over seeds between 1 and 4 at every p; a censored run is above",
+        conditions=tuple(name(network, p) for p in LEVELS),
+        measure=measure,
+        least_n=FULL,
+        least_seeds=3 if network.startswith("mlp") else 1,
+    )
+
+
+def _slower(network: str) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        each = ratios(groups, network, (0.0, 1.0))
+        values = [float("inf") if v is None else v for v in each[1.0]]
+        return Reading(median(values) > 1, f"at p = 1 {_told(each[1.0])}", {"p = 1": _json(each[1.0])})
+
+    return Claim(
+        name=f"slower, {network}",
+        source="zhang2017, Figure 1(b)",
+        statement=f"{network} fits random labels more slowly than true ones",
+        paper="slower, for every network",
+        tolerance="the median over seeds of the ratio at p = 1 is above 1; from n = 2,000 on, being an order",
+        conditions=(name(network, 0.0), name(network, 1.0)),
+        measure=measure,
+        least_n=2000,
+    )
+
+
+def _json(values: list[float | None]) -> list[float | None]:
+    return [None if v is None or v == float("inf") else v for v in values]
+
+
+def _told(values: list[float | None]) -> str:
+    finite = [v for v in values if v is not None and v != float("inf")]
+    censored = sum(v == float("inf") for v in values)
+    text = spread(finite) if finite else ""
+    return text + (f" and {censored} censored" if text and censored else f"{censored} censored" if censored else "")
+
+
+def claims(setting: Setting) -> list[Claim]:
+    return [*map(_factor, COMPARED), *map(_slower, COMPARED)]
