@@ -201,11 +201,13 @@ def figure(
 
 
 def _print_drawn(name: str, drawn: Any) -> None:
+    from rethinking.claims import told
+
     numbers = drawn.numbers
     click.secho(f"\n{name}: {numbers['caption']}", bold=True)
     for row in numbers.get("table", []):
         head, *cells = row.items()
-        click.echo(f"  {head[1]:<16}  " + "   ".join(f"{k}: {_cell(v)}" for k, v in cells))
+        click.echo(f"  {head[1]:<16}  " + "   ".join(f"{k}: {told(v)}" for k, v in cells))
     for verdict in drawn.verdicts:
         click.secho(f"  {verdict.verdict.upper()}", bold=True, nl=False)
         click.echo(f": {verdict.statement}")
@@ -217,15 +219,6 @@ def _print_drawn(name: str, drawn: Any) -> None:
     if drawn.missing:
         click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
     click.echo("  " + "  ".join(str(f) for f in drawn.files))
-
-
-def _cell(values: list[Any]) -> str:
-    def text(value: Any) -> str:
-        if value is None:
-            return "not run"
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-    return ", ".join(map(text, values))
 
 
 @main.command()
@@ -414,6 +407,24 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
         for path in doomed:
             runs.delete(path)
         click.echo(f"deleted {len(doomed)} runs")
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the section is stale.")
+@click.option("--readme", default="README.md", show_default=True, type=click.Path(path_type=Path), help="The file.")
+@out_option
+@runs_option
+def report(check: bool, readme: Path, out: str, runs_dir: str) -> int:
+    """Write the README's results section from the records: our numbers beside the paper's, and every verdict."""
+    from rethinking import report as section
+    from rethinking.record import Runs
+
+    fresh = section.update(readme, Runs(runs_dir), Path(out), check=check)
+    if check and not fresh:
+        click.echo(f"{readme}: the results section is stale: run `rethinking report`", err=True)
+    else:
+        click.echo(f"{readme}: the results section is {'up to date' if fresh else 'written'}")
+    return int(check and not fresh)
 
 
 # --- data -----------------------------------------------------------------------------------------

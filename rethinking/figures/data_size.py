@@ -75,6 +75,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure.suptitle(f"{setting.model}, CIFAR-10, {seeds}{missing_note(records)}\n{STATISTIC}", fontsize=7)
     table = [
         {
+            "run": _name(n),
             "n": [n],
             "training error (%)": [None if r is None else 100 * (1 - r.final["train_accuracy"]) for r in group],
             "test error (%)": [None if r is None else 100 * (1 - r.final["test_accuracy"]) for r in group],

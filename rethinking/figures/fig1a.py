@@ -70,7 +70,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     scale = f"REDUCED: {n:,} of 50,000 images" if setting.reduced else "all 50,000 images"
     seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
     figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}", fontsize=8)
-    return figure, {"n": n, "reduced": setting.reduced, "series": series, "table": _table(records)}
+    return figure, {"n": n, "reduced": setting.reduced, "series": series, "table": _table(n, records)}
 
 
 def _series(record: Record | None) -> dict[str, Any] | None:
@@ -80,11 +80,12 @@ def _series(record: Record | None) -> dict[str, Any] | None:
     return {"run": record.path.name, **{c: record.curve[c] for c in columns}}
 
 
-def _table(records: Records) -> list[dict[str, Any]]:
+def _table(n: int | None, records: Records) -> list[dict[str, Any]]:
     """One row per condition, one value per seed; null where a run is missing, "censored" where it did not fit."""
     return [
         {
             "condition": condition,
+            "n": [n],
             "steps to 99 %": [None if r is None else r.steps_to_fit() or "censored" for r in group],
             "final training accuracy (%)": [None if r is None else 100 * r.final["train_accuracy"] for r in group],
             "test accuracy (%)": [None if r is None else 100 * r.final["test_accuracy"] for r in group],

@@ -1,0 +1,131 @@
+"""The results section of the README, made from the records by one command and checked by another.
+
+Every drawn figure in the figures folder that is evidence (scale cpu or paper) and has a record is a section: its
+picture, our numbers (median over seeds, with their range), the verdict on each of its claims.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rethinking import catalog, claims, figures
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Verdict, told
+from rethinking.errors import InputError
+from rethinking.record import Runs, write
+
+BEGIN = "<!-- results: written by `rethinking report`, not by hand -->"
+END = "<!-- end of results -->"
+WORDS = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)
+
+
+def evidence(folder: Path) -> list[tuple[str, figures.Setting]]:
+    """Figure and setting of every drawn file of `folder` that is evidence, by file name."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        drawn = json.loads(path.read_text(encoding="utf-8"))
+        if drawn["scale"] != "quick":
+            setting = figures.setting(drawn["figure"], drawn["scale"], drawn["model"], drawn["seeds"])
+            found.append((drawn["figure"], setting))
+    return found
+
+
+def results(runs: Runs, folder: Path, link: str) -> str:
+    """The section in Markdown, markers included.
+
+    Args:
+        runs: the records. folder: of the drawn figures. link: that folder's path from the file it is for.
+    """
+    parts, all_verdicts, used = [], [], set()
+    for name, setting in evidence(folder):
+        wanted = figures.specs(name, setting)
+        records = {c: [runs.find(s) for s in group] for c, group in wanted.items()}
+        verdicts = [claims.judge(c, wanted, records) for c in catalog.load("figures", name).claims(setting)]
+        all_verdicts += verdicts
+        there = {r.path.name for group in records.values() for r in group if r}
+        used |= there
+        if there:
+            stem = figures.stem(name, setting)
+            parts.append(_section(name, setting, verdicts, _table(folder / f"{stem}.json"), f"{link}/{stem}.svg"))
+    summary = (
+        f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Ours is the median over "
+        "seeds, with their range. The rule of each verdict was written before the runs; a number outside its tolerance "
+        "is *not replicated*, whatever the explanation."
+    )
+    return "\n\n".join([BEGIN, summary, *parts, END])
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8")).get("table", [])
+
+
+def _section(
+    name: str, setting: figures.Setting, verdicts: list[Verdict], table: list[dict[str, Any]], picture: str
+) -> str:
+    module = catalog.load("figures", name)
+    network = "" if setting.model == figures.ALL else f", {setting.model}"
+    lines = [
+        f"### `{name}`{network}, scale {setting.scale}: {_counts(verdicts)}",
+        "",
+        module.CAPTION,
+        "",
+        f"![{name}]({picture})",
+        "",
+        "<details><summary>Numbers and verdicts</summary>",
+        "",
+    ]
+    shown = [row for row in table if _has_numbers(row)]
+    if shown:
+        lines += _markdown([list(shown[0]), *([told(v) for v in row.values()] for row in shown)])
+    if len(shown) < len(table):
+        lines += ["", f"{len(table) - len(shown)} of {len(table)} rows are not run."]
+    lines += ["", *_markdown([["verdict", "claim", "paper", "rule", "n", "seeds"], *map(_claim, verdicts)])]
+    lines += ["", "</details>"]
+    return "\n".join(lines)
+
+
+def _has_numbers(row: dict[str, Any]) -> bool:
+    _, *cells = row
+    return any(v is not None for key in cells if key != "n" and not key.startswith("paper") for v in row[key])
+
+
+def _claim(verdict: Verdict) -> list[str]:
+    size = ", ".join(f"{n:,}" for n in verdict.n)
+    return [f"**{verdict.verdict}**", verdict.statement, verdict.paper, verdict.tolerance, size, str(verdict.seeds)]
+
+
+def _counts(verdicts: list[Verdict]) -> str:
+    count = Counter(v.verdict for v in verdicts)
+    return ", ".join(f"{count[word]} {word}" for word in WORDS if count[word]) or "no claims"
+
+
+def _markdown(rows: list[list[str]]) -> list[str]:
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)]
+
+
+def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> bool:
+    """Write the section into `readme`, between its markers.
+
+    Args:
+        check: only look.
+
+    Returns:
+        Whether the section was already as the records have it.
+
+    Raises:
+        InputError: a file without the two markers; a damaged record.
+    """
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{readme} cannot be read ({error.strerror}): name another with --readme") from None
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{readme} has no results section: put the lines {BEGIN!r} and {END!r} where it shall be")
+    link = Path(folder).name if folder.parent == readme.parent else str(folder)
+    fresh = before + results(runs, folder, link) + after
+    if fresh != text and not check:
+        write(readme, fresh)
+    return fresh == text
