@@ -12,6 +12,10 @@ from rethinking.spec import Part
 
 LEVELS = tuple(round(k / 10, 1) for k in range(11))  # p, the probability of corrupting a label
 WEIGHT_DECAY = 5e-4  # of Tables 1 and 4, which state none: the value of practice, fixed before the runs
+UNSTATED = "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither."
+DECAYED = (
+    f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength."
+)
 STATISTIC = "median over seeds; the bar is their range"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
+from rethinking.figures._parts import UNSTATED, fits
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -21,7 +22,7 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
 DEPARTURES = [
     "Loss and accuracy are of the whole training set at an evaluation; the paper does not say how it averages.",
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    UNSTATED,
     "The learning rate falls by 0.95 every 391 steps, the paper's epoch, also where fewer images are trained on.",
     "Batch-norm statistics are measured on the training set at each evaluation, not averaged along the way.",
     "quick, and cpu for all but the MLPs: fewer images, and a run stops when every training example is right.",
@@ -98,11 +99,6 @@ def _table(n: int | None, records: Records) -> list[dict[str, Any]]:
 
 
 def _fits(condition: str) -> Claim:
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        best = [100 * max(r.curve["train_accuracy"]) for r in groups[condition]]
-        held = all(r.steps_to_fit() is not None for r in groups[condition])
-        return Reading(held, spread(best, unit=" %"), {"highest training accuracy (%)": list(best)})
-
     return Claim(
         name=f"fits {condition}",
         source="zhang2017, Figure 1(a)",
@@ -110,7 +106,7 @@ def _fits(condition: str) -> Claim:
         paper="training loss reaches 0",
         tolerance="training accuracy of at least 99 % in every seed",
         conditions=(condition,),
-        measure=measure,
+        measure=lambda groups: fits(groups, condition),
     )
 
 

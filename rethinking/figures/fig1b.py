@@ -15,7 +15,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import LEVELS, STATISTIC, labels, line, missing_note, size_note
+from rethinking.figures._parts import LEVELS, STATISTIC, UNSTATED, labels, line, missing_note, size_note
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 
@@ -24,7 +24,7 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Steps to 99 % training accuracy relative to p = 0 of the same seed, against label corruption p."
 DEPARTURES = [
     '"Fitted" is the first evaluation with 99 % training accuracy; the paper names no rule.',
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    UNSTATED,
     "The time is known to one evaluation: an epoch at full size, four epochs where reduced.",
     "quick, and Inception and AlexNet at cpu: fewer images, and a run stops when every training example is right.",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting, fig1b
-from rethinking.figures._parts import LEVELS, STATISTIC, line, missing_note, percent, present, size_note
+from rethinking.figures._parts import LEVELS, STATISTIC, UNSTATED, line, missing_note, percent, present, size_note
 from rethinking.figures.fig1b import COMPARED, name
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
@@ -23,7 +23,7 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Test error after training against label corruption p."
 DEPARTURES = [
     "Test error at the end of the run, whether it fitted or not, on all 10,000 test images with their true labels.",
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    UNSTATED,
     "quick, and Inception and AlexNet at cpu: fewer images, and a run stops when every training example is right.",
 ]
 

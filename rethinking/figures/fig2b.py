@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import fits, missing_note, percent, present, size_note
+from rethinking.figures._parts import UNSTATED, fits, missing_note, percent, present, size_note
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 
@@ -22,7 +22,7 @@ MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
 CAPTION = "Training and test accuracy against steps with and without batch normalization; shaded: the running best."
 DEPARTURES = [
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    UNSTATED,
     "Batch-norm statistics are measured on the training set at each evaluation, not averaged along the way.",
     "Evaluations before the last use the first 2,000 test images (quick: 250).",
     "quick and cpu: fewer images, and a run stops when every training example is right.",

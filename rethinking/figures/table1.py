@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import WEIGHT_DECAY, decay, labels, missing_note, percent, present
+from rethinking.figures._parts import DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, missing_note, percent, present
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -22,8 +22,8 @@ MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training and test accuracy of every row of Table 1; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
-    "Weight decay 5e-4 on the weights of convolutions and linear layers; the paper states no strength.",
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    DECAYED,
+    UNSTATED,
     "90 epochs (cpu) or 25,000 steps (paper); the paper does not say when it stopped.",
     "quick, and Inception at cpu: fewer images, and a run stops when every training example is right.",
 ]

@@ -16,7 +16,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import WEIGHT_DECAY, decay, labels, missing_note, percent, present
+from rethinking.figures._parts import DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, missing_note, percent, present
 from rethinking.figures.table1 import specs
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
@@ -26,8 +26,8 @@ MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training accuracy on random labels with a regularizer on; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
-    "Weight decay 5e-4 on the weights of convolutions and linear layers; the paper states no strength.",
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    DECAYED,
+    UNSTATED,
     "Rows with augmentation: the learning rate falls by 0.999 per epoch, over twice the budget; the paper trained them "
     "longer and does not say how long.",
     "The online accuracy is the mean over the batches since the evaluation before the last.",

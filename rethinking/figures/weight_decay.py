@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import WEIGHT_DECAY, decay, labels, line, missing_note, percent, present
+from rethinking.figures._parts import UNSTATED, WEIGHT_DECAY, decay, labels, line, missing_note, percent, present
 from rethinking.figures.table1 import ROWS, TOLERANCE, specs
 from rethinking.figures.table4 import ROWS as ROWS4
 from rethinking.plotting import NETWORKS, WIDTH
@@ -26,7 +26,7 @@ CAPTION = "Training accuracy on random labels and test accuracy on true labels a
 DEPARTURES = [
     "An inference of this project: the paper states no strength, and may have used each network's own default.",
     "Weight decay acts on the weights of convolutions and linear layers, not on biases.",
-    "Batch size 128, Glorot-uniform initial weights and zero biases: the paper states neither.",
+    UNSTATED,
 ]
 STRENGTHS = (0.0, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3)
 SWEPT = ["mlp-1x512", "mlp-3x512", "alexnet"]
