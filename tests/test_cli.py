@@ -88,7 +88,7 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("figure", "fig1"), "unknown figure 'fig1': did you mean 'fig1a'?"),
+        (("figure", "figure1a"), "unknown figure 'figure1a': did you mean 'fig1a'?"),
         (("figure", "fig1a", "--scale", "huge"), "scale is 'huge', allowed are quick, cpu, paper"),
         (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'resnet-20'? known"),
         (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
