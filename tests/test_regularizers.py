@@ -154,6 +154,37 @@ def test_resume_is_bitwise_exact(toy, practised, name):
     assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == practised[name]
 
 
+def choices() -> list[tuple[str, str, str]]:
+    """Every (regularizer, option, word) that is not the default."""
+    found = []
+    for name in ALL:
+        for key, limits in catalog.find("regularizers", name).constants["OPTIONS"].items():
+            usual = part(name, "PRACTICE").options.get(key, limits.get("default"))
+            null = catalog.find("regularizers", name).constants["NULL"].get(key)
+            found += [(name, key, word) for word in limits.get("choices", ()) if word not in (usual, null)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "key", "word"), choices())
+def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key, word):
+    options = part(name, "PRACTICE").options | {key: word}
+    run = spec(Part(name=name, options=options), model=carrier(name), learning_rate=0.01)
+    first, rows = Training(run, toy), []
+    for evaluation in first.evaluations():
+        rows.append(evaluation.as_row())
+        if evaluation.step == 12:
+            break
+    before = first.state()
+    again = first.evaluate()
+    assert (again.train_loss, again.test_loss) == (rows[-1]["train_loss"], rows[-1]["test_loss"])
+    assert all(torch.equal(before[k], v) for k, v in first.state().items())
+    second = Training(run, toy)
+    second.restore(before)
+    whole = curve(run, toy)
+    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert whole != curve(on(name, learning_rate=0.01), toy)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_pickles_in_the_middle_of_a_run(toy, practised, name):
     rows = []
@@ -229,6 +260,16 @@ def test_trains_in_bfloat16(toy, name):
     last = list(train(on(name, precision="bfloat16", steps=6), toy))[-1]
     assert math.isfinite(last.train_loss)
     assert math.isfinite(last.online_loss)
+
+
+def test_a_regularizer_knows_the_step_and_its_rate(toy):
+    training = Training(spec(part("l1", "PRACTICE"), lr_decay=0.5, decay_every=2), toy)
+    seen = []
+    training.regularizers[0].after_step = lambda network: seen.append((training.run.step, training.run.rate))
+    for _ in range(4):
+        training.train_step()
+    assert seen == [(0, 0.1), (1, 0.1), (2, 0.05), (3, 0.05)]
+    assert training.regularizers[0].run is training.run
 
 
 # --- several at once, and what cannot be ------------------------------------------------------
