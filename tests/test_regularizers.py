@@ -91,26 +91,27 @@ def on(name: str, which: str = "PRACTICE", **fields) -> RunSpec:
     return spec(part(name, which), model=carrier(name), **fields)
 
 
-class Plain(dict):
-    """Curves without a regularizer, by network, each trained once."""
+class Curves(dict):
+    """Curves by key, each trained once, when first asked for."""
 
-    def __init__(self, toy):
-        self.toy = toy
+    def __init__(self, make, toy):
+        self.make, self.toy = make, toy
 
-    def __missing__(self, model: str) -> str:
-        self[model] = curve(spec(model=model), self.toy)
-        return self[model]
+    def __missing__(self, key: str) -> str:
+        self[key] = curve(self.make(key), self.toy)
+        return self[key]
 
 
 @pytest.fixture(scope="module")
 def plain(toy):
-    return Plain(toy)
+    """By network, without a regularizer."""
+    return Curves(lambda model: spec(model=model), toy)
 
 
 @pytest.fixture(scope="module")
 def practised(toy):
-    """The curve of every regularizer at practice's strength."""
-    return {name: curve(on(name), toy) for name in ALL}
+    """By regularizer, at practice's strength."""
+    return Curves(on, toy)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -211,7 +212,7 @@ sys.stdout.buffer.write(pickle.dumps(curves))
 """
     given = pickle.dumps((toy_dir, {name: on(name) for name in ALL}))
     done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=True)
-    assert pickle.loads(done.stdout) == practised
+    assert pickle.loads(done.stdout) == {name: practised[name] for name in ALL}
 
 
 @pytest.mark.parametrize("name", ALL)
