@@ -96,7 +96,7 @@ def list_(kind: str | None) -> None:
         for name, entry in catalog.entries(each).items():
             options = entry.constants.get("OPTIONS", {})
             described = ", ".join(f"{k} {_limits(v)}" for k, v in options.items())
-            click.echo(f"  {name:<16}  {entry.summary}" + (f" [{described}]" if described else ""))
+            click.echo(f"  {name:<20}  {entry.summary}" + (f" [{described}]" if described else ""))
 
 
 def _limits(option: dict[str, Any]) -> str:

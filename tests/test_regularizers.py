@@ -91,26 +91,27 @@ def on(name: str, which: str = "PRACTICE", **fields) -> RunSpec:
     return spec(part(name, which), model=carrier(name), **fields)
 
 
-class Plain(dict):
-    """Curves without a regularizer, by network, each trained once."""
+class Curves(dict):
+    """Curves by key, each trained once, when first asked for."""
 
-    def __init__(self, toy):
-        self.toy = toy
+    def __init__(self, make, toy):
+        self.make, self.toy = make, toy
 
-    def __missing__(self, model: str) -> str:
-        self[model] = curve(spec(model=model), self.toy)
-        return self[model]
+    def __missing__(self, key: str) -> str:
+        self[key] = curve(self.make(key), self.toy)
+        return self[key]
 
 
 @pytest.fixture(scope="module")
 def plain(toy):
-    return Plain(toy)
+    """By network, without a regularizer."""
+    return Curves(lambda model: spec(model=model), toy)
 
 
 @pytest.fixture(scope="module")
 def practised(toy):
-    """The curve of every regularizer at practice's strength."""
-    return {name: curve(on(name), toy) for name in ALL}
+    """By regularizer, at practice's strength."""
+    return Curves(on, toy)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -154,6 +155,37 @@ def test_resume_is_bitwise_exact(toy, practised, name):
     assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == practised[name]
 
 
+def choices() -> list[tuple[str, str, str]]:
+    """Every (regularizer, option, word) that is not the default."""
+    found = []
+    for name in ALL:
+        for key, limits in catalog.find("regularizers", name).constants["OPTIONS"].items():
+            usual = part(name, "PRACTICE").options.get(key, limits.get("default"))
+            null = catalog.find("regularizers", name).constants["NULL"].get(key)
+            found += [(name, key, word) for word in limits.get("choices", ()) if word not in (usual, null)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "key", "word"), choices())
+def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key, word):
+    options = part(name, "PRACTICE").options | {key: word}
+    run = spec(Part(name=name, options=options), model=carrier(name), learning_rate=0.01)
+    first, rows = Training(run, toy), []
+    for evaluation in first.evaluations():
+        rows.append(evaluation.as_row())
+        if evaluation.step == 12:
+            break
+    before = first.state()
+    again = first.evaluate()
+    assert (again.train_loss, again.test_loss) == (rows[-1]["train_loss"], rows[-1]["test_loss"])
+    assert all(torch.equal(before[k], v) for k, v in first.state().items())
+    second = Training(run, toy)
+    second.restore(before)
+    whole = curve(run, toy)
+    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert whole != curve(on(name, learning_rate=0.01), toy)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_pickles_in_the_middle_of_a_run(toy, practised, name):
     rows = []
@@ -180,7 +212,7 @@ sys.stdout.buffer.write(pickle.dumps(curves))
 """
     given = pickle.dumps((toy_dir, {name: on(name) for name in ALL}))
     done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=True)
-    assert pickle.loads(done.stdout) == practised
+    assert pickle.loads(done.stdout) == {name: practised[name] for name in ALL}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -229,6 +261,16 @@ def test_trains_in_bfloat16(toy, name):
     last = list(train(on(name, precision="bfloat16", steps=6), toy))[-1]
     assert math.isfinite(last.train_loss)
     assert math.isfinite(last.online_loss)
+
+
+def test_a_regularizer_knows_the_step_and_its_rate(toy):
+    training = Training(spec(part("l1", "PRACTICE"), lr_decay=0.5, decay_every=2), toy)
+    seen = []
+    training.regularizers[0].after_step = lambda network: seen.append((training.run.step, training.run.rate))
+    for _ in range(4):
+        training.train_step()
+    assert seen == [(0, 0.1), (1, 0.1), (2, 0.05), (3, 0.05)]
+    assert training.regularizers[0].run is training.run
 
 
 # --- several at once, and what cannot be ------------------------------------------------------

@@ -84,6 +84,9 @@ def before(layer: nn.Module, extra: nn.Module) -> None:
 
 def after(layer: nn.Module, extra: nn.Module) -> None:
     """Send what `layer` gives through `extra`; through several in the order in which they were put there."""
+    if isinstance(layer, nn.Sequential):  # runs all that it holds, so it can hold no list of its own
+        layer.add_module(f"after{len(layer)}", extra)
+        return
     if not hasattr(layer, "after"):
         layer.add_module("after", nn.ModuleList())
         layer.register_forward_hook(_after)

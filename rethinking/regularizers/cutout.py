@@ -2,7 +2,7 @@
 
 DeVries & Taylor 2017, section 3.2: the square's centre is uniform over the image's pixels, so that it may hang over the
 edge; it is filled with the image's mean, which whitening sends to about 0 (there: the data set's). size >= 0, in
-pixels; 0 is none, twice the image's side is everything but the mean. Practice there on CIFAR-10: 16. Original pixels,
+pixels; 0 is none, twice the image's side leaves nothing but the mean. Practice there on CIFAR-10: 16. Original pixels,
 cropped and whitened afterwards. Not together with a corruption of pixels, whose images are cut before they are
 corrupted.
 """

@@ -2,15 +2,15 @@
 
 Srivastava et al. 2014 (JMLR 15), section 4: r ~ Bernoulli(1 - rate), y <- r * y, on what every linear layer is given,
 except a first one, whose inputs are the image's pixels: those are dropped with probability `input`, in any network.
-`rate` is the probability of dropping, in [0, 1), half of 0.5 hidden units are gone; 0 is none. Practice there: 0.5 for
-hidden units, 0.2 for inputs (section 7.3, appendix A.4). `mode`:
+`rate` is the probability of dropping (theirs is of keeping), in [0, 1); 0 is none. Practice there: 0.5 for hidden
+units, 0.2 for inputs (appendix A.4). `mode`:
 
     inverted         y is divided by 1 - rate in training; evaluation uses the network as it is
     weight_scaling   training as in the equation; evaluation multiplies by 1 - rate, the original's (its figure 2)
     monte_carlo      trained as inverted; evaluation averages the class probabilities of `samples` networks with masks
                      of their own, from a keyed generator (section 7.5)
 
-In the order given: a normalization after the activation (place=after) comes before or after it as the two are named.
+It and a batch_norm after the activation (place=after) stand in the order in which the two are given.
 """
 
 import math

@@ -3,7 +3,7 @@
 Srebro & Shraibman 2005; Srivastava et al. 2014, section 5.1: w <- w min(1, bound / |w|), |w| the Euclidean norm of one
 unit's weights (a linear layer's row, a convolution's filter), biases left out. bound >= 0 in units of weight; 0
 switches it off, and the smaller the bound above 0, the stronger. Practice: 3, the lower end of the 3 to 4 in appendix
-A.4 there.
+A.3 there.
 """
 
 import torch

@@ -3,9 +3,10 @@
 BinaryConnect (Courbariaux et al. 2015), equation 1 and algorithm 1, straight-through: the layer uses w_b = +1 where w
 >= 0, else -1 (`signs`), or 1 where w > 0, else 0 (`bits`); the gradient with respect to w_b changes the real weight w,
 which is clipped to its initial range after every step. The scale is the standard deviation of the layer's initial
-weights (Glorot's, as in the authors' code), so that the layer starts with outputs of the usual size; {0, 1} shifts them
-too, and deep networks then need a normalization. Biases are free. `values` is free (none), signs or bits; `layer` is 0
-for all layers or the number of one, from 1 at the image. Practice: signs on all layers. Records keep the real weights.
+weights (Glorot's, as in the authors' code), so that the layer starts with outputs of the usual size. {0, 1} adds to all
+of a layer's outputs half the sum of its inputs, which drowns the rest after a first layer; layer_norm takes it away
+again. Biases are free. `values` is free (none), signs or bits; `layer` is 0 for all layers or the number of one, from 1
+at the image. Practice: signs on all layers. Records keep the real weights.
 """
 
 import math

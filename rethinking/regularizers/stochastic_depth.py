@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Residual
 from rethinking.regularizers import Base, Run
+from rethinking.regularizers._places import after
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "le": 1.0, "default": 0.5, "description": "of the last block left out"}}
 NULL = {"rate": 0.0}
@@ -39,6 +40,5 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         blocks = [m for m in network.modules() if isinstance(m, Residual)] if self.rate else []
         for k, block in enumerate(blocks, start=1):
-            # under a key of its own, so that the branch's parameters keep their names
-            block.branch.add_module("survival", Survival(1 - k / len(blocks) * self.rate, self.run))
+            after(block.branch, Survival(1 - k / len(blocks) * self.rate, self.run))
         return network

@@ -25,30 +25,37 @@ class StochasticPool2d(nn.MaxPool2d):
     share: float
     run: Run
 
-    def windows(self, x: Tensor) -> Tensor:
-        """(size, B, C, H', W'): the values of every window, 0 outside the image."""
-        (tall, wide), (down, right), (top, left) = (_pair(v) for v in (self.kernel_size, self.stride, self.padding))
-        x = F.pad(x, (left, left, top, top))
-        rows, columns = (x.shape[2] - tall) // down + 1, (x.shape[3] - wide) // right + 1
-        return torch.stack(
-            [
-                x[:, :, i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
-                for i in range(tall)
-                for j in range(wide)
-            ]
-        )
-
     def forward(self, x: Tensor) -> Tensor:
-        values = self.windows(x)
-        weights = values.detach().float().clamp_min(0) if self.training else values.float().clamp_min(0)
-        total = weights.sum(0)
+        (tall, wide), (down, right), (top, left) = (_pair(v) for v in (self.kernel_size, self.stride, self.padding))
+        padded = F.pad(x, (left, left, top, top)).contiguous()
+        rows, columns = (padded.shape[2] - tall) // down + 1, (padded.shape[3] - wide) // right + 1
+        weights = (padded.detach() if self.training else padded).float().clamp_min(0)
+        window = [  # (B, C, H', W') for every place in a window, row by row
+            weights[:, :, i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
+            for i in range(tall)
+            for j in range(wide)
+        ]
+        total = torch.zeros_like(window[0])
+        for a in window:
+            total = total + a
         if not self.training:
-            mean = ((weights * values).sum(0) / total.clamp_min(1e-30)).to(x.dtype)
+            squares = torch.zeros_like(total)
+            for a in window:
+                squares = torch.addcmul(squares, a, a)
+            mean = (squares / total.clamp_min(1e-30)).to(x.dtype)
             return mean if self.share == 1 else torch.lerp(super().forward(x), mean, self.share)
+
         generator = self.run.generator
-        draw = torch.rand(total.shape, generator=generator, device=x.device) * total
-        chosen = (weights.cumsum(0) <= draw).sum(0).clamp_max(len(values) - 1)
-        picked = values.gather(0, chosen[None])[0]
+        rest = torch.rand(total.shape, generator=generator, device=x.device) * total
+        chosen = torch.zeros_like(total, dtype=torch.int64)  # the first place where the running sum exceeds the draw
+        for a in window:
+            rest -= a
+            chosen += rest >= 0
+        chosen.clamp_max_(tall * wide - 1)  # where all are 0 so is the last
+        row = torch.arange(rows, device=x.device)[:, None] * down + chosen // wide
+        column = torch.arange(columns, device=x.device) * right + chosen % wide
+        place = (row * padded.shape[3] + column).flatten(2)
+        picked = padded.flatten(2).gather(2, place).view(total.shape)
         if self.share == 1:
             return picked
         here = torch.rand(total.shape, generator=generator, device=x.device) < self.share
