@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rethinking import catalog
 from rethinking.errors import InputError
@@ -12,6 +13,7 @@ from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, train, whiten
 from rethinking.training.batches import gather, permutation, prepare
+from rethinking.training.loop import two_logits
 
 CPU = torch.device("cpu")
 
@@ -90,18 +92,37 @@ def test_two_runs_are_bitwise_identical(toy, model):
 
 @pytest.mark.parametrize("corruption", catalog.names("corruptions"))
 def test_conditions_differ_in_one_thing(toy, corruption):
-    """Same initial weights, same batch order, same budget under every corruption."""
-    limits = catalog.find("corruptions", corruption).constants["OPTIONS"]
+    """Same initial weights, same batch order, same budget under every corruption; of random signs all but the head."""
+    constants = catalog.find("corruptions", corruption).constants
+    limits = constants["OPTIONS"]
     plain = Training(spec(), toy)
     other = Training(spec(corruptions=(Part(name=corruption, options=dict.fromkeys(limits, 0.5)),)), toy)
-    for a, b in zip(plain.network.parameters(), other.network.parameters(), strict=True):
-        assert torch.equal(a, b)
+    pairs = list(zip(plain.network.parameters(), other.network.parameters(), strict=True))
+    head = 2 if constants.get("ONE_LOGIT") else 0  # its weight and bias
+    assert all(torch.equal(a, b) for a, b in pairs[: len(pairs) - head])
+    assert all(len(b) == 1 for _, b in pairs[len(pairs) - head :])
     plain.train_step(), other.train_step()
     assert torch.equal(plain._order, other._order)
     assert plain.optimizer.param_groups[0]["lr"] == other.optimizer.param_groups[0]["lr"]
     same_images = torch.equal(plain.train_images, other.train_images)
     same_labels = torch.equal(plain.train_labels, other.train_labels)
     assert same_images != same_labels  # exactly one of the two was changed
+
+
+def test_one_logit_is_logistic_regression_on_random_signs(toy):
+    """Cross entropy of the logits (0, z) is log(1 + exp(-sign * z)); signs are drawn in both splits."""
+    training = Training(spec(corruptions=(Part(name="random_signs"),)), toy)
+    assert set(training.train_labels.tolist()) == set(training.test_labels.tolist()) == {0, 1}
+    z = training.network(training.train_images[:50])
+    assert z.shape == (50, 1)
+    signs = 2.0 * training.train_labels[:50] - 1
+    expected = torch.log1p(torch.exp(-signs * z[:, 0])).mean()
+    torch.testing.assert_close(F.cross_entropy(two_logits(z), training.train_labels[:50]), expected)
+    assert torch.equal(two_logits(z).argmax(1), (z[:, 0] > 0).long())
+    first = training.evaluate()
+    for _ in range(40):
+        training.train_step()
+    assert training.evaluate().train_loss < first.train_loss
 
 
 def test_batches_cover_each_epoch_once_in_a_new_order():
