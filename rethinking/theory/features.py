@@ -1,0 +1,163 @@
+"""What a kernel looks at: pixels, Gabor features, random convolutional features.
+
+Bytes (N, H, W, C) -> float32 (N, features). A feature set has no labels in it, and no test image.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rethinking.theory.dense import product
+from rethinking.training.batches import keyed_generator
+
+PATCH = 6  # pixels, side of a convolutional filter (Coates & Ng 2012, section 3)
+SAMPLE = 100_000  # patches that whitening is measured on
+FLOOR = 10.0  # added to a patch's variance, in bytes squared (Coates, Ng & Lee 2011, section 3.2.1)
+WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
+THRESHOLD = 0.25  # of the two-sided rectifier
+FILTERS = 512  # filters at a time
+IMAGES = 8  # images at a time, so that their responses stay in the processor's cache
+
+GABOR_SCALES = (3.0, 6.0)  # pixels of wavelength
+ORIENTATIONS = 8
+POOL = 4  # pixels
+
+
+def pixels(images: np.ndarray) -> Tensor:
+    """Bytes / 255, (N, H * W * C)."""
+    return torch.from_numpy(np.ascontiguousarray(images)).flatten(1).to(torch.float32) / 255
+
+
+def gabor_bank(wavelength: float, orientations: int = ORIENTATIONS) -> Tensor:
+    """Complex Gabor filters of one wavelength, complex64 (orientations, side, side), zero mean, unit l2 norm.
+
+    exp(-(u^2 + v^2 / 4) / (2 s^2)) (exp(2 pi i u / wavelength) - const), s = wavelength / 2, u along the wave, v across
+    it; Daugman 1985, with the constant that makes the mean zero.
+    """
+    s = wavelength / 2
+    reach = math.ceil(3 * s)
+    grid = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    y, x = torch.meshgrid(grid, grid, indexing="ij")
+    bank = []
+    for k in range(orientations):
+        angle = math.pi * k / orientations
+        u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+        envelope = torch.exp(-(u**2 + v**2 / 4) / (2 * s**2))
+        wave = torch.polar(torch.ones_like(u), 2 * math.pi * u / wavelength)
+        wave = envelope * (wave - (envelope * wave).sum() / envelope.sum())
+        bank.append(wave / wave.abs().square().sum().sqrt())
+    return torch.stack(bank).to(torch.complex64)
+
+
+def gabor(images: np.ndarray) -> Tensor:
+    """Moduli of Gabor responses, averaged over POOL x POOL pixels: (N, scales * orientations * C * (H/POOL) * (W/POOL)).
+
+    [zhang2017] says "Gabor wavelet transform" and no more.
+    """
+    n, _, _, channels = images.shape
+    out = []
+    banks = [gabor_bank(w) for w in GABOR_SCALES]
+    for start in range(0, n, 256):
+        x = pixels_as_planes(images[start : start + 256])
+        maps = []
+        for bank in banks:
+            reach = bank.shape[-1] // 2
+            real, imaginary = (
+                F.conv2d(x, part[:, None].to(x).repeat(channels, 1, 1, 1), padding=reach, groups=channels)
+                for part in (bank.real, bank.imag)
+            )
+            maps.append(F.avg_pool2d((real.square() + imaginary.square()).sqrt(), POOL))
+        out.append(torch.cat(maps, 1).flatten(1))
+    return torch.cat(out)
+
+
+def pixels_as_planes(images: np.ndarray) -> Tensor:
+    """Bytes (N, H, W, C) -> float32 (N, C, H, W) / 255."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(torch.float32) / 255
+
+
+class ConvFeatures:
+    """Features of a random convolutional network: filters, two-sided rectifier, sums over the four quadrants.
+
+    A filter is a random PATCH x PATCH patch of a training image, its mean taken off and divided by its deviation,
+    whitened (ZCA) and scaled to length 1; its response z to an equally normalized and whitened patch gives two numbers,
+    max(z - t, 0) and max(-z - t, 0), each summed over a quadrant's positions: 8 features a filter (Coates & Ng 2012,
+    random patches; t = THRESHOLD). Filter k is the same whatever their number.
+
+    Args:
+        images: the training images, bytes (N, H, W, C). filters: their number. seed: of the patches.
+    """
+
+    def __init__(self, images: np.ndarray, filters: int, seed: int, device: torch.device):
+        self.device = device
+        patches = self._random_patches(images, SAMPLE, keyed_generator("cpu", seed, "whitening"))
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(patches.T))
+        whitening = (vectors * (values + WHITENING).rsqrt()) @ vectors.T
+        chosen = self._random_patches(images, filters, keyed_generator("cpu", seed, "filters"))
+        unit = F.normalize((chosen - mean) @ whitening, dim=1)
+        self.filters = (unit @ whitening).to(torch.float32).to(device)  # whitening is symmetric
+        self.bias = -(unit @ (whitening @ mean)).to(torch.float32).to(device)
+        side = images.shape[1] - PATCH + 1
+        half = (side + 1) // 2
+        place = torch.arange(side * side).view(side, side)
+        quadrants = [place[a, b].flatten() for a in _halves(half) for b in _halves(half)]
+        self.sizes = [len(q) for q in quadrants]
+        self.order = torch.cat(quadrants).to(device)
+
+    @staticmethod
+    def _random_patches(images: np.ndarray, count: int, generator: torch.Generator) -> Tensor:
+        n, height, width, channels = images.shape
+        draws = torch.rand(count, 3, generator=generator, dtype=torch.float64).numpy()  # row k whatever the count
+        i, top, left = (
+            (draws[:, k] * m).astype(int) for k, m in enumerate((n, height - PATCH + 1, width - PATCH + 1))
+        )
+        rows, columns = np.arange(PATCH)[None, :, None], np.arange(PATCH)[None, None, :]
+        patches = images[i[:, None, None], top[:, None, None] + rows, left[:, None, None] + columns]
+        return _normalized(torch.from_numpy(patches.transpose(0, 3, 1, 2).reshape(count, -1)).to(torch.float64))
+
+    def block(self, images: np.ndarray, first: int, last: int) -> Tensor:
+        """The features of filters first to last - 1: float32 (N, 8 * (last - first))."""
+        g, c = self.filters[first:last], self.bias[first:last]
+        both = torch.cat([g, -g]), torch.cat([c, -c]) - THRESHOLD
+        out = torch.empty(len(images), 4 * 2 * (last - first), device=self.device)
+        for start in range(0, len(images), IMAGES):
+            part = torch.from_numpy(np.ascontiguousarray(images[start : start + IMAGES].transpose(0, 3, 1, 2)))
+            patches = F.unfold(part.to(self.device, torch.float32), PATCH).transpose(1, 2)[:, self.order]
+            patches = _normalized(patches)
+            response = _rectified(patches.flatten(0, 1), *both).view(len(part), -1, 2 * (last - first))
+            sums = [q.sum(1) for q in response.split(self.sizes, 1)]
+            torch.cat(sums, 1, out=out[start : start + IMAGES])
+        return out
+
+
+def _halves(half: int) -> tuple[slice, slice]:
+    return slice(None, half), slice(half, None)
+
+
+def _normalized(patches: Tensor) -> Tensor:
+    deviation, mean = torch.var_mean(patches, -1, keepdim=True, correction=0)
+    return (patches - mean) / (deviation + FLOOR).sqrt()
+
+
+def _rectified(x: Tensor, filters: Tensor, bias: Tensor) -> Tensor:
+    if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        return torch.ops.mkldnn._linear_pointwise(x, filters, bias, "relu", [], "")
+    return torch.addmm(bias, x, filters.T).relu_()
+
+
+def conv_blocks(counts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Ranges of at most FILTERS filters that end at every count."""
+    first = 0
+    for count in counts:
+        while first < count:
+            last = min(first + FILTERS, count)
+            yield first, last
+            first = last
+
+
+__all__ = ["ConvFeatures", "conv_blocks", "gabor", "gabor_bank", "pixels", "product"]
