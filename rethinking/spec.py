@@ -139,8 +139,8 @@ class Spec(BaseModel):
         if not isinstance(given, dict):
             return given
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
-        data = given.get("data", cls.model_fields["data"].default)
-        if isinstance(data, str) and given.get("n") is None:
+        data, n = (given.get(key, cls.model_fields[key].default) for key in ("data", "n"))
+        if isinstance(data, str) and n is None:
             given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
         return given
 
