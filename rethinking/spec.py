@@ -1,7 +1,7 @@
 """Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
 
-RunSpec is a training run. Other kinds of run are further subclasses of Spec, told apart by a field `kind`, which RunSpec
-does not have.
+RunSpec is a training run. Other kinds of run are further subclasses of Spec, told apart by a field `kind`, which
+RunSpec does not have.
 """
 
 import functools
@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
@@ -92,8 +92,8 @@ def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
     problem = error.errors()[0]
     where = prefix + ".".join(str(p) for p in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = {model.__name__: list(model.model_fields) for model in (Part, *Spec.__subclasses__())}
-        names = known.get(error.title, [])
+        models: list[type[BaseModel]] = [Part, *Spec.__subclasses__()]
+        names = next((list(m.model_fields) for m in models if m.__name__ == error.title), [])
         return f"unknown field {where!r}" + (f": known are {', '.join(names)}" if names else ": remove it")
     if problem["type"] == "missing":
         return f"{where} is missing: give a value"
@@ -120,9 +120,18 @@ class Spec(BaseModel):
         VARYING: those that differ from one making of the run to the next: seconds, memory.
         ALONE: whether a run has the whole machine to itself, instead of one core beside other runs.
         RUNNER: the module whose `run(spec, data, device, on_step)` yields the rows of the curve.
+        steps: what `on_step` counts up to. precision: of the arithmetic, in a word or two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    if TYPE_CHECKING:  # of every kind: a field, or a constant of the class
+
+        @property
+        def steps(self) -> int: ...
+
+        @property
+        def precision(self) -> str: ...
 
     COLUMNS: ClassVar[tuple[str, ...]]
     INTEGERS: ClassVar[frozenset[str]] = frozenset({"step"})

@@ -129,8 +129,8 @@ def run(
     if not waiting:
         return []
     alone = device == "cpu" and waiting[0].ALONE
-    if device == "cpu" and any(spec.ALONE != alone for spec in waiting):  # first all that share the cores
-        parts = [[s for s in waiting if s.ALONE == each] for each in (False, True)]
+    if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
+        parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
         return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()

@@ -2,11 +2,11 @@
 
 A figure is a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first
+    MODELS = [...]                    the networks it can be drawn for, the default first; [""] where it has none
     SEEDS = {"quick": 1, ...}         seeds at each scale
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
-    runs(setting) -> {condition: [RunSpec, one per seed]}
+    runs(setting) -> {condition: [Spec, one per seed]}
     draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
     claims(setting) -> [Claim, ...]
 
@@ -22,7 +22,7 @@ from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.record import Runs, write
-from rethinking.spec import EPOCH, RunSpec
+from rethinking.spec import EPOCH, RunSpec, Spec
 
 __path__ += catalog.plugin_folders("figures")
 
@@ -87,7 +87,7 @@ class Drawn:
     files: list[Path]
     numbers: dict[str, Any]
     verdicts: list[Verdict]
-    missing: list[RunSpec]
+    missing: list[Spec]
 
 
 def setting(
@@ -98,8 +98,10 @@ def setting(
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
     models = entry.constants["MODELS"]
-    if model is not None:
+    if model:
         catalog.find("models", model)
+        if models == [""]:
+            raise InputError(f"figure {name} trains no network, so model {model!r} means nothing: leave it out")
     default = entry.constants["SEEDS"].get(scale, 1)
     return Setting(scale, model or models[0], seeds or default, precision)
 
@@ -118,7 +120,7 @@ def specs(name: str, chosen: Setting) -> Specs:
     return catalog.load("figures", name).runs(chosen)
 
 
-def unique(wanted: Specs) -> list[RunSpec]:
+def unique(wanted: Specs) -> list[Spec]:
     """Every run once, in order."""
     return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
 

@@ -58,7 +58,7 @@ def gabor(images: np.ndarray) -> Tensor:
 
     Taken at every second pixel, averaged over POOL x POOL pixels. [zhang2017] says "Gabor wavelet transform", no more.
     """
-    n, height, width, channels = images.shape
+    n, height, width = images.shape[:3]
     planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).flatten(0, 1).flatten(1)
     spikes = torch.eye(height * width).view(-1, 1, height, width)
     maps = []
@@ -108,11 +108,9 @@ class ConvFeatures:
 
     @staticmethod
     def _random_patches(images: np.ndarray, count: int, generator: torch.Generator) -> Tensor:
-        n, height, width, channels = images.shape
+        n, height, width = images.shape[:3]
         draws = torch.rand(count, 3, generator=generator, dtype=torch.float64).numpy()  # row k whatever the count
-        i, top, left = (
-            (draws[:, k] * m).astype(int) for k, m in enumerate((n, height - PATCH + 1, width - PATCH + 1))
-        )
+        i, top, left = ((draws[:, k] * m).astype(int) for k, m in enumerate((n, height - PATCH + 1, width - PATCH + 1)))
         rows, columns = np.arange(PATCH)[None, :, None], np.arange(PATCH)[None, None, :]
         patches = images[i[:, None, None], top[:, None, None] + rows, left[:, None, None] + columns]
         return _normalized(torch.from_numpy(patches.transpose(0, 3, 1, 2).reshape(count, -1)).to(torch.float64))
@@ -155,4 +153,3 @@ def conv_blocks(counts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
             last = min(first + FILTERS, count)
             yield first, last
             first = last
-

@@ -1,17 +1,17 @@
 """Minimum-norm interpolation of whole training sets ([zhang2017] section 5 and Table 3): (K + penalty I) alpha = Y.
 
-Y is the n x 10 matrix of one-hot labels, 1 for the right class and 0 for the others, not centred; the prediction for x is
-the class with the largest k(x, .) alpha. The norm is sqrt(tr alpha^T K alpha), the length of the ten functions together
-in the kernel's space.
+Y is the n x 10 matrix of one-hot labels, 1 for the right class and 0 for the others, not centred; the prediction for x
+is the class with the largest k(x, .) alpha. The norm is sqrt(tr alpha^T K alpha), the length of the ten functions
+together in the kernel's space.
 
-The bandwidth rule, one for all rows: gamma = width / m, m the median squared distance of the first MEDIAN_SAMPLE points
-of a fixed order of the training set. A linear kernel is divided by its mean on the diagonal, so that a penalty means the
-same for every kernel, whose diagonal is 1.
+The bandwidth rule, one for all rows: gamma = width / m, m the median squared distance of MEDIAN_SAMPLE training points.
+A linear kernel is divided by its mean on the diagonal, so that a penalty means the same for every kernel: the diagonal
+of a Gaussian one is 1.
 
 For 60,000 points the matrix is 14.4 GB in float32, and is never copied. Its lower triangle is filled tile by tile and
-factored in place. The residual is taken in float64: for a Gaussian kernel from the points, tile by tile, each tile used
-for both triangles; for a linear kernel, whose matrix is a sum over more features than can be held, from the mirror image
-that is kept in the upper triangle. So the linear system is that of the float32 matrix.
+factored in place. The residual is taken in float64: for a Gaussian kernel from the points, tile by tile, each tile
+used for both triangles; for a linear kernel, whose matrix is a sum over more features than can be held, from the mirror
+image that is kept in the upper triangle, so that the system solved is that of the float32 matrix.
 """
 
 import resource
@@ -198,8 +198,8 @@ def solve(
         on_part: called with the fraction done.
 
     Returns:
-        alpha and y - (K + penalty I) alpha, float64 (n, c); the relative residual after each product in float64; seconds
-        of "kernel", "factor" and "refine".
+        alpha and y - (K + penalty I) alpha, float64 (n, c); the relative residual after each product in float64;
+        seconds of "kernel", "factor" and "refine".
 
     Raises:
         InputError: the kernel is singular: no solution within SINGULAR.
@@ -225,8 +225,8 @@ def solve(
 
 def _singular(n: int, penalty: float, residual: float) -> str:
     return (
-        f"the kernel matrix of {n} points is singular to float32 (penalty {penalty:g}, relative residual {residual:.1g}):"
-        f" give a larger width, more features or a larger penalty"
+        f"the kernel matrix of {n} points is singular to float32 (penalty {penalty:g}, relative residual "
+        f"{residual:.1g}): give a larger width, more features or a larger penalty"
     )
 
 
@@ -288,7 +288,12 @@ def _error(scores: Tensor, labels: np.ndarray) -> float:
 
 
 def _gaussian_rows(
-    spec: KernelSpec, images: np.ndarray, y: Tensor, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
+    spec: KernelSpec,
+    images: np.ndarray,
+    y: Tensor,
+    data: ImageSet,
+    device: torch.device,
+    on_step: Callable[[int], None],
 ) -> Iterator[dict[str, Any]]:
     began = time.perf_counter()
     extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
@@ -317,7 +322,12 @@ def _gaussian_rows(
 
 
 def _linear_rows(
-    spec: KernelSpec, images: np.ndarray, y: Tensor, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
+    spec: KernelSpec,
+    images: np.ndarray,
+    y: Tensor,
+    data: ImageSet,
+    device: torch.device,
+    on_step: Callable[[int], None],
 ) -> Iterator[dict[str, Any]]:
     n, m = len(images), len(data.test.images)
     counts = spec.filters or (0,)

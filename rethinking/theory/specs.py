@@ -49,8 +49,13 @@ class Theorem1Spec(Spec):
     data_seed: Seed = 0
     seed: Seed = 0
 
-    steps: ClassVar[int] = 1
-    precision: ClassVar[str] = "float64"
+    @property
+    def steps(self) -> int:
+        return 1
+
+    @property
+    def precision(self) -> str:
+        return "float64"
 
     @model_validator(mode="after")
     def _check(self) -> "Theorem1Spec":
@@ -116,8 +121,13 @@ class KernelSpec(Spec):
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-6
     seed: Seed = 0
 
-    steps: ClassVar[int] = 100  # per cent, for the progress line
-    precision: ClassVar[str] = "float32 factor, float64 residuals"
+    @property
+    def steps(self) -> int:
+        return 100  # per cent, for the progress line
+
+    @property
+    def precision(self) -> str:
+        return "float32 factor, float64 residuals"
 
     @model_validator(mode="after")
     def _check(self) -> "KernelSpec":
@@ -151,7 +161,7 @@ class LinearSpec(Spec):
 
     Attributes:
         data, n: as in Spec. whitened: each image whitened as for training, or pixels / 255.
-        solution: "sgd", from zero; "minimum", of least norm; "random_centres", sum_j alpha_j z_j with z_j Gaussian noise;
+        solution: "sgd", from zero; "minimum", of least norm; "random_centres", sum_j alpha_j z_j, z_j Gaussian noise;
         "test_labels", of least norm among those that also fit random labels on the first `extra` test images.
         steps: of SGD, one image each. eval_every: steps between rows.
         data_seed: of random centres and labels. seed: of SGD's order.
@@ -182,7 +192,9 @@ class LinearSpec(Spec):
     data_seed: Seed = 0
     seed: Seed = 0
 
-    precision: ClassVar[str] = "float64"
+    @property
+    def precision(self) -> str:
+        return "float64"
 
     @property
     def words(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Theorem 1 of [zhang2017] (section 4, appendix C): a ReLU network with 2n + d weights that fits any labels of n points.
+"""Theorem 1 of [zhang2017] (section 4, appendix C): a ReLU network with 2n + d weights fits any labels of n points.
 
     c(x) = sum_j w_j max(a.x - b_j, 0),    b_1 < a.x_1 <= b_2 < a.x_2 <= ... (points sorted by a.x)
 
@@ -15,8 +15,8 @@ What rounding does to it, and what is done against it:
 4. Slopes are multiples of a power of two, so that their differences w and the sums of w are exact. The module's own
    evaluation adds up in the order of the kinks: value at the kink plus slope times distance, all small numbers.
 
-The plain pass, max(a.x - b, 0) @ w, adds terms as large as the largest slope times the range: float64 leaves an error of
-about 1e-16 times that.
+The plain pass, max(a.x - b, 0) @ w, adds terms as large as the largest slope times the range: float64 leaves an error
+of about 1e-16 times that.
 """
 
 import math
@@ -44,8 +44,8 @@ class Interpolant(nn.Module):
     """The network of Theorem 1 (depth 2) or of its corollary (depth k): (N, d) or (N, H, W, C) -> float64 (N,).
 
     Depth k has k - 1 hidden layers. The first projects on the direction, which its units share; the later ones are
-    handed a.x. Each has its n / (k - 1) kinks, one kink that makes it constant beyond its last, and two units that carry
-    a.x and the sum so far, both nonnegative, so that ReLU lets them pass:
+    handed a.x. Each has its n / (k - 1) kinks, one kink that makes it constant beyond its last, and two units that
+    carry a.x and the sum so far, both nonnegative, so that ReLU lets them pass:
 
         x --a--> [kinks 1 .. m, carry] --> [kinks m+1 .. 2m, carry, sum] --> ... --> sum + offset
 
@@ -185,9 +185,7 @@ def build(
     weights = np.diff(slopes, prepend=0.0)
     first_column = float(np.linalg.norm(z - biases[0]))
     largest = float(np.abs(weights).max()) * unit
-    facts = Facts(
-        gap, eigenvalue / unit, first_column / eigenvalue, largest, project_seconds, sort_seconds, seconds
-    )
+    facts = Facts(gap, eigenvalue / unit, first_column / eigenvalue, largest, project_seconds, sort_seconds, seconds)
     return network.to(points.device), facts
 
 
@@ -239,7 +237,7 @@ def _refuse_contradictions(x: Tensor, y: np.ndarray, z: np.ndarray, order: np.nd
 
 
 def _at_points(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kinks at the points before, and slopes rounded so that sums of their differences are exact; sorted, float64 (n,)."""
+    """Kinks at the points before, and slopes rounded so that sums of their differences are exact; float64 (n,)."""
     typical = float(np.ptp(z)) / len(z) or 1.0
     gaps = np.diff(z, prepend=z[0] - typical)
     biases = np.concatenate([[z[0] - typical], z[:-1]])
@@ -267,9 +265,7 @@ def _midpoints(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return biases, slopes
 
 
-def _assemble(
-    a: Tensor, z: np.ndarray, biases: np.ndarray, slopes: np.ndarray, depth: int, low: float
-) -> Interpolant:
+def _assemble(a: Tensor, z: np.ndarray, biases: np.ndarray, slopes: np.ndarray, depth: int, low: float) -> Interpolant:
     hidden = depth - 1
     if hidden == 1:
         return Interpolant(a, [_tensor(biases)], [_tensor(np.diff(slopes, prepend=0.0))])
@@ -294,7 +290,11 @@ def run(
         InputError: two equal images with different labels.
     """
     images, labels = corrupt_arrays(
-        data.train.images[: spec.n], data.train.labels[: spec.n], spec.corruptions, facts=data.facts, seed=spec.data_seed
+        data.train.images[: spec.n],
+        data.train.labels[: spec.n],
+        spec.corruptions,
+        facts=data.facts,
+        seed=spec.data_seed,
     )
     chosen = spec.construction == "chosen"
     scale = 1.0 if chosen else 255.0  # bytes are exact, their 255ths are not
