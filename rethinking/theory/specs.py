@@ -40,6 +40,7 @@ class Theorem1Spec(Spec):
     )
     INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "depth", "width", "weights", "nonzeros"})
     VARYING: ClassVar[frozenset[str]] = frozenset(c for c in COLUMNS if c.endswith("seconds"))
+    ALONE: ClassVar[bool] = True  # for its times
     RUNNER: ClassVar[str] = "rethinking.theory.theorem1"
 
     kind: Literal["theorem1"] = "theorem1"
