@@ -253,7 +253,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 5",
             statement="other solutions fit the training set, do not generalize, and have a larger norm",
             paper="there are many solutions, most of which do not generalize",
-            tolerance="residual below 1e-6, test error at least 85 % and above the least norm's, norm larger, every seed",
+            tolerance="residual below 1e-6; test error at least 85 %, above the least norm's; norm larger; every seed",
             conditions=tuple(SOLUTIONS.values()),
             measure=_larger,
         ),

@@ -26,7 +26,7 @@ from torch import Tensor
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
 from rethinking.theory import dense, features
-from rethinking.theory.specs import KernelSpec
+from rethinking.theory.specs import PER_FILTER, KernelSpec
 from rethinking.training.batches import keyed_generator
 
 MEDIAN_SAMPLE = 2000  # points
@@ -245,7 +245,7 @@ def peak_gigabytes(device: torch.device) -> float:
 def run(
     spec: KernelSpec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
 ) -> Iterator[dict[str, Any]]:
-    """One row per filter count and penalty.
+    """One row per filter count and penalty, but none for penalty 0 where features are fewer than images.
 
     Raises:
         InputError: too little memory; a singular kernel; equal images with different labels and penalty 0.
@@ -344,14 +344,18 @@ def _linear_rows(
                 if (counts[k - 1] if k else 0) <= first < count:
                     kernel.add_(bank.block(images, first, last), bank.block(data.test.images, first, last))
                     on_step(int(100 * last / counts[-1]))
-            width = 8 * count
+            width = PER_FILTER * count
         else:
             extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
             train, test = extract(images).to(device), extract(data.test.images).to(device)
             kernel.add_(train, test)
             width = train.shape[1]
+            if width < n and min(spec.penalties) == 0:
+                raise InputError(f"{n} images of {width} features: a linear kernel is singular; give a penalty above 0")
         summed = time.perf_counter() - began
         for penalty in spec.penalties:
+            if penalty == 0 and width < n:
+                continue  # fewer features than images: nothing interpolates
             kernel.penalty = penalty
             alpha, left, history, seconds = solve(kernel, y, spec.tolerance)
             yield {
@@ -368,7 +372,8 @@ def _linear_rows(
                 "seconds": time.perf_counter() - began,
             }
             began, summed = time.perf_counter(), 0.0
-        kernel.more()
+        if count != counts[-1]:
+            kernel.more()
 
 
 def _percent(on_step: Callable[[int], None], done: int, of: int) -> Callable[[float], None]:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from rethinking.spec import Part, Positive, Seed, Spec, canonical_corruptions
 
+PER_FILTER = 8  # features that a convolutional filter gives: two signs, four quadrants
+
 NonNegative = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 
@@ -74,14 +76,15 @@ class Theorem1Spec(Spec):
 
 
 class KernelSpec(Spec):
-    """Minimum-norm interpolation, (K + penalty I) alpha = Y, one row per filter count and penalty (see min_norm.py).
+    """Minimum-norm interpolation, (K + penalty I) alpha = Y, one row a filter count and penalty (see min_norm.py).
 
     Attributes:
         data, n: as in Spec.
         features: what the kernel looks at: "pixels" / 255, "gabor" or "conv".
         kernel: "gaussian", exp(-gamma |x - y|^2) with gamma = `width` / the median squared distance of training points,
         or "linear", x.y over its mean on the diagonal.
-        filters: of "conv", ascending, each count solved for from one sum of kernel matrices.
+        filters: of "conv", ascending, each count solved for from one sum of kernel matrices. Counts with fewer
+        features than images have no row for penalty 0.
         penalties: l2, added to the diagonal, in units of the kernel's mean diagonal; 0 interpolates.
         tolerance: relative residual at which refinement ends.
         seed: of filters and of the subsample whose distances are taken.
@@ -140,6 +143,12 @@ class KernelSpec(Spec):
             raise ValueError("features 'conv' go with kernel 'linear': their number is too large for distances")
         if self.kernel == "linear" and self.width != 1.0:
             raise ValueError(f"width is {self.width:g} with kernel 'linear', which has none: leave it out")
+        assert self.n is not None
+        if self.filters and 0 in self.penalties and PER_FILTER * self.filters[-1] < self.n:
+            raise ValueError(
+                f"filters ends at {self.filters[-1]}, which is {PER_FILTER * self.filters[-1]} features for {self.n} "
+                f"images: nothing interpolates; give at least {-(-self.n // PER_FILTER)}, or penalties above 0"
+            )
         return self
 
     @property
