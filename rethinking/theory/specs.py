@@ -122,7 +122,7 @@ class KernelSpec(Spec):
     width: Above0 = 1.0
     filters: tuple[Positive, ...] = ()
     penalties: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0,)
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-6
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 5e-6
     seed: Seed = 0
 
     @property
