@@ -39,7 +39,10 @@ def test_has_2n_plus_d_weights_and_fits(n, chosen):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    n=st.integers(1, 60), depth=st.integers(2, 6), seed=st.integers(0, 99), low=st.sampled_from([-3.0, 0.0, 0.25, 100.0])
+    n=st.integers(1, 60),
+    depth=st.integers(2, 6),
+    seed=st.integers(0, 99),
+    low=st.sampled_from([-3.0, 0.0, 0.25, 100.0]),
 )
 def test_every_depth_fits_any_labels(n, depth, seed, low):
     depth = min(depth, n + 1)
@@ -125,7 +128,9 @@ def test_repeated_points_with_one_label_are_fine_and_with_two_are_named():
     assert max(off_by(theorem1.construct(x, y), x, y)) < 1e-5
     assert max(off_by(theorem1.construct(x, y, depth=4), x, y)) < 1e-5
     y[17] = (y[4] + 1) % 10
-    with pytest.raises(InputError, match=rf"points 4 and 17 are equal, their labels {y[4]} and {y[17]} are not") as caught:
+    with pytest.raises(
+        InputError, match=rf"points 4 and 17 are equal, their labels {y[4]} and {y[17]} are not"
+    ) as caught:
         theorem1.construct(x, y)
     assert "\n" not in str(caught.value)
 

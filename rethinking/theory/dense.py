@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rethinking.errors import InputError
 
-BLOCK = 1024  # columns factored at a time
+BLOCK = 1024  # columns factored at a time, fewer (a power of two) in small matrices
 ROWS = 2048  # rows of a product at a time: scratch is ROWS times the matrix's width
 LAPACK_N = 8000  # size at which the plain factorization is timed
 RESERVE = 1e9  # bytes left to everybody else
@@ -40,7 +40,7 @@ def cholesky_(k: Tensor, on_part: Callable[[float], None] = lambda part: None) -
         NotPositiveError: a pivot is not positive.
     """
     n = len(k)
-    block = min(BLOCK, max(128, n // 16))
+    block = min(BLOCK, max(128, 2 ** (n // 16).bit_length() // 2))
     for j in range(0, n, block):
         e = min(j + block, n)
         if j:

@@ -31,7 +31,7 @@ from rethinking.theory.specs import PER_FILTER, KernelSpec
 from rethinking.training.batches import keyed_generator
 
 MEDIAN_SAMPLE = 2000  # points
-TILE = 2048  # points
+TILE = 2048  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks
 SHIFTS = (0.0, 1e-4, 1e-2)  # tried in turn on the diagonal of the preconditioner, where float32 finds no factor
 SINGULAR = 1e-2  # relative residual above which the system is said to have no solution
 
