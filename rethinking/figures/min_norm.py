@@ -106,8 +106,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         axes.set_xticks(WIDTHS, [f"{w:g}" for w in WIDTHS])
         axes.minorticks_off()
     errors.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
-    errors.set_ylim(0.5, 150)
-    errors.legend(loc="center right")
+    errors.set_ylim(0.5, 700)
+    errors.legend(loc="upper left", ncols=2)
     for norm, name in ((220, "pixels"), (390, "Gabor")):
         norms.axhline(norm, color="#999999", linewidth=0.7)
         norms.text(WIDTHS[-1], norm, f"[zhang2017] MNIST {name}: {norm}", ha="right", va="bottom", fontsize=6)

@@ -29,12 +29,12 @@ DEPARTURES = [
     "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper says only Gabor.",
     "Random convolutional features: a linear kernel on 8 sums a filter (6 x 6 patches, whitened; two-sided rectifier; "
     "four quadrants). The paper gives the number of filters only.",
-    "One penalty per kernel family, in units of the kernel's mean diagonal, chosen on held-out training images.",
+    "One penalty, 0.01 of the kernel's mean diagonal: of 1e-4 to 0.1 the best on 2,000 held-out training images for "
+    "random convolutional features at n = 4,000 with 800 filters. The paper does not give its own.",
     "cpu: at most 16,000 filters instead of 32,000.",
 ]
 ROW_WIDTH = 1.0  # gamma times the median squared distance
-PENALTY = 0.01  # of the Gaussian kernels
-CONV_PENALTY = 0.001
+PENALTY = 0.01  # l2, in units of the kernel's mean diagonal
 IMAGES = {"quick": 2000}
 FILTERS = {"quick": (50, 200, 800), "cpu": (1000, 4000, 16_000), "paper": (500, 2000, 8000, 32_000)}
 PAPER = {"MNIST pixels": 1.2, "MNIST Gabor": 0.6, "CIFAR-10 pixels": 46.0, "CIFAR-10 conv": 17.0}
@@ -51,7 +51,7 @@ def runs(setting: Setting) -> Specs:
         return [KernelSpec.make(n=n, seed=seed, **fields) for seed in range(setting.seeds)]
 
     gaussian = {"kernel": "gaussian", "width": ROW_WIDTH}
-    conv = {"kernel": "linear", "features": "conv", "filters": FILTERS[setting.scale], "penalties": (0.0, CONV_PENALTY)}
+    conv = {"kernel": "linear", "features": "conv", "filters": FILTERS[setting.scale], "penalties": (0.0, PENALTY)}
     return {
         "MNIST pixels": group(data="mnist", **gaussian),
         "MNIST Gabor": group(data="mnist", features="gabor", **gaussian),
@@ -109,7 +109,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     left.legend(loc="upper left", ncols=2)
 
     series: dict[str, Any] = {}
-    looks = {False: ("-", "o", "no penalty"), True: ((0, (4, 2)), "s", f"penalty {CONV_PENALTY:g}")}
+    looks = {False: ("-", "o", "no penalty"), True: ((0, (4, 2)), "s", f"penalty {PENALTY:g}")}
     for penalized, (dash, marker, label) in looks.items():
         for k, record in enumerate(r for r in records["CIFAR-10 conv"] if r):
             curve = _rows(record, penalized)
@@ -123,8 +123,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         right.plot([], [], " ", label="not run")
     right.plot([], [], "D", color="#777777", fillstyle="none", label="[zhang2017]")
     right.set(xlabel="random filters", ylabel="CIFAR-10 test error (%)", xscale="log")
-    right.set_ylim(0, None)
-    right.legend(loc="lower left")
+    right.set_ylim(0, 80)
+    right.legend(loc="upper right")
     n = IMAGES.get(setting.scale)
     scale = f"REDUCED: {n:,} training images" if n else "all training images"
     figure.suptitle(f"Minimum-norm interpolation, {scale}, all 10,000 test images", fontsize=8)

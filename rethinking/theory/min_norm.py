@@ -31,7 +31,7 @@ from rethinking.theory.specs import PER_FILTER, KernelSpec
 from rethinking.training.batches import keyed_generator
 
 MEDIAN_SAMPLE = 2000  # points
-TILE = 2048  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks
+TILE = 1024  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks
 SHIFTS = (0.0, 1e-4, 1e-2)  # tried in turn on the diagonal of the preconditioner, where float32 finds no factor
 SINGULAR = 1e-2  # relative residual above which the system is said to have no solution
 
@@ -117,10 +117,10 @@ class Gaussian:
 
 
 def _gaussian(x: Tensor, y: Tensor, gamma: float) -> Tensor:
-    k = dense.product(x, y).mul_(2 * gamma)
-    k -= (gamma * x.square().sum(1))[:, None]
-    k -= gamma * y.square().sum(1)
-    return k.clamp_(max=0).exp_()
+    """exp(-gamma |x - y|^2), (m, d), (n, d) -> (m, n); the squares are two more columns of the product, not passes."""
+    left = torch.cat([2 * gamma * x, -gamma * x.square().sum(1, keepdim=True), x.new_ones(len(x), 1)], 1)
+    right = torch.cat([y, y.new_ones(len(y), 1), -gamma * y.square().sum(1, keepdim=True)], 1)
+    return dense.product(left, right).exp_()
 
 
 class Linear:
