@@ -20,7 +20,7 @@ FLOOR = 10.0  # added to a patch's variance, in bytes squared (Coates, Ng & Lee 
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 THRESHOLD = 0.25  # of the two-sided rectifier
 FILTERS = 512  # filters at a time
-IMAGES = 8  # images at a time, so that their responses stay in the processor's cache
+IMAGES = 2  # images at a time, so that their responses stay in the processor's cache
 
 GABOR_SCALES = (3.0, 6.0)  # pixels of wavelength
 ORIENTATIONS = 8
@@ -97,7 +97,9 @@ class ConvFeatures:
         whitening = (vectors * (values + WHITENING).rsqrt()) @ vectors.T
         chosen = self._random_patches(images, filters, keyed_generator("cpu", seed, "filters"))
         unit = F.normalize((chosen - mean) @ whitening, dim=1)
-        self.filters = (unit @ whitening).to(torch.float32).to(device)  # whitening is symmetric
+        filters = unit @ whitening  # whitening is symmetric
+        filters -= filters.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
+        self.filters = filters.to(torch.float32).to(device)
         self.bias = -(unit @ (whitening @ mean)).to(torch.float32).to(device)
         side = images.shape[1] - PATCH + 1
         half = (side + 1) // 2
@@ -122,8 +124,10 @@ class ConvFeatures:
         out = torch.empty(len(images), 4 * 2 * (last - first), device=self.device)
         for start in range(0, len(images), IMAGES):
             part = torch.from_numpy(np.ascontiguousarray(images[start : start + IMAGES].transpose(0, 3, 1, 2)))
-            patches = F.unfold(part.to(self.device, torch.float32), PATCH).transpose(1, 2)[:, self.order]
-            patches = _normalized(patches)
+            x = part.to(self.device, torch.float32)
+            mean, square = (F.avg_pool2d(m.mean(1, keepdim=True), PATCH, 1).flatten(2) for m in (x, x.square()))
+            scale = (square - mean.square() + FLOOR).rsqrt()
+            patches = (F.unfold(x, PATCH) * scale).transpose(1, 2)[:, self.order]
             response = _rectified(patches.flatten(0, 1), *both).view(len(part), -1, 2 * (last - first))
             sums = [q.sum(1) for q in response.split(self.sizes, 1)]
             torch.cat(sums, 1, out=out[start : start + IMAGES])
