@@ -140,6 +140,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         line = sorted((c, p) for c, _, p in points)
         rates.plot(*zip(*line, strict=True), "-x", color="#000000", linewidth=0.9, label="n λ / (2 tr XXᵀ)")
         rates.set(xscale="log", yscale="log")
+    else:
+        rates.plot([], [], " ", label="not run")
     rates.set(xlabel="condition number of XXᵀ", ylabel="−d log distance / d epoch")
     rates.legend(loc="lower left")
     text = []
