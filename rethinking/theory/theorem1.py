@@ -38,7 +38,7 @@ DIRECTIONS = 2  # products with X from which directions are combined
 CANDIDATES = 24  # combinations tried
 ENTRY_BITS, FACTOR_BITS = 20, 6  # integers: of the products' directions, of the combinations
 TIMINGS = 3  # constructions of a run, all the same; the one with the middle ratio of times is told
-CHUNK = 64 << 20  # bytes of hidden units at a time in the plain pass
+CHUNK = 8 << 20  # bytes of hidden units at a time in the plain pass
 
 
 class Interpolant(nn.Module):
