@@ -27,6 +27,7 @@ setup(
             "pytest-timeout>=2.3",
             "hypothesis>=6.100",
             "scipy>=1.13",
+            "scikit-learn>=1.5",
             "ruff>=0.9",
             "mypy>=1.14",
         ],

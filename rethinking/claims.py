@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rethinking.record import Record
-from rethinking.spec import RunSpec
+from rethinking.spec import Spec
 
 REPLICATED = "replicated"
 NOT_REPLICATED = "not replicated"
 NOT_RUN = "not run"
 NOT_JUDGED = "not judged at this scale"
 
-Specs = dict[str, list[RunSpec]]  # condition -> one run per seed
+Specs = dict[str, list[Spec]]  # condition -> one run per seed
 Records = dict[str, list[Record | None]]  # the same, None where a run is missing
 
 
@@ -34,6 +34,7 @@ class Claim:
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
+        not_judged: why it is not judged at this setting, where it is not.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Claim:
     measure: Callable[[dict[str, list[Record]]], Reading]
     least_n: int = 1
     least_seeds: int = 1
+    not_judged: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
             reading.numbers if reading else {},
         )
 
+    if claim.not_judged:
+        return verdict(NOT_JUDGED, reason=claim.not_judged)
     if n[0] < claim.least_n or seeds < claim.least_seeds:
         needs = f"needs n >= {claim.least_n} and {claim.least_seeds} seeds, has n = {n[0]} and {seeds}"
         return verdict(NOT_JUDGED, reason=needs)

@@ -241,6 +241,7 @@ def plan(
     from rethinking import figures as fig
     from rethinking.engines import estimate, local
     from rethinking.record import Runs
+    from rethinking.spec import RunSpec
 
     runs = Runs(runs_dir)
     device = local.resolve_device(device)
@@ -253,10 +254,13 @@ def plan(
     seconds = estimate.seconds(missing, device) if missing else {}
     for key, spec in wanted.items():
         left = "exists" if runs.complete(spec) else f"{_duration(seconds[key])}"
-        bound = ", at most" if spec.stop == "fitted" and key in seconds else ""
+        fitted = isinstance(spec, RunSpec) and spec.stop == "fitted"
+        bound = ", at most" if fitted and key in seconds else ""
         click.echo(f"  {key:<64}  {left}{bound}")
     count = workers or local.default_workers(device)
-    total = estimate.makespan(list(seconds.values()), count)
+    alone = {s.run_id for s in missing if s.ALONE}
+    total = estimate.makespan([v for k, v in seconds.items() if k not in alone], count)
+    total += sum(seconds[k] for k in alone)
     click.echo(
         f"{len(wanted)} runs, {len(missing)} to train: {_duration(total)} at most with {count} workers on {device}"
     )
@@ -306,7 +310,7 @@ def run(
 
     from rethinking.engines import local
     from rethinking.record import Runs
-    from rethinking.spec import Part, RunSpec
+    from rethinking.spec import Part, RunSpec, Spec
 
     given = {k: v for k, v in fields.items() if v not in (None, ())}
     device = local.resolve_device(device)
@@ -314,7 +318,7 @@ def run(
         if given:
             option = next(iter(given)).replace("learning_rate", "lr").replace("_", "-")
             raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
-        spec = RunSpec.from_file(spec_file)
+        spec: Spec = Spec.from_file(spec_file)
     else:
         corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
         parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))
@@ -363,6 +367,11 @@ def _print_record(record: Any) -> None:
     click.secho(record.path.name, bold=True)
     for key, value in record.spec.identity.items():
         click.echo(f"  {key}: {json.dumps(value)}")
+    if result["status"] == "computed":
+        for row in zip(*record.curve.values(), strict=True):
+            click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in zip(record.curve, row, strict=True)))
+        _print_made_by(made)
+        return
     ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
     where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
     click.echo(f"  ended: {ended[result['status']]}{where}, step {result['steps']}")
@@ -371,6 +380,10 @@ def _print_record(record: Any) -> None:
     final = record.final
     click.echo(f"  training accuracy: {100 * final['train_accuracy']:.2f} %, loss {final['train_loss']:.4g}")
     click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images")
+    _print_made_by(made)
+
+
+def _print_made_by(made: dict[str, Any]) -> None:
     click.echo(
         f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
         f"{made.get('precision')}, {made.get('seconds')} s"

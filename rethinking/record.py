@@ -30,21 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Spec
 
-COLUMNS = (
-    "step",
-    "epoch",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "test_images",
-    "online_loss",
-    "online_accuracy",
-)
-_INTEGERS = {"step", "test_images"}
+COLUMNS = RunSpec.COLUMNS
 HEARTBEAT = 10.0  # seconds between signs of life of whoever trains a run
 SILENCE = 180.0  # seconds without one after which a claim from another machine is given up
 
@@ -61,7 +49,7 @@ class Record:
     """
 
     path: Path
-    spec: RunSpec
+    spec: Spec
     result: dict[str, Any]
     environment: dict[str, Any]
     curve: dict[str, list]
@@ -81,11 +69,12 @@ class Record:
 
     def difference(self, other: "Record") -> str | None:
         """Where the curve of another record of the same spec first differs from this one; None where it is the same."""
-        for name in COLUMNS:
+        fixed = [name for name in self.spec.COLUMNS if name not in self.spec.VARYING]
+        for name in fixed:
             if len(self.curve[name]) != len(other.curve[name]):
                 return f"{len(self.curve[name])} evaluations against {len(other.curve[name])}"
         for k, step in enumerate(self.curve["step"]):
-            for name in COLUMNS:
+            for name in fixed:
                 ours, theirs = self.curve[name][k], other.curve[name][k]
                 if repr(ours) != repr(theirs):
                     return f"from step {step} on another curve: {name} {ours!r} against {theirs!r}"
@@ -102,19 +91,19 @@ class Runs:
     def __init__(self, root: str | Path = "runs"):
         self.root = Path(root)
 
-    def path(self, spec: RunSpec) -> Path:
+    def path(self, spec: Spec) -> Path:
         """Where the record of `spec` is, or would be."""
         return self.root / spec.run_id
 
-    def complete(self, spec: RunSpec) -> bool:
+    def complete(self, spec: Spec) -> bool:
         """Whether the run was trained to its end."""
         return (self.path(spec) / "result.json").is_file()
 
-    def busy(self, spec: RunSpec) -> bool:
+    def busy(self, spec: Spec) -> bool:
         """Whether a live process is training the run."""
         return _held(self.path(spec))
 
-    def find(self, spec: RunSpec) -> Record | None:
+    def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete. Raises InputError where it is damaged."""
         if not self.complete(spec):
             return None
@@ -181,8 +170,8 @@ def read(path: Path) -> Record:
         InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result.
     """
     result, environment = _json(path / "result.json"), _json(path / "environment.json")
-    spec = RunSpec.from_file(path / "spec.json")
-    curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv")
+    spec = Spec.from_file(path / "spec.json")
+    curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
     if result.get("evaluations") != len(curve["step"]) or result.get("steps") != curve["step"][-1]:
@@ -190,16 +179,17 @@ def read(path: Path) -> Record:
     return Record(path, spec, result, environment, curve)
 
 
-def parse_curve(text: str, path: Path) -> dict[str, list]:
-    """The columns of a curve.csv. Raises InputError where it is truncated or has other columns."""
+def parse_curve(text: str, path: Path, spec: Spec | type[Spec] = RunSpec) -> dict[str, list]:
+    """The columns of a curve.csv. Raises InputError where it is truncated or has other columns than the spec's."""
+    columns = spec.COLUMNS
     rows = list(csv.reader(io.StringIO(text)))
-    if not rows or tuple(rows[0]) != COLUMNS or len(rows) < 2:
-        raise InputError(f"{path} is not a curve (columns {','.join(COLUMNS)}): the record is damaged; move it away")
-    curve: dict[str, list] = {name: [] for name in COLUMNS}
+    if not rows or tuple(rows[0]) != columns or len(rows) < 2:
+        raise InputError(f"{path} is not a curve (columns {','.join(columns)}): the record is damaged; move it away")
+    curve: dict[str, list] = {name: [] for name in columns}
     for number, row in enumerate(rows[1:], 2):
         try:
-            for name, value in zip(COLUMNS, row, strict=True):
-                curve[name].append(int(value) if name in _INTEGERS else float(value))
+            for name, value in zip(columns, row, strict=True):
+                curve[name].append(int(value) if name in spec.INTEGERS else float(value))
         except ValueError:
             raise InputError(f"{path}, line {number} is damaged: move the record away") from None
     return curve
@@ -207,8 +197,8 @@ def parse_curve(text: str, path: Path) -> dict[str, list]:
 
 def format_curve(rows: Sequence[Row]) -> str:
     """curve.csv of evaluations; floats as the shortest text that reads back to the same bits."""
-    lines = [",".join(COLUMNS)]
-    lines += [",".join(repr(row[name]) for name in COLUMNS) for row in rows]
+    lines = [",".join(rows[0])]
+    lines += [",".join(repr(row[name]) for name in rows[0]) for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -232,7 +222,7 @@ def write(path: Path, content: bytes | str) -> None:
 class Writer:
     """Writes one run's record; obtained from `claim`, so no other process writes it."""
 
-    def __init__(self, path: Path, spec: RunSpec):
+    def __init__(self, path: Path, spec: Spec):
         self.path, self.spec = path, spec
 
     @property
@@ -249,7 +239,7 @@ class Writer:
         write(self.path / "curve.csv", format_curve(rows))
 
     def finish(self, rows: Sequence[Row], status: str, diverged_at: int | None, environment: dict[str, Any]) -> None:
-        """Complete the record. status: "fitted", "budget" or "diverged"."""
+        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed"."""
         last = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in rows[-1].items()}
         result = {
             "status": status,
@@ -268,7 +258,7 @@ class Writer:
 
 
 @contextmanager
-def claim(runs: Runs, spec: RunSpec) -> Iterator[Writer | None]:
+def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
     """Hold a run for this process; yields None where another holds it or it is complete.
 
     A claim is the atomic mkdir of claim-<k>; the highest k owns the run. Whoever finds its owner dead (the process is

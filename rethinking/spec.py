@@ -1,4 +1,8 @@
-"""RunSpec: everything that determines a result, and nothing else. A run's identity is the hash of its spec."""
+"""Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
+
+RunSpec is a training run. Other kinds of run are further subclasses of Spec, told apart by a field `kind`, which
+RunSpec does not have.
+"""
 
 import functools
 import hashlib
@@ -6,7 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
@@ -89,8 +93,8 @@ def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
     problem = error.errors()[0]
     where = prefix + ".".join(str(p) for p in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = getattr(error, "title", "")
-        names = list(RunSpec.model_fields) if known == "RunSpec" else ["name", "options"] if known == "Part" else []
+        models: list[type[BaseModel]] = [Part, *Spec.__subclasses__()]
+        names = next((list(m.model_fields) for m in models if m.__name__ == error.title), [])
         return f"unknown field {where!r}" + (f": known are {', '.join(names)}" if names else ": remove it")
     if problem["type"] == "missing":
         return f"{where} is missing: give a value"
@@ -105,15 +109,126 @@ Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class RunSpec(BaseModel):
-    """Everything that determines a result. Device, workers and paths do not, and live elsewhere.
+class Spec(BaseModel):
+    """What determines a result. Device, workers and paths do not, and live elsewhere.
 
     Fields left at their default do not enter the hash, so a field added later orphans no old run. What is the same
-    has one name: partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null
-    is left out; n is always a number.
+    has one name; n is always a number.
 
     Attributes:
         data: a data set's name. n: the first n training images, in the official order; None means all.
+        COLUMNS: of the record's curve, "step" first. INTEGERS: those of them that are whole numbers.
+        VARYING: those that differ from one making of the run to the next: seconds, memory.
+        ALONE: whether a run has the whole machine to itself, instead of one core beside other runs.
+        RUNNER: the module whose `run(spec, data, device, on_step)` yields the rows of the curve.
+        steps: what `on_step` counts up to. precision: of the arithmetic, in a word or two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    if TYPE_CHECKING:  # of every kind: a field, or a constant of the class
+
+        @property
+        def steps(self) -> int: ...
+
+        @property
+        def precision(self) -> str: ...
+
+    COLUMNS: ClassVar[tuple[str, ...]]
+    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step"})
+    VARYING: ClassVar[frozenset[str]] = frozenset()
+    ALONE: ClassVar[bool] = False
+    RUNNER: ClassVar[str] = ""
+
+    data: str = "cifar10"
+    n: Positive | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_n(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
+        data, n = (given.get(key, cls.model_fields[key].default) for key in ("data", "n"))
+        if isinstance(data, str) and n is None:
+            given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
+        return given
+
+    @model_validator(mode="after")
+    def _check_n(self) -> Self:
+        size = catalog.find("data", self.data).constants["SIZES"]["train"]
+        if self.n is not None and self.n > size:
+            raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
+        return self
+
+    @classmethod
+    def make(cls, **fields: Any) -> Self:
+        """cls(**fields), its errors as one InputError line that names field, value and what is allowed."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise InputError(_one_line(error, "", fields)) from None
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "spec") -> Self:
+        """From the JSON of `to_json`; omitted fields take their defaults. Raises InputError in one line.
+
+        Spec.from_json gives the kind of spec that the text names.
+        """
+        kind = _class_of(text, source) if cls is Spec else cls
+        try:
+            return kind.model_validate_json(text)  # type: ignore[return-value]
+        except ValidationError as error:
+            raise InputError(f"{source}: {_one_line(error, '', text)}") from None
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """From a JSON file. Raises InputError where it cannot be read or is not a spec."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        return cls.from_json(text, str(path))
+
+    def to_json(self) -> str:
+        """All fields, one per line; `from_json` gives back an equal spec."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """The fields that differ from their default, and the kind: what the hash is made of."""
+        kind = {"kind": self.kind} if hasattr(self, "kind") else {}
+        return kind | self.model_dump(mode="json", exclude_defaults=True)
+
+    @functools.cached_property
+    def run_id(self) -> str:
+        """Readable name and hash, and the record's folder: cifar10-500-inception-random_labels-s0-1a2b3c4d5e."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
+        return "-".join([*self.words, hashlib.sha256(text.encode()).hexdigest()[:10]])
+
+    @property
+    def words(self) -> list[str]:
+        """The readable part of the run's name."""
+        raise NotImplementedError
+
+    def summary(self, row: dict[str, Any]) -> str:
+        """What a row of the curve says, in a phrase."""
+        raise NotImplementedError
+
+    def replace(self, **fields: Any) -> Self:
+        """A validated copy with some fields changed. Raises InputError."""
+        return type(self).make(**{k: getattr(self, k) for k in type(self).model_fields} | fields)
+
+
+class RunSpec(Spec):
+    """A training run: everything that determines its result.
+
+    partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null is left out.
+
+    Attributes:
+        data, n: as in Spec.
         corruptions: applied once before training; those of pixels come first.
         test_labels: "true", or "corrupted" to corrupt the test labels as well.
         model: a network's name. regularizers: in the order given.
@@ -125,10 +240,20 @@ class RunSpec(BaseModel):
         data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "step",
+        "epoch",
+        "learning_rate",
+        "train_loss",
+        "train_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "test_images",
+        "online_loss",
+        "online_accuracy",
+    )
+    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images"})
 
-    data: str = "cifar10"
-    n: Positive | None = None
     corruptions: tuple[Part, ...] = ()
     test_labels: Literal["true", "corrupted"] = "true"
     model: str = "inception"
@@ -148,74 +273,34 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _resolve(cls, given: Any) -> Any:
+    def _resolve_rate(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
-        data, model = given.get("data", "cifar10"), given.get("model", "inception")
-        if isinstance(data, str) and given.get("n") is None:
-            given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
+        model = given.get("model", "inception")
         if isinstance(model, str) and given.get("learning_rate") is None:
-            given["learning_rate"] = catalog.find("models", model).constants.get("PAPER", {}).get("learning_rate", 0.01)
+            paper = catalog.find("models", model).constants.get("PAPER", {})
+            given = given | {"learning_rate": paper.get("learning_rate", 0.01)}
         return given
 
     @model_validator(mode="after")
     def _check(self) -> "RunSpec":
-        size = catalog.find("data", self.data).constants["SIZES"]["train"]
-        if self.n is not None and self.n > size:
-            raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
         network = catalog.find("models", self.model)
-        object.__setattr__(self, "corruptions", _canonical_corruptions(self.corruptions))
+        object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
 
-    @classmethod
-    def make(cls, **fields: Any) -> "RunSpec":
-        """RunSpec(**fields), its errors as one InputError line that names field, value and what is allowed."""
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise InputError(_one_line(error, "", fields)) from None
-
-    @classmethod
-    def from_json(cls, text: str, source: str = "spec") -> "RunSpec":
-        """From the JSON of `to_json`; omitted fields take their defaults. Raises InputError in one line."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InputError(f"{source}: {_one_line(error, '', text)}") from None
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
-
-    @classmethod
-    def from_file(cls, path: Path) -> "RunSpec":
-        """From a JSON file. Raises InputError where it cannot be read or is not a spec."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        return cls.from_json(text, str(path))
-
-    def to_json(self) -> str:
-        """All fields, one per line; `from_json` gives back an equal spec."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    @functools.cached_property
-    def identity(self) -> dict[str, Any]:
-        """The fields that differ from their default: what the hash is made of."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
-    @functools.cached_property
-    def run_id(self) -> str:
-        """Readable name and hash, and the record's folder: cifar10-500-inception-random_labels-s0-1a2b3c4d5e."""
-        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    @property
+    def words(self) -> list[str]:
         parts = [self.data, str(self.n), self.model]
         for part in (*self.corruptions, *self.regularizers):
             value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
             parts.append(part.name + (f"-{value}" if value else ""))
-        return "-".join([*parts, f"s{self.seed}", digest])
+        return [*parts, f"s{self.seed}"]
+
+    def summary(self, row: dict[str, Any]) -> str:
+        train, test = ("-" if v is None else f"{100 * v:.1f} %" for v in (row["train_accuracy"], row["test_accuracy"]))
+        return f"training accuracy {train}, test accuracy {test}"
 
     @property
     def epoch_steps(self) -> int:
@@ -228,9 +313,22 @@ class RunSpec(BaseModel):
         assert self.learning_rate is not None
         return self.learning_rate * self.lr_decay ** (step // self.decay_every)
 
-    def replace(self, **fields: Any) -> "RunSpec":
-        """A validated copy with some fields changed. Raises InputError."""
-        return RunSpec.make(**{k: getattr(self, k) for k in RunSpec.model_fields} | fields)
+
+def _class_of(text: str, source: str) -> type[Spec]:
+    """The class of a spec.json, by its `kind`. Raises InputError for an unknown one."""
+    from rethinking.theory import specs  # noqa: F401  (kinds are subclasses, known once imported)
+
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError:
+        return RunSpec  # which says what is wrong
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if kind is None:
+        return RunSpec
+    known = {c.model_fields["kind"].default: c for c in Spec.__subclasses__() if "kind" in c.model_fields}
+    if kind not in known:
+        raise InputError(f"{source}: kind is {kind!r}, known are {', '.join(sorted(known))}: leave it out for training")
+    return known[kind]
 
 
 def check_parts(
@@ -286,7 +384,8 @@ def _checked(kind: str, part: Part) -> Part:
     return Part(name=part.name, options=check_options(kind, part.name, part.options))
 
 
-def _canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Options checked and filled in, pixels before labels, one name for what is the same. Raises InputError."""
     kept = []
     for part in (_checked("corruptions", p) for p in parts):
         same_as = catalog.find("corruptions", part.name).constants.get("SAME_AS", [])

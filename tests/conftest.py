@@ -28,6 +28,11 @@ def cifar10():
 
 
 @pytest.fixture(scope="session")
+def mnist():
+    return real("mnist")
+
+
+@pytest.fixture(scope="session")
 def toy_dir(tmp_path_factory):
     """A data folder that holds the toy set."""
     folder = tmp_path_factory.mktemp("data")

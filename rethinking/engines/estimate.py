@@ -1,25 +1,29 @@
 """How long runs would take here, measured by a few steps of each kind."""
 
 import heapq
+import importlib
 import time
 from collections.abc import Sequence
 
 import torch
 
 from rethinking.data import synthetic
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training
 from rethinking.training.loop import STATISTICS_IMAGES
 
 STEPS = 4
 
 
-def seconds(specs: Sequence[RunSpec], device: str) -> dict[str, float]:
+def seconds(specs: Sequence[Spec], device: str) -> dict[str, float]:
     """Seconds of one run on one worker, by run_id, training and evaluations, to the end of its budget."""
     rates: dict[str, tuple[float, float]] = {}
     out = {}
     where = "cuda:0" if device == "cuda" else device
     for spec in specs:
+        if not isinstance(spec, RunSpec):
+            out[spec.run_id] = importlib.import_module(spec.RUNNER).estimate(spec, torch.device(where))
+            continue
         kind = (spec.model, spec.batch_size, spec.precision, spec.data, spec.regularizers)
         key = str(kind)
         if key not in rates:

@@ -1,5 +1,6 @@
 """One run, from its claim to its record: the only place where the trainer and the record meet."""
 
+import importlib
 import json
 import os
 import platform
@@ -14,9 +15,10 @@ import safetensors.torch
 import torch
 
 from rethinking import data
-from rethinking.record import Row, Runs, claim, write
-from rethinking.spec import RunSpec
-from rethinking.training import Evaluation, Training
+from rethinking.record import Row, Runs, Writer, claim, write
+from rethinking.spec import RunSpec, Spec
+from rethinking.training import Training
+from rethinking.training.batches import to_device
 
 CHECKPOINT_EVERY = 30.0  # seconds; a checkpoint is taken at the first evaluation after that long
 
@@ -27,15 +29,17 @@ def _load(name: str, root: str | None) -> data.ImageSet:
 
 
 def execute(
-    spec: RunSpec,
+    spec: Spec,
     runs: Runs,
     *,
     device: str = "cpu",
     data_dir: str | None = None,
     on_step: Callable[[int], None] = lambda step: None,
-    on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+    on_evaluation: Callable[[Row], None] = lambda row: None,
 ) -> bool:
     """Train `spec` to its end and record it, going on from its checkpoint where there is one.
+
+    A spec of another kind than RunSpec is computed by its RUNNER, from the beginning, and recorded in the same way.
 
     Args:
         spec: the run. runs: where its record goes. device: a torch device. data_dir: see rethinking.data.data_dir.
@@ -51,6 +55,9 @@ def execute(
         if writer is None:
             return runs.complete(spec)
         made_by = commit()  # now, not at the end: the checkout may move on while a run goes on
+        if not isinstance(spec, RunSpec):
+            _compute(spec, writer, _load(spec.data, data_dir), to_device(device), made_by, on_step, on_evaluation)
+            return True
         training = Training(spec, _load(spec.data, data_dir), device)
         rows: list[Row] = []
         seconds = 0.0
@@ -63,7 +70,7 @@ def execute(
         started = last_save = time.monotonic()
         for evaluation in training.evaluations(on_step):
             rows.append(evaluation.as_row())
-            on_evaluation(evaluation)
+            on_evaluation(rows[-1])
             now = time.monotonic()
             if now - last_save >= CHECKPOINT_EVERY and not training.finished:
                 notes = json.dumps({"rows": rows, "seconds": seconds + now - started})
@@ -77,7 +84,31 @@ def execute(
         return True
 
 
-def environment(spec: RunSpec, device: torch.device, seconds: float, made_by: str | None) -> dict[str, Any]:
+def _compute(
+    spec: Spec,
+    writer: Writer,
+    images: data.ImageSet,
+    device: torch.device,
+    made_by: str | None,
+    on_step: Callable[[int], None],
+    on_row: Callable[[Row], None],
+) -> None:
+    if device.type == "cpu":
+        torch.set_num_threads(cores() if spec.ALONE else 1)
+    rows: list[Row] = []
+    started = time.monotonic()
+    for row in importlib.import_module(spec.RUNNER).run(spec, images, device, on_step):
+        rows.append(row)
+        on_row(row)
+    writer.finish(rows, "computed", None, environment(spec, device, time.monotonic() - started, made_by))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def environment(spec: Spec, device: torch.device, seconds: float, made_by: str | None) -> dict[str, Any]:
     """What a run was made with. seconds: of training and evaluation, all sittings together. made_by: the commit."""
     import numpy
     import torchvision

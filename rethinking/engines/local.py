@@ -18,7 +18,7 @@ from typing import IO, Any
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
 from rethinking.record import Runs
-from rethinking.spec import RunSpec
+from rethinking.spec import Spec
 
 POLL = 2.0  # seconds between looks at runs that another process is training
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -34,7 +34,7 @@ KEEP_MEMORY = {
 class Failure:
     """A run that could not be finished, and why."""
 
-    spec: RunSpec
+    spec: Spec
     reason: str
 
 
@@ -42,7 +42,7 @@ class Failure:
 class _Worker:
     process: subprocess.Popen
     device: str
-    spec: RunSpec | None = None
+    spec: Spec | None = None
     tail: bytes = b""
     events: deque = field(default_factory=deque)
 
@@ -53,7 +53,7 @@ class _Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
-    def send(self, spec: RunSpec) -> None:
+    def send(self, spec: Spec) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
         try:
@@ -104,14 +104,14 @@ def default_workers(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shard_of(specs: Sequence[RunSpec], shard: tuple[int, int]) -> list[RunSpec]:
+def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:
     """Shard i of n, i from 1: every n-th run of the list, so that n job-array tasks share out all of them."""
     index, count = shard
     return list(specs[index - 1 :: count])
 
 
 def run(
-    specs: Sequence[RunSpec],
+    specs: Sequence[Spec],
     runs: Runs,
     *,
     device: str = "cpu",
@@ -134,18 +134,23 @@ def run(
     waiting = deque(spec for spec in specs if not runs.complete(spec))
     if not waiting:
         return []
+    alone = device == "cpu" and waiting[0].ALONE
+    if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
+        parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
+        options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
+        return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
-    count = min(workers or default_workers(device), len(waiting))
+    count = 1 if alone else min(workers or default_workers(device), len(waiting))
     failures: list[Failure] = []
     retried: set[str] = set()
-    elsewhere: list[RunSpec] = []  # another process trains them
+    elsewhere: list[Spec] = []  # another process trains them
     look_again = 0.0
 
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
         crew: list[_Worker] = []
 
         def start(where: str) -> None:
-            worker = _Worker(_spawn(runs, where, data_dir), where)
+            worker = _Worker(_spawn(runs, where, data_dir, alone), where)
             crew.append(worker)
             assert worker.process.stdout is not None
             os.set_blocking(worker.process.stdout.fileno(), False)
@@ -177,7 +182,7 @@ def run(
                 progress.end(spec, {"done": "done", "busy": "another process is training it"}.get(kind, "failed"))
                 feed(worker)
 
-        def failed(spec: RunSpec, reason: str, retry: bool) -> None:
+        def failed(spec: Spec, reason: str, retry: bool) -> None:
             if retry and spec.run_id not in retried:
                 retried.add(spec.run_id)
                 waiting.appendleft(spec)
@@ -232,19 +237,19 @@ def run(
     return failures
 
 
-def worker_environment(device: str) -> dict[str, str]:
-    """The environment variables of a process that trains on `device`."""
-    return KEEP_MEMORY | os.environ | (ONE_THREAD if device == "cpu" else {})
+def worker_environment(device: str, alone: bool = False) -> dict[str, str]:
+    """The environment variables of a process that trains on `device`; alone: with all cores to itself."""
+    return KEEP_MEMORY | os.environ | (ONE_THREAD if device == "cpu" and not alone else {})
 
 
-def _spawn(runs: Runs, device: str, data_dir: str | None) -> subprocess.Popen:
+def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
     command = [sys.executable, "-m", "rethinking.engines.worker", str(runs.root.absolute()), device]
     command += [str(Path(data_dir).absolute())] if data_dir else []
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=worker_environment(device),
+        env=worker_environment(device, alone),
         start_new_session=True,
     )
 

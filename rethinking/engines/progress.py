@@ -6,13 +6,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 class Progress:
@@ -32,7 +28,7 @@ class Progress:
         for bar in self.bars.values():
             bar.close()
 
-    def begin(self, spec: RunSpec) -> None:
+    def begin(self, spec: Spec) -> None:
         """A run starts."""
         name = spec.run_id
         self.began[name] = (time.monotonic(), -1)
@@ -42,7 +38,7 @@ class Progress:
         else:
             self._line(spec, "started")
 
-    def step(self, spec: RunSpec, step: int) -> None:
+    def step(self, spec: Spec, step: int) -> None:
         """A run has done `step` steps."""
         name = spec.run_id
         if self.began[name][1] < 0:
@@ -57,31 +53,28 @@ class Progress:
             since, first = self.began[name]
             rate = (time.monotonic() - since) / max(1, step - first)
             row = self.row.get(name, {})
-            last = f", training accuracy {_percent(row.get('train_accuracy'))}" if row else ""
+            last = f", {spec.summary(row)}" if row else ""
             self._line(
                 spec, f"step {step} of at most {spec.steps}{last}, {(spec.steps - step) * rate:.0f} s left at most"
             )
 
-    def evaluation(self, spec: RunSpec, row: dict[str, Any]) -> None:
+    def evaluation(self, spec: Spec, row: dict[str, Any]) -> None:
         """A run was evaluated."""
         self.row[spec.run_id] = row
-        self.step(spec, row["step"])
+        if isinstance(spec, RunSpec):
+            self.step(spec, row["step"])
         if self.terminal:
-            loss = "-" if row["train_loss"] is None else f"{row['train_loss']:.3f}"
-            self.bars[spec.run_id].set_postfix_str(f"loss {loss}, accuracy {_percent(row['train_accuracy'])}")
+            self.bars[spec.run_id].set_postfix_str(spec.summary(row))
 
-    def end(self, spec: RunSpec, how: str) -> None:
+    def end(self, spec: Spec, how: str) -> None:
         """A run ended."""
         name = spec.run_id
         row = self.row.get(name, {})
         if row and how == "done":
-            how = (
-                f"done at step {row['step']}: training accuracy {_percent(row['train_accuracy'])}, "
-                f"test accuracy {_percent(row['test_accuracy'])}, {time.monotonic() - self.began[name][0]:.0f} s"
-            )
+            how = f"done at step {row['step']}: {spec.summary(row)}, {time.monotonic() - self.began[name][0]:.0f} s"
         if self.terminal and name in self.bars:
             self.bars.pop(name).close()
         self._line(spec, how)
 
-    def _line(self, spec: RunSpec, text: str) -> None:
+    def _line(self, spec: Spec, text: str) -> None:
         tqdm.write(f"{spec.run_id}: {text}", file=sys.stderr)

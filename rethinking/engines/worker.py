@@ -30,7 +30,7 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
 
     from rethinking.engines.execute import execute
     from rethinking.record import Runs
-    from rethinking.spec import RunSpec
+    from rethinking.spec import Spec
 
     while (line := jobs.get()) is not None:
         last = 0.0
@@ -42,14 +42,14 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
                 _say(event="step", step=step)
 
         try:
-            spec = RunSpec.from_json(json.dumps(json.loads(line)["spec"]))
+            spec = Spec.from_json(json.dumps(json.loads(line)["spec"]))
             finished = execute(
                 spec,
                 Runs(runs_root),
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,
-                on_evaluation=lambda e: _say(event="evaluation", **e.as_row()),
+                on_evaluation=lambda row: _say(event="evaluation", **row),
             )
         except InputError as error:
             _say(event="error", message=str(error), retry=False)

@@ -2,11 +2,11 @@
 
 A figure is a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first; or ["all"]
+    MODELS = [...]                    the networks it can be drawn for, the default first, or ["all"]
     SEEDS = {"quick": 1, ...}         seeds at each scale
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
-    runs(setting) -> {condition: [RunSpec, one per seed]}
+    runs(setting) -> {condition: [Spec, one per seed]}
     draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
     claims(setting) -> [Claim, ...]
 
@@ -22,7 +22,7 @@ from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.record import Runs, write
-from rethinking.spec import EPOCH, RunSpec
+from rethinking.spec import EPOCH, RunSpec, Spec
 
 __path__ += catalog.plugin_folders("figures")
 
@@ -36,7 +36,7 @@ REDUCED_N = {
 OTHER_N = {"quick": 200, "cpu": 2000}
 QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
 FULL = 50_000
-ALL = "all"  # the model of a figure that compares networks
+ALL = "all"  # the model of a figure that compares networks, or trains none
 CHEAP = ("mlp-1x512", "mlp-3x512")  # at scale cpu several seeds of these, one of the others, in figures of all networks
 
 
@@ -97,7 +97,7 @@ class Drawn:
     files: list[Path]
     numbers: dict[str, Any]
     verdicts: list[Verdict]
-    missing: list[RunSpec]
+    missing: list[Spec]
 
 
 def setting(
@@ -108,9 +108,9 @@ def setting(
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
     models = entry.constants["MODELS"]
-    if model is not None and models == [ALL] and model != ALL:
-        raise InputError(f"{name} compares networks, --model {model} is given: leave it out")
-    if model is not None and model != ALL:
+    if model not in (None, ALL) and models == [ALL]:
+        raise InputError(f"{name} is not of one network, --model {model} is given: leave it out")
+    if model not in (None, ALL):
         catalog.find("models", model)
     default = entry.constants["SEEDS"].get(scale, 1)
     return Setting(scale, model or models[0], seeds or default, precision)
@@ -130,7 +130,7 @@ def specs(name: str, chosen: Setting) -> Specs:
     return catalog.load("figures", name).runs(chosen)
 
 
-def unique(wanted: Specs) -> list[RunSpec]:
+def unique(wanted: Specs) -> list[Spec]:
     """Every run once, in order."""
     return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
 

@@ -1,0 +1,75 @@
+"""Runs that train nothing keep the records' contract, and leave the identities of training runs as they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rethinking import figures
+from rethinking.engines import local
+from rethinking.engines.execute import execute
+from rethinking.errors import InputError
+from rethinking.record import Runs
+from rethinking.spec import RunSpec, Spec
+from rethinking.theory.specs import KernelSpec, LinearSpec, Theorem1Spec
+
+SPECS = [
+    Theorem1Spec(data="toy", n=60, depth=3),
+    KernelSpec(data="toy", n=60),
+    KernelSpec(data="toy", n=60, kernel="linear", penalties=(0.1, 0.2)),
+    LinearSpec(data="toy", n=20, steps=200, eval_every=50),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
+def test_round_trips_through_json_by_its_kind(spec):
+    again = Spec.from_json(spec.to_json())
+    assert again == spec
+    assert type(again) is type(spec)
+    assert again.run_id == spec.run_id
+    assert json.loads(spec.to_json())["kind"] == spec.kind
+    assert spec.identity["kind"] == spec.kind
+
+
+def test_a_training_spec_has_no_kind_and_its_old_name():
+    spec = RunSpec(n=2000, model="mlp-3x512", seed=1)
+    assert "kind" not in json.loads(spec.to_json())
+    assert "kind" not in spec.identity
+    assert Spec.from_json(spec.to_json()) == spec
+    for record in (Path(__file__).parents[1] / "runs").glob("cifar10-*/spec.json"):
+        assert Spec.from_file(record).run_id == record.parent.name
+
+
+def test_an_unknown_kind_is_one_line():
+    with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1"):
+        Spec.from_json('{"kind": "dream"}', "here")
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
+def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
+    runs, rows = Runs(tmp_path), []
+    assert execute(spec, runs, data_dir=str(toy_dir), on_evaluation=rows.append)
+    found = runs.find(spec)
+    assert found.spec == spec
+    assert found.result["status"] == "computed"
+    assert tuple(found.curve) == spec.COLUMNS
+    written = [list(map(repr, row)) for row in zip(*found.curve.values(), strict=True)]
+    assert written == [list(map(repr, row.values())) for row in rows]
+    assert spec.summary(found.final)
+    assert {p.name for p in found.path.iterdir()} == {"spec.json", "curve.csv", "environment.json", "result.json"}
+    again = Runs(tmp_path / "again")
+    assert execute(spec, again, data_dir=str(toy_dir))
+    assert found.difference(again.find(spec)) is None  # but for seconds and memory
+
+
+def test_workers_take_runs_of_all_kinds(toy_dir, tmp_path):
+    training = RunSpec(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    runs = Runs(tmp_path)
+    assert local.run([SPECS[1], training, SPECS[0], SPECS[3]], runs, workers=2, data_dir=str(toy_dir)) == []
+    assert all(runs.complete(s) for s in (SPECS[1], training, SPECS[0], SPECS[3]))
+
+
+def test_a_figure_without_a_network_refuses_one():
+    assert figures.setting("table3").model == figures.ALL
+    with pytest.raises(InputError, match="table3 is not of one network, --model alexnet is given"):
+        figures.setting("table3", model="alexnet")
