@@ -22,9 +22,11 @@ from torch.utils.data import DataLoader, Dataset
 from rethinking import catalog, models
 from rethinking.data import ImageSet, synthetic
 from rethinking.engines.local import worker_environment
+from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm
 from rethinking.spec import RunSpec
 from rethinking.training import Training, crop, whiten
+from rethinking.training.batches import to_device
 
 PAPER_NETWORKS = ["inception", "inception-nobn", "alexnet", "mlp-3x512", "mlp-1x512"]
 BATCHES = 20  # of distinct images
@@ -154,6 +156,8 @@ def measure(names: Sequence[str], *, rounds: int, precision: str, device: str = 
         {"precision", "peak_gflops", "networks": {name: {"images_per_second": {loop: float}, "vs_textbook",
         "vs_resident", "gflop_per_image", "of_peak"}}}, medians over the rounds.
     """
+    to_device(device)
+    RunSpec.make(precision=precision)
     images = synthetic("cifar10", BATCHES * 128)
     shape = crop(images.train.images).shape
     results: dict[str, Any] = {"precision": precision, "device": device, "threads": 1 if device == "cpu" else None}
@@ -162,6 +166,8 @@ def measure(names: Sequence[str], *, rounds: int, precision: str, device: str = 
     for name in names:
         with ExitStack() as stack:
             loops = {k: stack.enter_context(_Loop(k, name, precision, device)) for k in LOOPS}
+            for loop in loops.values():  # the first steps include starting up
+                loop.steps(WARM_UP)
             counts = {k: max(1, round(ROUND / loop.steps(WARM_UP))) for k, loop in loops.items()}
             seconds: dict[str, list[float]] = {k: [] for k in loops}
             for _ in range(rounds):
@@ -205,7 +211,10 @@ class _Loop:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(count, file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise InputError(f"the benchmark's loop ended early ({' '.join(self.command[3:])}): its error is above")
+        return float(answer)
 
 
 def _serve(kind: str, name: str, precision: str, device: str) -> None:
@@ -231,7 +240,7 @@ def _serve(kind: str, name: str, precision: str, device: str) -> None:
 def table(results: dict[str, Any]) -> str:
     """The results as text."""
     lines = [
-        f"{results['device']}, {results['threads']} thread, {results['precision']}; "
+        f"{results['device']}{', 1 thread' if results['threads'] else ''}, {results['precision']}; "
         f"matrix-multiply peak {results['peak_gflops']:.0f} GFLOP/s",
         f"{'network':<16}{'images/s':>10}{'textbook':>10}{'resident':>10}"
         f"{'x textbook':>12}{'x resident':>12}{'of peak':>9}",

@@ -107,8 +107,8 @@ def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
     ordered = sorted(values)
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    text = f"{median:.{digits}f}{unit}"
-    return text if len(ordered) == 1 else f"{text} ({ordered[0]:.{digits}f} to {ordered[-1]:.{digits}f})"
+    text = f"{median:,.{digits}f}{unit}"
+    return text if len(ordered) == 1 else f"{text} ({ordered[0]:,.{digits}f} to {ordered[-1]:,.{digits}f})"
 
 
 def told(values: Any) -> str:
@@ -125,9 +125,7 @@ def told(values: Any) -> str:
     numbers = [v for v in there if not isinstance(v, str)]
     words = [v for v in there if isinstance(v, str)]
     parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]
-    if len(numbers) == 1 and isinstance(numbers[0], int):
-        parts.insert(0, f"{numbers[0]:,}")
-    elif numbers:
+    if numbers:
         parts.insert(0, spread(numbers, 0 if all(isinstance(v, int) for v in numbers) else 2))
     text = ", ".join(parts)
     return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)} seeds"

@@ -188,6 +188,8 @@ def figure(
         share = local.shard_of(share, local.parse_shard(shard))
     for spec in wanted.values():
         runs.find(spec)  # a damaged record is better known before training than after
+    if redraw and not any(runs.complete(spec) for spec in wanted.values()):
+        raise InputError(f"{runs_dir} has no record for {', '.join(figures)}: name another with --runs, or train")
     failures = []
     if not redraw:
         _need_data(share, runs, data_dir)
@@ -215,7 +217,7 @@ def _print_drawn(name: str, drawn: Any) -> None:
         size = ", ".join(f"{n:,}" for n in verdict.n)
         click.echo(f"      Rule: {verdict.tolerance}. n = {size}, seeds: {verdict.seeds}.")
     counts = Counter(v.verdict for v in drawn.verdicts)
-    click.echo("  " + ", ".join(f"{k}: {n}" for k, n in counts.items()) + (" " if counts else "no claims"))
+    click.echo("  " + (", ".join(f"{k}: {n}" for k, n in counts.items()) or "no claims"))
     if drawn.missing:
         click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
     click.echo("  " + "  ".join(str(f) for f in drawn.files))
@@ -401,7 +403,7 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
     from rethinking.record import Runs
 
     runs = Runs(runs_dir)
-    kept = {run for path in Path(out).glob("*.json") for run in json.loads(path.read_text()).get("runs", ())}
+    kept = {run for path in Path(out).glob("*.json") for run in fig.drawn(path)["runs"]}
     for name, entry in catalog.entries("figures").items():
         for scale in fig.SCALES:
             for model in entry.constants["MODELS"]:

@@ -287,6 +287,7 @@ class RunSpec(Spec):
         network = catalog.find("models", self.model)
         object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
+        _check_signs(self.corruptions, self.test_labels)
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
 
@@ -329,6 +330,17 @@ def _class_of(text: str, source: str) -> type[Spec]:
     if kind not in known:
         raise InputError(f"{source}: kind is {kind!r}, known are {', '.join(sorted(known))}: leave it out for training")
     return known[kind]
+
+
+def _check_signs(corruptions: tuple[Part, ...], test_labels: str) -> None:
+    constants = {c.name: catalog.find("corruptions", c.name).constants for c in corruptions}
+    of_labels = [name for name, each in constants.items() if each["ACTS_ON"] == "labels"]
+    for name in (n for n in of_labels if constants[n].get("ONE_LOGIT")):
+        if len(of_labels) > 1:
+            other = next(n for n in of_labels if n != name)
+            raise ValueError(f"{name} leaves nothing of the labels for {other}: drop one")
+        if test_labels != "true":
+            raise ValueError(f"test_labels is {test_labels!r}: {name} draws those of the test set anyway: leave it out")
 
 
 def check_parts(

@@ -47,13 +47,14 @@ class Setting:
     Attributes:
         scale: one of SCALES. model: a network, or ALL. seeds: number of seeds; run k has training and data seed k.
         precision: of quick runs, resolved for this machine (and with it Inception's n); cpu and paper fix theirs, so
-        that their records are found from any machine.
+        that their records are found from any machine. asked: the number of seeds is not the figure's own.
     """
 
     scale: str
     model: str
     seeds: int
     precision: str = "float32"
+    asked: bool = False
 
     def spec(self, seed: int, **fields: Any) -> RunSpec:
         """The spec that all figures start from at this scale, with `fields` on top.
@@ -62,9 +63,10 @@ class Setting:
         schedule for 90 epochs (cpu) or to 25,000 steps (paper). quick's interim evaluations use 250 test images.
         """
         model = fields.pop("model", self.model)
-        n = fields.pop("n", REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL)))
-        if self.scale == "quick" and self.precision == "bfloat16" and n == OTHER_N["quick"]:
-            n = QUICK_BFLOAT16_N
+        usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
+        if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
+            usual = QUICK_BFLOAT16_N
+        n = fields.pop("n", usual)
         common: dict[str, Any] = {"data": "cifar10", "n": n, "model": model, "seed": seed, "data_seed": seed}
         if n < FULL:
             epoch = -(-n // 128)
@@ -81,8 +83,8 @@ class Setting:
         return RunSpec.make(**(common | fields))
 
     def seeds_of(self, model: str) -> range:
-        """The seeds of `model` in a figure of all networks: at scale cpu one where a run takes an hour."""
-        return range(self.seeds if model in CHEAP or self.scale != "cpu" else min(self.seeds, 1))
+        """The seeds of `model` in a figure of all networks: at scale cpu, unless asked for, one where a run is long."""
+        return range(1 if self.scale == "cpu" and model not in CHEAP and not self.asked else self.seeds)
 
     @property
     def reduced(self) -> bool:
@@ -113,7 +115,7 @@ def setting(
     if model not in (None, ALL):
         catalog.find("models", model)
     default = entry.constants["SEEDS"].get(scale, 1)
-    return Setting(scale, model or models[0], seeds or default, precision)
+    return Setting(scale, model or models[0], seeds or default, precision, (seeds or default) != default)
 
 
 def stem(name: str, chosen: Setting) -> str:
@@ -123,6 +125,17 @@ def stem(name: str, chosen: Setting) -> str:
     parts += [chosen.model] if chosen.model != default.model else []
     parts += [f"{chosen.seeds}seeds"] if chosen.seeds != default.seeds else []
     return "-".join(parts)
+
+
+def drawn(path: Path) -> dict[str, Any]:
+    """The numbers of a drawn figure's .json. Raises InputError where it is not one."""
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        numbers = None
+    if not isinstance(numbers, dict) or not {"figure", "scale", "model", "seeds", "runs"} <= set(numbers):
+        raise InputError(f"{path} is not a drawn figure: move it away")
+    return numbers
 
 
 def specs(name: str, chosen: Setting) -> Specs:
@@ -139,7 +152,7 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     """Draw a figure from the records there are, into `folder`, as .svg, .pdf and .json.
 
     Raises:
-        InputError: a damaged record; no record at all.
+        InputError: a damaged record.
     """
     module = catalog.load("figures", name)
     wanted = module.runs(chosen)
@@ -167,5 +180,5 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
         }
         files = plotting.save(figure, base)
     path = base.with_name(base.name + ".json")
-    write(path, json.dumps(numbers, indent=1) + "\n")
+    write(path, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
     return Drawn([*files, path], numbers, verdicts, missing)

@@ -12,7 +12,17 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import STATISTIC, bar, missing_note, percent, present
+from rethinking.figures._parts import (
+    BUDGET,
+    STATISTIC,
+    UNSTATED,
+    bar,
+    errors,
+    least_seeds,
+    missing_note,
+    present,
+    seeds_note,
+)
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 
@@ -20,10 +30,12 @@ MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training and test error at the end of training against the number of training images, true labels."
 DEPARTURES = [
-    "Runs on fewer than 50,000 images stop when every training example is right.",
+    UNSTATED,
+    BUDGET,
+    "Runs on fewer than 50,000 images are float32 at every scale and stop when every training example is right.",
     "Run k trains on the first n images in the official order, whatever its seed.",
 ]
-LEVELS = {
+SIZES = {
     "quick": (250, 500, 1000, 2000),
     "cpu": (1000, 2000, 5000, 10_000, 20_000, FULL),
     "paper": (1000, 2000, 5000, 10_000, 20_000, FULL),
@@ -43,7 +55,7 @@ def _specs(setting: Setting, n: int) -> list[Any]:
 
 
 def runs(setting: Setting) -> Specs:
-    return {_name(n): _specs(setting, n) for n in LEVELS[setting.scale]}
+    return {_name(n): _specs(setting, n) for n in SIZES[setting.scale]}
 
 
 def _gaps(group: list[Any]) -> list[float]:
@@ -54,12 +66,12 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(WIDTH * 0.6, 2.9))
-    levels = LEVELS[setting.scale]
+    levels = SIZES[setting.scale]
     for column, look, told in (
         ("test_accuracy", {"color": TEST, "marker": "s"}, "test error"),
         ("train_accuracy", {"color": "black", "marker": "o"}, "training error"),
     ):
-        points = {n: [100 - v for v in present(percent(records[_name(n)], column))] for n in levels}
+        points = {n: present(errors(records[_name(n)], column)) for n in levels}
         for n, values in points.items():
             bar(axes, n, values, look, ms=3)
         there = [n for n in levels if points[n]]
@@ -71,14 +83,15 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     axes.minorticks_off()
     axes.set(xlabel="training images n", ylabel="error (%)", ylim=(-2, 100))
     axes.legend(loc="center left")
-    seeds = f"{setting.seeds} seed{'s' * (setting.seeds > 1)}"
-    figure.suptitle(f"{setting.model}, CIFAR-10, {seeds}{missing_note(records)}\n{STATISTIC}", fontsize=7)
+    seeds = seeds_note(setting.seeds)
+    reduced = "" if FULL in levels else f", REDUCED: at most {levels[-1]:,} of {FULL:,} images"
+    figure.suptitle(f"{setting.model}, CIFAR-10, {seeds}{reduced}{missing_note(records)}\n{STATISTIC}", fontsize=7)
     table = [
         {
             "run": _name(n),
             "n": [n],
-            "training error (%)": [None if r is None else 100 * (1 - r.final["train_accuracy"]) for r in group],
-            "test error (%)": [None if r is None else 100 * (1 - r.final["test_accuracy"]) for r in group],
+            "training error (%)": errors(group, "train_accuracy"),
+            "test error (%)": errors(group),
         }
         for n, group in zip(levels, records.values(), strict=True)
     ]
@@ -86,7 +99,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
 
 def claims(setting: Setting) -> list[Claim]:
-    levels = LEVELS[setting.scale]
+    levels = SIZES[setting.scale]
 
     def shrinks(groups: dict[str, list[Record]]) -> Reading:
         middle = [median(_gaps(groups[_name(n)])) for n in levels]
@@ -108,15 +121,17 @@ def claims(setting: Setting) -> list[Claim]:
             conditions=tuple(map(_name, levels)),
             measure=shrinks,
             least_n=1000,
+            least_seeds=least_seeds(setting.model),
         ),
         Claim(
             name="enough data end overfitting",
             source="the survey's claim on data",
-            statement=f"with {levels[-1]:,} images the network does not overfit",
-            paper="with enough data a network never overfits",
+            statement=f"{levels[-1]:,} images are enough data for this network not to overfit",
+            paper="with enough data, how much it does not say, a network never overfits",
             tolerance="median over seeds of the gap at the largest n at most 5 points",
             conditions=(_name(levels[-1]),),
             measure=closes,
             least_n=FULL,
+            least_seeds=least_seeds(setting.model),
         ),
     ]

@@ -9,13 +9,25 @@ training accuracy; a run that does not get there is drawn as censored, never as 
     rethinking figure fig1b --scale paper     the paper's sizes, for a GPU
 """
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.claims import Claim, Reading, Records, Specs, told
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import LEVELS, STATISTIC, UNSTATED, labels, line, missing_note, size_note
+from rethinking.figures._parts import (
+    BUDGET,
+    LEVELS,
+    STATISTIC,
+    UNSTATED,
+    labels,
+    least_seeds,
+    line,
+    missing_note,
+    seeds_note,
+    size_note,
+)
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 
@@ -26,7 +38,8 @@ DEPARTURES = [
     '"Fitted" is the first evaluation with 99 % training accuracy; the paper names no rule.',
     UNSTATED,
     "The time is known to one evaluation: an epoch at full size, four epochs where reduced.",
-    "quick, and Inception and AlexNet at cpu: fewer images, and a run stops when every training example is right.",
+    BUDGET,
+    "quick, and Inception and AlexNet at cpu: fewer images.",
 ]
 COMPARED = ["inception", "alexnet", "mlp-1x512"]
 
@@ -47,18 +60,20 @@ def runs(setting: Setting) -> Specs:
 def ratios(
     records: Records | dict[str, list[Record]], network: str, levels: Sequence[float] = LEVELS
 ) -> dict[float, list[float | None]]:
-    """Time to fit relative to p = 0 of the same seed, by p: None where missing, infinite where censored."""
+    """Time to fit relative to p = 0 of the same seed, by p.
+
+    None where a run is missing, infinite where it is censored, NaN where p = 0 is.
+    """
     base = records[name(network, 0.0)]
     out: dict[float, list[float | None]] = {}
     for p in levels:
         out[p] = []
         for zero, record in zip(base, records[name(network, p)], strict=True):
-            start = zero and zero.steps_to_fit()
-            if record is None or not start:
+            if zero is None or record is None:
                 out[p].append(None)
-            else:
-                steps = record.steps_to_fit()
-                out[p].append(float("inf") if steps is None else steps / start)
+                continue
+            start, steps = zero.steps_to_fit(), record.steps_to_fit()
+            out[p].append(math.nan if start is None else math.inf if steps is None else steps / start)
     return out
 
 
@@ -67,19 +82,18 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
     figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 3.0))
     found = {network: ratios(records, network) for network in COMPARED}
-    finite = [v for each in found.values() for values in each.values() for v in values if v not in (None, float("inf"))]
-    top = 1.15 * max([4.0, *finite])
+    top = 1.15 * max([4.0, *(v for each in found.values() for values in each.values() for v in _finite(values))])
     for network, each in found.items():
         look = NETWORKS[network]
-        numbers = {p: [v for v in values if v is not None and v != float("inf")] for p, values in each.items()}
-        seeds = len(setting.seeds_of(network))
+        numbers = {p: _finite(values) for p, values in each.items()}
         n = setting.spec(0, model=network).n or 0
-        told = f"{network}: {size_note(n)}, {seeds} seed{'s' * (seeds > 1)}"
-        line(axes, numbers, look, told if any(numbers.values()) else None)
+        label = f"{network}: {size_note(n)}, {seeds_note(len(setting.seeds_of(network)))}"
+        line(axes, numbers, look, label if any(numbers.values()) else None)
         if not any(numbers.values()):
-            axes.plot([], [], " ", label=f"{network}: not run")
+            ran = any(r for p in LEVELS for r in records[name(network, p)])
+            axes.plot([], [], " ", label=f"{network}: {'no ratio, p = 0 missing or censored' if ran else 'not run'}")
         for p, values in each.items():
-            if float("inf") in values:
+            if math.inf in values:
                 axes.plot(p, 0.97 * top, marker=6, color=look["color"], ms=6)
                 axes.annotate("censored", (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
     axes.axhspan(1, 4, color="0.93", zorder=0)
@@ -100,60 +114,65 @@ def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
     for network in COMPARED:
         each = ratios(records, network)
         for p in LEVELS:
-            told = ["censored" if v == float("inf") else v for v in each[p]]
+            ratio = [None if v is None else _word(v) for v in each[p]]
             n = setting.spec(0, model=network).n
-            rows.append({"run": name(network, p), "n": [n], "steps": _steps(records[name(network, p)]), "ratio": told})
+            rows.append({"run": name(network, p), "n": [n], "steps": _steps(records[name(network, p)]), "ratio": ratio})
     return rows
+
+
+def _finite(values: Sequence[float | None]) -> list[float]:
+    return [v for v in values if v is not None and math.isfinite(v)]
+
+
+def _word(ratio: float) -> float | str:
+    return "p = 0 censored" if math.isnan(ratio) else "censored" if math.isinf(ratio) else ratio
 
 
 def _factor(network: str) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
-        each = ratios(groups, network)
-        middle = {p: median([v for v in values if v is not None] or [float("inf")]) for p, values in each.items()}
+        each = {p: [v for v in values if v is not None] for p, values in ratios(groups, network).items()}
+        known = not any(math.isnan(v) for values in each.values() for v in values)
         ours = f"at p = 0.5 {_told(each[0.5])}, at p = 1 {_told(each[1.0])}"
-        numbers: dict[str, list[float | None]] = {f"p = {p:g}": _json(v) for p, v in each.items()}
-        return Reading(all(1 <= v <= 4 for v in middle.values()), ours, numbers)
+        return Reading(known and all(1 <= median(v) <= 4 for v in each.values()), ours, _numbers(each))
 
     return Claim(
         name=f"constant factor, {network}",
         source="zhang2017, Figure 1(b)",
         statement=f"corrupted labels slow the fit of {network} by a small constant factor",
         paper="between 1 and 4, for every p",
-        tolerance="medians over seeds between 1 and 4 at every p; a censored run is above",
+        tolerance="medians over seeds between 1 and 4 at every p; a censored run is above; p = 0 is always fitted",
         conditions=tuple(name(network, p) for p in LEVELS),
         measure=measure,
         least_n=FULL,
-        least_seeds=3 if network.startswith("mlp") else 1,
+        least_seeds=least_seeds(network),
     )
 
 
 def _slower(network: str) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
-        each = ratios(groups, network, (0.0, 1.0))
-        values = [float("inf") if v is None else v for v in each[1.0]]
-        return Reading(median(values) > 1, f"at p = 1 {_told(each[1.0])}", {"p = 1": _json(each[1.0])})
+        each = {p: [v for v in values if v is not None] for p, values in ratios(groups, network, (0.0, 1.0)).items()}
+        known = not any(math.isnan(v) for v in each[1.0])
+        return Reading(known and median(each[1.0]) > 1, f"at p = 1 {_told(each[1.0])}", _numbers(each))
 
     return Claim(
         name=f"slower, {network}",
         source="zhang2017, Figure 1(b)",
         statement=f"{network} fits random labels more slowly than true ones",
         paper="slower, for every network",
-        tolerance="the median over seeds of the ratio at p = 1 is above 1; from n = 2,000 on, being an order",
+        tolerance="the median over seeds of the ratio at p = 1 is above 1, and p = 0 is fitted; from n = 2,000 on",
         conditions=(name(network, 0.0), name(network, 1.0)),
         measure=measure,
         least_n=2000,
+        least_seeds=least_seeds(network),
     )
 
 
-def _json(values: list[float | None]) -> list[float | None]:
-    return [None if v is None or v == float("inf") else v for v in values]
+def _numbers(each: dict[float, list[float]]) -> dict[str, list[float | None]]:
+    return {f"p = {p:g}": [v if math.isfinite(v) else None for v in values] for p, values in each.items()}
 
 
-def _told(values: list[float | None]) -> str:
-    finite = [v for v in values if v is not None and v != float("inf")]
-    censored = sum(v == float("inf") for v in values)
-    text = spread(finite) if finite else ""
-    return text + (f" and {censored} censored" if text and censored else f"{censored} censored" if censored else "")
+def _told(values: list[float]) -> str:
+    return told([_word(v) for v in values])
 
 
 def claims(setting: Setting) -> list[Claim]:

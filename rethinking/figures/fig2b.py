@@ -14,7 +14,17 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import UNSTATED, fits, missing_note, percent, present, size_note
+from rethinking.figures._parts import (
+    BUDGET,
+    UNSTATED,
+    fits,
+    gain,
+    missing_note,
+    percent,
+    present,
+    seeds_note,
+    size_note,
+)
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 
@@ -23,24 +33,15 @@ SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
 CAPTION = "Training and test accuracy against steps with and without batch normalization; shaded: the running best."
 DEPARTURES = [
     UNSTATED,
-    "Batch-norm statistics are measured on the training set at each evaluation, not averaged along the way.",
-    "Evaluations before the last use the first 2,000 test images (quick: 250).",
-    "quick and cpu: fewer images, and a run stops when every training example is right.",
+    BUDGET,
+    "Evaluations before the last use the first 2,000 test images (quick: 250), the last all 10,000.",
+    "quick and cpu: fewer images.",
 ]
 COMPARED = {"inception": "with batch norm", "inception-nobn": "without batch norm"}
 
 
 def runs(setting: Setting) -> Specs:
     return {m: [setting.spec(k, model=m) for k in setting.seeds_of(m)] for m in COMPARED}
-
-
-def gain(record: Record) -> float:
-    """Best test accuracy of the evaluations before the last minus that of the latest of them, in points.
-
-    They alone use the same test images; 0 where there is only one.
-    """
-    interim = record.curve["test_accuracy"][:-1]
-    return 100 * (max(interim) - interim[-1]) if interim else 0.0
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -56,7 +57,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 steps, values = record.curve["step"], [100 * a for a in record.curve[column]]
                 label = COMPARED[network] if k == 0 else None
                 axes.plot(steps, values, color=look["color"], linestyle=look["linestyle"], label=label)
-                axes.fill_between(steps, values, list(accumulate(values, max)), color=look["color"], alpha=0.25, lw=0)
+                interim = values[:-1]  # the last is on other test images
+                best = list(accumulate(interim, max))
+                axes.fill_between(steps[:-1], interim, best, color=look["color"], alpha=0.25, lw=0)
                 axes.plot(steps[-1], values[-1], look["marker"], color=look["color"], clip_on=False)
             if not done:
                 axes.plot([], [], " ", label=f"{COMPARED[network]}: not run")
@@ -66,7 +69,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         axes.yaxis.set_tick_params(labelleft=True)
     panels[0].legend(loc="lower right")
     n = setting.spec(0, model="inception").n or 0
-    seeds = f"{setting.seeds} seed{'s' * (setting.seeds > 1)}"
+    seeds = seeds_note(len(records["inception"]))
     title = f"Inception, CIFAR-10, true labels, {size_note(n)}, {seeds}{missing_note(records)}"
     figure.suptitle(title, fontsize=8)
     table = [

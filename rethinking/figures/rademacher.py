@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import missing_note, percent, present, size_note
+from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds, missing_note, percent, present, size_note
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -24,7 +24,9 @@ CAPTION = "Correlation with random signs reached by SGD, a lower bound of the em
 DEPARTURES = [
     "The paper makes this argument without an experiment; the signs, one draw per seed, are this project's.",
     "A lower bound: the supremum over all weights is at least what SGD finds.",
-    "quick, and cpu for AlexNet: fewer images, and a run stops when every training example is right.",
+    UNSTATED,
+    BUDGET,
+    "quick, and cpu for AlexNet: fewer images.",
 ]
 COMPARED = ["mlp-1x512", "mlp-3x512", "alexnet"]
 
@@ -83,6 +85,7 @@ def _claim(network: str) -> Claim:
         conditions=(network,),
         measure=measure,
         least_n=2000,
+        least_seeds=least_seeds(network),
     )
 
 

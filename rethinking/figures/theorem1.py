@@ -104,7 +104,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     else:
         left.plot([], [], " ", label=f"{setting.model}, SGD: not run")
     for axes in (left, right):
-        axes.set(xscale="log", yscale="log", xlabel="training images n")
+        axes.set(xscale="log", yscale="log", xlabel="training images n", xlim=(sizes[0] / 1.5, sizes[-1] * 1.5))
     left.set(ylabel="trained numbers")
     left.set_ylim(2e3, 6e6)
     left.legend(loc="upper left")

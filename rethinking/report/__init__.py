@@ -1,11 +1,11 @@
 """The results section of the README, made from the records by one command and checked by another.
 
-Every drawn figure in the figures folder that is evidence (scale cpu or paper) and has a record is a section: its
-picture, our numbers (median over seeds, with their range), the verdict on each of its claims.
+Every drawn figure in the figures folder that is evidence (scale cpu or paper) is a section: its picture, our numbers
+(median over seeds, with their range), the verdict on each of its claims, what is missing, the departures.
 """
 
-import json
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def evidence(folder: Path) -> list[tuple[str, figures.Setting]]:
     """Figure and setting of every drawn file of `folder` that is evidence, by file name."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        drawn = json.loads(path.read_text(encoding="utf-8"))
+        drawn = figures.drawn(path)
         if drawn["scale"] != "quick":
             setting = figures.setting(drawn["figure"], drawn["scale"], drawn["model"], drawn["seeds"])
             found.append((drawn["figure"], setting))
@@ -44,9 +44,14 @@ def results(runs: Runs, folder: Path, link: str) -> str:
         all_verdicts += verdicts
         there = {r.path.name for group in records.values() for r in group if r}
         used |= there
-        if there:
-            stem = figures.stem(name, setting)
-            parts.append(_section(name, setting, verdicts, _table(folder / f"{stem}.json"), f"{link}/{stem}.svg"))
+        stem = figures.stem(name, setting)
+        drawn = figures.drawn(folder / f"{stem}.json")
+        if set(drawn["runs"]) != there:
+            raise InputError(
+                f"{folder / stem}.json is not of the records there are: run `rethinking figure {name} --scale "
+                f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
+            )
+        parts.append(_section(name, setting, verdicts, drawn, f"{link}/{stem}.svg"))
     summary = (
         f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Ours is the median over "
         "seeds, with their range. The rule of each verdict was written before the runs; a number outside its tolerance "
@@ -55,14 +60,9 @@ def results(runs: Runs, folder: Path, link: str) -> str:
     return "\n\n".join([BEGIN, summary, *parts, END])
 
 
-def _table(path: Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text(encoding="utf-8")).get("table", [])
-
-
-def _section(
-    name: str, setting: figures.Setting, verdicts: list[Verdict], table: list[dict[str, Any]], picture: str
-) -> str:
+def _section(name: str, setting: figures.Setting, verdicts: list[Verdict], drawn: dict[str, Any], picture: str) -> str:
     module = catalog.load("figures", name)
+    table = drawn.get("table", [])
     network = "" if setting.model == figures.ALL else f", {setting.model}"
     lines = [
         f"### `{name}`{network}, scale {setting.scale}: {_counts(verdicts)}",
@@ -75,11 +75,13 @@ def _section(
         "",
     ]
     shown = [row for row in table if _has_numbers(row)]
-    if shown:
-        lines += _markdown([list(shown[0]), *([told(v) for v in row.values()] for row in shown)])
+    for head, rows in groupby(shown, key=list):  # a row of other columns begins another table
+        lines += [*_markdown([head, *([told(v) for v in row.values()] for row in rows)]), ""]
     if len(shown) < len(table):
-        lines += ["", f"{len(table) - len(shown)} of {len(table)} rows are not run."]
-    lines += ["", *_markdown([["verdict", "claim", "paper", "rule", "n", "seeds"], *map(_claim, verdicts)])]
+        lines += [f"{len(table) - len(shown)} of {len(table)} rows are not run.", ""]
+    head = ["verdict", "claim", "paper", "ours", "rule", "n", "seeds"]
+    lines += [*_markdown([head, *map(_claim, verdicts)]), "", "Departures from the paper:", ""]
+    lines += [f"{k}. {departure}" for k, departure in enumerate(module.DEPARTURES, 1)]
     lines += ["", "</details>"]
     return "\n".join(lines)
 
@@ -91,7 +93,16 @@ def _has_numbers(row: dict[str, Any]) -> bool:
 
 def _claim(verdict: Verdict) -> list[str]:
     size = ", ".join(f"{n:,}" for n in verdict.n)
-    return [f"**{verdict.verdict}**", verdict.statement, verdict.paper, verdict.tolerance, size, str(verdict.seeds)]
+    ours = verdict.ours or verdict.reason or ""
+    return [
+        f"**{verdict.verdict}**",
+        verdict.statement,
+        verdict.paper,
+        ours,
+        verdict.tolerance,
+        size,
+        str(verdict.seeds),
+    ]
 
 
 def _counts(verdicts: list[Verdict]) -> str:
@@ -118,8 +129,9 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> bo
     """
     try:
         text = readme.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{readme} cannot be read ({error.strerror}): name another with --readme") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"{readme} cannot be read ({reason}): name another with --readme") from None
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
