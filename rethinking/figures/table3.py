@@ -144,7 +144,7 @@ def _row(name: str, group: list[Record | None], penalized: bool, paper: float | 
         "test error (%)": column("test_error", "{:.2f}", 100),
         "norm": column("norm", "{:.0f}"),
         "residual": column("residual", "{:.0e}"),
-        "filters": column("filters", "{}"),
+        "filters": column("filters", "{:.0f}"),
         "minutes": column("seconds", "{:.1f}", 1 / 60),
         "factorization alone, LAPACK (minutes)": column("lapack_seconds", "{:.1f}", 1 / 60),
         "peak GB": column("peak_gigabytes", "{:.1f}"),
