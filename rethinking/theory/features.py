@@ -67,11 +67,11 @@ def gabor(images: np.ndarray) -> Tensor:
         reach = bank.shape[-1] // 2
         parts = [F.conv2d(spikes, part, stride=STRIDE, padding=reach) for part in (bank.real, bank.imag)]
         shape = parts[0].shape[1:]
-        matrices = [part.flatten(1).T.contiguous() for part in parts]  # a bank of filters as one product
+        real, imaginary = (part.flatten(1).T.contiguous() for part in parts)  # a bank of filters as one product
         pooled = []
         for chunk in planes.split(1024):
             x = chunk.to(torch.float32) / 255
-            modulus = sum(product(x, m).square_() for m in matrices).sqrt_()  # type: ignore[union-attr]
+            modulus = (product(x, real).square_() + product(x, imaginary).square_()).sqrt_()
             pooled.append(F.avg_pool2d(modulus.view(-1, *shape), POOL // STRIDE).flatten(1))
         maps.append(torch.cat(pooled))
     return torch.cat(maps, 1).view(n, -1)
