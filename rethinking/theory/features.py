@@ -97,9 +97,9 @@ class ConvFeatures:
         whitening = (vectors * (values + WHITENING).rsqrt()) @ vectors.T
         chosen = self._random_patches(images, filters, keyed_generator("cpu", seed, "filters"))
         unit = F.normalize((chosen - mean) @ whitening, dim=1)
-        filters = unit @ whitening  # whitening is symmetric
-        filters -= filters.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
-        self.filters = filters.to(torch.float32).to(device)
+        turned = unit @ whitening  # whitening is symmetric
+        turned = turned - turned.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
+        self.filters = turned.to(torch.float32).to(device)
         self.bias = -(unit @ (whitening @ mean)).to(torch.float32).to(device)
         side = images.shape[1] - PATCH + 1
         half = (side + 1) // 2
