@@ -300,7 +300,7 @@ def _gaussian_rows(
     began = time.perf_counter()
     extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
     points, test = extract(images).to(device), extract(data.test.images).to(device)
-    dense.check_memory(len(points), 4.0 * points.shape[1] + 32 * TILE, device)
+    dense.check_memory(len(points), 8.0 * points.shape[1] + dense.SCRATCH, device)
     gamma = bandwidth(points, spec.width, spec.seed)
     matrix = torch.empty(len(points), len(points), device=device)
     for k, penalty in enumerate(spec.penalties):
@@ -333,7 +333,7 @@ def _linear_rows(
 ) -> Iterator[dict[str, Any]]:
     n, m = len(images), len(data.test.images)
     counts = spec.filters or (0,)
-    each = 4.0 * (m + 8 * features.FILTERS) + 44 * TILE  # test products, a block of features, diagonal tiles
+    each = 4.0 * (m + PER_FILTER * features.FILTERS * (1 + m / n) + TILE) + dense.SCRATCH
     dense.check_memory(n, each, device)
     kernel = Linear(torch.zeros(n, n, device=device), torch.zeros(m, n, device=device))
     began = time.perf_counter()
