@@ -24,7 +24,10 @@ SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Test error and norm of minimum-norm solutions, Gaussian kernels and random convolutional features."
 DEPARTURES = [
     "The paper names neither its kernel on MNIST nor its bandwidths. Ours is Gaussian with the median heuristic, "
-    "gamma = 1 / the median squared distance of 2,000 training points, in every row; it was not tuned.",
+    "gamma = 1 / the median squared distance of 2,000 training points, in every row. The rule was fixed before any "
+    "full run, but after sweeps on held-out training images (n = 8,000; at widths 1, 2, 3 in units of it the error was "
+    "57.3, 53.2, 52.1 % on CIFAR-10, 2.10, 2.00, 2.08 % on MNIST, 0.98, 1.03, 1.05 % with Gabor) and knowing the "
+    "paper's 46 % on CIFAR-10, where it is not the held-out choice.",
     "Targets are one-hot, 0 and 1, not centred; the norm is of the ten functions together. The paper states neither.",
     "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper says only Gabor.",
     "Random convolutional features: a linear kernel on 8 sums a filter (6 x 6 patches, whitened; two-sided rectifier; "
@@ -144,7 +147,7 @@ def _row(name: str, group: list[Record | None], penalized: bool, paper: float | 
         "test error (%)": column("test_error", "{:.2f}", 100),
         "norm": column("norm", "{:.0f}"),
         "residual": column("residual", "{:.0e}"),
-        "filters": column("filters", "{}"),
+        "filters": column("filters", "{:.0f}"),
         "minutes": column("seconds", "{:.1f}", 1 / 60),
         "factorization alone, LAPACK (minutes)": column("lapack_seconds", "{:.1f}", 1 / 60),
         "peak GB": column("peak_gigabytes", "{:.1f}"),

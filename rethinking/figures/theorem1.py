@@ -106,7 +106,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="training images n", xlim=(sizes[0] / 1.5, sizes[-1] * 1.5))
     left.set(ylabel="trained numbers")
-    left.set_ylim(2e3, 6e6)
+    left.set_ylim(2e3, 2e8)
     left.legend(loc="upper left")
     right.axhline(0.5, color="#777777", linewidth=0.7)
     right.text(sizes[-1], 0.6, "rounding finds another label", fontsize=6.5, va="bottom", ha="right", color="#555555")

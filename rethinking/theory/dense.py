@@ -16,6 +16,7 @@ from rethinking.errors import InputError
 
 BLOCK = 1024  # columns factored at a time, fewer (a power of two) in small matrices
 ROWS = 2048  # rows of a product at a time: scratch is ROWS times the matrix's width
+SCRATCH = 4.0 * (ROWS + BLOCK) + 1000  # bytes per point while a matrix is factored and refined
 LAPACK_N = 8000  # size at which the plain factorization is timed
 RESERVE = 1e9  # bytes left to everybody else
 

@@ -67,11 +67,11 @@ def gabor(images: np.ndarray) -> Tensor:
         reach = bank.shape[-1] // 2
         parts = [F.conv2d(spikes, part, stride=STRIDE, padding=reach) for part in (bank.real, bank.imag)]
         shape = parts[0].shape[1:]
-        matrices = [part.flatten(1).T.contiguous() for part in parts]  # a bank of filters as one product
+        real, imaginary = (part.flatten(1).T.contiguous() for part in parts)  # a bank of filters as one product
         pooled = []
         for chunk in planes.split(1024):
             x = chunk.to(torch.float32) / 255
-            modulus = sum(product(x, m).square_() for m in matrices).sqrt_()  # type: ignore[union-attr]
+            modulus = (product(x, real).square_() + product(x, imaginary).square_()).sqrt_()
             pooled.append(F.avg_pool2d(modulus.view(-1, *shape), POOL // STRIDE).flatten(1))
         maps.append(torch.cat(pooled))
     return torch.cat(maps, 1).view(n, -1)
@@ -97,9 +97,9 @@ class ConvFeatures:
         whitening = (vectors * (values + WHITENING).rsqrt()) @ vectors.T
         chosen = self._random_patches(images, filters, keyed_generator("cpu", seed, "filters"))
         unit = F.normalize((chosen - mean) @ whitening, dim=1)
-        kept = unit @ whitening  # whitening is symmetric
-        kept -= kept.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
-        self.filters = kept.to(torch.float32).to(device)
+        turned = unit @ whitening  # whitening is symmetric
+        turned = turned - turned.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
+        self.filters = turned.to(torch.float32).to(device)
         self.bias = -(unit @ (whitening @ mean)).to(torch.float32).to(device)
         side = images.shape[1] - PATCH + 1
         half = (side + 1) // 2

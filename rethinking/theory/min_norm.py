@@ -18,6 +18,7 @@ image that is kept in the upper triangle, so that the system solved is that of t
 import resource
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -299,7 +300,7 @@ def _gaussian_rows(
     began = time.perf_counter()
     extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
     points, test = extract(images).to(device), extract(data.test.images).to(device)
-    dense.check_memory(len(points), 4.0 * points.shape[1] + 32 * TILE, device)
+    dense.check_memory(len(points), 8.0 * points.shape[1] + dense.SCRATCH, device)
     gamma = bandwidth(points, spec.width, spec.seed)
     matrix = torch.empty(len(points), len(points), device=device)
     for k, penalty in enumerate(spec.penalties):
@@ -332,7 +333,7 @@ def _linear_rows(
 ) -> Iterator[dict[str, Any]]:
     n, m = len(images), len(data.test.images)
     counts = spec.filters or (0,)
-    each = 4.0 * (m + 8 * features.FILTERS) + 44 * TILE  # test products, a block of features, diagonal tiles
+    each = 4.0 * (m + PER_FILTER * features.FILTERS * (1 + m / n) + TILE) + dense.SCRATCH
     dense.check_memory(n, each, device)
     kernel = Linear(torch.zeros(n, n, device=device), torch.zeros(m, n, device=device))
     began = time.perf_counter()
@@ -382,12 +383,19 @@ def _percent(on_step: Callable[[int], None], done: int, of: int) -> Callable[[fl
 
 
 def estimate(spec: KernelSpec, device: torch.device) -> float:
-    """Seconds, from the factorization's rate at 2,048 points; within a factor of two or so."""
-    n, size = float(spec.n or 0), 2048
-    k = torch.eye(size, device=device).add_(0.5 / size)
-    start = time.perf_counter()
-    dense.cholesky_(k)
-    each = (time.perf_counter() - start) / size**3 * 3  # seconds per floating-point operation, rather too many
+    """Seconds, from the factorization's rate at 4,096 points; within a factor of two or so."""
+    n, each = float(spec.n or 0), _seconds_per_operation(device)
     work = len(spec.penalties) * max(1, len(spec.filters)) * (n**3 / 3 + 12 * n**2 * 784)
     work += max(spec.filters, default=0) * (4e5 * (n + 1e4) + 8 * n * (n + 2e4))
     return each * work
+
+
+@lru_cache
+def _seconds_per_operation(device: torch.device) -> float:
+    size, best = 4096, float("inf")
+    for _ in range(2):
+        k = torch.eye(size, device=device).add_(0.5 / size)
+        start = time.perf_counter()
+        dense.cholesky_(k)
+        best = min(best, time.perf_counter() - start)
+    return best / (size**3 / 3)
