@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rethinking.record import COLUMNS, Runs, claim
 from rethinking.spec import RunSpec, Spec
 
 FIGURES = catalog.names("figures")
+ROOT = Path(__file__).parents[1]
 
 
 def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
@@ -63,6 +65,38 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
             assert NOT_RUN not in {v.verdict for v in drawn.verdicts}
 
 
+def wayward(runs: Runs, spec: Spec, kind: str):
+    """A record of a run that diverged before its second evaluation, or was never fitted."""
+    values = dict.fromkeys(spec.COLUMNS, 0.5)
+    if not isinstance(spec, RunSpec):
+        made_up(runs, spec)
+        return
+    first = values | {"step": 0, "train_accuracy": 0.1, "test_accuracy": 0.1, "test_images": 10_000}
+    rows = [first | {"train_loss": float("nan"), "train_accuracy": 0.0}] if kind == "diverged" else []
+    rows = rows or [first | {"step": 10 * k, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
+    with claim(runs, spec) as writer:
+        writer.finish(rows, "diverged" if kind == "diverged" else "budget", None, {"commit": "abc", "seconds": 1.0})
+
+
+@pytest.mark.parametrize("kind", ["diverged", "censored"])
+@pytest.mark.parametrize(("scale", "seeds"), [("quick", None), ("cpu", 4)])
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_went_wrong_is_drawn_and_no_fit_is_claimed(name, scale, seeds, kind, tmp_path):
+    """Runs that diverged or never fitted: strict JSON, no row "not run", and nothing that asks for a fit replicated."""
+    setting = figures.setting(name, scale, None, seeds)
+    runs = Runs(tmp_path / "runs")
+    for spec in figures.unique(figures.specs(name, setting)):
+        wayward(runs, spec, kind)
+    drawn = figures.draw(name, setting, runs, tmp_path)
+    text = (tmp_path / f"{figures.stem(name, setting)}.json").read_text()
+    numbers = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert not drawn.missing
+    if name not in ("theorem1", "table3", "min_norm"):
+        assert all(claims.told(v) != "not run" for row in numbers.get("table", []) for v in row.values())
+        asking = [v for v in drawn.verdicts if v.verdict == REPLICATED and "fit" in v.statement]
+        assert all("not fitted" in v.statement for v in asking), asking
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_drawing_again_gives_the_same_bytes(name, tmp_path):
     setting = figures.setting(name)
@@ -77,20 +111,26 @@ def test_drawing_again_gives_the_same_bytes(name, tmp_path):
 
 
 def committed():
-    root = Path(__file__).parents[1]
-    return sorted((root / "figures").glob("*-cpu*.json")) + sorted((root / "figures").glob("*-paper*.json"))
+    return sorted((ROOT / "figures").glob("*-cpu*.json")) + sorted((ROOT / "figures").glob("*-paper*.json"))
 
 
 def test_committed_figures_come_from_committed_records(tmp_path):
+    """Drawn again they are the same, .svg and .json to the byte, under the pinned versions."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    for package in ("matplotlib", "seaborn", "numpy"):
+        if version(package) != pins[package]:
+            pytest.skip(f"{package} is {version(package)}, not the {pins[package]} that the figures were drawn with")
+    assert committed()
     for path in committed():
         numbers = json.loads(path.read_text())
         setting = figures.setting(numbers["figure"], numbers["scale"], numbers["model"], numbers["seeds"])
         figures.draw(numbers["figure"], setting, Runs(path.parents[1] / "runs"), tmp_path)
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+        for file in (path, path.with_suffix(".svg")):
+            assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_every_committed_record_is_whole():
-    runs = Runs(Path(__file__).parents[1] / "runs")
+    runs = Runs(ROOT / "runs")
     for folder in runs.folders():
         if (folder / "result.json").exists():
             record = runs.named(folder.name)

@@ -120,7 +120,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             condition = curve["condition"][-1]
             described = f"n = {n}{'' if whitened else ', raw'}: condition {condition:.0e}"
             epochs, distance = curve["epoch"], curve["distance"]
-            grey = str(0.15 + 0.1 * len(points))
+            grey = str(min(0.8, 0.15 + 0.1 * len(points)))
             shown = [(e, d) for e, d in zip(epochs, distance, strict=True) if d > 1e-12]
             distances.plot(*zip(*shown, strict=True), linestyle=dash, color=grey, label=None if k else described)
             measured = _rate(record)
