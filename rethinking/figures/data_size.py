@@ -130,7 +130,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="the survey's claim on data",
             statement=f"{levels[-1]:,} images are enough data for this network not to overfit",
             paper="with enough data, how much it does not say, a network never overfits",
-            tolerance="medians over seeds: the gap at the largest n at most 5 points, test accuracy at least twice chance",
+            tolerance="medians over seeds: gap at the largest n at most 5 points, test accuracy at least twice chance",
             conditions=(_name(levels[-1]),),
             measure=closes,
             least_n=FULL,
