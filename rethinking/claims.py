@@ -93,11 +93,12 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     if claim.not_judged:
         return verdict(NOT_JUDGED, reason=claim.not_judged)
     if n[0] < claim.least_n or seeds < claim.least_seeds:
-        needs = f"needs n >= {claim.least_n} and {claim.least_seeds} seeds, has n = {n[0]} and {seeds}"
+        needs = f"needs n >= {claim.least_n:,} and seeds >= {claim.least_seeds}, has n = {n[0]:,} and {seeds}"
         return verdict(NOT_JUDGED, reason=needs)
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
     if missing:
-        return verdict(NOT_RUN, reason=f"{len(missing)} runs are missing, {missing[0]} first")
+        what = f"{missing[0]} is missing" if len(missing) == 1 else f"{len(missing)} runs are missing, {missing[0]} first"
+        return verdict(NOT_RUN, reason=what)
     reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)
 
