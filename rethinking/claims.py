@@ -97,8 +97,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
         return verdict(NOT_JUDGED, reason=needs)
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
     if missing:
-        what = f"{missing[0]} is missing" if len(missing) == 1 else f"{len(missing)} runs are missing, {missing[0]} first"
-        return verdict(NOT_RUN, reason=what)
+        rest = f" and {len(missing) - 1} more runs are" if len(missing) > 1 else " is"
+        return verdict(NOT_RUN, reason=f"{missing[0]}{rest} missing")
     reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)
 
