@@ -109,7 +109,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     left.set_ylim(2e3, 2e8)
     left.legend(loc="upper left")
     right.axhline(0.5, color="#777777", linewidth=0.7)
-    right.text(sizes[-1], 0.6, "rounding finds another label", fontsize=6.5, va="bottom", ha="right", color="#555555")
+    right.text(sizes[0], 0.4, "above: rounding finds another label", fontsize=6.5, va="top", color="#555555")
     right.set(ylabel="largest error over all labels (0 to 9)")
     right.set_ylim(1e-13, 1e9)
     from matplotlib.lines import Line2D
