@@ -11,7 +11,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, batch_norm_statistics, crop, train, whiten
+from rethinking.training import Training, crop, train, whiten
 from rethinking.training.batches import gather, permutation, prepare
 from rethinking.training.loop import two_logits
 
@@ -107,16 +107,6 @@ def test_conditions_differ_in_one_thing(toy, corruption):
     same_images = torch.equal(plain.train_images, other.train_images)
     same_labels = torch.equal(plain.train_labels, other.train_labels)
     assert same_images != same_labels  # exactly one of the two was changed
-
-
-def test_batch_norm_of_units_refuses_a_batch_of_one_and_measures_an_odd_one_out(toy):
-    part = (Part(name="batch_norm"),)
-    with pytest.raises(InputError, match="n is 65: the last batch of 64 is one image"):
-        Training(spec(model="mlp-1x512", n=65, batch_size=64, regularizers=part), toy)
-    training = Training(spec(model="mlp-1x512", n=200, batch_size=50, regularizers=part), toy)
-    odd = torch.cat([training.train_images] * 3)[:501]  # one more than an evaluation's batch
-    batch_norm_statistics(training.network, odd)
-    assert training.evaluate().train_loss > 0
 
 
 def test_one_logit_is_logistic_regression_on_random_signs(toy):

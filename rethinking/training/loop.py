@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from rethinking import models, regularizers
 from rethinking.data import ImageSet
 from rethinking.data import load as load_data
-from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training.batches import (
@@ -107,14 +106,8 @@ class Training:
             network = r.network(network)
         models.initialise(network, spec.seed)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
-        modules = list(self.network.modules())
-        if not any(isinstance(m, nn.Conv2d) for m in modules):  # nothing gains from channels_last
+        if not any(isinstance(m, nn.Conv2d) for m in self.network.modules()):  # nothing gains from channels_last
             self.train_images, self.test_images = self.train_images.contiguous(), self.test_images.contiguous()
-            if any(isinstance(m, OffsetBatchNorm2d) for m in modules) and len(self.train_labels) % spec.batch_size == 1:
-                raise InputError(
-                    f"n is {spec.n}: the last batch of {spec.batch_size} is one image, which batch norm cannot "
-                    "normalize: take another n or batch size"
-                )
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -285,10 +278,7 @@ def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable
         norm.train()
         norm.collecting = 0
     with torch.no_grad(), autocast():
-        parts = list(images.split(EVAL_BATCH))
-        if len(parts) > 1 and len(parts[-1]) == 1:  # one image alone has no variance
-            parts[-2:] = [torch.cat(parts[-2:])]
-        for part in parts:
+        for part in images.split(EVAL_BATCH):
             network(part)
     for norm, training in was:
         norm.train(training)
