@@ -57,15 +57,13 @@ def plain_network(name: str, images: ImageSet) -> nn.Module:
     for module in list(network.modules()):
         for child_name, child in module.named_children():
             if isinstance(child, LocalResponseNorm):
-                setattr(
-                    module,
-                    child_name,
-                    nn.LocalResponseNorm(child.size, alpha=child.alpha, beta=child.beta, k=child.k),
-                )
+                theirs: nn.Module = nn.LocalResponseNorm(child.size, child.alpha, child.beta, child.k)
             elif isinstance(child, Linear):
                 theirs = nn.Linear(child.in_features, child.out_features)
                 theirs.load_state_dict(child.state_dict())
-                setattr(module, child_name, theirs)
+            else:
+                continue
+            setattr(module, child_name, theirs)
     return network
 
 

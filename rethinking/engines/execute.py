@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from rethinking import data
+from rethinking.engines.local import cores
 from rethinking.record import Row, Runs, Writer, claim, write
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training
@@ -101,11 +102,6 @@ def _compute(
         rows.append(row)
         on_row(row)
     writer.finish(rows, "computed", None, environment(spec, device, time.monotonic() - started, made_by))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(spec: Spec, device: torch.device, seconds: float, made_by: str | None) -> dict[str, Any]:

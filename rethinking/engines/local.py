@@ -95,13 +95,18 @@ def resolve_precision(precision: str, device: str) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_workers(device: str) -> int:
     """One per GPU for "cuda", one for a named GPU, one per usable core for the CPU."""
     if device == "cuda":
         return max(1, gpu_count())
     if device != "cpu":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rethinking.claims import Reading, Records, spread
 from rethinking.figures import CHEAP, FULL
+from rethinking.plotting import CONDITIONS
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -24,6 +25,7 @@ BUDGET = (
 DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength."
 )
+TEST_COLOR = CONDITIONS["random labels"]["color"]  # of test error beside black: apart in grey too, and dashed or marked
 STATISTIC = "median over seeds; the bar is their range"
 
 
@@ -85,6 +87,16 @@ def missing_note(records: Records) -> str:
 def size_note(n: int) -> str:
     """How a figure says on how many images it was trained."""
     return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
+
+
+def reduced_note(n: int) -> str:
+    """What a row's label says where it was not trained on all images, else nothing."""
+    return "" if n == FULL else f" (REDUCED: n = {n:,})"
+
+
+def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
+    """Steps to 99 % training accuracy per seed, or "censored"; None where the run is missing."""
+    return [None if r is None else r.steps_to_fit() or "censored" for r in records]
 
 
 def errors(records: Sequence[Record | None], column: str = "test_accuracy") -> list[float | None]:

@@ -13,8 +13,18 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import BUDGET, UNSTATED, gain, labels, least_seeds, missing_note, seeds_note, size_note
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.figures._parts import (
+    BUDGET,
+    TEST_COLOR,
+    UNSTATED,
+    gain,
+    labels,
+    least_seeds,
+    missing_note,
+    seeds_note,
+    size_note,
+)
+from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -30,7 +40,6 @@ DEPARTURES = [
 ]
 ZONES = 3.0  # points that stopping must gain for zones to be drawn: less is noise of 2,000 test images
 PANELS = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
-TEST = CONDITIONS["random labels"]["color"]  # vermilion beside black: apart in grey too, and dashed
 
 
 def runs(setting: Setting) -> Specs:
@@ -59,7 +68,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True)
-    for look, color, word in (("-", "black", "training"), ("--", TEST, "test")):
+    for look, color, word in (("-", "black", "training"), ("--", TEST_COLOR, "test")):
         panels[0].plot([], [], look, color=color, label=word)
     table = []
     for axes, (condition, group) in zip(panels, records.items(), strict=True):
@@ -67,7 +76,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         for record in done:
             epochs = record.curve["epoch"]
             axes.plot(epochs, _error(record, "train_accuracy"), "-", color="black")
-            axes.plot(epochs, _error(record, "test_accuracy"), "--", color=TEST)
+            axes.plot(epochs, _error(record, "test_accuracy"), "--", color=TEST_COLOR)
         if done and min(gain(r) for r in done) < ZONES:
             axes.annotate(
                 f"no zones: stopping gains under {ZONES:g} points",

@@ -15,6 +15,7 @@ from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
     BUDGET,
     STATISTIC,
+    TEST_COLOR,
     UNSTATED,
     bar,
     errors,
@@ -23,7 +24,7 @@ from rethinking.figures._parts import (
     present,
     seeds_note,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import WIDTH
 from rethinking.record import Record
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -40,7 +41,6 @@ SIZES = {
     "cpu": (1000, 2000, 5000, 10_000, 20_000, FULL),
     "paper": (1000, 2000, 5000, 10_000, 20_000, FULL),
 }
-TEST = CONDITIONS["random labels"]["color"]
 
 
 def _name(n: int) -> str:
@@ -68,7 +68,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, axes = plt.subplots(figsize=(WIDTH * 0.6, 2.9))
     levels = SIZES[setting.scale]
     for column, look, told in (
-        ("test_accuracy", {"color": TEST, "marker": "s"}, "test error"),
+        ("test_accuracy", {"color": TEST_COLOR, "marker": "s"}, "test error"),
         ("train_accuracy", {"color": "black", "marker": "o"}, "training error"),
     ):
         points = {n: present(errors(records[_name(n)], column)) for n in levels}

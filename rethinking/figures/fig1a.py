@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread, told
 from rethinking.figures import Setting
-from rethinking.figures._parts import BUDGET, UNSTATED, fits
+from rethinking.figures._parts import BUDGET, UNSTATED, fits, times_to_fit
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -90,7 +90,7 @@ def _table(n: int | None, records: Records) -> list[dict[str, Any]]:
         {
             "condition": condition,
             "n": [n],
-            "steps to 99 %": [None if r is None else r.steps_to_fit() or "censored" for r in group],
+            "steps to 99 %": times_to_fit(group),
             "final training accuracy (%)": [None if r is None else 100 * r.final["train_accuracy"] for r in group],
             "test accuracy (%)": [None if r is None else 100 * r.final["test_accuracy"] for r in group],
         }

@@ -27,6 +27,7 @@ from rethinking.figures._parts import (
     missing_note,
     seeds_note,
     size_note,
+    times_to_fit,
 )
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
@@ -105,10 +106,6 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     return figure, {"n": {m: setting.spec(0, model=m).n for m in COMPARED}, "table": _table(setting, records)}
 
 
-def _steps(records: list[Record | None]) -> list[Any]:
-    return [None if r is None else r.steps_to_fit() or "censored" for r in records]
-
-
 def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
     rows = []
     for network in COMPARED:
@@ -116,7 +113,9 @@ def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
         for p in LEVELS:
             ratio = [None if v is None else _word(v) for v in each[p]]
             n = setting.spec(0, model=network).n
-            rows.append({"run": name(network, p), "n": [n], "steps": _steps(records[name(network, p)]), "ratio": ratio})
+            rows.append(
+                {"run": name(network, p), "n": [n], "steps": times_to_fit(records[name(network, p)]), "ratio": ratio}
+            )
     return rows
 
 

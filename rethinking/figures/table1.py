@@ -24,6 +24,7 @@ from rethinking.figures._parts import (
     missing_note,
     percent,
     present,
+    reduced_note,
 )
 from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
@@ -121,7 +122,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 panel.annotate(
                     "not run", (0.5, k), xycoords=("axes fraction", "data"), fontsize=6, ha="center", va="center"
                 )
-    axes[0].set_yticks(range(len(ROWS)), [_label(row, wanted[row.name][0].n or 0) for row in ROWS], fontsize=6)
+    axes[0].set_yticks(
+        range(len(ROWS)), [row.name + reduced_note(wanted[row.name][0].n or 0) for row in ROWS], fontsize=6
+    )
     axes[0].invert_yaxis()
     axes[0].set(xlabel="training accuracy (%)", xlim=(0, 100))
     axes[1].set(xlabel="test accuracy (%)", xlim=(0, 100))
@@ -130,10 +133,6 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     told = "paper hollow, ours filled, one point per seed"
     figure.suptitle(f"Table 1, CIFAR-10: {told}{missing_note(records)}", fontsize=8)
     return figure, {"n": {row.name: wanted[row.name][0].n for row in ROWS}, "table": _table(setting, records)}
-
-
-def _label(row: Row, n: int) -> str:
-    return row.name + (f" (REDUCED: n = {n:,})" if n != FULL else "")
 
 
 def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from rethinking.figures._parts import (
     missing_note,
     percent,
     present,
+    reduced_note,
 )
 from rethinking.figures.table1 import specs
 from rethinking.plotting import NETWORKS, WIDTH
@@ -110,7 +111,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         if not ours:
             axes.annotate("not run", (50, k), fontsize=6, ha="center", va="center")
         n = wanted[row.name][0].n or 0
-        names.append(row.name + (" (online)" if row.online else "") + (f" (REDUCED: n = {n:,})" if n != FULL else ""))
+        names.append(row.name + (" (online)" if row.online else "") + reduced_note(n))
     axes.set_yticks(range(len(ROWS)), names, fontsize=6)
     axes.invert_yaxis()
     axes.set(xlabel="training accuracy on random labels (%); paper hollow, ours filled", xlim=(0, 100))
