@@ -3,8 +3,8 @@
 [zhang2017] Figure 1(a): training loss of the small Inception on CIFAR-10 against steps, under five conditions. All
 reach zero; true labels first, random labels last, random pixels and Gaussian before random labels.
 
-    rethinking figure fig1a                                   200 images, minutes on two cores
-    rethinking figure fig1a --scale cpu --model mlp-3x512     all 50,000 images, about 15 minutes a run on one core
+    rethinking figure fig1a                                   200 or 500 images, minutes on two cores
+    rethinking figure fig1a --scale cpu --model mlp-3x512     all 50,000 images, 5 to 15 minutes a run on one core
     rethinking figure fig1a --scale paper                     the paper's sizes, for a GPU
 """
 

@@ -4,7 +4,7 @@
 and MLP 1x512: between 1 and 4. Every network starts fresh at every p. "Fitted" is the first evaluation with 99 %
 training accuracy; a run that does not get there is drawn as censored, never as a number.
 
-    rethinking figure fig1b                   reduced, half an hour on two cores
+    rethinking figure fig1b                   reduced; `rethinking plan` says how long
     rethinking figure fig1b --scale cpu       MLP 1x512 on all 50,000 images, the others reduced: hours
     rethinking figure fig1b --scale paper     the paper's sizes, for a GPU
 """

@@ -2,7 +2,7 @@
 
 [zhang2017] Figure 1(c): test error against label corruption p, over the runs of Figure 1(b); at p = 1 it is 90 %.
 
-    rethinking figure fig1c                   reduced, half an hour on two cores (the runs of fig1b)
+    rethinking figure fig1c                   reduced, the runs of fig1b; `rethinking plan` says how long
     rethinking figure fig1c --scale cpu       MLP 1x512 on all 50,000 images, the others reduced: hours
     rethinking figure fig1c --scale paper     the paper's sizes, for a GPU
 """

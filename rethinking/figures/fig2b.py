@@ -3,8 +3,8 @@
 [zhang2017] Figure 2(b): training and test accuracy of Inception on CIFAR-10 against steps, with and without batch
 normalization, no explicit regularizer; the running best is shaded: what early stopping could gain.
 
-    rethinking figure fig2b                   200 images, minutes on two cores
-    rethinking figure fig2b --scale cpu       2,000 images, an hour on two cores
+    rethinking figure fig2b                   200 or 500 images; `rethinking plan` says how long
+    rethinking figure fig2b --scale cpu       2,000 images
     rethinking figure fig2b --scale paper     the paper's sizes, for a GPU
 """
 

@@ -2,7 +2,7 @@
 
 [zhang2017] Table 1: training and test accuracy of 19 rows.
 
-    rethinking figure table1                   reduced, about 15 minutes on two cores
+    rethinking figure table1                   reduced; `rethinking plan` says how long
     rethinking figure table1 --scale cpu       MLPs and AlexNet on all 50,000 images, Inception reduced: hours
     rethinking figure table1 --scale paper     the paper's sizes, for a GPU
 """

@@ -5,7 +5,7 @@ augmentation (left-right flip and rotation up to 25 degrees, Inception). With au
 every epoch, so the number is the mean accuracy of the batches, as trained on, since the evaluation before the last, and
 the decay of the learning rate was slowed from 0.95 to 0.999 per epoch.
 
-    rethinking figure table4                   reduced, minutes on two cores
+    rethinking figure table4                   reduced; `rethinking plan` says how long
     rethinking figure table4 --scale cpu       MLPs and AlexNet on all 50,000 images, Inception reduced: hours
     rethinking figure table4 --scale paper     the paper's sizes, for a GPU
 """

@@ -4,7 +4,7 @@
 beside them a network of the paper's that SGD fits to random labels, and the depth-k forms of the corollary.
 
     rethinking figure theorem1                  100 to 2,000 images, a minute or two, most of it SGD's
-    rethinking figure theorem1 --scale cpu      to all 50,000 images: a minute, and SGD's run of fig1a (15 minutes)
+    rethinking figure theorem1 --scale cpu      to all 50,000 images: two minutes, and SGD's run of fig1a
     rethinking figure theorem1 --scale paper    the same, SGD to 25,000 steps
 """
 

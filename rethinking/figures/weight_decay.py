@@ -5,7 +5,7 @@ test accuracy on true labels (Table 1), all on the same images. A strength is co
 random labels are fitted or not as the paper says, true labels are fitted, and test accuracy is within the rows'
 tolerance. A threshold found on few images says nothing of 50,000: n is stated.
 
-    rethinking figure weight_decay                 reduced, minutes on two cores
+    rethinking figure weight_decay                 reduced; `rethinking plan` says how long
     rethinking figure weight_decay --scale cpu     MLPs and AlexNet on all 50,000 images: hours
 """
 

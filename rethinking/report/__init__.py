@@ -53,9 +53,10 @@ def results(runs: Runs, folder: Path, link: str) -> str:
             )
         parts.append(_section(name, setting, verdicts, drawn, f"{link}/{stem}.svg"))
     summary = (
-        f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Ours is the median over "
-        "seeds, with their range. The rule of each verdict was written before the runs; a number outside its tolerance "
-        "is *not replicated*, whatever the explanation."
+        f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Ours is the median "
+        "over seeds, with their range. The rule of each verdict stands in its figure's file and is not changed to suit "
+        "a result; the history of that file and of the records tells which was written first. A number outside its "
+        "tolerance is *not replicated*, whatever the explanation."
     )
     return "\n\n".join([BEGIN, summary, *parts, END])
 
@@ -125,7 +126,7 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> bo
         Whether the section was already as the records have it.
 
     Raises:
-        InputError: a file without the two markers; a damaged record.
+        InputError: a file without the two markers; a damaged record; a figure drawn before its latest records.
     """
     try:
         text = readme.read_text(encoding="utf-8")

@@ -72,7 +72,7 @@ def one_logit(spec: RunSpec) -> bool:
 
 
 def gather(images: Tensor, index: Tensor) -> Tensor:
-    """images[index] in the memory format of `images`, (N, C, H, W); by rows, which takes a tenth of the time."""
+    """images[index] in the memory format of `images`, (N, C, H, W); by rows, in a seventh to a half of the time."""
     if images.is_contiguous():
         return images.flatten(1).index_select(0, index).reshape(-1, *images.shape[1:])
     rows = images.permute(0, 2, 3, 1)
