@@ -1,0 +1,215 @@
+"""Every regularizer of the folder, at rising strengths, on identical networks: what regularizers, dose, frontier share.
+
+A regularizer is tried on the first of NETWORKS that can carry it, at the strengths below; one that is not listed, as a
+newcomer's, at the strength of practice alone. Every run has a twin without: same images, initial weights, batch order
+and budget.
+"""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from rethinking import catalog
+from rethinking.claims import Records, Specs
+from rethinking.figures import FULL, Setting
+from rethinking.figures._parts import labels, percent, present, size_note
+from rethinking.record import Record
+from rethinking.spec import Part
+
+NETWORKS = ("mlp-3x512", "resnet-20", "alexnet")
+QUICK = ("mlp-3x512",)
+WORDS = {"true": 0.0, "random": 1.0}  # labels, and their p
+NONE = "none"
+
+FAMILIES = {
+    "weights": ("weight_decay", "l1", "max_norm", "restricted_weights"),
+    "units": (
+        "dropout", "spatial_dropout", "drop_block", "dropconnect", "maxout", "stochastic_pooling", "stochastic_depth",
+        "backdrop",
+    ),
+    "normalization": ("batch_norm", "layer_norm", "group_norm", "local_response_norm"),
+    "data": ("random_crop", "horizontal_flip", "rotation", "colour", "cutout", "mixup"),
+    "labels": ("label_smoothing", "disturb_label"),
+    "gradient": ("gradient_noise",),
+}  # fmt: skip
+OTHER = "other"
+
+# Rising strength, the one of practice among them.
+STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
+    "weight_decay": (5e-4, 5e-3, 0.02, 0.05, 0.1),
+    "l1": (1e-5, 1e-4, 5e-4, 1e-3, 3e-3),
+    "max_norm": (3.0, 1.0, 0.5, 0.25, 0.1),
+    "restricted_weights": ("signs", "bits"),
+    "dropout": (0.2, 0.5, 0.7, 0.8, 0.9),
+    "spatial_dropout": (0.05, 0.1, 0.2, 0.4, 0.6),
+    "drop_block": (0.05, 0.1, 0.2, 0.4, 0.6),
+    "dropconnect": (0.2, 0.5, 0.7, 0.8, 0.9),
+    "maxout": (2, 3, 4, 6, 8),
+    "stochastic_pooling": (0.25, 0.5, 1.0),
+    "stochastic_depth": (0.2, 0.5, 0.7, 0.9, 1.0),
+    "backdrop": (0.2, 0.5, 0.8, 0.9, 0.95),
+    "batch_norm": (True,),
+    "layer_norm": (True,),
+    "group_norm": (128, 64, 32, 16, 8),
+    "local_response_norm": (1e-5, 1e-4, 1e-3, 1e-2, 0.1),
+    "random_crop": (True,),
+    "horizontal_flip": (0.02, 0.05, 0.1, 0.25, 0.5),
+    "rotation": (5.0, 15.0, 25.0, 45.0, 90.0),
+    "colour": (0.1, 0.25, 0.5, 0.75, 1.0),
+    "cutout": (8, 12, 16, 20, 24),
+    "mixup": (0.1, 0.2, 0.5, 1.0, 4.0),
+    "label_smoothing": (0.1, 0.3, 0.5, 0.7, 0.9),
+    "disturb_label": (0.1, 0.2, 0.4, 0.6, 0.8),
+    "gradient_noise": (1e-4, 1e-3, 0.01, 0.1, 1.0),
+}
+
+IMAGES = {"mlp-3x512": 2000, "resnet-20": 2000, "alexnet": 1000}
+QUICK_IMAGES = 500
+# Steps of a run: 5 times what the unregularized network took to fit random labels, seed 0, at this n.
+BUDGETS: dict[tuple[str, int], int] = {
+    ("mlp-3x512", 500): 180,
+    ("mlp-3x512", 1000): 400,
+    ("mlp-3x512", 2000): 800,
+    ("alexnet", 1000): 880,
+    ("resnet-20", 2000): 1920,
+}
+CAVEAT = (
+    "A run has 5 times the steps that the unregularized network takes to fit random labels (seed 0, rounded up to an "
+    "epoch), true labels the same, and stops when every training example is right. With more steps, or other n, "
+    "thresholds move."
+)
+SIZE = (
+    "cpu: mlp-3x512 and resnet-20 on 2,000 images, alexnet on 1,000, float32. quick: mlp-3x512 on 500. paper: all "
+    "50,000 images, 25,000 steps."
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A regularizer on a network: its values of rising strength, and the one of practice."""
+
+    regularizer: str
+    network: str
+    values: tuple[Any, ...]
+    practice: Any
+
+    @property
+    def name(self) -> str:
+        """What it is called in figures."""
+        return self.regularizer if self.network == NETWORKS[0] else f"{self.regularizer}, {self.network}"
+
+    @property
+    def family(self) -> str:
+        """What it acts on, one of FAMILIES, or OTHER."""
+        return next((family for family, names in FAMILIES.items() if self.regularizer in names), OTHER)
+
+    def condition(self, value: Any, word: str) -> str:
+        """The key of its runs with that value, on `word` labels."""
+        return f"{self.network}, {self.regularizer} {say(value)}, {word} labels"
+
+    def twin(self, word: str) -> str:
+        """The key of the runs without it."""
+        return f"{self.network}, {NONE}, {word} labels"
+
+
+def say(value: Any) -> str:
+    """A strength in words: "0.5", "on", "signs"."""
+    return "on" if value is True else value if isinstance(value, str) else f"{value:g}"
+
+
+def sweeps(setting: Setting) -> list[Sweep]:
+    """Every regularizer in the folder, on the network it is tried on at this scale."""
+    found = []
+    for name, entry in catalog.entries("regularizers").items():
+        needs = entry.constants.get("NEEDS", [])
+        needs = {needs} if isinstance(needs, str) else set(needs)
+        networks = QUICK if setting.scale == "quick" else NETWORKS
+        network = next((m for m in networks if needs <= set(catalog.find("models", m).constants["HAS"])), None)
+        option = next(iter(entry.constants["OPTIONS"]))
+        practice = entry.constants["PRACTICE"][option]
+        values = STRENGTHS.get(name, (practice,))
+        if setting.scale == "quick":
+            values = tuple(v for v in values if v in (values[0], practice, values[-1]))
+        if network:
+            found.append(Sweep(name, network, values, practice))
+    order = [name for names in FAMILIES.values() for name in names]
+    return sorted(found, key=lambda s: order.index(s.regularizer) if s.regularizer in order else len(order))
+
+
+def part(regularizer: str, value: Any) -> Part:
+    """The regularizer with its first option so, the others at their defaults."""
+    return Part(
+        name=regularizer, options={next(iter(catalog.find("regularizers", regularizer).constants["OPTIONS"])): value}
+    )
+
+
+def specs(setting: Setting, network: str, word: str, *parts: Part, n: int | None = None, times: int = 1) -> list[Any]:
+    """A condition's runs, one per seed. times: of the usual budget."""
+    fields: dict[str, Any] = {"model": network, "corruptions": labels(WORDS[word]), "regularizers": parts}
+    if setting.scale != "paper":
+        n = n or (QUICK_IMAGES if setting.scale == "quick" else IMAGES[network])
+        epoch = -(-n // 128)
+        fields |= {"n": n, "steps": times * BUDGETS[network, n], "eval_every": epoch}
+    return [setting.spec(seed, **fields) for seed in range(setting.seeds)]
+
+
+def runs_of(setting: Setting, chosen: list[tuple[Sweep, tuple[Any, ...]]]) -> Specs:
+    """The runs of some sweeps, each at some values, and their twins without."""
+    wanted: Specs = {}
+    for word in WORDS:
+        for sweep, values in chosen:
+            wanted[sweep.twin(word)] = specs(setting, sweep.network, word)
+            for value in values:
+                wanted[sweep.condition(value, word)] = specs(
+                    setting, sweep.network, word, part(sweep.regularizer, value)
+                )
+    return wanted
+
+
+def memorized(records: list[Record] | list[Record | None]) -> bool | None:
+    """Whether random labels were fitted, to 99 %, in the median seed; None where no run is there."""
+    there = [r for r in records if r]
+    fitted = sum(r.steps_to_fit() is not None for r in there)
+    return None if not there else 2 * fitted > len(there)
+
+
+def threshold(records: Records | dict[str, list[Record]], sweep: Sweep) -> Any | None:
+    """The weakest value swept at which random labels are no longer fitted; None where there is none, or not all ran."""
+    fates = [memorized(records[sweep.condition(v, "random")]) for v in sweep.values]
+    if None in fates:
+        return None
+    return next((v for v, fate in zip(sweep.values, fates, strict=True) if not fate), None)
+
+
+def accuracy(records: Records | dict[str, list[Record]], condition: str, column: str) -> float | None:
+    """The median over seeds of a last accuracy, in %."""
+    values = present(percent(records[condition], column))
+    return median(values) if values else None
+
+
+def paired(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any, word: str, column: str) -> list[float]:
+    """What the regularizer changes, in points, seed by seed, where both runs are there."""
+    with_, without = (percent(records[c], column) for c in (sweep.condition(value, word), sweep.twin(word)))
+    return [a - b for a, b in zip(with_, without, strict=True) if a is not None and b is not None]
+
+
+def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict[str, Any]:
+    """A row of a table: what the runs on random and on true labels gave. conditions: their keys by word."""
+    random, true = records[conditions["random"]], records[conditions["true"]]
+    return {
+        "run": name,
+        "n": [n],
+        "steps to 99 %, random labels": [None if r is None else r.steps_to_fit() or "censored" for r in random],
+        "training accuracy, random labels (%)": percent(random, "train_accuracy"),
+        "training accuracy, true labels (%)": percent(true, "train_accuracy"),
+        "test accuracy, true labels (%)": percent(true, "test_accuracy"),
+    }
+
+
+def size(setting: Setting) -> str:
+    """On how many images, for a figure's title."""
+    if setting.scale == "paper":
+        return size_note(FULL)
+    if setting.scale == "quick":
+        return size_note(QUICK_IMAGES)
+    return f"REDUCED: {', '.join(f'{n:,} ({m})' for m, n in IMAGES.items())} of {FULL:,} images"

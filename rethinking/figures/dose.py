@@ -1,0 +1,184 @@
+"""How strong must a regularizer be before random labels can no longer be fitted, and what is left at that strength?
+
+[zhang2017] tried three regularizers at one strength each, and found that none stops memorization. Here every one of the
+catalogue, at rising strengths: training accuracy on random labels, training and test accuracy on true labels. The
+threshold is the weakest strength swept at which random labels are not fitted, within a budget that is stated.
+
+    rethinking figure dose                 500 images, one seed: minutes
+    rethinking figure dose --scale cpu     2,000 images (alexnet 1,000), three seeds: hours
+"""
+
+import math
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs
+from rethinking.figures import Setting
+from rethinking.figures._parts import UNSTATED, missing_note, percent, present, seeds_note
+from rethinking.figures._sweeps import (
+    CAVEAT,
+    IMAGES,
+    NETWORKS,
+    SIZE,
+    WORDS,
+    Sweep,
+    accuracy,
+    memorized,
+    paired,
+    part,
+    row,
+    runs_of,
+    say,
+    size,
+    specs,
+    sweeps,
+    threshold,
+)
+from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.record import Record
+
+MODELS = ["all"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Training accuracy on random labels, training and test accuracy on true labels, against each strength."
+DEPARTURES = ["An extension: the paper has three regularizers at one strength.", CAVEAT, SIZE, UNSTATED]
+REPEATED = "weight_decay"  # at twice the budget, and at another n
+OTHER_N = 1000
+LOOKS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("random", "train_accuracy", "training accuracy, random labels", CONDITIONS["random labels"]),
+    (
+        "true",
+        "train_accuracy",
+        "training accuracy, true labels",
+        CONDITIONS["true labels"] | {"linestyle": ":", "marker": "."},
+    ),
+    ("true", "test_accuracy", "test accuracy, true labels", CONDITIONS["true labels"]),
+]
+COLUMNS = 5
+
+
+def _repeats(setting: Setting) -> list[tuple[Sweep, str, dict[str, int]]]:
+    """The sweep that is repeated, what is said of it, and how its specs differ."""
+    sweep = next(s for s in sweeps(setting) if s.regularizer == REPEATED)
+    if setting.scale != "cpu":
+        return []
+    return [(sweep, "twice the budget", {"times": 2}), (sweep, f"n = {OTHER_N:,}", {"n": OTHER_N})]
+
+
+def _again(condition: str, told: str) -> str:
+    return f"{condition}, {told}"
+
+
+def runs(setting: Setting) -> Specs:
+    wanted = runs_of(setting, [(s, s.values) for s in sweeps(setting)])
+    for sweep, told, how in _repeats(setting):
+        for word in WORDS:
+            wanted[_again(sweep.twin(word), told)] = specs(setting, sweep.network, word, **how)
+            for v in sweep.values:
+                one = specs(setting, sweep.network, word, part(sweep.regularizer, v), **how)
+                wanted[_again(sweep.condition(v, word), told)] = one
+    return wanted
+
+
+def _panels(setting: Setting) -> list[tuple[Sweep, str]]:
+    return [(s, "") for s in sweeps(setting)] + [(s, told) for s, told, _ in _repeats(setting)]
+
+
+def _of(records: Records, told: str) -> Records:
+    """The records of a repeat, under the keys of the sweep it repeats."""
+    return {c.removesuffix(f", {told}"): g for c, g in records.items() if c.endswith(f", {told}")} if told else records
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    panels = _panels(setting)
+    height = math.ceil((len(panels) + 1) / COLUMNS)
+    figure, grid = plt.subplots(height, COLUMNS, figsize=(WIDTH, 1.25 * height + 0.5), sharey=True)
+    flat = grid.flatten()
+    table = []
+    for axes, (sweep, told) in zip(flat, panels, strict=False):
+        own = _of(records, told)
+        _panel(axes, sweep, own)
+        axes.set_title(sweep.name + (f"\n{told}" if told else ""), fontsize=6)
+        n = next(s.n for s in specs(setting, sweep.network, "true", **dict(_how(setting, told))))
+        for value in (None, *sweep.values):
+            name = f"{sweep.network}, {sweep.regularizer}, {'none' if value is None else say(value)}"
+            keys = {w: sweep.twin(w) if value is None else sweep.condition(value, w) for w in WORDS}
+            table.append(row(own, name + (f", {told}" if told else ""), n, keys))
+    for axes in flat[len(panels) :]:
+        axes.axis("off")
+    for _, _, label, look in LOOKS:
+        flat[-1].plot(
+            [], [], color=look["color"], linestyle=look["linestyle"], marker=look["marker"], ms=3, label=label
+        )
+    figure.legend(*flat[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=6)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy (%)", fontsize=6)
+    told = "bold: practice's strength; grey: random labels not fitted within the budget"
+    figure.suptitle(
+        f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}\n{told}{missing_note(records)}", fontsize=7
+    )
+    return figure, {"table": table}
+
+
+def _how(setting: Setting, told: str) -> dict[str, int]:
+    return next((how for _, words, how in _repeats(setting) if words == told), {})
+
+
+def _panel(axes: Any, sweep: Sweep, records: Records) -> None:
+    places = range(len(sweep.values) + 1)
+    for word, column, _, look in LOOKS:
+        keys = [sweep.twin(word), *(sweep.condition(v, word) for v in sweep.values)]
+        values = [present(percent(records[k], column)) for k in keys]
+        for x, seeds in zip(places, values, strict=True):
+            axes.plot([x] * len(seeds), seeds, look["marker"], color=look["color"], ms=2, alpha=0.7)
+        middle = [math.nan if (m := accuracy(records, k, column)) is None else m for k in keys]
+        axes.plot(places, middle, color=look["color"], linestyle=look["linestyle"], lw=1)
+    for x, value in enumerate(sweep.values, 1):
+        if memorized(records[sweep.condition(value, "random")]) is False:
+            axes.axvspan(x - 0.5, x + 0.5, color="0.88", zorder=0, lw=0)
+    if not any(any(records[sweep.condition(v, w)]) for v in sweep.values for w in WORDS):
+        axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6)
+    axes.set_xticks(places, ["none", *map(say, sweep.values)], fontsize=4.5)
+    for label, value in zip(axes.get_xticklabels()[1:], sweep.values, strict=True):
+        label.set_fontweight("bold" if value == sweep.practice else "normal")
+    axes.set(ylim=(0, 105), xlim=(-0.5, len(sweep.values) + 0.5))
+    axes.tick_params(axis="y", labelsize=6)
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+def _at_a_cost(sweep: Sweep) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        stops = threshold(groups, sweep)
+        base = accuracy(groups, sweep.twin("true"), "test_accuracy")
+        fitted = bool(memorized(groups[sweep.twin("random")]))
+        numbers: dict[str, list[float | None]] = {
+            say(v): list(percent(groups[sweep.condition(v, "random")], "train_accuracy")) for v in sweep.values
+        }
+        if not fitted:
+            return Reading(False, "random labels are not fitted without it either", numbers)
+        if stops is None:
+            return Reading(True, f"still fitted at the strongest, {say(sweep.values[-1])}", numbers)
+        left = accuracy(groups, sweep.condition(stops, "true"), "test_accuracy")
+        change = paired(groups, sweep, stops, "true", "test_accuracy")
+        ours = f"stops at {say(stops)}, test accuracy {left:.2f} % there, {base:.2f} % without"
+        return Reading(max(change) < 0, ours, numbers | {"change (points)": list(change)})
+
+    on = f", on {sweep.network}" if sweep.network != NETWORKS[0] else ""
+    return Claim(
+        name=f"{sweep.name}, no free stop",
+        source="zhang2017, section 3, extended",
+        statement=f"{sweep.regularizer}{on} does not stop memorization without a loss of test accuracy",
+        paper="regularization does not stop memorization",
+        tolerance="random labels are fitted (99 %, median over seeds) at every strength swept, or at the weakest at "
+        "which they are not, test accuracy on true labels is below that without, in every seed",
+        conditions=tuple(c for w in WORDS for c in (sweep.twin(w), *(sweep.condition(v, w) for v in sweep.values))),
+        measure=measure,
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def claims(setting: Setting) -> list[Claim]:
+    return [_at_a_cost(sweep) for sweep in sweeps(setting)]

@@ -1,0 +1,224 @@
+"""Every regularizer at the strength of practice, on identical networks: does it stop memorization, does it help?
+
+[zhang2017] section 3: regularization may help generalization, but does not stop memorization. Each of the catalogue:
+training accuracy on random labels, and the change of test accuracy on true labels against the same network without,
+paired by seed.
+
+    rethinking figure regularizers                 500 images, one seed: minutes
+    rethinking figure regularizers --scale cpu     2,000 images (alexnet 1,000), three seeds
+"""
+
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import Setting
+from rethinking.figures._parts import UNSTATED, fits, missing_note, percent, present, seeds_note
+from rethinking.figures._sweeps import (
+    CAVEAT,
+    FAMILIES,
+    IMAGES,
+    NETWORKS,
+    SIZE,
+    WORDS,
+    Sweep,
+    paired,
+    row,
+    runs_of,
+    say,
+    size,
+    specs,
+    sweeps,
+)
+from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.record import Record
+
+MODELS = ["all"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Training accuracy on random labels, and what test accuracy on true labels gains, at practice's strength."
+DEPARTURES = ["An extension: the paper has three regularizers.", CAVEAT, SIZE, UNSTATED]
+HARMLESS = 10.0  # points of test accuracy
+COST = 30.0  # points of test accuracy that random labels cost
+IMPLICIT = ("normalization", "data")
+
+
+def runs(setting: Setting) -> Specs:
+    return runs_of(setting, [(s, (s.practice,)) for s in sweeps(setting)])
+
+
+def _networks(setting: Setting) -> list[str]:
+    return [m for m in NETWORKS if any(s.network == m for s in sweeps(setting))]
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    import matplotlib.pyplot as plt
+
+    chosen = sweeps(setting)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.17 * len(chosen) + 1.1), sharey=True)
+    for y, sweep in enumerate(chosen):
+        fitted = present(percent(records[sweep.condition(sweep.practice, "random")], "train_accuracy"))
+        gains = paired(records, sweep, sweep.practice, "true", "test_accuracy")
+        for axes, values, condition in ((left, fitted, "random labels"), (right, gains, "true labels")):
+            look = CONDITIONS[condition]
+            if values:
+                axes.plot(
+                    values, [y] * len(values), look["marker"], color=look["color"], ms=3, alpha=0.8, clip_on=False
+                )
+                axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
+            else:
+                axes.annotate("not run", (0.5, y), xycoords=axes.get_yaxis_transform(), fontsize=5, va="center")
+    names = [f"{s.name}: {say(s.practice)}" for s in chosen]
+    left.set_yticks(range(len(chosen)), names, fontsize=6)
+    left.set_ylim(len(chosen) - 0.5, -0.5)
+    left.axvline(99, color="0.4", lw=0.6, linestyle=":")
+    left.set(xlabel="random labels:\ntraining accuracy (%)\ndotted: 99 %, fitted", xlim=(0, 102))
+    right.axvline(0, color="0.4", lw=0.6)
+    right.set_xlabel("true labels:\nchange of test accuracy (points)\nagainst the twin without")
+    for axes in (left, right):
+        axes.grid(axis="y", lw=0.3)
+    before = chosen[0].family
+    for y, sweep in enumerate(chosen):
+        if sweep.family != before:
+            for axes in (left, right):
+                axes.axhline(y - 0.5, color="0.5", lw=0.6)
+        before = sweep.family
+    figure.suptitle(f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}", fontsize=7)
+    return figure, {"table": _table(setting, records)}
+
+
+def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
+    table = []
+    for network in _networks(setting):
+        own = [s for s in sweeps(setting) if s.network == network]
+        n = specs(setting, network, "true")[0].n
+        twin = row(records, f"{network}, none", n, {w: own[0].twin(w) for w in WORDS})
+        table.append(
+            twin | {"change of test accuracy (points)": [0.0 if r else None for r in records[own[0].twin("true")]]}
+        )
+        for sweep in own:
+            keys = {w: sweep.condition(sweep.practice, w) for w in WORDS}
+            with_, without = (percent(records[k], "test_accuracy") for k in (keys["true"], sweep.twin("true")))
+            change = [None if a is None or b is None else a - b for a, b in zip(with_, without, strict=True)]
+            cells = row(records, f"{network}, {sweep.regularizer}, {say(sweep.practice)}", n, keys)
+            table.append(cells | {"change of test accuracy (points)": change})
+    return table
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+def _about(sweep: Sweep) -> str:
+    on = f" on {sweep.network}" if sweep.network != NETWORKS[0] else ""
+    return f"{sweep.regularizer} at practice's {say(sweep.practice)}{on}"
+
+
+def _still_fitted(sweep: Sweep) -> Claim:
+    condition = sweep.condition(sweep.practice, "random")
+    return Claim(
+        name=f"{sweep.name}, still fitted",
+        source="zhang2017, section 3, extended",
+        statement=f"with {_about(sweep)}, random labels are still fitted",
+        paper="regularization does not stop memorization",
+        tolerance="99 % training accuracy at some evaluation within 5 times the steps needed without, in every seed",
+        conditions=(condition,),
+        measure=lambda groups: fits(groups, condition),
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def _harmless(sweep: Sweep) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        change = paired(groups, sweep, sweep.practice, "true", "test_accuracy")
+        holds = all(abs(c) <= HARMLESS for c in change)
+        return Reading(holds, spread(change, unit=" points"), {"change (points)": list(change)})
+
+    return Claim(
+        name=f"{sweep.name}, small change",
+        source="zhang2017, section 3, extended",
+        statement=f"{_about(sweep)} changes test accuracy on true labels little",
+        paper="regularization tunes generalization, it does not cause it",
+        tolerance=f"by no more than {HARMLESS:g} points against the twin without, in every seed",
+        conditions=(sweep.condition(sweep.practice, "true"), sweep.twin("true")),
+        measure=measure,
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def _cost(network: str) -> Claim:
+    conditions = tuple(f"{network}, none, {word} labels" for word in WORDS)
+
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        true, random = (percent(groups[c], "test_accuracy") for c in conditions)
+        lost = [a - b for a, b in zip(present(true), present(random), strict=True)]
+        return Reading(min(lost) >= COST, spread(lost, unit=" points"), {"cost (points)": list(lost)})
+
+    return Claim(
+        name=f"random labels cost more, {network}",
+        source="zhang2017, section 3, extended",
+        statement=f"random labels cost {network} more test accuracy than any of these regularizers may change it",
+        paper="test accuracy falls to chance",
+        tolerance=f"at least {COST:g} points, in every seed",
+        conditions=conditions,
+        measure=measure,
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def _medians(groups: dict[str, list[Record]], chosen: list[Sweep]) -> list[float]:
+    return [median(paired(groups, s, s.practice, "true", "test_accuracy")) for s in chosen]
+
+
+def _survey(setting: Setting, name: str, statement: str, paper: str, one: list[Sweep], rest: list[Sweep]) -> Claim:
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        ours, others = _medians(groups, one), _medians(groups, rest)
+        holds = median(ours) > median(others)
+        text = f"{median(ours):+.2f} points against {median(others):+.2f}"
+        return Reading(holds, text, {"these (points)": list(ours), "the others (points)": list(others)})
+
+    return Claim(
+        name=name,
+        source="the survey's claim on regularizers",
+        statement=statement,
+        paper=paper,
+        tolerance="the median of the regularizers' changes of test accuracy is larger than the others'; each the "
+        "median over seeds, on the same network",
+        conditions=tuple(c for s in (*one, *rest) for c in (s.condition(s.practice, "true"), s.twin("true"))),
+        measure=measure,
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def claims(setting: Setting) -> list[Claim]:
+    chosen = sweeps(setting)
+    same = [s for s in chosen if s.network == NETWORKS[0]]
+    implicit = [s for s in same if s.family in IMPLICIT]
+    explicit = [s for s in same if s.family not in IMPLICIT]
+    data = [s for s in same if s.family == "data"]
+    return [
+        *(_still_fitted(s) for s in chosen),
+        *(_harmless(s) for s in chosen),
+        *(_cost(m) for m in _networks(setting)),
+        _survey(
+            setting,
+            "implicit methods help more",
+            "normalization and augmentation help more than the other regularizers",
+            "implicit methods help more than explicit ones",
+            implicit,
+            explicit,
+        ),
+        _survey(
+            setting,
+            "augmentation helps most",
+            "augmentation helps more than the other regularizers",
+            "augmentation helps most",
+            data,
+            [s for s in same if s.family != "data"],
+        ),
+    ]
+
+
+assert set(IMPLICIT) <= set(FAMILIES)
