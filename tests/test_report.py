@@ -56,6 +56,7 @@ def curves(model, n, corruption, regularizers=(), slow=False, precision="float32
         extra = [(r["name"], r["options"]) for r in spec["regularizers"]]
         same = (spec["model"], spec["n"], parts, extra) == (model, n, corruption, list(regularizers))
         plain = spec["lr_decay"] == (0.999 if slow else 0.95) and spec["batch_size"] == 128
+        plain &= n == 50_000 or spec["steps"] == (400 if slow else 200) * -(-n // 128)
         if same and plain and spec["seed"] == spec["data_seed"] and spec["precision"] == precision:
             assert spec["seed"] not in seeds, "two runs answer to one row"
             seeds[spec["seed"]] = rows
@@ -227,6 +228,8 @@ def check_row(figure, model, scale, cells, head):
     """Hold every cell of ours of a row against the records; returns how many that were run."""
     if figure in ("theorem1", "table3", "min_norm"):
         return check_row_of_theory(model or "mlp-3x512", cells, head)
+    if figure in ("dose", "regularizers"):
+        return check_row_of_sweep(cells, head)
     checked = 0
     for column, cell in list(cells.items())[1:]:
         if column not in SKIPPED and not column.startswith("paper"):
@@ -234,6 +237,50 @@ def check_row(figure, model, scale, cells, head):
             values, wanted = values_of(figure, model, scale, head, n, column)
             assert same(cell, text(values, wanted)), (figure, head, column, cell, text(values, wanted))
             checked += bool(values)
+    return checked
+
+
+BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1920, ("alexnet", 1000): 880}
+
+
+def sweep(network, n, labels, regularizer="none", value="none", times=1):
+    """Curves by seed of the runs of figures dose, regularizers and frontier that fit the description."""
+    found = {}
+    for spec, rows in RECORDS:
+        extra = [(r["name"], next(iter(r["options"].values()))) for r in spec["regularizers"]]
+        told = [(name, "on" if v is True else v if isinstance(v, str) else f"{v:g}") for name, v in extra]
+        parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
+        same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"])
+        if (
+            same
+            and told == ([] if "none" in (regularizer, value) else [(regularizer, value)])
+            and (spec["steps"], spec["stop"]) == (times * BUDGETS.get((network, n), 0), "fitted")
+        ):
+            assert spec["seed"] == spec["data_seed"]
+            assert spec["seed"] not in found
+            found[spec["seed"]] = rows
+    return dict(sorted(found.items()))
+
+
+def check_row_of_sweep(cells, head):
+    """A regularizer at one strength, or none, on both kinds of labels."""
+    network, regularizer, *rest = head.split(", ")
+    value, *told = rest or ["none"]
+    n = int(cells["n"].replace(",", ""))
+    times = 2 if told == ["twice the budget"] else 1
+    runs = {k: sweep(network, n, k, regularizer, value, times) for k in ("random", "true")}
+    twin = sweep(network, n, "true", times=times)
+    checked = 0
+    for column, cell in list(cells.items())[2:]:
+        if column == "change of test accuracy (points)":
+            both = [k for k in runs["true"] if k in twin]
+            values = [100 * (runs["true"][k][-1]["test_accuracy"] - twin[k][-1]["test_accuracy"]) for k in both]
+        else:
+            what, labels = re.fullmatch(r"(.*), (random|true) labels(?: \(%\))?", column).groups()
+            measure = MEASURES[what if what in MEASURES else f"{what} (%)"]
+            values = [measure(rows) for rows in runs[labels].values()]
+        assert same(cell, text(values, 3)), (head, column, cell, text(values, 3))
+        checked += bool(values)
     return checked
 
 
@@ -393,3 +440,29 @@ def test_figures_older_than_their_records_are_refused(tmp_path):
     shutil.copy(README, tmp_path / "README.md")
     with pytest.raises(InputError, match="is not of the records there are"):
         report.update(tmp_path / "README.md", Runs(tmp_path / "none"), tmp_path / "figures")
+
+
+def test_the_verdicts_on_regularizers_follow_from_the_records():
+    """Still fitted, and a small change of test accuracy: every seed, at practice's strength."""
+    parts = [s for s in sections() if s[0] == "regularizers"]
+    asked = re.compile(r"(?:with )?(\w+) at practice's (\S+?)(?: on ([\w-]+))?(, random labels| changes test)")
+    judged = Counter()
+    for _, _, _, _, tables in parts:
+        for row in tables[-1][2:]:
+            found = asked.match(row[1])
+            if not found:
+                continue
+            regularizer, value, network, about = found.groups()
+            network, n = network or "mlp-3x512", int(row[5].replace(",", ""))
+            labels = "random" if "random" in about else "true"
+            runs, twin = sweep(network, n, labels, regularizer, value), sweep(network, n, labels)
+            if labels == "random":
+                held = all(fit(rows) != "censored" for rows in runs.values())
+            else:
+                ends = [100 * (runs[k][-1]["test_accuracy"] - twin[k][-1]["test_accuracy"]) for k in runs if k in twin]
+                held = all(abs(e) <= 10 for e in ends)
+            complete = len(runs) == 3 and (labels == "random" or len(twin) == 3)
+            verdict = "not run" if not complete else "replicated" if held else "not replicated"
+            assert row[0] == f"**{verdict}**", row
+            judged[labels] += 1
+    assert not parts or judged["random"] == judged["true"] > 20

@@ -12,14 +12,13 @@ from typing import Any
 from rethinking import catalog
 from rethinking.claims import Records, Specs
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import labels, percent, present, size_note
+from rethinking.figures._parts import labels, percent, present, size_note, times_to_fit
 from rethinking.record import Record
 from rethinking.spec import Part
 
 NETWORKS = ("mlp-3x512", "resnet-20", "alexnet")
 QUICK = ("mlp-3x512",)
 WORDS = {"true": 0.0, "random": 1.0}  # labels, and their p
-NONE = "none"
 
 FAMILIES = {
     "weights": ("weight_decay", "l1", "max_norm", "restricted_weights"),
@@ -109,7 +108,12 @@ class Sweep:
 
     def twin(self, word: str) -> str:
         """The key of the runs without it."""
-        return f"{self.network}, {NONE}, {word} labels"
+        return without(self.network, word)
+
+
+def without(network: str, word: str) -> str:
+    """The key of a network's runs without a regularizer, on `word` labels."""
+    return f"{network}, none, {word} labels"
 
 
 def say(value: Any) -> str:
@@ -189,8 +193,15 @@ def accuracy(records: Records | dict[str, list[Record]], condition: str, column:
 
 def paired(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any, word: str, column: str) -> list[float]:
     """What the regularizer changes, in points, seed by seed, where both runs are there."""
-    with_, without = (percent(records[c], column) for c in (sweep.condition(value, word), sweep.twin(word)))
-    return [a - b for a, b in zip(with_, without, strict=True) if a is not None and b is not None]
+    return present(changes(records, sweep, value, word, column))
+
+
+def changes(
+    records: Records | dict[str, list[Record]], sweep: Sweep, value: Any, word: str, column: str
+) -> list[float | None]:
+    """The same with None for a seed of which a run is missing."""
+    ours, twins = (percent(records[c], column) for c in (sweep.condition(value, word), sweep.twin(word)))
+    return [None if a is None or b is None else a - b for a, b in zip(ours, twins, strict=True)]
 
 
 def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict[str, Any]:
@@ -199,7 +210,7 @@ def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict
     return {
         "run": name,
         "n": [n],
-        "steps to 99 %, random labels": [None if r is None else r.steps_to_fit() or "censored" for r in random],
+        "steps to 99 %, random labels": times_to_fit(random),
         "training accuracy, random labels (%)": percent(random, "train_accuracy"),
         "training accuracy, true labels (%)": percent(true, "train_accuracy"),
         "test accuracy, true labels (%)": percent(true, "test_accuracy"),

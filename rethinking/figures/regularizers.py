@@ -16,12 +16,12 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, fits, missing_note, percent, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
-    FAMILIES,
     IMAGES,
     NETWORKS,
     SIZE,
     WORDS,
     Sweep,
+    changes,
     paired,
     row,
     runs_of,
@@ -29,6 +29,7 @@ from rethinking.figures._sweeps import (
     size,
     specs,
     sweeps,
+    without,
 )
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
@@ -66,7 +67,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 )
                 axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
             else:
-                axes.annotate("not run", (0.5, y), xycoords=axes.get_yaxis_transform(), fontsize=5, va="center")
+                axes.annotate(
+                    "not run", (0.98, y), xycoords=axes.get_yaxis_transform(), fontsize=5, ha="right", va="center"
+                )
     names = [f"{s.name}: {say(s.practice)}" for s in chosen]
     left.set_yticks(range(len(chosen)), names, fontsize=6)
     left.set_ylim(len(chosen) - 0.5, -0.5)
@@ -87,20 +90,17 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
 
 def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
+    change = "change of test accuracy (points)"
     table = []
     for network in _networks(setting):
-        own = [s for s in sweeps(setting) if s.network == network]
         n = specs(setting, network, "true")[0].n
-        twin = row(records, f"{network}, none", n, {w: own[0].twin(w) for w in WORDS})
-        table.append(
-            twin | {"change of test accuracy (points)": [0.0 if r else None for r in records[own[0].twin("true")]]}
-        )
-        for sweep in own:
+        alone = {w: without(network, w) for w in WORDS}
+        twins = row(records, f"{network}, none", n, alone)
+        table.append(twins | {change: [None if r is None else 0.0 for r in records[alone["true"]]]})
+        for sweep in (s for s in sweeps(setting) if s.network == network):
             keys = {w: sweep.condition(sweep.practice, w) for w in WORDS}
-            with_, without = (percent(records[k], "test_accuracy") for k in (keys["true"], sweep.twin("true")))
-            change = [None if a is None or b is None else a - b for a, b in zip(with_, without, strict=True)]
             cells = row(records, f"{network}, {sweep.regularizer}, {say(sweep.practice)}", n, keys)
-            table.append(cells | {"change of test accuracy (points)": change})
+            table.append(cells | {change: changes(records, sweep, sweep.practice, "true", "test_accuracy")})
     return table
 
 
@@ -147,7 +147,7 @@ def _harmless(sweep: Sweep) -> Claim:
 
 
 def _cost(network: str) -> Claim:
-    conditions = tuple(f"{network}, none, {word} labels" for word in WORDS)
+    conditions = tuple(without(network, word) for word in WORDS)
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
         true, random = (percent(groups[c], "test_accuracy") for c in conditions)
@@ -219,6 +219,3 @@ def claims(setting: Setting) -> list[Claim]:
             [s for s in same if s.family != "data"],
         ),
     ]
-
-
-assert set(IMPLICIT) <= set(FAMILIES)
