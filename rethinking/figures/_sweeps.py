@@ -217,10 +217,12 @@ def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict
     }
 
 
-def size(setting: Setting) -> str:
-    """On how many images, for a figure's title."""
+def size(setting: Setting, *networks: str) -> str:
+    """On how many images, for a figure's title. networks: all, where none is named."""
     if setting.scale == "paper":
         return size_note(FULL)
     if setting.scale == "quick":
         return size_note(QUICK_IMAGES)
-    return f"REDUCED: {', '.join(f'{n:,} ({m})' for m, n in IMAGES.items())} of {FULL:,} images"
+    if len(networks) == 1:
+        return size_note(IMAGES[networks[0]])
+    return f"REDUCED: {', '.join(f'{IMAGES[m]:,} ({m})' for m in networks or NETWORKS)} of {FULL:,} images"
