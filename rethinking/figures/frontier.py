@@ -76,7 +76,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(WIDTH, 3.8))
-    series = {}
+    series: dict[str, dict[str, Any]] = {}
     families = set()
     for sweep in sweeps(setting):
         color, marker = LOOKS[sweep.family]
@@ -92,7 +92,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             against = _against(records, sweep, value)
             if against:
                 text = f"{sweep.regularizer} {say(value)}"
-                axes.annotate(text, (x, y), xytext=(4, 2), textcoords="offset points", fontsize=5)
+                place = (-6, 4 + 8 * sum(bool(point["speaks against"]) for point in series.values()))
+                axes.annotate(text, (x, y), xytext=place, textcoords="offset points", fontsize=6, ha="right")
             series[f"{sweep.name}, {say(value)}"] = {
                 "training accuracy on random labels (%)": x,
                 "change of test accuracy (points)": y,
