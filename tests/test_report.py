@@ -265,7 +265,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
 def check_row_of_sweep(cells, head):
     """A regularizer at one strength, or none, on both kinds of labels."""
     network, regularizer, *rest = head.split(", ")
-    value, *told = rest or ["none"]
+    value, *told = ["none", *rest] if regularizer == "none" else rest
     n = int(cells["n"].replace(",", ""))
     times = 2 if told == ["twice the budget"] else 1
     runs = {k: sweep(network, n, k, regularizer, value, times) for k in ("random", "true")}

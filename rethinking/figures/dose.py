@@ -107,10 +107,11 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         _panel(axes, sweep, own)
         axes.set_title(sweep.name.replace(", ", "\n") + (f"\n{told}" if told else ""), fontsize=6)
         n = next(s.n for s in specs(setting, sweep.network, "true", **dict(_how(setting, told))))
-        for value in (None, *sweep.values):
-            name = f"{sweep.network}, {sweep.regularizer}, {'none' if value is None else say(value)}"
-            keys = {w: sweep.twin(w) if value is None else sweep.condition(value, w) for w in WORDS}
-            table.append(row(own, name + (f", {told}" if told else ""), n, keys))
+        twins = row(own, f"{sweep.network}, none" + (f", {told}" if told else ""), n, {w: sweep.twin(w) for w in WORDS})
+        table += [twins] if twins not in table else []
+        for value in sweep.values:
+            name = f"{sweep.network}, {sweep.regularizer}, {say(value)}" + (f", {told}" if told else "")
+            table.append(row(own, name, n, {w: sweep.condition(value, w) for w in WORDS}))
     for axes in flat[len(panels) :]:
         axes.axis("off")
     for _, _, label, look in LOOKS:

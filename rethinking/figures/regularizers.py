@@ -171,7 +171,7 @@ def _medians(groups: dict[str, list[Record]], chosen: list[Sweep]) -> list[float
     return [median(paired(groups, s, s.practice, "true", "test_accuracy")) for s in chosen]
 
 
-def _survey(setting: Setting, name: str, statement: str, paper: str, one: list[Sweep], rest: list[Sweep]) -> Claim:
+def _survey(name: str, statement: str, paper: str, one: list[Sweep], rest: list[Sweep]) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         ours, others = _medians(groups, one), _medians(groups, rest)
         holds = median(ours) > median(others)
@@ -203,7 +203,6 @@ def claims(setting: Setting) -> list[Claim]:
         *(_harmless(s) for s in chosen),
         *(_cost(m) for m in _networks(setting)),
         _survey(
-            setting,
             "implicit methods help more",
             "normalization and augmentation help more than the other regularizers",
             "implicit methods help more than explicit ones",
@@ -211,7 +210,6 @@ def claims(setting: Setting) -> list[Claim]:
             explicit,
         ),
         _survey(
-            setting,
             "augmentation helps most",
             "augmentation helps more than the other regularizers",
             "augmentation helps most",
