@@ -59,6 +59,7 @@ LOOKS = dict(
     )
 )
 FITTED = 99.0  # %
+NAMED = 8  # points of the corner whose names the figure holds; the table has them all
 
 
 def runs(setting: Setting) -> Specs:
@@ -78,6 +79,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.8))
     series: dict[str, dict[str, Any]] = {}
     families = set()
+    corner: list[tuple[float, float, str]] = []
     for sweep in sweeps(setting):
         color, marker = LOOKS[sweep.family]
         for value in sweep.values:
@@ -91,14 +93,16 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             families.add(sweep.family)
             against = _against(records, sweep, value)
             if against:
-                text = f"{sweep.regularizer} {say(value)}"
-                place = (-6, 4 + 8 * sum(bool(point["speaks against"]) for point in series.values()))
-                axes.annotate(text, (x, y), xytext=place, textcoords="offset points", fontsize=6, ha="right")
+                corner.append((x, y, f"{sweep.regularizer} {say(value)}"))
             series[f"{sweep.name}, {say(value)}"] = {
                 "training accuracy on random labels (%)": x,
                 "change of test accuracy (points)": y,
                 "speaks against": against,
             }
+    for k, (x, y, text) in enumerate(corner[: NAMED + 1]):
+        words = text if k < NAMED else f"and {len(corner) - NAMED} more"
+        named = axes.annotate(words, (x, y), xytext=(-6, 4 + 8 * k), textcoords="offset points", fontsize=6, ha="right")
+        named.set_in_layout(False)
     axes.set_xlim(0, 102)
     low, high = axes.get_ylim()
     axes.axhline(0, color="0.4", lw=0.6)
