@@ -281,7 +281,12 @@ def _duration(seconds: float) -> str:
 @click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="A spec.json, instead of the options below.")
 @click.option("--data", shell_complete=_names("data"), help="Data set.  [default: cifar10]")
 @click.option("--n", type=int, help="The first n training images.  [default: all]")
-@click.option("--model", shell_complete=_names("models"), help="Network.  [default: inception]")
+@click.option(
+    "--model",
+    shell_complete=_names("models"),
+    metavar="NAME[,KEY=VALUE]",
+    help="Network, as mlp-1x512,width=64.  [default: inception]",
+)
 @click.option("--corruption", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="partial_labels=0.5; repeatable.")
 @click.option("--regularize", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="weight_decay=5e-4; repeatable.")
 @click.option("--batch-size", type=int, help="Examples in a batch.  [default: 128]")
@@ -291,6 +296,11 @@ def _duration(seconds: float) -> str:
 @click.option("--stop", help="fitted (when every training example is right) or budget.  [default: budget]")
 @click.option("--eval-every", type=int, help="Steps between evaluations.  [default: 391]")
 @click.option("--test-labels", help="true, or corrupted like the training labels.  [default: true]")
+@click.option("--held-out", type=int, help="Hold the last so many of the n images out and measure them.  [default: 0]")
+@click.option("--bootstrap", is_flag=True, help="Train on a bootstrap sample of the training images.")
+@click.option(
+    "--keep", multiple=True, help="test_logits, crop_logits or weight_quantiles, into the record; repeatable."
+)
 @click.option("--seed", type=int, help="Of initial weights and batch order.  [default: 0]")
 @click.option("--data-seed", type=int, help="Of the corruption.  [default: 0]")
 @click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
@@ -314,7 +324,7 @@ def run(
     from rethinking.record import Runs
     from rethinking.spec import Part, RunSpec, Spec
 
-    given = {k: v for k, v in fields.items() if v not in (None, ())}
+    given = {k: v for k, v in fields.items() if v not in (None, (), False)}
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
@@ -324,6 +334,9 @@ def run(
     else:
         corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
         parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))
+        if "model" in given:
+            network = Part.parse("models", given["model"])
+            given |= {"model": network.name, "model_options": network.options}
         given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
         spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
     runs = Runs(runs_dir)

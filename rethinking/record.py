@@ -5,6 +5,7 @@ A record is a folder `<runs>/<run_id>/`:
     spec.json          what was asked for
     curve.csv          one row per evaluation
     environment.json   what it was made with: versions, commit, device, precision, seconds
+    arrays.npz         where the spec has `keep`: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
     claim-0, claim-1 ...    who is training it now
     result.json        written last: its existence means that the run is complete
@@ -22,15 +23,19 @@ import socket
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
 from rethinking.spec import RunSpec, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = RunSpec.COLUMNS
 HEARTBEAT = 10.0  # seconds between signs of life of whoever trains a run
@@ -59,6 +64,18 @@ class Record:
         """The last evaluation, which uses all test images."""
         return {name: values[-1] for name, values in self.curve.items()}
 
+    @cached_property
+    def arrays(self) -> "dict[str, np.ndarray]":
+        """What the spec's `keep` names, by its name. Raises InputError where the file is damaged."""
+        import numpy as np
+
+        path = self.path / "arrays.npz"
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                return dict(held)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
+
     def steps_to_fit(self, threshold: float = 0.99) -> int | None:
         """Steps to the first evaluation with training accuracy >= threshold; None where censored.
 
@@ -69,7 +86,7 @@ class Record:
 
     def difference(self, other: "Record") -> str | None:
         """Where the curve of another record of the same spec first differs from this one; None where it is the same."""
-        fixed = [name for name in self.spec.COLUMNS if name not in self.spec.VARYING]
+        fixed = [name for name in self.spec.columns if name not in self.spec.VARYING]
         for name in fixed:
             if len(self.curve[name]) != len(other.curve[name]):
                 return f"{len(self.curve[name])} evaluations against {len(other.curve[name])}"
@@ -179,9 +196,9 @@ def read(path: Path) -> Record:
     return Record(path, spec, result, environment, curve)
 
 
-def parse_curve(text: str, path: Path, spec: Spec | type[Spec] = RunSpec) -> dict[str, list]:
+def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     """The columns of a curve.csv. Raises InputError where it is truncated or has other columns than the spec's."""
-    columns = spec.COLUMNS
+    columns = spec.columns
     rows = list(csv.reader(io.StringIO(text)))
     if not rows or tuple(rows[0]) != columns or len(rows) < 2:
         raise InputError(f"{path} is not a curve (columns {','.join(columns)}): the record is damaged; move it away")
@@ -238,7 +255,14 @@ class Writer:
         write(self.path / "checkpoint.safetensors", checkpoint)
         write(self.path / "curve.csv", format_curve(rows))
 
-    def finish(self, rows: Sequence[Row], status: str, diverged_at: int | None, environment: dict[str, Any]) -> None:
+    def finish(
+        self,
+        rows: Sequence[Row],
+        status: str,
+        diverged_at: int | None,
+        environment: dict[str, Any],
+        arrays: "dict[str, np.ndarray] | None" = None,
+    ) -> None:
         """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed"."""
         last = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in rows[-1].items()}
         result = {
@@ -250,6 +274,12 @@ class Writer:
         }
         write(self.path / "curve.csv", format_curve(rows))
         write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        if arrays:
+            import numpy as np
+
+            packed = io.BytesIO()
+            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+            write(self.path / "arrays.npz", packed.getvalue())
         write(self.path / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
         (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
 

@@ -77,7 +77,7 @@ def _options_model(kind: str, name: str) -> type[BaseModel]:
 
 
 def check_options(kind: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a corruption or regularizer, defaults filled in.
+    """The options of a corruption, regularizer or network, defaults filled in.
 
     Raises:
         InputError: an unknown name or option, a wrong type, a value out of range.
@@ -117,7 +117,8 @@ class Spec(BaseModel):
 
     Attributes:
         data: a data set's name. n: the first n training images, in the official order; None means all.
-        COLUMNS: of the record's curve, "step" first. INTEGERS: those of them that are whole numbers.
+        COLUMNS: of the record's curve, "step" first; `columns` has those of this run. INTEGERS: those of them that are
+        whole numbers.
         VARYING: those that differ from one making of the run to the next: seconds, memory.
         ALONE: whether a run has the whole machine to itself, instead of one core beside other runs.
         RUNNER: the module whose `run(spec, data, device, on_step)` yields the rows of the curve.
@@ -209,6 +210,11 @@ class Spec(BaseModel):
         return "-".join([*self.words, hashlib.sha256(text.encode()).hexdigest()[:10]])
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of this run's curve."""
+        return self.COLUMNS
+
+    @property
     def words(self) -> list[str]:
         """The readable part of the run's name."""
         raise NotImplementedError
@@ -231,12 +237,16 @@ class RunSpec(Spec):
         data, n: as in Spec.
         corruptions: applied once before training; those of pixels come first.
         test_labels: "true", or "corrupted" to corrupt the test labels as well.
-        model: a network's name. regularizers: in the order given.
+        model: a network's name. model_options: of those that its file declares, where they differ from its own.
+        regularizers: in the order given.
+        held_out: the last so many of the n images, corrupted like the rest, are not trained on; evaluations measure
+        them. bootstrap: train on as many draws with replacement, by `seed`, from the others.
         batch_size: examples. learning_rate: at step 0; None means the paper's for this network.
         momentum: in [0, 1). lr_decay: factor per `decay_every` steps, in (0, 1].
         steps: budget in batches. stop: "fitted" ends the run when an evaluation finds every training example right.
         eval_every: steps between evaluations. interim_test: test images in evaluations before the last.
         precision: "float32", or "bfloat16" (autocast; weights stay float32).
+        keep: arrays that the record holds of the trained network: see rethinking.training.keep.
         data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
     """
 
@@ -257,7 +267,10 @@ class RunSpec(Spec):
     corruptions: tuple[Part, ...] = ()
     test_labels: Literal["true", "corrupted"] = "true"
     model: str = "inception"
+    model_options: dict[str, float | int | bool | str] = {}
     regularizers: tuple[Part, ...] = ()
+    held_out: Annotated[int, Field(ge=0)] = 0
+    bootstrap: bool = False
     batch_size: Positive = 128
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -268,6 +281,7 @@ class RunSpec(Spec):
     eval_every: Positive = EPOCH
     interim_test: Positive = 2000
     precision: Literal["float32", "bfloat16"] = "float32"
+    keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = ()
     data_seed: Seed = 0
     seed: Seed = 0
 
@@ -285,15 +299,27 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> "RunSpec":
         network = catalog.find("models", self.model)
+        object.__setattr__(self, "model_options", _changed_options(network, self.model_options))
+        object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
+        assert self.n is not None
+        if self.held_out >= self.n:
+            raise ValueError(f"held_out is {self.held_out} of n = {self.n}: give 0 to {self.n - 1}")
         object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
         _check_signs(self.corruptions, self.test_labels)
+        acts = {catalog.find("corruptions", c.name).constants["ACTS_ON"]: c.name for c in self.corruptions}
+        if "crop_logits" in self.keep and "pixels" in acts:
+            raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        return self.COLUMNS + (("held_out_loss", "held_out_accuracy") if self.held_out else ())
+
+    @property
     def words(self) -> list[str]:
-        parts = [self.data, str(self.n), self.model]
+        parts = [self.data, str(self.n), self.model, *(f"{k}-{v}" for k, v in self.model_options.items())]
         for part in (*self.corruptions, *self.regularizers):
             value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
             parts.append(part.name + (f"-{value}" if value else ""))
@@ -307,7 +333,7 @@ class RunSpec(Spec):
     def epoch_steps(self) -> int:
         """Steps in one pass over this run's training set."""
         assert self.n is not None
-        return math.ceil(self.n / self.batch_size)
+        return math.ceil((self.n - self.held_out) / self.batch_size)
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the step-th batch, counted from 0."""
@@ -408,6 +434,13 @@ def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
         if part is not None:
             kept.append(part)
     return tuple(sorted(kept, key=lambda p: catalog.find("corruptions", p.name).constants["ACTS_ON"] == "labels"))
+
+
+def _changed_options(network: catalog.Entry, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a network that differ from its own, checked. Raises InputError."""
+    own = {k: v for k, v in network.variant.items() if k in network.constants.get("OPTIONS", {})}
+    checked = check_options("models", network.name, own | options)
+    return {k: v for k, v in checked.items() if k not in own or v != own[k]}
 
 
 def _canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -5,16 +5,31 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.errors import InputError
-from rethinking.record import COLUMNS, Runs, claim
+from rethinking.record import Runs, claim
 from rethinking.spec import RunSpec, Spec
 
 FIGURES = catalog.names("figures")
 ROOT = Path(__file__).parents[1]
+
+
+def arrays(spec: Spec, seed: float = 0.0):
+    """What such a record keeps, drawn at random."""
+    rng = np.random.default_rng(int(seed))
+    held = {}
+    for name in getattr(spec, "keep", ()):
+        if name == "weight_quantiles":
+            held["quantiles/layers.0.weight"] = np.sort(rng.normal(0, 0.05, 1001)).astype(np.float32)
+            held["zeros/layers.0.weight"] = np.array([3, 1000])
+        else:
+            held[name] = rng.normal(size=(5,) * (name == "crop_logits") + (100, 10)).astype(np.float16)
+            held["test_labels"] = np.arange(100, dtype=np.uint8) % 10
+    return held
 
 
 def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
@@ -25,11 +40,11 @@ def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
             row = {c: 10 * k if c in spec.INTEGERS else 0.1 + k / 10 + seed / 1000 for c in spec.COLUMNS}
             rows.append(row | ({"penalty": 0.1 * (k % 2)} if "penalty" in row else {}))
             continue
-        values = dict.fromkeys(COLUMNS, 0.5)
+        values = dict.fromkeys(spec.columns, 0.5)
         values |= {"step": k * 10, "train_loss": 2.3 / (k + 1), "train_accuracy": min(1.0, 0.1 + k / 5 + seed / 100)}
         rows.append(values | {"test_accuracy": 0.1, "test_images": 10_000})
     with claim(runs, spec) as writer:
-        writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.0})
+        writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.0}, arrays(spec, seed))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -67,7 +82,7 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
 
 def wayward(runs: Runs, spec: Spec, kind: str):
     """A record of a run that diverged before its second evaluation, or was never fitted."""
-    values = dict.fromkeys(spec.COLUMNS, 0.5)
+    values = dict.fromkeys(spec.columns, 0.5)
     if not isinstance(spec, RunSpec):
         made_up(runs, spec)
         return
@@ -75,7 +90,9 @@ def wayward(runs: Runs, spec: Spec, kind: str):
     rows = [first | {"train_loss": float("nan"), "train_accuracy": 0.0}] if kind == "diverged" else []
     rows = rows or [first | {"step": 10 * k, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
     with claim(runs, spec) as writer:
-        writer.finish(rows, "diverged" if kind == "diverged" else "budget", None, {"commit": "abc", "seconds": 1.0})
+        writer.finish(
+            rows, "diverged" if kind == "diverged" else "budget", None, {"commit": "abc", "seconds": 1.0}, arrays(spec)
+        )
 
 
 @pytest.mark.parametrize("kind", ["diverged", "censored"])

@@ -58,7 +58,7 @@ def test_not_a_number_survives_the_curve(tmp_path):
 
 def test_curves_round_trip(tmp_path):
     rows = [row(k, train_loss=0.1 * k / 7) for k in range(5)]
-    curve = parse_curve(format_curve(rows), tmp_path)
+    curve = parse_curve(format_curve(rows), tmp_path, SPEC)
     assert format_curve([dict(zip(curve, v, strict=True)) for v in zip(*curve.values(), strict=True)]) == format_curve(
         rows
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinking.errors import InputError
-from rethinking.spec import EPOCH, Part, RunSpec
+from rethinking.spec import EPOCH, Part, RunSpec, Spec
 
 SPECS = st.builds(
     RunSpec,
@@ -142,3 +142,30 @@ def test_schedule_is_the_papers():
 
 def test_json_lists_every_field():
     assert set(json.loads(RunSpec().to_json())) == set(RunSpec.model_fields)
+
+
+def test_a_networks_options_are_checked_and_its_own_are_no_change():
+    assert RunSpec(model="mlp-3x512", model_options={"width": 512}).run_id == RunSpec(model="mlp-3x512").run_id
+    narrow = RunSpec(model="mlp-3x512", model_options={"width": 64})
+    assert narrow.run_id.startswith("cifar10-50000-mlp-3x512-width-64-s0-")
+    assert Spec.from_json(narrow.to_json()) == narrow
+    for options, message in (({"width": 0}, "width"), ({"depth": 2}, "unknown field"), ({"width": "big"}, "'big'")):
+        with pytest.raises(InputError, match=message):
+            RunSpec.make(model="mlp-3x512", model_options=options)
+    with pytest.raises(InputError, match=r"unknown field 'alexnet\.width'"):
+        RunSpec.make(model="alexnet", model_options={"width": 64})
+
+
+def test_what_is_held_out_is_not_trained_on():
+    spec = RunSpec(n=300, held_out=100, batch_size=50)
+    assert spec.epoch_steps == 4
+    assert spec.columns == (*RunSpec.COLUMNS, "held_out_loss", "held_out_accuracy")
+    with pytest.raises(InputError, match="held_out is 300 of n = 300: give 0 to 299"):
+        RunSpec.make(n=300, held_out=300)
+
+
+def test_what_is_kept_has_one_name_and_crops_are_of_whole_images():
+    both = ("weight_quantiles", "test_logits")
+    assert RunSpec(keep=both).run_id == RunSpec(keep=both[::-1]).run_id
+    with pytest.raises(InputError, match="crop_logits: gaussian is of the centre crop alone"):
+        RunSpec.make(keep=("crop_logits",), corruptions=(Part(name="gaussian"),))

@@ -11,13 +11,14 @@ from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import RunSpec, Spec
-from rethinking.theory.specs import KernelSpec, LinearSpec, Theorem1Spec
+from rethinking.theory.specs import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 
 SPECS = [
     Theorem1Spec(data="toy", n=60, depth=3),
     KernelSpec(data="toy", n=60),
     KernelSpec(data="toy", n=60, kernel="linear", penalties=(0.1, 0.2)),
     LinearSpec(data="toy", n=20, steps=200, eval_every=50),
+    TwoWeightsSpec(data="toy", n=60, radii=5),
 ]
 
 
@@ -41,7 +42,7 @@ def test_a_training_spec_has_no_kind_and_its_old_name():
 
 
 def test_an_unknown_kind_is_one_line():
-    with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1"):
+    with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1, two_weights"):
         Spec.from_json('{"kind": "dream"}', "here")
 
 

@@ -11,7 +11,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, crop, train, whiten
+from rethinking.training import Training, crop, kept, train, whiten
 from rethinking.training.batches import gather, permutation, prepare
 from rethinking.training.loop import two_logits
 
@@ -202,3 +202,55 @@ def test_bfloat16_trains_too(toy):
 def test_device_that_is_not_there():
     with pytest.raises(InputError, match="device 'nonsense' is not available here"):
         Training(spec(), device="nonsense")
+
+
+def test_held_out_images_carry_the_corruption_and_are_not_trained_on(toy):
+    run = spec(corruptions=(Part(name="random_labels"),), held_out=50)
+    training, whole = Training(run, toy), Training(run.replace(held_out=0), toy)
+    assert torch.equal(torch.cat([training.train_images, training.held_images]), whole.train_images)
+    assert torch.equal(torch.cat([training.train_labels, training.held_labels]), whole.train_labels)
+    found = list(training.evaluations())
+    logits = two_logits(training.network.eval()(training.held_images))
+    assert found[-1].held_out_accuracy == (logits.argmax(1) == training.held_labels).double().mean().item()
+    alone = curve(run.replace(n=150, held_out=0), toy).splitlines()
+    assert [line.rpartition(",")[0].rpartition(",")[0] for line in curve(run, toy).splitlines()] == alone
+
+
+def test_a_bootstrap_sample_is_drawn_with_replacement_by_the_seed(toy):
+    plain = Training(spec(), toy)
+    samples = [Training(spec(bootstrap=True, seed=seed), toy) for seed in (0, 0, 1)]
+    rows = [{row.tobytes() for row in t.train_images.flatten(1).numpy()} for t in (plain, *samples)]
+    assert rows[1] <= rows[0]
+    assert 0.5 < len(rows[1]) / len(rows[0]) < 0.75  # 1 - 1/e
+    assert rows[1] == rows[2] != rows[3]
+    labels = {
+        row.tobytes(): int(y) for row, y in zip(plain.train_images.flatten(1).numpy(), plain.train_labels, strict=True)
+    }
+    first = samples[0]
+    pairs = zip(first.train_images.flatten(1).numpy(), first.train_labels, strict=True)
+    assert all(labels[row.tobytes()] == int(y) for row, y in pairs)
+
+
+@pytest.mark.parametrize("fields", [{"held_out": 50}, {"bootstrap": True}])
+def test_augmentation_sees_the_images_that_are_trained_on(toy, fields):
+    crop_ = (Part(name="random_crop"),)
+    with_, without = (Training(spec(regularizers=r, **fields), toy) for r in (crop_, ()))
+    assert torch.equal(whiten(crop(with_.originals.permute(0, 2, 3, 1))).permute(0, 3, 1, 2), without.train_images)
+
+
+def test_what_is_kept_is_of_the_trained_network(toy):
+    training = Training(spec(keep=("test_logits", "crop_logits", "weight_quantiles")), toy)
+    list(training.evaluations())
+    arrays = kept(training)
+    logits = training.network.eval()(training.test_images).detach().numpy()
+    np.testing.assert_allclose(arrays["test_logits"], logits[:2000], rtol=2e-3, atol=1e-3)
+    np.testing.assert_array_equal(arrays["crop_logits"][0], arrays["test_logits"])  # the centre
+    assert not np.array_equal(arrays["crop_logits"][1], arrays["crop_logits"][0])
+    for name, parameter in training.network.named_parameters():
+        assert (f"quantiles/{name}" in arrays) == (parameter.ndim > 1)
+        if parameter.ndim > 1:
+            weights = parameter.detach().numpy().ravel()
+            ends = arrays[f"quantiles/{name}"]
+            assert (ends[0], ends[-1]) == (weights.min(), weights.max())
+            assert (np.diff(ends) >= 0).all()
+            assert list(arrays[f"zeros/{name}"]) == [(weights == 0).sum(), weights.size]

@@ -24,7 +24,7 @@ def seconds(specs: Sequence[Spec], device: str) -> dict[str, float]:
         if not isinstance(spec, RunSpec):
             out[spec.run_id] = importlib.import_module(spec.RUNNER).estimate(spec, torch.device(where))
             continue
-        kind = (spec.model, spec.batch_size, spec.precision, spec.data, spec.regularizers)
+        kind = (spec.model, str(spec.model_options), spec.batch_size, spec.precision, spec.data, spec.regularizers)
         key = str(kind)
         if key not in rates:
             rates[key] = _measure(spec, where)
@@ -40,7 +40,7 @@ def _measure(spec: RunSpec, device: str) -> tuple[float, float]:
     """Seconds per training step, and per image of an evaluation."""
     assert spec.n is not None
     n = min(spec.n, spec.batch_size * STEPS)  # a small set has smaller batches
-    training = Training(spec.replace(n=n), synthetic(spec.data, n), device)
+    training = Training(spec.replace(n=n, held_out=0), synthetic(spec.data, n), device)
 
     def clock() -> float:
         if training.device.type == "cuda":

@@ -18,7 +18,7 @@ from rethinking import data
 from rethinking.engines.local import cores
 from rethinking.record import Row, Runs, Writer, claim, write
 from rethinking.spec import RunSpec, Spec
-from rethinking.training import Training
+from rethinking.training import Training, kept
 from rethinking.training.batches import to_device
 
 CHECKPOINT_EVERY = 30.0  # seconds; a checkpoint is taken at the first evaluation after that long
@@ -81,7 +81,8 @@ def execute(
         weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
         write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
         status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-        writer.finish(rows, status, training.diverged_at, environment(spec, training.device, seconds, made_by))
+        made_with = environment(spec, training.device, seconds, made_by)
+        writer.finish(rows, status, training.diverged_at, made_with, kept(training))
         return True
 
 

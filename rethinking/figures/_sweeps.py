@@ -12,7 +12,16 @@ from typing import Any
 from rethinking import catalog
 from rethinking.claims import Records, Specs
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import labels, percent, present, size_note, times_to_fit
+from rethinking.figures._parts import (
+    labels,
+    missing_note,
+    percent,
+    present,
+    seeds_note,
+    size_note,
+    times_to_fit,
+)
+from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -215,6 +224,42 @@ def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict
         "training accuracy, true labels (%)": percent(true, "train_accuracy"),
         "test accuracy, true labels (%)": percent(true, "test_accuracy"),
     }
+
+
+def stacks(
+    setting: Setting, records: Records, network: str, names: dict[str, dict[str, str]]
+) -> tuple[Any, dict[str, Any]]:
+    """A figure of stacks of regularizers, one a line: what they do to random and to true labels; and its numbers.
+
+    Args:
+        names: stack -> the keys of its runs by word.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 1.1 + 0.21 * len(names)), sharey=True)
+    told = {
+        "random": ("train_accuracy", "random labels:\ntraining accuracy (%); dotted: 99 %"),
+        "true": ("test_accuracy", "true labels:\ntest accuracy (%)"),
+    }
+    for axes, (word, (column, label)) in zip(panels, told.items(), strict=True):
+        look = CONDITIONS[f"{word} labels"]
+        for y, keys in enumerate(names.values()):
+            values = present(percent(records[keys[word]], column))
+            if values:
+                axes.plot(values, [y] * len(values), look["marker"], color=look["color"], ms=3, clip_on=False)
+                axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
+            else:
+                axes.annotate("not run", (0.98, y), xycoords=axes.get_yaxis_transform(), fontsize=6, ha="right")
+        axes.set_xlabel(label)
+        axes.grid(axis="y", lw=0.3)
+    panels[0].set_xlim(0, 102)
+    panels[0].axvline(99, color="0.4", lw=0.6, linestyle=":")
+    panels[0].set_yticks(range(len(names)), list(names), fontsize=7)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    head = f"{network}, CIFAR-10, {size(setting, network)}, {seeds_note(setting.seeds)}{missing_note(records)}"
+    figure.suptitle(head, fontsize=7)
+    n = specs(setting, network, "true")[0].n or FULL
+    return figure, {"table": [row(records, stack, n, keys) for stack, keys in names.items()]}
 
 
 def size(setting: Setting, *networks: str) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
+    MIX_LOOKS,
+    MIXES,
     UNSTATED,
     fits,
     labels,
@@ -25,7 +27,7 @@ from rethinking.figures._parts import (
     size_note,
     times_to_fit,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import WIDTH
 from rethinking.record import Record
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -41,12 +43,6 @@ DEPARTURES = [
 BATCHES = {"quick": (16, 128, 500), "cpu": (8, 32, 128, 512, 2000), "paper": (32, 128, 512, 2048)}
 IMAGES = {"quick": 500, "cpu": 2000}
 EPOCHS = {"quick": 100, "cpu": 200, "paper": 64}
-LEVELS = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
-LOOKS = {
-    "true labels": CONDITIONS["true labels"],
-    "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
-    "random labels": CONDITIONS["random labels"],
-}
 
 
 def _name(batch: int, word: str) -> str:
@@ -56,7 +52,7 @@ def _name(batch: int, word: str) -> str:
 def runs(setting: Setting) -> Specs:
     n = IMAGES.get(setting.scale, FULL)
     wanted: Specs = {}
-    for word, p in LEVELS.items():
+    for word, p in MIXES.items():
         for batch in BATCHES[setting.scale]:
             epoch = -(-n // batch)
             fields: dict[str, Any] = {"n": n, "batch_size": batch, "steps": EPOCHS[setting.scale] * epoch}
@@ -76,7 +72,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
     batches = BATCHES[setting.scale]
     table = []
-    for word, look in LOOKS.items():
+    for word, look in MIX_LOOKS.items():
         groups = {b: records[_name(b, word)] for b in batches}
         line(left, {b: present(percent(g, "test_accuracy")) for b, g in groups.items()}, look, word)
         line(right, {b: present([_epochs(r) for r in g if r]) for b, g in groups.items()}, look)

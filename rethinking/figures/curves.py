@@ -15,6 +15,7 @@ from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import (
     BUDGET,
+    MIXES,
     TEST_COLOR,
     UNSTATED,
     gain,
@@ -39,13 +40,12 @@ DEPARTURES = [
     "quick, and cpu for all but the MLPs: fewer images.",
 ]
 ZONES = 3.0  # points that stopping must gain for zones to be drawn: less is noise of 2,000 test images
-PANELS = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
 
 
 def runs(setting: Setting) -> Specs:
     return {
         condition: [_every_epoch(setting.spec(k, corruptions=labels(p))) for k in range(setting.seeds)]
-        for condition, p in PANELS.items()
+        for condition, p in MIXES.items()
     }
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, missing_note, percent, present, seeds_note
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, row, size, specs
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.figures._parts import UNSTATED, percent, present
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs, stacks
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -47,35 +46,7 @@ def runs(setting: Setting) -> Specs:
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 2.6), sharey=True)
-    told = {
-        "random": ("train_accuracy", "random labels:\ntraining accuracy (%); dotted: 99 %"),
-        "true": ("test_accuracy", "true labels:\ntest accuracy (%)"),
-    }
-    for axes, (word, (column, label)) in zip(panels, told.items(), strict=True):
-        look = CONDITIONS[f"{word} labels"]
-        for y, stack in enumerate(STACKS):
-            values = present(percent(records[_name(stack, word)], column))
-            if values:
-                axes.plot(values, [y] * len(values), look["marker"], color=look["color"], ms=3, clip_on=False)
-                axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
-            else:
-                axes.annotate("not run", (0.98, y), xycoords=axes.get_yaxis_transform(), fontsize=6, ha="right")
-        axes.set_xlabel(label)
-        axes.grid(axis="y", lw=0.3)
-    panels[0].set_xlim(0, 102)
-    panels[0].axvline(99, color="0.4", lw=0.6, linestyle=":")
-    panels[0].set_yticks(range(len(STACKS)), list(STACKS), fontsize=7)
-    panels[0].set_ylim(len(STACKS) - 0.5, -0.5)
-    head = f"{NETWORK}, CIFAR-10, {size(setting, NETWORK)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    figure.suptitle(head, fontsize=7)
-    table = []
-    for stack in STACKS:
-        keys = {word: _name(stack, word) for word in WORDS}
-        table.append(row(records, stack, specs(setting, NETWORK, "true")[0].n, keys))
-    return figure, {"table": table}
+    return stacks(setting, records, NETWORK, {stack: {w: _name(stack, w) for w in WORDS} for stack in STACKS})
 
 
 # --- claims ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 A file may say, as literals,
 
     VARIANTS = {name: options}          its named variants
+    OPTIONS = {"width": {"type": "int", "ge": 1}}    what of these a run may change, as --model mlp-1x512,width=64
     PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
     HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from rethinking.layers import Linear
 
-VARIANTS = {"mlp-1x512": {"hidden": [512]}, "mlp-3x512": {"hidden": [512, 512, 512]}}
+VARIANTS = {"mlp-1x512": {"depth": 1, "width": 512}, "mlp-3x512": {"depth": 3, "width": 512}}
+OPTIONS = {"width": {"type": "int", "ge": 1, "description": "units of each hidden layer"}}
 PAPER = {"learning_rate": 0.01, "parameters": {"mlp-1x512": 1_209_866, "mlp-3x512": 1_735_178}}
 HAS = ["hidden linear layers"]
 
@@ -21,14 +22,20 @@ class MLP(nn.Module):
 
     Args:
         num_classes, in_channels, image_size: any positive numbers.
-        hidden: width of each hidden layer, input side first.
+        depth: number of hidden layers. width: units of each.
     """
 
     def __init__(
-        self, num_classes: int = 10, in_channels: int = 3, image_size: int = 28, *, hidden: tuple[int, ...] = (512,)
+        self,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        image_size: int = 28,
+        *,
+        depth: int = 1,
+        width: int = 512,
     ):
         super().__init__()
-        widths = [in_channels * image_size * image_size, *hidden]
+        widths = [in_channels * image_size * image_size, *[width] * depth]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
             layers += [Linear(a, b), nn.ReLU(inplace=True)]

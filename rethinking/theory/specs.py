@@ -216,3 +216,48 @@ class LinearSpec(Spec):
             f"distance {row['distance']:.1e} from the solution of least norm, norm {row['norm']:.3g}, "
             f"test error {100 * row['test_error']:.1f} %"
         )
+
+
+class TwoWeightsSpec(Spec):
+    """Least squares in two weights, held in L1 and L2 balls of rising radius (see two_weights.py).
+
+    Attributes:
+        data, n: as in Spec. radii: number of radii, evenly spaced from 0 to the norm of the free solution.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "step",
+        "radius",  # as a fraction of the free solution's norm, L1 or L2
+        "l1_first",  # the solution in the L1 ball
+        "l1_second",
+        "l1_loss",
+        "l2_first",  # in the L2 ball
+        "l2_second",
+        "l2_loss",
+        "curvature_first",  # loss(w) = offset + w^T H w - 2 b^T w, H of these three
+        "curvature_second",
+        "curvature_both",
+        "slope_first",  # b
+        "slope_second",
+        "offset",
+    )
+    RUNNER: ClassVar[str] = "rethinking.theory.two_weights"
+
+    kind: Literal["two_weights"] = "two_weights"
+    n: Positive | None = 2000
+    radii: Annotated[int, Field(ge=2)] = 101
+
+    @property
+    def steps(self) -> int:
+        return self.radii
+
+    @property
+    def precision(self) -> str:
+        return "float64"
+
+    @property
+    def words(self) -> list[str]:
+        return ["two_weights", self.data, str(self.n)]
+
+    def summary(self, row: dict[str, Any]) -> str:
+        return f"free solution ({row['l2_first']:.3f}, {row['l2_second']:.3f}), loss {row['l2_loss']:.4f}"

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from rethinking import models, regularizers
 from rethinking.data import ImageSet
 from rethinking.data import load as load_data
+from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training.batches import (
+    IMAGE_SIZE,
     crop,
     gather,
     keyed_generator,
@@ -39,6 +41,8 @@ class Evaluation:
         fraction, in evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
         online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
         (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
+        held_out_loss, held_out_accuracy: over the images held out, whose labels are corrupted like the rest; None
+        without any.
     """
 
     step: int
@@ -51,10 +55,12 @@ class Evaluation:
     test_images: int
     online_loss: float
     online_accuracy: float
+    held_out_loss: float | None = None
+    held_out_accuracy: float | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """The attributes, in order."""
-        return asdict(self)
+        """The attributes, in order, but for what is None."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
 
 
 class Training:
@@ -88,9 +94,19 @@ class Training:
         self.spec, self.device = spec, to_device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
-        data = data or load_data(spec.data)
+        self.data = data = data or load_data(spec.data)
+        height, width = data.test.images.shape[1:3]
+        if "crop_logits" in spec.keep and min(height, width) <= IMAGE_SIZE:
+            raise InputError(f"keep is crop_logits: images of {height} x {width} pixels leave nothing to crop: drop it")
         self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
         self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
+        trained = torch.arange(len(self.train_labels) - spec.held_out, device=self.device)
+        self.held_images, self.held_labels = self.train_images[len(trained) :], self.train_labels[len(trained) :]
+        if spec.bootstrap:
+            draws = keyed_generator("cpu", spec.seed, "bootstrap")
+            trained = torch.randint(len(trained), trained.shape, generator=draws).to(self.device)
+        if spec.held_out or spec.bootstrap:
+            self.train_images, self.train_labels = gather(self.train_images, trained), self.train_labels[trained]
         self.generator = keyed_generator(self.device, spec.seed, "training")
         signs = one_logit(spec)
         self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator)
@@ -98,6 +114,7 @@ class Training:
         self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
         if any(r.wants_originals for r in self.regularizers):
             self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
+            self.originals = self.originals[trained] if spec.held_out or spec.bootstrap else self.originals
 
         channels, size = self.train_images.shape[1:3]
         network = models.build(spec.model, 1 if signs else data.facts.num_classes, channels, size)
@@ -208,6 +225,7 @@ class Training:
         self.fitted = spec.stop == "fitted" and train_accuracy == 1.0
         size = len(self.test_labels) if self.finished else min(spec.interim_test, len(self.test_labels))
         test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
+        held_out = self._measure(self.held_images, self.held_labels) if spec.held_out else (None, None)
         self.network.train()
         self._online.zero_()
         return Evaluation(
@@ -221,6 +239,8 @@ class Training:
             test_images=size,
             online_loss=online[0] / seen if seen else math.nan,
             online_accuracy=online[1] / seen if seen else math.nan,
+            held_out_loss=held_out[0],
+            held_out_accuracy=held_out[1],
         )
 
     @torch.no_grad()

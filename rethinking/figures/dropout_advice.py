@@ -1,0 +1,133 @@
+"""The advice that came with dropout, one step at a time: wider, faster, bounded, longer; and how to average.
+
+Srivastava et al. 2014 (JMLR 15), appendix A: n units become n/p, p the probability of keeping (A.1); a learning rate
+10 to 100 times as high and momentum 0.95 to 0.99 (A.2); the norms of incoming weights at most 3 or 4 (A.3); section
+7.5: scaling the weights at test time against averaging over sampled masks. Does it let random labels be fitted again?
+
+    rethinking figure dropout_advice                 500 images, one seed: minutes
+    rethinking figure dropout_advice --scale cpu     2,000 images, three seeds
+"""
+
+from statistics import median
+from typing import Any
+
+from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.figures import Setting
+from rethinking.figures._parts import UNSTATED, percent, present
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs, stacks
+from rethinking.record import Record
+from rethinking.spec import Part
+
+MODELS = ["all"]
+SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+CAPTION = "Dropout's advice one step at a time: training accuracy on random labels, test accuracy on true labels."
+NETWORK = NETWORKS[0]
+RATE, WIDER, FASTER, MOMENTUM, NORM, LONGER = 0.5, 1024, 0.1, 0.95, 3.0, 4
+DEPARTURES = [
+    "An extension: the paper does not have dropout.",
+    f"Steps add up: dropout {RATE:g} of hidden units, {WIDER:,} units instead of 512, learning rate {FASTER:g} instead "
+    f"of 0.01, momentum {MOMENTUM:g} instead of 0.9, norms of at most {NORM:g}, {LONGER} times the steps.",
+    CAVEAT,
+    SIZE,
+    UNSTATED,
+]
+
+
+def _dropout(mode: str = "inverted") -> Part:
+    return Part(name="dropout", options={"rate": RATE, "mode": mode})
+
+
+_WIDE: dict[str, Any] = {"model_options": {"width": WIDER}}
+_FAST: dict[str, Any] = {**_WIDE, "learning_rate": FASTER, "momentum": MOMENTUM}
+_BOUND = Part(name="max_norm", options={"bound": NORM})
+_ALL = "+ longer"
+# Regularizers, changed fields, times the budget.
+STEPS: dict[str, tuple[tuple[Part, ...], dict[str, Any], int]] = {
+    "no dropout": ((), {}, 1),
+    "dropout": ((_dropout(),), {}, 1),
+    "+ wider": ((_dropout(),), _WIDE, 1),
+    "+ faster": ((_dropout(),), _FAST, 1),
+    "+ max-norm": ((_dropout(), _BOUND), _FAST, 1),
+    _ALL: ((_dropout(), _BOUND), _FAST, LONGER),
+    "the same, weights scaled at test": ((_dropout("weight_scaling"), _BOUND), _FAST, LONGER),
+    "the same, averaged over masks": ((_dropout("monte_carlo"), _BOUND), _FAST, LONGER),
+    "all of it without dropout": ((_BOUND,), _FAST, LONGER),
+}
+
+
+def _name(step: str, word: str) -> str:
+    return f"{step}, {word} labels"
+
+
+def runs(setting: Setting) -> Specs:
+    return {
+        _name(step, word): [s.replace(**fields) for s in specs(setting, NETWORK, word, *parts, times=times)]
+        for word in WORDS
+        for step, (parts, fields, times) in STEPS.items()
+    }
+
+
+def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    return stacks(setting, records, NETWORK, {step: {w: _name(step, w) for w in WORDS} for step in STEPS})
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+def claims(setting: Setting) -> list[Claim]:
+    needs: dict[str, Any] = {"least_n": IMAGES[NETWORK], "least_seeds": 3}
+
+    def higher(one: str, other: str, statement: str, paper: str, place: str) -> Claim:
+        def measure(groups: dict[str, list[Record]]) -> Reading:
+            high, low = (present(percent(groups[_name(s, "true")], "test_accuracy")) for s in (one, other))
+            ours = f"{one}: {spread(high)} %; {other}: {spread(low)} %"
+            return Reading(median(high) > median(low), ours, {one: list(high), other: list(low)})
+
+        return Claim(
+            name=f"{one} over {other}",
+            source=f"Srivastava et al. 2014, {place}",
+            statement=statement,
+            paper=paper,
+            tolerance="true labels: a higher median test accuracy over seeds; an order, from n = 2,000 on",
+            conditions=tuple(_name(s, "true") for s in (one, other)),
+            measure=measure,
+            **needs,
+        )
+
+    def masks(groups: dict[str, list[Record]]) -> Reading:
+        names = "the same, averaged over masks", "the same, weights scaled at test"
+        averaged, scaled = (percent(groups[_name(s, "true")], "test_accuracy") for s in names)
+        gaps = [a - b for a, b in zip(averaged, scaled, strict=True) if a is not None and b is not None]
+        return Reading(all(abs(g) <= 1 for g in gaps), spread(gaps, unit=" points"), {"points": list(gaps)})
+
+    def fitted(groups: dict[str, list[Record]]) -> Reading:
+        group = groups[_name(_ALL, "random")]
+        values = [100 * r.final["train_accuracy"] for r in group]
+        return Reading(all(r.steps_to_fit() is not None for r in group), spread(values, unit=" %"), {"%": list(values)})
+
+    return [
+        higher(_ALL, "no dropout", "with all advice dropout generalizes better than none", "it does", "appendix A"),
+        higher(_ALL, "dropout", "the advice helps dropout", "it does", "appendix A"),
+        Claim(
+            name="masks against scaling",
+            source="Srivastava et al. 2014, section 7.5",
+            statement="averaging over 20 masks predicts as well as scaling the weights",
+            paper="from about 50 masks on the two agree within a standard deviation",
+            tolerance="test accuracy on true labels within 1 point, every seed",
+            conditions=tuple(
+                _name(s, "true") for s in ("the same, averaged over masks", "the same, weights scaled at test")
+            ),
+            measure=masks,
+            **needs,
+        ),
+        Claim(
+            name="memorizes with all advice",
+            source="zhang2017, section 3, extended",
+            statement="dropout used as advised still lets random labels be fitted",
+            paper="regularization does not stop memorization",
+            tolerance="99 % training accuracy within the budget, every seed",
+            conditions=(_name(_ALL, "random"),),
+            measure=fitted,
+            **needs,
+        ),
+    ]
