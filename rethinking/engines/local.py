@@ -28,6 +28,9 @@ KEEP_MEMORY = {
         f"glibc.malloc.{k}" for k in ("hugetlb=1", f"mmap_threshold={2**32}", f"trim_threshold={2**32}")
     )
 }
+# A run that has the machine to itself gives it back: a factorization's temporaries grow with each block, and kept ones
+# too small for the next took, unpredictably, up to 10 GB beside a matrix of 14 GB.
+RETURN_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,8 @@ def run(
 
 def worker_environment(device: str, alone: bool = False) -> dict[str, str]:
     """The environment variables of a process that trains on `device`; alone: with all cores to itself."""
-    return KEEP_MEMORY | os.environ | (ONE_THREAD if device == "cpu" and not alone else {})
+    memory = RETURN_MEMORY if alone else KEEP_MEMORY
+    return memory | os.environ | (ONE_THREAD if device == "cpu" and not alone else {})
 
 
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
