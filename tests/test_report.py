@@ -2,12 +2,14 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 from collections import Counter
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 
 from rethinking import report
@@ -22,21 +24,30 @@ README = ROOT / "README.md"
 
 
 def read_records():
-    """(spec, curve) of every training run, (spec, last row) of every other."""
+    """(spec, curve) of every training run, and of every other."""
     found, theory = [], []
     for result in sorted(ROOT.glob("runs/*/result.json")):
         spec = json.loads((result.parent / "spec.json").read_text())
         with (result.parent / "curve.csv").open() as stream:
             rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
         if "kind" in spec:
-            theory.append((spec, rows[-1]))
+            theory.append((spec, rows))
             continue
+        spec["folder"] = result.parent
         rows[0]["seconds"] = json.loads((result.parent / "environment.json").read_text())["seconds"]
         found.append((spec, rows))
     return found, theory
 
 
 RECORDS, THEORY = read_records()
+USUAL = {"held_out": 0, "bootstrap": False, "keep": [], "model_options": {}, "momentum": 0.9}
+
+
+def usual(spec, **fields):
+    """Whether a spec has these fields, and else what all runs have but those of a figure that changes it."""
+    return all(spec.get(key, USUAL.get(key)) == value for key, value in (USUAL | fields).items())
+
+
 CORRUPTED = {
     "true labels": [],
     "random labels": [("random_labels", {})],
@@ -55,7 +66,7 @@ def curves(model, n, corruption, regularizers=(), slow=False, precision="float32
         parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
         extra = [(r["name"], r["options"]) for r in spec["regularizers"]]
         same = (spec["model"], spec["n"], parts, extra) == (model, n, corruption, list(regularizers))
-        plain = spec["lr_decay"] == (0.999 if slow else 0.95) and spec["batch_size"] == 128
+        plain = usual(spec) and spec["lr_decay"] == (0.999 if slow else 0.95) and spec["batch_size"] == 128
         plain &= n == 50_000 or spec["steps"] == (400 if slow else 200) * -(-n // 128)
         if same and plain and spec["seed"] == spec["data_seed"] and spec["precision"] == precision:
             assert spec["seed"] not in seeds, "two runs answer to one row"
@@ -227,9 +238,11 @@ def test_every_number_of_ours_in_the_readme_comes_from_the_records():
 def check_row(figure, model, scale, cells, head):
     """Hold every cell of ours of a row against the records; returns how many that were run."""
     if figure in ("theorem1", "table3", "min_norm"):
-        return check_row_of_theory(model or "mlp-3x512", cells, head)
+        return CHECKS_OF_THEORY[figure](model or "mlp-3x512", cells, head)
     if figure in ("dose", "regularizers"):
         return check_row_of_sweep(cells, head)
+    if figure in CHECKS_OF_REGULARIZATION:
+        return CHECKS_OF_REGULARIZATION[figure](model or "mlp-3x512", cells, head)
     checked = 0
     for column, cell in list(cells.items())[1:]:
         if column not in SKIPPED and not column.startswith("paper"):
@@ -250,7 +263,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
         extra = [(r["name"], next(iter(r["options"].values()))) for r in spec["regularizers"]]
         told = [(name, "on" if v is True else v if isinstance(v, str) else f"{v:g}") for name, v in extra]
         parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
-        same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"])
+        same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"]) and usual(spec)
         if (
             same
             and told == ([] if "none" in (regularizer, value) else [(regularizer, value)])
@@ -284,6 +297,127 @@ def check_row_of_sweep(cells, head):
     return checked
 
 
+# --- figures of regularization: what a row says in words, as fields of specs ----------------------
+
+
+def seeds_of(regularizers, **fields):
+    """(spec, curve) by seed of the runs with these fields and regularizers, (name, options that must be so)."""
+    found = {}
+    for spec, rows in RECORDS:
+        parts = [(r["name"], r["options"]) for r in spec["regularizers"]]
+        same = [n for n, _ in parts] == [n for n, _ in regularizers]
+        same = same and all(
+            given.items() <= told.items() for (_, told), (_, given) in zip(parts, regularizers, strict=True)
+        )
+        if same and spec["seed"] == spec["data_seed"] and usual(spec, **fields):
+            assert spec["seed"] not in found, "two runs answer to one row"
+            found[spec["seed"]] = (spec, rows)
+    return dict(sorted(found.items()))
+
+
+def corruption(words):
+    return [{"name": name, "options": options} for name, options in CORRUPTED[words]]
+
+
+def zeros(spec):
+    counts = [held for name, held in np.load(spec["folder"] / "arrays.npz").items() if name.startswith("zeros/")]
+    return 100 * float(sum(c[0] for c in counts)) / float(sum(c[1] for c in counts))
+
+
+def check_columns(cells, runs, measures):
+    """Every column but the first two, by its measure of (spec, curve)."""
+    for column, cell in list(cells.items())[2:]:
+        values = [measures[column](*run) for run in runs.values()]
+        assert same(cell, text(values, 3)), (cells, column, text(values, 3))
+    return len(cells) * bool(runs)
+
+
+PLAIN = {column: lambda spec, rows, f=measure: f(rows) for column, measure in MEASURES.items()}
+PENALTIES = {"no penalty": [], "L1": [("l1", {"strength": 1e-3})], "L2": [("weight_decay", {"strength": 0.02})]}
+
+
+def check_row_of_l1_l2(model, cells, head):
+    penalty, words = head.split(", ")
+    fields = {"model": model, "n": 2000, "steps": 800, "keep": ["weight_quantiles"]}
+    runs = seeds_of(PENALTIES[penalty], corruptions=corruption(words), **fields)
+    return check_columns(cells, runs, PLAIN | {"weights exactly 0 (%)": lambda spec, rows: zeros(spec)})
+
+
+RESTRICTED = {"{−1, +1}": "signs", "{0, 1}": "bits"}
+
+
+def check_row_of_capacity(model, cells, head):
+    kind, width = head.rsplit(", width ", 1)
+    parts = []
+    if kind != "free":
+        values, layer = kind.rsplit(", ", 1)
+        options = {"values": RESTRICTED[values], "layer": {"first layer": 1, "all layers": 0}[layer]}
+        parts = [("restricted_weights", options)]
+    fields = {"model": model, "n": 2000, "steps": 3200, "corruptions": corruption("random labels")}
+    fields |= {"batch_size": 128, "model_options": {} if width == "512" else {"width": int(width)}}
+    return check_columns(cells, seeds_of(parts, **fields), PLAIN)
+
+
+def stopped(rows, patience):
+    """The row to return: walk on until the best held-out accuracy is `patience` rows old."""
+    held = [row["held_out_accuracy"] for row in rows]
+    last = next((k for k in range(len(rows)) if k - held.index(max(held[: k + 1])) >= patience), len(rows) - 1)
+    return rows[held.index(max(held[: last + 1]))]
+
+
+def check_row_of_early_stopping(model, cells, head):
+    words, patience = head.rsplit(", patience ", 1)
+    runs = seeds_of([], model=model, n=2000, held_out=400, corruptions=corruption(words))
+
+    def gain_of(spec, rows):
+        return 100 * (stopped(rows, int(patience))["test_accuracy"] - rows[-1]["test_accuracy"])
+
+    measures = {
+        "stopped at epoch": lambda spec, rows: stopped(rows, int(patience))["epoch"],
+        "gain in test accuracy (points)": gain_of,
+        "final test accuracy (%)": PLAIN["test (%)"],
+    }
+    return check_columns(cells, runs, measures)
+
+
+DROPOUT, BEFORE, AFTER = (
+    ("dropout", {"rate": 0.5, "mode": "inverted"}),
+    ("batch_norm", {"place": "before"}),
+    ("batch_norm", {"place": "after"}),
+)
+STACKS = {
+    "neither": [],
+    "dropout": [DROPOUT],
+    "batch norm": [BEFORE],
+    "batch norm after ReLU": [AFTER],
+    "batch norm, ReLU, dropout": [BEFORE, DROPOUT],
+    "ReLU, batch norm, dropout": [AFTER, DROPOUT],
+    "ReLU, dropout, batch norm": [DROPOUT, AFTER],
+}
+
+
+def check_row_of_stack(cells, parts, **fields):
+    for column, cell in list(cells.items())[2:]:
+        what, words = re.fullmatch(r"(.*), ((?:random|true) labels)(?: \(%\))?", column).groups()
+        runs = seeds_of(parts, corruptions=corruption(words), **fields)
+        measure = MEASURES[what if what in MEASURES else f"{what} (%)"]
+        values = [measure(rows) for _, rows in runs.values()]
+        assert same(cell, text(values, 3)), (cells, column, text(values, 3))
+    return len(cells)
+
+
+def check_row_of_dropout_batchnorm(model, cells, head):
+    return check_row_of_stack(cells, STACKS[head], model=model, n=2000, steps=800)
+
+
+CHECKS_OF_REGULARIZATION = {
+    "l1_l2": check_row_of_l1_l2,
+    "capacity": check_row_of_capacity,
+    "early_stopping": check_row_of_early_stopping,
+    "dropout_batchnorm": check_row_of_dropout_batchnorm,
+}
+
+
 COLUMNS_OF_THEOREM_1 = {
     "weights": ("{:.0f}", "weights"),
     "nonzeros": ("{:.0f}", "nonzeros"),
@@ -297,23 +431,101 @@ COLUMNS_OF_THEOREM_1 = {
 }
 
 
-def check_row_of_theory(model, cells, head):
-    """Theorem 1: a built network, or the one of SGD beside it. Rows of kernels are to be recomputed here too."""
+def of_theory(**fields):
+    """The rows of the one run of theory whose spec holds these; None where it is not there."""
+    found = [rows for spec, rows in THEORY if fields.items() <= spec.items()]
+    assert len(found) <= 1, fields
+    return found[0] if found else None
+
+
+def check_cells(cells, row, forms):
+    """Every named column, as its form gives the value of the row; "not run" where there is no row."""
+    for column, value in forms.items():
+        if column in cells:
+            assert cells[column] == ("not run" if row is None else value(row)), (cells, column)
+    return 0 if row is None else len(forms)
+
+
+def check_row_of_table_3(model, cells, head):
+    name, _, penalty = head.partition(", ")
+    data, features = name.split()
+    conv = features == "conv"
+    fields = {"kind": "kernel", "data": data.lower().replace("-", ""), "features": features.lower(), "width": 1.0}
+    fields |= {"n": 60_000 if data == "MNIST" else 50_000, "seed": 0}
+    rows = of_theory(**fields, penalties=[0.0, 0.01] if conv else [0.01] if penalty else [0.0])
+    kept = [row for row in rows or [] if (row["penalty"] > 0) == bool(penalty)]
+    forms = {
+        "test error (%)": lambda row: f"{100 * row['test_error']:.2f}",
+        "norm": lambda row: f"{row['norm']:.0f}",
+        "residual": lambda row: f"{row['residual']:.0e}",
+        "filters": lambda row: f"{row['filters']:.0f}",
+        "minutes": lambda row: f"{row['seconds'] / 60:.1f}",
+        "factorization alone, LAPACK (minutes)": lambda row: f"{row['lapack_seconds'] / 60:.1f}",
+        "peak GB": lambda row: f"{row['peak_gigabytes']:.1f}",
+    }
+    return check_cells(cells, kept[-1] if kept else None, forms)
+
+
+SOLUTIONS = {
+    "least norm": "minimum",
+    "centres at random points": "random_centres",
+    "also fits random test labels": "test_labels",
+}
+
+
+def check_row_of_min_norm(model, cells, head):
+    forms = {
+        "test error (%)": lambda row: f"{100 * row['test_error']:.2f}",
+        "norm": lambda row: f"{row['norm']:.4g}",
+        "residual": lambda row: f"{row['residual']:.0e}",
+    }
+    if "width" in head:
+        data, features, width = re.fullmatch(r"(\S+) (\w+), width (\S+)", head).groups()
+        fields = {"kind": "kernel", "data": data.lower().replace("-", ""), "features": features.lower(), "n": 12_000}
+        rows = of_theory(**fields, width=float(width))
+    elif head in SOLUTIONS:
+        rows = of_theory(kind="linear", n=300, whitened=True, solution=SOLUTIONS[head])
+    else:
+        n, look = re.fullmatch(r"SGD, n = (\d+), (whitened|raw)", head).groups()
+        rows = of_theory(kind="linear", n=int(n), whitened=look == "whitened", solution="sgd")
+        forms |= {
+            "condition": lambda row: f"{row['condition']:.1e}",
+            "distance": lambda row: f"{row['distance']:.1e}",
+            "epochs": lambda row: f"{row['epoch']:.0f}",
+            "rate predicted": lambda row: f"{row['rate']:.1e}",
+            "measured": lambda row: f"{slope(rows):.1e}",
+        }
+    return check_cells(cells, rows and rows[-1], forms)
+
+
+def slope(rows):
+    """-d log distance / d epoch between the middle and the end of what is above 1e-10."""
+    above = [row for row in rows if row["distance"] > 1e-10]
+    first, last = above[len(above) // 2], above[-1]
+    return -math.log(last["distance"] / first["distance"]) / (last["epoch"] - first["epoch"])
+
+
+def check_row_of_theorem_1(model, cells, head):
+    """A built network, or the one of SGD beside it."""
     if head == f"SGD, {model}":
         first = curves(model, 50_000, CORRUPTED["random labels"])[0]
         assert same(cells["steps to 99 %"], text([fit(first)], 1))
         assert same(cells["seconds"], text([first[0]["seconds"]], 1))
         return 1
     construction, n, k = re.fullmatch(r"(\w+), n = (\d+)(?:, k = (\d+))?", head).groups()
-    spec = {"kind": "theorem1", "construction": construction, "n": int(n), "depth": int(k or 2), "seed": 0}
-    found = [row for given, row in THEORY if spec.items() <= given.items()]
-    assert len(found) == 1
-    row = found[0]
+    row = of_theory(kind="theorem1", construction=construction, n=int(n), depth=int(k or 2), seed=0)[-1]
     for column, (form, key) in COLUMNS_OF_THEOREM_1.items():
         assert cells[column] == form.format(row[key]), (head, column)
     ratio = row["construction_seconds"] / (row["project_seconds"] + row["sort_seconds"])
     assert cells["times X a and a sort"] == f"{ratio:.1f}"
     return len(COLUMNS_OF_THEOREM_1) + 1
+
+
+CHECKS_OF_THEORY = {
+    "theorem1": check_row_of_theorem_1,
+    "table3": check_row_of_table_3,
+    "min_norm": check_row_of_min_norm,
+}
 
 
 # Table 1 and Table 4 of zhang2017: training and test accuracy in %, by the row's words.
