@@ -1,6 +1,7 @@
 """The engine: results that depend on nothing but the spec, whatever is killed, shared or interrupted."""
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -191,3 +192,24 @@ def test_precision_and_workers_are_resolved_for_the_device():
     assert local.default_workers("cuda:3") == 1
     assert local.default_workers("cpu") >= 1
     assert local.resolve_device("cpu") == "cpu"
+
+
+def test_a_run_alone_gives_back_what_it_has_freed():
+    """Kept beside a matrix that fills the memory, temporaries of many sizes end the run; other runs gain from it."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("only glibc is told to keep memory")
+    code = """
+import pathlib, numpy
+large, above = numpy.ones(300 << 17), numpy.ones(1 << 17)
+del large
+lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+"""
+    megabytes = {}
+    for alone in (False, True):
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(
+            words, env=local.worker_environment("cpu", alone), capture_output=True, text=True, check=True
+        )
+        megabytes[alone] = int(done.stdout) / 1024
+    assert megabytes[True] < 200 < 300 < megabytes[False]
