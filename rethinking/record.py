@@ -71,9 +71,9 @@ class Record:
 
         path = self.path / "arrays.npz"
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
                 return dict(held)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
 
     def steps_to_fit(self, threshold: float = 0.99) -> int | None:
@@ -85,7 +85,7 @@ class Record:
         return next((step for step, accuracy in pairs if accuracy >= threshold), None)
 
     def difference(self, other: "Record") -> str | None:
-        """Where the curve of another record of the same spec first differs from this one; None where it is the same."""
+        """Where another record of the same spec first differs, in its curve or what is kept; None where it does not."""
         fixed = [name for name in self.spec.columns if name not in self.spec.VARYING]
         for name in fixed:
             if len(self.curve[name]) != len(other.curve[name]):
@@ -95,6 +95,10 @@ class Record:
                 ours, theirs = self.curve[name][k], other.curve[name][k]
                 if repr(ours) != repr(theirs):
                     return f"from step {step} on another curve: {name} {ours!r} against {theirs!r}"
+        if getattr(self.spec, "keep", ()):
+            for name, array in self.arrays.items():
+                if name not in other.arrays or array.tobytes() != other.arrays[name].tobytes():
+                    return f"the same curve, but other arrays kept: {name}"
         return None
 
 

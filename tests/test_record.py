@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from rethinking import record
@@ -20,10 +21,10 @@ def row(step, **changes):
     return values | changes
 
 
-def complete(runs: Runs, spec: RunSpec = SPEC, rows=None):
+def complete(runs: Runs, spec: RunSpec = SPEC, rows=None, arrays=None):
     with claim(runs, spec) as writer:
         assert writer is not None
-        writer.finish(rows or [row(0), row(20)], "budget", None, {"commit": "abc"})
+        writer.finish(rows or [row(0), row(20)], "budget", None, {"commit": "abc"}, arrays)
     return runs.path(spec)
 
 
@@ -37,6 +38,27 @@ def test_writes_and_reads_back(tmp_path):
     assert found.curve["train_loss"] == [0.1, 0.1 + 20 / 3]  # to the last bit
     assert found.final["step"] == 20
     assert sorted(p.name for p in path.iterdir()) == ["curve.csv", "environment.json", "result.json", "spec.json"]
+
+
+def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):
+    spec = SPEC.replace(keep=("test_logits",))
+    held = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "zeros/a": np.array([1, 2])}
+    records = []
+    for name, scale in (("a", 1), ("b", 1), ("c", 2)):
+        path = complete(Runs(tmp_path / name), spec, arrays=held | {"zeros/a": scale * held["zeros/a"]})
+        records.append(Runs(tmp_path / name).find(spec))
+    assert {k: v.tolist() for k, v in records[0].arrays.items()} == {k: v.tolist() for k, v in held.items()}
+    assert records[0].arrays["test_logits"].dtype == np.float16
+    assert records[0].difference(records[1]) is None
+    assert records[0].difference(records[2]) == "the same curve, but other arrays kept: zeros/a"
+    assert (tmp_path / "a" / path.name / "arrays.npz").read_bytes() == (
+        tmp_path / "b" / path.name / "arrays.npz"
+    ).read_bytes()
+    whole = (path / "arrays.npz").read_bytes()
+    for content in (whole[:-20], b"", b"PK"):
+        (path / "arrays.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"arrays\.npz cannot be read"):
+            Runs(tmp_path / "c").find(spec).arrays  # noqa: B018
 
 
 def test_time_to_fit_is_the_first_evaluation_at_99_percent(tmp_path):

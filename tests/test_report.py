@@ -410,7 +410,87 @@ def check_row_of_dropout_batchnorm(model, cells, head):
     return check_row_of_stack(cells, STACKS[head], model=model, n=2000, steps=800)
 
 
+WIDE = {"model_options": {"width": 1024}}
+FAST = WIDE | {"learning_rate": 0.1, "momentum": 0.95}
+BOUND = ("max_norm", {"bound": 3.0})
+ADVICE = {
+    "no dropout": ([], {}, 800),
+    "dropout": ([DROPOUT], {}, 800),
+    "+ wider": ([DROPOUT], WIDE, 800),
+    "+ faster": ([DROPOUT], FAST, 800),
+    "+ max-norm": ([DROPOUT, BOUND], FAST, 800),
+    "+ longer": ([DROPOUT, BOUND], FAST, 3200),
+    "the same, weights scaled at test": ([("dropout", {"rate": 0.5, "mode": "weight_scaling"}), BOUND], FAST, 3200),
+    "the same, averaged over masks": ([("dropout", {"rate": 0.5, "mode": "monte_carlo"}), BOUND], FAST, 3200),
+    "all of it without dropout": ([BOUND], FAST, 3200),
+}
+
+
+def check_row_of_dropout_advice(model, cells, head):
+    parts, fields, steps = ADVICE[head]
+    return check_row_of_stack(
+        cells, parts, **({"model": model, "n": 2000, "steps": steps, "learning_rate": 0.01} | fields)
+    )
+
+
+def check_row_of_batch_size(model, cells, head):
+    words, batch = head.rsplit(", batch ", 1)
+    size = int(batch.replace(",", ""))
+    fields = {"model": model, "n": 2000, "batch_size": size, "steps": 200 * -(-2000 // size)}
+    return check_columns(cells, seeds_of([], corruptions=corruption(words), **fields), PLAIN)
+
+
+def ensemble(kind, words, k):
+    """Logits of the k-th ensemble's members and the true classes, as lists of lists; None where a run is missing."""
+    networks = ["mlp-3x512", "mlp-1x512", "alexnet"] if kind == "networks" else ["mlp-3x512"]
+    seeds = [6 * k + j for j in range(1 if kind in ("networks", "crops") else 6)]
+    fields = {"n": 2000, "data_seed": k, "corruptions": corruption(words), "regularizers": []}
+    fields |= {"bootstrap": kind == "bootstrap", "keep": ["crop_logits" if kind == "crops" else "test_logits"]}
+    logits, truth = [], None
+    for network in networks:
+        for seed in seeds:
+            found = [spec for spec, _ in RECORDS if usual(spec, model=network, seed=seed, **fields)]
+            if not found:
+                return None
+            held = np.load(found[0]["folder"] / "arrays.npz")
+            truth = held["test_labels"].tolist()
+            logits += list(held["crop_logits"]) if kind == "crops" else [held["test_logits"]]
+    return [part.astype(float).tolist() for part in logits], truth
+
+
+def decide(rows, join):
+    """The class that members' logits for one image, a list each, give together."""
+    classes = range(len(rows[0]))
+    if join == "vote":
+        votes = Counter(row.index(max(row)) for row in rows)
+        return max(classes, key=lambda c: (votes[c], -c))
+    sums = [0.0] * len(classes)
+    for row in rows:
+        powers = [math.exp(z - max(row)) for z in row]
+        sums = [s + p / sum(powers) for s, p in zip(sums, powers, strict=True)]
+    return sums.index(max(sums))
+
+
+def check_row_of_ensembles(model, cells, head):
+    kind, words, join = head.split(", ")
+    found = [ensemble(kind, words, k) for k in range(3)]
+    columns = {"members": [], "one member (%)": [], "ensemble (%)": [], "gain (points)": []}
+    for logits, truth in filter(None, found):
+        alone = [100 * sum(decide([z], join) == y for z, y in zip(m, truth, strict=True)) / len(truth) for m in logits]
+        images = zip(*logits, strict=True)
+        together = 100 * sum(decide(rows, join) == y for rows, y in zip(images, truth, strict=True)) / len(truth)
+        values = (len(logits), sum(alone) / len(alone), together, together - sum(alone) / len(alone))
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+    for column, values in columns.items():
+        assert same(cells[column], text(values, 3)), (head, column, cells[column], text(values, 3))
+    return len(columns) * any(found)
+
+
 CHECKS_OF_REGULARIZATION = {
+    "dropout_advice": check_row_of_dropout_advice,
+    "batch_size": check_row_of_batch_size,
+    "ensembles": check_row_of_ensembles,
     "l1_l2": check_row_of_l1_l2,
     "capacity": check_row_of_capacity,
     "early_stopping": check_row_of_early_stopping,
