@@ -333,7 +333,12 @@ def check_columns(cells, runs, measures):
 
 
 PLAIN = {column: lambda spec, rows, f=measure: f(rows) for column, measure in MEASURES.items()}
-PENALTIES = {"no penalty": [], "L1": [("l1", {"strength": 1e-3})], "L2": [("weight_decay", {"strength": 0.02})]}
+PENALTIES = {
+    "no penalty": [],
+    "L1": [("l1", {"strength": 1e-3})],
+    "strong L1": [("l1", {"strength": 0.03})],
+    "L2": [("weight_decay", {"strength": 0.02})],
+}
 
 
 def check_row_of_l1_l2(model, cells, head):
