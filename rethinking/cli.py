@@ -324,7 +324,7 @@ def run(
     from rethinking.record import Runs
     from rethinking.spec import Part, RunSpec, Spec
 
-    given = {k: v for k, v in fields.items() if v not in (None, (), False)}
+    given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
