@@ -264,6 +264,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
         told = [(name, "on" if v is True else v if isinstance(v, str) else f"{v:g}") for name, v in extra]
         parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
         same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"]) and usual(spec)
+        same &= all(r["options"].get("place", "before") == "before" for r in spec["regularizers"])  # the usual place
         if (
             same
             and told == ([] if "none" in (regularizer, value) else [(regularizer, value)])

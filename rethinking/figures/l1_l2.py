@@ -102,7 +102,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 axes.plot(middles, np.maximum(share, 0.01), label=label, **look, lw=1.2 if k == 0 else 0.6)
                 series[f"{_name(penalty, word)}, seed {k}"] = {"share of weights (%)": share.round(3).tolist()}
         axes.set(xlabel="weight, first layer", yscale="log", title=f"{word} labels")
-        axes.set_ylim(0.01, 400)
+        axes.set_ylim(0.01, 2e4)
         if any(any(records[_name(p, word)]) for p in LOOKS):
             axes.legend(loc="upper left", fontsize=6)
         else:
