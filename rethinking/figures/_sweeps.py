@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from rethinking import catalog
-from rethinking.claims import Records, Specs
+from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
     labels,
@@ -260,6 +260,32 @@ def stacks(
     figure.suptitle(head, fontsize=7)
     n = specs(setting, network, "true")[0].n or FULL
     return figure, {"table": [row(records, stack, n, keys) for stack, keys in names.items()]}
+
+
+def better(name: str, source: str, statement: str, paper: str, keys: dict[str, str]) -> Claim:
+    """The claim that of two stacks on the first network the first reaches a higher test accuracy on true labels.
+
+    Args:
+        keys: stack -> the key of its runs on true labels.
+    """
+    one, other = keys
+
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        high, low = (present(percent(groups[key], "test_accuracy")) for key in keys.values())
+        ours = f"{one}: {spread(high)} %; {other}: {spread(low)} %"
+        return Reading(median(high) > median(low), ours, {one: list(high), other: list(low)})
+
+    return Claim(
+        name=name,
+        source=source,
+        statement=statement,
+        paper=paper,
+        tolerance="true labels: a higher median test accuracy over seeds; an order, from n = 2,000 on",
+        conditions=tuple(keys.values()),
+        measure=measure,
+        least_n=IMAGES[NETWORKS[0]],
+        least_seeds=3,
+    )
 
 
 def size(setting: Setting, *networks: str) -> str:

@@ -8,13 +8,12 @@ Srivastava et al. 2014 (JMLR 15), appendix A: n units become n/p, p the probabil
     rethinking figure dropout_advice --scale cpu     2,000 images, three seeds
 """
 
-from statistics import median
 from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, percent, present
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs, stacks
+from rethinking.figures._parts import UNSTATED, percent
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -78,21 +77,8 @@ def claims(setting: Setting) -> list[Claim]:
     needs: dict[str, Any] = {"least_n": IMAGES[NETWORK], "least_seeds": 3}
 
     def higher(one: str, other: str, statement: str, paper: str, place: str) -> Claim:
-        def measure(groups: dict[str, list[Record]]) -> Reading:
-            high, low = (present(percent(groups[_name(s, "true")], "test_accuracy")) for s in (one, other))
-            ours = f"{one}: {spread(high)} %; {other}: {spread(low)} %"
-            return Reading(median(high) > median(low), ours, {one: list(high), other: list(low)})
-
-        return Claim(
-            name=f"{one} over {other}",
-            source=f"Srivastava et al. 2014, {place}",
-            statement=statement,
-            paper=paper,
-            tolerance="true labels: a higher median test accuracy over seeds; an order, from n = 2,000 on",
-            conditions=tuple(_name(s, "true") for s in (one, other)),
-            measure=measure,
-            **needs,
-        )
+        keys = {step: _name(step, "true") for step in (one, other)}
+        return better(f"{one} over {other}", f"Srivastava et al. 2014, {place}", statement, paper, keys)
 
     def masks(groups: dict[str, list[Record]]) -> Reading:
         names = "the same, averaged over masks", "the same, weights scaled at test"

@@ -7,14 +7,12 @@ test, so the two together do worse than batch norm alone; dropout after the last
     rethinking figure dropout_batchnorm --scale cpu     2,000 images, three seeds
 """
 
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.claims import Claim, Records, Specs
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, percent, present
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs, stacks
-from rethinking.record import Record
+from rethinking.figures._parts import UNSTATED
+from rethinking.figures._sweeps import CAVEAT, NETWORKS, SIZE, WORDS, better, specs, stacks
 from rethinking.spec import Part
 
 MODELS = ["all"]
@@ -53,22 +51,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
 
 def _better(name: str, one: str, other: str, statement: str, paper: str) -> Claim:
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        high, low = (present(percent(groups[_name(s, "true")], "test_accuracy")) for s in (one, other))
-        ours = f"{one}: {spread(high)} %; {other}: {spread(low)} %"
-        return Reading(median(high) > median(low), ours, {one: list(high), other: list(low)})
-
-    return Claim(
-        name=name,
-        source="Li et al. 2019, section 3",
-        statement=statement,
-        paper=paper,
-        tolerance="true labels: a higher median test accuracy over seeds; an order, from n = 2,000 on",
-        conditions=tuple(_name(s, "true") for s in (one, other)),
-        measure=measure,
-        least_n=IMAGES[NETWORK],
-        least_seeds=3,
-    )
+    keys = {stack: _name(stack, "true") for stack in (one, other)}
+    return better(name, "Li et al. 2019, section 3", statement, paper, keys)
 
 
 def claims(setting: Setting) -> list[Claim]:
