@@ -33,7 +33,7 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
 DEPARTURES = [
     "An extension: the paper varies neither width nor the weights' values.",
-    "The learning rate is the paper's for the network at every width; biases and the last layer's scale stay free.",
+    "The learning rate is the paper's for the network at every width; biases stay free.",
     "cpu: 2,000 images, quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "
     "100). paper: all 50,000 images, 64 epochs. What is not fitted may be with more steps.",
     "Restricted: straight-through gradients (BinaryConnect), one fixed scale a layer.",

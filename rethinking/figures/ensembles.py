@@ -28,7 +28,7 @@ NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
 DEPARTURES = [
     "An extension: the paper trains no ensemble.",
     f"Ensembles of up to {MEMBERS} {NETWORK}; of the networks {', '.join(NETWORKS)}; of one {NETWORK}'s five crops. "
-    "Ensembles share no member and no corruption; seeds counts ensembles.",
+    "Ensembles of a kind share no member and no corruption; seeds counts ensembles.",
     "Accuracy is of the first 2,000 test images, whose logits the records keep (float16). The gain is over the mean "
     "accuracy of the members.",
     "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "

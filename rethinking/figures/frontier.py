@@ -59,7 +59,7 @@ LOOKS = dict(
     )
 )
 FITTED = 99.0  # %
-NAMED = 8  # points of the corner whose names the figure holds; the table has them all
+NAMED = 8  # points of the corner whose names the figure holds; its .json has them all
 
 
 def runs(setting: Setting) -> Specs:
