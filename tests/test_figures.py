@@ -157,9 +157,15 @@ def test_every_committed_record_is_whole():
 
 
 def test_scales_differ_only_in_spec_fields_and_fix_their_precision():
-    for scale, precision in (("cpu", "float32"), ("paper", "bfloat16")):
+    for scale, model, precision in (
+        ("cpu", "mlp-3x512", "float32"),
+        ("cpu", "inception", "bfloat16"),
+        ("paper", "mlp-3x512", "bfloat16"),
+        ("paper", "inception", "bfloat16"),
+    ):
         for here in ("float32", "bfloat16"):
-            assert figures.Setting(scale, "inception", 1, here).spec(0).precision == precision
+            assert figures.Setting(scale, model, 1, here).spec(0).precision == precision
+            assert figures.Setting(scale, "all", 1, here).spec(0, model=model).precision == precision
     assert figures.Setting("quick", "inception", 1, "bfloat16").spec(0).precision == "bfloat16"
     paper = figures.Setting("paper", "inception", 3).spec(2)
     assert (paper.n, paper.steps, paper.learning_rate) == (50_000, 25_000, 0.1)

@@ -209,11 +209,11 @@ def values_of(figure, model, scale, head, n, column):
     """A cell's values, one per seed that was run, and how many seeds it should have."""
     network, corruption, regularizers = runs_of_row(figure, model, head, column)
     online = figure == "table4" and "weight decay" not in head
-    found = curves(network, n, corruption, regularizers, slow=online, precision=PRECISION[scale])
+    found = curves(network, n, corruption, regularizers, slow=online, precision=precision(scale, network))
     wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(figure, network)
     found = {k: v for k, v in sorted(found.items()) if k < wanted}
     if column == "ratio":
-        base = {k: fit(v) for k, v in curves(network, n, [], [], precision=PRECISION[scale]).items()}
+        base = {k: fit(v) for k, v in curves(network, n, [], [], precision=precision(scale, network)).items()}
         steps = {k: fit(v) for k, v in found.items() if k in base}
         unknown = "p = 0 censored"
         values = [unknown if base[k] == "censored" else s if s == "censored" else s / base[k] for k, s in steps.items()]
@@ -223,7 +223,8 @@ def values_of(figure, model, scale, head, n, column):
     return values, wanted
 
 
-PRECISION = {"cpu": "float32", "paper": "bfloat16"}
+def precision(scale, network):
+    return "float32" if scale == "cpu" and network.startswith("mlp") else "bfloat16"
 
 
 def test_every_number_of_ours_in_the_readme_comes_from_the_records():

@@ -26,8 +26,9 @@ UNSTATED = (
     "response normalization over 9 channels with alpha 0.001, beta 0.75, k 1; pooling padded by 1."
 )
 BUDGET = (
-    "cpu: 90 epochs (35,190 steps) on all 50,000 images, float32. paper: 25,000 steps, bfloat16 autocast. Fewer "
-    "images: a run stops when every training example is right, and the learning rate still falls every 391 steps."
+    "cpu: 90 epochs (35,190 steps) on all 50,000 images; MLPs in float32, other networks in bfloat16 autocast. paper: "
+    "25,000 steps, bfloat16 autocast. Fewer images: a run stops when every training example is right, and the learning "
+    "rate still falls every 391 steps."
 )
 DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength."

@@ -87,8 +87,8 @@ CAVEAT = (
     "thresholds move."
 )
 SIZE = (
-    "cpu: mlp-3x512 and resnet-20 on 2,000 images, alexnet on 1,000, float32. quick: mlp-3x512 on 500. paper: all "
-    "50,000 images, 25,000 steps."
+    "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast). quick: mlp-3x512 on "
+    "500. paper: all 50,000 images, 25,000 steps."
 )
 
 
