@@ -33,7 +33,8 @@ CAPTION = "Training and test error at the end of training against the number of 
 DEPARTURES = [
     UNSTATED,
     BUDGET,
-    "Runs on fewer than 50,000 images have the precision of cpu at every scale and stop when every training example is right.",
+    "Runs on fewer than 50,000 images have the precision of cpu at every scale; they stop when every training example "
+    "is right.",
     "Run k trains on the first n images in the official order, whatever its seed.",
 ]
 SIZES = {
