@@ -106,12 +106,45 @@ class LocalResponseNorm(nn.Module):
         return self._bands[key]
 
     def forward(self, x: Tensor) -> Tensor:
-        total = F.conv2d(x.square(), self._band(x))
-        scale = total.mul(self.alpha / self.size).add(self.k)
-        if self.beta == 0.75:  # s^-3/4 by two square roots: a power costs ten times as much
+        return _Normalized.apply(x, self._band(x), self.alpha / self.size, self.beta, self.k)
+
+
+class _Normalized(torch.autograd.Function):
+    """x * s^-beta with s = k + a * band(x^2), and its gradient g * s^-beta - 2 a beta x * band(g x s^-beta / s).
+
+    Written out because autograd's own chain passes over memory twice as often, for a tenth of AlexNet's step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, band: Tensor, a: float, beta: float, k: float) -> Tensor:
+        scale = F.conv2d(x.square(), band).mul_(a).add_(k)
+        if beta == 0.75:  # by two square roots: a power costs ten times as much
             root = scale.rsqrt()
-            return x * (root * root.sqrt())
-        return x * scale.pow(-self.beta)
+            factor = root.sqrt().mul_(root)
+        else:
+            factor = scale.pow(-beta)
+        ctx.save_for_backward(x, band, scale, factor)
+        ctx.a, ctx.beta = a, beta
+        return x * factor
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (x, band, scale, factor) = gradients, ctx.saved_tensors
+        direct = gradient * factor
+        across = F.conv2d((direct * x).div_(scale), band)
+        return direct.addcmul_(x, across, value=-2 * ctx.a * ctx.beta), None, None, None, None
+
+
+def pool_before_relu(network: nn.Module) -> None:
+    """Swap every ReLU that is directly before a max-pooling with it, in place: max(ReLU(x)) = ReLU(max(x)).
+
+    Outputs and gradients stay the same to the last bit, and the ReLU has a quarter of the values to pass over.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for k in range(len(module) - 1):
+                if type(module[k]) is nn.ReLU and type(module[k + 1]) is nn.MaxPool2d:
+                    module[k], module[k + 1] = module[k + 1], module[k]
 
 
 class Residual(nn.Module):

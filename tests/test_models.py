@@ -9,7 +9,7 @@ from torch import nn
 
 from rethinking import bench, catalog, models
 from rethinking.errors import InputError
-from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate
+from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
 from rethinking.training import batch_norm_statistics
 
 ALL = catalog.names("models")
@@ -88,6 +88,21 @@ def test_local_response_norm_is_torchs(beta):
     (ours(x) * weights).sum().backward()
     (theirs(y) * weights).sum().backward()
     torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_pooling_before_relu_changes_no_bit():
+    network = models.initialise(models.build("alexnet"), 0)
+    x, labels = torch.randn(64, 3, 28, 28), torch.arange(64) % 10
+    outcomes = []
+    for swap in (lambda network: None, pool_before_relu):
+        swap(network)
+        network.zero_grad()
+        logits = network(x)
+        F.cross_entropy(logits, labels).backward()
+        outcomes.append([logits.detach(), *(p.grad.clone() for p in network.parameters())])
+    assert isinstance(network.features[0][1], nn.MaxPool2d)
+    for before, after in zip(*outcomes, strict=True):
+        torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
 def test_batch_norm_is_torchs_with_the_scale_at_one():

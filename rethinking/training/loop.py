@@ -13,7 +13,7 @@ from rethinking import models, regularizers
 from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
-from rethinking.layers import OffsetBatchNorm2d
+from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training.batches import (
     IMAGE_SIZE,
@@ -122,6 +122,7 @@ class Training:
         for r in self.regularizers:
             network = r.network(network)
         models.initialise(network, spec.seed)
+        pool_before_relu(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         if not any(isinstance(m, nn.Conv2d) for m in self.network.modules()):  # nothing gains from channels_last
             self.train_images, self.test_images = self.train_images.contiguous(), self.test_images.contiguous()
