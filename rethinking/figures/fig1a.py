@@ -54,15 +54,17 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         look = CONDITIONS[condition]
         series[condition] = [_series(record) for record in group]
         done = [r for r in group if r]
+        partly = f" ({len(done)} of {len(group)} seeds)" if len(done) < len(group) else ""
         for k, record in enumerate(done):
-            line = {"color": look["color"], "linestyle": look["linestyle"], "label": condition if k == 0 else None}
+            label = condition + partly if k == 0 else None
+            line = {"color": look["color"], "linestyle": look["linestyle"], "label": label}
             steps = record.curve["step"]
             left.plot(steps, record.curve["train_loss"], **line)
             right.plot(steps, [100 * a for a in record.curve["train_accuracy"]], **line)
             for axes, column, factor in ((left, "train_loss", 1), (right, "train_accuracy", 100)):
                 axes.plot(steps[-1], factor * record.final[column], look["marker"], color=look["color"], clip_on=False)
-        if len(done) < len(group):
-            right.plot([], [], " ", label=f"{condition}: {len(group) - len(done)} of {len(group)} not run")
+        if not done:
+            right.plot([], [], " ", label=f"{condition}: not run")
     n = setting.spec(0).n
     left.set(xlabel="step (batches of 128)", ylabel="training loss (nats)")
     right.set(xlabel="step (batches of 128)", ylabel="training accuracy (%)")
