@@ -41,7 +41,7 @@ def read_records():
 
 
 RECORDS, THEORY = read_records()
-USUAL = {"held_out": 0, "bootstrap": False, "keep": [], "model_options": {}, "momentum": 0.9}
+USUAL = {"held_out": 0, "bootstrap": False, "keep": [], "model_options": {}, "momentum": 0.9, "batch_size": 128}
 
 
 def usual(spec, **fields):
@@ -67,8 +67,10 @@ def curves(model, n, corruption, regularizers=(), slow=False, precision="float32
         parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
         extra = [(r["name"], r["options"]) for r in spec["regularizers"]]
         same = (spec["model"], spec["n"], parts, extra) == (model, n, corruption, list(regularizers))
-        plain = usual(spec) and spec["lr_decay"] == (0.999 if slow else 0.95) and spec["batch_size"] == 128
-        plain &= n == 50_000 or spec["steps"] == (400 if slow else 200) * -(-n // 128)
+        plain = usual(spec) and spec["lr_decay"] == (0.999 if slow else 0.95)
+        epoch = -(-n // 128)
+        reduced = {"steps": (400 if slow else 200) * epoch, "eval_every": 4 * epoch}
+        plain &= n == 50_000 or all(spec[key] == value for key, value in reduced.items())
         if same and plain and spec["seed"] == spec["data_seed"] and spec["precision"] == precision:
             assert spec["seed"] not in seeds, "two runs answer to one row"
             seeds[spec["seed"]] = rows
@@ -362,7 +364,7 @@ def check_row_of_capacity(model, cells, head):
         options = {"values": RESTRICTED[values], "layer": {"first layer": 1, "all layers": 0}[layer]}
         parts = [("restricted_weights", options)]
     fields = {"model": model, "n": 2000, "steps": 3200, "corruptions": corruption("random labels")}
-    fields |= {"batch_size": 128, "model_options": {} if width == "512" else {"width": int(width)}}
+    fields |= {"eval_every": 64, "model_options": {} if width == "512" else {"width": int(width)}}
     return check_columns(cells, seeds_of(parts, **fields), PLAIN)
 
 
@@ -444,7 +446,8 @@ def check_row_of_dropout_advice(model, cells, head):
 def check_row_of_batch_size(model, cells, head):
     words, batch = head.rsplit(", batch ", 1)
     size = int(batch.replace(",", ""))
-    fields = {"model": model, "n": 2000, "batch_size": size, "steps": 200 * -(-2000 // size)}
+    fields = {"model": model, "n": 2000, "batch_size": size, "eval_every": -(-2000 // size)}
+    fields["steps"] = 200 * fields["eval_every"]
     return check_columns(cells, seeds_of([], corruptions=corruption(words), **fields), PLAIN)
 
 

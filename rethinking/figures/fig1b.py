@@ -98,7 +98,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 axes.plot(p, 0.97 * top, marker=6, color=look["color"], ms=6)
                 axes.annotate("censored", (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
     axes.axhspan(1, 4, color="0.93", zorder=0)
-    axes.annotate("the paper's range, 1 to 4", (1.02, 1.05), fontsize=6, ha="right", color="0.35")
+    axes.annotate("the paper's range, 1 to 4", (1.02, 3.95), fontsize=6, ha="right", va="top", color="0.35")
     axes.set(xlabel="label corruption p", ylabel="time to fit relative to p = 0 (ratio of steps)", xlim=(-0.03, 1.03))
     axes.set_ylim(0, top)
     axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.88))
