@@ -257,7 +257,7 @@ def check_row(figure, model, scale, cells, head):
     return checked
 
 
-BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1920, ("alexnet", 1000): 880}
+BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1840, ("alexnet", 1000): 920}
 
 
 def sweep(network, n, labels, regularizer="none", value="none", times=1):
@@ -278,6 +278,12 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
             assert spec["seed"] not in found
             found[spec["seed"]] = rows
     return dict(sorted(found.items()))
+
+
+def test_the_budget_of_a_sweep_is_five_times_what_its_network_takes():
+    measured = {key: fit(runs[0]) for key in BUDGETS if 0 in (runs := sweep(*key, "random"))}
+    assert measured[("mlp-3x512", 2000)]
+    assert {key: 5 * steps for key, steps in measured.items()} == {key: BUDGETS[key] for key in measured}
 
 
 def check_row_of_sweep(cells, head):
