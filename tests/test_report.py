@@ -257,7 +257,7 @@ def check_row(figure, model, scale, cells, head):
     return checked
 
 
-BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1840, ("alexnet", 1000): 920}
+BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1920, ("alexnet", 1000): 960}
 
 
 def sweep(network, n, labels, regularizer="none", value="none", times=1):
