@@ -231,7 +231,7 @@ def test_a_bootstrap_sample_is_drawn_with_replacement_by_the_seed(toy):
     assert all(labels[row.tobytes()] == int(y) for row, y in pairs)
 
 
-@pytest.mark.parametrize("fields", [{"held_out": 50}, {"bootstrap": True}])
+@pytest.mark.parametrize("fields", [{"held_out": 20}, {"bootstrap": True}])
 def test_augmentation_sees_the_images_that_are_trained_on(toy, fields):
     crop_ = (Part(name="random_crop"),)
     with_, without = (Training(spec(regularizers=r, **fields), toy) for r in (crop_, ()))
@@ -254,3 +254,44 @@ def test_what_is_kept_is_of_the_trained_network(toy):
             assert (ends[0], ends[-1]) == (weights.min(), weights.max())
             assert (np.diff(ends) >= 0).all()
             assert list(arrays[f"zeros/{name}"]) == [(weights == 0).sum(), weights.size]
+
+
+CHANGES = {
+    "n": 90,
+    "corruptions": [{"name": "random_labels"}],
+    "test_labels": "corrupted",
+    "model": "mlp-3x512",
+    "model_options": {"width": 16},
+    "regularizers": [{"name": "weight_decay", "options": {"strength": 0.01}}],
+    "held_out": 20,
+    "bootstrap": True,
+    "batch_size": 32,
+    "learning_rate": 0.02,
+    "momentum": 0.5,
+    "lr_decay": 0.5,
+    "decay_every": 5,
+    "steps": 50,
+    "stop": "fitted",
+    "eval_every": 5,
+    "interim_test": 50,
+    "precision": "bfloat16",
+    "keep": ["test_logits"],
+    "data_seed": 1,
+    "seed": 1,
+}
+
+
+def test_every_field_of_a_spec_changes_what_is_trained_or_told(toy):
+    fields = {"n": 100, "model": "mlp-1x512", "learning_rate": 0.03, "decay_every": 10, "steps": 60}
+    fields |= {"corruptions": [{"name": "partial_labels", "options": {"p": 0.5}}]}
+
+    def outcome(**changed) -> tuple[str, set[str]]:
+        training = Training(spec(**fields | changed), toy)
+        rows = [e.as_row() for e in training.evaluations()]
+        return format_curve(rows), set(kept(training))
+
+    usual = outcome()
+    assert ",1.0," in usual[0].splitlines()[-2]  # fitted before the end, so that `stop` can tell
+    same = [name for name, value in CHANGES.items() if outcome(**{name: value}) == usual]
+    assert not same
+    assert set(CHANGES) | {"data"} == set(RunSpec.model_fields)  # data: `toy` is handed over

@@ -117,7 +117,8 @@ class Training:
             self.originals = self.originals[trained] if spec.held_out or spec.bootstrap else self.originals
 
         channels, size = self.train_images.shape[1:3]
-        network = models.build(spec.model, 1 if signs else data.facts.num_classes, channels, size)
+        classes = 1 if signs else data.facts.num_classes
+        network = models.build(spec.model, classes, channels, size, **spec.model_options)
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         for r in self.regularizers:
             network = r.network(network)
