@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking.record import write
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH = 6.75  # inches, the text width of a page
@@ -28,6 +29,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
     "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
 }
+
+PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
 STYLE = {
     "font.size": 8,
@@ -59,6 +62,12 @@ def style() -> Any:
 
     look: dict[str, Any] = {**seaborn.axes_style("ticks"), **STYLE}
     return plt.rc_context(look)  # type: ignore[arg-type]
+
+
+def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
+    """Write "not run" in the middle of `axes`, or of its row at height `row`; text: as of matplotlib's annotate."""
+    where = ((0.5, 0.5), "axes fraction") if row is None else ((0.5, row), axes.get_yaxis_transform())
+    axes.annotate("not run", where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
 
 
 def save(figure: "Figure", stem: Path) -> list[Path]:

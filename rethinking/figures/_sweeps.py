@@ -21,7 +21,7 @@ from rethinking.figures._parts import (
     size_note,
     times_to_fit,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -250,7 +250,7 @@ def stacks(
                 axes.plot(values, [y] * len(values), look["marker"], color=look["color"], ms=3, clip_on=False)
                 axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
             else:
-                axes.annotate("not run", (0.98, y), xycoords=axes.get_yaxis_transform(), fontsize=6, ha="right")
+                not_run(axes, y, fontsize=6)
         axes.set_xlabel(label)
         axes.grid(axis="y", lw=0.3)
     panels[0].set_xlim(0, 102)

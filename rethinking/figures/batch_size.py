@@ -27,7 +27,7 @@ from rethinking.figures._parts import (
     size_note,
     times_to_fit,
 )
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -97,9 +97,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     right.set(ylabel="epochs to 99 % training accuracy;\nnone: censored")
     right.set_ylim(bottom=0)
     if any(any(group) for group in records.values()):
-        left.legend(loc="center left")
+        right.legend(*left.get_legend_handles_labels(), loc="upper left")
     else:
-        left.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        not_run(left)
     size = size_note(IMAGES.get(setting.scale, FULL))
     head = f"{setting.model}, CIFAR-10, {size}, {seeds_note(setting.seeds)}{missing_note(records)}"
     figure.suptitle(f"{head}\nmedian over seeds; the bar is their range", fontsize=7)

@@ -24,7 +24,7 @@ from rethinking.figures._parts import (
     size_note,
     times_to_fit,
 )
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import EPOCH, Part
 
@@ -118,7 +118,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     if any(any(group) for group in records.values()):
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="weights")
     else:
-        axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        not_run(axes)
     head = (
         f"{setting.model} of other widths, CIFAR-10, {size_note(n)}, {seeds_note(setting.seeds)}{missing_note(records)}"
     )

@@ -25,7 +25,7 @@ from rethinking.figures._parts import (
     seeds_note,
     size_note,
 )
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -92,7 +92,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             axes.annotate("underfits", (0, 1.01), xycoords=("data", "axes fraction"), fontsize=6)
             axes.annotate("overfits", (1, 1.01), xycoords="axes fraction", fontsize=6, ha="right")
         else:
-            axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+            not_run(axes)
         axes.set_title(condition, pad=10)
         axes.set(xlabel="epoch", ylim=(0, 100))
         axes.set_xlim(0, None)

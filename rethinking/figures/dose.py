@@ -33,7 +33,7 @@ from rethinking.figures._sweeps import (
     sweeps,
     threshold,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["all"]
@@ -145,7 +145,7 @@ def _panel(axes: Any, sweep: Sweep, records: Records) -> None:
         if memorized(records[sweep.condition(value, "random")]) is False:
             axes.axvspan(x - 0.5, x + 0.5, color="0.88", zorder=0, lw=0)
     if not any(any(records[sweep.condition(v, w)]) for v in sweep.values for w in WORDS):
-        axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=6)
+        not_run(axes, fontsize=6)
     axes.set_xticks(places, ["none", *map(say, sweep.values)], fontsize=5, rotation=45)
     for label, value in zip(axes.get_xticklabels()[1:], sweep.values, strict=True):
         label.set_fontweight("bold" if value == sweep.practice else "normal")

@@ -26,7 +26,7 @@ from rethinking.figures._parts import (
     seeds_note,
     size_note,
 )
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import EPOCH
 
@@ -78,7 +78,7 @@ def _gains(group: list[Record | None] | list[Record], patience: int) -> list[flo
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.1))
     n = IMAGES.get(setting.scale, FULL)
     table, series = [], {}
     for word, look in MIX_LOOKS.items():
@@ -111,9 +111,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     right.set(xlabel="epochs", ylabel="held-out accuracy (%), every seed\ndotted: chance")
     right.set_ylim(bottom=0)
     if any(any(group) for group in records.values()):
-        left.legend(loc="best")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     else:
-        left.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        not_run(left)
     head = f"{setting.model}, CIFAR-10, {size_note(n)}, a fifth of them held out, {seeds_note(setting.seeds)}"
     figure.suptitle(f"{head}{missing_note(records)}\nleft: {STATISTIC}", fontsize=7)
     return figure, {"series": series, "table": table}

@@ -16,7 +16,7 @@ import numpy as np
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIX_LOOKS, MIXES, STATISTIC, UNSTATED, labels, line, missing_note, size_note
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["all"]
@@ -147,7 +147,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         )
         figure.legend(loc="outside lower center", ncols=4, fontsize=6.5)
     else:
-        panels[0].annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        not_run(panels[0])
     count = f"{setting.seeds} ensemble{'s' * (setting.seeds > 1)}"
     head = f"{NETWORK}, CIFAR-10, {size_note(n)}, {count} of each kind{missing_note(records)}"
     figure.suptitle(f"{head}\nlines: average of probabilities; {STATISTIC.replace('seeds', 'ensembles')}", fontsize=7)

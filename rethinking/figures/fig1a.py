@@ -48,7 +48,7 @@ def runs(setting: Setting) -> Specs:
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharex=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharex=True)
     series: dict[str, Any] = {}
     for condition, group in records.items():
         look = CONDITIONS[condition]
@@ -71,7 +71,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     left.set_ylim(0, None)
     left.set_xlim(0, None)
     right.set_ylim(0, 100)
-    right.legend(loc="lower right")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     scale = f"REDUCED: {n:,} of 50,000 images" if setting.reduced else "all 50,000 images"
     seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
     figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}", fontsize=8)

@@ -17,7 +17,7 @@ from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, missing_note, percent, present, seeds_note, times_to_fit
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, size, specs
-from rethinking.plotting import WIDTH
+from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
 from rethinking.theory.specs import TwoWeightsSpec
@@ -106,13 +106,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         if any(any(records[_name(p, word)]) for p in LOOKS):
             axes.legend(loc="upper left", fontsize=6)
         else:
-            axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+            not_run(axes)
     panels[0].set_ylabel("weights in a bin of 0.0025 (%)")
     two = records[TWO][0]
     if two:
         series[TWO] = _balls(panels[2], two)
     else:
-        panels[2].annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        not_run(panels[2])
     panels[2].set(xlabel="weight of the upper half", ylabel="weight of the lower half", title="two weights")
     head = f"{NETWORK}, CIFAR-10, {size(setting, NETWORK)}, {seeds_note(setting.seeds)}{missing_note(records)}"
     figure.suptitle(f"{head}\nevery seed a line; thick: seed 0; the lowest bins are drawn at 0.01 %", fontsize=7)

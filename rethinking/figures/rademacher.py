@@ -14,7 +14,7 @@ from typing import Any
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds, missing_note, percent, present, size_note
-from rethinking.plotting import NETWORKS, WIDTH
+from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -51,7 +51,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         values = present(_correlations(group))
         axes.plot(values, [k] * len(values), look["marker"], color=look["color"], ms=4, clip_on=False)
         if not values:
-            axes.annotate("not run", (0.5, k), ha="center", va="center")
+            not_run(axes, k)
         names.append(f"{network}\n{size_note(setting.spec(0, model=network).n or 0)}")
     axes.set_yticks(range(len(COMPARED)), names, fontsize=6)
     axes.set_ylim(len(COMPARED) - 0.5, -0.5)

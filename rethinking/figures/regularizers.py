@@ -31,7 +31,7 @@ from rethinking.figures._sweeps import (
     sweeps,
     without,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["all"]
@@ -67,9 +67,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 )
                 axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
             else:
-                axes.annotate(
-                    "not run", (0.98, y), xycoords=axes.get_yaxis_transform(), fontsize=5, ha="right", va="center"
-                )
+                not_run(axes, y, fontsize=5)
     names = [f"{s.name}: {say(s.practice)}" for s in chosen]
     left.set_yticks(range(len(chosen)), names, fontsize=6)
     left.set_ylim(len(chosen) - 0.5, -0.5)

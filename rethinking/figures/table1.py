@@ -26,7 +26,7 @@ from rethinking.figures._parts import (
     present,
     reduced_note,
 )
-from rethinking.plotting import NETWORKS, WIDTH
+from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -119,9 +119,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             ours = present(percent(records[row.name], column))
             panel.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
             if not ours:
-                panel.annotate(
-                    "not run", (0.5, k), xycoords=("axes fraction", "data"), fontsize=6, ha="center", va="center"
-                )
+                not_run(panel, k, fontsize=6)
     axes[0].set_yticks(
         range(len(ROWS)), [row.name + reduced_note(wanted[row.name][0].n or 0) for row in ROWS], fontsize=6
     )

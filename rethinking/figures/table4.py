@@ -30,7 +30,7 @@ from rethinking.figures._parts import (
     reduced_note,
 )
 from rethinking.figures.table1 import specs
-from rethinking.plotting import NETWORKS, WIDTH
+from rethinking.plotting import NETWORKS, PATCH, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -103,13 +103,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for k, row in enumerate(ROWS):
         look = NETWORKS[row.network]
         if row.train is None:
-            axes.annotate("paper: fails to converge", (2, k), fontsize=6, va="center")
+            axes.annotate("paper: fails to converge", (2, k), fontsize=6, va="center", bbox=PATCH)
         else:
             axes.plot(row.train, k, "o", mfc="none", mec="black", ms=7, clip_on=False)
         ours = present(percent(records[row.name], row.column))
         axes.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
         if not ours:
-            axes.annotate("not run", (50, k), fontsize=6, ha="center", va="center")
+            not_run(axes, k, fontsize=6)
         n = wanted[row.name][0].n or 0
         names.append(row.name + (" (online)" if row.online else "") + reduced_note(n))
     axes.set_yticks(range(len(ROWS)), names, fontsize=6)

@@ -27,7 +27,7 @@ from rethinking.figures._parts import (
 )
 from rethinking.figures.table1 import ROWS, TOLERANCE, specs
 from rethinking.figures.table4 import ROWS as ROWS4
-from rethinking.plotting import NETWORKS, WIDTH
+from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["all"]
@@ -87,7 +87,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             points = {float(places[s]): present(percent(records[_name(network, s, word)], of)) for s in STRENGTHS}
             line(axes, points, look)
             if not any(points.values()):
-                axes.annotate("not run", (0.5, 0.5), xycoords="axes fraction", ha="center")
+                not_run(axes)
             for s in STRENGTHS:
                 if consistent(records, network, s):
                     axes.axvspan(places[s] - 0.4, places[s] + 0.4, color="0.9", zorder=0)
