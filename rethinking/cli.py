@@ -239,11 +239,13 @@ def plan(
     runs_dir: str,
     data_dir: str | None,
 ) -> None:
-    """Show which runs FIGURES need, which exist, and how long the rest would take here, measured by a few steps."""
+    """Show which runs FIGURES need, which exist, and how long the rest would take here, measured by a few steps.
+
+    A run that stops when fitted is expected to take a share of its budget, the mean of the committed runs.
+    """
     from rethinking import figures as fig
     from rethinking.engines import estimate, local
     from rethinking.record import Runs
-    from rethinking.spec import RunSpec
 
     runs = Runs(runs_dir)
     device = local.resolve_device(device)
@@ -254,17 +256,23 @@ def plan(
     }
     missing = [s for s in wanted.values() if not runs.complete(s)]
     seconds = estimate.seconds(missing, device) if missing else {}
-    for key, spec in wanted.items():
-        left = "exists" if runs.complete(spec) else f"{_duration(seconds[key])}"
-        fitted = isinstance(spec, RunSpec) and spec.stop == "fitted"
-        bound = ", at most" if fitted and key in seconds else ""
-        click.echo(f"  {key:<64}  {left}{bound}")
+    for key in wanted:
+        if key not in seconds:
+            left = "exists"
+        else:
+            expected, most = seconds[key]
+            left = _duration(expected) + (f", at most {_duration(most)}" if most > expected else "")
+        click.echo(f"  {key:<64}  {left}")
     count = workers or local.default_workers(device)
     alone = {s.run_id for s in missing if s.ALONE}
-    total = estimate.makespan([v for k, v in seconds.items() if k not in alone], count)
-    total += sum(seconds[k] for k in alone)
+    expected, most = (
+        estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
+        + sum(seconds[key][k] for key in alone)
+        for k in (0, 1)
+    )
     click.echo(
-        f"{len(wanted)} runs, {len(missing)} to train: {_duration(total)} at most with {count} workers on {device}"
+        f"{len(wanted)} runs, {len(missing)} to train: {_duration(expected)}, at most {_duration(most)}, with {count} "
+        f"workers on {device}"
     )
 
 

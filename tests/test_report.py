@@ -8,12 +8,13 @@ import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 import pytest
 
 from rethinking import report
+from rethinking.engines.estimate import FITTED_SHARE
 from rethinking.errors import InputError
 from rethinking.record import Runs
 
@@ -981,3 +982,11 @@ def test_the_verdicts_on_regularizers_follow_from_the_records():
             assert row[0] == f"**{verdict}**", row
             judged[labels] += 1
     assert not parts or judged["random"] == judged["true"] > 20
+
+
+def test_the_share_of_its_budget_that_plan_expects_of_a_run_is_that_of_the_records():
+    shares = {False: [], True: []}
+    for spec, rows in RECORDS:
+        if (spec["model"], spec["n"], spec["steps"], spec["eval_every"]) == ("mlp-3x512", 2000, 800, 16):
+            shares[bool(spec["regularizers"])].append(rows[-1]["step"] / spec["steps"])
+    assert {key: mean(values) for key, values in shares.items()} == pytest.approx(FITTED_SHARE, rel=0.2)
