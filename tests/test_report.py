@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 
@@ -37,6 +36,7 @@ def read_records():
             continue
         spec["folder"] = result.parent
         rows[0]["seconds"] = json.loads((result.parent / "environment.json").read_text())["seconds"]
+        rows[0]["diverged"] = json.loads(result.read_text())["status"] == "diverged"
         found.append((spec, rows))
     return found, theory
 
@@ -626,6 +626,11 @@ CHECKS_OF_THEORY = {
 }
 
 
+def with_unit(values, unit="", places=2):
+    low, middle, high = (f"{f(values):,.{places}f}" for f in (min, median, max))
+    return f"{middle}{unit}" + (f" ({low} to {high})" if len(values) > 1 else "")
+
+
 # Table 1 and Table 4 of zhang2017: training and test accuracy in %, by the row's words.
 PAPER = {
     "inception, random crop, weight decay": (100.0, 89.05),
@@ -668,9 +673,9 @@ def test_table_1_has_the_papers_numbers_and_the_verdicts_that_follow():
         elif len(values) < wanted:
             verdict = "not run"
         else:
-            least = 99.9 if name == "mlp-3x512, random labels" else 99.0
+            least = 99.9 if name == "mlp-3x512, random labels" else 99.0  # in every seed
             near = 2.5 if network.startswith("mlp") else 3.0
-            right = median(values) >= least and abs(median(tests) - test) <= near
+            right = min(values) >= least and abs(median(tests) - test) <= near
             verdict = "replicated" if right else "not replicated"
             assert same(row[3], f"training {with_unit(values, ' %')}, test {with_unit(tests, ' %')}"), name
         assert row[0] == f"**{verdict}**", name
@@ -694,214 +699,11 @@ def test_table_4_has_the_papers_numbers_and_the_verdicts_that_follow():
             assert row[0] == "**not judged at this scale**"
             continue
         values, wanted = values_of("table4", None, scale, name, 50_000, "train (%)")
-        fitted = median(values) >= 99 if len(values) == wanted else None
-        assert fitted is None or same(row[3], with_unit(values, " %")), name
-        verdict = "not run" if fitted is None else "replicated" if fitted == ("%" in number) else "not replicated"
+        complete = len(values) == wanted
+        held = complete and (min(values) >= 99 if "%" in number else max(values) < 50)
+        assert not complete or same(row[3], with_unit(values, " %")), name
+        verdict = "not run" if not complete else "replicated" if held else "not replicated"
         assert row[0] == f"**{verdict}**", name
-
-
-# --- verdicts on the paper's figures: pattern of the statement, least n, rows of runs, rule ---------
-
-
-def with_unit(values, unit="", places=2):
-    low, middle, high = (f"{f(values):,.{places}f}" for f in (min, median, max))
-    return f"{middle}{unit}" + (f" ({low} to {high})" if len(values) > 1 else "")
-
-
-def at_end(column, group):
-    return [100 * rows[-1][column] for rows in group]
-
-
-def errors(group):
-    return [100 - v for v in at_end("test_accuracy", group)]
-
-
-def overfit(group):
-    return [100 * (rows[-1]["train_accuracy"] - rows[-1]["test_accuracy"]) for rows in group]
-
-
-def reaches(group):
-    values = [100 * max(r["train_accuracy"] for r in rows) for rows in group]
-    return min(values) >= 99, with_unit(values, " %")
-
-
-def far_above_chance(group):
-    values = at_end("test_accuracy", group)
-    return min(values) >= 20, with_unit(values, " %")
-
-
-def at_chance(group):
-    values = at_end("test_accuracy", group)
-    return min(values) >= 8 and max(values) <= 12, with_unit(values, " %")
-
-
-def in_order(*groups):
-    steps = [[fit(rows) for rows in group] for group in groups]
-    true, random, *others = (median(math.inf if s == "censored" else s for s in group) for group in steps)
-    told = "; ".join(f"{c} {text(s, len(s))}" for c, s in sorted(zip(ORDER, steps, strict=True), key=of_the_paper))
-    return true < min(others) and random > max(true, *others), f"steps to 99 %: {told}"
-
-
-ORDER = ["true labels", "random labels", "shuffled pixels", "random pixels", "Gaussian"]
-
-
-def of_the_paper(pair):
-    return ORDER.index(pair[0])
-
-
-def rises_again(group):
-    values, late = [gain(rows) for rows in group], [best(rows[:-1])["epoch"] > 1 for rows in group]
-    return all(late) and min(values) >= 5, with_unit(values, " points")
-
-
-def starts_above(group):
-    values = [100 * (rows[1]["test_accuracy"] - rows[1]["online_accuracy"]) for rows in group]
-    return min(values) > 0, with_unit(values, " points")
-
-
-def shrinks(*groups):
-    middle = [median(overfit(group)) for group in groups]
-    return sorted(middle, reverse=True) == middle, f"from {middle[0]:.2f} to {middle[-1]:.2f} points"
-
-
-def closes(group):
-    values = overfit(group)
-    return median(at_end("test_accuracy", group)) >= 20 and median(values) <= 5, with_unit(values, " points")
-
-
-def times(base, group):
-    """Ratios of the times to fit, per seed; none where the first is censored."""
-    pairs = [(fit(a), fit(b)) for a, b in zip(base, group, strict=True)]
-    return ["p = 0 censored" if a == "censored" else b if b == "censored" else b / a for a, b in pairs]
-
-
-def middle(values):
-    """The median, infinite for censored; 0, outside every rule, where p = 0 is."""
-    return 0 if "p = 0 censored" in values else median(math.inf if v == "censored" else v for v in values)
-
-
-def constant_factor(*groups):
-    each = [times(groups[0], group) for group in groups]
-    told = [text(each[k], len(each[k])) for k in (5, 10)]
-    return all(1 <= middle(values) <= 4 for values in each), "at p = 0.5 {}, at p = 1 {}".format(*told)
-
-
-def slower(base, group):
-    values = times(base, group)
-    return middle(values) > 1, f"at p = 1 {text(values, len(values))}"
-
-
-def errors_rise(*groups):
-    each = [median(errors(group)) for group in groups]
-    held = all(b >= a - 1 for a, b in pairwise(each)) and each[-1] >= each[0] + 5
-    told = [with_unit(errors(groups[k]), " %") for k in (0, 5)]
-    return held, "{} at p = 0, {} at p = 0.5".format(*told)
-
-
-def error_of_chance(group):
-    values = errors(group)
-    return abs(median(values) - 90) <= 2, with_unit(values, " %")
-
-
-def correlated(group):
-    values = [MEASURES["correlation, lower bound"](rows) for rows in group]
-    return min(values) >= 0.98, with_unit(values, places=4)
-
-
-def moved(*groups):
-    with_norm, without = (at_end("test_accuracy", group) for group in groups)
-    values = [a - b for a, b in zip(with_norm, without, strict=True)]
-    return 1 <= median(values) <= 6, with_unit(values, " points")
-
-
-def no_gain(*groups):
-    values = [gain(rows) for group in groups for rows in group]
-    return max(values) <= 2, with_unit(values, " points")
-
-
-def one_strength(test, near, fitted):
-    """Rule of the sweep of weight decay: groups of true and random labels, a pair a strength."""
-
-    def rule(*groups):
-        good = []
-        for strength, true, random in zip(STRENGTHS, groups[::2], groups[1::2], strict=True):
-            agrees = (median(at_end("train_accuracy", random)) >= 99) == fitted
-            agrees &= median(at_end("train_accuracy", true)) >= 99
-            good += [strength] if agrees and abs(median(at_end("test_accuracy", true)) - test) <= near else []
-        return bool(good), f"consistent: {', '.join(good) or 'none of those swept'}"
-
-    return rule
-
-
-STRENGTHS = ("5e-05", "0.0001", "0.0005", "0.001", "0.005")
-SWEEP = [(f"{{}}, {s}", f"{w} labels") for s in STRENGTHS for w in ("true", "random")]
-NORMS = [("with batch norm", ""), ("without batch norm", "")]
-LEVELS = [(f"{{}}, p = {k / 10:g}", "") for k in range(11)]
-RULES = {
-    "curves": [
-        ("with half random labels test error falls, then rises.*", 2000, [("half random labels", "")], rises_again),
-        ("training error may start above test error", 2000, [("true labels", "")], starts_above),
-    ],
-    "data_size": [
-        ("more data overfit less", 1000, [("", "")], shrinks),
-        (".* are enough data for this network not to overfit", 50_000, [("", "")], closes),
-    ],
-    "fig1a": [
-        ("the network fits the training set under (.*)", 200, [("{}", "")], reaches),
-        ("test accuracy of true labels is far above chance", 200, [("true labels", "")], far_above_chance),
-        ("test accuracy of random labels is at chance", 200, [("random labels", "")], at_chance),
-        ("true labels are fitted first, random labels last", 2000, [(c, "") for c in ORDER], in_order),
-    ],
-    "fig1b": [
-        ("corrupted labels slow the fit of (.*) by a small constant factor", 50_000, LEVELS, constant_factor),
-        ("(.*) fits random labels more slowly than true ones", 2000, LEVELS[::10], slower),
-    ],
-    "fig1c": [
-        ("the test error of (.*) rises with p", 2000, LEVELS, errors_rise),
-        ("with random labels the test error of (.*) is that of chance", 2000, LEVELS[-1:], error_of_chance),
-    ],
-    "fig2b": [
-        ("Inception (.*) fits the training set at learning rate 0.1", 2000, [("{}", "")], reaches),
-        ("batch norm moves test accuracy by 3 to 4 points", 50_000, NORMS, moved),
-        ("early stopping gains nothing on CIFAR-10", 50_000, NORMS, no_gain),
-    ],
-    "rademacher": [("the empirical Rademacher complexity of (.*) is about 1", 2000, [("{}", "")], correlated)],
-    "weight_decay": [
-        ("one strength of weight decay gives all of (mlp-1x512)'s rows", 50_000, SWEEP, one_strength(50.39, 2.5, True)),
-        ("one strength of weight decay gives all of (mlp-3x512)'s rows", 50_000, SWEEP, one_strength(53.35, 2.5, True)),
-        ("one strength of weight decay gives all of (alexnet)'s rows", 50_000, SWEEP, one_strength(77.36, 3, False)),
-    ],
-}
-
-
-def test_the_verdicts_on_the_papers_figures_follow_from_the_records():
-    judged = Counter()
-    for figure, model, scale, _, tables in sections():
-        for verdict, statement, _, ours, _, sizes, _ in tables[-1][2:] if figure in RULES else []:
-            (asked, least_n, heads, rule), *others = (r for r in RULES[figure] if re.fullmatch(r[0], statement))
-            assert not others
-            of = re.fullmatch(asked, statement).groups()
-            sizes = [int(n) for n in re.findall(r"\d+", sizes.replace(",000", "000"))]
-            groups, complete = [], True
-            for n in sizes:
-                for head, column in heads:
-                    head = head.format(*of)
-                    network, corruption, regularizers = runs_of_row(figure, model, head, column)
-                    found = curves(network, n, corruption, regularizers, precision=precision(scale, network))
-                    wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(figure, network)
-                    groups.append([found[k] for k in range(wanted) if k in found])
-                    complete &= len(groups[-1]) == wanted
-            if min(sizes) < least_n:
-                assert verdict == "**not judged at this scale**", statement
-            elif not complete:
-                assert verdict == "**not run**", statement
-            else:
-                held, told = rule(*groups)
-                assert verdict == ("**replicated**" if held else "**not replicated**"), statement
-                assert same(ours, told), statement
-                judged[figure] += 1
-    assert len(judged) > 5
-    assert sum(judged.values()) >= 12
 
 
 def test_verdicts_claims_records_and_missing_rows_are_counted_right():
@@ -956,32 +758,6 @@ def test_figures_older_than_their_records_are_refused(tmp_path):
     shutil.copy(README, tmp_path / "README.md")
     with pytest.raises(InputError, match="is not of the records there are"):
         report.update(tmp_path / "README.md", Runs(tmp_path / "none"), tmp_path / "figures")
-
-
-def test_the_verdicts_on_regularizers_follow_from_the_records():
-    """Still fitted, and a small change of test accuracy: every seed, at practice's strength."""
-    parts = [s for s in sections() if s[0] == "regularizers"]
-    asked = re.compile(r"(?:with )?(\w+) at practice's (\S+?)(?: on ([\w-]+))?(, random labels| changes test)")
-    judged = Counter()
-    for _, _, _, _, tables in parts:
-        for row in tables[-1][2:]:
-            found = asked.match(row[1])
-            if not found:
-                continue
-            regularizer, value, network, about = found.groups()
-            network, n = network or "mlp-3x512", int(row[5].replace(",", ""))
-            labels = "random" if "random" in about else "true"
-            runs, twin = sweep(network, n, labels, regularizer, value), sweep(network, n, labels)
-            if labels == "random":
-                held = all(fit(rows) != "censored" for rows in runs.values())
-            else:
-                ends = [100 * (runs[k][-1]["test_accuracy"] - twin[k][-1]["test_accuracy"]) for k in runs if k in twin]
-                held = all(abs(e) <= 10 for e in ends)
-            complete = len(runs) == 3 and (labels == "random" or len(twin) == 3)
-            verdict = "not run" if not complete else "replicated" if held else "not replicated"
-            assert row[0] == f"**{verdict}**", row
-            judged[labels] += 1
-    assert not parts or judged["random"] == judged["true"] > 20
 
 
 def test_the_share_of_its_budget_that_plan_expects_of_a_run_is_that_of_the_records():

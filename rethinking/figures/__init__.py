@@ -62,8 +62,8 @@ class Setting:
         """The spec that all figures start from at this scale, with `fields` on top.
 
         quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
-        schedule for 90 epochs (cpu) or to 25,000 steps (paper). quick's interim evaluations use 250 test images.
-        Networks of convolutions are in bfloat16 at cpu, everything at paper.
+        schedule for 90 epochs (cpu, and MLPs) or to 25,000 steps (paper). quick's interim evaluations use 250 test
+        images. Networks of convolutions are in bfloat16 at cpu, everything at paper.
         """
         model = fields.pop("model", self.model)
         usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
@@ -78,7 +78,7 @@ class Setting:
         elif self.scale == "cpu":
             common |= {"steps": 90 * EPOCH, "eval_every": EPOCH if model in CHEAP else 5 * EPOCH}
         else:
-            common |= {"steps": 25_000, "eval_every": EPOCH}
+            common |= {"steps": 90 * EPOCH if model in CHEAP else 25_000, "eval_every": EPOCH}
         if self.scale == "quick":
             common |= {"interim_test": 250, "precision": self.precision}
         elif self.scale == "paper" or model not in CHEAP:

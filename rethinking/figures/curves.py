@@ -18,6 +18,7 @@ from rethinking.figures._parts import (
     MIXES,
     TEST_COLOR,
     UNSTATED,
+    fitted,
     gain,
     labels,
     least_seeds,
@@ -129,13 +130,17 @@ def _overfits(groups: dict[str, list[Record]]) -> Reading:
     values = [gain(r) for r in groups["half random labels"]]
     later = all(best(r)[0] > r.curve["epoch"][1] for r in groups["half random labels"] if len(r.curve["epoch"]) > 2)
     numbers: dict[str, list[float | None]] = {"lost after the best point": list(values)}
+    later &= fitted(groups["half random labels"])
     return Reading(later and min(values) >= 5, spread(values, unit=" points"), numbers)
 
 
 def _above(groups: dict[str, list[Record]]) -> Reading:
     pairs = [_first(r) for r in groups["true labels"]]
     values = [a - b for a, b in pairs]
-    return Reading(min(values) > 0, spread(values, unit=" points"), {"training minus test error": list(values)})
+    learned = min(r.final["test_accuracy"] for r in groups["true labels"]) >= 0.2
+    return Reading(
+        learned and min(values) >= 1, spread(values, unit=" points"), {"training minus test error": list(values)}
+    )
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -145,8 +150,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="the survey's two curves",
             statement="with half random labels test error falls, then rises: there is a best point to stop at",
             paper="a U-shaped curve of test error",
-            tolerance="lowest after the first epoch, and the latest on the same test images at least 5 points above, "
-            "in every seed; from n = 2,000 on, a shape",
+            tolerance="lowest after the first epoch, the latest on the same test images at least 5 points above, and "
+            "fitted, in every seed; from n = 2,000 on, a shape",
             conditions=("half random labels",),
             measure=_overfits,
             least_n=2000,
@@ -157,7 +162,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="the survey's remark",
             statement="training error may start above test error",
             paper="it may",
-            tolerance="first epoch's mean training error above the test error after it in every seed; n >= 2,000",
+            tolerance="first epoch's mean training error at least 1 point above the test error after it, and in the "
+            "end test accuracy at least twice chance, in every seed; n >= 2,000",
             conditions=("true labels",),
             measure=_above,
             least_n=2000,

@@ -18,6 +18,7 @@ from rethinking.figures._parts import (
     MIXES,
     STATISTIC,
     UNSTATED,
+    fitted,
     labels,
     least_seeds,
     line,
@@ -128,14 +129,16 @@ def claims(setting: Setting) -> list[Claim]:
     def gain(word: str, statement: str, tolerance: str, holds: Any) -> Claim:
         def measure(groups: dict[str, list[Record]]) -> Reading:
             gains = [g for g in _gains(groups[word], JUDGED) if g is not None]
-            return Reading(holds(gains), spread(gains, unit=" points"), {"gain (points)": list(gains)})
+            return Reading(
+                fitted(groups[word]) and holds(gains), spread(gains, unit=" points"), {"gain (points)": list(gains)}
+            )
 
         return Claim(
             name=f"gain, {word}",
             source="zhang2017, section 3",
             statement=statement,
             paper="early stopping could potentially improve generalization",
-            tolerance=f"patience {JUDGED}: {tolerance}",
+            tolerance=f"patience {JUDGED}: {tolerance}, every run fitted",
             conditions=(word,),
             measure=measure,
             least_n=2000,

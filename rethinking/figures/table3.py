@@ -185,7 +185,7 @@ def _no_gain(name: str) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         plain = [100 * e for e in _last(groups[name], "test_error")]
         with_ = [100 * e for e in _last(groups[name + WITH], "test_error", True)]
-        holds = all(b >= a - 0.1 for a, b in zip(plain, with_, strict=True))
+        holds = all(b >= 0.9 * a for a, b in zip(plain, with_, strict=True))
         text = f"{spread(plain)} % without, {spread(with_)} % with penalty {PENALTY:g}"
         return Reading(holds, text, {"without (%)": list(plain), "with (%)": list(with_)})
 
@@ -194,7 +194,7 @@ def _no_gain(name: str) -> Claim:
         source="zhang2017, section 5",
         statement=f"an l2 penalty does not improve {name}",
         paper="adding regularization does not improve either model",
-        tolerance="test error with the penalty no more than 0.1 points lower, in every seed",
+        tolerance="test error with the penalty no more than a tenth lower, in every seed",
         conditions=(name, name + WITH),
         measure=measure,
         least_n=60_000,
@@ -205,7 +205,7 @@ def _wrong_way(groups: dict[str, list[Record]]) -> Reading:
     norms = {name: _last(groups[name], "norm") for name in PAPER_NORM}
     errors = {name: _last(groups[name], "test_error") for name in PAPER_NORM}
     raw, gabor = PAPER_NORM
-    holds = min(norms[gabor]) > max(norms[raw]) and max(errors[gabor]) < min(errors[raw])
+    holds = min(norms[gabor]) >= 1.1 * max(norms[raw]) and max(errors[gabor]) < min(errors[raw])
     text = "; ".join(f"{k}: norm {spread(norms[k], 0)}, error {spread([100 * e for e in errors[k]])} %" for k in norms)
     return Reading(holds, text, {f"norm, {k}": list(v) for k, v in norms.items()})
 
@@ -260,7 +260,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 5",
             statement="Gabor features have the larger norm and the smaller test error",
             paper="norm about 220 and 1.2 % on pixels, 390 and 0.6 % with Gabor features",
-            tolerance="norm larger and error smaller, in every seed, under the one bandwidth rule",
+            tolerance="norm larger by a tenth or more and error smaller, in every seed, under the one bandwidth rule",
             conditions=("MNIST pixels", "MNIST Gabor"),
             measure=_wrong_way,
             least_n=60_000,

@@ -11,7 +11,6 @@ the decay of the learning rate was slowed from 0.95 to 0.999 per epoch.
 """
 
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
@@ -36,6 +35,7 @@ from rethinking.spec import Part
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+FAILED = 50  # % of training accuracy; a network that "fails to converge" stays below
 CAPTION = "Training accuracy on random labels with a regularizer on; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
     DECAYED,
@@ -136,7 +136,7 @@ def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
 def _claim(row: Row) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         train = present(percent(groups[row.name], row.column))
-        holds = median(train) < 99 if row.train is None else median(train) >= 99
+        holds = max(train) < FAILED if row.train is None else min(train) >= 99
         return Reading(holds, spread(train, unit=" %"), {"training accuracy (%)": list(train)})
 
     fitted = row.train is not None
@@ -145,7 +145,7 @@ def _claim(row: Row) -> Claim:
         source="zhang2017, Table 4",
         statement=f"random labels are {'' if fitted else 'not '}fitted by {row.network} with {row.regularizer}",
         paper=f"{row.train:.2f} %" if fitted else "fails to converge",
-        tolerance=f"{'at least' if fitted else 'below'} 99 % in the median over seeds",
+        tolerance=f"{'at least 99' if fitted else f'below {FAILED}'} % in every seed",
         conditions=(row.name,),
         measure=measure,
         least_n=FULL,

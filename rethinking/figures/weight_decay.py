@@ -26,6 +26,7 @@ from rethinking.figures._parts import (
     present,
 )
 from rethinking.figures.table1 import ROWS, TOLERANCE, specs
+from rethinking.figures.table4 import FAILED
 from rethinking.figures.table4 import ROWS as ROWS4
 from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
@@ -35,6 +36,7 @@ SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Training accuracy on random labels and test accuracy on true labels against the strength of weight decay."
 DEPARTURES = [
     "An inference of this project: the paper states no strength, and may have used each network's own default.",
+    "Inception is not swept, and the row of weight decay with random crop not asked for.",
     BUDGET,
     "The gain over no weight decay, a difference of two of the paper's single runs, is not asked for.",
     "Weight decay acts on the weights of convolutions and linear layers, not on biases.",
@@ -64,10 +66,10 @@ def consistent(records: Records | dict[str, list[Record]], network: str, strengt
     true, random = (records[_name(network, strength, word)] for word in ("true", "random"))
     if not strength or None in true or None in random:
         return None
-    fitted = median(present(percent(random, "train_accuracy"))) >= 99
+    memorized = median(present(percent(random, "train_accuracy")))
     test = median(present(percent(true, "test_accuracy")))
     train = median(present(percent(true, "train_accuracy")))
-    agrees = fitted == (ROW4[network].train is not None)
+    agrees = memorized < FAILED if ROW4[network].train is None else memorized >= 99
     return agrees and train >= 99 and abs(test - ROW[network].test) <= TOLERANCE[network]
 
 
@@ -137,10 +139,10 @@ def _claim(network: str) -> Claim:
     return Claim(
         name=f"a consistent strength, {network}",
         source="zhang2017, Tables 1 and 4",
-        statement=f"one strength of weight decay gives all of {network}'s rows",
+        statement=f"one strength of weight decay gives {network}'s rows with weight decay alone",
         paper=f"{fate}, test accuracy {row.test:.2f} % on true labels",
-        tolerance=f"some strength swept from {STRENGTHS[1]:g} to {STRENGTHS[-1]:g} meets every row: fitted means 99 %, "
-        f"test within {TOLERANCE[network]:g} points",
+        tolerance=f"some strength swept from {STRENGTHS[1]:g} to {STRENGTHS[-1]:g} meets both rows: fitted means 99 %, "
+        f"not fitted below {FAILED} %, test within {TOLERANCE[network]:g} points",
         conditions=tuple(_name(network, s, word) for s in STRENGTHS if s for word in ("true", "random")),
         measure=measure,
         least_n=FULL,
