@@ -18,9 +18,12 @@ Records = dict[str, list[Record | None]]  # the same, None where a run is missin
 
 @dataclass(frozen=True)
 class Reading:
-    """What a claim's measurement gave. holds: within the tolerance. ours: as text, with spread over seeds."""
+    """What a claim's measurement gave.
 
-    holds: bool
+    holds: within the tolerance; None where it says nothing. ours: as text, with spread over seeds; then the reason.
+    """
+
+    holds: bool | None
     ours: str
     numbers: dict[str, list[float | None]]
 
@@ -100,6 +103,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
         rest = f" and {len(missing) - 1} more runs are" if len(missing) > 1 else " is"
         return verdict(NOT_RUN, reason=f"{missing[0]}{rest} missing")
     reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
+    if reading.holds is None:
+        return verdict(NOT_JUDGED, reason=reading.ours)
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)
 
 

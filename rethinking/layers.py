@@ -143,7 +143,8 @@ def pool_before_relu(network: nn.Module) -> None:
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for k in range(len(module) - 1):
-                if type(module[k]) is nn.ReLU and type(module[k + 1]) is nn.MaxPool2d:
+                plain = type(module[k]) is nn.ReLU and not hasattr(module[k], "after")  # nothing put behind it
+                if plain and type(module[k + 1]) is nn.MaxPool2d:
                     module[k], module[k + 1] = module[k + 1], module[k]
 
 

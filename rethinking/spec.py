@@ -449,5 +449,15 @@ def _canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"regularizer {name} is given {names.count(name)} times: give it once")
-    null = {p.name: catalog.find("regularizers", p.name).constants["NULL"] for p in checked}
-    return tuple(p for p in checked if any(p.options[k] != v for k, v in null[p.name].items()))
+    facts = {p.name: catalog.find("regularizers", p.name).constants for p in checked}
+    kept = (p for p in checked if any(p.options[k] != v for k, v in facts[p.name]["NULL"].items()))
+    return tuple(_without_idle_options(p, facts[p.name]) for p in kept)
+
+
+def _without_idle_options(part: Part, facts: dict[str, Any]) -> Part:
+    """The part with an option that counts only where another has some value at its default elsewhere."""
+    options = part.options
+    for name, only in facts.get("ONLY", {}).items():
+        if any(options[k] != v for k, v in only.items()):
+            options = options | {name: facts["OPTIONS"][name]["default"]}
+    return Part(name=part.name, options=options)

@@ -497,7 +497,8 @@ def check_row_of_ensembles(model, cells, head):
         alone = [100 * sum(decide([z], join) == y for z, y in zip(m, truth, strict=True)) / len(truth) for m in logits]
         images = zip(*logits, strict=True)
         together = 100 * sum(decide(rows, join) == y for rows, y in zip(images, truth, strict=True)) / len(truth)
-        values = (len(logits), sum(alone) / len(alone), together, together - sum(alone) / len(alone))
+        one = alone[0] if kind == "crops" else sum(alone) / len(alone)
+        values = (len(logits), one, together, together - one)
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
     for column, values in columns.items():

@@ -16,6 +16,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, missing_note, percent, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
+    CLEAN,
     IMAGES,
     NETWORKS,
     SIZE,
@@ -42,6 +43,7 @@ CAPTION = "Training accuracy on random labels, training and test accuracy on tru
 DEPARTURES = [
     "An extension: the paper has three regularizers at one strength.",
     CAVEAT,
+    CLEAN,
     "A run whose loss became infinite counts as one that did not fit, on either kind of labels, as with maxout of 6 "
     "and 8 pieces at this learning rate: training fails there, which is no regularization.",
     SIZE,

@@ -16,12 +16,13 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, missing_note, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
+    CLEAN,
     FAMILIES,
     IMAGES,
     OTHER,
     SIZE,
     Sweep,
-    accuracy,
+    highest,
     memorized,
     paired,
     runs_of,
@@ -40,6 +41,7 @@ DEPARTURES = [
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
     "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
     CAVEAT,
+    CLEAN,
     SIZE,
     UNSTATED,
 ]
@@ -83,7 +85,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for sweep in sweeps(setting):
         color, marker = LOOKS[sweep.family]
         for value in sweep.values:
-            x = accuracy(records, sweep.condition(value, "random"), "train_accuracy")
+            x = highest(records, sweep.condition(value, "random"))
             change = paired(records, sweep, value, "true", "test_accuracy")
             if x is None or not change:
                 continue
@@ -95,7 +97,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             if against:
                 corner.append((x, y, f"{sweep.regularizer} {say(value)}"))
             series[f"{sweep.name}, {say(value)}"] = {
-                "training accuracy on random labels (%)": x,
+                "highest training accuracy on random labels (%)": x,
                 "change of test accuracy (points)": y,
                 "speaks against": against,
             }
@@ -113,7 +115,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             axes.plot([], [], LOOKS[family][1], color=LOOKS[family][0], label=family)
     axes.plot([], [], "o", color="0.3", mfc="white", label="hollow: another strength than practice's")
     axes.set(
-        xlabel="training accuracy on random labels (%), median over seeds",
+        xlabel="highest training accuracy on random labels (%), median over seeds",
         ylabel="change of test accuracy on true labels\n(points, median of paired seeds)",
     )
     figure.legend(loc="outside lower center", ncols=4, fontsize=6)

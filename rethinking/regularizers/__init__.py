@@ -6,6 +6,7 @@
     NEEDS = "pooling"                   what a network must have (its HAS, see rethinking.models), or a list of it
     REFUSES = ["pixels", "maxout"]      what it cannot go with: corruptions of pixels or labels, what a network has,
                                         another regularizer
+    ONLY = {"samples": {"mode": "monte_carlo"}}     options that count only where another has a value
 
 The seams are drawn in `rethinking.training.loop`. An option that is not in NULL or PRACTICE keeps its default there.
 A regularizer has no state of its own: what it must remember is a buffer or parameter of the network, which checkpoints
@@ -33,11 +34,14 @@ class Run:
 
     Attributes:
         num_classes: of the data set. generator: the run's, on the device; checkpoints hold its state.
+        momentum: of SGD. margin: pixels by which the data set's images exceed those that are trained on.
         step: batches trained before this one. rate: this batch's learning rate.
     """
 
     num_classes: int
     generator: "Generator"
+    momentum: float = 0.0
+    margin: int = 4
     step: int = 0
     rate: float = 0.0
 

@@ -31,6 +31,7 @@ OPTIONS = {
 }
 NULL = {"rate": 0.0, "input": 0.0}
 PRACTICE = {"rate": 0.5}
+ONLY = {"samples": {"mode": "monte_carlo"}}
 
 
 class Dropout(nn.Module):
@@ -60,7 +61,8 @@ class MonteCarlo:
         self.layers, self.samples = layers, samples
 
     def __call__(self, network: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        if network.training:
+        collecting = any(getattr(m, "collecting", None) is not None for m in network.modules())
+        if network.training or collecting:  # batch-norm statistics are of the network without masks
             return output
         generator = keyed_generator(output.device, "monte_carlo")
         for layer in self.layers:

@@ -6,8 +6,9 @@ whose images are cut before they are corrupted.
 """
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
+from rethinking.errors import InputError
 from rethinking.regularizers import Base
 from rethinking.training.batches import IMAGE_SIZE
 
@@ -20,6 +21,13 @@ REFUSES = "pixels"
 class Regularizer(Base):
     def __init__(self, on: bool):
         self.wants_originals = on
+
+    def network(self, network: nn.Module) -> nn.Module:
+        if self.wants_originals and self.run.margin <= 0:
+            raise InputError(
+                f"random_crop is on: images of {IMAGE_SIZE} pixels or fewer leave nothing to crop: drop it"
+            )
+        return network
 
     def batch(self, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         if not self.wants_originals:

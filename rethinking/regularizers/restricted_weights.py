@@ -1,12 +1,13 @@
 """Restricted weights: a layer computes with weights from {-1, +1} or {0, 1} only, times one fixed scale a layer.
 
-BinaryConnect (Courbariaux et al. 2015), equation 1 and algorithm 1, straight-through: the layer uses w_b = +1 where w
->= 0, else -1 (`signs`), or 1 where w > 0, else 0 (`bits`); the gradient with respect to w_b changes the real weight w,
-which is clipped to its initial range after every step. The scale is the standard deviation of the layer's initial
-weights (Glorot's, as in the authors' code), so that the layer starts with outputs of the usual size. {0, 1} adds to all
-of a layer's outputs half the sum of its inputs, which drowns the rest after a first layer; layer_norm takes it away
-again. Biases are free. `values` is free (none), signs or bits; `layer` is 0 for all layers or the number of one, from 1
-at the image. Practice: signs on all layers. Records keep the real weights.
+BinaryConnect (Courbariaux et al. 2015), equation 1 and algorithm 1, straight-through: the layer uses w_b = scale where
+w >= 0, else -scale (`signs`), or scale where w > 0, else 0 (`bits`); the gradient with respect to w_b changes the real
+weight w, which is clipped to its initial range after every step. The scale is the standard deviation of the layer's
+initial weights, so that the layer starts with outputs of the usual size (the authors' code has half of Glorot's range
+for scale, initial values and clip). {0, 1} adds to all of a layer's outputs half the sum of its inputs, which drowns
+the rest after a first layer; layer_norm takes it away again. Biases are free. `values` is free (none), signs or bits;
+`layer` is 0 for all layers or the number of one, from 1 at the image. Practice: signs on all layers. Records keep the
+real weights, which is why it does not go with what acts on weights.
 """
 
 import math
@@ -25,13 +26,16 @@ OPTIONS = {
 }
 NULL = {"values": "free"}
 PRACTICE = {"values": "signs"}
-REFUSES = ["dropconnect", "maxout"]
+REFUSES = ["dropconnect", "maxout", "max_norm", "l1", "weight_decay"]
 
 
 def restrict(weight: Tensor, values: str) -> Tensor:
-    """`weight` in {-1, +1} ("signs") or {0, 1} ("bits"), same shape; `weight` gets the result's gradient unchanged."""
+    """`weight` in scale * {-1, +1} ("signs") or scale * {0, 1} ("bits"), same shape, scale = bound / sqrt(3).
+
+    `weight` gets the result's gradient unchanged.
+    """
     hard = torch.where(weight >= 0, 1.0, -1.0) if values == "signs" else (weight > 0).float()
-    return hard.to(weight.dtype) + (weight - weight.detach())
+    return torch.add(bound(weight) / math.sqrt(3) * hard.to(weight.dtype), weight - weight.detach())
 
 
 def bound(weight: Tensor) -> float:
@@ -41,22 +45,21 @@ def bound(weight: Tensor) -> float:
 
 
 class RestrictedLinear(Linear):
-    """A linear layer with weights scale * restrict(weight)."""
+    """A linear layer with restricted weights."""
 
     values: str
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(x, bound(self.weight) / math.sqrt(3) * restrict(self.weight, self.values), self.bias)
+        return linear(x, restrict(self.weight, self.values), self.bias)
 
 
 class RestrictedConv2d(nn.Conv2d):
-    """A convolution with weights scale * restrict(weight)."""
+    """A convolution with restricted weights."""
 
     values: str
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = bound(self.weight) / math.sqrt(3) * restrict(self.weight, self.values)
-        return self._conv_forward(x, weight, self.bias)
+        return self._conv_forward(x, restrict(self.weight, self.values), self.bias)
 
 
 class Regularizer(Base):

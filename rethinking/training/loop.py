@@ -109,7 +109,8 @@ class Training:
             self.train_images, self.train_labels = gather(self.train_images, trained), self.train_labels[trained]
         self.generator = keyed_generator(self.device, spec.seed, "training")
         signs = one_logit(spec)
-        self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator)
+        margin = min(height, width) - IMAGE_SIZE
+        self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator, spec.momentum, margin)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
         if any(r.wants_originals for r in self.regularizers):
