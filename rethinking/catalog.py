@@ -83,6 +83,8 @@ def _read(kind: str, path: Path) -> list[Entry]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}: {error.msg}: mend the file or take it away") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as Python ({error}): mend the file or take it away") from None
     constants: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):

@@ -81,7 +81,8 @@ def main() -> None:
     rethinking run --model alexnet --corruption partial_labels=0.5 --n 5000
 
     Runs are kept in runs/ and never trained twice; figures come out in figures/. Anything can be stopped with
-    Ctrl-C and goes on where it was. Completion in bash: eval "$(_RETHINKING_COMPLETE=bash_source rethinking)".
+    Ctrl-C and goes on from its last checkpoint. Completion in bash:
+    eval "$(_RETHINKING_COMPLETE=bash_source rethinking)".
     """
 
 
@@ -189,7 +190,8 @@ def figure(
     for spec in wanted.values():
         runs.find(spec)  # a damaged record is better known before training than after
     if redraw and not any(runs.complete(spec) for spec in wanted.values()):
-        raise InputError(f"{runs_dir} has no record for {', '.join(figures)}: name another with --runs, or train")
+        where = f"{', '.join(figures)} at scale {scale}"
+        raise InputError(f"{runs_dir} has no record for {where}: name another scale, other --runs, or train")
     failures = []
     if not redraw:
         _need_data(share, runs, data_dir)

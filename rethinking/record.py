@@ -42,6 +42,7 @@ HEARTBEAT = 10.0  # seconds between signs of life of whoever trains a run
 SILENCE = 180.0  # seconds without one after which a claim from another machine is given up
 
 Row = dict[str, Any]
+STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Runs:
     """
 
     def __init__(self, root: str | Path = "runs"):
+        if str(root) == "":
+            raise InputError("the folder of the runs is empty text: name one, as --runs runs")
         self.root = Path(root)
 
     def path(self, spec: Spec) -> Path:
@@ -143,8 +146,8 @@ class Runs:
         return read(self.root / hits[0])
 
     def folders(self) -> list[Path]:
-        """The folders of runs, complete or not, sorted."""
-        return sorted(p.parent for p in self.root.glob("*/spec.json"))
+        """The folders of runs, complete or not, sorted: those that hold a spec, and have its name."""
+        return sorted(p.parent for p in self.root.glob("*/spec.json") if _named(p) == p.parent.name)
 
     def unfinished(self) -> list[Path]:
         """Folders without a result that no live process is training, sorted."""
@@ -174,11 +177,21 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({reason}): the record is damaged; move it away") from None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _named(path: Path) -> str | None:
+    """The name of the run whose spec.json is at `path`, None where it is no spec."""
     try:
-        value = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON ({error.msg}): the record is damaged; move it away") from None
+        return Spec.from_file(path).run_id
+    except InputError:
+        return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    text = _text(path)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", type(error).__name__)
+        raise InputError(f"{path} is not valid JSON ({reason}): the record is damaged; move it away") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a JSON object: the record is damaged; move it away")
     return value
@@ -195,7 +208,10 @@ def read(path: Path) -> Record:
     curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
-    if result.get("evaluations") != len(curve["step"]) or result.get("steps") != curve["step"][-1]:
+    if result.get("status") not in STATUSES or "diverged_at" not in result:
+        raise InputError(f"{path / 'result.json'} has no status of a run: the record is damaged; move it away")
+    last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
+    if (result.get("evaluations"), result.get("final")) != (len(curve["step"]), last):
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
     return Record(path, spec, result, environment, curve)
 

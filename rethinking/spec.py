@@ -66,6 +66,11 @@ def _options_model(kind: str, name: str) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for key, limits in catalog.find(kind, name).constants.get("OPTIONS", {}).items():
         limits = dict(limits)
+        if limits.get("type") not in _TYPES:
+            raise InputError(
+                f"{catalog.find(kind, name).path}: OPTIONS[{key!r}] has type {limits.get('type')!r}, allowed are "
+                f"{', '.join(_TYPES)}: mend the file"
+            )
         annotation = _TYPES[limits.pop("type")]
         if annotation is float:
             limits["allow_inf_nan"] = False
@@ -102,6 +107,8 @@ def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
         return str(problem["ctx"]["error"])
     if problem["type"] == "json_invalid":
         return f"not valid JSON ({problem['msg']}): is the file complete?"
+    if problem["type"] == "bool_type":
+        return f"{where} is {problem['input']!r}: give true or false"
     return f"{where or 'the spec'} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
@@ -345,15 +352,24 @@ def _class_of(text: str, source: str) -> type[Spec]:
     """The class of a spec.json, by its `kind`. Raises InputError for an unknown one."""
     from rethinking.theory import specs  # noqa: F401  (kinds are subclasses, known once imported)
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{source}: {name} is given {names.count(name)} times: give it once")
+        return dict(pairs)
+
     try:
-        given = json.loads(text)
-    except json.JSONDecodeError:
+        given = json.loads(text, object_pairs_hook=once)
+    except InputError:
+        raise
+    except (ValueError, RecursionError):
         return RunSpec  # which says what is wrong
     kind = given.get("kind") if isinstance(given, dict) else None
     if kind is None:
         return RunSpec
     known = {c.model_fields["kind"].default: c for c in Spec.__subclasses__() if "kind" in c.model_fields}
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise InputError(f"{source}: kind is {kind!r}, known are {', '.join(sorted(known))}: leave it out for training")
     return known[kind]
 
@@ -424,13 +440,15 @@ def _checked(kind: str, part: Part) -> Part:
 
 def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Options checked and filled in, pixels before labels, one name for what is the same. Raises InputError."""
-    kept = []
+    kept: list[Part] = []
     for part in (_checked("corruptions", p) for p in parts):
         same_as = catalog.find("corruptions", part.name).constants.get("SAME_AS", [])
         for options, other in same_as:
             if part.options == options:
                 part = None if other is None else Part(name=other)  # type: ignore[assignment]
                 break
+        if part is not None and part.name in [p.name for p in kept]:
+            raise InputError(f"corruption {part.name} is given more than once: give it once")
         if part is not None:
             kept.append(part)
     return tuple(sorted(kept, key=lambda p: catalog.find("corruptions", p.name).constants["ACTS_ON"] == "labels"))

@@ -348,7 +348,7 @@ PLAIN = {column: lambda spec, rows, f=measure: f(rows) for column, measure in ME
 PENALTIES = {
     "no penalty": [],
     "L1": [("l1", {"strength": 1e-3})],
-    "strong L1": [("l1", {"strength": 0.03})],
+    "strong L1": [("l1", {"strength": 3e-3})],
     "L2": [("weight_decay", {"strength": 0.02})],
 }
 
@@ -710,18 +710,27 @@ def test_table_4_has_the_papers_numbers_and_the_verdicts_that_follow():
 def test_verdicts_claims_records_and_missing_rows_are_counted_right():
     body = README.read_text().split(report.BEGIN)[1].split(report.END)[0]
     told_of = re.compile(r"(\d+) (replicated|not replicated|not run|not judged at this scale)(?=[,:\n])")
-    total, used = Counter(), set()
+    total, own, used = Counter(), Counter(), set()
     for _, _, _, part, tables in sections():
         verdicts = Counter(row[0].strip("*") for row in tables[-1][2:])
         assert {w: int(k) for k, w in told_of.findall(part.splitlines()[0] + "\n")} == dict(verdicts)
         total += verdicts
         drawn = json.loads((ROOT / re.search(r"\((figures/.*?)\.svg\)", part)[1]).with_suffix(".json").read_text())
         used |= set(drawn["runs"])
+        sources = [v["source"] for v in drawn["claims"]]
+        for row, source in zip(tables[-1][2:], sources, strict=True):
+            if source.startswith("zhang2017") and not source.endswith("extended"):
+                own[row[0].strip("*")] += 1
+            else:
+                assert row[2].startswith(f"{source}: ")
         shown = sum(len(t) - 2 for t in tables[:-1])
         missing = re.search(r"^(\d+) of (\d+) rows are not run", part, re.M)
         assert len(drawn.get("table", [])) - shown == (int(missing[1]) if missing else 0)
     first = body.split("\n### ")[0]
-    assert {w: int(k) for k, w in told_of.findall(first)} == dict(total)
+    whole, of_the_paper = first.split("Of them")
+    assert {w: int(k) for k, w in told_of.findall(whole)} == dict(total)
+    assert {w: int(k) for k, w in told_of.findall(of_the_paper.replace(")", ","))} == dict(own)
+    assert int(re.match(r" (\d+) are the paper's own", of_the_paper)[1]) == sum(own.values())
     assert int(re.search(r"(\d+) claims", first)[1]) == sum(total.values())
     assert int(re.search(r"judged on (\d+) records", first)[1]) == len(used)
     assert used <= {p.parent.name for p in ROOT.glob("runs/*/result.json")}

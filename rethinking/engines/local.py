@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -80,6 +81,8 @@ def gpu_count() -> int:
 
 def resolve_device(device: str) -> str:
     """For "auto" cuda where there is a GPU, else cpu; others stay. Raises InputError for cuda where there is no GPU."""
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", device):
+        raise InputError(f"device is {device!r}, allowed are auto, cpu, cuda and one GPU, as cuda:0")
     if device.startswith("cuda") and not gpu_count():
         raise InputError(f"device {device!r} is not available here (no NVIDIA GPU is seen): use cpu")
     return ("cuda" if gpu_count() else "cpu") if device == "auto" else device
@@ -284,6 +287,7 @@ def _stopping() -> Iterator[None]:
 def parse_shard(text: str) -> tuple[int, int]:
     """ "2/8" -> (2, 8). Raises InputError."""
     index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    plain = re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", text)
+    if not plain or not 1 <= int(index) <= int(count):
         raise InputError(f"shard is {text!r}, allowed is i/n with 1 <= i <= n, as 2/8")
     return int(index), int(count)

@@ -56,7 +56,7 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
         except OSError as error:
             _say(event="error", message=f"{error.strerror or error}: {error.filename or runs_root}", retry=False)
         except Exception as error:
-            _say(event="error", message=f"{type(error).__name__}: {str(error).splitlines()[:1]}", retry=True)
+            _say(event="error", message=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", retry=True)
         else:
             _say(event="done" if finished else "busy")
 

@@ -31,7 +31,8 @@ BUDGET = (
     "and the learning rate still falls every 391 steps."
 )
 DECAYED = (
-    f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength."
+    f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
+    "figure weight_decay asks which agrees with its rows."
 )
 TEST_COLOR = CONDITIONS["random labels"]["color"]  # of test error beside black: apart in grey too, and dashed or marked
 STATISTIC = "median over seeds; the bar is their range"
@@ -131,4 +132,5 @@ def fitted(*groups: Sequence[Record]) -> bool:
 def fits(groups: dict[str, list[Record]], condition: str) -> Reading:
     """Whether every seed's run was fitted."""
     best = [100 * max(r.curve["train_accuracy"]) for r in groups[condition]]
-    return Reading(fitted(groups[condition]), spread(best, unit=" %"), {"highest training accuracy (%)": list(best)})
+    ours = spread(best, unit=" %") + " at the highest"
+    return Reading(fitted(groups[condition]), ours, {"highest training accuracy (%)": list(best)})

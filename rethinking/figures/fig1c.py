@@ -108,7 +108,7 @@ def _rises(network: str) -> Claim:
         rises = all(b >= a - 1 for a, b in zip(accumulate(middle, max), middle[1:], strict=False))
         holds = rises and middle[-1] - middle[0] >= 5 and abs(middle[-1] - 90) <= 2
         holds &= fitted(*groups.values())
-        ours = f"{spread(present(each[0.0]), unit=' %')} at p = 0, {spread(present(each[0.5]), unit=' %')} at p = 0.5"
+        ours = ", ".join(f"{spread(present(each[p]), unit=' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0))
         return Reading(holds, ours, {f"p = {p:g}": v for p, v in each.items()})
 
     return Claim(

@@ -129,7 +129,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
 
 def _parameters(model: str) -> int | None:
-    return catalog.find("models", model).constants.get("PAPER", {}).get("parameters", {}).get(model)
+    told = catalog.find("models", model).constants.get("PAPER", {}).get("parameters")
+    return told.get(model) if isinstance(told, dict) else told
 
 
 def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:

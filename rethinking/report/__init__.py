@@ -52,11 +52,13 @@ def results(runs: Runs, folder: Path, link: str) -> str:
                 f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
             )
         parts.append(_section(name, setting, verdicts, drawn, f"{link}/{stem}.svg"))
+    own = [v for v in all_verdicts if _of_the_paper(v)]
     summary = (
-        f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Ours is the median "
-        "over seeds, with their range. The rule of each verdict stands in its figure's file and is not changed to suit "
-        "a result; the history of that file and of the records tells which was written first. A number outside its "
-        "tolerance is *not replicated*, whatever the explanation."
+        f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Of them {len(own)} are "
+        f"the paper's own ({_counts(own)}); the others, whose source stands beside what it says, extend it. "
+        "Ours is the median over seeds, with their range. The rule of each verdict stands in its figure's file and is "
+        "not loosened to suit a result; the history of that file and of the records tells which was written first. A "
+        "number outside its tolerance is *not replicated*, whatever the explanation."
     )
     return "\n\n".join([BEGIN, summary, *parts, END])
 
@@ -98,12 +100,16 @@ def _claim(verdict: Verdict) -> list[str]:
     return [
         f"**{verdict.verdict}**",
         verdict.statement,
-        verdict.paper,
+        verdict.paper if _of_the_paper(verdict) else f"{verdict.source}: {verdict.paper}",
         ours,
         verdict.tolerance,
         size,
         str(verdict.seeds),
     ]
+
+
+def _of_the_paper(verdict: Verdict) -> bool:
+    return verdict.source.startswith("zhang2017") and "extended" not in verdict.source
 
 
 def _counts(verdicts: list[Verdict]) -> str:
