@@ -136,6 +136,22 @@ def test_linear_is_torchs():
         torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-5, atol=1e-5)
 
 
+def test_alexnet_is_the_papers_with_the_tutorials_constants():
+    """[zhang2017] appendix A, layer by layer with torch's own functions; torch divides alpha by the size, 9."""
+    network = models.initialise(models.build("alexnet"), 0)
+    x = 3 * torch.randn(3, 3, 28, 28)  # large enough for the normalization to be felt
+    y = x
+    for stage in network.features:
+        y = F.conv2d(y, stage[0].weight, stage[0].bias, padding=2).relu()
+        y = F.local_response_norm(F.max_pool2d(y, 3, 2, 1), 9, 9 * 0.001 / 9, 0.75, 1.0)
+    assert y.shape == (3, 64, 7, 7)
+    first, second, last = network.classifier[::2]
+    for layer in (first, second):
+        y = F.linear(y.flatten(1), layer.weight, layer.bias).relu()
+    y = F.linear(y, last.weight, last.bias)
+    torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-5)
+
+
 def test_resnet_20_is_nine_blocks_of_two_layers():
     """He et al. 2016, section 4.2, block by block with torch's own functions."""
     network = models.initialise(models.build("resnet-20"), 0)

@@ -261,9 +261,14 @@ def check_row(figure, model, scale, cells, head):
 BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1920, ("alexnet", 1000): 960}
 
 
+BESIDE = {"horizontal_flip": "0.5"}  # the strength of what stands beside another
+
+
 def sweep(network, n, labels, regularizer="none", value="none", times=1):
     """Curves by seed of the runs of figures dose, regularizers and frontier that fit the description."""
     found = {}
+    first, *others = regularizer.split(" with ")
+    wanted = [] if "none" in (regularizer, value) else [(first, value), *((name, BESIDE[name]) for name in others)]
     for spec, rows in RECORDS:
         extra = [(r["name"], next(iter(r["options"].values()))) for r in spec["regularizers"]]
         told = [(name, "on" if v is True else v if isinstance(v, str) else f"{v:g}") for name, v in extra]
@@ -272,7 +277,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
         same &= all(r["options"].get("place", "before") == "before" for r in spec["regularizers"])  # the usual place
         if (
             same
-            and told == ([] if "none" in (regularizer, value) else [(regularizer, value)])
+            and told == wanted
             and (spec["steps"], spec["stop"]) == (times * BUDGETS.get((network, n), 0), "fitted")
         ):
             assert spec["seed"] == spec["data_seed"]

@@ -357,6 +357,11 @@ ELSEWHERE = {
     ("stochastic_pooling", "alexnet"): "0.25 0.5 1*",
     ("stochastic_depth", "resnet-20"): "0.2 0.5* 0.7 0.9 1",
     ("local_response_norm", "resnet-20"): "1e-05 0.0001* 0.001 0.01 0.1",
+    ("weight_decay", "alexnet"): "0.0005* 0.005 0.02",
+    ("dropout", "alexnet"): "0.2 0.5* 0.8",
+    ("batch_norm", "alexnet"): "on*",
+    ("random_crop with horizontal_flip", "alexnet"): "on*",
+    ("label_smoothing", "alexnet"): "0.1* 0.5 0.9",
 }
 SWEPT = {(name, "mlp-3x512"): strengths for name, strengths in ON_THE_MLP.items()} | ELSEWHERE
 AUGMENTATION = ("random_crop", "horizontal_flip", "rotation", "colour", "cutout", "mixup")
@@ -699,7 +704,8 @@ def deep(_):
     return held, "; ".join(told)
 
 
-ON = r"(\w+) at practice's (\S+?)(?: on ([\w-]+))?"
+ON = r"(\w+(?: with \w+)?) at practice's (\S+?)(?: on ([\w-]+))?"
+NAMED = r"(\w+(?: with \w+)?)(?:, on ([\w-]+))?"
 ERROR = "the minimum-norm solution of ({})({}) has this error"
 JUDGES = {
     "regularizers": [
@@ -709,7 +715,9 @@ JUDGES = {
         ("normalization and augmentation help more than the other regularizers", helps_more(IMPLICIT)),
         ("augmentation helps more than the other regularizers", helps_more(AUGMENTATION)),
     ],
-    "dose": [(r"(\w+)(?:, on ([\w-]+))? does not stop memorization without a loss of test accuracy", at_a_cost)],
+    "dose": [
+        (r"(\w+(?: with \w+)?)(?:, on ([\w-]+))? does not stop memorization without a loss of test accuracy", at_a_cost)
+    ],
     "frontier": [("no regularizer, at any strength swept, stops memorization and keeps test accuracy", in_the_corner)],
     "l1_l2": [
         ("(.*) sets most weights to exactly 0, L2 none", most_weights_zero),

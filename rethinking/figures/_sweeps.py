@@ -41,6 +41,7 @@ FAMILIES = {
     "gradient": ("gradient_noise",),
 }  # fmt: skip
 OTHER = "other"
+WITH = " with "
 
 # Rising strength, the one of practice among them.
 STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
@@ -71,6 +72,15 @@ STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
     "gradient_noise": (1e-4, 1e-3, 0.01, 0.1, 1.0),
 }
 
+# Tried on AlexNet too, but for quick; "a with b": b at practice's strength beside a.
+ON_ALEXNET: dict[str, tuple[float | bool, ...]] = {
+    "weight_decay": (5e-4, 5e-3, 0.02),
+    "dropout": (0.2, 0.5, 0.8),
+    "batch_norm": (True,),
+    "random_crop with horizontal_flip": (True,),
+    "label_smoothing": (0.1, 0.5, 0.9),
+}
+
 IMAGES = {"mlp-3x512": 2000, "resnet-20": 2000, "alexnet": 1000}
 QUICK_IMAGES = 500
 # Steps of a run: 5 times what the unregularized network took to fit random labels, seed 0, at this n.
@@ -98,7 +108,7 @@ SIZE = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """A regularizer on a network: its values of rising strength, and the one of practice."""
+    """A regularizer, or one with another, on a network: its values of rising strength, and the one of practice."""
 
     regularizer: str
     network: str
@@ -113,7 +123,8 @@ class Sweep:
     @property
     def family(self) -> str:
         """What it acts on, one of FAMILIES, or OTHER."""
-        return next((family for family, names in FAMILIES.items() if self.regularizer in names), OTHER)
+        first = self.regularizer.split(WITH)[0]
+        return next((family for family, names in FAMILIES.items() if first in names), OTHER)
 
     def condition(self, value: Any, word: str) -> str:
         """The key of its runs with that value, on `word` labels."""
@@ -142,27 +153,38 @@ def sweeps(setting: Setting) -> list[Sweep]:
         needs = {needs} if isinstance(needs, str) else set(needs)
         networks = QUICK if setting.scale == "quick" else NETWORKS
         network = next((m for m in networks if needs <= set(catalog.find("models", m).constants["HAS"])), None)
-        option = next(iter(entry.constants["OPTIONS"]))
-        practice = entry.constants["PRACTICE"][option]
+        practice = _practice(name)[1]
         values = STRENGTHS.get(name, (practice,))
         if setting.scale == "quick":
             values = tuple(v for v in values if v in (values[0], practice, values[-1]))
         if network:
             found.append(Sweep(name, network, values, practice))
+    if setting.scale != "quick":
+        for name, values in ON_ALEXNET.items():
+            found.append(Sweep(name, "alexnet", values, _practice(name.split(WITH)[0])[1]))
     order = [name for names in FAMILIES.values() for name in names]
-    return sorted(found, key=lambda s: order.index(s.regularizer) if s.regularizer in order else len(order))
+    first = [s.regularizer.split(WITH)[0] for s in found]
+    place = {s: order.index(name) if name in order else len(order) for s, name in zip(found, first, strict=True)}
+    return sorted(found, key=lambda s: place[s])
 
 
-def part(regularizer: str, value: Any) -> Part:
-    """The regularizer with its first option so, the others at their defaults."""
-    return Part(
-        name=regularizer, options={next(iter(catalog.find("regularizers", regularizer).constants["OPTIONS"])): value}
-    )
+def _practice(regularizer: str) -> tuple[str, Any]:
+    """A regularizer's first option, and its value in practice."""
+    constants = catalog.find("regularizers", regularizer).constants
+    option = next(iter(constants["OPTIONS"]))
+    return option, constants["PRACTICE"][option]
 
 
-def specs(setting: Setting, network: str, word: str, *parts: Part, n: int | None = None, times: int = 1) -> list[Any]:
+def parts(regularizer: str, value: Any) -> tuple[Part, ...]:
+    """The regularizer with its first option so, the others at their defaults, and what it goes with."""
+    first, *others = regularizer.split(WITH)
+    beside = (Part(name=name, options=dict([_practice(name)])) for name in others)
+    return (Part(name=first, options={_practice(first)[0]: value}), *beside)
+
+
+def specs(setting: Setting, network: str, word: str, *stack: Part, n: int | None = None, times: int = 1) -> list[Any]:
     """A condition's runs, one per seed. times: of the usual budget."""
-    fields: dict[str, Any] = {"model": network, "corruptions": labels(WORDS[word]), "regularizers": parts}
+    fields: dict[str, Any] = {"model": network, "corruptions": labels(WORDS[word]), "regularizers": stack}
     if setting.scale != "paper":
         n = n or (QUICK_IMAGES if setting.scale == "quick" else IMAGES[network])
         epoch = -(-n // 128)
@@ -179,7 +201,7 @@ def runs_of(setting: Setting, chosen: list[tuple[Sweep, tuple[Any, ...]]]) -> Sp
             wanted[sweep.twin(word)] = specs(setting, sweep.network, word)
             for value in values:
                 wanted[sweep.condition(value, word)] = specs(
-                    setting, sweep.network, word, part(sweep.regularizer, value)
+                    setting, sweep.network, word, *parts(sweep.regularizer, value)
                 )
     return wanted
 

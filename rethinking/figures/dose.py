@@ -25,7 +25,7 @@ from rethinking.figures._sweeps import (
     accuracy,
     memorized,
     paired,
-    part,
+    parts,
     row,
     runs_of,
     say,
@@ -82,7 +82,7 @@ def runs(setting: Setting) -> Specs:
         for word in WORDS:
             wanted[_again(sweep.twin(word), told)] = specs(setting, sweep.network, word, **how)
             for v in sweep.values:
-                one = specs(setting, sweep.network, word, part(sweep.regularizer, v), **how)
+                one = specs(setting, sweep.network, word, *parts(sweep.regularizer, v), **how)
                 wanted[_again(sweep.condition(v, word), told)] = one
     return wanted
 
