@@ -15,7 +15,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, percent
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
 from rethinking.record import Record
-from rethinking.spec import Part
+from rethinking.spec import Part, RunSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -59,11 +59,12 @@ def _name(step: str, word: str) -> str:
 
 
 def runs(setting: Setting) -> Specs:
-    return {
-        _name(step, word): [s.replace(**fields) for s in specs(setting, NETWORK, word, *parts, times=times)]
-        for word in WORDS
-        for step, (parts, fields, times) in STEPS.items()
-    }
+    def of(word: str, parts: tuple[Part, ...], fields: dict[str, Any], times: int) -> list[RunSpec]:
+        """Runs, with as many evaluations whatever the budget: one over masks takes as long as 20."""
+        usual = specs(setting, NETWORK, word, *parts, times=times)
+        return [s.replace(**fields, eval_every=times * s.eval_every) for s in usual]
+
+    return {_name(step, word): of(word, *how) for word in WORDS for step, how in STEPS.items()}
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
