@@ -15,7 +15,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, percent
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
 from rethinking.record import Record
-from rethinking.spec import Part, RunSpec
+from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -59,7 +59,7 @@ def _name(step: str, word: str) -> str:
 
 
 def runs(setting: Setting) -> Specs:
-    def of(word: str, parts: tuple[Part, ...], fields: dict[str, Any], times: int) -> list[RunSpec]:
+    def of(word: str, parts: tuple[Part, ...], fields: dict[str, Any], times: int) -> list[Spec]:
         """Runs, with as many evaluations whatever the budget: one over masks takes as long as 20."""
         usual = specs(setting, NETWORK, word, *parts, times=times)
         return [s.replace(**fields, eval_every=times * s.eval_every) for s in usual]
