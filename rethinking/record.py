@@ -25,7 +25,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -342,11 +342,17 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
         if not (folder / "spec.json").exists():
             write(folder / "spec.json", spec.to_json())
         yield Writer(folder, spec)
+    except InputError:  # a run that cannot be leaves nothing behind
+        if {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
+            (folder / "spec.json").unlink(missing_ok=True)
+        raise
     finally:
         stop.set()
         for old in folder.glob("claim-*"):
             if _number(old) <= _number(mine):
                 shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):  # not empty
+            folder.rmdir()
 
 
 def _number(path: Path) -> int:

@@ -93,6 +93,11 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
         (("figure", "fig1a", "--model", "resnet"), "unknown network 'resnet': did you mean 'resnet-20'? known"),
         (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
         (("figure", "toyfig", "--shard", "3/2"), "shard is '3/2'"),
+        (("figure", "fig1a", "--redraw"), "no record for fig1a at scale quick"),
+        (("figure", "theorem1", "--model", "alexnet", "--redraw"), "no record for theorem1"),
+        (("run", "--device", "tpu"), "device is 'tpu', allowed are auto, cpu, cuda"),
+        (("run", "--regularize", "batch_norm=on"), "batch_norm.on is 'on': give true or false"),
+        (("run", "--corruption", "random_labels", "--corruption", "partial_labels=1"), "random_labels is given more"),
         (("run", "--corruption", "partial_label=0.5"), "did you mean 'partial_labels'?"),
         (("run", "--corruption", "partial_labels=1.5"), "partial_labels.p is 1.5"),
         (("run", "--corruption", "partial_labels=-0.1"), "partial_labels.p is -0.1"),
@@ -129,6 +134,9 @@ def test_bad_input_is_one_line_and_status_2(words, message, tmp_path):
         ('{"n": "100"}', "n is '100'"),
         ('{"n": 100, "epochs": 3}', "unknown field 'epochs'"),
         ('{"n": 100', "not valid JSON"),
+        ('{"n": 100, "n": 200}', "n is given 2 times: give it once"),
+        ('{"kind": ["a"]}', "kind is ['a'], known are"),
+        ("[" * 100_000, "not valid JSON"),
         ("\x00", "not valid JSON"),
     ],
 )
@@ -237,6 +245,9 @@ def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
     where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
     assert cli("figure", "toyfig", "--out", tmp_path, "--seeds", 1, "--device", "cpu", *where).returncode == 0
     assert cli(*RUN, *where).returncode == 0
+    mine = tmp_path / "runs" / "thesis"
+    mine.mkdir()
+    (mine / "spec.json").write_text('{"n": 100}')  # a spec, but of no run of that name
     before = sorted(p.name for p in (tmp_path / "runs").iterdir())
     refused = subprocess.run(
         [sys.executable, "-m", "rethinking.cli", "prune", "--runs", str(tmp_path / "runs")],
@@ -246,6 +257,14 @@ def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
     assert cli("prune", "--yes", "--runs", tmp_path / "runs").returncode == 0
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [n for n in before if not n.startswith("toy-64")]
+
+
+def test_a_run_that_cannot_be_leaves_nothing_behind(toy_dir, tmp_path):
+    done = cli(*RUN, "--regularize", "group_norm=7", "--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    assert done.returncode == 2
+    assert "group_norm cannot go with batch normalization" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_plan_trains_nothing(toy_dir, tmp_path):

@@ -180,7 +180,7 @@ def test_shards_share_out_all_runs(toy_dir, tmp_path):
     assert process.returncode == 0, output
     assert len(curves(tmp_path / "runs")) == 2
     assert "NOT RUN" in output
-    for bad in ("0/2", "3/2", "x", "1/0"):
+    for bad in ("0/2", "3/2", "x", "1/0", "²/3"):
         with pytest.raises(InputError, match="shard is"):
             local.parse_shard(bad)
 

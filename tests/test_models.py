@@ -105,6 +105,14 @@ def test_pooling_before_relu_changes_no_bit():
         torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
+def test_a_relu_with_something_behind_it_stays_before_the_pooling():
+    network = models.build("alexnet")
+    network.features[0][1].after = nn.Identity()
+    pool_before_relu(network)
+    assert isinstance(network.features[0][1], nn.ReLU)
+    assert isinstance(network.features[1][1], nn.MaxPool2d)
+
+
 def test_batch_norm_is_torchs_with_the_scale_at_one():
     ours, theirs = OffsetBatchNorm2d(6, eps=1e-3), nn.BatchNorm2d(6, eps=1e-3, momentum=None)
     with torch.no_grad():

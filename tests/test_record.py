@@ -96,6 +96,7 @@ def damage(path, name, change):
     [
         ("curve.csv", lambda t: t[: len(t) // 2], "curve.csv"),
         ("curve.csv", lambda t: "\n".join(t.splitlines()[:-1]) + "\n", "does not agree with result.json"),
+        ("curve.csv", lambda t: t.rstrip() + "1\n", "does not agree with result.json"),
         ("curve.csv", lambda t: t.replace("step", "Step"), "is not a curve"),
         ("curve.csv", lambda t: t.replace("0.1,", "x,"), "line 2 is damaged"),
         ("spec.json", lambda t: t[:30], "not valid JSON"),
@@ -103,6 +104,8 @@ def damage(path, name, change):
         ("spec.json", lambda t: t.replace("{", '{"extra": 1,', 1), "unknown field 'extra'"),
         ("result.json", lambda t: t[:10], "is not valid JSON"),
         ("result.json", lambda t: "[]", "is not a JSON object"),
+        ("result.json", lambda t: "[" * 100_000, "is not valid JSON"),
+        ("result.json", lambda t: t.replace('"status"', '"state"'), "has no status of a run"),
         ("environment.json", lambda t: "", "is not valid JSON"),
     ],
 )

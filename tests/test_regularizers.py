@@ -582,6 +582,32 @@ def test_dropout_stands_before_every_linear_layer_but_a_first():
     assert rates("alexnet", rate=0.0, input=0.2) == ["features.0.0.before"]
 
 
+def test_samples_count_only_where_masks_are_averaged():
+    def named(**options) -> str:
+        return RunSpec.make(regularizers=(Part(name="dropout", options={"rate": 0.5} | options),)).run_id
+
+    assert named() == named(samples=7)
+    assert named(mode="monte_carlo") != named(mode="monte_carlo", samples=7)
+
+
+def test_statistics_of_batch_norm_are_measured_without_masks(toy):
+    stack = (Part(name="batch_norm"), Part(name="dropout", options={"rate": 0.5, "mode": "monte_carlo"}))
+    networks = []
+    for regularizers_ in (stack, stack[:1]):
+        training = Training(spec(*regularizers_), toy)
+        training.evaluate()
+        networks.append({k: v for k, v in training.network.state_dict().items() if "running" in k})
+    assert len(networks[0]) > 0
+    for (_, a), (_, b) in zip(*(sorted(n.items()) for n in networks), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_random_crop_of_what_cannot_be_cropped_is_refused():
+    run = regularizers.Run(CLASSES, generator(), margin=0)
+    with pytest.raises(InputError, match="random_crop is on: images of 28 pixels or fewer leave nothing"):
+        regularizers.build(Part(name="random_crop"), run).network(models.build("mlp-1x512"))
+
+
 def test_monte_carlo_averages_probabilities_over_masks():
     """Against every one of the 2^6 masks of a layer of six units, weighted by its probability."""
     network = nn.Sequential(nn.Flatten(), Linear(4, 6), nn.ReLU(), Linear(6, 3))

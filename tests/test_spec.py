@@ -93,6 +93,7 @@ def test_is_frozen():
         ({"corruptions": (Part(name="partial_labels", options={"q": 1}),)}, r"partial_labels\.p is missing"),
         ({"regularizers": (Part(name="weight_decay", options={"strength": -1}),)}, r"weight_decay\.strength is -1"),
         ({"regularizers": (Part(name="weight_decay", options={"strength": 1}),) * 2}, r"weight_decay is given 2 times"),
+        ({"corruptions": (Part(name="shuffled_pixels"),) * 2}, r"shuffled_pixels is given more than once"),
         (
             {"regularizers": (Part(name="random_crop"),), "corruptions": (Part(name="gaussian"),)},
             r"random_crop cannot go with gaussian, a corruption of pixels: drop one",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rethinking.layers import Linear
 
 VARIANTS = {"mlp-1x512": {"depth": 1, "width": 512}, "mlp-3x512": {"depth": 3, "width": 512}}
-OPTIONS = {"width": {"type": "int", "ge": 1, "description": "units of each hidden layer"}}
+OPTIONS = {"width": {"type": "int", "ge": 1, "le": 100_000, "description": "units of each hidden layer"}}
 PAPER = {"learning_rate": 0.01, "parameters": {"mlp-1x512": 1_209_866, "mlp-3x512": 1_735_178}}
 HAS = ["hidden linear layers"]
 

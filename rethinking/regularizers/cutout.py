@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from rethinking.regularizers import Base
 
-OPTIONS = {"size": {"type": "int", "ge": 0, "default": 16, "description": "side of the square, in pixels"}}
+OPTIONS = {"size": {"type": "int", "ge": 0, "le": 1000, "default": 16, "description": "side of the square, in pixels"}}
 NULL = {"size": 0}
 PRACTICE = {"size": 16}
 REFUSES = "pixels"
