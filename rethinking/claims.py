@@ -38,6 +38,8 @@ class Claim:
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
         not_judged: why it is not judged at this setting, where it is not.
+        decided: of the records there are, with None for a missing run: what they decide whatever the others say, as one
+        exception decides a claim of none; None where they do not.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Claim:
     least_n: int = 1
     least_seeds: int = 1
     not_judged: str = ""
+    decided: Callable[[Records], Reading | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,11 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
         needs = f"needs n >= {claim.least_n:,} and seeds >= {claim.least_seeds}, has n = {n[0]:,} and {seeds}"
         return verdict(NOT_JUDGED, reason=needs)
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
-    if missing:
+    early = claim.decided({c: records[c] for c in claim.conditions}) if missing and claim.decided else None
+    if missing and not early:
         rest = f" and {len(missing) - 1} more runs are" if len(missing) > 1 else " is"
         return verdict(NOT_RUN, reason=f"{missing[0]}{rest} missing")
-    reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
+    reading = early or claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
     if reading.holds is None:
         return verdict(NOT_JUDGED, reason=reading.ours)
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)

@@ -378,7 +378,7 @@ def helps_more(these):
                 return None
             sides[name in these].append(median(changed(runs, twins)))
         one, other = median(sides[True]), median(sides[False])
-        return one > other, f"{one:+.2f} points against {other:+.2f}"
+        return fitted(twins) and one > other, f"{one:+.2f} points against {other:+.2f}"
 
     return rule
 
@@ -407,18 +407,21 @@ def mostly(runs):
 
 
 def in_the_corner(_):
-    found, count = [], 0
+    found, count, gone = [], 0, 0
     for (name, network), strengths in SWEPT.items():
         for strength in strengths.replace("*", "").split():
             true, random = (tried(name, strength, network, words) for words in ("true", "random"))
             twins = tried("none", "none", network, "true")
-            if not (true and random and twins):
-                return None
             count += 1
+            if not (true and random and twins):
+                gone += 1
+                continue
             on = "" if network == "mlp-3x512" else f", {network}"
             found += [f"{name}{on} {strength}"] * (not mostly(random) and median(changed(true, twins)) >= 0)
+    if gone and not found:
+        return None
     named = f": {', '.join(found)}" if found else ""
-    return not found, f"{len(found)} of {count} points speak against it{named}"
+    return not found, f"{len(found)} of {count} points{f', {gone} not run' if gone else ''} speak against it{named}"
 
 
 def penalized(model, penalty, words):
