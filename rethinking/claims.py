@@ -99,8 +99,9 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     if claim.not_judged:
         return verdict(NOT_JUDGED, reason=claim.not_judged)
     if n[0] < claim.least_n or seeds < claim.least_seeds:
-        needs = f"needs n >= {claim.least_n:,} and seeds >= {claim.least_seeds}, has n = {n[0]:,} and {seeds}"
-        return verdict(NOT_JUDGED, reason=needs)
+        few = [f"n >= {claim.least_n:,}, has {n[0]:,}"] if n[0] < claim.least_n else []
+        few += [f"{claim.least_seeds} seeds, has {seeds}"] if seeds < claim.least_seeds else []
+        return verdict(NOT_JUDGED, reason=f"needs {'; '.join(few)}")
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
     early = claim.decided({c: records[c] for c in claim.conditions}) if missing and claim.decided else None
     if missing and not early:

@@ -314,6 +314,8 @@ class RunSpec(Spec):
         object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         object.__setattr__(self, "regularizers", _canonical_regularizers(self.regularizers))
         _check_signs(self.corruptions, self.test_labels)
+        if not any(catalog.find("corruptions", c.name).constants["ACTS_ON"] == "labels" for c in self.corruptions):
+            object.__setattr__(self, "test_labels", "true")  # nothing corrupts them
         acts = {catalog.find("corruptions", c.name).constants["ACTS_ON"]: c.name for c in self.corruptions}
         if "crop_logits" in self.keep and "pixels" in acts:
             raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")

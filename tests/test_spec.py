@@ -170,3 +170,9 @@ def test_what_is_kept_has_one_name_and_crops_are_of_whole_images():
     assert RunSpec(keep=both).run_id == RunSpec(keep=both[::-1]).run_id
     with pytest.raises(InputError, match="crop_logits: gaussian is of the centre crop alone"):
         RunSpec.make(keep=("crop_logits",), corruptions=(Part(name="gaussian"),))
+
+
+def test_test_labels_that_nothing_corrupts_are_true():
+    assert RunSpec.make(test_labels="corrupted").run_id == RunSpec.make().run_id
+    random = {"corruptions": (Part(name="random_labels"),)}
+    assert RunSpec.make(test_labels="corrupted", **random).run_id != RunSpec.make(**random).run_id

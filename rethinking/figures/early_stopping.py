@@ -135,7 +135,7 @@ def claims(setting: Setting) -> list[Claim]:
 
         return Claim(
             name=f"gain, {word}",
-            source="zhang2017, section 3",
+            source="zhang2017, section 3" + (", extended" if word == "random labels" else ""),
             statement=statement,
             paper="early stopping could potentially improve generalization",
             tolerance=f"patience {JUDGED}: {tolerance}, every run fitted",
