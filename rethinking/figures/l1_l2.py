@@ -199,8 +199,9 @@ def claims(setting: Setting) -> list[Claim]:
         def measure(groups: dict[str, list[Record]]) -> Reading:
             group = groups[random]
             values = present(_zeros(group))
-            held = all(r.steps_to_fit() is not None for r in group) and min(values) >= 50
-            ours = f"{spread(present(percent(group, 'train_accuracy')))} % with {spread(values)} % zeros"
+            train = present(percent(group, "train_accuracy"))
+            held = min(train) >= 99 and min(values) >= 50
+            ours = f"{spread(train)} % with {spread(values)} % zeros"
             return Reading(held, ours, {"weights exactly 0 (%)": list(values)})
 
         return Claim(
@@ -208,7 +209,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 3, extended",
             statement=f"{l1}: a network with most weights exactly 0 still lets random labels be fitted",
             paper="regularization does not stop memorization",
-            tolerance="random labels, every seed: 99 % training accuracy with at least 50 % of all weights 0",
+            tolerance="random labels, every seed: in the end 99 % training accuracy with at least 50 % of all weights 0",
             conditions=(random,),
             measure=measure,
             **needs,
