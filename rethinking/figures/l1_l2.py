@@ -209,7 +209,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 3, extended",
             statement=f"{l1}: a network with most weights exactly 0 still lets random labels be fitted",
             paper="regularization does not stop memorization",
-            tolerance="random labels, every seed: in the end 99 % training accuracy with at least 50 % of all weights 0",
+            tolerance="random labels, every seed: 99 % training accuracy in the end, with at least 50 % of weights 0",
             conditions=(random,),
             measure=measure,
             **needs,
