@@ -328,7 +328,7 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
     mine = folder / f"claim-{0 if latest is None else _number(latest) + 1}"
     try:
         mine.mkdir()
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # another was first, or has just given an impossible run up
         yield None
         return
     stop = threading.Event()
