@@ -205,8 +205,8 @@ TABLE4 = {
 SKIPPED = ("n", "consistent with the paper's rows")
 
 
-def seeds_wanted(figure, network):
-    return 3 if network.startswith("mlp") and figure != "weight_decay" else 1
+def seeds_wanted(network):
+    return 3 if network.startswith("mlp") else 1
 
 
 def values_of(figure, model, scale, head, n, column):
@@ -214,7 +214,7 @@ def values_of(figure, model, scale, head, n, column):
     network, corruption, regularizers = runs_of_row(figure, model, head, column)
     online = figure == "table4" and "weight decay" not in head
     found = curves(network, n, corruption, regularizers, slow=online, precision=precision(scale, network))
-    wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(figure, network)
+    wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(network)
     found = {k: v for k, v in sorted(found.items()) if k < wanted}
     if column == "ratio":
         base = {k: fit(v) for k, v in curves(network, n, [], [], precision=precision(scale, network)).items()}
@@ -671,7 +671,7 @@ def test_table_1_has_the_papers_numbers_and_the_verdicts_that_follow():
         assert row[2] == f"training {train:.2f} %, test {test:.2f} %"
         network = name.split(",")[0]
         n = 50_000 if network in ("alexnet", "mlp-3x512", "mlp-1x512") else 2000
-        wanted = seeds_wanted("table1", network)
+        wanted = seeds_wanted(network)
         values, _ = values_of("table1", None, scale, name, n, "train (%)")
         tests, _ = values_of("table1", None, scale, name, n, "test (%)")
         if n < 50_000:

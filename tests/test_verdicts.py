@@ -251,7 +251,7 @@ def test_the_verdicts_on_the_papers_figures_follow_from_the_records():
                     head = head.format(*of)
                     network, corruption, regularizers = runs_of_row(figure, model, head, column)
                     found = curves(network, n, corruption, regularizers, precision=precision(scale, network))
-                    wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(figure, network)
+                    wanted = 3 if scale == "paper" or figure == "fig1a" else seeds_wanted(network)
                     groups.append([found[k] for k in range(wanted) if k in found])
                     complete &= len(groups[-1]) == wanted
             assert int(seeds) == wanted

@@ -27,7 +27,13 @@ OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},
     "input": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.0, "description": "probability of dropping a pixel"},
     "mode": {"type": "str", "choices": ["inverted", "weight_scaling", "monte_carlo"], "default": "inverted"},
-    "samples": {"type": "int", "ge": 1, "le": 10_000, "default": 20, "description": "masks averaged over by monte_carlo"},
+    "samples": {
+        "type": "int",
+        "ge": 1,
+        "le": 10_000,
+        "default": 20,
+        "description": "masks averaged over by monte_carlo",
+    },
 }
 NULL = {"rate": 0.0, "input": 0.0}
 PRACTICE = {"rate": 0.5}
