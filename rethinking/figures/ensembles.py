@@ -136,6 +136,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                         "gain (points)": [_gain(v) if v else None for v in every],
                     }
                 )
+        if not any(v is not None for row in table[-len(MIX_LOOKS) * len(JOINS) :] for v in row["members"]):
+            not_run(axes)
         axes.axhline(0, color="0.5", lw=0.6)
         axes.set_title(f"by {kind}")
         axes.set(xlabel="members", xlim=(0.6, 6.6), xticks=range(1, MEMBERS + 1))
@@ -147,8 +149,6 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             [], [], marker="_", linestyle="none", color="0.3", ms=7, mew=1.6, label="majority vote, all members"
         )
         figure.legend(loc="outside lower center", ncols=4, fontsize=6.5)
-    else:
-        not_run(panels[0])
     count = f"{setting.seeds} ensemble{'s' * (setting.seeds > 1)}"
     head = f"{NETWORK}, CIFAR-10, {size_note(n)}, {count} of each kind{missing_note(records)}"
     figure.suptitle(f"{head}\nlines: average of probabilities; {STATISTIC.replace('seeds', 'ensembles')}", fontsize=7)
