@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from statistics import mean
 
 import pytest
 
 from rethinking import figures
-from rethinking.engines import local
+from rethinking.engines import estimate, local
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec
@@ -213,3 +215,12 @@ print(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
         )
         megabytes[alone] = int(done.stdout) / 1024
     assert megabytes[True] < 200 < 300 < megabytes[False]
+
+
+def test_the_share_of_its_budget_that_plan_expects_of_a_run_is_that_of_the_records():
+    runs, shares = Runs(Path(__file__).parents[1] / "runs"), {False: [], True: []}
+    for spec in figures.unique(figures.specs("dose", figures.setting("dose", "cpu", precision="bfloat16"))):
+        record = runs.find(spec)
+        if record and (spec.model, spec.n, spec.steps) == ("mlp-3x512", 2000, 800):
+            shares[bool(spec.regularizers)].append(record.final["step"] / spec.steps)
+    assert {key: mean(values) for key, values in shares.items()} == pytest.approx(estimate.FITTED_SHARE, rel=0.2)

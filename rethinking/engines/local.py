@@ -80,7 +80,10 @@ def gpu_count() -> int:
 
 
 def resolve_device(device: str) -> str:
-    """For "auto" cuda where there is a GPU, else cpu; others stay. Raises InputError for cuda where there is no GPU."""
+    """For "auto" cuda where there is a GPU, else cpu; the others allowed stay.
+
+    Raises InputError for another name than auto, cpu, cuda and cuda:N, and for cuda where there is no GPU.
+    """
     if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", device):
         raise InputError(f"device is {device!r}, allowed are auto, cpu, cuda and one GPU, as cuda:0")
     if device.startswith("cuda") and not gpu_count():

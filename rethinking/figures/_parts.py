@@ -105,8 +105,12 @@ def reduced_note(n: int) -> str:
 
 def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
     """Steps to 99 % training accuracy per seed, or "censored"; None where the run is missing."""
-    times = [None if r is None else (r.steps_to_fit(),) for r in records]
-    return [t and ("censored" if t[0] is None else t[0]) for t in times]
+
+    def time(record: Record) -> int | str:
+        steps = record.steps_to_fit()
+        return "censored" if steps is None else steps
+
+    return [None if r is None else time(r) for r in records]
 
 
 def errors(records: Sequence[Record | None], column: str = "test_accuracy") -> list[float | None]:

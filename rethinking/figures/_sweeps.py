@@ -72,7 +72,7 @@ STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
     "gradient_noise": (1e-4, 1e-3, 0.01, 0.1, 1.0),
 }
 
-# Tried on AlexNet too, but for quick; "a with b": b at practice's strength beside a.
+# Tried on AlexNet too, except at quick; "a with b": b at practice's strength beside a.
 ON_ALEXNET: dict[str, tuple[float | bool, ...]] = {
     "weight_decay": (5e-4, 5e-3, 0.02),
     "dropout": (0.2, 0.5, 0.8),
@@ -123,8 +123,12 @@ class Sweep:
     @property
     def family(self) -> str:
         """What it acts on, one of FAMILIES, or OTHER."""
-        first = self.regularizer.split(WITH)[0]
-        return next((family for family, names in FAMILIES.items() if first in names), OTHER)
+        return next((family for family, names in FAMILIES.items() if self.first in names), OTHER)
+
+    @property
+    def first(self) -> str:
+        """The regularizer that is swept, without what it goes with."""
+        return self.regularizer.split(WITH)[0]
 
     def condition(self, value: Any, word: str) -> str:
         """The key of its runs with that value, on `word` labels."""
@@ -163,9 +167,7 @@ def sweeps(setting: Setting) -> list[Sweep]:
         for name, values in ON_ALEXNET.items():
             found.append(Sweep(name, "alexnet", values, _practice(name.split(WITH)[0])[1]))
     order = [name for names in FAMILIES.values() for name in names]
-    first = [s.regularizer.split(WITH)[0] for s in found]
-    place = {s: order.index(name) if name in order else len(order) for s, name in zip(found, first, strict=True)}
-    return sorted(found, key=lambda s: place[s])
+    return sorted(found, key=lambda s: order.index(s.first) if s.first in order else len(order))
 
 
 def _practice(regularizer: str) -> tuple[str, Any]:

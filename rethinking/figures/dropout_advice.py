@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, percent
+from rethinking.figures._parts import UNSTATED, fits, percent
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
 from rethinking.record import Record
 from rethinking.spec import Part, Spec
@@ -87,11 +87,6 @@ def claims(setting: Setting) -> list[Claim]:
         gaps = [a - b for a, b in zip(averaged, scaled, strict=True) if a is not None and b is not None]
         return Reading(all(abs(g) <= 1 for g in gaps), spread(gaps, unit=" points"), {"points": list(gaps)})
 
-    def fitted(groups: dict[str, list[Record]]) -> Reading:
-        group = groups[_name(_ALL, "random")]
-        values = [100 * r.final["train_accuracy"] for r in group]
-        return Reading(all(r.steps_to_fit() is not None for r in group), spread(values, unit=" %"), {"%": list(values)})
-
     return [
         higher(_ALL, "no dropout", "with all advice dropout generalizes better than none", "it does", "appendix A"),
         higher(_ALL, "dropout", "the advice helps dropout", "it does", "appendix A"),
@@ -112,7 +107,7 @@ def claims(setting: Setting) -> list[Claim]:
             paper="regularization does not stop memorization",
             tolerance="99 % training accuracy within the budget, every seed",
             conditions=(_name(_ALL, "random"),),
-            measure=fitted,
+            measure=lambda groups: fits(groups, _name(_ALL, "random")),
             **needs,
         ),
     ]

@@ -138,9 +138,8 @@ def _order(groups: dict[str, list[Record]]) -> Reading:
     # A censored run took longer than any that fitted.
     middle = {c: median(math.inf if s is None else s for s in v) for c, v in steps.items()}
     others = [middle[c] for c in middle if c not in ("true labels", "random labels")]
-    holds = middle["true labels"] < min(others) and math.inf > middle["random labels"] > max(
-        middle["true labels"], *others
-    )
+    true, random = middle["true labels"], middle["random labels"]
+    holds = true < min(others) and max(true, *others) < random < math.inf
     return Reading(holds, f"steps to 99 %: {text}", numbers)
 
 

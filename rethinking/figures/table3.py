@@ -185,7 +185,7 @@ def _no_gain(name: str) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         plain = [100 * e for e in _last(groups[name], "test_error")]
         with_ = [100 * e for e in _last(groups[name + WITH], "test_error", True)]
-        holds = all(b >= 0.9 * a for a, b in zip(plain, with_, strict=True))
+        holds = all(b >= a - min(0.1, a / 10) for a, b in zip(plain, with_, strict=True))
         text = f"{spread(plain)} % without, {spread(with_)} % with penalty {PENALTY:g}"
         return Reading(holds, text, {"without (%)": list(plain), "with (%)": list(with_)})
 
@@ -194,7 +194,7 @@ def _no_gain(name: str) -> Claim:
         source="zhang2017, section 5",
         statement=f"an l2 penalty does not improve {name}",
         paper="adding regularization does not improve either model",
-        tolerance="test error with the penalty no more than a tenth lower, in every seed",
+        tolerance="test error with the penalty lower by no more than 0.1 points and a tenth, in every seed",
         conditions=(name, name + WITH),
         measure=measure,
         least_n=60_000,

@@ -35,7 +35,7 @@ def restrict(weight: Tensor, values: str) -> Tensor:
     `weight` gets the result's gradient unchanged.
     """
     hard = torch.where(weight >= 0, 1.0, -1.0) if values == "signs" else (weight > 0).float()
-    return torch.add(bound(weight) / math.sqrt(3) * hard.to(weight.dtype), weight - weight.detach())
+    return bound(weight) / math.sqrt(3) * hard.to(weight.dtype) + (weight - weight.detach())
 
 
 def bound(weight: Tensor) -> float:
