@@ -25,6 +25,7 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "scipy>=1.13",
             "scikit-learn>=1.5",
