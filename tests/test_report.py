@@ -120,11 +120,15 @@ def sections():
     body = README.read_text().split(report.BEGIN)[1].split(report.END)[0]
     for part in body.split("\n### ")[1:]:
         name, model, scale = re.match(r"`(\w+)`(?:, ([\w-]+))?, scale (\w+)", part).groups()
-        tables = [
-            [[c.strip() for c in re.split(r"(?<!\\)\|", row)[1:-1]] for row in t.splitlines()]
-            for t in re.findall(r"(?:^\|.*\n)+", part, re.M)
-        ]
-        yield name, model, scale, part, tables
+        yield name, model, scale, part, tables_of(part)
+
+
+def tables_of(text):
+    """The cells of every table of a Markdown text, row by row, the head and its rule first."""
+    return [
+        [[c.strip() for c in re.split(r"(?<!\\)\|", row)[1:-1]] for row in t.splitlines()]
+        for t in re.findall(r"(?:^\|.*\n)+", text, re.M)
+    ]
 
 
 def text(values, wanted):
@@ -738,6 +742,24 @@ def test_verdicts_claims_records_and_missing_rows_are_counted_right():
     assert int(re.search(r"(\d+) claims", first)[1]) == sum(total.values())
     assert int(re.search(r"judged on (\d+) records", first)[1]) == len(used)
     assert used <= {p.parent.name for p in ROOT.glob("runs/*/result.json")}
+
+
+def test_the_overview_counts_what_the_sections_say_and_lists_every_failure():
+    body = README.read_text().split(report.BEGIN)[1].split(report.END)[0]
+    first, *rest = body.split("\n### ")
+    (head, _, *overview), (_, _, *failures) = tables_of(first)
+    targets = re.findall(r'<a id="(.*?)"></a>\n\n### `', body)
+    assert [re.search(r"\(#(.*?)\)", row[0])[1] for row in overview] == targets
+    assert len(targets) == len(rest)
+    expected = []
+    for row, target, (name, model, scale, part, tables) in zip(overview, targets, sections(), strict=True):
+        assert (row[0], row[1]) == (f"[`{name}`{f', {model}' if model else ''}](#{target})", scale)
+        assert f"](figures/{target}.svg)" in part
+        claims = tables[-1][2:]
+        counts = Counter(claim[0].strip("*") for claim in claims)
+        assert {word: int(cell) for word, cell in zip(head[2:-1], row[2:-1], strict=True) if cell} == dict(counts)
+        expected += [[row[0], *c[1:4], *c[5:]] for c in claims if c[0] == "**not replicated**"]
+    assert failures == expected
 
 
 def test_the_readme_is_up_to_date_and_a_changed_number_is_seen(tmp_path):

@@ -1,10 +1,13 @@
 """The results section of the README, made from the records by one command and checked by another.
 
 Every drawn figure in the figures folder that is evidence (scale cpu or paper) is a section: its picture, our numbers
-(median over seeds, with their range), the verdict on each of its claims, what is missing, the departures.
+(median over seeds, with their range), the verdict on each of its claims, what is missing, the departures. Before them
+an overview, and every claim that did not replicate.
 """
 
+import re
 from collections import Counter
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,38 @@ END = "<!-- end of results -->"
 WORDS = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)
 
 
+@dataclass(frozen=True)
+class Section:
+    """A drawn figure: its name and setting, the stem of its files, its verdicts, its text in Markdown."""
+
+    name: str
+    setting: figures.Setting
+    stem: str
+    verdicts: list[Verdict]
+    text: str
+
+    @property
+    def title(self) -> str:
+        """The figure, and the network where it is of one."""
+        return f"`{self.name}`" + ("" if self.setting.model == figures.ALL else f", {self.setting.model}")
+
+    @property
+    def link(self) -> str:
+        """The title, as a link to the section."""
+        return f"[{self.title}](#{self.stem})"
+
+    @property
+    def rank(self) -> int:
+        """The paper's figures, tables and theorem first, then what it says elsewhere, then what extends it."""
+        if re.match(r"(fig|table|theorem)\d", self.name):
+            return 0
+        return 1 if any(map(_of_the_paper, self.verdicts)) else 2
+
+
 def evidence(folder: Path) -> list[tuple[str, figures.Setting]]:
-    """Figure and setting of every drawn file of `folder` that is evidence, by file name."""
+    """Figure and setting of every drawn file of `folder` that is evidence, by name."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json"), key=lambda p: p.stem):
         drawn = figures.drawn(path)
         if drawn["scale"] != "quick":
             setting = figures.setting(drawn["figure"], drawn["scale"], drawn["model"], drawn["seeds"])
@@ -36,12 +67,11 @@ def results(runs: Runs, folder: Path, link: str) -> str:
     Args:
         runs: the records. folder: of the drawn figures. link: that folder's path from the file it is for.
     """
-    parts, all_verdicts, used = [], [], set()
+    sections, used = [], set()
     for name, setting in evidence(folder):
         wanted = figures.specs(name, setting)
         records = {c: [runs.find(s) for s in group] for c, group in wanted.items()}
         verdicts = [claims.judge(c, wanted, records) for c in catalog.load("figures", name).claims(setting)]
-        all_verdicts += verdicts
         there = {r.path.name for group in records.values() for r in group if r}
         used |= there
         stem = figures.stem(name, setting)
@@ -51,7 +81,10 @@ def results(runs: Runs, folder: Path, link: str) -> str:
                 f"{folder / stem}.json is not of the records there are: run `rethinking figure {name} --scale "
                 f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
             )
-        parts.append(_section(name, setting, verdicts, drawn, f"{link}/{stem}.svg"))
+        text = _text(name, verdicts, drawn, f"{link}/{stem}.svg")
+        sections.append(Section(name, setting, stem, verdicts, text))
+    sections.sort(key=lambda s: s.rank)
+    all_verdicts = [v for s in sections for v in s.verdicts]
     own = [v for v in all_verdicts if _of_the_paper(v)]
     summary = (
         f"{_counts(all_verdicts)}: {len(all_verdicts)} claims, judged on {len(used)} records. Of them {len(own)} are "
@@ -60,16 +93,37 @@ def results(runs: Runs, folder: Path, link: str) -> str:
         "not loosened to suit a result; the history of that file and of the records tells which was written first. A "
         "number outside its tolerance is *not replicated*, whatever the explanation."
     )
-    return "\n\n".join([BEGIN, summary, *parts, END])
+    parts = [BEGIN, summary, _overview(sections), "What did not replicate:", _failures(sections)]
+    for s in sections:
+        head = f"### {s.title}, scale {s.setting.scale}: {_counts(s.verdicts)}"
+        parts += [f'<a id="{s.stem}"></a>', head, s.text]
+    return "\n\n".join([*parts, END])
 
 
-def _section(name: str, setting: figures.Setting, verdicts: list[Verdict], drawn: dict[str, Any], picture: str) -> str:
+def _overview(sections: list[Section]) -> str:
+    rows = [["figure", "scale", *WORDS, "what"]]
+    for s in sections:
+        count = Counter(v.verdict for v in s.verdicts)
+        counts = [str(count[word] or "") for word in WORDS]
+        rows.append([s.link, s.setting.scale, *counts, catalog.load("figures", s.name).CAPTION])
+    return "\n".join(_markdown(rows))
+
+
+def _failures(sections: list[Section]) -> str:
+    rows = [["figure", "claim", "paper", "ours", "n", "seeds"]]
+    for s in sections:
+        for verdict in s.verdicts:
+            if verdict.verdict == NOT_REPLICATED:
+                _, statement, paper, ours, _, n, seeds = _claim(verdict)
+                rows.append([s.link, statement, paper, ours, n, seeds])
+    return "\n".join(_markdown(rows)) if len(rows) > 1 else "Nothing yet."
+
+
+def _text(name: str, verdicts: list[Verdict], drawn: dict[str, Any], picture: str) -> str:
+    """A section's Markdown below its heading."""
     module = catalog.load("figures", name)
     table = drawn.get("table", [])
-    network = "" if setting.model == figures.ALL else f", {setting.model}"
     lines = [
-        f"### `{name}`{network}, scale {setting.scale}: {_counts(verdicts)}",
-        "",
         module.CAPTION,
         "",
         f"![{name}]({picture})",
