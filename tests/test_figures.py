@@ -276,7 +276,7 @@ SURVIVE = {
     r".* memorize no more .*": "a failure is what it asks about",
     r".* helps? more than the other regularizers": "a median over regularizers need not move with one",
     r".* most weights .*": "judged by the weights that were kept",
-    r"an ensemble .*": "judged by the logits that were kept",
+    r"an ensemble by .*": "judged by the logits that were kept",
 }
 
 

@@ -629,6 +629,18 @@ def test_monte_carlo_averages_probabilities_over_masks():
     assert not torch.equal(network(x), network(x))
 
 
+def test_monte_carlo_of_one_logit_averages_the_probability_of_its_sign():
+    network = nn.Sequential(nn.Flatten(), Linear(4, 6), nn.ReLU(), Linear(6, 1))
+    network = models.initialise(build("dropout", rate=0.5, mode="monte_carlo", samples=6000).network(network), 0)
+    x = torch.randn(5, 4, generator=generator()) * 3
+    network.eval()
+    hidden = network[1](x).relu()
+    masks = [torch.tensor([float(k >> i & 1) for i in range(6)]) for k in range(64)]
+    exact = sum(network[3](2 * hidden * mask).sigmoid() for mask in masks) / 64
+    with torch.no_grad():
+        torch.testing.assert_close(network(x).sigmoid(), exact.detach(), atol=0.02, rtol=0)
+
+
 def test_spatial_dropout_drops_whole_maps_per_image():
     layer = SpatialDropout(0.4, regularizers.Run(10, generator()))
     x = torch.rand(50, 30, 4, 4) + 0.1

@@ -270,6 +270,8 @@ BESIDE = {"horizontal_flip": "0.5"}  # the strength of what stands beside anothe
 def sweep(network, n, labels, regularizer="none", value="none", times=1):
     """Curves by seed of the runs of figures dose, regularizers and frontier that fit the description."""
     found = {}
+    network, _, precise = network.partition(" (")
+    usually = "float32" if precise or network.startswith("mlp") else "bfloat16"
     first, *others = regularizer.split(" with ")
     wanted = [] if "none" in (regularizer, value) else [(first, value), *((name, BESIDE[name]) for name in others)]
     for spec, rows in RECORDS:
@@ -277,6 +279,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
         told = [(name, "on" if v is True else v if isinstance(v, str) else f"{v:g}") for name, v in extra]
         parts = [(c["name"], c["options"]) for c in spec["corruptions"]]
         same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"]) and usual(spec)
+        same &= spec["precision"] == usually
         same &= all(r["options"].get("place", "before") == "before" for r in spec["regularizers"])  # the usual place
         if (
             same
@@ -505,7 +508,7 @@ def check_row_of_ensembles(model, cells, head):
         alone = [100 * sum(decide([z], join) == y for z, y in zip(m, truth, strict=True)) / len(truth) for m in logits]
         images = zip(*logits, strict=True)
         together = 100 * sum(decide(rows, join) == y for rows, y in zip(images, truth, strict=True)) / len(truth)
-        one = alone[0] if kind == "crops" else sum(alone) / len(alone)
+        one = alone[0] if kind == "crops" else max(alone) if kind == "networks" else sum(alone) / len(alone)
         values = (len(logits), one, together, together - one)
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)

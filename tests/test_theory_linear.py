@@ -62,3 +62,6 @@ def test_interpolants_that_do_not_generalize_have_the_larger_norm(cifar10):
     assert least["distance"] == 0
     assert min(centres["norm"], labels["norm"]) > 2 * least["norm"]
     assert min(centres["test_error"], labels["test_error"]) > 0.85 > least["test_error"]
+    assert (least["test_images"], labels["test_images"]) == (10_000, 9000)  # not those whose labels were made up
+    with pytest.raises(InputError, match="extra is 10,000, there are 10,000 test images: give fewer"):
+        rows(LinearSpec(n=300, solution="test_labels", extra=10_000), cifar10)

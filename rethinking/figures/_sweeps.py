@@ -81,6 +81,10 @@ ON_ALEXNET: dict[str, tuple[float | bool, ...]] = {
     "label_smoothing": (0.1, 0.5, 0.9),
 }
 
+# Tried in float32, and so its twins: in bfloat16 the factor of practice's strength rounds to 1.
+PRECISE = " (float32)"
+IN_FLOAT32 = ("local_response_norm",)
+
 IMAGES = {"mlp-3x512": 2000, "resnet-20": 2000, "alexnet": 1000}
 QUICK_IMAGES = 500
 # Steps of a run: 5 times what the unregularized network took to fit random labels, seed 0, at this n.
@@ -101,8 +105,9 @@ CLEAN = (
     "augmented images, as they were trained on."
 )
 SIZE = (
-    "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast). quick: mlp-3x512 on "
-    "500. paper: all 50,000 images, 25,000 steps."
+    "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast; with local response "
+    "normalization, which rounds to none there, float32). quick: mlp-3x512 on 500. paper: all 50,000 images, 25,000 "
+    "steps."
 )
 
 
@@ -162,6 +167,7 @@ def sweeps(setting: Setting) -> list[Sweep]:
         if setting.scale == "quick":
             values = tuple(v for v in values if v in (values[0], practice, values[-1]))
         if network:
+            network += PRECISE if name in IN_FLOAT32 else ""
             found.append(Sweep(name, network, values, practice))
     if setting.scale != "quick":
         for name, values in ON_ALEXNET.items():
@@ -185,13 +191,16 @@ def parts(regularizer: str, value: Any) -> tuple[Part, ...]:
 
 
 def specs(setting: Setting, network: str, word: str, *stack: Part, n: int | None = None, times: int = 1) -> list[Any]:
-    """A condition's runs, one per seed. times: of the usual budget."""
-    fields: dict[str, Any] = {"model": network, "corruptions": labels(WORDS[word]), "regularizers": stack}
+    """A condition's runs, one per seed. network: one of NETWORKS, PRECISE or not. times: of the usual budget."""
+    model = network.removesuffix(PRECISE)
+    fields: dict[str, Any] = {"model": model, "corruptions": labels(WORDS[word]), "regularizers": stack}
+    if model != network:
+        fields |= {"precision": "float32"}
     if setting.scale != "paper":
-        n = n or (QUICK_IMAGES if setting.scale == "quick" else IMAGES[network])
+        n = n or (QUICK_IMAGES if setting.scale == "quick" else IMAGES[model])
         epoch = -(-n // 128)
-        every = epoch if network in CHEAP else 4 * epoch  # an evaluation costs as much as an epoch of training
-        fields |= {"n": n, "steps": times * BUDGETS[network, n], "eval_every": every}
+        every = epoch if model in CHEAP else 4 * epoch  # an evaluation costs as much as an epoch of training
+        fields |= {"n": n, "steps": times * BUDGETS[model, n], "eval_every": every}
     return [setting.spec(seed, **fields) for seed in range(setting.seeds)]
 
 

@@ -130,9 +130,9 @@ def claims(setting: Setting) -> list[Claim]:
     def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
         found = [f"{s.name} {say(v)}" for s in chosen for v in s.values if _against(groups, s, v)]
         there = [_against(groups, s, v) is not None for s in chosen for v in s.values]
-        run = "" if all(there) else f", {len(there) - sum(there)} not run"
+        gone = "" if all(there) else f" ({len(there) - sum(there)} more are not run)"
         named = f": {', '.join(found)}" if found else ""
-        return len(found), f"{len(found)} of {len(there)} points{run} speak against it{named}"
+        return len(found), f"{len(found)} of {sum(there)} points speak against it{named}{gone}"
 
     def measure(groups: Records | dict[str, list[Record]]) -> Reading:
         found, text = corner(groups)

@@ -35,6 +35,7 @@ DEPARTURES = [
     "One penalty, 0.01 of the kernel's mean diagonal: of 1e-4 to 0.1 the best on 2,000 held-out training images for "
     "random convolutional features at n = 4,000 with 800 filters. The paper does not give its own.",
     "cpu: at most 16,000 filters instead of 32,000.",
+    "Whether pixels or Gabor features have the larger norm depends on the bandwidth: `min_norm` has four of them.",
 ]
 ROW_WIDTH = 1.0  # gamma times the median squared distance
 PENALTY = 0.01  # l2, in units of the kernel's mean diagonal
@@ -218,11 +219,12 @@ def _converged(groups: dict[str, list[Record]]) -> Reading:
 
 
 def _time(groups: dict[str, list[Record]]) -> Reading:
-    ratios = [r.final["seconds"] / r.final["lapack_seconds"] for r in groups["MNIST pixels"]]
-    peaks = [r.final["peak_gigabytes"] / 1.073741824 for r in groups["MNIST pixels"]]
-    holds = max(ratios) <= 2 and max(peaks) < 20
-    text = f"{max(ratios):.2f} times the factorization, peak {max(peaks):.1f} GiB"
-    return Reading(holds, text, {"ratio": list(ratios), "peak (GiB)": list(peaks)})
+    ratios = {k: [r.final["seconds"] / r.final["lapack_seconds"] for r in groups[k]] for k in groups}
+    peaks = [r.final["peak_gigabytes"] / 1.073741824 for group in groups.values() for r in group]
+    holds = max(map(max, ratios.values())) <= 2 and max(peaks) < 20
+    text = "; ".join(f"{k}: {max(v):.2f} times the factorization" for k, v in ratios.items())
+    numbers: dict[str, list[float | None]] = {f"ratio, {k}": list(v) for k, v in ratios.items()}
+    return Reading(holds, f"{text}; peak {max(peaks):.1f} GiB", numbers | {"peak (GiB)": list(peaks)})
 
 
 def _more_filters(groups: dict[str, list[Record]]) -> Reading:
@@ -276,11 +278,12 @@ def claims(setting: Setting) -> list[Claim]:
         ),
         Claim(
             name="small machine",
-            source="zhang2017, section 5",
+            source="zhang2017, section 5, extended",
             statement="60,000 points are solved for in little more time and memory than their factorization needs",
             paper="under 3 minutes on 24 cores with 256 GB",
-            tolerance="at most 2 times LAPACK's factorization alone (extrapolated from n = 8,000), peak below 20 GiB",
-            conditions=("MNIST pixels",),
+            tolerance="pixels and Gabor features: at most 2 times LAPACK's factorization alone (extrapolated from n = "
+            "8,000), peak below 20 GiB",
+            conditions=("MNIST pixels", "MNIST Gabor"),
             measure=_time,
             least_n=60_000,
         ),

@@ -44,7 +44,7 @@ DEPARTURES = [
     "longer and does not say how long.",
     "The online accuracy is the mean over the batches since the evaluation before the last.",
     BUDGET,
-    '"Fails to converge" is read as "not fitted": a training accuracy below 99 %.',
+    f'"Fails to converge" is read as a training accuracy below {FAILED} %.',
     "quick, and Inception at cpu: fewer images; runs with augmentation go on to the end of their budget.",
 ]
 

@@ -4,10 +4,10 @@ Ghiasi et al. 2018 (NeurIPS), algorithm 1 after every convolution's ReLU: block 
 
     gamma = rate / block^2 * height * width / ((height - block + 1) (width - block + 1))        (equation 1)
 
-among the places where a block fits, so that about `rate` of all units is dropped; the rest is multiplied by (units) /
-(units kept). A map smaller than the block is one block. Evaluation uses the network as it is. rate in [0, 1), the
-probability of dropping; 0 is none. Practice there: 0.1, block 7, on an ImageNet network's last stages. For networks
-with convolutions.
+among the places where a block fits, so that about `rate` of all units is dropped while it is small; blocks overlap, and
+at 0.6 it is 0.42. The rest is multiplied by (units) / (units kept). A map smaller than the block is one block.
+Evaluation uses the network as it is. rate in [0, 1), the probability of dropping but for overlaps; 0 is none. Practice
+there: 0.1, block 7, on an ImageNet network's last stages. For networks with convolutions.
 """
 
 import torch
@@ -18,7 +18,7 @@ from rethinking.regularizers import Base, Run
 from rethinking.regularizers._places import activations, after
 
 OPTIONS = {
-    "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of the units that is dropped"},
+    "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of the units dropped, but for overlaps"},
     "block": {"type": "int", "ge": 1, "default": 7, "description": "side of a block, in positions"},
 }
 NULL = {"rate": 0.0}

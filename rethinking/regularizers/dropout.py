@@ -61,7 +61,7 @@ class Dropout(nn.Module):
 
 
 class MonteCarlo:
-    """A forward hook of the network: in evaluation mode logits become log probabilities, averaged over masks."""
+    """A forward hook of the network: in evaluation mode the logits of the probabilities averaged over masks."""
 
     def __init__(self, layers: list[Dropout], samples: int):
         self.layers, self.samples = layers, samples
@@ -74,11 +74,13 @@ class MonteCarlo:
         for layer in self.layers:
             layer.sampling = generator
         try:
-            passes = [F.log_softmax(network.forward(*inputs).float(), dim=1) for _ in range(self.samples)]
+            passes = torch.stack([network.forward(*inputs).float() for _ in range(self.samples)])
         finally:
             for layer in self.layers:
                 layer.sampling = None
-        return torch.logsumexp(torch.stack(passes), dim=0) - math.log(self.samples)
+        if output.shape[1] == 1:  # of two classes, the log odds
+            return torch.logsumexp(F.logsigmoid(passes), dim=0) - torch.logsumexp(F.logsigmoid(-passes), dim=0)
+        return torch.logsumexp(F.log_softmax(passes, dim=2), dim=0) - math.log(self.samples)
 
 
 class Regularizer(Base):

@@ -9,7 +9,7 @@ condition number, the slower.
 Nothing but the start keeps SGD there: the training set is fitted as well by solutions that do not generalize.
 
     random_centres   W = Z^T (X Z^T)^-1 Y, centres z_j of Gaussian noise, with the mean and variance of X
-    test_labels      W = least norm that fits Y and also random labels on test images
+    test_labels      W = least norm that fits Y and also random labels on test images; its error is of the other ones
 
 The targets are one-hot, 1 for the right class and 0 elsewhere, not centred.
 """
@@ -80,7 +80,7 @@ def run(
     """The rows of SGD's curve, or one row for a solution that is computed directly.
 
     Raises:
-        InputError: more images than pixels; equal images with different labels.
+        InputError: more images than pixels; equal images with different labels; no test image left.
     """
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
     kept = distinct(crop(images), labels)
@@ -98,10 +98,12 @@ def run(
     elif spec.solution == "random_centres":
         solutions = iter([(0, random_centres(x, y, spec.data_seed))])
     else:
-        test, truth = test[: spec.extra], truth[: spec.extra]
-        draws = torch.rand(len(test), generator=keyed_generator("cpu", spec.data_seed, "test labels"))
+        if spec.extra >= len(test):
+            raise InputError(f"extra is {spec.extra:,}, there are {len(test):,} test images: give fewer")
+        mislabelled, test, truth = test[: spec.extra], test[spec.extra :], truth[spec.extra :]  # judged by the others
+        draws = torch.rand(spec.extra, generator=keyed_generator("cpu", spec.data_seed, "test labels"))
         wrong = one_hot((draws.numpy() * classes).astype(np.int64), classes, device)
-        solutions = iter([(0, least_norm(torch.cat([x, test]), torch.cat([y, wrong])))])
+        solutions = iter([(0, least_norm(torch.cat([x, mislabelled]), torch.cat([y, wrong])))])
 
     smallest, largest = eigenvalues[0].item(), eigenvalues[-1].item()
     for step, w in solutions:

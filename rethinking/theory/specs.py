@@ -184,7 +184,7 @@ class LinearSpec(Spec):
         "residual",  # |X W - Y| / |Y|
         "norm",  # |W|
         "train_error",
-        "test_error",  # of all test images; for "test_labels", of those it was spoilt on
+        "test_error",  # of all test images; for "test_labels", of all it was not spoilt on
         "test_images",
         "condition",  # of X X^T
         "rate",  # of convergence predicted per epoch: -d log distance / d epoch, from the smallest eigenvalue
