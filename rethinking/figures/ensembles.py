@@ -40,8 +40,8 @@ DEPARTURES = [
     f"Ensembles of up to {MEMBERS} {NETWORK}; of the networks {', '.join(NETWORKS)}; of one {NETWORK}'s five crops. "
     "Ensembles of a kind share no member and no corruption; seeds counts ensembles.",
     "Accuracy is of the first 2,000 test images, whose logits the records keep (float16). The gain is over the mean "
-    "accuracy of the members; of the networks, which are unequal, over the best; with crops, over the centre crop, "
-    "which the network was trained on.",
+    "accuracy of the members; of the networks, which are unequal, over the best of them; with crops, over the centre "
+    "crop, which the network was trained on.",
     "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "
     "100).",
     UNSTATED,
@@ -100,11 +100,11 @@ def _members(
 
 def accuracies(
     records: Records | dict[str, list[Record]], kind: str, word: str, ensemble: int, join: str
-) -> list[float]:
-    """Accuracy in % of an ensemble's first 1, 2, ... members.
+) -> list[tuple[float, float]]:
+    """Accuracy in % of one member and of an ensemble's first 1, 2, ... members together.
 
-    The first number is of one member alone: the mean of single ones; of networks, which are unequal, the best one's; of
-    crops, the centre one's, which the network was trained on. Empty where a run is missing.
+    Of one member: the mean of single ones; of networks, which are unequal, the best so far; of crops, the centre one's,
+    which the network was trained on. Empty where a run is missing.
     """
     logits = _members(records, kind, word, ensemble)
     first = records[_name(kind, word, 0)][ensemble]
@@ -112,13 +112,15 @@ def accuracies(
         return []
     truth = first.arrays["test_labels"]
     alone = [100 * float((part.argmax(1) == truth).mean()) for part in logits]
-    grown = [100 * float((joined(logits[:k], join) == truth).mean()) for k in range(2, len(logits) + 1)]
-    one = {"crops": alone[0], "networks": max(alone)}.get(kind, sum(alone) / len(alone))
-    return [one, *grown]
+    found = []
+    for k in range(1, len(logits) + 1):
+        one = {"crops": alone[0], "networks": max(alone[:k])}.get(kind, sum(alone) / len(alone))
+        found.append((one, one if k == 1 else 100 * float((joined(logits[:k], join) == truth).mean())))
+    return found
 
 
-def _gain(values: list[float]) -> float:
-    return values[-1] - values[0]
+def _gain(pair: tuple[float, float]) -> float:
+    return pair[1] - pair[0]
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -134,18 +136,18 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 there = [values for values in every if values]
                 if join == JOINS[1] and there:
                     sizes = range(1, len(there[0]) + 1)
-                    line(axes, {k: [v[k - 1] - v[0] for v in there] for k in sizes}, look)
+                    line(axes, {k: [_gain(v[k - 1]) for v in there] for k in sizes}, look)
                 elif there:
-                    ends = [_gain(v) for v in there]
+                    ends = [_gain(v[-1]) for v in there]
                     axes.plot(len(there[0]) + 0.3, median(ends), marker="_", color=look["color"], ms=7, mew=1.6)
                 table.append(
                     {
                         "run": f"{kind}, {word}, {join}",
                         "n": [n],
                         "members": [len(v) if v else None for v in every],
-                        "one member (%)": [v[0] if v else None for v in every],
-                        "ensemble (%)": [v[-1] if v else None for v in every],
-                        "gain (points)": [_gain(v) if v else None for v in every],
+                        "one member (%)": [v[-1][0] if v else None for v in every],
+                        "ensemble (%)": [v[-1][1] if v else None for v in every],
+                        "gain (points)": [_gain(v[-1]) if v else None for v in every],
                     }
                 )
         if not any(v is not None for row in table[-len(MIX_LOOKS) * len(JOINS) :] for v in row["members"]):
@@ -173,7 +175,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 def claims(setting: Setting) -> list[Claim]:
     def gains(groups: dict[str, list[Record]], kind: str, word: str) -> list[float]:
         held = [accuracies(groups, kind, word, e, JOINS[1]) for e in range(setting.seeds)]
-        return [_gain(v) for v in held if v]
+        return [_gain(v[-1]) for v in held if v]
 
     def conditions(kind: str, word: str) -> tuple[str, ...]:
         return tuple(c for c in runs(setting) if c.startswith(f"{kind}, {word}, "))
