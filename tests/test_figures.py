@@ -14,6 +14,7 @@ import pytest
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.errors import InputError
+from rethinking.figures import _sweeps
 from rethinking.record import Runs, claim
 from rethinking.spec import RunSpec, Spec
 
@@ -265,6 +266,20 @@ def failed(record, diverged):
     curve = {k: [chance.get(k.rpartition("_")[2], v) for v in values[:count]] for k, values in record.curve.items()}
     result = record.result | {"status": "diverged" if diverged else "budget"}
     return dataclasses.replace(record, curve=curve, result=result)
+
+
+@pytest.mark.parametrize("scale", ["quick", "cpu", "paper"])
+def test_a_sweep_changes_the_regularizer_and_nothing_else(scale):
+    setting = figures.setting("dose", scale, precision="bfloat16")
+    wanted = figures.specs("dose", setting)
+    for sweep in _sweeps.sweeps(setting):
+        for word in ("true", "random"):
+            for value in sweep.values:
+                runs = wanted[sweep.condition(value, word)]
+                assert [spec.replace(regularizers=()) for spec in runs] == wanted[sweep.twin(word)]
+                assert all(spec.regularizers for spec in runs)
+                if sweep.first == "local_response_norm":  # which bfloat16 rounds away
+                    assert {spec.precision for spec in runs} == {"float32"}
 
 
 # Claims that a failure of one of their conditions need not touch, and why.
