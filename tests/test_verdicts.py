@@ -357,11 +357,11 @@ ON_THE_MLP = {  # strengths swept, that of practice marked by a star
     "gradient_noise": "0.0001 0.001 0.01* 0.1 1",
 }
 ELSEWHERE = {
-    ("spatial_dropout", "resnet-20"): "0.05 0.1* 0.2 0.4 0.6",
-    ("drop_block", "resnet-20"): "0.05 0.1* 0.2 0.4 0.6",
+    ("spatial_dropout", "alexnet"): "0.1* 0.3 0.6",
+    ("drop_block", "alexnet"): "0.1* 0.3 0.6",
     ("stochastic_pooling", "alexnet"): "0.25 0.5 1*",
     ("stochastic_depth", "resnet-20"): "0.2 0.5* 0.7 0.9 1",
-    ("local_response_norm", "resnet-20 (float32)"): "1e-05 0.0001* 0.001 0.01 0.1",
+    ("local_response_norm", "resnet-20 (float32)"): "0.0001* 0.01 1",
     ("weight_decay", "alexnet"): "0.0005* 0.005 0.02",
     ("dropout", "alexnet"): "0.2 0.5* 0.8",
     ("batch_norm", "alexnet"): "on*",

@@ -11,6 +11,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.errors import InputError
 from rethinking.figures import CHEAP, FULL, Setting
 from rethinking.figures._parts import (
     labels,
@@ -23,9 +24,9 @@ from rethinking.figures._parts import (
 )
 from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
-from rethinking.spec import Part
+from rethinking.spec import Part, check_parts
 
-NETWORKS = ("mlp-3x512", "resnet-20", "alexnet")
+NETWORKS = ("mlp-3x512", "alexnet", "resnet-20")
 QUICK = ("mlp-3x512",)
 WORDS = {"true": 0.0, "random": 1.0}  # labels, and their p
 
@@ -50,8 +51,8 @@ STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
     "max_norm": (3.0, 1.0, 0.5, 0.25, 0.1),
     "restricted_weights": ("signs", "bits"),
     "dropout": (0.2, 0.5, 0.7, 0.8, 0.9),
-    "spatial_dropout": (0.05, 0.1, 0.2, 0.4, 0.6),
-    "drop_block": (0.05, 0.1, 0.2, 0.4, 0.6),
+    "spatial_dropout": (0.1, 0.3, 0.6),
+    "drop_block": (0.1, 0.3, 0.6),
     "dropconnect": (0.2, 0.5, 0.7, 0.8, 0.9),
     "maxout": (2, 3, 4, 6, 8),
     "stochastic_pooling": (0.25, 0.5, 1.0),
@@ -60,7 +61,7 @@ STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
     "batch_norm": (True,),
     "layer_norm": (True,),
     "group_norm": (128, 64, 32, 16, 8),
-    "local_response_norm": (1e-5, 1e-4, 1e-3, 1e-2, 0.1),
+    "local_response_norm": (1e-4, 1e-2, 1.0),
     "random_crop": (True,),
     "horizontal_flip": (0.02, 0.05, 0.1, 0.25, 0.5),
     "rotation": (5.0, 15.0, 25.0, 45.0, 90.0),
@@ -72,7 +73,7 @@ STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
     "gradient_noise": (1e-4, 1e-3, 0.01, 0.1, 1.0),
 }
 
-# Tried on AlexNet too, except at quick; "a with b": b at practice's strength beside a.
+# Those of the first network tried on AlexNet too, except at quick; "a with b": b at practice's strength beside a.
 ON_ALEXNET: dict[str, tuple[float | bool, ...]] = {
     "weight_decay": (5e-4, 5e-3, 0.02),
     "dropout": (0.2, 0.5, 0.8),
@@ -157,11 +158,9 @@ def say(value: Any) -> str:
 def sweeps(setting: Setting) -> list[Sweep]:
     """Every regularizer in the folder, on the network it is tried on at this scale."""
     found = []
-    for name, entry in catalog.entries("regularizers").items():
-        needs = entry.constants.get("NEEDS", [])
-        needs = {needs} if isinstance(needs, str) else set(needs)
+    for name in catalog.entries("regularizers"):
         networks = QUICK if setting.scale == "quick" else NETWORKS
-        network = next((m for m in networks if needs <= set(catalog.find("models", m).constants["HAS"])), None)
+        network = next((m for m in networks if _carries(m, name)), None)
         practice = _practice(name)[1]
         values = STRENGTHS.get(name, (practice,))
         if setting.scale == "quick":
@@ -174,6 +173,15 @@ def sweeps(setting: Setting) -> list[Sweep]:
             found.append(Sweep(name, "alexnet", values, _practice(name.split(WITH)[0])[1]))
     order = [name for names in FAMILIES.values() for name in names]
     return sorted(found, key=lambda s: order.index(s.first) if s.first in order else len(order))
+
+
+def _carries(network: str, regularizer: str) -> bool:
+    """Whether the network can carry the regularizer."""
+    try:
+        check_parts((Part(name=regularizer),), (), network, catalog.find("models", network).constants["HAS"])
+    except InputError:
+        return False
+    return True
 
 
 def _practice(regularizer: str) -> tuple[str, Any]:
