@@ -34,8 +34,9 @@ class Section:
 
     @property
     def title(self) -> str:
-        """The figure, and the network where it is of one."""
-        return f"`{self.name}`" + ("" if self.setting.model == figures.ALL else f", {self.setting.model}")
+        """The figure, the network where it is of one, and the seeds where they were asked for."""
+        network = "" if self.setting.model == figures.ALL else f", {self.setting.model}"
+        return f"`{self.name}`{network}" + (f", {self.setting.seeds} seeds" if self.setting.asked else "")
 
     @property
     def link(self) -> str:
