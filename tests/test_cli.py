@@ -349,7 +349,7 @@ def test_a_new_thing_is_one_file(toy_dir, tmp_path):
     again = cli(*RUN[:5], "--model", "onelayer", "--corruption", "inverted=0.2", "--steps", "2", *where, **env)
     assert again.returncode == 0, again.stderr
     laws = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", "inverted or onelayer", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-n0", "-q", "-k", "inverted or onelayer", "-p", "no:cacheprovider",
          str(here / "test_corruptions.py"), str(here / "test_models.py"), str(here / "test_training.py")],
         capture_output=True, text=True, env=os.environ | env, cwd=here.parent, check=False,
     )  # fmt: skip

@@ -1099,5 +1099,5 @@ def test_the_readmes_regularizer_is_listed_run_and_held_to_the_laws(toy, toy_dir
     noisy = (record / "curve.csv").read_text()
     assert noisy.splitlines()[:2] == without.splitlines()[:2]  # the same beginning
     assert noisy != without
-    laws = python("pytest", "-q", str(Path(__file__)), "-k", f"{name} and not readmes", "-p", "no:cacheprovider")
+    laws = python("pytest", "-n0", "-q", str(Path(__file__)), "-k", f"{name} and not readmes", "-p", "no:cacheprovider")
     assert re.search(r"^\d+ passed, \d+ deselected", laws.splitlines()[-1])
