@@ -259,15 +259,6 @@ def test_figure_1a_judges_what_it_says(name, changes, verdict):
     assert fig1a_verdict(name, **changes) == verdict
 
 
-def failed(record, diverged):
-    """The record of a run that stayed at chance to the end, or diverged after the first evaluation."""
-    count = 1 if diverged else len(record.curve["step"])
-    chance = {"accuracy": 0.1, "loss": math.nan if diverged else 2.3}
-    curve = {k: [chance.get(k.rpartition("_")[2], v) for v in values[:count]] for k, values in record.curve.items()}
-    result = record.result | {"status": "diverged" if diverged else "budget"}
-    return dataclasses.replace(record, curve=curve, result=result)
-
-
 @pytest.mark.parametrize("scale", ["quick", "cpu", "paper"])
 def test_a_sweep_changes_the_regularizer_and_nothing_else(scale):
     setting = figures.setting("dose", scale, precision="bfloat16")
@@ -280,6 +271,15 @@ def test_a_sweep_changes_the_regularizer_and_nothing_else(scale):
                 assert all(spec.regularizers for spec in runs)
                 if sweep.first == "local_response_norm":  # which bfloat16 rounds away
                     assert {spec.precision for spec in runs} == {"float32"}
+
+
+def failed(record, diverged):
+    """The record of a run that stayed at chance to the end, or diverged after the first evaluation."""
+    count = 1 if diverged else len(record.curve["step"])
+    chance = {"accuracy": 0.1, "loss": math.nan if diverged else 2.3}
+    curve = {k: [chance.get(k.rpartition("_")[2], v) for v in values[:count]] for k, values in record.curve.items()}
+    result = record.result | {"status": "diverged" if diverged else "budget"}
+    return dataclasses.replace(record, curve=curve, result=result)
 
 
 # Claims that a failure of one of their conditions need not touch, and why.

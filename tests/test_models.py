@@ -77,6 +77,13 @@ def test_unknown_name_offers_the_nearest():
         models.build("incepton")
 
 
+def test_in_bfloat16_a_slight_local_response_norm_is_none():
+    x = torch.rand(4, 64, 7, 7)
+    ours = LocalResponseNorm(size=5, alpha=5 * 7e-4, beta=0.75, k=1.0)  # a factor of 0.997 at the least
+    assert torch.equal(ours(x.bfloat16()), x.bfloat16())
+    assert (ours(x) < x).float().mean() > 0.99
+
+
 @pytest.mark.parametrize("beta", [0.75, 0.6])
 def test_local_response_norm_is_torchs(beta):
     ours = LocalResponseNorm(size=9, alpha=1e-3, beta=beta, k=1.0)

@@ -36,6 +36,7 @@ from rethinking.regularizers.stochastic_depth import Survival
 from rethinking.regularizers.stochastic_pooling import StochasticPool2d
 from rethinking.spec import Part, RunSpec, check_parts
 from rethinking.training import Training, train
+from rethinking.training.batches import two_logits
 
 ALL = catalog.names("regularizers")
 CLASSES = 4  # of the toy data set
@@ -608,18 +609,19 @@ def test_a_random_crop_of_what_cannot_be_cropped_is_refused():
         regularizers.build(Part(name="random_crop"), run).network(models.build("mlp-1x512"))
 
 
-def test_monte_carlo_averages_probabilities_over_masks():
+@pytest.mark.parametrize("outputs", [3, 1])
+def test_monte_carlo_averages_probabilities_over_masks(outputs):
     """Against every one of the 2^6 masks of a layer of six units, weighted by its probability."""
-    network = nn.Sequential(nn.Flatten(), Linear(4, 6), nn.ReLU(), Linear(6, 3))
+    network = nn.Sequential(nn.Flatten(), Linear(4, 6), nn.ReLU(), Linear(6, outputs))
     network = models.initialise(build("dropout", rate=0.3, mode="monte_carlo", samples=6000).network(network), 0)
     x = torch.randn(5, 4, generator=generator()) * 3
     network.eval()
     hidden = network[1](x).relu()
-    exact = torch.zeros(5, 3)
+    exact = torch.zeros(5, max(outputs, 2))
     for k in range(64):
         mask = torch.tensor([float(k >> i & 1) for i in range(6)])
         weight = 0.7 ** mask.sum() * 0.3 ** (6 - mask.sum())
-        exact += weight * network[3](hidden * mask / 0.7).softmax(1)
+        exact += weight * two_logits(network[3](hidden * mask / 0.7)).softmax(1)
     with torch.no_grad():
         first, second = network(x), network(x)
     assert torch.equal(first, second)
@@ -627,18 +629,6 @@ def test_monte_carlo_averages_probabilities_over_masks():
     torch.testing.assert_close(first.exp().sum(1), torch.ones(5))
     network.train()
     assert not torch.equal(network(x), network(x))
-
-
-def test_monte_carlo_of_one_logit_averages_the_probability_of_its_sign():
-    network = nn.Sequential(nn.Flatten(), Linear(4, 6), nn.ReLU(), Linear(6, 1))
-    network = models.initialise(build("dropout", rate=0.5, mode="monte_carlo", samples=6000).network(network), 0)
-    x = torch.randn(5, 4, generator=generator()) * 3
-    network.eval()
-    hidden = network[1](x).relu()
-    masks = [torch.tensor([float(k >> i & 1) for i in range(6)]) for k in range(64)]
-    exact = sum(network[3](2 * hidden * mask).sigmoid() for mask in masks) / 64
-    with torch.no_grad():
-        torch.testing.assert_close(network(x).sigmoid(), exact.detach(), atol=0.02, rtol=0)
 
 
 def test_spatial_dropout_drops_whole_maps_per_image():
@@ -671,6 +661,8 @@ def test_drop_block_drops_blocks():
     y = layer(x)
     assert y.mean().item() == pytest.approx(1, abs=1e-4)  # what stays makes up for what goes
     assert DropBlock(0.1, 7, layer.run)(torch.ones(2, 3, 2, 5)).isfinite().all()
+    overlapping = DropBlock(0.6, 7, layer.run).mask(torch.ones(40, 30, 28, 28))
+    assert 1 - overlapping.mean().item() == pytest.approx(0.42, abs=0.01)
     assert layer.eval()(x) is x
 
 

@@ -12,8 +12,7 @@ from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, train, whiten
-from rethinking.training.batches import gather, permutation, prepare
-from rethinking.training.loop import two_logits
+from rethinking.training.batches import gather, permutation, prepare, two_logits
 
 CPU = torch.device("cpu")
 

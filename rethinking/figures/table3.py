@@ -35,7 +35,7 @@ DEPARTURES = [
     "One penalty, 0.01 of the kernel's mean diagonal: of 1e-4 to 0.1 the best on 2,000 held-out training images for "
     "random convolutional features at n = 4,000 with 800 filters. The paper does not give its own.",
     "cpu: at most 16,000 filters instead of 32,000.",
-    "Whether pixels or Gabor features have the larger norm depends on the bandwidth: `min_norm` has four of them.",
+    "Whether pixels or Gabor features have the larger norm depends on the bandwidth: see `min_norm`.",
 ]
 ROW_WIDTH = 1.0  # gamma times the median squared distance
 PENALTY = 0.01  # l2, in units of the kernel's mean diagonal

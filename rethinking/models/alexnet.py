@@ -2,8 +2,7 @@
 
 [zhang2017] appendix A; 1,387,786 trainable parameters (28x28x3 input, 10 classes), a count that fixes the 64 filters
 the text leaves out. Local response normalization has the constants of the TensorFlow CIFAR-10 tutorial: radius 4,
-bias 1, alpha 0.001 / 9, beta 0.75. They change little: by 0.06 and 0.2 % of a unit's value once 1,000 images are
-fitted, in bfloat16, whose rounding hides the smallest, by 0.01 and 0.17 %.
+bias 1, alpha 0.001 / 9, beta 0.75. Where that changes a unit by less than 0.25 %, bfloat16 rounds it away.
 
     input (N, 3, 28, 28) -> [conv 5x5/64, ReLU, max-pool 3x3 stride 2, LRN] twice            28 -> 14 -> 7
       -> flatten (N, 3136) -> linear 384, ReLU -> linear 192, ReLU -> linear -> logits (N, classes)

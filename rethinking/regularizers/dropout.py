@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 
 from rethinking.regularizers import Base, Run
 from rethinking.regularizers._places import activation_before, after, before, kept, layers
-from rethinking.training.batches import keyed_generator
+from rethinking.training.batches import keyed_generator, two_logits
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},
@@ -61,7 +61,10 @@ class Dropout(nn.Module):
 
 
 class MonteCarlo:
-    """A forward hook of the network: in evaluation mode the logits of the probabilities averaged over masks."""
+    """A forward hook of the network: in evaluation mode logits become log probabilities, averaged over masks.
+
+    Of a network with one logit they are of its two classes.
+    """
 
     def __init__(self, layers: list[Dropout], samples: int):
         self.layers, self.samples = layers, samples
@@ -74,13 +77,11 @@ class MonteCarlo:
         for layer in self.layers:
             layer.sampling = generator
         try:
-            passes = torch.stack([network.forward(*inputs).float() for _ in range(self.samples)])
+            passes = [F.log_softmax(two_logits(network.forward(*inputs)).float(), dim=1) for _ in range(self.samples)]
         finally:
             for layer in self.layers:
                 layer.sampling = None
-        if output.shape[1] == 1:  # of two classes, the log odds
-            return torch.logsumexp(F.logsigmoid(passes), dim=0) - torch.logsumexp(F.logsigmoid(-passes), dim=0)
-        return torch.logsumexp(F.log_softmax(passes, dim=2), dim=0) - math.log(self.samples)
+        return torch.logsumexp(torch.stack(passes), dim=0) - math.log(self.samples)
 
 
 class Regularizer(Base):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking import catalog
@@ -69,6 +70,11 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
 def one_logit(spec: RunSpec) -> bool:
     """Whether the run's labels are signs, in every split, and its network has one logit."""
     return any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions)
+
+
+def two_logits(logits: Tensor) -> Tensor:
+    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 def gather(images: Tensor, index: Tensor) -> Tensor:

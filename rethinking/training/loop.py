@@ -24,6 +24,7 @@ from rethinking.training.batches import (
     permutation,
     prepare,
     to_device,
+    two_logits,
     whiten,
 )
 
@@ -280,11 +281,6 @@ class Training:
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
         self.generator.set_state(state["generator"])
         self.step = int(state["step"])
-
-
-def two_logits(logits: Tensor) -> Tensor:
-    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable[[], Any] = torch.no_grad) -> None:
