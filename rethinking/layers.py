@@ -13,7 +13,11 @@ class OffsetBatchNorm2d(nn.Module):
     (N, C, H, W) -> the same, or (N, C) -> the same: (x - mean) / sqrt(var + eps) + bias (Ioffe & Szegedy 2015,
     algorithm 1, gamma = 1). In training mode mean and variance are the batch's. In evaluation mode they are those
     collected by the last `rethinking.training.batch_norm_statistics`, which belong to the weights of that moment; a
-    moving average lags behind them.
+    moving average, which lags behind them, only with a `momentum`.
+
+    Args:
+        channels: C. eps: added to the variance. momentum: None, or the weight of the present batch in a moving average
+        of means and (unbiased) variances over the training batches, as torch.nn.BatchNorm2d keeps it.
 
     Attributes:
         bias: the trained offset, (C,). running_mean, running_var: float32 (C,). collecting: batches averaged so
@@ -23,9 +27,9 @@ class OffsetBatchNorm2d(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, eps: float = 1e-3):
+    def __init__(self, channels: int, eps: float = 1e-3, momentum: float | None = None):
         super().__init__()
-        self.eps = eps
+        self.eps, self.momentum = eps, momentum
         self.collecting: int | None = None
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -34,10 +38,12 @@ class OffsetBatchNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, False, 0.0, self.eps)
-        if self.collecting is None:
+        momentum = self.momentum
+        if self.collecting is not None:
+            self.collecting += 1
+            momentum = 1.0 / self.collecting  # the plain mean over batches
+        if momentum is None:
             return F.batch_norm(x, None, None, None, self.bias, True, 0.0, self.eps)
-        self.collecting += 1
-        momentum = 1.0 / self.collecting  # the plain mean over batches
         return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, True, momentum, self.eps)
 
 

@@ -74,6 +74,7 @@ def _options_model(kind: str, name: str) -> type[BaseModel]:
         annotation = _TYPES[limits.pop("type")]
         if annotation is float:
             limits["allow_inf_nan"] = False
+        limits.pop("late", None)
         choices = limits.pop("choices", None)
         if choices:
             annotation = Literal[tuple(choices)]
@@ -471,13 +472,17 @@ def _canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
             raise InputError(f"regularizer {name} is given {names.count(name)} times: give it once")
     facts = {p.name: catalog.find("regularizers", p.name).constants for p in checked}
     kept = (p for p in checked if any(p.options[k] != v for k, v in facts[p.name]["NULL"].items()))
-    return tuple(_without_idle_options(p, facts[p.name]) for p in kept)
+    return tuple(_settled(p, facts[p.name]) for p in kept)
 
 
-def _without_idle_options(part: Part, facts: dict[str, Any]) -> Part:
-    """The part with an option that counts only where another has some value at its default elsewhere."""
+def _settled(part: Part, facts: dict[str, Any]) -> Part:
+    """One name for what is the same: an option that counts only where another has some value is at its default
+    elsewhere, and one that was added late is left out at its default.
+    """
     options = part.options
     for name, only in facts.get("ONLY", {}).items():
         if any(options[k] != v for k, v in only.items()):
             options = options | {name: facts["OPTIONS"][name]["default"]}
+    late = {k: v["default"] for k, v in facts["OPTIONS"].items() if v.get("late")}
+    options = {k: v for k, v in options.items() if k not in late or v != late[k]}
     return Part(name=part.name, options=options)

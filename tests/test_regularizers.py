@@ -591,6 +591,61 @@ def test_samples_count_only_where_masks_are_averaged():
     assert named(mode="monte_carlo") != named(mode="monte_carlo", samples=7)
 
 
+def test_an_option_that_came_late_orphans_no_run():
+    late = [
+        (name, key, limits["default"])
+        for name in ALL
+        for key, limits in catalog.find("regularizers", name).constants["OPTIONS"].items()
+        if limits.get("late")
+    ]
+    assert ("batch_norm", "statistics", "measured") in late
+    for name, key, default in late:
+        told, untold = (
+            RunSpec.make(model=carrier(name), data="toy", regularizers=(Part(name=name, options=options),))
+            for options in (part(name, "PRACTICE").options | {key: default}, part(name, "PRACTICE").options)
+        )
+        assert told.run_id == untold.run_id
+        assert key not in told.regularizers[0].options
+
+
+def test_running_statistics_are_torchs_and_leave_training_alone(toy):
+    x = torch.randn(4, 9, 6, generator=generator()) * 3 + 1
+    norm, theirs = build_norm("running"), nn.BatchNorm1d(6, eps=1e-3)
+    for batch in x:
+        torch.testing.assert_close(norm(batch), theirs(batch))
+    for k in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(norm, k), getattr(theirs, k))
+    torch.testing.assert_close(norm.eval()(x[0]), theirs.eval()(x[0]))
+    dropped = Part(name="dropout", options={"rate": 0.5})
+    curves = []
+    for statistics in ("measured", "running"):
+        stack = (dropped, Part(name="batch_norm", options={"place": "after", "statistics": statistics}))
+        training = Training(spec(*stack, model="mlp-3x512", steps=6, learning_rate=0.01), toy)
+        curves.append([e.as_row() for e in training.evaluations()])
+    for column, same in (("online_loss", True), ("train_loss", False)):
+        assert all((a[column] == b[column]) is same for a, b in zip(curves[0][1:], curves[1][1:], strict=True))
+
+
+def build_norm(statistics: str) -> BatchNorm:
+    """The batch norm that the regularizer puts before the one ReLU of a small network, of six units."""
+    network = build("batch_norm", statistics=statistics).network(nn.Sequential(Linear(4, 6), nn.ReLU(), Linear(6, 2)))
+    return network[0].after[0]
+
+
+def test_dropout_at_the_end_leaves_all_but_the_last_layer_alone():
+    network = models.build("mlp-3x512")
+    network = models.initialise(build("dropout", rate=0.5, where="last").network(network), 0)
+    images = torch.randn(40, 3, 28, 28, generator=generator())
+    seen = []
+    relus = [m for m in network.modules() if isinstance(m, nn.ReLU)]
+    for relu in relus:
+        relu.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].relu(), output)))
+    network.train()(images)
+    dropped = [((full > 0) & (given == 0)).float().mean().item() for full, given in seen]
+    assert dropped[:-1] == [0, 0]
+    assert dropped[-1] > 0.1
+
+
 def test_statistics_of_batch_norm_are_measured_without_masks(toy):
     stack = (Part(name="batch_norm"), Part(name="dropout", options={"rate": 0.5, "mode": "monte_carlo"}))
     networks = []

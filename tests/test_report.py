@@ -267,6 +267,9 @@ BUDGETS = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 200
 BESIDE = {"horizontal_flip": "0.5"}  # the strength of what stands beside another
 
 
+LATE = {"statistics", "where"}  # options that a spec has only where they are not at their defaults
+
+
 def sweep(network, n, labels, regularizer="none", value="none", times=1):
     """Curves by seed of the runs of figures dose, regularizers and frontier that fit the description."""
     found = {}
@@ -281,6 +284,7 @@ def sweep(network, n, labels, regularizer="none", value="none", times=1):
         same = (spec["model"], spec["n"], parts) == (network, n, CORRUPTED[f"{labels} labels"]) and usual(spec)
         same &= spec["precision"] == usually
         same &= all(r["options"].get("place", "before") == "before" for r in spec["regularizers"])  # the usual place
+        same &= not any(LATE & r["options"].keys() for r in spec["regularizers"])
         if (
             same
             and told == wanted
@@ -330,7 +334,8 @@ def seeds_of(regularizers, **fields):
         parts = [(r["name"], r["options"]) for r in spec["regularizers"]]
         same = [n for n, _ in parts] == [n for n, _ in regularizers]
         same = same and all(
-            given.items() <= told.items() for (_, told), (_, given) in zip(parts, regularizers, strict=True)
+            given.items() <= told.items() and not LATE & (told.keys() - given.keys())
+            for (_, told), (_, given) in zip(parts, regularizers, strict=True)
         )
         if same and spec["seed"] == spec["data_seed"] and usual(spec, **fields):
             assert spec["seed"] not in found, "two runs answer to one row"
@@ -413,6 +418,7 @@ DROPOUT, BEFORE, AFTER = (
     ("batch_norm", {"place": "before"}),
     ("batch_norm", {"place": "after"}),
 )
+RUNNING = ("batch_norm", {"place": "after", "statistics": "running"})
 STACKS = {
     "neither": [],
     "dropout": [DROPOUT],
@@ -421,6 +427,10 @@ STACKS = {
     "batch norm, ReLU, dropout": [BEFORE, DROPOUT],
     "ReLU, batch norm, dropout": [AFTER, DROPOUT],
     "ReLU, dropout, batch norm": [DROPOUT, AFTER],
+    "running: ReLU, batch norm": [RUNNING],
+    "running: ReLU, dropout, batch norm": [DROPOUT, RUNNING],
+    "running: ReLU, batch norm, dropout": [RUNNING, DROPOUT],
+    "running: ReLU, batch norm; dropout at the end": [RUNNING, ("dropout", {"rate": 0.5, "where": "last"})],
 }
 
 

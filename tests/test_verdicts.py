@@ -11,6 +11,7 @@ from test_report import (
     MEASURES,
     PENALTIES,
     RECORDS,
+    STACKS,
     best,
     corruption,
     curves,
@@ -561,6 +562,28 @@ def advised(model, name, words):
     return curves_of(parts, words, **{"model": model, "steps": steps, "learning_rate": 0.01} | fields)
 
 
+RUNNING = "running: ReLU, "
+
+
+def stacked(model, name, words):
+    return curves_of(STACKS[name], words, model=model, steps=800)
+
+
+def shifted(model):
+    """Measured statistics beat running ones on one network, at the last step with as many test images in both."""
+    names = "ReLU, dropout, batch norm", RUNNING + "dropout, batch norm"
+    groups = [stacked(model, name, "true labels") for name in names]
+    if not all(groups):
+        return None
+    high, low = [], []
+    for one, other in zip(*groups, strict=True):
+        both = [(a, b) for a in one for b in other if all(a[k] == b[k] for k in ("step", "test_images"))]
+        high.append(100 * both[-1][0]["test_accuracy"])
+        low.append(100 * both[-1][1]["test_accuracy"])
+    held = min(high) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
+    return held, f"measured: {spread(high)} %; running: {spread(low)} %"
+
+
 def masks_or_scaling(model):
     names = "the same, averaged over masks", "+ longer"
     averaged, scaled = (advised(model, name, "true labels") for name in names)
@@ -763,8 +786,15 @@ JUDGES = {
         (r"weights of (.*) memorize no more at width (\d+) than free ones of a narrower network", values_or_size),
     ],
     "dropout_batchnorm": [
-        ("batch norm alone does better than with dropout before it", None),
-        ("dropout after batch norm does better than before it", None),
+        (
+            "with running averages, batch norm alone does better than with dropout before it",
+            always_better(stacked, RUNNING + "batch norm", RUNNING + "dropout, batch norm"),
+        ),
+        ("of one network, statistics measured without dropout do better than running averages with it", shifted),
+        (
+            "with running averages, dropout after all batch norms does better than before each",
+            always_better(stacked, RUNNING + "batch norm; dropout at the end", RUNNING + "dropout, batch norm"),
+        ),
     ],
     "dropout_advice": [
         (

@@ -48,7 +48,7 @@ def _measure(spec: RunSpec, device: str) -> tuple[float, float, int]:
     assert spec.n is not None
     n = min(spec.n, spec.batch_size * STEPS)  # a small set has smaller batches
     training = Training(spec.replace(n=n, held_out=0), synthetic(spec.data, n), device)
-    normalized = any(isinstance(m, OffsetBatchNorm2d) for m in training.network.modules())
+    normalized = any(isinstance(m, OffsetBatchNorm2d) and m.momentum is None for m in training.network.modules())
 
     def clock() -> float:
         if training.device.type == "cuda":

@@ -8,6 +8,8 @@
                                         another regularizer
     ONLY = {"samples": {"mode": "monte_carlo"}}     options that count only where another has a value
 
+An option with "late": True came when there were runs already: at its default it is not in a spec, so it orphans none.
+
 The seams are drawn in `rethinking.training.loop`. An option that is not in NULL or PRACTICE keeps its default there.
 A regularizer has no state of its own: what it must remember is a buffer or parameter of the network, which checkpoints
 hold. What it draws in training comes from the run's generator, at its null it draws nothing, and at evaluation nothing

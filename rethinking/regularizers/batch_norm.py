@@ -1,10 +1,12 @@
 """Batch normalization of every hidden layer.
 
 Ioffe & Szegedy 2015, algorithm 1: (x - mean) / sqrt(variance + epsilon) + offset, over batch and positions, one mean a
-channel or unit; without a scale and with epsilon 0.001, as in [zhang2017]'s Inception. Statistics for evaluation are
-measured on the training set at each evaluation. On or off; practice: on, place=before. `place`: before the ReLU (the
-paper's, section 3.2; the layer's bias, which the mean would take away, makes way for the offset) or after it. For
-networks without batch normalization of their own: the MLPs, AlexNet, Inception without BN (which becomes Inception).
+channel or unit; without a scale and with epsilon 0.001, as in [zhang2017]'s Inception. On or off; practice: on,
+place=before. `place`: before the ReLU (the paper's, section 3.2; the layer's bias, which the mean would take away,
+makes way for the offset) or after it. `statistics` for evaluation: measured on the training set at each evaluation, or
+running, their moving average over the training batches (step t: 0.9 of the old + 0.1 of the batch's), as most code has
+it; where dropout stands before, the average is of dropped units. For networks without batch normalization of their own:
+the MLPs, AlexNet, Inception without BN (which becomes Inception).
 """
 
 from torch import Tensor, nn
@@ -16,9 +18,11 @@ from rethinking.regularizers._places import activations, after
 OPTIONS = {
     "on": {"type": "bool", "default": True, "description": "whether to normalize"},
     "place": {"type": "str", "choices": ["before", "after"], "default": "before", "description": "the activation"},
+    "statistics": {"type": "str", "choices": ["measured", "running"], "default": "measured", "late": True},
 }
 NULL = {"on": False}
 PRACTICE = {"on": True}
+MOMENTUM = 0.1  # of the moving average, torch's
 REFUSES = ["batch normalization", "layer_norm", "group_norm"]
 
 
@@ -32,13 +36,14 @@ class BatchNorm(OffsetBatchNorm2d):
 
 
 class Regularizer(Base):
-    def __init__(self, on: bool, place: str):
+    def __init__(self, on: bool, place: str, statistics: str):
         self.on, self.place = on, place
+        self.momentum = MOMENTUM if statistics == "running" else None
 
     def network(self, network: nn.Module) -> nn.Module:
         for layer, relu in activations(network) if self.on else []:
             width = layer.weight.shape[0]
-            after(layer if self.place == "before" else relu, BatchNorm(width, eps=1e-3))
+            after(layer if self.place == "before" else relu, BatchNorm(width, 1e-3, self.momentum))
             if self.place == "before":
                 layer.register_parameter("bias", None)
         return network

@@ -10,6 +10,7 @@ units, 0.2 for inputs (appendix A.4). `mode`:
     monte_carlo      trained as inverted; evaluation averages the class probabilities of `samples` networks with masks
                      of their own, from a keyed generator (section 7.5)
 
+`where`: before every linear layer but a first one, or the last alone, after all that normalizes (Li et al. 2019).
 It and a batch_norm after the activation (place=after) stand in the order in which the two are given.
 """
 
@@ -27,6 +28,7 @@ OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},
     "input": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.0, "description": "probability of dropping a pixel"},
     "mode": {"type": "str", "choices": ["inverted", "weight_scaling", "monte_carlo"], "default": "inverted"},
+    "where": {"type": "str", "choices": ["all", "last"], "default": "all", "late": True},
     "samples": {
         "type": "int",
         "ge": 1,
@@ -85,8 +87,8 @@ class MonteCarlo:
 
 
 class Regularizer(Base):
-    def __init__(self, rate: float, input: float, mode: str, samples: int):
-        self.rate, self.input, self.mode, self.samples = rate, input, mode, samples
+    def __init__(self, rate: float, input: float, mode: str, where: str, samples: int):
+        self.rate, self.input, self.mode, self.where, self.samples = rate, input, mode, where, samples
 
     def network(self, network: nn.Module) -> nn.Module:
         put: list[Dropout] = []
@@ -98,6 +100,8 @@ class Regularizer(Base):
         first, *others = layers(network)
         if self.input:
             before(first, dropout(self.input))
+        if self.where == "last":
+            others = others[-1:]
         for layer in others if self.rate else []:
             if isinstance(layer, nn.Linear):
                 relu = activation_before(network, layer)
