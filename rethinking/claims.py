@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from rethinking.record import Record
@@ -115,11 +116,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
 
 def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
     """A median and, over several seeds, the range: "52.39 (52.10 to 52.61)"."""
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    text = f"{median:,.{digits}f}{unit}"
-    return text if len(ordered) == 1 else f"{text} ({ordered[0]:,.{digits}f} to {ordered[-1]:,.{digits}f})"
+    text = f"{median(values):,.{digits}f}{unit}"
+    return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
 def told(values: Any) -> str:

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -373,7 +374,7 @@ def run(
 
 @main.command()
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole curve.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole curve; null where not finite.")
 @runs_option
 def show(run: str, as_json: bool, runs_dir: str) -> None:
     """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
@@ -381,8 +382,9 @@ def show(run: str, as_json: bool, runs_dir: str) -> None:
 
     record = Runs(runs_dir).named(run)
     if as_json:
+        finite = {k: [v if math.isfinite(v) else None for v in values] for k, values in record.curve.items()}
         parts = {"spec": record.spec.model_dump(mode="json"), "result": record.result}
-        click.echo(json.dumps({**parts, "environment": record.environment, "curve": record.curve}, indent=1))
+        click.echo(json.dumps({**parts, "environment": record.environment, "curve": finite}, indent=1, allow_nan=False))
     else:
         _print_record(record)
 
@@ -393,8 +395,8 @@ def _print_record(record: Any) -> None:
     for key, value in record.spec.identity.items():
         click.echo(f"  {key}: {json.dumps(value)}")
     if result["status"] == "computed":
-        for row in zip(*record.curve.values(), strict=True):
-            click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in zip(record.curve, row, strict=True)))
+        for row in record.rows:
+            click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in row.items()))
         _print_made_by(made)
         return
     ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
@@ -433,7 +435,7 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
                 chosen = fig.setting(name, scale, model, None, resolve_precision("auto", "cpu"))
                 kept |= {spec.run_id for spec in fig.unique(fig.specs(name, chosen))}
     unfinished = runs.unfinished()
-    unreferenced = [p for p in runs.folders() if p not in unfinished and p.name not in kept]
+    unreferenced = [p for p in runs.idle() if p not in unfinished and p.name not in kept]
     for path in unfinished:
         click.echo(f"  unfinished    {path.name}")
     for path in unreferenced:
@@ -442,9 +444,7 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
     if not doomed:
         click.echo("nothing to prune")
     elif yes or click.confirm(f"delete {len(doomed)} runs?"):
-        for path in doomed:
-            runs.delete(path)
-        click.echo(f"deleted {len(doomed)} runs")
+        click.echo(f"deleted {sum(runs.delete(path) for path in doomed)} runs")
 
 
 @main.command()

@@ -20,8 +20,8 @@ class OffsetBatchNorm2d(nn.Module):
         of means and (unbiased) variances over the training batches, as torch.nn.BatchNorm2d keeps it.
 
     Attributes:
-        bias: the trained offset, (C,). running_mean, running_var: float32 (C,). collecting: batches averaged so
-        far while statistics are collected, None otherwise.
+        bias: the trained offset, (C,). running_mean, running_var: float32 (C,). collecting: while statistics are
+        collected, the present batch's share of the images so far; None otherwise.
     """
 
     running_mean: Tensor
@@ -30,7 +30,7 @@ class OffsetBatchNorm2d(nn.Module):
     def __init__(self, channels: int, eps: float = 1e-3, momentum: float | None = None):
         super().__init__()
         self.eps, self.momentum = eps, momentum
-        self.collecting: int | None = None
+        self.collecting: float | None = None
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
@@ -38,10 +38,7 @@ class OffsetBatchNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, False, 0.0, self.eps)
-        momentum = self.momentum
-        if self.collecting is not None:
-            self.collecting += 1
-            momentum = 1.0 / self.collecting  # the plain mean over batches
+        momentum = self.momentum if self.collecting is None else self.collecting
         if momentum is None:
             return F.batch_norm(x, None, None, None, self.bias, True, 0.0, self.eps)
         return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, True, momentum, self.eps)

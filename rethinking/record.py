@@ -24,10 +24,12 @@ import tempfile
 import threading
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,21 +62,26 @@ class Record:
     environment: dict[str, Any]
     curve: dict[str, list]
 
+    @property
+    def rows(self) -> list[Row]:
+        """The evaluations, one by one."""
+        return [dict(zip(self.curve, values, strict=True)) for values in zip(*self.curve.values(), strict=True)]
+
     @cached_property
     def final(self) -> Row:
         """The last evaluation, which uses all test images."""
-        return {name: values[-1] for name, values in self.curve.items()}
+        return self.rows[-1]
 
     @cached_property
     def arrays(self) -> "dict[str, np.ndarray]":
-        """What the spec's `keep` names, by its name. Raises InputError where the file is damaged."""
+        """What the spec's `keep` names, by its name. Raises InputError where the file is damaged or not there."""
         import numpy as np
 
         path = self.path / "arrays.npz"
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
                 return dict(held)
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
 
     def steps_to_fit(self, threshold: float = 0.99) -> int | None:
@@ -149,15 +156,25 @@ class Runs:
         """The folders of runs, complete or not, sorted: those that hold a spec, and have its name."""
         return sorted(p.parent for p in self.root.glob("*/spec.json") if _named(p) == p.parent.name)
 
-    def unfinished(self) -> list[Path]:
-        """Folders without a result that no live process is training, sorted."""
-        left = (p for p in self.folders() if not (p / "result.json").exists())
-        return [p for p in left if not _held(p)]
+    def idle(self) -> list[Path]:
+        """The folders that no live process is training, sorted."""
+        return [p for p in self.folders() if not _held(p)]
 
-    def delete(self, path: Path) -> None:
-        """Delete a run's folder, result first, so that half of a deletion is an unfinished run."""
+    def unfinished(self) -> list[Path]:
+        """Those of them without a result."""
+        return [p for p in self.idle() if not (p / "result.json").exists()]
+
+    def delete(self, path: Path) -> bool:
+        """Delete a run's folder, result first, so that half of a deletion is an unfinished run.
+
+        Returns:
+            False where a live process is training it: it is left alone.
+        """
+        if _held(path):
+            return False
         (path / "result.json").unlink(missing_ok=True)
         shutil.rmtree(path)
+        return True
 
     def writable(self) -> None:
         """Raise InputError where records could not be written."""
@@ -213,7 +230,29 @@ def read(path: Path) -> Record:
     last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
     if (result.get("evaluations"), result.get("final")) != (len(curve["step"]), last):
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
+    if isinstance(spec, RunSpec):
+        _check_training(path, spec, result, curve)
     return Record(path, spec, result, environment, curve)
+
+
+def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: dict[str, list]) -> None:
+    """Raise InputError where a curve and how it is said to have ended cannot be of one run of `spec`."""
+    steps, right = curve["step"], curve["train_accuracy"][-1] == 1.0
+    wrong = next((b for a, b in pairwise(steps) if a >= b), None)
+    if steps[0] != 0 or wrong is not None:
+        raise InputError(f"{path / 'curve.csv'}: steps do not rise from 0: the record is damaged; move it away")
+    ended = {
+        "fitted": spec.stop == "fitted" and right,
+        "budget": steps[-1] == spec.steps,
+        "diverged": result["diverged_at"] is not None,
+    }
+    if not ended.get(result["status"], False):
+        raise InputError(
+            f"{path / 'result.json'} says {result['status']}, which its curve does not: the record is damaged; move it "
+            "away"
+        )
+    if spec.keep and not (path / "arrays.npz").is_file():
+        raise InputError(f"{path / 'arrays.npz'} is missing: the record is damaged; move it away")
 
 
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:

@@ -13,7 +13,7 @@ from statistics import mean
 import pytest
 
 from rethinking import figures
-from rethinking.engines import estimate, local
+from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec
@@ -110,6 +110,74 @@ def test_killed_at_twenty_random_moments_it_ends_the_same(toy_dir, tmp_path):
     whole, killed = Runs(tmp_path / "whole").path(spec), Runs(tmp_path / "killed").path(spec)
     assert (whole / "curve.csv").read_bytes() == (killed / "curve.csv").read_bytes()
     assert (whole / "weights.safetensors").read_bytes() == (killed / "weights.safetensors").read_bytes()
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_at(step):
+    def on_step(now):
+        if now == step:
+            raise Stopped
+
+    return on_step
+
+
+def sitting(runs, toy_dir, spec, **options):
+    return execute.execute(spec, runs, data_dir=str(toy_dir), **options)
+
+
+@pytest.mark.parametrize("step", [1, 20, 21, 47])
+def test_stopped_at_any_step_it_ends_the_same(toy_dir, tmp_path, monkeypatch, step):
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    sitting(Runs(tmp_path / "whole"), toy_dir, SPEC)
+    runs = Runs(tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        sitting(runs, toy_dir, SPEC, on_step=stop_at(step))
+    sitting(runs, toy_dir, SPEC)
+    assert curves(tmp_path / "stopped") == curves(tmp_path / "whole")
+
+
+def test_a_record_names_every_commit_it_was_made_by(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    for name, step in (("one", 25), ("two", 45), ("two", None)):
+        monkeypatch.setattr(execute, "commit", lambda name=name: name)
+        if step:
+            with pytest.raises(Stopped):
+                sitting(Runs(tmp_path), toy_dir, SPEC, on_step=stop_at(step))
+    sitting(Runs(tmp_path), toy_dir, SPEC)
+    made_with = Runs(tmp_path).find(SPEC).environment
+    assert made_with["commit"] == "one, then two"
+    assert made_with["device"] == "cpu"
+    assert made_with["seconds"] > 0
+
+
+def test_a_run_begun_on_another_kind_of_device_is_refused(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    usual = execute.environment
+    monkeypatch.setattr(execute, "environment", lambda *args: usual(*args) | {"device": "cuda"})
+    with pytest.raises(Stopped):
+        sitting(Runs(tmp_path), toy_dir, SPEC, on_step=stop_at(25))
+    monkeypatch.setattr(execute, "environment", usual)
+    with pytest.raises(InputError, match="was begun on cuda, this is cpu: give --device cuda"):
+        sitting(Runs(tmp_path), toy_dir, SPEC)
+    assert (Runs(tmp_path).path(SPEC) / "checkpoint.safetensors").exists()
+
+
+def test_the_commit_is_that_of_the_code_as_it_was_loaded(monkeypatch):
+    before = execute.commit()
+    monkeypatch.setattr(execute.subprocess, "run", lambda *args, **kwargs: pytest.fail("git was asked again"))
+    assert execute.commit() == before
+
+
+def test_what_a_plug_in_prints_disturbs_nothing(toy_dir, tmp_path):
+    process = figure(toy_dir, tmp_path, TINY_PRINTS="1")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "a network is built" in output
+    assert "Traceback" not in output
+    assert len(curves(tmp_path / "runs")) == 4
 
 
 def test_two_processes_train_each_run_once(toy_dir, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rethinking import catalog, claims, figures
+from rethinking import catalog, claims, figures, report
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.errors import InputError
 from rethinking.figures import _sweeps
@@ -45,7 +45,11 @@ def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
             rows.append(row | ({"penalty": 0.1 * (k % 2)} if "penalty" in row else {}))
             continue
         values = dict.fromkeys(spec.columns, 0.5)
-        values |= {"step": k * 10, "train_loss": 2.3 / (k + 1), "train_accuracy": min(1.0, 0.1 + k / 5 + seed / 100)}
+        values |= {
+            "step": spec.steps * k // 5,
+            "train_loss": 2.3 / (k + 1),
+            "train_accuracy": min(1.0, 0.1 + k / 5 + seed / 100),
+        }
         rows.append(values | {"test_accuracy": 0.1, "test_images": 10_000})
     with claim(runs, spec) as writer:
         writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.0}, arrays(spec, seed))
@@ -85,18 +89,18 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
 
 
 def wayward(runs: Runs, spec: Spec, kind: str):
-    """A record of a run that diverged before its second evaluation, or was never fitted."""
+    """A record of a run that diverged before the second of its evaluations, or was never fitted."""
     values = dict.fromkeys(spec.columns, 0.5)
     if not isinstance(spec, RunSpec):
         made_up(runs, spec)
         return
     first = values | {"step": 0, "train_accuracy": 0.1, "test_accuracy": 0.1, "test_images": 10_000}
-    rows = [first | {"train_loss": float("nan"), "train_accuracy": 0.0}] if kind == "diverged" else []
-    rows = rows or [first | {"step": 10 * k, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
+    nothing = {"train_loss": float("nan"), "test_loss": float("nan"), "train_accuracy": 0.0}
+    rows = [first, first | {"step": 10, "epoch": 1.0} | nothing] if kind == "diverged" else []
+    rows = rows or [first | {"step": spec.steps * k // 5, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
+    ended = ("diverged", 7) if kind == "diverged" else ("budget", None)
     with claim(runs, spec) as writer:
-        writer.finish(
-            rows, "diverged" if kind == "diverged" else "budget", None, {"commit": "abc", "seconds": 1.0}, arrays(spec)
-        )
+        writer.finish(rows, *ended, {"commit": "abc", "seconds": 1.0}, arrays(spec))
 
 
 @pytest.mark.parametrize("kind", ["diverged", "censored"])
@@ -144,7 +148,7 @@ def test_committed_figures_come_from_committed_records(tmp_path):
     assert committed()
     for path in committed():
         numbers = json.loads(path.read_text())
-        setting = figures.setting(numbers["figure"], numbers["scale"], numbers["model"], numbers["seeds"])
+        setting = figures.setting_of(numbers)
         figures.draw(numbers["figure"], setting, Runs(path.parents[1] / "runs"), tmp_path)
         for file in (path, path.with_suffix(".svg")):
             assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
@@ -183,8 +187,27 @@ def test_names_of_drawn_files_keep_quick_from_evidence():
     assert stem("quick") == "fig1a-quick"
     assert stem("cpu", "mlp-3x512") == "fig1a-cpu-mlp-3x512"
     assert stem("cpu", None, 5) == "fig1a-cpu-5seeds"
+    assert stem("cpu", None, 3) == "fig1a-cpu"  # the figure's own
     with pytest.raises(InputError, match="scale is 'big'"):
         stem("big")
+
+
+def test_seeds_that_are_asked_for_are_those_of_every_network(tmp_path):
+    own, given = figures.setting("fig1b", "cpu"), figures.setting("fig1b", "cpu", None, 3)
+    assert own.seeds == given.seeds
+    for setting, seeds in ((own, {0}), (given, {0, 1, 2})):
+        assert {s.seed for s in figures.unique(figures.specs("fig1b", setting)) if s.model == "alexnet"} == seeds
+    assert figures.stem("fig1b", given) == "fig1b-cpu-3seeds"
+    figures.draw("fig1b", given, Runs(tmp_path / "runs"), tmp_path)
+    ((name, read_back),) = report.evidence(tmp_path)
+    assert (name, read_back) == ("fig1b", given)
+
+
+def test_a_longer_budget_is_longer_at_every_scale():
+    for scale in figures.SCALES:
+        wanted = figures.specs("dropout_advice", figures.setting("dropout_advice", scale))
+        steps = {name.partition(",")[0]: group[0].steps for name, group in wanted.items()}
+        assert steps["+ longer"] == 4 * steps["+ max-norm"]
 
 
 # --- verdicts ---------------------------------------------------------------------------------
@@ -298,7 +321,7 @@ SURVIVE = {
 @pytest.mark.parametrize("path", committed(), ids=lambda path: path.stem)
 def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path):
     told = json.loads(path.read_text())
-    setting = figures.setting(told["figure"], told["scale"], told["model"], told["seeds"], "bfloat16")
+    setting = figures.setting_of(told)
     module, runs = catalog.load("figures", told["figure"]), Runs(ROOT / "runs")
     wanted = module.runs(setting)
     records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}

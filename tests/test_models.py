@@ -10,7 +10,7 @@ from torch import nn
 from rethinking import bench, catalog, models
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
-from rethinking.training import batch_norm_statistics
+from rethinking.training import batch_norm_statistics, loop
 
 ALL = catalog.names("models")
 
@@ -129,8 +129,8 @@ def test_batch_norm_is_torchs_with_the_scale_at_one():
     theirs.reset_running_stats()
     for part in x.split(10):
         theirs(part)
-    ours.collecting = 0
-    for part in x.split(10):
+    for k, part in enumerate(x.split(10), 1):
+        ours.collecting = 1 / k
         ours(part)
     ours.eval(), theirs.eval()
     torch.testing.assert_close(ours(x), theirs(x))
@@ -209,6 +209,15 @@ def test_statistics_belong_to_the_present_weights():
         batch_norm_statistics(network, images)
         network.eval()
         torch.testing.assert_close(network(images), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_statistics_weigh_every_image_alike(monkeypatch):
+    monkeypatch.setattr(loop, "EVAL_BATCH", 20)
+    norm = OffsetBatchNorm2d(3)
+    images = torch.randn(41, 3, 4, 4)
+    images[40] += 10
+    batch_norm_statistics(norm, images)
+    torch.testing.assert_close(norm.running_mean, images.mean((0, 2, 3)))
 
 
 def test_measuring_statistics_leaves_weights_and_mode_alone():

@@ -106,6 +106,9 @@ def damage(path, name, change):
         ("result.json", lambda t: "[]", "is not a JSON object"),
         ("result.json", lambda t: "[" * 100_000, "is not valid JSON"),
         ("result.json", lambda t: t.replace('"status"', '"state"'), "has no status of a run"),
+        ("result.json", lambda t: t.replace('"budget"', '"fitted"'), "says fitted, which its curve does not"),
+        ("result.json", lambda t: t.replace('"budget"', '"diverged"'), "says diverged, which its curve does not"),
+        ("result.json", lambda t: t.replace('"budget"', '"computed"'), "says computed, which its curve does not"),
         ("environment.json", lambda t: "", "is not valid JSON"),
     ],
 )
@@ -116,6 +119,38 @@ def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, messag
         Runs(tmp_path).find(SPEC)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((0, 0, 20), "steps do not rise from 0"),
+        ((0, 15, 10, 20), "steps do not rise from 0"),
+        ((5, 20), "steps do not rise from 0"),
+        ((0, 10), "says budget, which its curve does not"),
+    ],
+)
+def test_a_curve_of_no_run_is_refused(tmp_path, steps, message):
+    complete(Runs(tmp_path), rows=[row(k) for k in steps])
+    with pytest.raises(InputError, match=message):
+        Runs(tmp_path).find(SPEC)
+
+
+def test_kept_arrays_that_are_gone_or_damaged_anywhere_are_one_line(tmp_path):
+    spec = SPEC.replace(keep=("test_logits",))
+    path = complete(Runs(tmp_path), spec, arrays={"test_logits": np.arange(6, dtype=np.float16)}) / "arrays.npz"
+    whole = path.read_bytes()
+    seen = 0
+    for k in range(len(whole)):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :])
+        try:
+            assert Runs(tmp_path).find(spec).arrays["test_logits"].tolist() == list(range(6))  # a byte of no meaning
+        except InputError:
+            seen += 1
+    assert seen > len(whole) / 2
+    path.unlink()
+    with pytest.raises(InputError, match=r"arrays\.npz is missing"):
+        Runs(tmp_path).find(spec)
 
 
 def test_a_missing_file_is_one_line(tmp_path):
@@ -216,8 +251,11 @@ def test_unfinished_runs_are_listed_and_deleted(tmp_path):
     done = complete(runs)
     with claim(runs, SPEC.replace(seed=1)) as writer:
         assert runs.unfinished() == []  # it is being trained
+        assert runs.idle() == [done]
+        assert not runs.delete(writer.path)
+        assert (writer.path / "spec.json").exists()
     assert runs.unfinished() == [writer.path]
-    runs.delete(writer.path)
+    assert runs.delete(writer.path)
     assert runs.folders() == [done]
     assert not writer.path.exists()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rethinking import catalog
+from rethinking import catalog, regularizers
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
@@ -87,6 +87,27 @@ def test_two_runs_are_bitwise_identical(toy, model):
     torch.manual_seed(1)  # the global generator is of no account
     assert curve(run, toy) == first
     assert curve(run.replace(seed=1), toy) != first
+
+
+def test_beside_an_augmentation_other_regularizers_are_given_what_they_are_given_alone(toy):
+    """Whitened images, in whatever order the two are named; the augmentation has the original ones."""
+    seen = {}
+
+    class Looks(regularizers.Base):
+        def __init__(self, originals):
+            self.wants_originals = originals
+
+        def batch(self, images, labels, generator):
+            seen[self.wants_originals] = images.clone()
+            return images, labels
+
+    for order in ((False, True), (True, False)):
+        training = Training(spec(regularizers=(Part(name="random_crop"),)), toy)
+        training.regularizers = [Looks(originals) for originals in order]
+        training.train_step()
+        batch = permutation(len(training.train_labels), training.spec.seed, 0)[: training.spec.batch_size]
+        assert torch.equal(seen[True], training.originals[batch].float())
+        torch.testing.assert_close(seen[False], training.train_images[batch], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("corruption", catalog.names("corruptions"))

@@ -570,17 +570,21 @@ def stacked(model, name, words):
 
 
 def shifted(model):
-    """Measured statistics beat running ones on one network, at the last step with as many test images in both."""
+    """Measured statistics beat running ones on one network, at the last step with as many test images in both.
+
+    One network: the online loss is the same.
+    """
     names = "ReLU, dropout, batch norm", RUNNING + "dropout, batch norm"
     groups = [stacked(model, name, "true labels") for name in names]
     if not all(groups):
         return None
-    high, low = [], []
+    high, low, alike = [], [], True
     for one, other in zip(*groups, strict=True):
         both = [(a, b) for a in one for b in other if all(a[k] == b[k] for k in ("step", "test_images"))]
         high.append(100 * both[-1][0]["test_accuracy"])
         low.append(100 * both[-1][1]["test_accuracy"])
-    held = min(high) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
+        alike &= both[-1][0]["online_loss"] == both[-1][1]["online_loss"]
+    held = alike and min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
     return held, f"measured: {spread(high)} %; running: {spread(low)} %"
 
 

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 
 from rethinking import data
 from rethinking.engines.local import cores
+from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, claim, write
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training, kept
@@ -50,23 +51,30 @@ def execute(
         True when the record is complete; False when another process is training it.
 
     Raises:
-        InputError: no data, no such device. OSError: the disk is full, or not writable.
+        InputError: no data, no such device, a checkpoint of another kind of device. OSError: the disk is full, or not
+        writable.
     """
     with claim(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
-        made_by = commit()  # now, not at the end: the checkout may move on while a run goes on
         if not isinstance(spec, RunSpec):
-            _compute(spec, writer, _load(spec.data, data_dir), to_device(device), made_by, on_step, on_evaluation)
+            _compute(spec, writer, _load(spec.data, data_dir), to_device(device), on_step, on_evaluation)
             return True
         training = Training(spec, _load(spec.data, data_dir), device)
+        made_with = environment(spec, training.device)
         rows: list[Row] = []
         seconds = 0.0
         saved = writer.checkpoint
         if saved is not None:
             header = int.from_bytes(saved[:8], "little")
             notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
-            rows, seconds = notes["rows"], notes["seconds"]
+            rows, seconds, before = notes["rows"], notes["seconds"], notes["made_with"]
+            if before["device"] != made_with["device"]:
+                raise InputError(
+                    f"{spec.run_id} was begun on {before['device']}, this is {made_with['device']}: give --device "
+                    f"{before['device']}, or delete its folder to begin again"
+                )
+            made_with = _together(before, made_with)
             training.restore(safetensors.torch.load(saved))
         started = last_save = time.monotonic()
         for evaluation in training.evaluations(on_step):
@@ -74,14 +82,15 @@ def execute(
             on_evaluation(rows[-1])
             now = time.monotonic()
             if now - last_save >= CHECKPOINT_EVERY and not training.finished:
-                notes = json.dumps({"rows": rows, "seconds": seconds + now - started})
+                so_far = {"rows": rows, "seconds": seconds + now - started, "made_with": made_with}
+                notes = json.dumps(so_far)
                 writer.save(rows, safetensors.torch.save(training.state(), {"notes": notes}))
                 last_save = time.monotonic()
         seconds += time.monotonic() - started
         weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
         write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
         status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-        made_with = environment(spec, training.device, seconds, made_by)
+        made_with["seconds"] = round(seconds, 1)
         writer.finish(rows, status, training.diverged_at, made_with, kept(training))
         return True
 
@@ -91,22 +100,23 @@ def _compute(
     writer: Writer,
     images: data.ImageSet,
     device: torch.device,
-    made_by: str | None,
     on_step: Callable[[int], None],
     on_row: Callable[[Row], None],
 ) -> None:
     if device.type == "cpu":
         torch.set_num_threads(cores() if spec.ALONE else 1)
+    made_with = environment(spec, device)
     rows: list[Row] = []
     started = time.monotonic()
     for row in importlib.import_module(spec.RUNNER).run(spec, images, device, on_step):
         rows.append(row)
         on_row(row)
-    writer.finish(rows, "computed", None, environment(spec, device, time.monotonic() - started, made_by))
+    made_with["seconds"] = round(time.monotonic() - started, 1)
+    writer.finish(rows, "computed", None, made_with)
 
 
-def environment(spec: Spec, device: torch.device, seconds: float, made_by: str | None) -> dict[str, Any]:
-    """What a run was made with. seconds: of training and evaluation, all sittings together. made_by: the commit."""
+def environment(spec: Spec, device: torch.device) -> dict[str, Any]:
+    """What this process makes a run with; its seconds, of training and evaluation, are added at the end."""
     import numpy
     import torchvision
 
@@ -115,7 +125,7 @@ def environment(spec: Spec, device: torch.device, seconds: float, made_by: str |
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "rethinking": rethinking.__version__,
-        "commit": made_by,
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -124,8 +134,17 @@ def environment(spec: Spec, device: torch.device, seconds: float, made_by: str |
         "device_name": name,
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "precision": spec.precision,
-        "seconds": round(seconds, 1),
     }
+
+
+def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What several sittings made a run with, one after the other where they differ: "2.11, then 2.12"."""
+
+    def each(key: str) -> Any:
+        same = before[key] == now[key] or str(before[key]).endswith(f", then {now[key]}")
+        return before[key] if same else f"{before[key]}, then {now[key]}"
+
+    return {key: each(key) for key in now}
 
 
 def _processor() -> str:
@@ -138,8 +157,12 @@ def _processor() -> str:
     return " ".join([model or platform.machine(), *(f for f in ("avx2", "avx512f", "avx512_bf16") if f in flags)])
 
 
+@cache
 def commit() -> str | None:
-    """The commit of this package's checkout, "+changes" where tracked files differ from it; None outside git."""
+    """The commit of this package's checkout when first asked, "+changes" where tracked files differ; None outside git.
+
+    Asked when a process starts: its code stays that commit's, wherever the checkout goes.
+    """
     here = Path(__file__).parents[1]
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 

@@ -25,12 +25,20 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
     """Serve until standard input ends; SIGTERM ends the present run, resumable."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
+    events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a plug-in prints is not an event
     jobs: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
 
-    from rethinking.engines.execute import execute
+    from rethinking.engines.execute import commit, execute
     from rethinking.record import Runs
     from rethinking.spec import Spec
+
+    commit()  # of the code as it is loaded; the checkout may move on while runs go on
+
+    def say(**event: Any) -> None:
+        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.items()}
+        print(json.dumps(clean), file=events, flush=True)
 
     while (line := jobs.get()) is not None:
         last = 0.0
@@ -39,7 +47,7 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
             nonlocal last
             if time.monotonic() - last >= STEP_EVERY:
                 last = time.monotonic()
-                _say(event="step", step=step)
+                say(event="step", step=step)
 
         try:
             spec = Spec.from_json(json.dumps(json.loads(line)["spec"]))
@@ -49,16 +57,16 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,
-                on_evaluation=lambda row: _say(event="evaluation", **row),
+                on_evaluation=lambda row: say(event="evaluation", **row),
             )
         except InputError as error:
-            _say(event="error", message=str(error), retry=False)
+            say(event="error", message=str(error), retry=False)
         except OSError as error:
-            _say(event="error", message=f"{error.strerror or error}: {error.filename or runs_root}", retry=False)
+            say(event="error", message=f"{error.strerror or error}: {error.filename or runs_root}", retry=False)
         except Exception as error:
-            _say(event="error", message=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", retry=True)
+            say(event="error", message=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", retry=True)
         else:
-            _say(event="done" if finished else "busy")
+            say(event="done" if finished else "busy")
 
 
 def _read(jobs: "queue.Queue[str | None]") -> None:
@@ -66,11 +74,6 @@ def _read(jobs: "queue.Queue[str | None]") -> None:
         jobs.put(line)
     jobs.put(None)
     os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone or done
-
-
-def _say(**event: Any) -> None:
-    clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.items()}
-    print(json.dumps(clean), flush=True)
 
 
 if __name__ == "__main__":

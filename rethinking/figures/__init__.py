@@ -14,7 +14,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class Setting:
     Attributes:
         scale: one of SCALES. model: a network, or ALL. seeds: number of seeds; run k has training and data seed k.
         precision: of quick runs, resolved for this machine (and with it Inception's n); cpu and paper fix theirs, so
-        that their records are found from any machine. asked: the number of seeds is not the figure's own.
+        that their records are found from any machine. asked: the number of seeds was asked for, and makes other runs
+        than the figure's own.
     """
 
     scale: str
@@ -118,15 +119,25 @@ def setting(
     if model not in (None, ALL):
         catalog.find("models", model)
     default = entry.constants["SEEDS"].get(scale, 1)
-    return Setting(scale, model or models[0], seeds or default, precision, (seeds or default) != default)
+    own = Setting(scale, model or models[0], default, precision)
+    if seeds is None:
+        return own
+    given = replace(own, seeds=seeds, asked=True)
+    return own if seeds == default and unique(specs(name, given)) == unique(specs(name, own)) else given
+
+
+def setting_of(numbers: dict[str, Any]) -> Setting:
+    """The setting of a figure that was drawn, from its `drawn` numbers. Raises InputError."""
+    seeds = numbers["seeds"] if numbers["asked"] else None
+    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds)
 
 
 def stem(name: str, chosen: Setting) -> str:
-    """The drawn file's name: figure, scale, and the network and seeds where they are not the default."""
+    """The drawn file's name: figure, scale, and the network and seeds where they are not the figure's own."""
     default = setting(name, chosen.scale)
     parts = [name, chosen.scale]
     parts += [chosen.model] if chosen.model != default.model else []
-    parts += [f"{chosen.seeds}seeds"] if chosen.seeds != default.seeds else []
+    parts += [f"{chosen.seeds}seeds"] if chosen.asked else []
     return "-".join(parts)
 
 
@@ -136,8 +147,8 @@ def drawn(path: Path) -> dict[str, Any]:
         numbers = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         numbers = None
-    if not isinstance(numbers, dict) or not {"figure", "scale", "model", "seeds", "runs"} <= set(numbers):
-        raise InputError(f"{path} is not a drawn figure: move it away")
+    if not isinstance(numbers, dict) or not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
+        raise InputError(f"{path} is not a drawn figure: draw it again, or move it away")
     return numbers
 
 
@@ -171,6 +182,7 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
             "scale": chosen.scale,
             "model": chosen.model,
             "seeds": chosen.seeds,
+            "asked": chosen.asked,
             "caption": module.CAPTION,
             "departures": module.DEPARTURES,
             **numbers,

@@ -98,8 +98,8 @@ BUDGETS: dict[tuple[str, int], int] = {
 }
 CAVEAT = (
     "A run has 5 times the steps that the unregularized network takes to fit random labels (seed 0, rounded up to an "
-    "evaluation), true labels the same, and stops when every training example is right. With more steps, or other n, "
-    "thresholds move."
+    "evaluation), true labels the same, and stops when every training example is right; at scale paper it has the "
+    "paper's schedule, to its end. With more steps, or other n, thresholds move."
 )
 CLEAN = (
     "Training accuracy is of the images as they are, without augmentation or noise; zhang2017's Table 4 counts the "
@@ -108,7 +108,7 @@ CLEAN = (
 SIZE = (
     "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast; with local response "
     "normalization, which rounds to none there, float32). quick: mlp-3x512 on 500. paper: all 50,000 images, 25,000 "
-    "steps."
+    "steps (mlp-3x512: 90 epochs)."
 )
 
 
@@ -209,6 +209,8 @@ def specs(setting: Setting, network: str, word: str, *stack: Part, n: int | None
         epoch = -(-n // 128)
         every = epoch if model in CHEAP else 4 * epoch  # an evaluation costs as much as an epoch of training
         fields |= {"n": n, "steps": times * BUDGETS[model, n], "eval_every": every}
+    elif times != 1:
+        fields |= {"steps": times * setting.spec(0, **fields).steps}
     return [setting.spec(seed, **fields) for seed in range(setting.seeds)]
 
 

@@ -122,8 +122,7 @@ def _error(record: Record, column: str) -> list[float]:
 
 def _first(record: Record) -> tuple[float, float]:
     """Training error (%) as met while training up to the first evaluation, and the test error there."""
-    at = min(1, len(record.curve["step"]) - 1)  # a run that diverged may have one evaluation only
-    return 100 * (1 - record.curve["online_accuracy"][at]), 100 * (1 - record.curve["test_accuracy"][at])
+    return 100 * (1 - record.curve["online_accuracy"][1]), 100 * (1 - record.curve["test_accuracy"][1])
 
 
 def _overfits(groups: dict[str, list[Record]]) -> Reading:

@@ -94,10 +94,14 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     middles = (edges[:-1] + edges[1:]) / 2
     for axes, word in zip(panels, WORDS, strict=False):
         for penalty, look in LOOKS.items():
-            group = [r for r in records[_name(penalty, word)] if r]
+            group = records[_name(penalty, word)]
+            labelled = False
             for k, record in enumerate(group):
+                if record is None:
+                    continue
                 share = 100 * density(record.arrays[FIRST], edges)
-                label = f"{penalty}: {median(present(_zeros(group))):.1f} % zeros" if k == 0 else None
+                label = None if labelled else f"{penalty}: {median(present(_zeros(group))):.1f} % zeros"
+                labelled = True
                 axes.plot(middles, np.maximum(share, 0.01), label=label, **look, lw=1.2 if k == 0 else 0.6)
                 series[f"{_name(penalty, word)}, seed {k}"] = {"share of weights (%)": share.round(3).tolist()}
         axes.set(xlabel="weight, first layer", yscale="log", title=f"{word} labels")

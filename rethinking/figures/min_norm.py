@@ -9,6 +9,7 @@ converges to the solution of least norm; other solutions fit the training set as
 """
 
 import math
+from statistics import median
 from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
@@ -93,7 +94,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         groups = {w: [r for r in records[f"{name}, width {w:g}"] if r] for w in WIDTHS}
         widths = [w for w, group in groups.items() if group]
         for axes, column, factor in ((errors, "test_error", 100), (norms, "norm", 1)):
-            middle = [factor * _median([r.final[column] for r in groups[w]]) for w in widths]
+            middle = [factor * median([r.final[column] for r in groups[w]]) for w in widths]
             series[f"{name}, {column}"] = dict(zip(map(str, widths), middle, strict=True))
             label = (
                 name if len(widths) == len(WIDTHS) else f"{name}: {len(WIDTHS) - len(widths)} of {len(WIDTHS)} not run"
@@ -115,7 +116,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     points: list[tuple[float, float | None, float]] = []
     for dash, (n, whitened, _) in zip(DASHES, _descents(setting), strict=False):
         name = _descent_name(n, whitened)
-        for k, record in enumerate(r for r in records[name] if r):
+        for k, record in enumerate(records[name]):
+            if record is None:
+                continue
             curve = record.curve
             condition = curve["condition"][-1]
             described = f"n = {n}{'' if whitened else ', raw'}: condition {condition:.0e}"
@@ -148,8 +151,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for words in SOLUTIONS.values():
         done = [r.final for r in records[words] if r]
         if done:
-            test = _median([100 * f["test_error"] for f in done])
-            text.append(f"{words}: norm {_median([f['norm'] for f in done]):.3g}, test error {test:.0f} %")
+            test = median([100 * f["test_error"] for f in done])
+            text.append(f"{words}: norm {median([f['norm'] for f in done]):.3g}, test error {test:.0f} %")
         else:
             text.append(f"{words}: not run")
     rates.set_title("Solutions that fit the same 300 images:\n" + "\n".join(text), fontsize=6.5, loc="left")
@@ -158,12 +161,6 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure.suptitle(f"Minimum norm, {scale}; linear model on CIFAR-10", fontsize=8)
     numbers = {"n": images or "all", "reduced": images is not None, "series": series, "table": _table(records)}
     return figure, numbers
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _rate(record: Record) -> float | None:
@@ -201,8 +198,8 @@ def _table(records: Records) -> list[dict[str, Any]]:
 
 
 def _predicts_nothing(groups: dict[str, list[Record]]) -> Reading:
-    norms = {c: _median([r.final["norm"] for r in group]) for c, group in groups.items()}
-    errors = {c: 100 * _median([r.final["test_error"] for r in group]) for c, group in groups.items()}
+    norms = {c: median([r.final["norm"] for r in group]) for c, group in groups.items()}
+    errors = {c: 100 * median([r.final["test_error"] for r in group]) for c, group in groups.items()}
     factor = max(norms.values()) / min(norms.values())
     change = max(errors.values()) / min(errors.values()) - 1
     text = f"norm {max(norms.values()):.0f} to {min(norms.values()):.0f}, error {max(errors.values()):.2f} to "

@@ -131,8 +131,7 @@ def _still_fitted(sweep: Sweep) -> Claim:
         source="zhang2017, section 3, extended",
         statement=f"with {_about(sweep)}, random labels are still fitted",
         paper="regularization does not stop memorization",
-        tolerance="99 % training accuracy at some evaluation within 5 times the steps needed without, in every seed "
-        "and without it too",
+        tolerance="99 % training accuracy at some evaluation within the budget, in every seed and without it too",
         conditions=(condition, sweep.twin("random")),
         measure=measure,
         least_n=min(IMAGES.values()),
@@ -145,7 +144,7 @@ def _harmless(sweep: Sweep) -> Claim:
         if idle(groups, sweep, "true"):
             return Reading(None, IDLE, {})
         change = paired(groups, sweep, sweep.practice, "true", "test_accuracy")
-        holds = all(abs(c) <= HARMLESS for c in change)
+        holds = all(abs(c) <= HARMLESS for c in change) and fitted(groups[sweep.twin("true")])
         return Reading(holds, spread(change, unit=" points"), {"change (points)": list(change)})
 
     return Claim(
@@ -153,7 +152,7 @@ def _harmless(sweep: Sweep) -> Claim:
         source="zhang2017, section 3, extended",
         statement=f"{_about(sweep)} changes test accuracy on true labels by no more than {HARMLESS:g} points",
         paper="regularization tunes generalization, it does not cause it",
-        tolerance="against the twin without, in every seed",
+        tolerance="against the twin without, which fits true labels, in every seed",
         conditions=(sweep.condition(sweep.practice, "true"), sweep.twin("true")),
         measure=measure,
         least_n=min(IMAGES.values()),

@@ -115,7 +115,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     series: dict[str, Any] = {}
     looks = {False: ("-", "o", "no penalty"), True: ((0, (4, 2)), "s", f"penalty {PENALTY:g}")}
     for penalized, (dash, marker, label) in looks.items():
-        for k, record in enumerate(r for r in records["CIFAR-10 conv"] if r):
+        for k, record in enumerate(records["CIFAR-10 conv"]):
+            if record is None:
+                continue
             curve = _rows(record, penalized)
             filters, errors = [r["filters"] for r in curve], [100 * r["test_error"] for r in curve]
             series[f"{label}, seed {k}"] = {"filters": filters, "test error (%)": errors}

@@ -13,6 +13,7 @@ from typing import Any
 from rethinking import catalog
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
+from rethinking.figures._parts import present
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -93,12 +94,14 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 )  # fmt: skip
     parameters = _parameters(setting.model)
     sgd = [r for r in records[SGD] if r]
-    if sgd and parameters:
+    if sgd:
         n = sgd[0].spec.n
-        steps = spread([s for r in sgd if (s := r.steps_to_fit()) is not None] or [float("nan")], 0)
+        fits = present([r.steps_to_fit() for r in sgd])
+        ended = f"99 % after {spread(fits, 0)} steps" if fits else "99 % not reached"
+        ended += f"\n({len(sgd) - len(fits)} censored)" if 0 < len(fits) < len(sgd) else ""
         left.plot(n, parameters, "*", color="#000000", markersize=8, clip_on=False)
         left.annotate(
-            f"{setting.model}, SGD:\n99 % after {steps} steps", (n, parameters), xytext=(-6, -2),
+            f"{setting.model}, SGD:\n{ended}", (n, parameters), xytext=(-6, -2),
             textcoords="offset points", ha="right", va="top", fontsize=7,
         )  # fmt: skip
     else:
@@ -128,9 +131,15 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     return figure, numbers
 
 
-def _parameters(model: str) -> int | None:
+def _parameters(model: str) -> int:
+    """Trained numbers of a network for CIFAR-10, as its file tells the paper's count, else counted."""
     told = catalog.find("models", model).constants.get("PAPER", {}).get("parameters")
-    return told.get(model) if isinstance(told, dict) else told
+    told = told.get(model) if isinstance(told, dict) else told
+    if told is not None:
+        return told
+    from rethinking import models
+
+    return models.count_parameters(models.build(model))
 
 
 def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:

@@ -52,8 +52,8 @@ class Base:
     """A regularizer that does nothing; the seams that are not overridden stay so.
 
     Attributes:
-        wants_originals: `batch` is given float images of the data set's own size in units of a byte, and the trainer
-            crops what is still too large to the centre and whitens, after all regularizers.
+        wants_originals: `batch` is given float images of the data set's own size in units of a byte, before those of
+            all others; between the two the trainer crops what is still too large to the centre, and whitens.
         run: set before the first seam, and kept up to date.
     """
 

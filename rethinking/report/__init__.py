@@ -57,8 +57,7 @@ def evidence(folder: Path) -> list[tuple[str, figures.Setting]]:
     for path in sorted(folder.glob("*.json"), key=lambda p: p.stem):
         drawn = figures.drawn(path)
         if drawn["scale"] != "quick":
-            setting = figures.setting(drawn["figure"], drawn["scale"], drawn["model"], drawn["seeds"])
-            found.append((drawn["figure"], setting))
+            found.append((drawn["figure"], figures.setting_of(drawn)))
     return found
 
 

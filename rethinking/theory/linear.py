@@ -24,7 +24,7 @@ from torch import Tensor
 
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
-from rethinking.theory.min_norm import distinct, one_hot
+from rethinking.theory.min_norm import distinct, error, one_hot
 from rethinking.theory.specs import LinearSpec
 from rethinking.training.batches import crop, keyed_generator, permutation, whiten
 
@@ -114,16 +114,12 @@ def run(
             "distance": ((w - best).norm() / best.norm()).item(),
             "residual": ((fitted - y).norm() / y.norm()).item(),
             "norm": w.norm().item(),
-            "train_error": _error(fitted, labels),
-            "test_error": _error(test @ w, truth),
+            "train_error": error(fitted, labels),
+            "test_error": error(test @ w, truth),
             "test_images": len(test),
             "condition": largest / smallest if smallest > 0 else math.inf,
             "rate": len(x) * max(smallest, 0.0) / (2 * eigenvalues.sum().item()),
         }
-
-
-def _error(scores: Tensor, labels: np.ndarray) -> float:
-    return float((scores.argmax(1).cpu().numpy() != labels).mean())
 
 
 def estimate(spec: LinearSpec, device: torch.device) -> float:

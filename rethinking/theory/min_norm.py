@@ -273,8 +273,8 @@ def run(
                 "residual": history[-1],
                 "refinements": len(history),
                 "norm": (alpha * fitted).sum().clamp_min(0).sqrt().item(),
-                "train_error": _error(fitted, labels),
-                "test_error": _error(test, data.test.labels),
+                "train_error": error(fitted, labels),
+                "test_error": error(test, data.test.labels),
                 "test_images": len(test),
                 "kernel_seconds": row["kernel_seconds"],
                 "factor_seconds": seconds["factor"],
@@ -285,7 +285,8 @@ def run(
             }
 
 
-def _error(scores: Tensor, labels: np.ndarray) -> float:
+def error(scores: Tensor, labels: np.ndarray) -> float:
+    """Share of the (N, classes) scores whose largest is not at the label, (N,)."""
     return float((scores.argmax(1).cpu().numpy() != labels).mean())
 
 

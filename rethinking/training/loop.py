@@ -70,8 +70,9 @@ class Training:
         network = r.network(network)                      layers replaced: dropout, stochastic depth, norm ...
         groups  = r.parameters(network, groups)           optimizer groups: weight decay
         for images, labels in batches:
-            images, labels = r.batch(images, labels, generator)        augmentation, label disturbance, smoothing
-            (whitened here where a regularizer has asked for the original images)
+            images, labels = r.batch(images, labels, generator)        augmentation, on the original images
+            (whitened here where a regularizer has asked for the original images; whitened to begin with elsewhere)
+            images, labels = r.batch(images, labels, generator)        label disturbance, smoothing
             loss = cross_entropy(network(images), labels) + r.penalty(network)
             loss.backward()
             r.gradient(network)                                        gradient noise
@@ -136,6 +137,7 @@ class Training:
         self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum, fused=True)
 
         self.step = 0
+        self._begun = False  # the network as it was drawn has been evaluated
         self.fitted = False
         self.diverged_at: int | None = None
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
@@ -151,9 +153,11 @@ class Training:
             on_step: called with the number of steps done after each; what it raises ends the loop.
 
         Yields:
-            An Evaluation at step 0, every spec.eval_every steps, and at the end, which alone uses all test images.
+            An Evaluation at step 0, every spec.eval_every steps, and at the end, which alone uses all test images;
+            after `restore`, those that come after the state's.
         """
-        if self.step == 0:
+        if not self._begun:
+            self._begun = True
             yield self.evaluate()
         while not self.finished:
             self.train_step()
@@ -181,9 +185,13 @@ class Training:
             group["lr"] = self.run.rate
 
         for r in self.regularizers:
-            images, labels = r.batch(images, labels, self.generator)
+            if r.wants_originals:
+                images, labels = r.batch(images, labels, self.generator)
         if self.originals is not None:
             images = whiten(crop(images.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        for r in self.regularizers:
+            if not r.wants_originals:
+                images, labels = r.batch(images, labels, self.generator)
         with self._autocast():
             logits = two_logits(self.network(images))
         loss = F.cross_entropy(logits.float(), labels)
@@ -281,10 +289,11 @@ class Training:
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
         self.generator.set_state(state["generator"])
         self.step = int(state["step"])
+        self._begun = True
 
 
 def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable[[], Any] = torch.no_grad) -> None:
-    """Measure the statistics of every batch norm for the present weights: the mean over batches of `images`.
+    """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
 
     A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
     training batches to 100 % evaluated to 9 %. Batch norms that keep one all the same are left alone, as is a network
@@ -296,9 +305,12 @@ def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable
     was = [(m, m.training) for m in norms]
     for norm in norms:
         norm.train()
-        norm.collecting = 0
+    seen = 0
     with torch.no_grad(), autocast():
         for part in images.split(EVAL_BATCH):
+            seen += len(part)
+            for norm in norms:
+                norm.collecting = len(part) / seen
             network(part)
     for norm, training in was:
         norm.train(training)
