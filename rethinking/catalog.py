@@ -22,6 +22,14 @@ from typing import Any
 from rethinking.errors import InputError
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
+# The literal constants that a file of the kind must have.
+_NEEDED = {
+    "data": ("SIZES", "SHAPE", "CLASSES", "MEAN", "VARIANCE", "SHA256"),
+    "corruptions": ("ACTS_ON",),
+    "models": (),
+    "regularizers": ("OPTIONS", "NULL", "PRACTICE"),
+    "figures": ("MODELS", "SEEDS"),
+}
 _NOUN = {
     "data": "data set",
     "corruptions": "corruption",
@@ -63,7 +71,11 @@ def plugin_folders(kind: str) -> list[str]:
 
 @cache
 def entries(kind: str) -> dict[str, Entry]:
-    """All entries of a kind, by name, sorted. Raises InputError where two files claim one name."""
+    """All entries of a kind, by name, sorted.
+
+    Raises:
+        InputError: two files claim one name; a file that is not Python, or lacks a constant that its kind must have.
+    """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")
     found: dict[str, Entry] = {}
@@ -99,6 +111,9 @@ def _read(kind: str, path: Path) -> list[Entry]:
                     constants[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type]
                 except ValueError:
                     continue  # not a literal: known only after import
+    for needed in _NEEDED[kind]:
+        if needed not in constants:
+            raise InputError(f"{path} has no constant {needed} that can be read without importing it: write it there")
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
     variants = constants.get("VARIANTS", {path.stem: {}})
     return [Entry(kind, name, path, summary, constants, options) for name, options in variants.items()]

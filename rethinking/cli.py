@@ -82,7 +82,7 @@ def main() -> None:
     rethinking run --model alexnet --corruption partial_labels=0.5 --n 5000
 
     Runs are kept in runs/ and never trained twice; figures come out in figures/. Anything can be stopped with
-    Ctrl-C and goes on from its last checkpoint. Completion in bash:
+    Ctrl-C and goes on: training from its last checkpoint, other runs anew. Completion in bash:
     eval "$(_RETHINKING_COMPLETE=bash_source rethinking)".
     """
 

@@ -364,3 +364,15 @@ def test_two_files_with_one_name_are_refused(tmp_path):
     (tmp_path / "models" / "alexnet.py").write_text('"""Mine."""\n')
     assert "both hold the network 'alexnet'" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
     assert "not a folder" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacks"),
+    [("data", "SIZES"), ("corruptions", "ACTS_ON"), ("regularizers", "OPTIONS"), ("figures", "MODELS")],
+)
+def test_a_plug_in_without_what_its_kind_must_have_is_one_line(tmp_path, kind, lacks):
+    (tmp_path / kind).mkdir()
+    (tmp_path / kind / "mine.py").write_text('"""Mine."""\n')
+    assert f"mine.py has no constant {lacks} that can be read" in one_line(
+        cli("list", kind, RETHINKING_PLUGINS=tmp_path)
+    )

@@ -1,8 +1,8 @@
 """Random signs: every label becomes +1 or -1 with probability 1/2, for networks of one logit.
 
-[zhang2017] section 2.2: the empirical Rademacher complexity is the expected supremum, over a class of functions, of
-(1/n) sum_i sigma_i h(x_i) with random signs sigma. Here +1 is class 1 and -1 class 0, in the test set too, and the
-network has one logit z, whose sign is its answer: the two classes' logits are (0, z).
+[zhang2017] section 2.2, equation 1: the empirical Rademacher complexity is the expected supremum, over a class of
+functions, of (1/n) sum_i sigma_i h(x_i) with random signs sigma. Here +1 is class 1 and -1 class 0, in the test set
+too, and the network has one logit z, whose sign is its answer: the two classes' logits are (0, z).
 """
 
 import numpy as np

@@ -68,8 +68,7 @@ def runs(setting: Setting) -> Specs:
 
 def _rows(record: Record, penalized: bool) -> list[dict[str, Any]]:
     """The rows of one record with or without penalty, by rising filter count."""
-    rows = [dict(zip(record.curve, row, strict=True)) for row in zip(*record.curve.values(), strict=True)]
-    return [row for row in rows if (row["penalty"] > 0) == penalized]
+    return [row for row in record.rows if (row["penalty"] > 0) == penalized]
 
 
 def _last(group: list[Record | None] | list[Record], column: str, penalized: bool = False) -> list[float]:

@@ -2,10 +2,11 @@
 
 [zhang2017] section 3 names the four and no ranges; these are TensorFlow's for Inception (slim, distort_color): with x
 in [0, 1], brightness x + b, b in [-32, 32] / 255; saturation and contrast by factors in [0.5, 1.5], contrast about each
-channel's mean; hue turned by up to 0.2 of a circle; in the order brightness, saturation, hue, contrast, clipped at the
-ends. strength in [0, 1] scales all four ranges; 0 is none; practice: 1, the ranges above. Images of one channel have
-brightness and contrast only. Original pixels, whitened afterwards, which undoes what brightness and contrast do to all
-values alike. Not together with a corruption of pixels, whose images are cut before they are corrupted.
+channel's mean; hue turned by up to 0.2 of a circle; in the order brightness, saturation, hue, contrast (the first of
+its four), clipped after the first and at the end. strength in [0, 1] scales all four ranges; 0 is none; practice: 1,
+the ranges above. Images of one channel have brightness and contrast only. Original pixels, whitened afterwards, which
+undoes what brightness and contrast do to all values alike. Not together with a corruption of pixels, whose images are
+cut before they are corrupted.
 """
 
 import torch

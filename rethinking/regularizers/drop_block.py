@@ -7,7 +7,8 @@ Ghiasi et al. 2018 (NeurIPS), algorithm 1 after every convolution's ReLU: block 
 among the places where a block fits, so that about `rate` of all units is dropped while it is small; blocks overlap, and
 at 0.6 it is 0.42. The rest is multiplied by (units) / (units kept). A map smaller than the block is one block.
 Evaluation uses the network as it is. rate in [0, 1), the probability of dropping but for overlaps; 0 is none. Practice
-there: 0.1, block 7, on an ImageNet network's last stages. For networks with convolutions.
+there: 0.1, block 7, on an ImageNet network's last stages, rising from 0 during training (here it is fixed). For
+networks with convolutions.
 """
 
 import torch

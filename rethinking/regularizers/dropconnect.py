@@ -1,8 +1,8 @@
 """DropConnect: in training, weights (not units) of a linear layer are dropped at random, anew for every image.
 
-Wan et al. 2013 (ICML), sections 3 and 4: ReLU((M * W) v + b), each entry of M kept with probability 1 - rate, one M an
-image, in the hidden linear layer nearest to the output, as there, with what comes before it as features. Evaluation is
-their moment matching (algorithm 2): (M * W) v is taken as Gaussian with mean (1 - rate) W v and variance rate (1 -
+Wan et al. 2013 (ICML): ReLU((M * W) v + b), each entry of M kept with probability 1 - rate, one M an image, in the
+hidden linear layer nearest to the output, as there, with what comes before it as features. Evaluation is their moment
+matching (section 3.2, algorithm 2): (M * W) v is taken as Gaussian with mean (1 - rate) W v and variance rate (1 -
 rate) W^2 v^2, and the ReLU's expectation over it is used, in closed form, which is what their average over samples
 tends to. Biases are kept (they drop those too). rate in [0, 1), the probability of dropping, to 2^-16; 0 is none;
 practice there: 0.5. For networks with hidden linear layers: the ReLU must come right after the layer, so neither a

@@ -3,7 +3,7 @@
 Srivastava et al. 2014 (JMLR 15), section 4: r ~ Bernoulli(1 - rate), y <- r * y, on what every linear layer is given,
 except a first one, whose inputs are the image's pixels: those are dropped with probability `input`, in any network.
 `rate` is the probability of dropping (theirs is of keeping), in [0, 1); 0 is none. Practice there: 0.5 for hidden
-units, 0.2 for inputs (appendix A.4). `mode`:
+units, 0.2 for inputs (section 6.1.1). `mode`:
 
     inverted         y is divided by 1 - rate in training; evaluation uses the network as it is
     weight_scaling   training as in the equation; evaluation multiplies by 1 - rate, the original's (its figure 2)

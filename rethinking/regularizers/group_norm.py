@@ -2,8 +2,9 @@
 
 Wu & He 2018 (ECCV), equations 1, 2, 6 and 7: (x - mean) / sqrt(variance + 1e-5), mean and variance of one image over a
 group of channels and all positions, then (1 + scale) x + offset, one of each a channel, both 0 at the start. `channels`
-in a group; 0 is none; it must divide every layer's width, and a group of all is layer_norm. Practice there: 16. For
-networks without batch normalization of their own: the MLPs (units are channels), AlexNet, Inception without BN.
+in a group; 0 is none; it must divide every layer's width, and a group of all is layer_norm. Practice: 16,
+among those tried there (table 3; their default is 32 groups a layer). For networks without batch normalization of their
+own: the MLPs (units are channels), AlexNet, Inception without BN.
 """
 
 import torch

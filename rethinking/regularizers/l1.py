@@ -1,10 +1,11 @@
 """L1: every step moves the weights towards zero by a constant, and those that would cross it stay exactly zero.
 
-Tibshirani 1996, equation 1, by the proximal step after the update (Parikh & Boyd 2014, section 6.5.2, soft
-thresholding): w <- sign(w) max(|w| - rate * strength / (1 - momentum), 0), on the weights of convolutions and linear
-layers, not on biases or norm offsets. Momentum adds up 1 / (1 - momentum) gradients of the loss, so the threshold does
-too: at rest the gradient is `strength`, as in the penalized loss. strength >= 0, nats per unit of weight; 0 is none,
-and a strength above the loss's gradient leaves no weight. Practice: 1e-5, the example in Keras's documentation.
+Tibshirani 1996, equation 1 (there a bound on the sum, here its penalty), by the proximal step after the update (Parikh
+& Boyd 2014, section 6.5.2, soft thresholding): w <- sign(w) max(|w| - rate * strength / (1 - momentum), 0), on the
+weights of convolutions and linear layers, not on biases or norm offsets. Momentum adds up 1 / (1 - momentum) gradients
+of the loss, so the threshold does too: at rest the gradient is `strength`, as in the penalized loss. strength >= 0,
+nats per unit of weight; 0 is none, and a strength above the loss's gradient leaves no weight. Practice: 1e-5, the
+example in Keras's documentation.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Weight decay: every step shrinks the weights towards zero.
 
-Krogh & Hertz 1991, equation 3: g <- g + strength * w, torch.optim.SGD's coefficient, on the weights of
+Krogh & Hertz 1991, equation 2: g <- g + strength * w, torch.optim.SGD's coefficient, on the weights of
 convolutions and linear layers, not on biases or norm offsets. strength >= 0; 0 is none, and where learning rate x
 strength reaches 1 the weights are gone in a step. [zhang2017] does not say its strength; practice on CIFAR-10: 5e-4.
 """

@@ -14,9 +14,9 @@ from torch import Tensor
 from rethinking.theory.dense import product
 from rethinking.training.batches import keyed_generator
 
-PATCH = 6  # pixels, side of a convolutional filter (Coates & Ng 2012, section 3)
+PATCH = 6  # pixels, side of a convolutional filter (Coates, Ng & Lee 2011, section 4.5)
 SAMPLE = 100_000  # patches that whitening is measured on
-FLOOR = 10.0  # added to a patch's variance, in bytes squared (Coates, Ng & Lee 2011, section 3.2.1)
+FLOOR = 10.0  # added to a patch's variance, in bytes squared (their section 3.1.1; the 10 is their code's)
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 THRESHOLD = 0.25  # of the two-sided rectifier
 FILTERS = 512  # filters at a time
@@ -82,8 +82,9 @@ class ConvFeatures:
 
     A filter is a random PATCH x PATCH patch of a training image, its mean taken off and divided by its deviation,
     whitened (ZCA) and scaled to length 1; its response z to an equally normalized and whitened patch gives two numbers,
-    max(z - t, 0) and max(-z - t, 0), each summed over a quadrant's positions: 8 features a filter (Coates & Ng 2012,
-    random patches; t = THRESHOLD). Filter k is the same whatever their number.
+    max(z - t, 0) and max(-z - t, 0), each summed over a quadrant's positions: 8 features a filter (Coates & Ng 2011,
+    random patches and soft threshold; t = THRESHOLD; [zhang2017] names Coates & Ng 2012). Filter k is the same whatever
+    their number.
 
     Args:
         images: the training images, bytes (N, H, W, C). filters: their number. seed: of the patches.

@@ -1,8 +1,8 @@
-"""Minimum-norm interpolation of whole training sets ([zhang2017] section 5 and Table 3): (K + penalty I) alpha = Y.
+"""Minimum-norm interpolation of whole training sets: (K + penalty I) alpha = Y.
 
-Y is the n x 10 matrix of one-hot labels, 1 for the right class and 0 for the others, not centred; the prediction for x
-is the class with the largest k(x, .) alpha. The norm is sqrt(tr alpha^T K alpha), the length of the ten functions
-together in the kernel's space.
+[zhang2017] section 5, equation 3 (without a penalty), and Table 3. Y is the n x 10 matrix of one-hot labels, 1 for the
+right class and 0 for the others, not centred; the prediction for x is the class with the largest k(x, .) alpha. The
+norm is sqrt(tr alpha^T K alpha), the length of the ten functions together in the kernel's space.
 
 The bandwidth rule, one for all rows: gamma = width / m, m the median squared distance of MEDIAN_SAMPLE training points;
 width 1 is the median heuristic.
