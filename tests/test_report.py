@@ -807,3 +807,13 @@ def test_figures_older_than_their_records_are_refused(tmp_path):
     shutil.copy(README, tmp_path / "README.md")
     with pytest.raises(InputError, match="is not of the records there are"):
         report.update(tmp_path / "README.md", Runs(tmp_path / "none"), tmp_path / "figures")
+
+
+def test_a_figure_older_than_a_record_that_was_made_again_is_refused(tmp_path):
+    (tmp_path / "figures").mkdir()
+    shutil.copy(README, tmp_path / "README.md")
+    drawn = json.loads((ROOT / "figures" / "l1_l2-cpu.json").read_text())
+    next(iter(drawn["runs"].values()))["seconds"] += 1
+    (tmp_path / "figures" / "l1_l2-cpu.json").write_text(json.dumps(drawn))
+    with pytest.raises(InputError, match="is not of the records there are"):
+        report.update(tmp_path / "README.md", Runs(ROOT / "runs"), tmp_path / "figures")

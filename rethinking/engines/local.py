@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,7 +48,12 @@ class _Worker:
     device: str
     spec: Spec | None = None
     tail: bytes = b""
-    events: deque = field(default_factory=deque)
+
+    @property
+    def output(self) -> IO[bytes]:
+        """Its standard output: an event a line."""
+        assert self.process.stdout is not None
+        return self.process.stdout
 
     def close(self) -> None:
         """Close both pipes; the process has ended."""
@@ -145,7 +150,7 @@ def run(
     Returns:
         The runs that failed, with the reason.
     """
-    waiting = deque(spec for spec in specs if not runs.complete(spec))
+    waiting = [spec for spec in specs if not runs.complete(spec)]
     if not waiting:
         return []
     alone = device == "cpu" and waiting[0].ALONE
@@ -155,100 +160,132 @@ def run(
         return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
-    failures: list[Failure] = []
-    retried: set[str] = set()
-    elsewhere: list[Spec] = []  # another process trains them
-    look_again = 0.0
-
+    places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
-        crew: list[_Worker] = []
-
-        def start(where: str) -> None:
-            worker = _Worker(_spawn(runs, where, data_dir, alone), where)
-            crew.append(worker)
-            assert worker.process.stdout is not None
-            os.set_blocking(worker.process.stdout.fileno(), False)
-            selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
-            feed(worker)
-
-        def feed(worker: _Worker) -> None:
-            worker.spec = None
-            while waiting:
-                spec = waiting.popleft()
-                if not runs.complete(spec):
-                    progress.begin(spec)
-                    worker.send(spec)
-                    return
-
-        def handle(worker: _Worker, event: dict[str, Any]) -> None:
-            spec = worker.spec
-            assert spec is not None
-            kind = event.pop("event")
-            if kind == "step":
-                progress.step(spec, event["step"])
-            elif kind == "evaluation":
-                progress.evaluation(spec, event)
-            else:
-                if kind == "busy":
-                    elsewhere.append(spec)
-                elif kind == "error":
-                    failed(spec, event["message"], event["retry"])
-                progress.end(spec, {"done": "done", "busy": "another process is training it"}.get(kind, "failed"))
-                feed(worker)
-
-        def failed(spec: Spec, reason: str, retry: bool) -> None:
-            if retry and spec.run_id not in retried:
-                retried.add(spec.run_id)
-                waiting.appendleft(spec)
-            else:
-                failures.append(Failure(spec, reason))
-
-        def gone(worker: _Worker) -> None:
-            selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
-            crew.remove(worker)
-            code = worker.process.wait()
-            worker.close()
-            if worker.spec is not None:
-                failed(worker.spec, f"its worker ended with status {code}, twice", True)
-                progress.end(worker.spec, "its worker died")
-            if waiting:
-                start(worker.device)
-
-        places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
+        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress)
         try:
-            for place in places:
-                start(place)
-            while any(w.spec for w in crew) or waiting or (wait and elsewhere):
-                for key, _ in selector.select(timeout=POLL):
-                    worker: _Worker = key.data
-                    chunk = key.fileobj.read()  # type: ignore[union-attr]
-                    if chunk == b"":
-                        gone(worker)
-                        continue
-                    *lines, worker.tail = (worker.tail + (chunk or b"")).split(b"\n")
-                    for line in lines:
-                        handle(worker, json.loads(line))
-                if wait and elsewhere and time.monotonic() >= look_again:
-                    look_again = time.monotonic() + POLL
-                    free = [s for s in elsewhere if not runs.busy(s)]
-                    waiting.extend(free)
-                    elsewhere = [s for s in elsewhere if s not in free]
-                if waiting and not crew:
-                    start(places[0])
-                for worker in crew:
-                    if worker.spec is None:
-                        feed(worker)
+            crew.work(places, wait)
         finally:
-            for worker in crew:
-                worker.process.terminate()
-            for worker in crew:
-                try:
-                    worker.process.wait(10)
-                except subprocess.TimeoutExpired:
-                    worker.process.kill()
-                    worker.process.wait()
-                worker.close()
-    return failures
+            crew.dismiss()
+    return crew.failures
+
+
+class _Crew:
+    """Workers, and the runs that they are given.
+
+    Args:
+        specs: the runs. spawn: starts a worker process at a place.
+
+    Attributes:
+        waiting: runs that no worker has. elsewhere: runs that another process is training. retried: those that failed
+        once. failures: those that failed for good.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        runs: Runs,
+        spawn: Callable[[str], subprocess.Popen],
+        selector: selectors.BaseSelector,
+        progress: Progress,
+    ):
+        self.runs, self.spawn, self.selector, self.progress = runs, spawn, selector, progress
+        self.waiting, self.elsewhere = deque(specs), list[Spec]()
+        self.failures, self.retried = list[Failure](), set[str]()
+        self.workers: list[_Worker] = []
+        self._look_again = 0.0
+
+    def work(self, places: list[str], wait: bool) -> None:
+        """Until every run is done, or is another process's and not waited for. places: where to start a worker each."""
+        for place in places:
+            self._start(place)
+        while any(w.spec for w in self.workers) or self.waiting or (wait and self.elsewhere):
+            for key, _ in self.selector.select(timeout=POLL):
+                self._listen(key.data)
+            if wait and self.elsewhere and time.monotonic() >= self._look_again:
+                self._look_again = time.monotonic() + POLL
+                free = [s for s in self.elsewhere if not self.runs.busy(s)]
+                self.waiting.extend(free)
+                self.elsewhere = [s for s in self.elsewhere if s not in free]
+            if self.waiting and not self.workers:
+                self._start(places[0])
+            for worker in self.workers:
+                if worker.spec is None:
+                    self._feed(worker)
+
+    def dismiss(self) -> None:
+        """End all workers; a run that one is at stays resumable."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            try:
+                worker.process.wait(10)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+            worker.close()
+
+    def _start(self, place: str) -> None:
+        worker = _Worker(self.spawn(place), place)
+        self.workers.append(worker)
+        os.set_blocking(worker.output.fileno(), False)
+        self.selector.register(worker.output, selectors.EVENT_READ, worker)
+        self._feed(worker)
+
+    def _feed(self, worker: _Worker) -> None:
+        """Give it the next run that is still to be done."""
+        worker.spec = None
+        while self.waiting:
+            spec = self.waiting.popleft()
+            if not self.runs.complete(spec):
+                self.progress.begin(spec)
+                worker.send(spec)
+                return
+
+    def _listen(self, worker: _Worker) -> None:
+        """Read what it says: whole lines are events, the end of its output is its end."""
+        chunk = worker.output.read()
+        if chunk == b"":
+            self._bury(worker)
+            return
+        *lines, worker.tail = (worker.tail + (chunk or b"")).split(b"\n")
+        for line in lines:
+            self._handle(worker, json.loads(line))
+
+    def _handle(self, worker: _Worker, event: dict[str, Any]) -> None:
+        spec = worker.spec
+        assert spec is not None
+        kind = event.pop("event")
+        if kind == "step":
+            self.progress.step(spec, event["step"])
+        elif kind == "evaluation":
+            self.progress.evaluation(spec, event)
+        else:
+            if kind == "busy":
+                self.elsewhere.append(spec)
+            elif kind == "error":
+                self._failed(spec, event["message"], event["retry"])
+            self.progress.end(spec, {"done": "done", "busy": "another process is training it"}.get(kind, "failed"))
+            self._feed(worker)
+
+    def _failed(self, spec: Spec, reason: str, retry: bool) -> None:
+        if retry and spec.run_id not in self.retried:
+            self.retried.add(spec.run_id)
+            self.waiting.appendleft(spec)
+        else:
+            self.failures.append(Failure(spec, reason))
+
+    def _bury(self, worker: _Worker) -> None:
+        """Replace one that has died, where there is still something to do."""
+        self.selector.unregister(worker.output)
+        self.workers.remove(worker)
+        code = worker.process.wait()
+        worker.close()
+        if worker.spec is not None:
+            self._failed(worker.spec, f"its worker ended with status {code}, twice", True)
+            self.progress.end(worker.spec, "its worker died")
+        if self.waiting:
+            self._start(worker.device)
 
 
 def worker_environment(device: str, alone: bool = False) -> dict[str, str]:

@@ -14,6 +14,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
-from rethinking.record import Runs, write
+from rethinking.record import Record, Runs, write
 from rethinking.spec import EPOCH, RunSpec, Spec
 
 __path__ += catalog.plugin_folders("figures")
@@ -162,6 +163,12 @@ def unique(wanted: Specs) -> list[Spec]:
     return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
 
 
+def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
+    """What each record was made with, by run, sorted: with it a drawn figure tells which records it is of."""
+    told = ("commit", "torch", "device_name", "seconds")
+    return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
+
+
 def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     """Draw a figure from the records there are, into `folder`, as .svg, .pdf and .json.
 
@@ -187,10 +194,7 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
             "departures": module.DEPARTURES,
             **numbers,
             "claims": [v.as_json() for v in verdicts],
-            "runs": {
-                key: {k: found[key].environment.get(k) for k in ("commit", "torch", "device_name", "seconds")}
-                for key in sorted(found)
-            },
+            "runs": made_by(found.values()),
             "missing": [spec.run_id for spec in missing],
         }
         files = plotting.save(figure, base)

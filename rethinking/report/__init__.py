@@ -67,16 +67,17 @@ def results(runs: Runs, folder: Path, link: str) -> str:
     Args:
         runs: the records. folder: of the drawn figures. link: that folder's path from the file it is for.
     """
-    sections, used = [], set()
+    sections: list[Section] = []
+    used: set[str] = set()
     for name, setting in evidence(folder):
         wanted = figures.specs(name, setting)
         records = {c: [runs.find(s) for s in group] for c, group in wanted.items()}
         verdicts = [claims.judge(c, wanted, records) for c in catalog.load("figures", name).claims(setting)]
-        there = {r.path.name for group in records.values() for r in group if r}
-        used |= there
+        there = {r.path.name: r for group in records.values() for r in group if r}
+        used |= there.keys()
         stem = figures.stem(name, setting)
         drawn = figures.drawn(folder / f"{stem}.json")
-        if set(drawn["runs"]) != there:
+        if drawn["runs"] != figures.made_by(there.values()):
             raise InputError(
                 f"{folder / stem}.json is not of the records there are: run `rethinking figure {name} --scale "
                 f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
