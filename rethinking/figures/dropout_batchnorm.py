@@ -20,7 +20,10 @@ from rethinking.spec import Part
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
-CAPTION = "Training accuracy on random labels and test accuracy on true labels, with dropout and batch norm."
+CAPTION = (
+    "Training accuracy on random labels and test accuracy on true labels, with dropout and batch norm (running: by its "
+    "running averages)."
+)
 DEPARTURES = [
     "An extension: the paper does not have dropout.",
     "Li et al. trained convolutional networks on all images for many epochs; here it is an MLP on few. Their running "
