@@ -1,6 +1,7 @@
 """The networks: exact sizes, seeded weights, layers against slow references."""
 
 import copy
+import hashlib
 
 import pytest
 import torch
@@ -48,6 +49,25 @@ def test_weights_come_from_the_seed_alone(name):
     other = models.initialise(models.build(name), 6).state_dict()
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "first", "last"),
+    [
+        ("mlp-1x512", "25d6fe", -0.0412385, -0.0845743),
+        ("mlp-3x512", "3df995", -0.0412385, 0.0322713),
+        ("alexnet", "7afaad", 0.0027619, -0.0759133),
+        ("inception", "cf78fe", 0.0259351, 0.0545422),
+        ("inception-nobn", "9bc438", 0.0259351, 0.0545422),
+        ("resnet-20", "26e0fa", 0.0307518, 0.1179382),
+    ],
+)
+def test_initial_weights_stay_what_they_were(name, names, first, last):
+    """Another key, or another name of a parameter, would orphan every committed record without a word."""
+    parameters = dict(models.initialise(models.build(name), 0).named_parameters())
+    weights = [p.flatten()[0].item() for p in parameters.values() if p.ndim > 1]
+    assert (weights[0], weights[-1]) == pytest.approx((first, last), abs=1e-6)
+    assert hashlib.sha256(" ".join(parameters).encode()).hexdigest()[:6] == names
 
 
 def test_initialising_never_touches_the_global_generator():

@@ -686,6 +686,20 @@ def test_monte_carlo_averages_probabilities_over_masks(outputs):
     assert not torch.equal(network(x), network(x))
 
 
+def test_monte_carlos_masks_stay_what_they_were():
+    """Another key of their generator would orphan committed records without a word."""
+    network = nn.Sequential(Linear(4, 6), nn.ReLU(), Linear(6, 3))
+    network = build("dropout", rate=0.5, mode="monte_carlo", samples=2).network(network).eval()
+    nn.init.zeros_(network[0].weight), nn.init.ones_(network[0].bias)
+    seen = []
+    network[1].after[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    network(torch.zeros(2, 4))
+    plain, *masked = seen
+    assert plain.unique().tolist() == [1]
+    drawn = ["".join("01"[int(x > 0)] for x in mask.flatten()) for mask in masked]
+    assert drawn == ["010100011110", "101101111000"]
+
+
 def test_spatial_dropout_drops_whole_maps_per_image():
     layer = SpatialDropout(0.4, regularizers.Run(10, generator()))
     x = torch.rand(50, 30, 4, 4) + 0.1

@@ -132,6 +132,16 @@ def test_batches_cover_each_epoch_once_in_a_new_order():
     assert not torch.equal(first, permutation(50, 4, 0))
 
 
+def test_draws_stay_what_they_were(toy):
+    """Other keys of the generators would orphan every committed record without a word."""
+    assert permutation(50, 3, 0)[:6].tolist() == [8, 6, 14, 48, 27, 40]
+    plain, sample = (Training(spec(bootstrap=b), toy) for b in (False, True))
+    same = (sample.train_images[:6, None] == plain.train_images[None]).flatten(2).all(2)
+    assert same.nonzero().tolist() == [[0, 196], [1, 191], [2, 32], [3, 69], [4, 19], [5, 115]]
+    seeds = [Training(spec(seed=seed), toy).generator.initial_seed() for seed in (0, 3)]
+    assert seeds == [26962772879181041, 34234618574719614]  # of what regularizers draw
+
+
 def weights_slowly(run: RunSpec, toy) -> list[torch.Tensor]:
     """The trained parameters of an MLP of one hidden layer: v = momentum v + gradient, w = w - rate v."""
     images = torch.from_numpy(np.stack([whiten_slowly(x) for x in crop(toy.train.images[: run.n])])).float()
