@@ -59,12 +59,26 @@ def with_it(name: str, model: str, num_classes: int = 10, **options) -> nn.Modul
 
 def spec(*parts: Part, **fields) -> RunSpec:
     """A small run whose parts go through the loop as they are, nulls too."""
-    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 24, "eval_every": 6}
+    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 24, "eval_every": 4}
     return RunSpec.make(**(common | fields)).model_copy(update={"regularizers": parts})
 
 
 def curve(run: RunSpec, toy) -> str:
     return format_curve([e.as_row() for e in train(run, toy)])
+
+
+def broken_off(run: RunSpec, toy) -> tuple[Training, list[dict]]:
+    """A run of `spec`, and its curve so far, after 8 steps: in the midst of an epoch, which has 3."""
+    training, rows = Training(run, toy), []
+    for evaluation in training.evaluations():
+        rows.append(evaluation.as_row())
+        if evaluation.step == 8:
+            break
+    return training, rows
+
+
+def gone_on(training: Training, rows: list[dict]) -> str:
+    return format_curve(rows + [e.as_row() for e in training.evaluations()])
 
 
 # --- laws of every regularizer in the folder --------------------------------------------------
@@ -145,15 +159,10 @@ def test_evaluation_is_deterministic_and_changes_nothing(toy, name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_resume_is_bitwise_exact(toy, practised, name):
-    rows = []
-    first = Training(on(name), toy)
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(on(name), toy)
     second = Training(on(name), toy)
     second.restore(first.state())
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == practised[name]
+    assert gone_on(second, rows) == practised[name]
 
 
 def choices() -> list[tuple[str, str, str]]:
@@ -171,11 +180,7 @@ def choices() -> list[tuple[str, str, str]]:
 def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key, word):
     options = part(name, "PRACTICE").options | {key: word}
     run = spec(Part(name=name, options=options), model=carrier(name), learning_rate=0.01)
-    first, rows = Training(run, toy), []
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(run, toy)
     before = first.state()
     again = first.evaluate()
     assert (again.train_loss, again.test_loss) == (rows[-1]["train_loss"], rows[-1]["test_loss"])
@@ -183,21 +188,16 @@ def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key,
     second = Training(run, toy)
     second.restore(before)
     whole = curve(run, toy)
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert gone_on(second, rows) == whole
     assert whole != curve(on(name, learning_rate=0.01), toy)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_pickles_in_the_middle_of_a_run(toy, practised, name):
-    rows = []
-    training = Training(on(name), toy)
-    for evaluation in training.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 6:
-            break
+    training, rows = broken_off(on(name), toy)
     copied = pickle.loads(pickle.dumps(training))
     training.train_step()  # the two go on apart
-    assert format_curve(rows + [e.as_row() for e in copied.evaluations()]) == practised[name]
+    assert gone_on(copied, rows) == practised[name]
 
 
 def test_a_second_process_gives_the_same(toy_dir, practised):
@@ -289,14 +289,10 @@ def test_a_stack_trains_and_resumes(toy):
     )  # fmt: skip
     run = spec(*stack, learning_rate=0.01)
     whole = curve(run, toy)
-    first, rows = Training(run, toy), []
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(run, toy)
     second = Training(run, toy)
     second.restore(first.state())
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert gone_on(second, rows) == whole
 
 
 @pytest.mark.parametrize(

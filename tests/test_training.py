@@ -176,7 +176,7 @@ def test_the_loop_against_a_slow_reference(toy):
 
 
 def resumed(run: RunSpec, toy) -> str:
-    """The curve of a run that is broken off at step 2 and goes on in another Training."""
+    """The curve of a run that is broken off after step 2, in the midst of an epoch, and goes on in another Training."""
     first = Training(run, toy)
     rows = []
     for evaluation in first.evaluations():
@@ -190,7 +190,7 @@ def resumed(run: RunSpec, toy) -> str:
 
 @pytest.mark.parametrize("model", ["tiny", "alexnet", "mlp-3x512", "inception-nobn"])
 def test_resume_is_bitwise_exact(toy, model):
-    run = spec(model=model, n=60, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
+    run = spec(model=model, n=60, batch_size=25, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
     assert resumed(run, toy) == curve(run, toy)
 
 
