@@ -1,5 +1,6 @@
 """The loop: identical networks, bit-exact repetition and resume, whitening, divergence."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from rethinking import catalog, models
+from rethinking.corruptions import corrupt_example
+from rethinking.data import Split
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
@@ -77,6 +80,35 @@ def test_prepared_images_are_the_contracts(toy):
     assert torch.equal(test, torch.from_numpy(toy.test.labels))  # test labels stay true unless asked
     corrupted = prepare(toy, run.replace(test_labels="corrupted"), "test", CPU)[1]
     assert not torch.equal(test, corrupted)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("corruption", catalog.names("corruptions"))
+def test_prepared_images_against_a_slow_reference(toy, corruption, split):
+    """Cut, then corrupted one by one by the data seed and the split, then whitened."""
+    constants = catalog.find("corruptions", corruption).constants
+    part = Part(name=corruption, options=dict.fromkeys(constants["OPTIONS"], 0.5))
+    asked = "true" if constants.get("ONE_LOGIT") else "corrupted"
+    run = spec(n=6, corruptions=(part,), test_labels=asked, seed=1, data_seed=2)
+    few = dataclasses.replace(toy, train=Split(*(a[:8] for a in toy.train)), test=Split(*(a[:6] for a in toy.test)))
+    images, labels = prepare(few, run, split, CPU)
+    assert len(images) == len(labels) == 6
+    source = getattr(few, split)
+    for i in range(6):
+        image, label = source.images[i, 2:30, 2:30], int(source.labels[i])
+        image, label = corrupt_example(image, label, i, [part], facts=toy.facts, seed=2, split=split)
+        np.testing.assert_allclose(images[i].permute(1, 2, 0).numpy(), whiten_slowly(image), atol=2e-5)
+        assert labels[i] == label
+
+
+def test_a_long_data_set_is_prepared_like_a_short_one(toy):
+    """4,100 images: whitening goes by 4,096."""
+    images = np.random.default_rng(0).integers(0, 256, (4100, 4, 5, 3), dtype=np.uint8)
+    labels = np.arange(4100) % 4
+    ours, theirs = prepare(dataclasses.replace(toy, test=Split(images, labels)), spec(), "test", CPU)
+    for i in (0, 1, 4095, 4096, 4099):
+        np.testing.assert_allclose(ours[i].permute(1, 2, 0).numpy(), whiten_slowly(images[i]), atol=2e-5)
+    assert theirs.tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize("model", ["tiny", "mlp-1x512"])
