@@ -14,8 +14,8 @@ import pytest
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.errors import InputError
-from rethinking.figures import _sweeps
-from rethinking.record import Runs, claim
+from rethinking.figures import _parts, _sweeps
+from rethinking.record import Record, Runs, claim
 from rethinking.spec import RunSpec, Spec
 
 FIGURES = catalog.names("figures")
@@ -257,6 +257,33 @@ def fig1a_verdict(name, **changes):
 )
 def test_figure_1a_judges_what_it_says(name, changes, verdict):
     assert fig1a_verdict(name, **changes) == verdict
+
+
+def run_of(*accuracies, status="budget"):
+    """A record with that training accuracy at each evaluation."""
+    curve = {"step": [10 * k for k in range(len(accuracies))], "train_accuracy": list(accuracies)}
+    return Record(Path(), RunSpec(), {"status": status}, {}, curve)
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize(
+    ("odd", "highest", "holds"),
+    [
+        (run_of(0.1, 0.99), 99.0, True),
+        (run_of(0.1, 1.0, 0.5), 100.0, True),  # at some evaluation
+        (run_of(0.1, 0.9899), 98.99, False),
+        (run_of(0.1, 1.0, 0.1, status="diverged"), 100.0, False),
+    ],
+)
+def test_one_seed_that_is_not_fitted_or_diverged_decides(odd, highest, holds, place):
+    runs = [run_of(0.1, 1.0) for _ in range(4)]
+    runs[place] = odd
+    assert _parts.fitted(runs[:2], runs[2:]) == holds
+    reading = _parts.fits({"a": runs, "b": [run_of(0.1)]}, "a")
+    assert reading.holds == holds
+    expected = [100.0] * 4
+    expected[place] = highest
+    assert reading.numbers == {"highest training accuracy (%)": pytest.approx(expected)}
 
 
 @pytest.mark.parametrize("scale", ["quick", "cpu", "paper"])
