@@ -187,6 +187,48 @@ def test_alexnet_is_the_papers_with_the_tutorials_constants():
     torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["inception", "inception-nobn"])
+def test_inception_is_the_papers(name):
+    """[zhang2017] appendix A, block by block with torch's own functions."""
+    network = models.initialise(models.build(name), 0)
+    x = torch.randn(3, 3, 28, 28)
+
+    def layer(x, part, stride=1):
+        y = F.conv2d(x, part.conv.weight, part.conv.bias, stride, part.conv.weight.shape[-1] // 2)
+        if name == "inception":
+            y = F.batch_norm(y, None, None, None, part.norm.bias, True, 0, 1e-3)
+        return y.relu()
+
+    first, *others = network.blocks
+    y, shapes = layer(x, first), []
+    for k, block in enumerate(others):
+        if k in (2, 7):
+            y = torch.cat([layer(y, block.conv, stride=2), F.max_pool2d(y, 3, 2, 1)], dim=1)
+        else:
+            y = torch.cat([layer(y, block.one), layer(y, block.three)], dim=1)
+        shapes.append((*y.shape[1:],))
+    assert shapes == [
+        *((64, 28, 28), (80, 28, 28), (160, 14, 14)),
+        *((160, 14, 14), (160, 14, 14), (160, 14, 14), (144, 14, 14), (240, 7, 7)),
+        *((336, 7, 7), (336, 7, 7)),
+    ]
+    kernels = [tuple(m.kernel_size) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert kernels == [(3, 3), *[(1, 1), (3, 3)] * 2, (3, 3), *[(1, 1), (3, 3)] * 4, (3, 3), *[(1, 1), (3, 3)] * 2]
+    y = F.linear(y.mean((2, 3)), network.fc.weight, network.fc.bias)
+    torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "hidden"), [("mlp-1x512", 1), ("mlp-3x512", 3)])
+def test_an_mlp_is_its_layers_in_a_row(name, hidden):
+    network = models.initialise(models.build(name), 0)
+    y = x = torch.randn(3, 3, 28, 28)
+    *others, last = network.layers[::2]
+    assert [m.out_features for m in others] == [512] * hidden
+    for layer in others:
+        y = F.linear(y.flatten(1), layer.weight, layer.bias).relu()
+    torch.testing.assert_close(network(x), F.linear(y, last.weight, last.bias), rtol=1e-4, atol=1e-5)
+
+
 def test_resnet_20_is_nine_blocks_of_two_layers():
     """He et al. 2016, section 4.2, block by block with torch's own functions."""
     network = models.initialise(models.build("resnet-20"), 0)
