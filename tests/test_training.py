@@ -327,7 +327,22 @@ def test_what_is_kept_is_of_the_trained_network(toy):
             ends = arrays[f"quantiles/{name}"]
             assert (ends[0], ends[-1]) == (weights.min(), weights.max())
             assert (np.diff(ends) >= 0).all()
+            for k in (100, 500, 900):
+                assert abs((weights <= ends[k]).mean() - k / 1000) <= 2 / weights.size
             assert list(arrays[f"zeros/{name}"]) == [(weights == 0).sum(), weights.size]
+
+
+def test_kept_crops_are_the_centre_and_the_four_corners(toy):
+    run = spec(model="mlp-1x512", corruptions=(Part(name="random_labels"),), keep=("crop_logits",))
+    training = Training(run, toy)
+    arrays = kept(training)
+    places = [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)]
+    for ours, (top, left) in zip(arrays["crop_logits"], places, strict=True):
+        images = whiten(torch.from_numpy(toy.test.images[:, top : top + 28, left : left + 28].copy()))
+        with torch.no_grad():
+            logits = training.network(images.permute(0, 3, 1, 2))
+        np.testing.assert_allclose(ours, logits, rtol=2e-3, atol=1e-3)
+    assert arrays["test_labels"].tolist() == toy.test.labels.tolist()
 
 
 CHANGES = {
