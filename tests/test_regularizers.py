@@ -18,6 +18,7 @@ from torch import nn
 
 from rethinking import catalog, models, regularizers
 from rethinking.errors import InputError
+from rethinking.figures import _sweeps
 from rethinking.layers import Linear, LocalResponseNorm, Residual
 from rethinking.record import format_curve
 from rethinking.regularizers import _places as places
@@ -86,6 +87,9 @@ def gone_on(training: Training, rows: list[dict]) -> str:
 
 def part(name: str, which: str) -> Part:
     return Part(name=name, options=catalog.find("regularizers", name).constants[which])
+
+
+AUGMENTATION = [name for name in ALL if build(name, **part(name, "PRACTICE").options).wants_originals]
 
 
 @functools.cache
@@ -320,7 +324,12 @@ def test_what_cannot_be_is_refused_when_the_spec_is_made(model, names, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "random_crop", "colour", "cutout", "mixup"])
+def test_what_wants_original_images_is_drawn_as_of_the_data():
+    packaged = {path.stem for path in Path(regularizers.__file__).parent.glob("[!_]*.py")}
+    assert packaged & set(AUGMENTATION) == set(_sweeps.FAMILIES["data"])
+
+
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmentation_of_corrupted_pixels_is_refused(name):
     with pytest.raises(InputError, match=f"{name} cannot go with shuffled_pixels, a corruption of pixels"):
         RunSpec.make(regularizers=(part(name, "PRACTICE"),), corruptions=(Part(name="shuffled_pixels"),))
@@ -389,7 +398,7 @@ def test_rotation_draws_an_angle_for_each_image_up_to_the_bound():
     assert len(angles.round(decimals=3).unique()) > 300
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "colour", "cutout", "mixup", "random_crop"])
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmented_batches_are_cropped_and_whitened_afterwards(name, toy):
     training = Training(spec(part(name, "PRACTICE"), n=8, batch_size=8), toy)
     seen = []
@@ -401,7 +410,7 @@ def test_augmented_batches_are_cropped_and_whitened_afterwards(name, toy):
     torch.testing.assert_close(values.std(1, correction=0), torch.ones(8), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "colour", "cutout", "mixup", "random_crop"])
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmentation_differs_within_a_batch_and_from_batch_to_batch(name):
     """The same image 64 times: one set of draws per call would give 64 equal images."""
     image = (255 * torch.rand(3, 32, 32, generator=generator())).repeat(64, 1, 1, 1)
