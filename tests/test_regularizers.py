@@ -469,6 +469,25 @@ def test_saturation_and_hue_against_the_standard_librarys():
                 torch.testing.assert_close(ours[k, :, i, j], torch.tensor(slow), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_colour_against_a_slow_reference(strength):
+    """slim's distort_color: brightness, saturation, hue, contrast, with a draw of each for each image."""
+    from colorsys import hsv_to_rgb, rgb_to_hsv
+
+    images = 255 * torch.rand(6, 3, 5, 4, generator=generator(1))
+    ours, _ = build("colour", strength=strength).batch(images, LABELS[:6], generator())
+    draws = strength * torch.empty(4, 6).uniform_(-1, 1, generator=generator())
+    for image, result, draw in zip(images.numpy(), ours.numpy(), draws.T.tolist(), strict=True):
+        brightness, saturation, hue, contrast = draw
+        x = np.clip(image / 255 + 32 / 255 * brightness, 0, 1)
+        for i, j in np.ndindex(5, 4):
+            h, s, v = rgb_to_hsv(*x[:, i, j].tolist())
+            x[:, i, j] = hsv_to_rgb((h + 0.2 * hue) % 1, min(1, s * (1 + 0.5 * saturation)), v)
+        mean = x.mean((1, 2), keepdims=True)
+        x = np.clip(mean + (x - mean) * (1 + 0.5 * contrast), 0, 1)
+        np.testing.assert_allclose(result, 255 * x, atol=0.01)
+
+
 def test_contrast_is_about_each_channels_mean():
     images = torch.rand(3, 3, 6, 6)
     factor = torch.tensor([0.5, 1.0, 1.5])
@@ -703,6 +722,31 @@ def test_monte_carlos_masks_stay_what_they_were():
     assert plain.unique().tolist() == [1]
     drawn = ["".join("01"[int(x > 0)] for x in mask.flatten()) for mask in masked]
     assert drawn == ["010100011110", "101101111000"]
+
+
+BRANCHES = [f"{k}.{branch}" for k in range(1, 11) for branch in (("conv",) if k in (3, 8) else ("one", "three"))]
+RELUS = {  # after convolutions
+    "alexnet": ["features.0.1", "features.1.1"],
+    "inception": [f"blocks.{place}.relu" for place in ("0", *BRANCHES)],
+}
+ACTS_AT = {
+    "spatial_dropout": (SpatialDropout, RELUS),
+    "drop_block": (DropBlock, RELUS),
+    "backdrop": (Backdrop, RELUS | {"alexnet": [*RELUS["alexnet"], "classifier.1", "classifier.3"]}),
+    "stochastic_pooling": (
+        StochasticPool2d,
+        {"alexnet": ["features.0.2", "features.1.2"], "inception": ["blocks.3.pool", "blocks.8.pool"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("model", ["alexnet", "inception", "inception-nobn"])
+@pytest.mark.parametrize("name", ACTS_AT)
+def test_acts_at_every_place_that_it_says(name, model):
+    kind, where = ACTS_AT[name]
+    network = with_it(name, model, **part(name, "PRACTICE").options)
+    found = [place.removesuffix(".after.0") for place, m in network.named_modules() if isinstance(m, kind)]
+    assert found == where[model.removesuffix("-nobn")]
 
 
 def test_spatial_dropout_drops_whole_maps_per_image():
