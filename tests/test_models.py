@@ -1,6 +1,7 @@
 """The networks: exact sizes, seeded weights, layers against slow references."""
 
 import copy
+import hashlib
 
 import pytest
 import torch
@@ -48,6 +49,25 @@ def test_weights_come_from_the_seed_alone(name):
     other = models.initialise(models.build(name), 6).state_dict()
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "first", "last"),
+    [
+        ("mlp-1x512", "25d6fe", -0.0412385, -0.0845743),
+        ("mlp-3x512", "3df995", -0.0412385, 0.0322713),
+        ("alexnet", "7afaad", 0.0027619, -0.0759133),
+        ("inception", "cf78fe", 0.0259351, 0.0545422),
+        ("inception-nobn", "9bc438", 0.0259351, 0.0545422),
+        ("resnet-20", "26e0fa", 0.0307518, 0.1179382),
+    ],
+)
+def test_initial_weights_stay_what_they_were(name, names, first, last):
+    """Another key, or another name of a parameter, would orphan every committed record without a word."""
+    parameters = dict(models.initialise(models.build(name), 0).named_parameters())
+    weights = [p.flatten()[0].item() for p in parameters.values() if p.ndim > 1]
+    assert (weights[0], weights[-1]) == pytest.approx((first, last), abs=1e-6)
+    assert hashlib.sha256(" ".join(parameters).encode()).hexdigest()[:6] == names
 
 
 def test_initialising_never_touches_the_global_generator():
@@ -165,6 +185,48 @@ def test_alexnet_is_the_papers_with_the_tutorials_constants():
         y = F.linear(y.flatten(1), layer.weight, layer.bias).relu()
     y = F.linear(y, last.weight, last.bias)
     torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["inception", "inception-nobn"])
+def test_inception_is_the_papers(name):
+    """[zhang2017] appendix A, block by block with torch's own functions."""
+    network = models.initialise(models.build(name), 0)
+    x = torch.randn(3, 3, 28, 28)
+
+    def layer(x, part, stride=1):
+        y = F.conv2d(x, part.conv.weight, part.conv.bias, stride, part.conv.weight.shape[-1] // 2)
+        if name == "inception":
+            y = F.batch_norm(y, None, None, None, part.norm.bias, True, 0, 1e-3)
+        return y.relu()
+
+    first, *others = network.blocks
+    y, shapes = layer(x, first), []
+    for k, block in enumerate(others):
+        if k in (2, 7):
+            y = torch.cat([layer(y, block.conv, stride=2), F.max_pool2d(y, 3, 2, 1)], dim=1)
+        else:
+            y = torch.cat([layer(y, block.one), layer(y, block.three)], dim=1)
+        shapes.append((*y.shape[1:],))
+    assert shapes == [
+        *((64, 28, 28), (80, 28, 28), (160, 14, 14)),
+        *((160, 14, 14), (160, 14, 14), (160, 14, 14), (144, 14, 14), (240, 7, 7)),
+        *((336, 7, 7), (336, 7, 7)),
+    ]
+    kernels = [tuple(m.kernel_size) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert kernels == [(3, 3), *[(1, 1), (3, 3)] * 2, (3, 3), *[(1, 1), (3, 3)] * 4, (3, 3), *[(1, 1), (3, 3)] * 2]
+    y = F.linear(y.mean((2, 3)), network.fc.weight, network.fc.bias)
+    torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "hidden"), [("mlp-1x512", 1), ("mlp-3x512", 3)])
+def test_an_mlp_is_its_layers_in_a_row(name, hidden):
+    network = models.initialise(models.build(name), 0)
+    y = x = torch.randn(3, 3, 28, 28)
+    *others, last = network.layers[::2]
+    assert [m.out_features for m in others] == [512] * hidden
+    for layer in others:
+        y = F.linear(y.flatten(1), layer.weight, layer.bias).relu()
+    torch.testing.assert_close(network(x), F.linear(y, last.weight, last.bias), rtol=1e-4, atol=1e-5)
 
 
 def test_resnet_20_is_nine_blocks_of_two_layers():

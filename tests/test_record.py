@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -244,6 +245,23 @@ def test_another_machines_claim_is_taken_after_its_silence(tmp_path, silent, fre
     os.utime(file, (then, then))
     with claim(runs, SPEC) as writer:
         assert (writer is not None) == free
+
+
+def test_a_claim_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
+    assert 3 * record.HEARTBEAT < record.SILENCE
+    monkeypatch.setattr(record, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # without its file it would end anyway
+    before, deadline = set(threading.enumerate()), time.monotonic() + 20
+    with claim(Runs(tmp_path), SPEC) as writer:
+        file = writer.path / "claim-0" / "owner.json"
+        (beating,) = set(threading.enumerate()) - before
+        for _ in range(3):
+            os.utime(file, (0, 0))
+            while file.stat().st_mtime == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+    beating.join(5)
+    assert not beating.is_alive()
 
 
 def test_unfinished_runs_are_listed_and_deleted(tmp_path):

@@ -18,6 +18,7 @@ from torch import nn
 
 from rethinking import catalog, models, regularizers
 from rethinking.errors import InputError
+from rethinking.figures import _sweeps
 from rethinking.layers import Linear, LocalResponseNorm, Residual
 from rethinking.record import format_curve
 from rethinking.regularizers import _places as places
@@ -59,7 +60,7 @@ def with_it(name: str, model: str, num_classes: int = 10, **options) -> nn.Modul
 
 def spec(*parts: Part, **fields) -> RunSpec:
     """A small run whose parts go through the loop as they are, nulls too."""
-    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 24, "eval_every": 6}
+    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 24, "eval_every": 4}
     return RunSpec.make(**(common | fields)).model_copy(update={"regularizers": parts})
 
 
@@ -67,11 +68,28 @@ def curve(run: RunSpec, toy) -> str:
     return format_curve([e.as_row() for e in train(run, toy)])
 
 
+def broken_off(run: RunSpec, toy) -> tuple[Training, list[dict]]:
+    """A run of `spec`, and its curve so far, after 8 steps: in the midst of an epoch, which has 3."""
+    training, rows = Training(run, toy), []
+    for evaluation in training.evaluations():
+        rows.append(evaluation.as_row())
+        if evaluation.step == 8:
+            break
+    return training, rows
+
+
+def gone_on(training: Training, rows: list[dict]) -> str:
+    return format_curve(rows + [e.as_row() for e in training.evaluations()])
+
+
 # --- laws of every regularizer in the folder --------------------------------------------------
 
 
 def part(name: str, which: str) -> Part:
     return Part(name=name, options=catalog.find("regularizers", name).constants[which])
+
+
+AUGMENTATION = [name for name in ALL if build(name, **part(name, "PRACTICE").options).wants_originals]
 
 
 @functools.cache
@@ -145,15 +163,10 @@ def test_evaluation_is_deterministic_and_changes_nothing(toy, name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_resume_is_bitwise_exact(toy, practised, name):
-    rows = []
-    first = Training(on(name), toy)
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(on(name), toy)
     second = Training(on(name), toy)
     second.restore(first.state())
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == practised[name]
+    assert gone_on(second, rows) == practised[name]
 
 
 def choices() -> list[tuple[str, str, str]]:
@@ -171,11 +184,7 @@ def choices() -> list[tuple[str, str, str]]:
 def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key, word):
     options = part(name, "PRACTICE").options | {key: word}
     run = spec(Part(name=name, options=options), model=carrier(name), learning_rate=0.01)
-    first, rows = Training(run, toy), []
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(run, toy)
     before = first.state()
     again = first.evaluate()
     assert (again.train_loss, again.test_loss) == (rows[-1]["train_loss"], rows[-1]["test_loss"])
@@ -183,21 +192,16 @@ def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, name, key,
     second = Training(run, toy)
     second.restore(before)
     whole = curve(run, toy)
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert gone_on(second, rows) == whole
     assert whole != curve(on(name, learning_rate=0.01), toy)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_pickles_in_the_middle_of_a_run(toy, practised, name):
-    rows = []
-    training = Training(on(name), toy)
-    for evaluation in training.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 6:
-            break
+    training, rows = broken_off(on(name), toy)
     copied = pickle.loads(pickle.dumps(training))
     training.train_step()  # the two go on apart
-    assert format_curve(rows + [e.as_row() for e in copied.evaluations()]) == practised[name]
+    assert gone_on(copied, rows) == practised[name]
 
 
 def test_a_second_process_gives_the_same(toy_dir, practised):
@@ -289,14 +293,10 @@ def test_a_stack_trains_and_resumes(toy):
     )  # fmt: skip
     run = spec(*stack, learning_rate=0.01)
     whole = curve(run, toy)
-    first, rows = Training(run, toy), []
-    for evaluation in first.evaluations():
-        rows.append(evaluation.as_row())
-        if evaluation.step == 12:
-            break
+    first, rows = broken_off(run, toy)
     second = Training(run, toy)
     second.restore(first.state())
-    assert format_curve(rows + [e.as_row() for e in second.evaluations()]) == whole
+    assert gone_on(second, rows) == whole
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,12 @@ def test_what_cannot_be_is_refused_when_the_spec_is_made(model, names, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "random_crop", "colour", "cutout", "mixup"])
+def test_what_wants_original_images_is_drawn_as_of_the_data():
+    packaged = {path.stem for path in Path(regularizers.__file__).parent.glob("[!_]*.py")}
+    assert packaged & set(AUGMENTATION) == set(_sweeps.FAMILIES["data"])
+
+
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmentation_of_corrupted_pixels_is_refused(name):
     with pytest.raises(InputError, match=f"{name} cannot go with shuffled_pixels, a corruption of pixels"):
         RunSpec.make(regularizers=(part(name, "PRACTICE"),), corruptions=(Part(name="shuffled_pixels"),))
@@ -393,7 +398,7 @@ def test_rotation_draws_an_angle_for_each_image_up_to_the_bound():
     assert len(angles.round(decimals=3).unique()) > 300
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "colour", "cutout", "mixup", "random_crop"])
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmented_batches_are_cropped_and_whitened_afterwards(name, toy):
     training = Training(spec(part(name, "PRACTICE"), n=8, batch_size=8), toy)
     seen = []
@@ -405,7 +410,7 @@ def test_augmented_batches_are_cropped_and_whitened_afterwards(name, toy):
     torch.testing.assert_close(values.std(1, correction=0), torch.ones(8), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["horizontal_flip", "rotation", "colour", "cutout", "mixup", "random_crop"])
+@pytest.mark.parametrize("name", AUGMENTATION)
 def test_augmentation_differs_within_a_batch_and_from_batch_to_batch(name):
     """The same image 64 times: one set of draws per call would give 64 equal images."""
     image = (255 * torch.rand(3, 32, 32, generator=generator())).repeat(64, 1, 1, 1)
@@ -462,6 +467,25 @@ def test_saturation_and_hue_against_the_standard_librarys():
                 h, s, v = rgb_to_hsv(*images[k, :, i, j].tolist())
                 slow = hsv_to_rgb((h + hue[k].item()) % 1, min(1.0, s * saturation[k].item()), v)
                 torch.testing.assert_close(ours[k, :, i, j], torch.tensor(slow), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_colour_against_a_slow_reference(strength):
+    """slim's distort_color: brightness, saturation, hue, contrast, with a draw of each for each image."""
+    from colorsys import hsv_to_rgb, rgb_to_hsv
+
+    images = 255 * torch.rand(6, 3, 5, 4, generator=generator(1))
+    ours, _ = build("colour", strength=strength).batch(images, LABELS[:6], generator())
+    draws = strength * torch.empty(4, 6).uniform_(-1, 1, generator=generator())
+    for image, result, draw in zip(images.numpy(), ours.numpy(), draws.T.tolist(), strict=True):
+        brightness, saturation, hue, contrast = draw
+        x = np.clip(image / 255 + 32 / 255 * brightness, 0, 1)
+        for i, j in np.ndindex(5, 4):
+            h, s, v = rgb_to_hsv(*x[:, i, j].tolist())
+            x[:, i, j] = hsv_to_rgb((h + 0.2 * hue) % 1, min(1, s * (1 + 0.5 * saturation)), v)
+        mean = x.mean((1, 2), keepdims=True)
+        x = np.clip(mean + (x - mean) * (1 + 0.5 * contrast), 0, 1)
+        np.testing.assert_allclose(result, 255 * x, atol=0.01)
 
 
 def test_contrast_is_about_each_channels_mean():
@@ -684,6 +708,45 @@ def test_monte_carlo_averages_probabilities_over_masks(outputs):
     torch.testing.assert_close(first.exp().sum(1), torch.ones(5))
     network.train()
     assert not torch.equal(network(x), network(x))
+
+
+def test_monte_carlos_masks_stay_what_they_were():
+    """Another key of their generator would orphan committed records without a word."""
+    network = nn.Sequential(Linear(4, 6), nn.ReLU(), Linear(6, 3))
+    network = build("dropout", rate=0.5, mode="monte_carlo", samples=2).network(network).eval()
+    nn.init.zeros_(network[0].weight), nn.init.ones_(network[0].bias)
+    seen = []
+    network[1].after[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    network(torch.zeros(2, 4))
+    plain, *masked = seen
+    assert plain.unique().tolist() == [1]
+    drawn = ["".join("01"[int(x > 0)] for x in mask.flatten()) for mask in masked]
+    assert drawn == ["010100011110", "101101111000"]
+
+
+BRANCHES = [f"{k}.{branch}" for k in range(1, 11) for branch in (("conv",) if k in (3, 8) else ("one", "three"))]
+RELUS = {  # after convolutions
+    "alexnet": ["features.0.1", "features.1.1"],
+    "inception": [f"blocks.{place}.relu" for place in ("0", *BRANCHES)],
+}
+ACTS_AT = {
+    "spatial_dropout": (SpatialDropout, RELUS),
+    "drop_block": (DropBlock, RELUS),
+    "backdrop": (Backdrop, RELUS | {"alexnet": [*RELUS["alexnet"], "classifier.1", "classifier.3"]}),
+    "stochastic_pooling": (
+        StochasticPool2d,
+        {"alexnet": ["features.0.2", "features.1.2"], "inception": ["blocks.3.pool", "blocks.8.pool"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("model", ["alexnet", "inception", "inception-nobn"])
+@pytest.mark.parametrize("name", ACTS_AT)
+def test_acts_at_every_place_that_it_says(name, model):
+    kind, where = ACTS_AT[name]
+    network = with_it(name, model, **part(name, "PRACTICE").options)
+    found = [place.removesuffix(".after.0") for place, m in network.named_modules() if isinstance(m, kind)]
+    assert found == where[model.removesuffix("-nobn")]
 
 
 def test_spatial_dropout_drops_whole_maps_per_image():

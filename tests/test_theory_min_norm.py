@@ -1,6 +1,7 @@
 """Minimum-norm interpolation: agreement with scikit-learn and numpy, refinement, penalties, memory, one-line errors."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from rethinking import data
 from rethinking.errors import InputError
 from rethinking.theory import dense, features, min_norm
 from rethinking.theory.specs import KernelSpec
+from rethinking.training.batches import keyed_generator
 
 CPU = torch.device("cpu")
 
@@ -239,6 +241,47 @@ def test_gabor_filters_have_mean_zero_and_length_one():
     bank = features.gabor_bank(6.0)
     assert bank.sum((1, 2)).abs().max() < 1e-5
     assert torch.allclose(bank.abs().square().sum((1, 2)), torch.ones(len(bank)))
+
+
+@pytest.mark.parametrize("wavelength", features.GABOR_SCALES)
+def test_a_gabor_filter_answers_most_to_a_wave_of_its_length_and_direction(wavelength):
+    bank, size = features.gabor_bank(wavelength), 240
+    assert len(bank) == 8
+    for k, spectrum in enumerate(torch.fft.fft2(bank, s=(size, size)).abs()):
+        row, column = divmod(int(spectrum.argmax()), size)
+        x, y = ((place if place < size / 2 else place - size) / size for place in (column, row))  # cycles a pixel
+        angle = math.pi * k / 8
+        assert (x, y) == pytest.approx((math.cos(angle) / wavelength, math.sin(angle) / wavelength), abs=1 / size)
+
+
+def patches_slowly(images, count, *key):
+    """Patches (count, C * 6 * 6) at places drawn by the key, mean taken off, over the deviation with its floor."""
+    draws = torch.rand(count, 3, generator=keyed_generator("cpu", *key), dtype=torch.float64).tolist()
+    found = []
+    for i, top, left in draws:
+        top, left = int(top * 27), int(left * 27)
+        patch = images[int(i * len(images)), top : top + 6, left : left + 6].transpose(2, 0, 1).ravel().astype(float)
+        found.append((patch - patch.mean()) / math.sqrt(patch.var() + 10))
+    return np.array(found)
+
+
+def test_random_filters_are_whitened_patches(toy, monkeypatch):
+    """Coates & Ng 2012: random patches z = W (p - mean) / |W (p - mean)| read whitened patches W (x - mean)."""
+    monkeypatch.setattr(features, "SAMPLE", 1000)
+    images = toy.train.images[:20]
+    bank = features.ConvFeatures(images, 7, 3, CPU)
+    sample = patches_slowly(images, 1000, 3, "whitening")
+    mean, covariance = sample.mean(0), np.cov(sample.T)
+    values, vectors = np.linalg.eigh(covariance)
+    whitening = vectors @ np.diag((values + 0.1) ** -0.5) @ vectors.T
+    left = np.linalg.eigvalsh(whitening @ covariance @ whitening)
+    assert left[0] == pytest.approx(0, abs=1e-9)  # a patch's mean, which was taken off
+    assert 0.6 < left[1] < left[-1] < 1  # near the identity but for the 0.1
+    centred = (patches_slowly(images, 7, 3, "filters") - mean) @ whitening
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    for x in patches_slowly(images, 5, 0, "any"):
+        response = bank.filters.double().numpy() @ x + bank.bias.double().numpy()
+        np.testing.assert_allclose(response, unit @ whitening @ (x - mean), rtol=1e-3, atol=1e-4)
 
 
 def test_conv_features_are_what_their_definition_says(toy):

@@ -1,5 +1,6 @@
 """The loop: identical networks, bit-exact repetition and resume, whitening, divergence."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rethinking import catalog, regularizers
+from rethinking import catalog, models, regularizers
+from rethinking.corruptions import corrupt_example
+from rethinking.data import Split
 from rethinking.errors import InputError
 from rethinking.record import format_curve
 from rethinking.spec import Part, RunSpec
@@ -77,6 +80,35 @@ def test_prepared_images_are_the_contracts(toy):
     assert torch.equal(test, torch.from_numpy(toy.test.labels))  # test labels stay true unless asked
     corrupted = prepare(toy, run.replace(test_labels="corrupted"), "test", CPU)[1]
     assert not torch.equal(test, corrupted)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("corruption", catalog.names("corruptions"))
+def test_prepared_images_against_a_slow_reference(toy, corruption, split):
+    """Cut, then corrupted one by one by the data seed and the split, then whitened."""
+    constants = catalog.find("corruptions", corruption).constants
+    part = Part(name=corruption, options=dict.fromkeys(constants["OPTIONS"], 0.5))
+    asked = "true" if constants.get("ONE_LOGIT") else "corrupted"
+    run = spec(n=6, corruptions=(part,), test_labels=asked, seed=1, data_seed=2)
+    few = dataclasses.replace(toy, train=Split(*(a[:8] for a in toy.train)), test=Split(*(a[:6] for a in toy.test)))
+    images, labels = prepare(few, run, split, CPU)
+    assert len(images) == len(labels) == 6
+    source = getattr(few, split)
+    for i in range(6):
+        image, label = source.images[i, 2:30, 2:30], int(source.labels[i])
+        image, label = corrupt_example(image, label, i, [part], facts=toy.facts, seed=2, split=split)
+        np.testing.assert_allclose(images[i].permute(1, 2, 0).numpy(), whiten_slowly(image), atol=2e-5)
+        assert labels[i] == label
+
+
+def test_a_long_data_set_is_prepared_like_a_short_one(toy):
+    """4,100 images: whitening goes by 4,096."""
+    images = np.random.default_rng(0).integers(0, 256, (4100, 4, 5, 3), dtype=np.uint8)
+    labels = np.arange(4100) % 4
+    ours, theirs = prepare(dataclasses.replace(toy, test=Split(images, labels)), spec(), "test", CPU)
+    for i in (0, 1, 4095, 4096, 4099):
+        np.testing.assert_allclose(ours[i].permute(1, 2, 0).numpy(), whiten_slowly(images[i]), atol=2e-5)
+    assert theirs.tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize("model", ["tiny", "mlp-1x512"])
@@ -153,8 +185,51 @@ def test_batches_cover_each_epoch_once_in_a_new_order():
     assert not torch.equal(first, permutation(50, 4, 0))
 
 
+def test_draws_stay_what_they_were(toy):
+    """Other keys of the generators would orphan every committed record without a word."""
+    assert permutation(50, 3, 0)[:6].tolist() == [8, 6, 14, 48, 27, 40]
+    plain, sample = (Training(spec(bootstrap=b), toy) for b in (False, True))
+    same = (sample.train_images[:6, None] == plain.train_images[None]).flatten(2).all(2)
+    assert same.nonzero().tolist() == [[0, 196], [1, 191], [2, 32], [3, 69], [4, 19], [5, 115]]
+    seeds = [Training(spec(seed=seed), toy).generator.initial_seed() for seed in (0, 3)]
+    assert seeds == [26962772879181041, 34234618574719614]  # of what regularizers draw
+
+
+def weights_slowly(run: RunSpec, toy) -> list[torch.Tensor]:
+    """The trained parameters of an MLP of one hidden layer: v = momentum v + gradient, w = w - rate v."""
+    images = torch.from_numpy(np.stack([whiten_slowly(x) for x in crop(toy.train.images[: run.n])])).float()
+    images, labels = images.permute(0, 3, 1, 2).flatten(1), torch.from_numpy(toy.train.labels[: run.n])
+    network = models.initialise(models.build(run.model, 4, **run.model_options), run.seed)
+    weights = [p.detach().clone().requires_grad_() for p in network.parameters()]
+    velocity = [torch.zeros_like(w) for w in weights]
+    step = epoch = 0
+    while step < run.steps:
+        for batch in permutation(run.n, run.seed, epoch).split(run.batch_size)[: run.steps - step]:
+            hidden = (images[batch] @ weights[0].T + weights[1]).relu()
+            logits = hidden @ weights[2].T + weights[3]
+            loss = -logits.log_softmax(1)[torch.arange(len(batch)), labels[batch]].mean()
+            rate = run.learning_rate * run.lr_decay ** (step // run.decay_every)
+            with torch.no_grad():
+                for w, v, g in zip(weights, velocity, torch.autograd.grad(loss, weights), strict=True):
+                    v.mul_(run.momentum).add_(g)
+                    w -= rate * v
+            step += 1
+        epoch += 1
+    return weights
+
+
+def test_the_loop_against_a_slow_reference(toy):
+    """Three batches an epoch, the last of 5 images; the rate halves every other step."""
+    run = spec(model="mlp-1x512", model_options={"width": 16}, n=21, batch_size=8, steps=7, learning_rate=0.05)
+    run = run.replace(lr_decay=0.5, decay_every=2)
+    training = Training(run, toy)
+    list(training.evaluations())
+    for ours, theirs in zip(training.network.parameters(), weights_slowly(run, toy), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def resumed(run: RunSpec, toy) -> str:
-    """The curve of a run that is broken off at step 2 and goes on in another Training."""
+    """The curve of a run that is broken off after step 2, in the midst of an epoch, and goes on in another Training."""
     first = Training(run, toy)
     rows = []
     for evaluation in first.evaluations():
@@ -168,7 +243,7 @@ def resumed(run: RunSpec, toy) -> str:
 
 @pytest.mark.parametrize("model", ["tiny", "alexnet", "mlp-3x512", "inception-nobn"])
 def test_resume_is_bitwise_exact(toy, model):
-    run = spec(model=model, n=60, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
+    run = spec(model=model, n=60, batch_size=25, steps=4, eval_every=1, learning_rate=0.01, interim_test=8)
     assert resumed(run, toy) == curve(run, toy)
 
 
@@ -273,7 +348,22 @@ def test_what_is_kept_is_of_the_trained_network(toy):
             ends = arrays[f"quantiles/{name}"]
             assert (ends[0], ends[-1]) == (weights.min(), weights.max())
             assert (np.diff(ends) >= 0).all()
+            for k in (100, 500, 900):
+                assert abs((weights <= ends[k]).mean() - k / 1000) <= 2 / weights.size
             assert list(arrays[f"zeros/{name}"]) == [(weights == 0).sum(), weights.size]
+
+
+def test_kept_crops_are_the_centre_and_the_four_corners(toy):
+    run = spec(model="mlp-1x512", corruptions=(Part(name="random_labels"),), keep=("crop_logits",))
+    training = Training(run, toy)
+    arrays = kept(training)
+    places = [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)]
+    for ours, (top, left) in zip(arrays["crop_logits"], places, strict=True):
+        images = whiten(torch.from_numpy(toy.test.images[:, top : top + 28, left : left + 28].copy()))
+        with torch.no_grad():
+            logits = training.network(images.permute(0, 3, 1, 2))
+        np.testing.assert_allclose(ours, logits, rtol=2e-3, atol=1e-3)
+    assert arrays["test_labels"].tolist() == toy.test.labels.tolist()
 
 
 CHANGES = {
@@ -300,6 +390,8 @@ CHANGES = {
     "seed": 1,
 }
 
+ECHOES = {"step", "epoch", "learning_rate", "test_images"}  # columns that the spec says, whatever was trained
+
 
 def test_every_field_of_a_spec_changes_what_is_trained_or_told(toy):
     fields = {"n": 100, "model": "mlp-1x512", "learning_rate": 0.03, "decay_every": 10, "steps": 60}
@@ -307,7 +399,7 @@ def test_every_field_of_a_spec_changes_what_is_trained_or_told(toy):
 
     def outcome(**changed) -> tuple[str, set[str]]:
         training = Training(spec(**fields | changed), toy)
-        rows = [e.as_row() for e in training.evaluations()]
+        rows = [{k: v for k, v in e.as_row().items() if k not in ECHOES} for e in training.evaluations()]
         return format_curve(rows), set(kept(training))
 
     usual = outcome()
