@@ -11,6 +11,7 @@ and literal constants (VARIANTS, OPTIONS, PAPER ...) come from the syntax tree.
 
 import ast
 import difflib
+import hashlib
 import importlib
 import os
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Entry:
     Attributes:
         kind, name: its place. path: the file. summary: first line of the file's docstring.
         constants: the file's literal module-level constants, unimported. variant: its options in VARIANTS.
+        digest: of what the file held when it was found, where it is not the package's own (which a commit tells).
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Entry:
     summary: str
     constants: dict[str, Any] = field(repr=False)
     variant: dict[str, Any] = field(default_factory=dict)
+    digest: str | None = None
 
     def load(self) -> ModuleType:
         """Import the file."""
@@ -92,7 +95,8 @@ def entries(kind: str) -> dict[str, Entry]:
 
 def _read(kind: str, path: Path) -> list[Entry]:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}: {error.msg}: mend the file or take it away") from None
     except (OSError, ValueError) as error:
@@ -115,8 +119,10 @@ def _read(kind: str, path: Path) -> list[Entry]:
         if needed not in constants:
             raise InputError(f"{path} has no constant {needed} that can be read without importing it: write it there")
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
+    own = path.parent.parent == Path(__file__).parent
+    digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
     variants = constants.get("VARIANTS", {path.stem: {}})
-    return [Entry(kind, name, path, summary, constants, options) for name, options in variants.items()]
+    return [Entry(kind, name, path, summary, constants, options, digest) for name, options in variants.items()]
 
 
 def names(kind: str) -> list[str]:

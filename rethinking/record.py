@@ -4,7 +4,7 @@ A record is a folder `<runs>/<run_id>/`:
 
     spec.json          what was asked for
     curve.csv          one row per evaluation
-    environment.json   what it was made with: versions, commit, device, precision, seconds
+    environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
     arrays.npz         where the spec has `keep`: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
     claim-0, claim-1 ...    who is training it now
@@ -135,12 +135,17 @@ class Runs:
         return _held(self.path(spec))
 
     def find(self, spec: Spec) -> Record | None:
-        """The record of `spec`, None where it is not complete. Raises InputError where it is damaged."""
+        """The record of `spec`, None where it is not complete.
+
+        Raises:
+            InputError: it is damaged, or was made with another version of a plug-in than is there now.
+        """
         if not self.complete(spec):
             return None
         record = read(self.path(spec))
         if record.spec != spec:
             raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
+        check_plug_ins(spec, record.environment, record.path)
         return record
 
     def named(self, run: str) -> Record:
@@ -233,6 +238,17 @@ def read(path: Path) -> Record:
     if isinstance(spec, RunSpec):
         _check_training(path, spec, result, curve)
     return Record(path, spec, result, environment, curve)
+
+
+def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
+    """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
+    then, now = environment.get("plug_ins", {}), spec.plug_ins
+    for name in sorted(then.keys() & now.keys()):
+        if then[name] != now[name]:
+            raise InputError(
+                f"{path} was made with another version of {name}.py: move it away, and the run is made again, or bring "
+                "the file back"
+            )
 
 
 def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: dict[str, list]) -> None:

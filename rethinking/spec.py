@@ -218,6 +218,14 @@ class Spec(BaseModel):
         return "-".join([*self.words, hashlib.sha256(text.encode()).hexdigest()[:10]])
 
     @property
+    def plug_ins(self) -> dict[str, str]:
+        """Digests of the files that it names and this package does not hold: {"models/mine": "1a2b3c4d5e6f"}."""
+        named = [("data", self.data), *([("models", self.model)] if hasattr(self, "model") else [])]
+        named += [(kind, p.name) for kind in ("corruptions", "regularizers") for p in getattr(self, kind, ())]
+        found = [(f"{kind}/{name}", catalog.find(kind, name).digest) for kind, name in named]
+        return {name: digest for name, digest in found if digest}
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of this run's curve."""
         return self.COLUMNS

@@ -1,5 +1,6 @@
 """The engine: results that depend on nothing but the spec, whatever is killed, shared or interrupted."""
 
+import dataclasses
 import os
 import platform
 import random
@@ -12,10 +13,10 @@ from statistics import mean
 
 import pytest
 
-from rethinking import figures
+from rethinking import catalog, figures
 from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
-from rethinking.record import Runs
+from rethinking.record import Runs, read
 from rethinking.spec import Part, RunSpec
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
@@ -163,6 +164,38 @@ def test_a_run_begun_on_another_kind_of_device_is_refused(toy_dir, tmp_path, mon
     with pytest.raises(InputError, match="was begun on cuda, this is cpu: give --device cuda"):
         sitting(Runs(tmp_path), toy_dir, SPEC)
     assert (Runs(tmp_path).path(SPEC) / "checkpoint.safetensors").exists()
+
+
+def test_a_record_made_with_another_version_of_a_plug_in_is_refused(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    runs, other = Runs(tmp_path), SPEC.replace(seed=1)
+    sitting(runs, toy_dir, SPEC)
+    with pytest.raises(Stopped):
+        sitting(runs, toy_dir, other, on_step=stop_at(25))
+    tiny = catalog.find("models", "tiny")
+    assert runs.find(SPEC).environment["plug_ins"]["models/tiny"] == tiny.digest
+    changed = catalog.entries("models") | {"tiny": dataclasses.replace(tiny, digest="0" * 12)}
+    monkeypatch.setattr(
+        catalog, "entries", lambda kind, known=catalog.entries: changed if kind == "models" else known(kind)
+    )
+    for again in (lambda: runs.find(SPEC), lambda: sitting(runs, toy_dir, other)):
+        with pytest.raises(InputError, match=r"made with another version of models/tiny\.py: move it away"):
+            again()
+    assert read(runs.path(SPEC)).spec == SPEC  # it can still be looked at
+
+
+def test_the_packages_own_files_have_no_digest_and_others_have():
+    kinds = ("models", "corruptions", "regularizers", "figures")
+    own = [
+        e
+        for kind in kinds
+        for e in catalog.entries(kind).values()
+        if e.path.is_relative_to(Path(catalog.__file__).parent)
+    ]
+    assert len(own) > 40
+    assert all(e.digest is None for e in own)
+    assert SPEC.plug_ins.keys() == {"data/toy", "models/tiny"}
+    assert RunSpec(n=100).plug_ins == {}
 
 
 def test_the_commit_is_that_of_the_code_as_it_was_loaded(monkeypatch):

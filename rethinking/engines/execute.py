@@ -17,7 +17,7 @@ import torch
 from rethinking import data
 from rethinking.engines.local import cores
 from rethinking.errors import InputError
-from rethinking.record import Row, Runs, Writer, claim, write
+from rethinking.record import Row, Runs, Writer, check_plug_ins, claim, write
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training, kept
 from rethinking.training.batches import to_device
@@ -51,8 +51,8 @@ def execute(
         True when the record is complete; False when another process is training it.
 
     Raises:
-        InputError: no data, no such device, a checkpoint of another kind of device. OSError: the disk is full, or not
-        writable.
+        InputError: no data, no such device; a checkpoint of another kind of device, or made with other plug-ins.
+        OSError: the disk is full, or not writable.
     """
     with claim(runs, spec) as writer:
         if writer is None:
@@ -74,6 +74,7 @@ def execute(
                     f"{spec.run_id} was begun on {before['device']}, this is {made_with['device']}: give --device "
                     f"{before['device']}, or delete its folder to begin again"
                 )
+            check_plug_ins(spec, before, writer.path)
             made_with = _together(before, made_with)
             training.restore(safetensors.torch.load(saved))
         started = last_save = time.monotonic()
@@ -134,6 +135,7 @@ def environment(spec: Spec, device: torch.device) -> dict[str, Any]:
         "device_name": name,
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "precision": spec.precision,
+        **({"plug_ins": spec.plug_ins} if spec.plug_ins else {}),
     }
 
 
