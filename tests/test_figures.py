@@ -180,6 +180,11 @@ def test_scales_differ_only_in_spec_fields_and_fix_their_precision():
     assert (paper.seed, paper.data_seed) == (2, 2)
 
 
+def test_every_committed_record_is_of_a_committed_figure():
+    drawn = {run for path in committed() for run in json.loads(path.read_text())["runs"]}
+    assert {path.parent.name for path in (ROOT / "runs").glob("*/result.json")} == drawn
+
+
 def test_names_of_drawn_files_keep_quick_from_evidence():
     def stem(*args):
         return figures.stem("fig1a", figures.setting("fig1a", *args))
