@@ -208,6 +208,17 @@ def test_seeds_that_are_asked_for_are_those_of_every_network(tmp_path):
     assert (name, read_back) == ("fig1b", given)
 
 
+@pytest.mark.parametrize("scale", figures.SCALES)
+def test_table_4s_augmented_rows_train_longer_at_a_slower_decay_and_never_stop_early(scale):
+    wanted = figures.specs("table4", figures.setting("table4", scale))
+    plain = wanted["inception, weight decay"][0]
+    augmented = [group[0] for name, group in wanted.items() if "random crop" in name or "rotation" in name]
+    assert plain.lr_decay == 0.95
+    assert len(augmented) == 2
+    for spec in augmented:
+        assert (spec.lr_decay, spec.steps, spec.stop) == (0.999, 2 * plain.steps, "budget")
+
+
 def test_a_longer_budget_is_longer_at_every_scale():
     for scale in figures.SCALES:
         wanted = figures.specs("dropout_advice", figures.setting("dropout_advice", scale))

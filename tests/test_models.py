@@ -11,6 +11,7 @@ from torch import nn
 from rethinking import bench, catalog, models
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
+from rethinking.spec import RunSpec
 from rethinking.training import batch_norm_statistics, loop
 
 ALL = catalog.names("models")
@@ -185,6 +186,16 @@ def test_alexnet_is_the_papers_with_the_tutorials_constants():
         y = F.linear(y.flatten(1), layer.weight, layer.bias).relu()
     y = F.linear(y, last.weight, last.bias)
     torch.testing.assert_close(network(x), y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("inception", 0.1), ("inception-nobn", 0.1), ("alexnet", 0.01), ("mlp-3x512", 0.01), ("mlp-1x512", 0.01)],
+)
+def test_the_learning_rate_is_the_papers(name, rate):
+    """[zhang2017] appendix A."""
+    spec = RunSpec(model=name)
+    assert (spec.learning_rate, spec.momentum, spec.lr_decay, spec.decay_every) == (rate, 0.9, 0.95, 391)
 
 
 @pytest.mark.parametrize("name", ["inception", "inception-nobn"])

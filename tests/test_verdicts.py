@@ -232,7 +232,7 @@ PAPER = {
     "test accuracy of true labels is far above chance": "50.51 to 85.75 % without regularization, by network",
     "test accuracy of random labels is at chance": "9.78 to 10.61 %, by network",
     "corrupted labels slow the fit of {} by a small constant factor": "between 1 and 4, for every p",
-    "the test error of {} rises with p": "rises steadily to 90 %",
+    "the test error of {} rises with p": "rises to 90 %",
     "with random labels the test error of {} is that of chance": "90 %",
     "batch norm moves test accuracy by 3 to 4 points": "3 to 4 points; 85.75 against 82.00 % in Table 1",
     "the empirical Rademacher complexity of {} is about 1": "about 1, by argument",

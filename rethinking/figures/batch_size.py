@@ -36,7 +36,7 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Test accuracy and epochs to fit against batch size, for true, half random and random labels."
 DEPARTURES = [
     "An extension: the paper does not vary the batch size, nor state it.",
-    "The learning rate is the same at every batch size, and still falls every 391 steps.",
+    "The learning rate is the same at every batch size.",
     "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "
     "100). paper: all 50,000 images, 64 epochs.",
     UNSTATED,

@@ -190,9 +190,9 @@ def claims(setting: Setting) -> list[Claim]:
         ),
         Claim(
             name="values limit",
-            source="the project's own question",
+            source="the survey's claim on capacity",
             statement=f"weights of {signs} memorize no more at width {widths[-1]} than free ones of a narrower network",
-            paper="none",
+            paper="what values weights may take limits capacity, not only how many there are",
             tolerance="median training accuracy over seeds, at the end of the budget or when fitted; not judged where "
             "both reach 99 %",
             conditions=(_name(signs, widths[-1]), *(_name(FREE, w) for w in widths)),

@@ -115,7 +115,7 @@ def _rises(network: str) -> Claim:
         name=f"rises with p, {network}",
         source="zhang2017, Figure 1(c)",
         statement=f"the test error of {network} rises with p",
-        paper="rises steadily to 90 %",
+        paper="rises to 90 %",
         tolerance="medians over seeds never are more than 1 point below the highest so far, and end within 2 points of "
         "90 % and 5 or more above p = 0, every run fitted; from n = 2,000 on, a shape",
         conditions=tuple(name(network, p) for p in LEVELS),

@@ -17,6 +17,7 @@ from rethinking.figures._parts import UNSTATED, missing_note, present, seeds_not
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
+    EXTENSION,
     FAMILIES,
     IMAGES,
     OTHER,
@@ -38,7 +39,7 @@ MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training accuracy on random labels against the change of test accuracy on true labels, every strength."
 DEPARTURES = [
-    "An extension: the paper has three regularizers at one strength.",
+    EXTENSION,
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
     "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
     CAVEAT,

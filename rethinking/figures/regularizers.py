@@ -18,6 +18,7 @@ from rethinking.figures._parts import UNSTATED, fits, fitted, missing_note, perc
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
+    EXTENSION,
     IMAGES,
     NETWORKS,
     PRECISE,
@@ -27,6 +28,7 @@ from rethinking.figures._sweeps import (
     changes,
     idle,
     paired,
+    paper_says,
     row,
     runs_of,
     say,
@@ -41,7 +43,7 @@ from rethinking.record import Record
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training accuracy on random labels, and what test accuracy on true labels gains, at practice's strength."
-DEPARTURES = ["An extension: the paper has three regularizers.", CAVEAT, CLEAN, SIZE, UNSTATED]
+DEPARTURES = [EXTENSION, CAVEAT, CLEAN, SIZE, UNSTATED]
 HARMLESS = 10.0  # points of test accuracy
 IDLE = "it never acts at that strength: every curve is that of the twin without"
 COST = 30.0  # points of test accuracy that random labels cost
@@ -130,7 +132,7 @@ def _still_fitted(sweep: Sweep) -> Claim:
         name=f"{sweep.name}, still fitted",
         source="zhang2017, section 3, extended",
         statement=f"with {_about(sweep)}, random labels are still fitted",
-        paper="regularization does not stop memorization",
+        paper=paper_says(sweep),
         tolerance="99 % training accuracy at some evaluation within the budget, in every seed and without it too",
         conditions=(condition, sweep.twin("random")),
         measure=measure,

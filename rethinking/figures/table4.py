@@ -41,8 +41,10 @@ DEPARTURES = [
     DECAYED,
     UNSTATED,
     "Rows with augmentation: the learning rate falls by 0.999 per epoch, over twice the budget; the paper trained them "
-    "longer and does not say how long.",
-    "The online accuracy is the mean over the batches since the evaluation before the last.",
+    "longer and does not say how long. (A reader's notes take the 0.999 for a factor of weight decay.)",
+    "The online accuracy is the mean over the batches since the evaluation before the last; the paper's is a running "
+    "mean.",
+    "Rotation is bilinear, of the whole image, what it uncovers black; the centre is cropped after it.",
     BUDGET,
     f'"Fails to converge" is read as a training accuracy below {FAILED} %.',
     "quick, and Inception at cpu: fewer images; runs with augmentation go on to the end of their budget.",

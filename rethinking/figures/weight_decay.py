@@ -141,7 +141,7 @@ def _claim(network: str) -> Claim:
     fate = "random labels not fitted" if row4.train is None else "random labels fitted"
     return Claim(
         name=f"a consistent strength, {network}",
-        source="zhang2017, Tables 1 and 4",
+        source="zhang2017, Tables 1 and 4, extended",
         statement=f"one strength of weight decay gives {network}'s rows with weight decay alone",
         paper=f"{fate}, test accuracy {row.test:.2f} % on true labels",
         tolerance=f"some strength swept from {STRENGTHS[1]:g} to {STRENGTHS[-1]:g} meets both rows: fitted means 99 %, "

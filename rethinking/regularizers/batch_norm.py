@@ -1,7 +1,8 @@
 """Batch normalization of every hidden layer.
 
 Ioffe & Szegedy 2015, algorithm 1: (x - mean) / sqrt(variance + epsilon) + offset, over batch and positions, one mean a
-channel or unit; without a scale and with epsilon 0.001, as in [zhang2017]'s Inception. On or off; practice: on,
+channel or unit; without a scale and with epsilon 0.001, as the parameter count of [zhang2017]'s Inception
+implies. On or off; practice: on,
 place=before. `place`: before the ReLU (the paper's, section 3.2; the layer's bias, which the mean would take away,
 makes way for the offset) or after it. `statistics` for evaluation: measured on the training set at each evaluation, or
 running, their moving average over the training batches (step t: 0.9 of the old + 0.1 of the batch's), as most code has
