@@ -113,9 +113,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     errors.legend(loc="upper left", ncols=2)
     for norm, name in ((220, "pixels"), (390, "Gabor")):
         norms.axhline(norm, color="#999999", linewidth=0.7)
-        norms.text(
-            WIDTHS[-1], norm, f"[zhang2017] MNIST {name}, n = 60,000: {norm}", ha="right", va="bottom", fontsize=6
-        )
+        norms.text(WIDTHS[-1], norm, f"{name} {norm}", ha="right", va="bottom", fontsize=6)
+    norms.set_title("lines: [zhang2017], MNIST, 60,000 images", fontsize=6.5, loc="right")
 
     points: list[tuple[float, float | None, float]] = []
     for dash, (n, whitened, _) in zip(DASHES, _descents(setting), strict=False):
