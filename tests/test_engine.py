@@ -12,11 +12,12 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+import safetensors.torch
 
 from rethinking import catalog, figures
 from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
-from rethinking.record import Runs, read
+from rethinking.record import Runs, claim, read
 from rethinking.spec import Part, RunSpec
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
@@ -164,6 +165,15 @@ def test_a_run_begun_on_another_kind_of_device_is_refused(toy_dir, tmp_path, mon
     with pytest.raises(InputError, match="was begun on cuda, this is cpu: give --device cuda"):
         sitting(Runs(tmp_path), toy_dir, SPEC)
     assert (Runs(tmp_path).path(SPEC) / "checkpoint.safetensors").exists()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_one_line(toy_dir, tmp_path):
+    runs = Runs(tmp_path)
+    with claim(runs, SPEC) as writer:
+        writer.save([{"step": 0}], safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}))
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* delete it"):
+        sitting(runs, toy_dir, SPEC)
+    assert (runs.path(SPEC) / "checkpoint.safetensors").exists()
 
 
 def test_a_record_made_with_another_version_of_a_plug_in_is_refused(toy_dir, tmp_path, monkeypatch):

@@ -68,6 +68,11 @@ def execute(
         if saved is not None:
             header = int.from_bytes(saved[:8], "little")
             notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
+            if "made_with" not in notes:
+                raise InputError(
+                    f"{writer.path / 'checkpoint.safetensors'} is of an earlier version of this package: delete it and "
+                    "the run begins anew"
+                )
             rows, seconds, before = notes["rows"], notes["seconds"], notes["made_with"]
             if before["device"] != made_with["device"]:
                 raise InputError(
@@ -143,8 +148,9 @@ def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """What several sittings made a run with, one after the other where they differ: "2.11, then 2.12"."""
 
     def each(key: str) -> Any:
-        same = before[key] == now[key] or str(before[key]).endswith(f", then {now[key]}")
-        return before[key] if same else f"{before[key]}, then {now[key]}"
+        was = before.get(key, now[key])
+        same = was == now[key] or str(was).endswith(f", then {now[key]}")
+        return was if same else f"{was}, then {now[key]}"
 
     return {key: each(key) for key in now}
 
