@@ -14,6 +14,9 @@ import difflib
 import hashlib
 import importlib
 import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +26,8 @@ from typing import Any
 from rethinking.errors import InputError
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
+TYPES = {"float": float, "int": int, "bool": bool, "str": str}
+_LIMITS = ("ge", "gt", "le", "lt")
 # The literal constants that a file of the kind must have.
 _NEEDED = {
     "data": ("SIZES", "SHAPE", "CLASSES", "MEAN", "VARIANCE", "SHA256"),
@@ -45,7 +50,7 @@ class Entry:
     """One name of one kind.
 
     Attributes:
-        kind, name: its place. path: the file. summary: first line of the file's docstring.
+        kind, name: its place. path: the file. text: the file's docstring. summary: its first line.
         constants: the file's literal module-level constants, unimported. variant: its options in VARIANTS.
         digest: of what the file held when it was found, where it is not the package's own (which a commit tells).
     """
@@ -53,14 +58,19 @@ class Entry:
     kind: str
     name: str
     path: Path
-    summary: str
+    text: str = field(repr=False)
     constants: dict[str, Any] = field(repr=False)
     variant: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
 
+    @property
+    def summary(self) -> str:
+        return self.text.partition("\n")[0]
+
     def load(self) -> ModuleType:
-        """Import the file."""
-        return importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
+        """Import the file. Raises InputError where a plug-in cannot be."""
+        with blame():
+            return importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
 
 
 def plugin_folders(kind: str) -> list[str]:
@@ -69,6 +79,10 @@ def plugin_folders(kind: str) -> list[str]:
     for root in roots:
         if not Path(root).is_dir():
             raise InputError(f"RETHINKING_PLUGINS names {root!r}, not a folder: create it or mend the variable")
+        for folder in Path(root).iterdir():
+            near = difflib.get_close_matches(folder.name, KINDS, n=1, cutoff=0.8)
+            if near and folder.name not in KINDS and folder.is_dir():
+                raise InputError(f"{folder} is of no kind ({', '.join(KINDS)}): did you mean {near[0]!r}? rename it")
     return [str(Path(r) / kind) for r in roots if (Path(r) / kind).is_dir()]
 
 
@@ -115,14 +129,74 @@ def _read(kind: str, path: Path) -> list[Entry]:
                     constants[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type]
                 except ValueError:
                     continue  # not a literal: known only after import
-    for needed in _NEEDED[kind]:
-        if needed not in constants:
-            raise InputError(f"{path} has no constant {needed} that can be read without importing it: write it there")
-    summary = (ast.get_docstring(tree) or "").split("\n")[0]
+    wrong = _wrong(kind, constants)
+    if wrong:
+        raise InputError(f"{path}: {wrong}: mend the file")
+    about = ast.get_docstring(tree) or ""
     own = path.parent.parent == Path(__file__).parent
     digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
     variants = constants.get("VARIANTS", {path.stem: {}})
-    return [Entry(kind, name, path, summary, constants, options, digest) for name, options in variants.items()]
+    return [Entry(kind, name, path, about, constants, options, digest) for name, options in variants.items()]
+
+
+def _wrong(kind: str, constants: dict[str, Any]) -> str | None:
+    """What is wrong with a file's constants, None where nothing is."""
+    for needed in _NEEDED[kind]:
+        if needed not in constants:
+            return f"it has no constant {needed} that can be read without importing it"
+    for name in ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "SEEDS", "PAPER"):
+        if not isinstance(constants.get(name, {}), dict):
+            return f"{name} is {constants[name]!r}, it must be a dict"
+    if not isinstance(constants.get("MODELS", ["all"]), list) or not constants.get("MODELS", ["all"]):
+        return f"MODELS is {constants['MODELS']!r}, it must be a list of networks, or of 'all'"
+    options = constants.get("OPTIONS", {})
+    for key, option in options.items():
+        problem = _wrong_option(option)
+        if problem:
+            return f"OPTIONS[{key!r}] {problem}"
+    for name in ("NULL", "PRACTICE", "ONLY"):
+        unknown = [key for key in constants.get(name, {}) if key not in options]
+        if unknown:
+            return f"{name} names {unknown[0]!r}, which is not in OPTIONS ({', '.join(options)})"
+    return None
+
+
+def _wrong_option(option: Any) -> str | None:
+    if not isinstance(option, dict) or option.get("type") not in TYPES:
+        given = repr(option.get("type")) if isinstance(option, dict) else "none"
+        return f"has type {given}, allowed are {', '.join(TYPES)}"
+    known = ("type", *_LIMITS, "choices", "default", "description", "late")
+    unknown = [key for key in option if key not in known]
+    if unknown:
+        return f"has {unknown[0]!r}, allowed are {', '.join(known)}"
+    limits = [key for key in _LIMITS if key in option]
+    if limits and option["type"] not in ("float", "int"):
+        return f"has {limits[0]!r}, which is of numbers alone"
+    numbers = (int, float) if option["type"] == "float" else TYPES[option["type"]]
+    if "default" in option and not isinstance(option["default"], numbers):
+        return f"has the default {option['default']!r}, which is no {option['type']}"
+    return None
+
+
+def plug_in_line(error: BaseException) -> str | None:
+    """Where in a plug-in an error arose, "plugins/regularizers/mine.py, line 22"; None where in none."""
+    own = {str(e.path) for kind in KINDS for e in entries(kind).values() if e.digest}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
+
+
+@contextmanager
+def blame() -> Iterator[None]:
+    """Turn an error that arises in a plug-in into an InputError that names file and line; others pass."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        place = plug_in_line(error)
+        if place is None:
+            raise
+        raise InputError(f"{place}: {type(error).__name__}: {error}: mend the file") from None
 
 
 def names(kind: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import errno
 import json
 import math
 import os
@@ -26,13 +27,17 @@ class Group(click.Group):
         except InputError as error:
             text, status = str(error), 2
         except (click.Abort, KeyboardInterrupt):
-            text, status = "stopped; the same command goes on from here", 130
+            words = list(args[0] if args else kwargs.get("args") or sys.argv[1:])
+            resumes = words[:1] in (["run"], ["figure"]) and "--compare" not in words
+            text, status = "stopped" + ("; the same command goes on from here" if resumes else ""), 130
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, head or less, has gone
             text, status = "", 0
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+            room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            advice = "make room, and try again" if room else "mend that or name another folder, and try again"
+            text, status = f"{error.strerror or error}{where}: {advice}", 2
         else:
             if standalone:
                 sys.exit(result if isinstance(result, int) else 0)
@@ -51,15 +56,28 @@ def _names(kind: str):
     return complete
 
 
+def _named(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Refuse empty text, as of a variable that is not set."""
+    if given == "":
+        raise InputError(f"{parameter.opts[0]} is empty text: give a name, or leave it out")
+    return given
+
+
 runs_option = click.option(
     "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=click.Path()
 )
 out_option = click.option(
-    "--out", default="figures", show_default=True, type=click.Path(), help="Folder of the drawn files."
+    "--out",
+    default="figures",
+    show_default=True,
+    type=click.Path(),
+    help="Folder of the drawn files.",
+    callback=_named,
 )
 data_option = click.option(
     "--data-dir",
     type=click.Path(),
+    callback=_named,
     help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
 )
 device_option = click.option(
@@ -89,16 +107,37 @@ def main() -> None:
 
 @main.command("list")
 @click.argument("kind", required=False, shell_complete=lambda *_: list(catalog.KINDS))
-def list_(kind: str | None) -> None:
-    """List what can be named: data, corruptions, models, regularizers, figures (or one KIND of them)."""
+@click.argument("name", required=False)
+def list_(kind: str | None, name: str | None) -> None:
+    """List what can be named: data, corruptions, models, regularizers, figures (or one KIND of them).
+
+    With a NAME, say what it is, whole, and its options with their defaults.
+    """
     if kind is not None and kind not in catalog.KINDS:
         raise InputError(f"unknown kind {kind!r}: allowed are {', '.join(catalog.KINDS)}")
+    if kind and name:
+        _describe(catalog.find(kind, name))
+        return
     for each in [kind] if kind else catalog.KINDS:
         click.secho(each, bold=True)
         for name, entry in catalog.entries(each).items():
             options = entry.constants.get("OPTIONS", {})
             described = ", ".join(f"{k} {_limits(v)}" for k, v in options.items())
             click.echo(f"  {name:<20}  {entry.summary}" + (f" [{described}]" if described else ""))
+
+
+def _describe(entry: catalog.Entry) -> None:
+    click.echo(entry.text)
+    null, practice = (entry.constants.get(word, {}) for word in ("NULL", "PRACTICE"))
+    for key, option in entry.constants.get("OPTIONS", {}).items():
+        told = {
+            "default": {**option, **entry.variant}.get("default"),
+            "null": null.get(key),
+            "practice": practice.get(key),
+        }
+        values = "".join(f"; {word} {value}" for word, value in told.items() if value is not None)
+        about = f": {option['description']}" if "description" in option else ""
+        click.echo(f"  {key} {_limits(option)}{about}{values}")
 
 
 def _limits(option: dict[str, Any]) -> str:
@@ -145,6 +184,8 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
     from rethinking.engines.local import resolve_precision
     from rethinking.figures import setting
 
+    if "all" in figures and len(figures) > 1:
+        raise InputError(f"figures are {' '.join(figures)}: all is every figure, and stands alone")
     names = catalog.names("figures") if figures == ("all",) else list(dict.fromkeys(figures))
     precision = resolve_precision("auto", device)
     return [(name, setting(name, scale, model, seeds, precision)) for name in names]
@@ -186,7 +227,7 @@ def figure(
     chosen = _settings(figures, scale, model, seeds, device)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     share = list(wanted.values())
-    if shard:
+    if shard is not None:
         share = local.shard_of(share, local.parse_shard(shard))
     for spec in wanted.values():
         runs.find(spec)  # a damaged record is better known before training than after
@@ -196,7 +237,7 @@ def figure(
     failures = []
     if not redraw:
         _need_data(share, runs, data_dir)
-        failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=not shard)
+        failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=shard is None)
     if not failures or any(runs.complete(spec) for spec in wanted.values()):  # else an empty figure would replace one
         for name, setting in chosen:
             _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
@@ -406,7 +447,13 @@ def _print_record(record: Any) -> None:
     click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
     final = record.final
     click.echo(f"  training accuracy: {100 * final['train_accuracy']:.2f} %, loss {final['train_loss']:.4g}")
-    click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images")
+    labels = "" if record.spec.test_labels == "true" else ", their labels corrupted"
+    click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images{labels}")
+    if record.spec.held_out:
+        held, loss = 100 * final["held_out_accuracy"], final["held_out_loss"]
+        click.echo(f"  held-out accuracy: {held:.2f} % of {record.spec.held_out} images, loss {loss:.4g}")
+    if record.spec.keep:
+        click.echo(f"  kept: {', '.join(record.spec.keep)}, in {record.path / 'arrays.npz'}")
     _print_made_by(made)
 
 
@@ -444,6 +491,7 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
     if not doomed:
         click.echo("nothing to prune")
     elif yes or click.confirm(f"delete {len(doomed)} runs?"):
+        runs.writable()
         click.echo(f"deleted {sum(runs.delete(path) for path in doomed)} runs")
 
 

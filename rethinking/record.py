@@ -18,6 +18,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -85,12 +86,12 @@ class Record:
             raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
 
     def steps_to_fit(self, threshold: float = 0.99) -> int | None:
-        """Steps to the first evaluation with training accuracy >= threshold; None where censored.
+        """Steps to the first evaluation with training accuracy >= threshold (and a finite loss); None where censored.
 
         99 % and not 100 %: the paper's own MLP 1x512 ends at 99.34 % on random labels.
         """
-        pairs = zip(self.curve["step"], self.curve["train_accuracy"], strict=True)
-        return next((step for step, accuracy in pairs if accuracy >= threshold), None)
+        columns = (self.curve[c] for c in ("step", "train_accuracy", "train_loss"))
+        return next((s for s, a, loss in zip(*columns, strict=True) if a >= threshold and math.isfinite(loss)), None)
 
     def difference(self, other: "Record") -> str | None:
         """Where another record of the same spec first differs, in its curve or what is kept; None where it does not."""
@@ -150,6 +151,8 @@ class Runs:
 
     def named(self, run: str) -> Record:
         """The record whose folder is, or uniquely begins or ends with, `run`. Raises InputError."""
+        if not run:
+            raise InputError(f"the run is empty text: give its folder's name in {self.root}")
         known = sorted(p.parent.name for p in self.root.glob("*/result.json"))
         hits = [k for k in known if k == run] or [k for k in known if k.startswith(run) or k.endswith(run)]
         if len(hits) != 1:
@@ -226,14 +229,18 @@ def read(path: Path) -> Record:
         InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result.
     """
     result, environment = _json(path / "result.json"), _json(path / "environment.json")
-    spec = Spec.from_file(path / "spec.json")
+    try:
+        spec = Spec.from_file(path / "spec.json")
+    except InputError as error:
+        raise InputError(f"{error}: the record is damaged; move it away") from None
     curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
-    if result.get("status") not in STATUSES or "diverged_at" not in result:
+    if result.get("status") not in STATUSES or not isinstance(result.get("diverged_at", ""), int | None):
         raise InputError(f"{path / 'result.json'} has no status of a run: the record is damaged; move it away")
     last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
-    if (result.get("evaluations"), result.get("final")) != (len(curve["step"]), last):
+    told = tuple(result.get(k) for k in ("steps", "evaluations", "final"))
+    if told != (curve["step"][-1], len(curve["step"]), last):
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
     if isinstance(spec, RunSpec):
         _check_training(path, spec, result, curve)
@@ -243,8 +250,8 @@ def read(path: Path) -> Record:
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
     then, now = environment.get("plug_ins", {}), spec.plug_ins
-    for name in sorted(then.keys() & now.keys()):
-        if then[name] != now[name]:
+    for name in sorted(now):
+        if isinstance(then, dict) and then.get(name, now[name]) != now[name]:
             raise InputError(
                 f"{path} was made with another version of {name}.py: move it away, and the run is made again, or bring "
                 "the file back"
@@ -274,7 +281,10 @@ def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: di
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     """The columns of a curve.csv. Raises InputError where it is truncated or has other columns than the spec's."""
     columns = spec.columns
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error:  # a field of more than 128 KiB
+        rows = []
     if not rows or tuple(rows[0]) != columns or len(rows) < 2:
         raise InputError(f"{path} is not a curve (columns {','.join(columns)}): the record is damaged; move it away")
     curve: dict[str, list] = {name: [] for name in columns}
@@ -394,7 +404,7 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
         if runs.complete(spec):  # finished between the two looks
             yield None
             return
-        if not (folder / "spec.json").exists():
+        if _named(folder / "spec.json") != spec.run_id:  # not there, or damaged
             write(folder / "spec.json", spec.to_json())
         yield Writer(folder, spec)
     except InputError:  # a run that cannot be leaves nothing behind
@@ -403,7 +413,7 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
         raise
     finally:
         stop.set()
-        for old in folder.glob("claim-*"):
+        for old in _claims(folder):
             if _number(old) <= _number(mine):
                 shutil.rmtree(old, ignore_errors=True)
         with suppress(OSError):  # not empty
@@ -414,8 +424,12 @@ def _number(path: Path) -> int:
     return int(path.name.removeprefix("claim-"))
 
 
+def _claims(folder: Path) -> list[Path]:
+    return [p for p in folder.glob("claim-*") if re.fullmatch("claim-[0-9]{1,9}", p.name)]
+
+
 def _latest(folder: Path) -> Path | None:
-    return max(folder.glob("claim-*"), key=_number, default=None)
+    return max(_claims(folder), key=_number, default=None)
 
 
 def _held(folder: Path) -> bool:
@@ -461,12 +475,13 @@ def _started(pid: int) -> str | None:
 def _alive(path: Path) -> bool:
     try:
         owner = json.loads((path / "owner.json").read_text())
+        host, pid, started = (owner[k] for k in ("host", "pid", "started"))
         seen = (path / "owner.json").stat().st_mtime
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError, TypeError, KeyError):
         try:
             return time.time() - path.stat().st_mtime < HEARTBEAT  # about to write its name
         except OSError:
             return False
-    if owner["host"] == _host() and Path("/proc/self/stat").exists():
-        return _started(owner["pid"]) is not None and _started(owner["pid"]) == owner["started"]
+    if host == _host() and Path("/proc/self/stat").exists():
+        return _started(pid) is not None and _started(pid) == started
     return time.time() - seen < SILENCE

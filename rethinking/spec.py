@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -18,7 +19,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
-_TYPES: dict[str, Any] = {"float": float, "int": int, "bool": bool, "str": str}
+NAME = 200  # characters of a run's name before its hash; a file system allows 255
 
 
 class Part(BaseModel):
@@ -66,12 +67,7 @@ def _options_model(kind: str, name: str) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for key, limits in catalog.find(kind, name).constants.get("OPTIONS", {}).items():
         limits = dict(limits)
-        if limits.get("type") not in _TYPES:
-            raise InputError(
-                f"{catalog.find(kind, name).path}: OPTIONS[{key!r}] has type {limits.get('type')!r}, allowed are "
-                f"{', '.join(_TYPES)}: mend the file"
-            )
-        annotation = _TYPES[limits.pop("type")]
+        annotation: Any = catalog.TYPES[limits.pop("type")]
         if annotation is float:
             limits["allow_inf_nan"] = False
         limits.pop("late", None)
@@ -215,7 +211,8 @@ class Spec(BaseModel):
     def run_id(self) -> str:
         """Readable name and hash, and the record's folder: cifar10-500-inception-random_labels-s0-1a2b3c4d5e."""
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"))
-        return "-".join([*self.words, hashlib.sha256(text.encode()).hexdigest()[:10]])
+        name = re.sub(r"[^a-zA-Z0-9_.+-]", "_", "-".join(self.words))[:NAME].rstrip("-")
+        return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @property
     def plug_ins(self) -> dict[str, str]:

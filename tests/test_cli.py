@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -373,6 +374,146 @@ def test_two_files_with_one_name_are_refused(tmp_path):
 def test_a_plug_in_without_what_its_kind_must_have_is_one_line(tmp_path, kind, lacks):
     (tmp_path / kind).mkdir()
     (tmp_path / kind / "mine.py").write_text('"""Mine."""\n')
-    assert f"mine.py has no constant {lacks} that can be read" in one_line(
-        cli("list", kind, RETHINKING_PLUGINS=tmp_path)
-    )
+    assert f"mine.py: it has no constant {lacks}" in one_line(cli("list", kind, RETHINKING_PLUGINS=tmp_path))
+
+
+GOOD = """
+OPTIONS = {"strength": {"type": "float", "ge": 0.0}}
+NULL = {"strength": 0.0}
+PRACTICE = {"strength": 0.1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('{"type": "float", "ge": 0.0}', '"float"', "OPTIONS['strength'] has type none, allowed are float, int"),
+        ('"float"', '"real"', "OPTIONS['strength'] has type 'real', allowed are float, int, bool, str"),
+        ('"ge"', '"min"', "OPTIONS['strength'] has 'min', allowed are type, ge"),
+        ('"float", "ge"', '"str", "ge"', "OPTIONS['strength'] has 'ge', which is of numbers alone"),
+        ('"ge": 0.0', '"default": "much"', "has the default 'much', which is no float"),
+        ('NULL = {"strength"', 'NULL = {"strenght"', "NULL names 'strenght', which is not in OPTIONS (strength)"),
+        ('PRACTICE = {"strength": 0.1}', "PRACTICE = 0.1", "PRACTICE is 0.1, it must be a dict"),
+    ],
+)
+def test_a_plug_in_with_a_mistake_in_its_constants_is_one_line(tmp_path, old, new, message):
+    (tmp_path / "regularizers").mkdir()
+    assert old in GOOD
+    (tmp_path / "regularizers" / "mine.py").write_text('"""Mine."""\n' + GOOD.replace(old, new))
+    line = one_line(cli("list", "regularizers", RETHINKING_PLUGINS=tmp_path))
+    assert "mine.py: " in line
+    assert message in line
+
+
+def test_a_folder_of_plug_ins_with_a_misspelt_name_is_one_line(tmp_path):
+    (tmp_path / "regularizer").mkdir()
+    assert "did you mean 'regularizers'? rename it" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
+
+
+REGULARIZER = (
+    '"""Mine."""\nfrom rethinking.regularizers import Base\n'
+    + GOOD
+    + """
+class Regularizer(Base):
+    def __init__(self, strength):
+        pass
+
+    def batch(self, images, labels, generator):
+        return images
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("return images", "return images, labels", None),
+        ("return images", "return images", "batch of the regularizer mine must give images and labels, as many"),
+        ("return images", "return images[:3], labels", "batch of the regularizer mine must give images and labels"),
+        ("return images", "return images + much, labels", "mine.py, line 13: NameError: name 'much' is not defined"),
+        ("import Base", "import Bass", "mine.py, line 2: ImportError: cannot import name 'Bass'"),
+    ],
+)
+def test_a_mistake_in_a_plug_ins_code_is_one_line_that_says_where(toy_dir, tmp_path, old, new, message):
+    (tmp_path / "regularizers").mkdir()
+    (tmp_path / "regularizers" / "mine.py").write_text(REGULARIZER.replace(old, new))
+    here = Path(__file__).parent / "plugins"
+    words = (*RUN, "--regularize", "mine=0.5", "--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    done = cli(*words, RETHINKING_PLUGINS=os.pathsep.join([str(here), str(tmp_path)]))
+    if message is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert message in one_line(done)
+
+
+FIGURE = '''"""Mine."""
+MODELS = ["all"]
+SEEDS = {"quick": 1}
+CAPTION, DEPARTURES = "Mine.", []
+
+
+def runs(setting):
+    return {"one": [setting.spec(0, data="toy", model="tiny", n=50, steps=2, eval_every=1)]}
+
+
+def draw(setting, records):
+    from matplotlib import pyplot
+
+    return pyplot.figure(), {"series": {"one": [1.0]}}
+
+
+def claims(setting):
+    return []
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("def draw", "def drawn", "mine.py has no draw: every figure needs one"),
+        ("setting.spec", "setting.spek", "mine.py, line 8: AttributeError"),
+        ("[1.0]", '[float("nan")]', "gives numbers that are no JSON (Out of range float values"),
+        ("pyplot.figure()", "pyplot.figures()", "mine.py, line 14: AttributeError"),
+    ],
+)
+def test_a_mistake_in_a_figure_is_one_line_and_nothing_is_half_written(toy_dir, tmp_path, old, new, message):
+    (tmp_path / "figures").mkdir()
+    assert old in FIGURE
+    (tmp_path / "figures" / "mine.py").write_text(FIGURE.replace(old, new))
+    here = Path(__file__).parent / "plugins"
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path / "out", "--device", "cpu")
+    done = cli("figure", "mine", *where, RETHINKING_PLUGINS=os.pathsep.join([str(here), str(tmp_path)]))
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("figure", "toyfig", "--out", ""), "--out is empty text"),
+        (("figure", "toyfig", "--data-dir", ""), "--data-dir is empty text"),
+        (("figure", "toyfig", "--shard", ""), "shard is ''"),
+        (("show", ""), "the run is empty text"),
+        (("figure", "all", "fig1a"), "all is every figure, and stands alone"),
+        (("run", "--precision", "foo"), "precision is 'foo', allowed are auto, float32 and bfloat16"),
+    ],
+)
+def test_empty_and_wrong_words_are_one_line(tmp_path, words, message):
+    assert message in one_line(cli(*words, "--runs", tmp_path / "runs"))
+
+
+def test_a_thing_is_described_with_its_options(tmp_path):
+    told = cli("list", "regularizers", "dropout").stdout
+    assert "Srivastava et al. 2014" in told
+    assert "rate in [0, 1): probability of dropping a unit; default 0.5; null 0.0; practice 0.5" in told
+    assert "unknown regularizer 'drop'" in one_line(cli("list", "regularizers", "drop"))
+
+
+def test_what_was_held_out_kept_and_corrupted_is_shown(toy_dir, tmp_path):
+    more = ("--held-out", "20", "--test-labels", "corrupted", "--keep", "test_logits")
+    done = cli(*RUN, "--corruption", "random_labels", *more, "--data-dir", toy_dir, "--runs", tmp_path)
+    assert re.search(r"test accuracy: .* images, their labels corrupted\n", done.stdout)
+    assert re.search(r"held-out accuracy: .* of 20 images, loss", done.stdout)
+    assert re.search(r"kept: test_logits, in .*arrays\.npz", done.stdout)

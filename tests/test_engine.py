@@ -167,6 +167,22 @@ def test_a_run_begun_on_another_kind_of_device_is_refused(toy_dir, tmp_path, mon
     assert (Runs(tmp_path).path(SPEC) / "checkpoint.safetensors").exists()
 
 
+def test_a_damaged_checkpoint_is_one_line(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    runs = Runs(tmp_path)
+    with pytest.raises(Stopped):
+        sitting(runs, toy_dir, SPEC, on_step=stop_at(25))
+    file = runs.path(SPEC) / "checkpoint.safetensors"
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:40], b"", b"\xff" * 9):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged .*: delete it") as caught:
+            sitting(runs, toy_dir, SPEC)
+        assert "\n" not in str(caught.value)
+    file.write_bytes(whole)
+    assert sitting(runs, toy_dir, SPEC)
+
+
 def test_a_checkpoint_of_an_earlier_version_is_one_line(toy_dir, tmp_path):
     runs = Runs(tmp_path)
     with claim(runs, SPEC) as writer:

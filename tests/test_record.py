@@ -110,6 +110,10 @@ def damage(path, name, change):
         ("result.json", lambda t: t.replace('"budget"', '"fitted"'), "says fitted, which its curve does not"),
         ("result.json", lambda t: t.replace('"budget"', '"diverged"'), "says diverged, which its curve does not"),
         ("result.json", lambda t: t.replace('"budget"', '"computed"'), "says computed, which its curve does not"),
+        ("result.json", lambda t: t.replace('"steps": 20', '"steps": 19'), "does not agree with result.json"),
+        ("result.json", lambda t: t.replace('"diverged_at": null', '"diverged_at": "x"'), "has no status of a run"),
+        ("curve.csv", lambda t: t + "1" * 200_000, "is not a curve"),
+        ("spec.json", lambda t: "", "the record is damaged; move it away"),
         ("environment.json", lambda t: "", "is not valid JSON"),
     ],
 )
@@ -262,6 +266,25 @@ def test_a_claim_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, m
                 time.sleep(0.002)
     beating.join(5)
     assert not beating.is_alive()
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"host": 1}'])
+def test_a_claim_without_an_owners_name_is_given_up(tmp_path, text):
+    runs = Runs(tmp_path)
+    file = owner(runs, host="elsewhere")
+    file.write_text(text)
+    os.utime(file.parent, (0, 0))
+    (file.parents[1] / "claim-old").mkdir()
+    with claim(runs, SPEC) as writer:
+        assert writer is not None
+
+
+def test_a_damaged_spec_of_an_unfinished_run_is_written_again(tmp_path):
+    runs = Runs(tmp_path)
+    with claim(runs, SPEC) as writer:
+        (writer.path / "spec.json").write_text("{")
+    complete(runs)
+    assert runs.find(SPEC).spec == SPEC
 
 
 def test_unfinished_runs_are_listed_and_deleted(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.spec import EPOCH, Part, RunSpec, Spec
 
@@ -176,3 +177,25 @@ def test_test_labels_that_nothing_corrupts_are_true():
     assert RunSpec.make(test_labels="corrupted").run_id == RunSpec.make().run_id
     random = {"corruptions": (Part(name="random_labels"),)}
     assert RunSpec.make(test_labels="corrupted", **random).run_id != RunSpec.make(**random).run_id
+
+
+def test_a_runs_name_fits_a_file_system_and_holds_no_path(monkeypatch):
+    many = (
+        "dropout",
+        "weight_decay",
+        "l1",
+        "max_norm",
+        "mixup",
+        "label_smoothing",
+        "gradient_noise",
+        "batch_norm",
+        "cutout",
+    )
+    practice = {name: catalog.find("regularizers", name).constants["PRACTICE"] for name in many}
+    parts = tuple(Part(name=name, options=options) for name, options in practice.items())
+    long = RunSpec(model="mlp-1x512", regularizers=parts)
+    other = long.replace(seed=1)
+    assert len("-".join(long.words)) > 200 >= len(long.run_id) - 11
+    assert long.run_id != other.run_id
+    monkeypatch.setattr(RunSpec, "words", ["toy", "../a b/ü", "s0"])
+    assert RunSpec(seed=3).run_id.startswith("toy-.._a_b__-s0-")

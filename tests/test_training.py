@@ -12,7 +12,7 @@ from rethinking import catalog, models, regularizers
 from rethinking.corruptions import corrupt_example
 from rethinking.data import Split
 from rethinking.errors import InputError
-from rethinking.record import format_curve
+from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, train, whiten
 from rethinking.training.batches import gather, permutation, prepare, two_logits
@@ -119,6 +119,20 @@ def test_two_runs_are_bitwise_identical(toy, model):
     torch.manual_seed(1)  # the global generator is of no account
     assert curve(run, toy) == first
     assert curve(run.replace(seed=1), toy) != first
+
+
+def test_a_network_that_is_not_finite_has_diverged_and_fits_nothing(toy):
+    """Even where its answers, class 0 for all, are right, and where its last step took it there."""
+    run = spec(n=1, learning_rate=1e38, steps=40, eval_every=1, stop="fitted")
+    training = Training(run, toy)
+    training.train_labels.zero_()
+    rows = [e.as_row() for e in training.evaluations()]
+    assert not math.isfinite(rows[-1]["train_loss"])
+    assert rows[-1]["train_accuracy"] == 1
+    assert (training.fitted, training.diverged_at) == (False, 1)
+    assert len(rows) == 2
+    curve = {name: [row[name] for row in rows[1:]] for name in rows[0]}
+    assert Record(None, run, {}, {}, curve).steps_to_fit() is None
 
 
 def test_beside_an_augmentation_other_regularizers_are_given_what_they_are_given_alone(toy):

@@ -13,6 +13,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from rethinking import data
 from rethinking.engines.local import cores
@@ -66,13 +67,16 @@ def execute(
         seconds = 0.0
         saved = writer.checkpoint
         if saved is not None:
-            header = int.from_bytes(saved[:8], "little")
-            notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
+            file = writer.path / "checkpoint.safetensors"
+            try:
+                header = int.from_bytes(saved[:8], "little")
+                notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
+                state = safetensors.torch.load(saved)
+            except (ValueError, TypeError, KeyError, OverflowError, MemoryError, SafetensorError) as error:
+                reason = str(error).partition("\n")[0]
+                raise InputError(f"{file} is damaged ({reason}): delete it and the run begins anew") from None
             if "made_with" not in notes:
-                raise InputError(
-                    f"{writer.path / 'checkpoint.safetensors'} is of an earlier version of this package: delete it and "
-                    "the run begins anew"
-                )
+                raise InputError(f"{file} is of an earlier version of this package: delete it and the run begins anew")
             rows, seconds, before = notes["rows"], notes["seconds"], notes["made_with"]
             if before["device"] != made_with["device"]:
                 raise InputError(
@@ -81,7 +85,7 @@ def execute(
                 )
             check_plug_ins(spec, before, writer.path)
             made_with = _together(before, made_with)
-            training.restore(safetensors.torch.load(saved))
+            training.restore(state)
         started = last_save = time.monotonic()
         for evaluation in training.evaluations(on_step):
             rows.append(evaluation.as_row())

@@ -97,7 +97,12 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """ "auto" is bfloat16 on a GPU and on processors that multiply it natively (AVX512-BF16, AMX), else float32."""
+    """ "auto" is bfloat16 on a GPU and on processors that multiply it natively (AVX512-BF16, AMX), else float32.
+
+    Raises InputError for another word than auto, float32 and bfloat16, which stay.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"precision is {precision!r}, allowed are auto, float32 and bfloat16")
     if precision != "auto":
         return precision
     if device.startswith("cuda"):

@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Any
 
+from rethinking import catalog
 from rethinking.errors import InputError
 
 STEP_EVERY = 0.5  # seconds between step events
@@ -64,7 +65,9 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
         except OSError as error:
             say(event="error", message=f"{error.strerror or error}: {error.filename or runs_root}", retry=False)
         except Exception as error:
-            say(event="error", message=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", retry=True)
+            place = catalog.plug_in_line(error)
+            message = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            say(event="error", message=f"{place}: {message}" if place else message, retry=place is None)
         else:
             say(event="done" if finished else "busy")
 

@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rethinking import catalog, claims, plotting
@@ -154,8 +155,18 @@ def drawn(path: Path) -> dict[str, Any]:
 
 
 def specs(name: str, chosen: Setting) -> Specs:
-    """The runs a figure needs, by condition."""
-    return catalog.load("figures", name).runs(chosen)
+    """The runs a figure needs, by condition. Raises InputError where a plug-in's file does not tell them."""
+    with catalog.blame():
+        return _module(name).runs(chosen)
+
+
+def _module(name: str) -> ModuleType:
+    """The figure's file, which has all that a figure must have."""
+    module = catalog.load("figures", name)
+    lacks = [word for word in ("runs", "draw", "claims", "CAPTION", "DEPARTURES") if not hasattr(module, word)]
+    if lacks:
+        raise InputError(f"{module.__file__} has no {lacks[0]}: every figure needs one")
+    return module
 
 
 def unique(wanted: Specs) -> list[Spec]:
@@ -173,9 +184,13 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     """Draw a figure from the records there are, into `folder`, as .svg, .pdf and .json.
 
     Raises:
-        InputError: a damaged record.
+        InputError: a damaged record; a plug-in's mistake.
     """
-    module = catalog.load("figures", name)
+    with catalog.blame():
+        return _draw(name, _module(name), chosen, runs, folder)
+
+
+def _draw(name: str, module: ModuleType, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     wanted = module.runs(chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
     verdicts = [claims.judge(claim, wanted, records) for claim in module.claims(chosen)]
@@ -197,7 +212,11 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
             "runs": made_by(found.values()),
             "missing": [spec.run_id for spec in missing],
         }
+        try:
+            text = json.dumps(numbers, indent=1, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise InputError(f"draw of {module.__file__} gives numbers that are no JSON ({error}): mend it") from None
         files = plotting.save(figure, base)
     path = base.with_name(base.name + ".json")
-    write(path, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write(path, text)
     return Drawn([*files, path], numbers, verdicts, missing)

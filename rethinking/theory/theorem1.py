@@ -102,7 +102,7 @@ class Interpolant(nn.Module):
     def plain(self, x: Tensor) -> Tensor:
         """The network's value as any network's is computed: layer by layer, ReLU and matrix product."""
         z = self.project(x)
-        low = min(float(b[0]) for b in self.biases)
+        low = min(b[0].item() for b in self.biases)
         rows = max(1, CHUNK // (8 * max(len(b) for b in self.biases)))
         parts = []
         for chunk in z.split(rows):
@@ -145,7 +145,8 @@ def construct(points: Tensor, labels: Tensor, *, depth: int = 2, chosen: bool = 
         seed: of the directions.
 
     Raises:
-        InputError: two equal points with different labels, by their numbers; depth beyond n + 1.
+        InputError: two equal points with different labels, by their numbers; depth beyond n + 1; another number of
+        labels than of points; a number that is not finite.
     """
     return build(points, labels, depth=depth, chosen=chosen, seed=seed)[0]
 
@@ -158,6 +159,10 @@ def build(
     if not 2 <= depth <= n + 1:
         raise InputError(f"depth is {depth}, allowed is 2 to n + 1 = {n + 1}")
     x = points.flatten(1).to(torch.float64)
+    if labels.shape != (n,):
+        raise InputError(f"labels have the shape {tuple(labels.shape)} for {n} points: give one number a point")
+    if not (x.isfinite().all() and labels.isfinite().all()):
+        raise InputError("points or labels hold a NaN or an infinity: give finite numbers")
     y = labels.to(x).cpu().numpy()
     rng = np.random.default_rng([seed, n])
     probe = torch.from_numpy(rng.standard_normal(x.shape[1])).to(x)

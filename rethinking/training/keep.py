@@ -62,7 +62,8 @@ def _weight_quantiles(training: Training) -> dict[str, np.ndarray]:
 
 
 def _half(logits: Tensor) -> np.ndarray:
-    return logits.cpu().numpy().astype(np.float16)
+    with np.errstate(over="ignore"):  # beyond 65,504 they are infinite
+        return logits.cpu().numpy().astype(np.float16)
 
 
 _KINDS = {"test_logits": _test_logits, "crop_logits": _crop_logits, "weight_quantiles": _weight_quantiles}

@@ -86,7 +86,8 @@ class Training:
 
     Attributes:
         network: the module being trained. fitted: an evaluation found every training example right, and the spec
-        stops there. diverged_at: the step (from 1) of the first loss that was not finite.
+        stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or, after that
+        step, of an evaluation.
 
     Raises:
         InputError: no data on disk, a device that is not there, a regularizer that the network cannot carry.
@@ -186,12 +187,12 @@ class Training:
 
         for r in self.regularizers:
             if r.wants_originals:
-                images, labels = r.batch(images, labels, self.generator)
+                images, labels = self._changed(r, images, labels)
         if self.originals is not None:
             images = whiten(crop(images.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         for r in self.regularizers:
             if not r.wants_originals:
-                images, labels = r.batch(images, labels, self.generator)
+                images, labels = self._changed(r, images, labels)
         with self._autocast():
             logits = two_logits(self.network(images))
         loss = F.cross_entropy(logits.float(), labels)
@@ -208,6 +209,14 @@ class Training:
 
         self.step += 1
         self._count(logits.detach(), labels, loss.detach())
+
+    def _changed(self, regularizer: regularizers.Base, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch as a regularizer has changed it."""
+        result = regularizer.batch(images, labels, self.generator)
+        if not isinstance(result, tuple) or len(result) != 2 or not 0 < len(result[0]) == len(result[1]):
+            name = type(regularizer).__module__.rpartition(".")[2]
+            raise InputError(f"batch of the regularizer {name} must give images and labels, as many of each: mend it")
+        return result
 
     def _count(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Add a batch to the online means, on the device: nothing here waits for it."""
@@ -234,7 +243,9 @@ class Training:
         self.network.eval()
         batch_norm_statistics(self.network, self.train_images[:STATISTICS_IMAGES], self._autocast)
         train_loss, train_accuracy = self._measure(self.train_images, self.train_labels)
-        self.fitted = spec.stop == "fitted" and train_accuracy == 1.0
+        if self.diverged_at is None and not math.isfinite(train_loss):  # the last step before this took it away
+            self.diverged_at = max(self.step, 1)
+        self.fitted = spec.stop == "fitted" and train_accuracy == 1.0 and self.diverged_at is None
         size = len(self.test_labels) if self.finished else min(spec.interim_test, len(self.test_labels))
         test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
         held_out = self._measure(self.held_images, self.held_labels) if spec.held_out else (None, None)
