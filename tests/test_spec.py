@@ -180,16 +180,16 @@ def test_test_labels_that_nothing_corrupts_are_true():
 
 
 def test_a_runs_name_fits_a_file_system_and_holds_no_path(monkeypatch):
-    many = (
-        "dropout",
-        "weight_decay",
-        "l1",
-        "max_norm",
-        "mixup",
-        "label_smoothing",
+    many = ("dropout", "weight_decay", "l1", "max_norm", "mixup", "label_smoothing", "disturb_label")
+    many += (
         "gradient_noise",
         "batch_norm",
+        "rotation",
+        "colour",
         "cutout",
+        "horizontal_flip",
+        "random_crop",
+        "backdrop",
     )
     practice = {name: catalog.find("regularizers", name).constants["PRACTICE"] for name in many}
     parts = tuple(Part(name=name, options=options) for name, options in practice.items())
