@@ -300,7 +300,8 @@ def test_figure_1a_judges_what_it_says(name, changes, verdict):
 
 def run_of(*accuracies, status="budget"):
     """A record with that training accuracy at each evaluation."""
-    curve = {"step": [10 * k for k in range(len(accuracies))], "train_accuracy": list(accuracies)}
+    count = len(accuracies)
+    curve = {"step": [10 * k for k in range(count)], "train_accuracy": list(accuracies), "train_loss": [1.0] * count}
     return Record(Path(), RunSpec(), {"status": status}, {}, curve)
 
 
@@ -340,8 +341,8 @@ def test_a_sweep_changes_the_regularizer_and_nothing_else(scale):
 
 
 def failed(record, diverged):
-    """The record of a run that stayed at chance to the end, or diverged after the first evaluation."""
-    count = 1 if diverged else len(record.curve["step"])
+    """The record of a run that stayed at chance to the end, or diverged before its second evaluation."""
+    count = 2 if diverged else len(record.curve["step"])
     chance = {"accuracy": 0.1, "loss": math.nan if diverged else 2.3}
     curve = {k: [chance.get(k.rpartition("_")[2], v) for v in values[:count]] for k, values in record.curve.items()}
     result = record.result | {"status": "diverged" if diverged else "budget"}
