@@ -65,6 +65,7 @@ class Entry:
 
     @property
     def summary(self) -> str:
+        """The first line of what the file says of itself, in the list."""
         return self.text.partition("\n")[0]
 
     def load(self) -> ModuleType:
@@ -91,7 +92,7 @@ def entries(kind: str) -> dict[str, Entry]:
     """All entries of a kind, by name, sorted.
 
     Raises:
-        InputError: two files claim one name; a file that is not Python, or lacks a constant that its kind must have.
+        InputError: two files claim one name; a file that is not Python, or whose constants are not what its kind needs.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")

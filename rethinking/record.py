@@ -34,6 +34,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.spec import RunSpec, Spec
 
@@ -252,17 +253,18 @@ def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     then, now = environment.get("plug_ins", {}), spec.plug_ins
     for name in sorted(now):
         if isinstance(then, dict) and then.get(name, now[name]) != now[name]:
+            kind, _, named = name.partition("/")
+            file = catalog.find(kind, named).path.name
             raise InputError(
-                f"{path} was made with another version of {name}.py: move it away, and the run is made again, or bring "
-                "the file back"
+                f"{path} was made with another version of {kind}/{file}: move it away, and the run is made again, or "
+                "bring the file back"
             )
 
 
 def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: dict[str, list]) -> None:
     """Raise InputError where a curve and how it is said to have ended cannot be of one run of `spec`."""
     steps, right = curve["step"], curve["train_accuracy"][-1] == 1.0
-    wrong = next((b for a, b in pairwise(steps) if a >= b), None)
-    if steps[0] != 0 or wrong is not None:
+    if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
         raise InputError(f"{path / 'curve.csv'}: steps do not rise from 0: the record is damaged; move it away")
     ended = {
         "fitted": spec.stop == "fitted" and right,

@@ -377,6 +377,13 @@ def test_a_plug_in_without_what_its_kind_must_have_is_one_line(tmp_path, kind, l
     assert f"mine.py: it has no constant {lacks}" in one_line(cli("list", kind, RETHINKING_PLUGINS=tmp_path))
 
 
+def plug_in(folder: Path, kind: str, text: str) -> dict[str, str]:
+    """The environment in which a file `mine` of that kind is found, beside the plug-ins of the tests."""
+    (folder / kind).mkdir()
+    (folder / kind / "mine.py").write_text(text)
+    return {"RETHINKING_PLUGINS": os.pathsep.join([str(Path(__file__).parent / "plugins"), str(folder)])}
+
+
 GOOD = """
 OPTIONS = {"strength": {"type": "float", "ge": 0.0}}
 NULL = {"strength": 0.0}
@@ -397,10 +404,9 @@ PRACTICE = {"strength": 0.1}
     ],
 )
 def test_a_plug_in_with_a_mistake_in_its_constants_is_one_line(tmp_path, old, new, message):
-    (tmp_path / "regularizers").mkdir()
     assert old in GOOD
-    (tmp_path / "regularizers" / "mine.py").write_text('"""Mine."""\n' + GOOD.replace(old, new))
-    line = one_line(cli("list", "regularizers", RETHINKING_PLUGINS=tmp_path))
+    env = plug_in(tmp_path, "regularizers", '"""Mine."""\n' + GOOD.replace(old, new))
+    line = one_line(cli("list", "regularizers", **env))
     assert "mine.py: " in line
     assert message in line
 
@@ -435,11 +441,9 @@ class Regularizer(Base):
     ],
 )
 def test_a_mistake_in_a_plug_ins_code_is_one_line_that_says_where(toy_dir, tmp_path, old, new, message):
-    (tmp_path / "regularizers").mkdir()
-    (tmp_path / "regularizers" / "mine.py").write_text(REGULARIZER.replace(old, new))
-    here = Path(__file__).parent / "plugins"
+    env = plug_in(tmp_path, "regularizers", REGULARIZER.replace(old, new))
     words = (*RUN, "--regularize", "mine=0.5", "--data-dir", toy_dir, "--runs", tmp_path / "runs")
-    done = cli(*words, RETHINKING_PLUGINS=os.pathsep.join([str(here), str(tmp_path)]))
+    done = cli(*words, **env)
     if message is None:
         assert done.returncode == 0, done.stderr
     else:
@@ -477,12 +481,10 @@ def claims(setting):
     ],
 )
 def test_a_mistake_in_a_figure_is_one_line_and_nothing_is_half_written(toy_dir, tmp_path, old, new, message):
-    (tmp_path / "figures").mkdir()
     assert old in FIGURE
-    (tmp_path / "figures" / "mine.py").write_text(FIGURE.replace(old, new))
-    here = Path(__file__).parent / "plugins"
+    env = plug_in(tmp_path, "figures", FIGURE.replace(old, new))
     where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path / "out", "--device", "cpu")
-    done = cli("figure", "mine", *where, RETHINKING_PLUGINS=os.pathsep.join([str(here), str(tmp_path)]))
+    done = cli("figure", "mine", *where, **env)
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert done.returncode == 2

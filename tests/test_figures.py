@@ -219,6 +219,17 @@ def test_table_4s_augmented_rows_train_longer_at_a_slower_decay_and_never_stop_e
         assert (spec.lr_decay, spec.steps, spec.stop) == (0.999, 2 * plain.steps, "budget")
 
 
+@pytest.mark.parametrize("name", ["early_stopping", "l1_l2", "min_norm", "table3"])
+def test_a_seed_keeps_its_number_where_the_first_is_missing(name, tmp_path):
+    setting, runs = figures.setting(name, "quick", None, 2), Runs(tmp_path / "runs")
+    for spec in figures.unique(figures.specs(name, setting)):
+        if getattr(spec, "seed", None) == 1:
+            made_up(runs, spec)
+    numbers = figures.draw(name, setting, runs, tmp_path).numbers
+    seeds = [key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key]
+    assert set(seeds) == {"1"}
+
+
 def test_a_longer_budget_is_longer_at_every_scale():
     for scale in figures.SCALES:
         wanted = figures.specs("dropout_advice", figures.setting("dropout_advice", scale))

@@ -129,7 +129,7 @@ def setting(
 
 
 def setting_of(numbers: dict[str, Any]) -> Setting:
-    """The setting of a figure that was drawn, from its `drawn` numbers. Raises InputError."""
+    """The setting that a figure of scale cpu or paper was drawn for, from its `drawn` numbers. Raises InputError."""
     seeds = numbers["seeds"] if numbers["asked"] else None
     return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds)
 

@@ -54,6 +54,11 @@ def percent(records: Sequence[Record | None], column: str) -> list[float | None]
     return [None if r is None else 100 * r.final[column] for r in records]
 
 
+def numbered(group: Sequence[Record | None]) -> list[tuple[int, Record]]:
+    """The runs that are there, each with its seed."""
+    return [(seed, record) for seed, record in enumerate(group) if record]
+
+
 def present(values: Sequence[float | None]) -> list[float]:
     """The values that are there."""
     return [v for v in values if v is not None]

@@ -22,6 +22,7 @@ from rethinking.figures._parts import (
     least_seeds,
     line,
     missing_note,
+    numbered,
     percent,
     seeds_note,
     size_note,
@@ -86,9 +87,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         group = records[word]
         gains = {p: _gains(group, p) for p in PATIENCE}
         line(left, {p: [g for g in gains[p] if g is not None] for p in PATIENCE}, look, word)
-        for k, record in enumerate(group):
-            if record is None:
-                continue
+        for k, record in numbered(group):
             held = [100 * a for a in record.curve["held_out_accuracy"]]
             right.plot(record.curve["epoch"], held, color=look["color"], lw=0.8, alpha=1 if k == 0 else 0.4)
             series[f"{word}, seed {k}"] = {"epoch": record.curve["epoch"], "held-out accuracy (%)": held}

@@ -15,7 +15,7 @@ import numpy as np
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import UNSTATED, missing_note, percent, present, seeds_note, times_to_fit
+from rethinking.figures._parts import UNSTATED, missing_note, numbered, percent, present, seeds_note, times_to_fit
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, size, specs
 from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
@@ -95,14 +95,10 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes, word in zip(panels, WORDS, strict=False):
         for penalty, look in LOOKS.items():
             group = records[_name(penalty, word)]
-            labelled = False
-            for k, record in enumerate(group):
-                if record is None:
-                    continue
+            for place, (k, record) in enumerate(numbered(group)):
                 share = 100 * density(record.arrays[FIRST], edges)
-                label = None if labelled else f"{penalty}: {median(present(_zeros(group))):.1f} % zeros"
-                labelled = True
-                axes.plot(middles, np.maximum(share, 0.01), label=label, **look, lw=1.2 if k == 0 else 0.6)
+                label = None if place else f"{penalty}: {median(present(_zeros(group))):.1f} % zeros"
+                axes.plot(middles, np.maximum(share, 0.01), label=label, **look, lw=0.6 if place else 1.2)
                 series[f"{_name(penalty, word)}, seed {k}"] = {"share of weights (%)": share.round(3).tolist()}
         axes.set(xlabel="weight, first layer", yscale="log", title=f"{word} labels")
         axes.set_ylim(0.01, 2e4)

@@ -15,6 +15,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
+from rethinking.figures._parts import numbered
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.theory.specs import KernelSpec, LinearSpec
@@ -119,16 +120,14 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     points: list[tuple[float, float | None, float]] = []
     for dash, (n, whitened, _) in zip(DASHES, _descents(setting), strict=False):
         name = _descent_name(n, whitened)
-        for k, record in enumerate(records[name]):
-            if record is None:
-                continue
+        for place, (k, record) in enumerate(numbered(records[name])):
             curve = record.curve
             condition = curve["condition"][-1]
             described = f"n = {n}{'' if whitened else ', raw'}: condition {condition:.0e}"
             epochs, distance = curve["epoch"], curve["distance"]
             grey = str(min(0.8, 0.15 + 0.1 * len(points)))
             shown = [(e, d) for e, d in zip(epochs, distance, strict=True) if d > 1e-12]
-            distances.plot(*zip(*shown, strict=True), linestyle=dash, color=grey, label=None if k else described)
+            distances.plot(*zip(*shown, strict=True), linestyle=dash, color=grey, label=None if place else described)
             measured = _rate(record)
             points.append((condition, measured, curve["rate"][-1]))
             series[f"{name}, seed {k}"] = {"epoch": epochs, "distance": distance}

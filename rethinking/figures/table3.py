@@ -15,6 +15,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
+from rethinking.figures._parts import numbered
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.theory.specs import KernelSpec
@@ -117,14 +118,12 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     series: dict[str, Any] = {}
     looks = {False: ("-", "o", "no penalty"), True: ((0, (4, 2)), "s", f"penalty {PENALTY:g}")}
     for penalized, (dash, marker, label) in looks.items():
-        for k, record in enumerate(records["CIFAR-10 conv"]):
-            if record is None:
-                continue
+        for place, (k, record) in enumerate(numbered(records["CIFAR-10 conv"])):
             curve = _rows(record, penalized)
             filters, errors = [r["filters"] for r in curve], [100 * r["test_error"] for r in curve]
             series[f"{label}, seed {k}"] = {"filters": filters, "test error (%)": errors}
             color = "#0072B2" if not penalized else "#D55E00"
-            right.plot(filters, errors, linestyle=dash, marker=marker, color=color, label=None if k else label)
+            right.plot(filters, errors, linestyle=dash, marker=marker, color=color, label=None if place else label)
         paper = PAPER_PENALTY if penalized else PAPER["CIFAR-10 conv"]
         right.plot(32_000, paper, "D", color="#D55E00" if penalized else "#0072B2", fillstyle="none", markersize=6)
     if not any(records["CIFAR-10 conv"]):
