@@ -220,14 +220,23 @@ def test_table_4s_augmented_rows_train_longer_at_a_slower_decay_and_never_stop_e
 
 
 @pytest.mark.parametrize("name", ["early_stopping", "l1_l2", "min_norm", "table3"])
-def test_a_seed_keeps_its_number_where_the_first_is_missing(name, tmp_path):
-    setting, runs = figures.setting(name, "quick", None, 2), Runs(tmp_path / "runs")
-    for spec in figures.unique(figures.specs(name, setting)):
-        if getattr(spec, "seed", None) == 1:
-            made_up(runs, spec)
-    numbers = figures.draw(name, setting, runs, tmp_path).numbers
-    seeds = [key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key]
-    assert set(seeds) == {"1"}
+def test_a_seed_keeps_its_number_and_its_label_where_the_first_is_missing(name, tmp_path):
+    setting, runs, module = figures.setting(name, "quick", None, 2), Runs(tmp_path), catalog.load("figures", name)
+    wanted = figures.specs(name, setting)
+    seeds, labels = [], []
+    for missing in (1, 0):
+        for spec in figures.unique(wanted):
+            if getattr(spec, "seed", None) != missing and not runs.complete(spec):
+                made_up(runs, spec)
+        records = {
+            condition: [None if getattr(s, "seed", None) == missing else runs.find(s) for s in group]
+            for condition, group in wanted.items()
+        }
+        figure, numbers = module.draw(setting, records)
+        seeds.append({key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key})
+        labels.append([len(axes.get_legend_handles_labels()[1]) for axes in figure.axes])
+    assert seeds == [{"0"}, {"1"}]
+    assert labels[0] == labels[1]
 
 
 def test_a_longer_budget_is_longer_at_every_scale():
