@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -181,8 +182,16 @@ def test_scales_differ_only_in_spec_fields_and_fix_their_precision():
 
 
 def test_every_committed_record_is_of_a_committed_figure():
+    """A user's own runs lie beside them, and are nobody's business here."""
     drawn = {run for path in committed() for run in json.loads(path.read_text())["runs"]}
-    assert {path.parent.name for path in (ROOT / "runs").glob("*/result.json")} == drawn
+    assert drawn <= {path.parent.name for path in (ROOT / "runs").glob("*/result.json")}
+    words = ["git", "-C", str(ROOT), "ls-files", "runs/*/result.json"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout: what is committed cannot be told")
+    held = {Path(line).parent.name for line in listed.stdout.splitlines()}
+    assert len(held) > 100
+    assert held <= drawn
 
 
 def test_names_of_drawn_files_keep_quick_from_evidence():
