@@ -27,7 +27,7 @@ class StochasticPool2d(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         (tall, wide), (down, right), (top, left) = (_pair(v) for v in (self.kernel_size, self.stride, self.padding))
-        padded = F.pad(x, (left, left, top, top)).contiguous()
+        padded = F.pad(x, (left, left, top, top)).contiguous(memory_format=torch.channels_last)
         rows, columns = (padded.shape[2] - tall) // down + 1, (padded.shape[3] - wide) // right + 1
         weights = (padded.detach() if self.training else padded).float().clamp_min(0)
         window = [  # (B, C, H', W') for every place in a window, row by row
@@ -37,29 +37,33 @@ class StochasticPool2d(nn.MaxPool2d):
         ]
         total = torch.zeros_like(window[0])
         for a in window:
-            total = total + a
+            total += a
         if not self.training:
             squares = torch.zeros_like(total)
             for a in window:
-                squares = torch.addcmul(squares, a, a)
+                squares.addcmul_(a, a)
             mean = (squares / total.clamp_min(1e-30)).to(x.dtype)
             return mean if self.share == 1 else torch.lerp(super().forward(x), mean, self.share)
 
-        generator = self.run.generator
-        rest = torch.rand(total.shape, generator=generator, device=x.device) * total
-        chosen = torch.zeros_like(total, dtype=torch.int64)  # the first place where the running sum exceeds the draw
+        rest = self._draws(total).mul_(total)
+        chosen = torch.zeros_like(total, dtype=torch.uint8)  # the first place where the running sum exceeds the draw
         for a in window:
             rest -= a
             chosen += rest >= 0
         chosen.clamp_max_(tall * wide - 1)  # where all are 0 so is the last
-        row = torch.arange(rows, device=x.device)[:, None] * down + chosen // wide
-        column = torch.arange(columns, device=x.device) * right + chosen % wide
-        place = (row * padded.shape[3] + column).flatten(2)
-        picked = padded.flatten(2).gather(2, place).view(total.shape)
+        row = torch.arange(rows, device=x.device)[:, None] * down
+        first = row * padded.shape[3] + torch.arange(columns, device=x.device) * right
+        steps = torch.arange(tall, device=x.device)[:, None] * padded.shape[3] + torch.arange(wide, device=x.device)
+        place = (steps.flatten()[chosen.int()] + first).permute(0, 2, 3, 1)
+        picked = padded.permute(0, 2, 3, 1).flatten(1, 2).gather(1, place.flatten(1, 2))
+        picked = picked.view(place.shape).permute(0, 3, 1, 2)
         if self.share == 1:
             return picked
-        here = torch.rand(total.shape, generator=generator, device=x.device) < self.share
-        return torch.where(here, picked, super().forward(x))
+        return torch.where(self._draws(total) < self.share, picked, super().forward(x))
+
+    def _draws(self, like: Tensor) -> Tensor:
+        """Uniform on [0, 1), in shape and memory format of `like`; drawn in the order of its dimensions."""
+        return torch.empty_like(like).copy_(torch.rand(like.shape, generator=self.run.generator, device=like.device))
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
