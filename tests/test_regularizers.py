@@ -22,6 +22,7 @@ from rethinking.figures import _sweeps
 from rethinking.layers import Linear, LocalResponseNorm, Residual
 from rethinking.record import format_curve
 from rethinking.regularizers import _places as places
+from rethinking.regularizers._places import become
 from rethinking.regularizers.backdrop import Backdrop
 from rethinking.regularizers.batch_norm import BatchNorm
 from rethinking.regularizers.colour import contrast, tint
@@ -33,7 +34,7 @@ from rethinking.regularizers.mixup import beta
 from rethinking.regularizers.restricted_weights import RestrictedConv2d, RestrictedLinear, bound, restrict
 from rethinking.regularizers.rotation import rotate
 from rethinking.regularizers.spatial_dropout import SpatialDropout
-from rethinking.regularizers.stochastic_depth import Survival
+from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.regularizers.stochastic_pooling import StochasticPool2d
 from rethinking.spec import Part, RunSpec, check_parts
 from rethinking.training import Training, train
@@ -905,24 +906,40 @@ def test_stochastic_poolings_share_goes_from_maximum_to_random():
 
 def test_stochastic_depths_survival():
     network = with_it("stochastic_depth", "resnet-20", rate=0.6)
-    gates = [m for m in network.modules() if isinstance(m, Survival)]
-    assert [g.survival for g in gates] == pytest.approx([1 - k / 9 * 0.6 for k in range(1, 10)])
-    gate, x = gates[-1], torch.randn(3, 64, 7, 7)
-    kinds = [gate(x) for _ in range(2000)]
-    alive = [torch.equal(y, x) for y in kinds]
-    assert all(a or not y.any() for a, y in zip(alive, kinds, strict=True))  # the whole batch, or nothing of it
-    assert sum(alive) / 2000 == pytest.approx(0.4, abs=0.04)
-    gate.eval()
-    torch.testing.assert_close(gate(x), 0.4 * x)
-
-
-def test_a_block_left_out_is_its_shortcut():
-    network = with_it("stochastic_depth", "resnet-20", rate=1.0)
-    block = [m for m in network.modules() if isinstance(m, Residual)][-1]
-    x = torch.randn(2, 64, 7, 7)
-    assert torch.equal(block(x), x.relu())  # p_L = 0
+    blocks = [m for m in network.modules() if isinstance(m, StochasticResidual)]
+    assert [b.survival for b in blocks] == pytest.approx([1 - k / 9 * 0.6 for k in range(1, 10)])
+    block, x = blocks[-1], torch.randn(3, 64, 7, 7)
+    whole, shortcut = Residual(block.branch, block.shortcut)(x), x.relu()
+    with torch.no_grad():
+        kinds = [block(x) for _ in range(500)]
+    alive = [torch.equal(y, whole) for y in kinds]
+    assert all(a or torch.equal(y, shortcut) for a, y in zip(alive, kinds, strict=True))  # whole, or nothing of it
+    assert sum(alive) / 500 == pytest.approx(0.4, abs=0.08)
     block.eval()
-    assert torch.equal(block(x), x.relu())
+    torch.testing.assert_close(block(x), (x + 0.4 * block.branch(x)).relu())
+
+
+def test_a_branch_left_out_is_a_branch_times_zero():
+    def trained(leave_out: bool) -> list[torch.Tensor]:
+        """The output and the parameters after a step with the branch, one without, and one with it."""
+        network = models.initialise(models.build("resnet-20"), 0)
+        block = network.blocks[4]
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+        images = torch.randn(4, 3, 28, 28, generator=generator(1))
+        for step in range(3):
+            factor = int(step != 1 or leave_out)
+            times = block.branch.register_forward_hook(lambda module, x, y, factor=factor: y * factor)
+            if leave_out and step == 1:
+                become(block, StochasticResidual, survival=0.0, run=regularizers.Run(CLASSES, generator()))
+            output = network(images)
+            optimizer.zero_grad()
+            output.square().mean().backward()
+            optimizer.step()
+            block.__class__ = Residual
+            times.remove()
+        return [output, *network.parameters()]
+
+    assert all(torch.equal(a, b) for a, b in zip(trained(True), trained(False), strict=True))
 
 
 @pytest.mark.parametrize("shape", [(8, 6, 5, 5), (8, 40)])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Residual
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import after
+from rethinking.regularizers._places import become
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "le": 1.0, "default": 0.5, "description": "of the last block left out"}}
 NULL = {"rate": 0.0}
@@ -19,18 +19,19 @@ PRACTICE = {"rate": 0.5}
 NEEDS = "residual blocks"
 
 
-class Survival(nn.Module):
-    """A branch's output times 0 or 1 in training, times its probability of survival in evaluation."""
+class StochasticResidual(Residual):
+    """A block whose branch is not even computed where it is left out; in evaluation it counts `survival` times."""
 
-    def __init__(self, survival: float, run: Run):
-        super().__init__()
-        self.survival, self.run = survival, run
+    survival: float
+    run: Run
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return x * self.survival
-        alive = torch.rand((), generator=self.run.generator, device=x.device) < self.survival
-        return x * alive.to(x.dtype)
+            return self.relu(self.shortcut(x) + self.survival * self.branch(x))
+        if torch.rand((), generator=self.run.generator, device=x.device) < self.survival:
+            return super().forward(x)
+        nothing = sum(p.sum() for p in self.branch.parameters()) * 0  # gradients of 0: with none momentum would stop
+        return self.relu(self.shortcut(x) + nothing)
 
 
 class Regularizer(Base):
@@ -40,5 +41,5 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         blocks = [m for m in network.modules() if isinstance(m, Residual)] if self.rate else []
         for k, block in enumerate(blocks, start=1):
-            after(block.branch, Survival(1 - k / len(blocks) * self.rate, self.run))
+            become(block, StochasticResidual, survival=1 - k / len(blocks) * self.rate, run=self.run)
         return network
