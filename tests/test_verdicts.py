@@ -543,16 +543,16 @@ def values_or_size(model, kind, width):
     return held, f"{ours:.2f} % with {kind} at width {width}; free weights reach that at width {reach}"
 
 
-def always_better(find, one, other):
-    """Of two stacks the first has the higher test accuracy on true labels in every seed, both twice chance."""
+def always_better(find, *names):
+    """Of some stacks the first has the highest test accuracy on true labels in every seed, all twice chance."""
 
     def rule(model):
-        runs = [find(model, name, "true labels") for name in (one, other)]
+        runs = [find(model, name, "true labels") for name in names]
         if not all(runs):
             return None
-        high, low = (at_end("test_accuracy", group) for group in runs)
-        held = min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
-        return held, f"{one}: {spread(high)} %; {other}: {spread(low)} %"
+        found = [at_end("test_accuracy", group) for group in runs]
+        held = all(max(others) < first and min(others) >= 20 for first, *others in zip(*found, strict=True))
+        return held, "; ".join(f"{name}: {spread(values)} %" for name, values in zip(names, found, strict=True))
 
     return rule
 
@@ -569,30 +569,37 @@ def stacked(model, name, words):
     return curves_of(STACKS[name], words, model=model, steps=800)
 
 
-def shifted(model):
-    """Measured statistics beat running ones on one network, at the last step with as many test images in both.
-
-    One network: the online loss is the same.
-    """
-    names = "ReLU, dropout, batch norm", RUNNING + "dropout, batch norm"
-    groups = [stacked(model, name, "true labels") for name in names]
-    if not all(groups):
-        return None
+def of_one_network(ones, others):
+    """Test accuracies (%) at the last step with as many test images in both; whether the online losses are the same."""
     high, low, alike = [], [], True
-    for one, other in zip(*groups, strict=True):
+    for one, other in zip(ones, others, strict=True):
         both = [(a, b) for a in one for b in other if all(a[k] == b[k] for k in ("step", "test_images"))]
         high.append(100 * both[-1][0]["test_accuracy"])
         low.append(100 * both[-1][1]["test_accuracy"])
         alike &= both[-1][0]["online_loss"] == both[-1][1]["online_loss"]
+    return high, low, alike
+
+
+def shifted(model):
+    """Measured statistics beat running ones on one network."""
+    names = "ReLU, dropout, batch norm", RUNNING + "dropout, batch norm"
+    groups = [stacked(model, name, "true labels") for name in names]
+    if not all(groups):
+        return None
+    high, low, alike = of_one_network(*groups)
     held = alike and min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
     return held, f"measured: {spread(high)} %; running: {spread(low)} %"
 
 
 def masks_or_scaling(model):
     names = "the same, averaged over masks", "+ longer"
-    averaged, scaled = (advised(model, name, "true labels") for name in names)
-    gaps = averaged and scaled and changed(averaged, scaled)
-    return gaps and (all(abs(g) <= 1 for g in gaps), with_unit(gaps, " points"))
+    groups = [advised(model, name, "true labels") for name in names]
+    if not all(groups):
+        return None
+    averaged, scaled, alike = of_one_network(*groups)
+    gaps = [a - b for a, b in zip(averaged, scaled, strict=True)]
+    held = alike and min(*averaged, *scaled) >= 20 and all(abs(g) <= 1 for g in gaps)
+    return held, with_unit(gaps, " points")
 
 
 def advised_memorizes(model):
@@ -802,8 +809,8 @@ JUDGES = {
     ],
     "dropout_advice": [
         (
-            "with all advice dropout generalizes better than none",
-            always_better(advised, "+ longer", "no dropout"),
+            "dropout as advised generalizes better than none, plain or as advised",
+            always_better(advised, "+ longer", "no dropout", "all of it without dropout"),
         ),
         ("the advice helps dropout", always_better(advised, "+ longer", "dropout")),
         ("averaging over 20 masks predicts as well as the network with scaled weights", masks_or_scaling),

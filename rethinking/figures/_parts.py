@@ -8,7 +8,7 @@ from typing import Any
 from rethinking.claims import Reading, Records, spread
 from rethinking.figures import CHEAP, FULL
 from rethinking.plotting import CONDITIONS
-from rethinking.record import Record
+from rethinking.record import Record, Row
 from rethinking.spec import Part
 
 # Labels clean, half corrupted and random: p, and how they are drawn.
@@ -35,7 +35,6 @@ DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."
 )
-TEST_COLOR = CONDITIONS["random labels"]["color"]  # of test error beside black: apart in grey too, and dashed or marked
 STATISTIC = "median over seeds; the bar is their range"
 
 
@@ -52,6 +51,11 @@ def labels(p: float) -> tuple[Part, ...]:
 def percent(records: Sequence[Record | None], column: str) -> list[float | None]:
     """100 times a column's last value, per seed; None where the run is missing."""
     return [None if r is None else 100 * r.final[column] for r in records]
+
+
+def highest(records: Sequence[Record | None]) -> list[float | None]:
+    """The highest training accuracy of each run, in %: 99 or more where it was fitted; None where it is missing."""
+    return [None if r is None else 100 * max(r.curve["train_accuracy"]) for r in records]
 
 
 def numbered(group: Sequence[Record | None]) -> list[tuple[int, Record]]:
@@ -73,7 +77,11 @@ def bar(axes: Any, x: float, values: Sequence[float], look: dict[str, Any], **mo
 
 
 def line(axes: Any, points: dict[float, list[float]], look: dict[str, Any], label: str | None = None) -> None:
-    """The medians over seeds as a line, broken where there is none, and the seeds as points with their range."""
+    """The medians over seeds as a line, broken where there is none, and the seeds as points with their range.
+
+    Args:
+        points: x -> the values there. look: of plotting.NETWORKS or CONDITIONS. label: in the legend.
+    """
     for x, values in points.items():
         bar(axes, x, values, look, ms=3)
     if any(points.values()):
@@ -85,6 +93,13 @@ def line(axes: Any, points: dict[float, list[float]], look: dict[str, Any], labe
 def least_seeds(network: str) -> int:
     """Seeds below which a claim on a network is not judged: 3 where they are cheap."""
     return 3 if network in CHEAP else 1
+
+
+def mark_missing(axes: Any, x: float, *groups: Sequence[Record | None]) -> None:
+    """Write "not run" or "partly run" upright at x where runs of some groups are missing."""
+    if not all(map(all, groups)):
+        words = "partly run" if any(map(any, groups)) else "not run"
+        axes.annotate(words, (x, 0.07), xycoords=("data", "axes fraction"), rotation=90, fontsize=5, ha="center")
 
 
 def seeds_note(count: int) -> str:
@@ -124,6 +139,13 @@ def errors(records: Sequence[Record | None], column: str = "test_accuracy") -> l
     return [None if a is None else 100 - a for a in percent(records, column)]
 
 
+def last_shared(one: Record, other: Record) -> tuple[Row, Row]:
+    """The evaluations of two runs at the last step at which both used as many test images."""
+    first, second = ({(row["step"], row["test_images"]): row for row in record.rows} for record in (one, other))
+    shared = max(first.keys() & second.keys())
+    return first[shared], second[shared]
+
+
 def gain(record: Record) -> float:
     """What stopping at the best evaluation would gain, in points of test accuracy over the latest before the last.
 
@@ -141,6 +163,6 @@ def fitted(*groups: Sequence[Record]) -> bool:
 
 def fits(groups: dict[str, list[Record]], condition: str) -> Reading:
     """Whether every seed's run was fitted."""
-    best = [100 * max(r.curve["train_accuracy"]) for r in groups[condition]]
+    best = present(highest(groups[condition]))
     ours = spread(best, unit=" %") + " at the highest"
     return Reading(fitted(groups[condition]), ours, {"highest training accuracy (%)": list(best)})

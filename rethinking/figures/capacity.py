@@ -122,7 +122,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     head = (
         f"{setting.model} of other widths, CIFAR-10, {size_note(n)}, {seeds_note(setting.seeds)}{missing_note(records)}"
     )
-    figure.suptitle(f"{head}\n{STATISTIC}", fontsize=7)
+    figure.suptitle(f"{head}\nat most {EPOCHS[setting.scale]} epochs; {STATISTIC}", fontsize=7)
     return figure, {"table": table}
 
 

@@ -15,8 +15,8 @@ from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import (
     BUDGET,
+    MIX_LOOKS,
     MIXES,
-    TEST_COLOR,
     UNSTATED,
     fitted,
     gain,
@@ -69,15 +69,15 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True)
-    for look, color, word in (("-", "black", "training"), ("--", TEST_COLOR, "test")):
-        panels[0].plot([], [], look, color=color, label=word)
+    for look, word in (("-", "training"), ("--", "test")):
+        panels[0].plot([], [], look, color="black", label=word)
     table = []
     for axes, (condition, group) in zip(panels, records.items(), strict=True):
         done = [r for r in group if r]
         for record in done:
             epochs = record.curve["epoch"]
-            axes.plot(epochs, _error(record, "train_accuracy"), "-", color="black")
-            axes.plot(epochs, _error(record, "test_accuracy"), "--", color=TEST_COLOR)
+            axes.plot(epochs, _error(record, "train_accuracy"), "-", color=MIX_LOOKS[condition]["color"])
+            axes.plot(epochs, _error(record, "test_accuracy"), "--", color=MIX_LOOKS[condition]["color"], lw=1)
         if done and min(gain(r) for r in done) < ZONES:
             axes.annotate(
                 f"no zones: stopping gains under {ZONES:g} points",

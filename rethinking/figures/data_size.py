@@ -15,7 +15,6 @@ from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
     BUDGET,
     STATISTIC,
-    TEST_COLOR,
     UNSTATED,
     bar,
     errors,
@@ -25,7 +24,7 @@ from rethinking.figures._parts import (
     present,
     seeds_note,
 )
-from rethinking.plotting import WIDTH
+from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -69,17 +68,16 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
     figure, axes = plt.subplots(figsize=(WIDTH * 0.6, 2.9))
     levels = SIZES[setting.scale]
+    true = CONDITIONS["true labels"]
     for column, look, told in (
-        ("test_accuracy", {"color": TEST_COLOR, "marker": "s"}, "test error"),
-        ("train_accuracy", {"color": "black", "marker": "o"}, "training error"),
+        ("test_accuracy", true | {"linestyle": "--", "marker": "s"}, "test error"),
+        ("train_accuracy", true, "training error"),
     ):
         points = {n: present(errors(records[_name(n)], column)) for n in levels}
         for n, values in points.items():
             bar(axes, n, values, look, ms=3)
         there = [n for n in levels if points[n]]
-        axes.plot(
-            there, [median(points[n]) for n in there], color=look["color"], label=told, marker=look["marker"], ms=3
-        )
+        axes.plot(there, [median(points[n]) for n in there], **look, ms=3, label=told)
     axes.set_xscale("log")
     axes.set_xticks(levels, [f"{n:,}" for n in levels], rotation=30)
     axes.minorticks_off()

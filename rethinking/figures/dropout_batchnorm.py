@@ -13,9 +13,9 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED
+from rethinking.figures._parts import UNSTATED, last_shared
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
-from rethinking.record import Record, Row
+from rethinking.record import Record
 from rethinking.spec import Part
 
 MODELS = ["all"]
@@ -68,7 +68,8 @@ def runs(setting: Setting) -> Specs:
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    return stacks(setting, records, NETWORK, {stack: {w: _name(stack, w) for w in WORDS} for stack in STACKS})
+    told = "running: statistics are running averages, else measured"
+    return stacks(setting, records, NETWORK, {stack: {w: _name(stack, w) for w in WORDS} for stack in STACKS}, told)
 
 
 # --- claims ---------------------------------------------------------------------------------------
@@ -81,19 +82,12 @@ def _better(name: str, one: str, other: str, statement: str, paper: str) -> Clai
 def _shift(groups: dict[str, list[Record]]) -> Reading:
     """Both train the same weights, until the first to have fitted them stops; the online loss tells."""
     measured, running = (groups[_name(stack, "true")] for stack in (MEASURED, TOGETHER))
-    pairs = [_last_shared(*pair) for pair in zip(measured, running, strict=True)]
+    pairs = [last_shared(*pair) for pair in zip(measured, running, strict=True)]
     high, low = ([100 * pair[k]["test_accuracy"] for pair in pairs] for k in (0, 1))
     alike = all(a["online_loss"] == b["online_loss"] for a, b in pairs)
     holds = alike and min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
     ours = f"measured: {spread(high)} %; running: {spread(low)} %"
     return Reading(holds, ours, {"measured": [*high], "running": [*low]})
-
-
-def _last_shared(one: Record, other: Record) -> tuple[Row, Row]:
-    """The evaluations of two runs at the last step at which both used as many test images."""
-    first, second = ({(row["step"], row["test_images"]): row for row in record.rows} for record in (one, other))
-    shared = max(first.keys() & second.keys())
-    return first[shared], second[shared]
 
 
 def claims(setting: Setting) -> list[Claim]:

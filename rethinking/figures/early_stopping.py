@@ -83,13 +83,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.1))
     n = IMAGES.get(setting.scale, FULL)
     table, series = [], {}
-    for word, look in MIX_LOOKS.items():
+    for aside, (word, look) in zip((-0.12, 0, 0.12), MIX_LOOKS.items(), strict=True):
         group = records[word]
         gains = {p: _gains(group, p) for p in PATIENCE}
-        line(left, {p: [g for g in gains[p] if g is not None] for p in PATIENCE}, look, word)
+        line(left, {p * 2**aside: [g for g in gains[p] if g is not None] for p in PATIENCE}, look, word)
         for k, record in numbered(group):
             held = [100 * a for a in record.curve["held_out_accuracy"]]
-            right.plot(record.curve["epoch"], held, color=look["color"], lw=0.8, alpha=1 if k == 0 else 0.4)
+            right.plot(record.curve["epoch"], held, color=look["color"], linestyle=look["linestyle"], lw=0.8)
             series[f"{word}, seed {k}"] = {"epoch": record.curve["epoch"], "held-out accuracy (%)": held}
         for p in PATIENCE:
             ends = [None if r is None else r.curve["epoch"][stopped(r, p)] for r in group]
@@ -109,15 +109,16 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     left.set(
         xlabel="patience (evaluations, one an epoch)", ylabel="gain in test accuracy over\nthe last evaluation (points)"
     )
-    right.axhline(10, color="0.5", lw=0.6, linestyle=":")
-    right.set(xlabel="epochs", ylabel="held-out accuracy (%), every seed\ndotted: chance")
+    right.axhline(10, color="0.5", lw=0.6)
+    right.set(xlabel="epochs", ylabel="held-out accuracy (%)")
     right.set_ylim(bottom=0)
     if any(any(group) for group in records.values()):
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     else:
         not_run(left)
     head = f"{setting.model}, CIFAR-10, {size_note(n)}, a fifth of them held out, {seeds_note(setting.seeds)}"
-    figure.suptitle(f"{head}{missing_note(records)}\nleft: {STATISTIC}", fontsize=7)
+    told = f"left: {STATISTIC}; right: every seed, held-out labels corrupted alike, thin line: chance"
+    figure.suptitle(f"{head}{missing_note(records)}\n{told}", fontsize=7)
     return figure, {"series": series, "table": table}
 
 

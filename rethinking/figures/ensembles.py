@@ -33,6 +33,7 @@ MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "What an ensemble gains in test accuracy over its members, against its size."
 MEMBERS = 6
+OVER = {"networks": "the best member", "crops": "the centre crop"}  # what a gain is over, where it is not their mean
 NETWORK = "mlp-3x512"
 NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
 DEPARTURES = [
@@ -130,13 +131,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     n = IMAGES.get(setting.scale, FULL)
     table = []
     for axes, kind in zip(panels, KINDS, strict=True):
-        for word, look in MIX_LOOKS.items():
+        for aside, (word, look) in zip((-0.12, 0, 0.12), MIX_LOOKS.items(), strict=True):
             for join in JOINS:
                 every = [accuracies(records, kind, word, e, join) for e in range(setting.seeds)]
                 there = [values for values in every if values]
                 if join == JOINS[1] and there:
                     sizes = range(1, len(there[0]) + 1)
-                    line(axes, {k: [_gain(v[k - 1]) for v in there] for k in sizes}, look)
+                    line(axes, {k + aside: [_gain(v[k - 1]) for v in there] for k in sizes}, look)
                 elif there:
                     ends = [_gain(v[-1]) for v in there]
                     axes.plot(len(there[0]) + 0.3, median(ends), marker="_", color=look["color"], ms=7, mew=1.6)
@@ -153,7 +154,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         if not any(v is not None for row in table[-len(MIX_LOOKS) * len(JOINS) :] for v in row["members"]):
             not_run(axes)
         axes.axhline(0, color="0.5", lw=0.6)
-        axes.set_title(f"by {kind}")
+        axes.set_title(f"by {kind}\nover {OVER.get(kind, 'the mean of the members')}", fontsize=7)
         axes.set(xlabel="members", xlim=(0.6, 6.6), xticks=range(1, MEMBERS + 1))
     panels[0].set_ylabel("gain in test accuracy (points)")
     if any(any(group) for group in records.values()):

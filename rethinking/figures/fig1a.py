@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread, told
 from rethinking.figures import Setting
-from rethinking.figures._parts import BUDGET, UNSTATED, fits, fitted, times_to_fit
+from rethinking.figures._parts import BUDGET, UNSTATED, fits, fitted, present, times_to_fit
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -39,6 +39,8 @@ CORRUPTIONS = {
     "Gaussian": (Part(name="gaussian"),),
 }
 
+SHOWN = 1.5  # times the slowest run's steps to 99 %: what is after it is at 100 %
+
 
 def runs(setting: Setting) -> Specs:
     return {
@@ -59,24 +61,31 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         partly = f" ({len(done)} of {len(group)} seeds)" if len(done) < len(group) else ""
         for k, record in enumerate(done):
             label = condition + partly if k == 0 else None
-            line = {"color": look["color"], "linestyle": look["linestyle"], "label": label}
+            line = {"color": look["color"], "linestyle": look["linestyle"]}
             steps = record.curve["step"]
             left.plot(steps, record.curve["train_loss"], **line)
             right.plot(steps, [100 * a for a in record.curve["train_accuracy"]], **line)
             for axes, column, factor in ((left, "train_loss", 1), (right, "train_accuracy", 100)):
-                axes.plot(steps[-1], factor * record.final[column], look["marker"], color=look["color"], clip_on=False)
+                axes.plot(steps[-1], factor * record.final[column], look["marker"], color=look["color"], zorder=3)
+            right.plot([], [], **line, marker=look["marker"], label=label)
         if not done:
             right.plot([], [], " ", label=f"{condition}: not run")
     n = setting.spec(0).n
     left.set(xlabel="step (batches of 128)", ylabel="training loss (nats)")
     right.set(xlabel="step (batches of 128)", ylabel="training accuracy (%)")
-    left.set_ylim(0, None)
-    left.set_xlim(0, None)
-    right.set_ylim(0, 100)
+    ends = [r.final["step"] for group in records.values() for r in group if r]
+    fits = [r.steps_to_fit() for group in records.values() for r in group if r]
+    left.set_xlim(0, 1.02 * max(ends, default=1))
+    told = ""
+    if ends and None not in fits and SHOWN * max(present(fits)) < max(ends):  # the rest is at 100 %
+        left.set_xlim(0, SHOWN * max(present(fits)))
+        told = f"\nshown to step {SHOWN * max(present(fits)):,.0f} of {max(ends):,}"
+    left.set_ylim(-0.02, None)
+    right.set_ylim(0, 101)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     scale = f"REDUCED: {n:,} of 50,000 images" if setting.reduced else "all 50,000 images"
     seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
-    figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}", fontsize=8)
+    figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}{told}", fontsize=8)
     return figure, {"n": n, "reduced": setting.reduced, "series": series, "table": _table(n, records)}
 
 

@@ -13,18 +13,20 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, missing_note, present, seeds_note
+from rethinking.figures._parts import UNSTATED, highest, missing_note, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
     EXTENSION,
     FAMILIES,
     IMAGES,
+    NETWORKS,
     OTHER,
     SIZE,
     Sweep,
+    budget,
     changes,
-    highest,
+    diverged,
     memorized,
     paired,
     runs_of,
@@ -37,7 +39,7 @@ from rethinking.record import Record
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
-CAPTION = "Training accuracy on random labels against the change of test accuracy on true labels, every strength."
+CAPTION = "Every strength: what is left of memorization, against the change of test accuracy on true labels."
 DEPARTURES = [
     EXTENSION,
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
@@ -63,7 +65,7 @@ LOOKS = dict(
     )
 )
 FITTED = 99.0  # %
-NAMED = 8  # points of the corner whose names the figure holds; its .json has them all
+NEAR = -2.0  # points of change: what stops memorization at less is named
 
 
 def runs(setting: Setting) -> Specs:
@@ -80,49 +82,73 @@ def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: An
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.0), sharey=True, width_ratios=[3, 2])
     series: dict[str, dict[str, Any]] = {}
-    families = set()
-    corner: list[tuple[float, float, str]] = []
+    stopped: list[tuple[float, float, str]] = []
+    columns: dict[str, list[tuple[Sweep, Any]]] = {family: [] for family in LOOKS}
     for sweep in sweeps(setting):
-        color, marker = LOOKS[sweep.family]
         for value in sweep.values:
-            x = highest(records, sweep.condition(value, "random"))
+            random = present(highest(records[sweep.condition(value, "random")]))
             change = paired(records, sweep, value, "true", "test_accuracy")
-            if x is None or not change:
+            if not random or not change:
                 continue
-            y = median(change)
-            filled = value == sweep.practice
-            axes.plot(x, y, marker, color=color, mfc=color if filled else "white", ms=5, zorder=3, clip_on=False)
-            families.add(sweep.family)
-            against = _against(records, sweep, value)
-            if against:
-                corner.append((x, y, f"{sweep.regularizer} {say(value)}"))
+            x, y = median(random), median(change)
             series[f"{sweep.name}, {say(value)}"] = {
                 "highest training accuracy on random labels (%)": x,
                 "change of test accuracy (points)": y,
-                "speaks against": against,
+                "speaks against": _against(records, sweep, value),
             }
-    for k, (x, y, text) in enumerate(corner[: NAMED + 1]):
-        words = text if k < NAMED else f"and {len(corner) - NAMED} more"
-        named = axes.annotate(words, (x, y), xytext=(-6, 4 + 8 * k), textcoords="offset points", fontsize=6, ha="right")
-        named.set_in_layout(False)
-    axes.set_xlim(0, 102)
-    low, high = axes.get_ylim()
-    axes.axhline(0, color="0.4", lw=0.6)
-    axes.fill_between([0, FITTED], 0, max(high, 5), color="0.9", zorder=0, lw=0, label="would speak against the claim")
-    axes.set_ylim(min(low, -5), max(high, 5))
+            if x >= FITTED:
+                columns[sweep.family].append((sweep, value))
+                continue
+            if diverged(records, sweep, value):
+                left.plot(x, y, "x", color=LOOKS[sweep.family][0], ms=4.5, clip_on=False)
+                continue
+            _point(left, x, change, sweep, value)
+            left.plot([min(random), max(random)], [y, y], color=LOOKS[sweep.family][0], lw=0.6)
+            if y >= NEAR:
+                on = f", {sweep.network}" if sweep.network != NETWORKS[0] else ""
+                stopped.append((x, y, f"{sweep.regularizer} {say(value)}{on}"))
+    for k, points in enumerate(columns.values()):
+        for j, (sweep, value) in enumerate(points):
+            change = paired(records, sweep, value, "true", "test_accuracy")
+            _point(right, k - 0.35 + 0.7 * (j + 0.5) / len(points), change, sweep, value)
+    families = {sweep.family for sweep in sweeps(setting)}
+    for axes in (left, right):
+        axes.axhline(0, color="0.4", lw=0.6, zorder=1)
+    low, high = (f(left.get_ylim()) for f in (min, max))
+    for k, (x, y, text) in enumerate(sorted(stopped)):  # one below the other, away from the points
+        words = {"xytext": (x - 3, high + 1.6 * (len(stopped) - k)), "fontsize": 6, "ha": "right", "va": "center"}
+        left.annotate(text, (x, y), arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 3}, **words)
+    high = max(high + 1.6 * (len(stopped) + 1), 5)
+    left.fill_between([0, FITTED], 0, high, color="0.9", zorder=0, lw=0, label="would speak against the claim")
+    left.set(xlim=(0, FITTED), ylim=(min(low, -5), high))
     for family in LOOKS:
         if family in families:
-            axes.plot([], [], LOOKS[family][1], color=LOOKS[family][0], label=family)
-    axes.plot([], [], "o", color="0.3", mfc="white", label="hollow: another strength than practice's")
-    axes.set(
-        xlabel="highest training accuracy on random labels (%), median over seeds",
-        ylabel="change of test accuracy on true labels\n(points, median of paired seeds)",
+            left.plot([], [], LOOKS[family][1], color=LOOKS[family][0], label=family)
+    left.plot([], [], "o", color="0.3", mfc="white", label="hollow: another strength than practice's")
+    left.plot([], [], "x", color="0.3", label="training diverges")
+    left.set(
+        xlabel="highest training accuracy on random labels (%)",
+        ylabel="change of test accuracy on true labels\n(points, paired seeds)",
+        title=f"random labels not fitted (below {FITTED:g} %)",
     )
-    figure.legend(loc="outside lower center", ncols=4, fontsize=6)
-    figure.suptitle(f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}", fontsize=7)
+    places = [k for k, family in enumerate(LOOKS) if family in families]
+    right.set_xticks(places, [list(LOOKS)[k] for k in places], rotation=45, ha="right")
+    right.set(xlim=(-0.6, max(places) + 0.6), title=f"fitted ({FITTED:g} % or more)")
+    figure.legend(loc="outside lower center", ncols=5, fontsize=6)
+    told = "points: medians over seeds; bars: their range"
+    head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
+    figure.suptitle(f"{head}\n{budget(setting)}\n{told}", fontsize=7)
     return figure, {"series": series}
+
+
+def _point(axes: Any, x: float, change: list[float], sweep: Sweep, value: Any) -> None:
+    """A strength at x, with the range over seeds of its changes of test accuracy."""
+    color, marker = LOOKS[sweep.family]
+    filled = value == sweep.practice
+    axes.plot([x, x], [min(change), max(change)], color=color, lw=0.6, zorder=2)
+    axes.plot(x, median(change), marker, color=color, mfc=color if filled else "white", ms=4.5, zorder=3, clip_on=False)
 
 
 def claims(setting: Setting) -> list[Claim]:

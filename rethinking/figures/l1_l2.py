@@ -52,7 +52,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 TWO = "two weights"
 FIRST = "quantiles/layers.0.weight"
-SHOWN = 50  # of the 101 radii: the ball that is drawn
+LEAST = 0.1  # % of the weights: of 1,001 quantiles one
 
 
 def _name(penalty: str, word: str) -> str:
@@ -79,6 +79,10 @@ def _zeros(group: list[Record | None] | list[Record]) -> list[float | None]:
     return [None if r is None else zeros(r) for r in group]
 
 
+def _middle(values: list[float | None]) -> str:
+    return f"{median(present(values)):.1f}"
+
+
 def density(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The part of all weights in each bin, (len(edges) - 1,), from evenly spaced quantiles, ascending."""
     below = np.searchsorted(quantiles, edges, side="left") / len(quantiles)
@@ -97,13 +101,17 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             group = records[_name(penalty, word)]
             for place, (k, record) in enumerate(numbered(group)):
                 share = 100 * density(record.arrays[FIRST], edges)
-                label = None if place else f"{penalty}: {median(present(_zeros(group))):.1f} % zeros"
-                axes.plot(middles, np.maximum(share, 0.01), label=label, **look, lw=0.6 if place else 1.2)
+                label = f"{penalty}: {_middle(_zeros(group))} %, {_middle(percent(group, 'train_accuracy'))} %"
+                axes.plot(
+                    middles, np.maximum(share, LEAST), **look, lw=0.6 if place else 1.2, label=None if place else label
+                )
                 series[f"{_name(penalty, word)}, seed {k}"] = {"share of weights (%)": share.round(3).tolist()}
         axes.set(xlabel="weight, first layer", yscale="log", title=f"{word} labels")
-        axes.set_ylim(0.01, 2e4)
+        axes.set_ylim(LEAST, 5e4)
+        axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        axes.minorticks_off()
         if any(any(records[_name(p, word)]) for p in LOOKS):
-            axes.legend(loc="upper left", fontsize=6)
+            axes.legend(loc="upper left", fontsize=6, title="weights exactly 0, training accuracy", title_fontsize=6)
         else:
             not_run(axes)
     panels[0].set_ylabel("weights in a bin of 0.0025 (%)")
@@ -114,7 +122,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         not_run(panels[2])
     panels[2].set(xlabel="weight of the upper half", ylabel="weight of the lower half", title="two weights")
     head = f"{NETWORK}, CIFAR-10, {size(setting, NETWORK)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    figure.suptitle(f"{head}\nevery seed a line; thick: seed 0; the lowest bins are drawn at 0.01 %", fontsize=7)
+    told = "every seed a line, thick: seed 0; drawn from 0.1 %, the resolution, up; zeros are counted in all layers"
+    figure.suptitle(f"{head}\n{told}", fontsize=7)
     return figure, {"series": series, "table": _table(setting, records)}
 
 
@@ -128,21 +137,22 @@ def _balls(axes: Any, record: Record) -> dict[str, Any]:
     x, y = np.meshgrid(grid, grid)
     loss = last["offset"] - 2 * (last["slope_first"] * x + last["slope_second"] * y)
     loss += last["curvature_first"] * x * x + last["curvature_second"] * y * y + 2 * last["curvature_both"] * x * y
-    row = min(SHOWN, len(curve["step"]) - 1)
+    corners = [k for k in range(1, len(curve["step"]) - 1) if 0.0 in (curve["l1_first"][k], curve["l1_second"][k])]
+    row = corners[-1] if corners else len(curve["step"]) // 2  # the largest ball met in a corner
     part = curve["radius"][row]
     levels = sorted({curve["l1_loss"][row], curve["l2_loss"][row]})
     if loss.min() < levels[0] and levels[-1] < loss.max():
         axes.contour(x, y, loss, levels=levels, colors="0.6", linewidths=0.8)
     around = np.linspace(0, 2 * np.pi, 181)
-    for name, look, corners in (("l1", LOOKS["L1"], True), ("l2", LOOKS["L2"], False)):
-        norm = float(np.abs(free).sum() if corners else np.linalg.norm(free))
-        ball = np.array([[1, 0, -1, 0, 1], [0, 1, 0, -1, 0]]) if corners else np.stack([np.cos(around), np.sin(around)])
+    for name, look, pointed in (("l1", LOOKS["L1"], True), ("l2", LOOKS["L2"], False)):
+        norm = float(np.abs(free).sum() if pointed else np.linalg.norm(free))
+        ball = np.array([[1, 0, -1, 0, 1], [0, 1, 0, -1, 0]]) if pointed else np.stack([np.cos(around), np.sin(around)])
         axes.plot(*(part * norm * ball), color=look["color"], lw=0.9)
         axes.plot(curve[f"{name}_first"], curve[f"{name}_second"], label=f"path in the {name.upper()} ball", **look)
         axes.plot(curve[f"{name}_first"][row], curve[f"{name}_second"][row], "o", color=look["color"], ms=4)
     axes.plot(*free, "x", color="#000000", ms=5)
-    axes.set_xlim(-far, far)
-    axes.set_ylim(-far, 1.7 * far)
+    axes.set_xlim(-0.8 * far, 0.8 * far)
+    axes.set_ylim(-0.6 * far, 1.3 * far)
     axes.set_aspect("equal")
     axes.legend(loc="upper right", fontsize=6)
     return {name: curve[name] for name in ("radius", "l1_first", "l1_second", "l2_first", "l2_second")}

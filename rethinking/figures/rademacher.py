@@ -13,7 +13,16 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds, missing_note, percent, present, size_note
+from rethinking.figures._parts import (
+    BUDGET,
+    UNSTATED,
+    least_seeds,
+    missing_note,
+    percent,
+    present,
+    seeds_note,
+    size_note,
+)
 from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -52,7 +61,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         axes.plot(values, [k] * len(values), look["marker"], color=look["color"], ms=4, clip_on=False)
         if not values:
             not_run(axes, k)
-        names.append(f"{network}\n{size_note(setting.spec(0, model=network).n or 0)}")
+        names.append(f"{network}, {seeds_note(len(group))}\n{size_note(setting.spec(0, model=network).n or 0)}")
     axes.set_yticks(range(len(COMPARED)), names, fontsize=6)
     axes.set_ylim(len(COMPARED) - 0.5, -0.5)
     axes.set(xlabel="correlation with random signs: a lower bound of the complexity", xlim=(0, 1))

@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, fits, fitted, missing_note, percent, present, seeds_note
+from rethinking.figures._parts import UNSTATED, fits, fitted, highest, missing_note, percent, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -22,13 +22,16 @@ from rethinking.figures._sweeps import (
     IMAGES,
     NETWORKS,
     PRECISE,
+    RANDOM_LABEL,
     SIZE,
     WORDS,
     Sweep,
+    budget,
     changes,
     idle,
     paired,
     paper_says,
+    partly,
     row,
     runs_of,
     say,
@@ -66,7 +69,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     chosen = sweeps(setting)
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.17 * len(chosen) + 1.1), sharey=True)
     for y, sweep in enumerate(chosen):
-        fitted = present(percent(records[sweep.condition(sweep.practice, "random")], "train_accuracy"))
+        fitted = present(highest(records[sweep.condition(sweep.practice, "random")]))
         gains = paired(records, sweep, sweep.practice, "true", "test_accuracy")
         for axes, values, condition in ((left, fitted, "random labels"), (right, gains, "true labels")):
             look = CONDITIONS[condition]
@@ -77,11 +80,12 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
             else:
                 not_run(axes, y, fontsize=5)
-    names = [f"{s.name}: {say(s.practice)}" for s in chosen]
+    keys = [[s.condition(s.practice, w) for w in WORDS] for s in chosen]
+    names = [f"{s.name}: {say(s.practice)}{partly(records, *k)}" for s, k in zip(chosen, keys, strict=True)]
     left.set_yticks(range(len(chosen)), names, fontsize=6)
     left.set_ylim(len(chosen) - 0.5, -0.5)
     left.axvline(99, color="0.4", lw=0.6, linestyle=":")
-    left.set(xlabel="random labels:\ntraining accuracy (%)\ndotted: 99 %, fitted", xlim=(0, 102))
+    left.set(xlabel=RANDOM_LABEL, xlim=(0, 102))
     right.axvline(0, color="0.4", lw=0.6)
     right.set_xlabel("true labels:\nchange of test accuracy (points)\nagainst the twin without")
     for axes in (left, right):
@@ -92,7 +96,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             for axes in (left, right):
                 axes.axhline(y - 0.5, color="0.5", lw=0.6)
         before = sweep.family
-    figure.suptitle(f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}", fontsize=7)
+    head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
+    figure.suptitle(f"{head}\n{budget(setting)}", fontsize=7)
     return figure, {"table": _table(setting, records)}
 
 

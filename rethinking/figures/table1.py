@@ -25,6 +25,7 @@ from rethinking.figures._parts import (
     percent,
     present,
     reduced_note,
+    seeds_note,
 )
 from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
@@ -91,6 +92,11 @@ def specs(setting: Setting, network: str, **fields: Any) -> list[Any]:
     return [setting.spec(seed, model=network, **(size | fields)) for seed in setting.seeds_of(network)]
 
 
+def row_label(name: str, specs: list[Any]) -> str:
+    """What a row of Tables 1 or 4 is called in a picture: with its seeds, and n where that is reduced."""
+    return f"{name}{reduced_note(specs[0].n or 0)}, {seeds_note(len(specs))}"
+
+
 def runs(setting: Setting) -> Specs:
     crop = (Part(name="random_crop"),)
     return {
@@ -109,8 +115,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
     figure = plt.figure(figsize=(WIDTH, 4.6))
     figure.set_layout_engine("none")
-    first = figure.add_axes((0.43, 0.1, 0.25, 0.83))  # by hand: the labels are wider than a panel
-    axes = [first, figure.add_axes((0.72, 0.1, 0.25, 0.83), sharey=first)]
+    first = figure.add_axes((0.46, 0.1, 0.235, 0.83))  # by hand: the labels are wider than a panel
+    axes = [first, figure.add_axes((0.735, 0.1, 0.235, 0.83), sharey=first)]
     axes[1].tick_params(labelleft=False)
     wanted = runs(setting)
     for k, row in enumerate(ROWS):
@@ -121,9 +127,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             panel.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
             if not ours:
                 not_run(panel, k, fontsize=6)
-    axes[0].set_yticks(
-        range(len(ROWS)), [row.name + reduced_note(wanted[row.name][0].n or 0) for row in ROWS], fontsize=6
-    )
+    axes[0].set_yticks(range(len(ROWS)), [row_label(row.name, wanted[row.name]) for row in ROWS], fontsize=6)
     axes[0].invert_yaxis()
     axes[0].set(xlabel="training accuracy (%)", xlim=(0, 100))
     axes[1].set(xlabel="test accuracy (%)", xlim=(0, 100))

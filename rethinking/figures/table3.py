@@ -90,7 +90,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             rows.append((name + WITH, records[name], True, PAPER_PENALTY))
         elif name + WITH in records:
             rows.append((name + WITH, records[name + WITH], True, None))
-    for place, (_, group, penalized, paper) in enumerate(rows):
+    for place, (name, group, penalized, paper) in enumerate(rows):
         y = len(rows) - 1 - place
         if paper is not None:
             left.plot(paper, y, "D", color="#000000", fillstyle="none", markersize=6)
@@ -98,22 +98,19 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         if ours:
             left.plot(ours, [y] * len(ours), "o", color="#0072B2")
             norm = spread(_last(group, "norm", penalized), 0)
-            left.annotate(
-                f"{spread(ours)} %, norm {norm}", (max(*ours, paper or 0), y), xytext=(7, 0),
-                textcoords="offset points", va="center", fontsize=6.5,
-            )  # fmt: skip
+            words = f"{spread(ours)} %, norm {norm}"
         else:
-            left.annotate(
-                "not run", (paper or 1, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=6.5
-            )
+            words = "not run"
+        words += f" (paper: {PAPER_NORM[name]:g})" if name in PAPER_NORM else ""
+        left.annotate(words, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=6)
     left.set_yticks(range(len(rows)), [r[0] for r in reversed(rows)])
-    left.set(xlabel="test error (%)", xscale="log", xlim=(0.3, 900))
+    left.set(xlabel="test error (%)", xscale="log", xlim=(0.3, 100))
     left.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
     left.minorticks_off()
-    left.set_ylim(-0.6, len(rows) + 0.7)
+    left.set_ylim(-0.6, len(rows) - 0.4)
     left.plot([], [], "o", color="#0072B2", label="ours")
     left.plot([], [], "D", color="#000000", fillstyle="none", label="[zhang2017] Table 3")
-    left.legend(loc="upper left", ncols=2)
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
     series: dict[str, Any] = {}
     looks = {False: ("-", "o", "no penalty"), True: ((0, (4, 2)), "s", f"penalty {PENALTY:g}")}
@@ -125,15 +122,15 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             color = "#0072B2" if not penalized else "#D55E00"
             right.plot(filters, errors, linestyle=dash, marker=marker, color=color, label=None if place else label)
         paper = PAPER_PENALTY if penalized else PAPER["CIFAR-10 conv"]
-        right.plot(32_000, paper, "D", color="#D55E00" if penalized else "#0072B2", fillstyle="none", markersize=6)
+        right.plot(32_000, paper, marker, color="#D55E00" if penalized else "#0072B2", fillstyle="none", markersize=6)
     if not any(records["CIFAR-10 conv"]):
         right.plot([], [], " ", label="not run")
-    right.plot([], [], "D", color="#777777", fillstyle="none", label="[zhang2017]")
+    right.plot([], [], "o", color="#777777", fillstyle="none", label="hollow: [zhang2017]")
     right.set(xlabel="random filters", ylabel="CIFAR-10 test error (%)", xscale="log")
     ticks = sorted({*FILTERS[setting.scale], 32_000})
-    right.set_xticks(ticks, [f"{t:,}" for t in ticks], fontsize=6)
+    right.set_xticks(ticks, [f"{t:,}" for t in ticks], fontsize=6, rotation=30)
     right.minorticks_off()
-    right.set_ylim(0, 80)
+    right.set_ylim(0, 1.5 * right.get_ylim()[1])
     right.legend(loc="upper right")
     n = IMAGES.get(setting.scale)
     scale = f"REDUCED: {n:,} training images" if n else "all training images"

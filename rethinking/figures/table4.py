@@ -26,9 +26,8 @@ from rethinking.figures._parts import (
     missing_note,
     percent,
     present,
-    reduced_note,
 )
-from rethinking.figures.table1 import specs
+from rethinking.figures.table1 import row_label, specs
 from rethinking.plotting import NETWORKS, PATCH, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -99,7 +98,9 @@ def _specs(setting: Setting, row: Row) -> list[Any]:
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(WIDTH, 2.2))
+    figure = plt.figure(figsize=(WIDTH, 2.0))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0.46, 0.2, 0.51, 0.68))  # by hand, as in Table 1
     wanted = runs(setting)
     names = []
     for k, row in enumerate(ROWS):
@@ -112,10 +113,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         axes.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
         if not ours:
             not_run(axes, k, fontsize=6)
-        n = wanted[row.name][0].n or 0
-        names.append(row.name + (" (online)" if row.online else "") + reduced_note(n))
+        names.append(row_label(row.name + (" (online)" if row.online else ""), wanted[row.name]))
     axes.set_yticks(range(len(ROWS)), names, fontsize=6)
-    axes.invert_yaxis()
+    axes.set_ylim(len(ROWS) - 0.5, -0.5)
     axes.set(xlabel="training accuracy on random labels (%); paper hollow, ours filled", xlim=(0, 100))
     axes.grid(axis="y", lw=0.3)
     figure.suptitle(f"Table 4, CIFAR-10, random labels{missing_note(records)}", fontsize=8)

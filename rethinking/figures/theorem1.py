@@ -109,7 +109,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         left.plot([], [], " ", label=f"{setting.model}, SGD: not run")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="training images n", xlim=(sizes[0] / 1.5, sizes[-1] * 1.5))
-    left.set(ylabel="trained numbers")
+    left.set(ylabel="weights and biases, but for zeros")
     left.set_ylim(2e3, 2e8)
     left.legend(loc="upper left")
     right.axhline(0.5, color="#777777", linewidth=0.7)

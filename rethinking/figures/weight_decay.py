@@ -22,6 +22,7 @@ from rethinking.figures._parts import (
     labels,
     least_seeds,
     line,
+    mark_missing,
     missing_note,
     percent,
     present,
@@ -30,7 +31,7 @@ from rethinking.figures._parts import (
 from rethinking.figures.table1 import ROWS, TOLERANCE, specs
 from rethinking.figures.table4 import FAILED
 from rethinking.figures.table4 import ROWS as ROWS4
-from rethinking.plotting import NETWORKS, WIDTH, not_run
+from rethinking.plotting import NETWORKS, WIDTH
 from rethinking.record import Record
 
 MODELS = ["all"]
@@ -90,12 +91,15 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         ):
             points = {float(places[s]): present(percent(records[_name(network, s, word)], of)) for s in STRENGTHS}
             line(axes, points, look)
-            if not any(points.values()):
-                not_run(axes)
             for s in STRENGTHS:
                 if consistent(records, network, s):
                     axes.axvspan(places[s] - 0.4, places[s] + 0.4, color="0.9", zorder=0)
+                mark_missing(axes, places[s], records[_name(network, s, word)])
         panels[0][column].axhline(99, color="0.4", lw=0.6, linestyle=":")
+        if ROW4[network].train is None:
+            panels[0][column].annotate(
+                "paper: fails to converge", (0.5, 0.5), xycoords="axes fraction", fontsize=6, ha="center"
+            )
         panels[1][column].axhline(ROW[network].test, color="0.4", lw=0.8, linestyle="--")
         size = f"all {n:,} images" if n == FULL else f"REDUCED: n = {n:,}"
         seeds = seeds_note(len(setting.seeds_of(network)))
