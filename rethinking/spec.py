@@ -419,7 +419,7 @@ def check_parts(
                 )
             if refused in names:
                 raise InputError(
-                    f"{part.name} cannot go with {refused}, which changes the same layers: drop one of them"
+                    f"{part.name} cannot go with {refused}, which changes what it works on: drop one of them"
                 )
             if known is not None and refused in known:
                 raise InputError(

@@ -314,7 +314,9 @@ def test_a_stack_trains_and_resumes(toy):
         ("inception", ["batch_norm"], "cannot go with batch normalization, which inception has: take alexnet"),
         ("inception", ["layer_norm"], "layer_norm cannot go with batch normalization"),
         ("resnet-20", ["maxout"], "maxout cannot go with residual blocks"),
-        ("alexnet", ["maxout", "dropconnect"], "maxout cannot go with dropconnect, which changes the same layers"),
+        ("alexnet", ["maxout", "dropconnect"], "maxout cannot go with dropconnect, which changes what it works on"),
+        ("alexnet", ["maxout", "stochastic_pooling"], "stochastic_pooling cannot go with maxout"),
+        ("alexnet", ["batch_norm", "maxout"], "maxout cannot go with batch_norm"),
         ("alexnet", ["batch_norm", "group_norm"], "batch_norm cannot go with group_norm"),
         ("alexnet", ["dropconnect", "restricted_weights"], "dropconnect cannot go with restricted_weights"),
     ],
@@ -814,6 +816,13 @@ def test_dropconnect_masks_weights_per_image():
     torch.testing.assert_close(many.mean(0), torch.full((5, 7), 0.75), atol=0.03, rtol=0)
     first, second = many[:, 0, 0] - 0.75, many[:, 0, 1] - 0.75
     assert (first * second).mean().abs() < 0.02  # weights of one output go one by one
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.9, 0.99999, 0.9999999])
+def test_dropconnect_drops_its_rate(rate):
+    layer = Linear(100, 50)
+    places.become(layer, DropConnectLinear, rate=rate, run=regularizers.Run(10, generator()))
+    assert layer.mask(40).double().mean().item() == pytest.approx(1 - rate, abs=0.002)
 
 
 def test_dropconnects_inference_is_the_gaussians_expectation():

@@ -382,7 +382,8 @@ def helps_more(these):
             runs, twins = tried(name, practice, "", "true"), tried("none", "none", "", "true")
             if not runs or not twins:
                 return None
-            sides[name in these].append(median(changed(runs, twins)))
+            if not alike(runs, twins):
+                sides[name in these].append(median(changed(runs, twins)))
         one, other = median(sides[True]), median(sides[False])
         return fitted(twins) and one > other, f"{one:+.2f} points against {other:+.2f}"
 
@@ -405,9 +406,28 @@ def at_a_cost(_, regularizer, network):
     diverged = {words: [rows[0]["diverged"] for rows in runs[stop]] for words, runs in (("t", true), ("r", random))}
     if any(diverged["t"]) or 2 * sum(diverged["r"]) > 3:
         return None, f"training diverges at {stop}, the first strength that is not fitted"
+    trained = median(at_end("train_accuracy", true[stop]))
+    if trained < 20:
+        return None, f"nothing is trained at {stop}, the first that is not fitted: true labels {trained:.2f} %"
     left, without = (median(at_end("test_accuracy", runs)) for runs in (true[stop], base))
     told = f"stops at {stop}, test accuracy {left:.2f} % there, {without:.2f} % without"
     return max(changed(true[stop], base)) < 0, told
+
+
+REPEATS = {"twice the budget": (2000, 2), "n = 1,000": (1000, 1)}
+
+
+def stays(_, regularizer, told):
+    n, times = REPEATS[told]
+    strengths = SWEPT[regularizer, "mlp-3x512"].replace("*", "").split()
+    stops = []
+    for size, budget in ((2000, 1), (n, times)):
+        runs = {s: sweep("mlp-3x512", size, "random", regularizer, s, budget) for s in strengths}
+        if any(len(seeds) < 3 for seeds in runs.values()):
+            return None
+        stop = next((s for s in strengths if not mostly(list(runs[s].values()))), None)
+        stops.append("at none" if stop is None else f"at {stop}")
+    return stops[0] == stops[1], f"{stops[0]}; {stops[1]} with {told}"
 
 
 def mostly(runs):
@@ -426,7 +446,11 @@ def in_the_corner(_):
                 gone += 1
                 continue
             on = "" if network == "mlp-3x512" else f", {network}"
-            found += [f"{name}{on} {strength}"] * (not mostly(random) and median(changed(true, twins)) >= 0)
+            longer = list(sweep("mlp-3x512", 2000, "random", name, strength, 2).values()) if name == "dropout" else []
+            fits = longer and not on and mostly(longer)
+            fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
+            counts = not mostly(random) and not fails and median(changed(true, twins)) >= 0
+            found += [f"{name}{on} {strength}{' (fitted with twice the budget)' * bool(fits)}"] * counts
     if gone and not found:
         return None
     named = f": {', '.join(found)}" if found else ""
@@ -461,8 +485,11 @@ def sparse_and_memorizing(model, penalty):
 
 def in_a_corner(_):
     inside = of_theory(kind="two_weights", n=2000)[1:-1]
-    l1, l2 = (sum(0 in (row[f"{ball}_first"], row[f"{ball}_second"]) for row in inside) for ball in ("l1", "l2"))
-    return l1 > 0 and l2 == 0, f"L1: a weight is 0 at {l1} of {len(inside)} radii; L2: at {l2}"
+    l1 = sum(0 in (row["l1_first"], row["l1_second"]) for row in inside)
+    signs = [tuple(math.copysign(bool(row[w]), row[w]) for w in ("l2_first", "l2_second")) for row in inside]
+    l2 = sum(0 in now or now != then for then, now in zip(signs[:1] + signs, signs, strict=False))
+    told = f"L1: a weight is 0 at {l1} of {len(inside)} radii; L2: 0, or changes its sign, at {l2}"
+    return l1 > 0 and l2 == 0, told
 
 
 def stopping(rule):
@@ -531,15 +558,17 @@ def not_fitted_at(model, width):
     return never, with_unit(at_end("train_accuracy", runs), " %")
 
 
-def values_or_size(model, kind, width):
-    restricted, free = narrowed(model, kind, int(width)), all_widths(model, "free")
+def values_or_size(model, kind):
+    restricted, free = all_widths(model, kind), all_widths(model, "free")
     if not restricted or not free:
         return None
-    ours = median(at_end("train_accuracy", restricted))
-    if ours >= 99 and median(at_end("train_accuracy", free[WIDTHS[-1]])) >= 99:
-        return None, f"both are fitted: {ours:.2f} % with {kind} at width {width}"
+    reached = {w: median(at_end("train_accuracy", restricted[w])) for w in WIDTHS}
+    width = max((w for w in WIDTHS if reached[w] < 99), default=None)
+    if width is None:
+        return None, f"fitted at every width with {kind}"
+    ours = reached[width]
     reach = next((w for w in WIDTHS if median(at_end("train_accuracy", free[w])) >= ours), None)
-    held = reach is not None and reach < int(width)
+    held = reach is not None and reach < width
     return held, f"{ours:.2f} % with {kind} at width {width}; free weights reach that at width {reach}"
 
 
@@ -760,6 +789,7 @@ def deep(_):
 
 
 NETWORK = r"[\w-]+(?: \(float32\))?"
+MORE = "helps more than the median of the other regularizers"
 ON = rf"(\w+(?: with \w+)?) at practice's (\S+?)(?: on ({NETWORK}))?"
 ERROR = "the minimum-norm solution of ({})({}) has this error"
 JUDGES = {
@@ -767,14 +797,16 @@ JUDGES = {
         (f"with {ON}, random labels are still fitted", still_fitted),
         (f"{ON} changes test accuracy on true labels by no more than 10 points", changes_little),
         ("random labels cost (.*) 30 points of test accuracy or more", costs_more),
-        ("normalization and augmentation help more than the other regularizers", helps_more(IMPLICIT)),
-        ("augmentation helps more than the other regularizers", helps_more(AUGMENTATION)),
+        (f"the median normalization or augmentation {MORE}", helps_more(IMPLICIT)),
+        (f"the median augmentation {MORE}", helps_more(AUGMENTATION)),
     ],
     "dose": [
         (
-            rf"(\w+(?: with \w+)?)(?:, on ({NETWORK}))? does not stop memorization without a loss of test accuracy",
+            rf"(\w+(?: with \w+)?)(?:, on ({NETWORK}))? does not stop memorization without a loss of test accuracy, "
+            "(?:switched on|at .*)",
             at_a_cost,
-        )
+        ),
+        (r"(\w+) stops memorization at the same strength with (twice the budget|n = 1,000)", stays),
     ],
     "frontier": [("no regularizer, at any strength swept, stops memorization and keeps test accuracy", in_the_corner)],
     "l1_l2": [
@@ -794,7 +826,7 @@ JUDGES = {
     "capacity": [
         ("random labels are fitted at some width, weights (.*)", fitted_somewhere),
         (r"free weights at width (\d+) do not memorize: random labels are not fitted", not_fitted_at),
-        (r"weights of (.*) memorize no more at width (\d+) than free ones of a narrower network", values_or_size),
+        (r"weights of (.*) memorize no more than free ones of a narrower network", values_or_size),
     ],
     "dropout_batchnorm": [
         (

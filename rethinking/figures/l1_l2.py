@@ -229,11 +229,13 @@ def claims(setting: Setting) -> list[Claim]:
         curve = groups[TWO][0].curve
         inside = range(1, len(curve["step"]) - 1)
 
-        def at_zero(ball: str) -> int:
-            return sum(0.0 in (curve[f"{ball}_first"][k], curve[f"{ball}_second"][k]) for k in inside)
+        def crosses(ball: str, k: int) -> bool:
+            """Whether a weight is 0 at radius k, or has another sign than at the one before."""
+            return any(curve[f"{ball}_{w}"][k] * curve[f"{ball}_{w}"][k - (k > 1)] <= 0 for w in ("first", "second"))
 
-        l1, l2 = at_zero("l1"), at_zero("l2")
-        ours = f"L1: a weight is 0 at {l1} of {len(inside)} radii; L2: at {l2}"
+        l1 = sum(0.0 in (curve["l1_first"][k], curve["l1_second"][k]) for k in inside)
+        l2 = sum(crosses("l2", k) for k in inside)
+        ours = f"L1: a weight is 0 at {l1} of {len(inside)} radii; L2: 0, or changes its sign, at {l2}"
         return Reading(l1 > 0 and l2 == 0, ours, {"radii, L1": [float(l1)], "radii, L2": [float(l2)]})
 
     return [

@@ -1,10 +1,10 @@
 """Backdrop: units are dropped at random from the backward pass only.
 
 Golkar & Cranmer 2018 (arXiv:1806.01337): a masking layer, here after every ReLU (there at chosen places), is the
-identity forwards and multiplies the gradient by a 0/1 mask, divided by the mask's mean so that the gradient's size
-stays; after convolutions one draw for each image and position, which all channels share, after linear layers one for
-each image and unit. `rate` is the probability of dropping, in [0, 1); 0 is none. Practice: 0.5 (the authors'
-demonstration has 0.3 to 0.95).
+identity forwards, and backwards dL/dx = m / mean(m) dL/dy, m a 0/1 mask, so that the gradient's size stays; after
+convolutions one draw for each image and position, which all channels share, after linear layers one for each image and
+unit. `rate` is the probability of dropping, in [0, 1); 0 is none. Practice: 0.5 (the authors' demonstration has 0.3 to
+0.95).
 """
 
 from typing import Any

@@ -66,7 +66,7 @@ class DropConnectLinear(Linear):
         bits = torch.empty(-(-entries // 4), dtype=torch.int64, device=self.weight.device)
         bits.random_(-(2**63), None, generator=self.run.generator)
         short = bits.view(torch.int16)[:entries].view(count, *self.weight.shape)
-        return short >= round(self.rate * 2**16) - 2**15
+        return short >= min(round(self.rate * 2**16), 2**16 - 1) - 2**15
 
     def forward(self, x: Tensor) -> Tensor:
         kind = x.dtype

@@ -3,8 +3,8 @@
 Goodfellow et al. 2013 (ICML), section 3: h_i = max over k of z_ik, z_ik = W_ik x + b_ik, for every convolution and
 linear layer that has a ReLU. The first function keeps the layer's own weights; the others are new weights beside it, so
 the network grows with `pieces`. pieces >= 0; 0 is none (the ReLU, itself the maximum of one function and 0), 1 leaves
-the network linear. Practice, in the authors' code: 2 (convolutions) to 5. Where batch norm stands between layer and
-ReLU, it normalizes the maximum. Not for residual blocks, whose last ReLU follows a sum.
+the network linear. Practice, in the authors' code: 2 (convolutions) to 5. A network's own batch norm, between
+layer and ReLU, normalizes the maximum. Not for residual blocks, whose last ReLU follows a sum.
 """
 
 import torch
@@ -17,7 +17,7 @@ from rethinking.regularizers._places import Layer, Passed, activations, become
 OPTIONS = {"pieces": {"type": "int", "ge": 0, "le": 100, "default": 2, "description": "linear functions a unit"}}
 NULL = {"pieces": 0}
 PRACTICE = {"pieces": 2}
-REFUSES = ["residual blocks", "dropconnect", "restricted_weights"]
+REFUSES = ["residual blocks", "batch_norm", "dropconnect", "restricted_weights"]
 
 
 class MaxoutLinear(Linear):

@@ -1,9 +1,9 @@
 """Spatial dropout: in training, whole feature maps are dropped at random, per image.
 
-Tompson et al. 2015 (CVPR), section 3.2: one Bernoulli draw for each image and channel, here after every convolution's
-ReLU (there before one of 1x1); what stays is divided by 1 - rate, so that evaluation uses the network as it is. `rate`
-is the probability of dropping, in [0, 1); 0 is none. Practice: 0.1 where, as here, every convolution has it; more where
-one has. For networks with convolutions.
+Tompson et al. 2015 (CVPR), section 3.2: x_c -> m_c x_c / (1 - rate), m_c ~ Bernoulli(1 - rate) drawn for each image and
+channel c, here after every convolution's ReLU (there before one of 1x1), so that evaluation uses the network as it is.
+`rate` is the probability of dropping, in [0, 1); 0 is none. Practice: 0.1 where, as here, every convolution has it;
+more where one has. For networks with convolutions.
 """
 
 from torch import Tensor, nn

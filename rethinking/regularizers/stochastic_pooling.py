@@ -3,7 +3,8 @@
 Zeiler & Fergus 2013 (ICLR), section 3: p_i = a_i / sum over the window of a_k (equation 4), the pooled value is a_l
 with l drawn by p (equation 5); at evaluation it is the sum of p_i a_i (equation 6). `share` of the windows, drawn anew,
 is pooled so in training and the others by their maximum, and evaluation mixes the two alike; share in [0, 1]; 0 is
-none, practice: the paper's 1. For networks with max-pooling of ReLUs (negative values count as 0 in p).
+none, practice: the paper's 1. For networks with max-pooling of ReLUs: negative values, which batch norm
+gives where it is put after ReLUs, count as 0 in p, and maxout's are refused.
 """
 
 import torch
@@ -17,6 +18,7 @@ OPTIONS = {"share": {"type": "float", "ge": 0.0, "le": 1.0, "default": 1.0, "des
 NULL = {"share": 0.0}
 PRACTICE = {"share": 1.0}
 NEEDS = "pooling"
+REFUSES = "maxout"
 
 
 class StochasticPool2d(nn.MaxPool2d):
