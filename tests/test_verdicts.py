@@ -435,6 +435,9 @@ def mostly(runs):
     return 2 * sum(fit(rows) != "censored" for rows in runs) > len(runs)
 
 
+TRIED_LONGER = {("dropout", "mlp-3x512", "0.5"), ("rotation", "mlp-3x512", "45"), ("dropout", "alexnet", "0.5")}
+
+
 def in_the_corner(_):
     found, count, gone = [], 0, 0
     for (name, network), strengths in SWEPT.items():
@@ -446,11 +449,15 @@ def in_the_corner(_):
                 gone += 1
                 continue
             on = "" if network == "mlp-3x512" else f", {network}"
-            longer = list(sweep("mlp-3x512", 2000, "random", name, strength, 2).values()) if name == "dropout" else []
-            fits = longer and not on and mostly(longer)
+            later = ""
+            if (name, network, strength) in TRIED_LONGER:
+                n = 1000 if network == "alexnet" else 2000
+                longer = list(sweep(network, n, "random", name, strength, 2).values())
+                fate = "fitted" if mostly(longer) else "nor"
+                later = f" ({fate} with twice the budget)" if len(longer) == 3 else ""
             fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
             counts = not mostly(random) and not fails and median(changed(true, twins)) >= 0
-            found += [f"{name}{on} {strength}{' (fitted with twice the budget)' * bool(fits)}"] * counts
+            found += [f"{name}{on} {strength}{later}"] * counts
     if gone and not found:
         return None
     named = f": {', '.join(found)}" if found else ""

@@ -15,7 +15,7 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import numbered
+from rethinking.figures._parts import numbered, seeds_note
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.theory.specs import KernelSpec, LinearSpec
@@ -50,6 +50,7 @@ DESCENTS = {
     ),
 }
 CONVERGES = 300  # images at which SGD is judged
+CONVERGED = 1e-3  # relative distance to W*
 SOLUTIONS = {
     "minimum": "least norm",
     "random_centres": "centres at random points",
@@ -117,32 +118,35 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         norms.text(WIDTHS[-1], norm, f"{name} {norm}", ha="right", va="bottom", fontsize=6)
     norms.set_title("lines: [zhang2017], MNIST, 60,000 images", fontsize=6.5, loc="right")
 
-    points: list[tuple[float, float | None, float]] = []
+    points: list[tuple[float, float | None, float, bool]] = []
     for dash, (n, whitened, _) in zip(DASHES, _descents(setting), strict=False):
         name = _descent_name(n, whitened)
         for place, (k, record) in enumerate(numbered(records[name])):
             curve = record.curve
             condition = curve["condition"][-1]
-            described = f"n = {n}{'' if whitened else ', raw'}: condition {condition:.0e}"
+            digits, power = f"{condition:.0e}".split("e")
+            described = f"n = {n:,}{'' if whitened else ', raw'}: condition ${digits} \\cdot 10^{{{int(power)}}}$"
             epochs, distance = curve["epoch"], curve["distance"]
             grey = str(min(0.8, 0.15 + 0.1 * len(points)))
             shown = [(e, d) for e, d in zip(epochs, distance, strict=True) if d > 1e-12]
             distances.plot(*zip(*shown, strict=True), linestyle=dash, color=grey, label=None if place else described)
             measured = _rate(record)
-            points.append((condition, measured, curve["rate"][-1]))
+            points.append((condition, measured, curve["rate"][-1], distance[-1] <= CONVERGED))
             series[f"{name}, seed {k}"] = {"epoch": epochs, "distance": distance}
         if not any(records[name]):
             distances.plot([], [], " ", label=f"n = {n}: not run")
-    distances.axhline(1e-3, color="#999999", linewidth=0.7)
+    distances.axhline(CONVERGED, color="#999999", linewidth=0.7)
+    distances.annotate("converged", (0.02, CONVERGED), xycoords=("axes fraction", "data"), fontsize=6, va="top")
     distances.set(xlabel="epochs of SGD", ylabel="|W − W*| / |W*|", yscale="log", xscale="symlog")
     distances.set_ylim(1e-12, 3)
     distances.set_xlim(0, None)
     distances.legend(loc="lower left", fontsize=6)
-    measured_points = [(c, m) for c, m, _ in points if m is not None]
-    if measured_points:
-        rates.plot(*zip(*measured_points, strict=True), "o", color="#0072B2", label="measured")
+    for near, fill, label in ((True, "full", "measured"), (False, "none", "measured before it converged")):
+        there = [(c, m) for c, m, _, converged in points if m is not None and converged == near]
+        if there:
+            rates.plot(*zip(*there, strict=True), "o", color="#0072B2", fillstyle=fill, label=label)
     if points:
-        line = sorted((c, p) for c, _, p in points)
+        line = sorted((c, p) for c, _, p, _ in points)
         rates.plot(*zip(*line, strict=True), "-x", color="#000000", linewidth=0.9, label="n λ / (2 tr XXᵀ)")
         rates.set(xscale="log", yscale="log")
     else:
@@ -157,10 +161,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             text.append(f"{words}: norm {median([f['norm'] for f in done]):.3g}, test error {test:.0f} %")
         else:
             text.append(f"{words}: not run")
-    rates.set_title("Solutions that fit the same 300 images:\n" + "\n".join(text), fontsize=6.5, loc="left")
+    head, *tail = text
+    figure.supxlabel(f"Solutions that fit the same {CONVERGES} images. {head};\n{'; '.join(tail)}", fontsize=6.5)
     images = IMAGES.get(setting.scale)
     scale = f"REDUCED: kernels on {images:,} training images" if images else "kernels on all training images"
-    figure.suptitle(f"Minimum norm, {scale}; linear model on CIFAR-10", fontsize=8)
+    seeds = seeds_note(setting.seeds)
+    head = f"Minimum norm, {scale}; linear model on CIFAR-10; {seeds}"
+    figure.suptitle(f"{head}\nλ: the smallest eigenvalue of XXᵀ", fontsize=7)
     numbers = {"n": images or "all", "reduced": images is not None, "series": series, "table": _table(records)}
     return figure, numbers
 
@@ -212,7 +219,7 @@ def _predicts_nothing(groups: dict[str, list[Record]]) -> Reading:
 def _reaches(groups: dict[str, list[Record]]) -> Reading:
     ends = [r.final["distance"] for group in groups.values() for r in group]
     epochs = [r.final["epoch"] for group in groups.values() for r in group]
-    return Reading(max(ends) <= 1e-3, f"{max(ends):.1e} after {max(epochs):.0f} epochs", {"distance": list(ends)})
+    return Reading(max(ends) <= CONVERGED, f"{max(ends):.1e} after {max(epochs):.0f} epochs", {"distance": list(ends)})
 
 
 def _larger(groups: dict[str, list[Record]]) -> Reading:
@@ -245,7 +252,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 5",
             statement="SGD from zero on a linear model converges to the minimum-norm solution",
             paper="it converges to it",
-            tolerance=f"relative distance at most 1e-3 on {CONVERGES} whitened images, in every seed",
+            tolerance=f"relative distance at most {CONVERGED:g} on {CONVERGES} whitened images, in every seed",
             conditions=(_descent_name(CONVERGES, True),),
             measure=_reaches,
         ),
