@@ -448,7 +448,7 @@ def in_the_corner(_):
             if not (true and random and twins):
                 gone += 1
                 continue
-            on = "" if network == "mlp-3x512" else f", {network}"
+            on = "" if network == "mlp-3x512" else f" on {network}"
             later = ""
             if (name, network, strength) in TRIED_LONGER:
                 n = 1000 if network == "alexnet" else 2000
@@ -457,10 +457,10 @@ def in_the_corner(_):
                 later = f" ({fate} with twice the budget)" if len(longer) == 3 else ""
             fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
             counts = not mostly(random) and not fails and median(changed(true, twins)) >= 0
-            found += [f"{name}{on} {strength}{later}"] * counts
+            found += [f"{name} {strength}{on}{later}"] * counts
     if gone and not found:
         return None
-    named = f": {', '.join(found)}" if found else ""
+    named = f": {', '.join(sorted(found))}" if found else ""
     left = f" ({gone} more are not run)" if gone else ""
     return not found, f"{len(found)} of {count - gone} points speak against it{named}{left}"
 

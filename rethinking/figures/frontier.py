@@ -95,11 +95,13 @@ def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: An
     return not fate and not diverged(records, sweep, value) and median(present(change)) >= 0
 
 
-def _later(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> str:
-    """What is said of a point that was tried at twice the budget."""
+def _named(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> str:
+    """What a point is called: "dropout 0.5 on alexnet (nor with twice the budget)"."""
+    on = f" on {sweep.network}" if sweep.network != NETWORKS[0] else ""
     key = again(sweep.condition(value, "random"), TWICE)
     fate = memorized(records[key]) if key in records else None
-    return "" if fate is None else f" (fitted with {TWICE})" if fate else f" (nor with {TWICE})"
+    later = "" if fate is None else f" ({'fitted' if fate else 'nor'} with {TWICE})"
+    return f"{sweep.regularizer} {say(value)}{on}{later}"
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -130,9 +132,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             _point(left, x, change, sweep, value)
             left.plot([min(random), max(random)], [y, y], color=LOOKS[sweep.family][0], lw=0.6)
             if y >= NEAR:
-                on = f", {sweep.network}" if sweep.network != NETWORKS[0] else ""
-                later = _later(records, sweep, value)
-                stopped.append((x, y, f"{sweep.regularizer} {say(value)}{on}{later}"))
+                stopped.append((x, y, _named(records, sweep, value)))
     for k, points in enumerate(columns.values()):
         for j, (sweep, value) in enumerate(points):
             change = paired(records, sweep, value, "true", "test_accuracy")
@@ -179,7 +179,7 @@ def claims(setting: Setting) -> list[Claim]:
     chosen = sweeps(setting)
 
     def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
-        found = [f"{s.name} {say(v)}{_later(groups, s, v)}" for s in chosen for v in s.values if _against(groups, s, v)]
+        found = sorted(_named(groups, s, v) for s in chosen for v in s.values if _against(groups, s, v))
         there = [_against(groups, s, v) is not None for s in chosen for v in s.values]
         gone = "" if all(there) else f" ({len(there) - sum(there)} more are not run)"
         named = f": {', '.join(found)}" if found else ""
