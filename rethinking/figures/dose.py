@@ -100,7 +100,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes, (sweep, told) in zip(flat, panels, strict=False):
         own = repeated(records, told) if told else records
         _panel(axes, sweep, own)
-        axes.set_title(sweep.name.replace(", ", "\n") + (f"\n{told}" if told else ""), fontsize=6)
+        axes.set_title(sweep.name.replace(", ", "\n") + (f"\n{told}" if told else ""), fontsize=6, pad=7)
         n = specs(setting, sweep.network, "true", **hows.get(told, {}))[0].n
         twins = row(own, f"{sweep.network}, none" + (f", {told}" if told else ""), n, {w: sweep.twin(w) for w in WORDS})
         table += [twins] if twins not in table else []
@@ -117,8 +117,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (%)", fontsize=6)
     told = "bold: practice's strength; grey: random labels not fitted within the budget; hatched: training diverges"
+    left = "above the weakest that are not fitted: test accuracy on true labels"
     head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    figure.suptitle(f"{head}\n{budget(setting)}\n{told}", fontsize=7)
+    figure.suptitle(f"{head}\n{budget(setting)}\n{told}\n{left}", fontsize=7)
     return figure, {"table": table}
 
 
@@ -137,6 +138,11 @@ def _panel(axes: Any, sweep: Sweep, records: Records) -> None:
             hatch = HATCH if diverged(records, sweep, value) else None
             axes.axvspan(x - 0.5, x + 0.5, fc="0.88", ec="0.6", hatch=hatch, zorder=0, lw=0)
         mark_missing(axes, x, *groups)
+    stops = threshold(records, sweep)
+    left = None if stops is None else accuracy(records, sweep.condition(stops, "true"), "test_accuracy")
+    if left is not None:
+        x = 1 + sweep.values.index(stops)
+        axes.annotate(f"{left:.1f} %", (x, 1), xycoords=("data", "axes fraction"), fontsize=5.5, ha="center")
     axes.set_xticks(places, ["none", *map(say, sweep.values)], fontsize=5.5, rotation=45)
     for label, value in zip(axes.get_xticklabels()[1:], sweep.values, strict=True):
         label.set_fontweight("bold" if value == sweep.practice else "normal")
