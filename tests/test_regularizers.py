@@ -727,6 +727,26 @@ def test_monte_carlos_masks_stay_what_they_were():
     assert drawn == ["010100011110", "101101111000"]
 
 
+@pytest.mark.parametrize("dropped", [{}, {"input": 0.2}])
+def test_monte_carlo_computes_what_is_before_every_mask_once(dropped, monkeypatch):
+    network = models.initialise(models.build("mlp-3x512", width=8), 0)
+    network = build("dropout", rate=0.5, mode="monte_carlo", samples=5, **dropped).network(network)
+    x, calls = torch.randn(2, 3, 28, 28), []
+
+    def counted(layer, x):
+        calls.append(layer)
+        return F.linear(x, layer.weight, layer.bias)
+
+    monkeypatch.setattr(Linear, "forward", counted)
+    first = next(m for m in network.modules() if isinstance(m, Linear))
+    for training, passes in ((False, 2 + 4 * bool(dropped)), (True, 1), (False, 2 + 4 * bool(dropped))):
+        calls.clear()
+        network.train(training)(x)  # one pass without masks, in evaluation five with
+        assert sum(layer is first for layer in calls) == passes
+    network.eval()(x).sum().backward()
+    assert first.weight.grad is not None
+
+
 BRANCHES = [f"{k}.{branch}" for k in range(1, 11) for branch in (("conv",) if k in (3, 8) else ("one", "three"))]
 RELUS = {  # after convolutions
     "alexnet": ["features.0.1", "features.1.1"],
