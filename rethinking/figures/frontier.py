@@ -141,10 +141,12 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes in (left, right):
         axes.axhline(0, color="0.4", lw=0.6, zorder=1)
     low, high = (f(left.get_ylim()) for f in (min, max))
-    for k, (x, y, text) in enumerate(sorted(stopped)):  # one below the other, away from the points
-        words = {"xytext": (x - 3, high + 1.6 * (len(stopped) - k)), "fontsize": 6, "ha": "right", "va": "center"}
-        left.annotate(text, (x, y), arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.4", "shrinkB": 3}, **words)
-    high = max(high + 1.6 * (len(stopped) + 1), 5)
+    line = 0.055 * (high - low)
+    for k, (x, y, text) in enumerate(sorted(stopped)):  # rising, so that no line crosses a name
+        words = {"xytext": (x - 3, high + line * (k + 1)), "fontsize": 6, "ha": "right", "va": "center"}
+        line_to = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "relpos": (1, 0.5), "shrinkA": 0, "shrinkB": 3}
+        left.annotate(text, (x, y), arrowprops=line_to, **words)
+    high = max(high + line * (len(stopped) + 1), 5)
     left.fill_between([0, FITTED], 0, high, color="0.9", zorder=0, lw=0, label="would speak against the claim")
     left.set(xlim=(0, FITTED), ylim=(min(low, -5), high))
     for family in LOOKS:
