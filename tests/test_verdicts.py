@@ -634,13 +634,18 @@ def masks_or_scaling(model):
         return None
     averaged, scaled, alike = of_one_network(*groups)
     gaps = [a - b for a, b in zip(averaged, scaled, strict=True)]
-    held = alike and min(*averaged, *scaled) >= 20 and all(abs(g) <= 1 for g in gaps)
-    return held, with_unit(gaps, " points")
+    learned = [v for pair in zip(averaged, scaled, strict=True) for v in pair]
+    if min(learned) < 20:
+        return None, f"nothing is trained: {spread(learned)} %"
+    return alike and all(abs(g) <= 1 for g in gaps), with_unit(gaps, " points")
 
 
 def advised_memorizes(model):
-    runs = advised(model, "+ longer", "random labels")
-    return runs and reaches(runs)
+    runs, true = (advised(model, "+ longer", f"{words} labels") for words in ("random", "true"))
+    if not runs or not true:
+        return None
+    learned = at_end("train_accuracy", true)
+    return (None, f"nothing is trained, true labels: {spread(learned)} %") if min(learned) < 20 else reaches(runs)
 
 
 def gains_of_ensembles(kind, words):

@@ -107,6 +107,7 @@ CAVEAT = (
     "evaluation), true labels the same, and stops when every training example is right; at scale paper it has the "
     "paper's schedule, to its end. With more steps, or other n, thresholds move."
 )
+LEARNS = 20.0  # % of true labels, twice chance: what is below is not trained at all
 RANDOM_LABEL = "random labels: highest\ntraining accuracy (%)\ndotted: 99 %, fitted"
 CLEAN = (
     "Training accuracy is of the images as they are, without augmentation or noise; zhang2017's Table 4 counts the "

@@ -21,6 +21,7 @@ from rethinking.figures._sweeps import (
     CLEAN,
     EXTENSION,
     IMAGES,
+    LEARNS,
     NETWORKS,
     SIZE,
     TRIED,
@@ -77,7 +78,6 @@ LOOKS: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 COLUMNS = 5
 HATCH = "////"
-LEARNS = 20.0  # % of true labels, twice chance: below it a strength stops training, not memorization
 
 
 def runs(setting: Setting) -> Specs:
