@@ -212,6 +212,8 @@ def _medians(groups: dict[str, list[Record]], chosen: list[Sweep]) -> list[float
 def _survey(name: str, statement: str, paper: str, one: list[Sweep], rest: list[Sweep]) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         ours, others = _medians(groups, one), _medians(groups, rest)
+        if not ours or not others:
+            return Reading(None, IDLE, {})
         holds = fitted(groups[without(NETWORKS[0], "true")]) and median(ours) > median(others)
         text = f"{median(ours):+.2f} points against {median(others):+.2f}"
         return Reading(holds, text, {"these (points)": list(ours), "the others (points)": list(others)})
