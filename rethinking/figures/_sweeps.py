@@ -97,7 +97,7 @@ BUDGETS: dict[tuple[str, int], int] = {
     ("alexnet", 1000): 960,
     ("resnet-20", 2000): 1920,
 }
-REPEATED, TWICE, OTHER_N = "dropout", "twice the budget", 1000
+TWICE = "twice the budget"
 EXTENSION = (
     "An extension: the paper has three regularizers at one strength each, on all 50,000 images. With one of them, "
     "weight decay, its AlexNet does not fit random labels (Table 4)."
@@ -115,8 +115,8 @@ CLEAN = (
 )
 TRIED = (
     "What mlp-3x512 can carry is tried on it, but for switches and sets at five strengths; the rest on a network that "
-    "can: stochastic depth (five strengths) and local response normalization (three) on resnet-20, the others on "
-    "alexnet (three, being costly there)."
+    "can: stochastic depth (five strengths) and local response normalization (three) on resnet-20, the others, and "
+    "some of the first, on alexnet (three, being costly there)."
 )
 SIZE = (
     "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast; with local response "
@@ -240,34 +240,9 @@ def runs_of(setting: Setting, chosen: list[tuple[Sweep, tuple[Any, ...]]]) -> Sp
     return wanted
 
 
-def repeats(setting: Setting) -> list[tuple[Sweep, str, dict[str, int]]]:
-    """The sweeps that are repeated, what is said of a repeat, and how its `specs` differ."""
-    if setting.scale != "cpu":
-        return []
-    sweep = next(s for s in sweeps(setting) if s.regularizer == REPEATED)
-    return [(sweep, TWICE, {"times": 2}), (sweep, f"n = {OTHER_N:,}", {"n": OTHER_N})]
-
-
 def again(condition: str, told: str) -> str:
     """The key of a condition's runs in a repeat."""
     return f"{condition}, {told}"
-
-
-def repeat_runs(setting: Setting) -> Specs:
-    """The runs of the repeats."""
-    wanted: Specs = {}
-    for sweep, told, how in repeats(setting):
-        for word in WORDS:
-            wanted[again(sweep.twin(word), told)] = specs(setting, sweep.network, word, **how)
-            for v in sweep.values:
-                one = specs(setting, sweep.network, word, *parts(sweep.regularizer, v), **how)
-                wanted[again(sweep.condition(v, word), told)] = one
-    return wanted
-
-
-def repeated(records: Records | dict[str, list[Record]], told: str) -> dict[str, Any]:
-    """The records of a repeat, under the keys of the sweep it repeats."""
-    return {c.removesuffix(f", {told}"): g for c, g in records.items() if c.endswith(f", {told}")}
 
 
 def paper_says(sweep: Sweep) -> str:

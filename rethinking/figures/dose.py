@@ -10,6 +10,8 @@ fitted, within a budget that is stated.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -25,6 +27,7 @@ from rethinking.figures._sweeps import (
     NETWORKS,
     SIZE,
     TRIED,
+    TWICE,
     WORDS,
     Sweep,
     accuracy,
@@ -34,9 +37,7 @@ from rethinking.figures._sweeps import (
     memorized,
     paired,
     paper_says,
-    repeat_runs,
-    repeated,
-    repeats,
+    parts,
     row,
     runs_of,
     say,
@@ -65,27 +66,49 @@ DEPARTURES = [
     SIZE,
     UNSTATED,
 ]
-HIGHEST = "highest"  # the training accuracy that decides
-LOOKS: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("random", HIGHEST, "highest training accuracy, random labels", CONDITIONS["random labels"]),
+REPEATED = "dropout"
+OTHER_N = 1000
+# Labels, what is read of their runs, its name, its look.
+LOOKS: list[tuple[str, Callable[..., list[float | None]], str, dict[str, Any]]] = [
+    ("random", highest, "highest training accuracy, random labels", CONDITIONS["random labels"]),
     (
         "true",
-        "train_accuracy",
+        partial(percent, column="train_accuracy"),
         "training accuracy, true labels",
         CONDITIONS["true labels"] | {"linestyle": ":", "marker": "."},
     ),
-    ("true", "test_accuracy", "test accuracy, true labels", CONDITIONS["true labels"]),
+    ("true", partial(percent, column="test_accuracy"), "test accuracy, true labels", CONDITIONS["true labels"]),
 ]
 COLUMNS = 5
 HATCH = "////"
 
 
+def _repeats(setting: Setting) -> list[tuple[Sweep, str, dict[str, int]]]:
+    """The sweeps that are repeated, what is said of a repeat, and how its `specs` differ."""
+    if setting.scale != "cpu":
+        return []
+    sweep = next(s for s in sweeps(setting) if s.regularizer == REPEATED)
+    return [(sweep, TWICE, {"times": 2}), (sweep, f"n = {OTHER_N:,}", {"n": OTHER_N})]
+
+
 def runs(setting: Setting) -> Specs:
-    return runs_of(setting, [(s, s.values) for s in sweeps(setting)]) | repeat_runs(setting)
+    wanted = runs_of(setting, [(s, s.values) for s in sweeps(setting)])
+    for sweep, told, how in _repeats(setting):
+        for word in WORDS:
+            wanted[again(sweep.twin(word), told)] = specs(setting, sweep.network, word, **how)
+            for v in sweep.values:
+                one = specs(setting, sweep.network, word, *parts(sweep.regularizer, v), **how)
+                wanted[again(sweep.condition(v, word), told)] = one
+    return wanted
+
+
+def _repeated(records: Records | dict[str, list[Record]], told: str) -> dict[str, Any]:
+    """The records of a repeat, under the keys of the sweep it repeats."""
+    return {c.removesuffix(f", {told}"): g for c, g in records.items() if c.endswith(f", {told}")}
 
 
 def _panels(setting: Setting) -> list[tuple[Sweep, str]]:
-    return [(s, "") for s in sweeps(setting)] + [(s, told) for s, told, _ in repeats(setting)]
+    return [(s, "") for s in sweeps(setting)] + [(s, told) for s, told, _ in _repeats(setting)]
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -96,9 +119,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, grid = plt.subplots(height, COLUMNS, figsize=(WIDTH, 1.25 * height + 0.5), sharey=True)
     flat = grid.flatten()
     table = []
-    hows = {told: how for _, told, how in repeats(setting)}
+    hows = {told: how for _, told, how in _repeats(setting)}
     for axes, (sweep, told) in zip(flat, panels, strict=False):
-        own = repeated(records, told) if told else records
+        own = _repeated(records, told) if told else records
         _panel(axes, sweep, own)
         axes.set_title(sweep.name.replace(", ", "\n") + (f"\n{told}" if told else ""), fontsize=6, pad=7)
         n = specs(setting, sweep.network, "true", **hows.get(told, {}))[0].n
@@ -125,9 +148,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
 
 def _panel(axes: Any, sweep: Sweep, records: Records) -> None:
     places = range(len(sweep.values) + 1)
-    for word, column, _, look in LOOKS:
+    for word, read, _, look in LOOKS:
         keys = [sweep.twin(word), *(sweep.condition(v, word) for v in sweep.values)]
-        values = [present(highest(records[k]) if column == HIGHEST else percent(records[k], column)) for k in keys]
+        values = [present(read(records[k])) for k in keys]
         for x, seeds in zip(places, values, strict=True):
             axes.plot([x] * len(seeds), seeds, look["marker"], color=look["color"], ms=2, alpha=0.7)
         middle = [median(v) if v else math.nan for v in values]
@@ -199,7 +222,7 @@ def _stays(sweep: Sweep, told: str) -> Claim:
     conditions = tuple(sweep.condition(v, "random") for v in sweep.values)
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
-        first, second = (threshold(g, sweep) for g in (groups, repeated(groups, told)))
+        first, second = (threshold(g, sweep) for g in (groups, _repeated(groups, told)))
         words = ["at none" if t is None else f"at {say(t)}" for t in (first, second)]
         return Reading(first == second, f"{words[0]}; {words[1]} with {told}", {})
 
@@ -219,5 +242,5 @@ def _stays(sweep: Sweep, told: str) -> Claim:
 def claims(setting: Setting) -> list[Claim]:
     return [
         *(_at_a_cost(sweep) for sweep in sweeps(setting)),
-        *(_stays(sweep, told) for sweep, told, _ in repeats(setting)),
+        *(_stays(sweep, told) for sweep, told, _ in _repeats(setting)),
     ]

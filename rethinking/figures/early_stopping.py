@@ -13,6 +13,7 @@ from typing import Any
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
+    ASIDE,
     MIX_LOOKS,
     MIXES,
     STATISTIC,
@@ -83,10 +84,10 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.1))
     n = IMAGES.get(setting.scale, FULL)
     table, series = [], {}
-    for aside, (word, look) in zip((-0.12, 0, 0.12), MIX_LOOKS.items(), strict=True):
+    for word, look in MIX_LOOKS.items():
         group = records[word]
         gains = {p: _gains(group, p) for p in PATIENCE}
-        line(left, {p * 2**aside: [g for g in gains[p] if g is not None] for p in PATIENCE}, look, word)
+        line(left, {p * 2 ** ASIDE[word]: [g for g in gains[p] if g is not None] for p in PATIENCE}, look, word)
         for k, record in numbered(group):
             held = [100 * a for a in record.curve["held_out_accuracy"]]
             right.plot(record.curve["epoch"], held, color=look["color"], linestyle=look["linestyle"], lw=0.8)

@@ -16,6 +16,7 @@ import numpy as np
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
+    ASIDE,
     MIX_LOOKS,
     MIXES,
     STATISTIC,
@@ -131,13 +132,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     n = IMAGES.get(setting.scale, FULL)
     table = []
     for axes, kind in zip(panels, KINDS, strict=True):
-        for aside, (word, look) in zip((-0.12, 0, 0.12), MIX_LOOKS.items(), strict=True):
+        for word, look in MIX_LOOKS.items():
             for join in JOINS:
                 every = [accuracies(records, kind, word, e, join) for e in range(setting.seeds)]
                 there = [values for values in every if values]
                 if join == JOINS[1] and there:
                     sizes = range(1, len(there[0]) + 1)
-                    line(axes, {k + aside: [_gain(v[k - 1]) for v in there] for k in sizes}, look)
+                    line(axes, {k + ASIDE[word]: [_gain(v[k - 1]) for v in there] for k in sizes}, look)
                 elif there:
                     ends = [_gain(v[-1]) for v in there]
                     axes.plot(len(there[0]) + 0.3, median(ends), marker="_", color=look["color"], ms=7, mew=1.6)

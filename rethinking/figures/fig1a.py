@@ -74,12 +74,13 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     left.set(xlabel="step (batches of 128)", ylabel="training loss (nats)")
     right.set(xlabel="step (batches of 128)", ylabel="training accuracy (%)")
     ends = [r.final["step"] for group in records.values() for r in group if r]
-    fits = [r.steps_to_fit() for group in records.values() for r in group if r]
+    times = [r.steps_to_fit() for group in records.values() for r in group if r]
     left.set_xlim(0, 1.02 * max(ends, default=1))
     told = ""
-    if ends and None not in fits and SHOWN * max(present(fits)) < max(ends):  # the rest is at 100 %
-        left.set_xlim(0, SHOWN * max(present(fits)))
-        told = f"\nshown to step {SHOWN * max(present(fits)):,.0f} of {max(ends):,}"
+    shown = SHOWN * max(present(times), default=math.inf)
+    if None not in times and shown < max(ends, default=0):
+        left.set_xlim(0, shown)
+        told = f"\nshown to step {shown:,.0f} of {max(ends):,}"
     left.set_ylim(-0.02, None)
     right.set_ylim(0, 101)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -140,7 +140,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     families = {sweep.family for sweep in sweeps(setting)}
     for axes in (left, right):
         axes.axhline(0, color="0.4", lw=0.6, zorder=1)
-    low, high = (f(left.get_ylim()) for f in (min, max))
+    low, high = left.get_ylim()
     line = 0.055 * (high - low)
     for k, (x, y, text) in enumerate(sorted(stopped)):  # rising, so that no line crosses a name
         words = {"xytext": (x - 3, high + line * (k + 1)), "fontsize": 6, "ha": "right", "va": "center"}

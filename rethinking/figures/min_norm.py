@@ -161,8 +161,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             text.append(f"{words}: norm {median([f['norm'] for f in done]):.3g}, test error {test:.0f} %")
         else:
             text.append(f"{words}: not run")
-    head, *tail = text
-    figure.supxlabel(f"Solutions that fit the same {CONVERGES} images. {head};\n{'; '.join(tail)}", fontsize=6.5)
+    first, *others = text
+    figure.supxlabel(f"Solutions that fit the same {CONVERGES} images. {first};\n{'; '.join(others)}", fontsize=6.5)
     images = IMAGES.get(setting.scale)
     scale = f"REDUCED: kernels on {images:,} training images" if images else "kernels on all training images"
     seeds = seeds_note(setting.seeds)

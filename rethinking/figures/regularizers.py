@@ -109,7 +109,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 axes.axhline(y - 0.5, color="0.5", lw=0.6)
         before = sweep.family
     head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    told = "filled: with, hollow: without; blocks: weights, units, normalization, data, labels, gradient"
+    told = f"filled: with, hollow: without; blocks: {', '.join(dict.fromkeys(s.family for s in chosen))}"
     figure.suptitle(f"{head}\n{budget(setting)}\n{told}", fontsize=7)
     return figure, {"table": _table(setting, records)}
 

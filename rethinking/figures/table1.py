@@ -92,9 +92,9 @@ def specs(setting: Setting, network: str, **fields: Any) -> list[Any]:
     return [setting.spec(seed, model=network, **(size | fields)) for seed in setting.seeds_of(network)]
 
 
-def row_label(name: str, specs: list[Any]) -> str:
+def row_label(name: str, runs: list[Any]) -> str:
     """What a row of Tables 1 or 4 is called in a picture: with its seeds, and n where that is reduced."""
-    return f"{name}{reduced_note(specs[0].n or 0)}, {seeds_note(len(specs))}"
+    return f"{name}{reduced_note(runs[0].n or 0)}, {seeds_note(len(runs))}"
 
 
 def runs(setting: Setting) -> Specs:

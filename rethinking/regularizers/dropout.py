@@ -81,7 +81,7 @@ class MonteCarlo:
         for layer in self.layers:
             layer.sampling = generator
         if self.first is not None:
-            self.first.forward = once(self.first.forward)
+            self.first.forward = _once(self.first.forward)
         try:
             passes = [F.log_softmax(two_logits(network.forward(*inputs)).float(), dim=1) for _ in range(self.samples)]
         finally:
@@ -92,7 +92,7 @@ class MonteCarlo:
         return torch.logsumexp(torch.stack(passes), dim=0) - math.log(self.samples)
 
 
-def once(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _once(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The same function for one input, computed the first time; a copy, which may be changed in place."""
     found: list[Tensor] = []
 
