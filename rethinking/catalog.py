@@ -173,10 +173,14 @@ def _wrong_option(option: Any) -> str | None:
     limits = [key for key in _LIMITS if key in option]
     if limits and option["type"] not in ("float", "int"):
         return f"has {limits[0]!r}, which is of numbers alone"
-    numbers = (int, float) if option["type"] == "float" else TYPES[option["type"]]
-    if "default" in option and not isinstance(option["default"], numbers):
-        return f"has the default {option['default']!r}, which is no {option['type']}"
-    return None
+    kind = (int, float) if option["type"] == "float" else TYPES[option["type"]]
+    values = {f"the {key} {option[key]!r}": option[key] for key in ("default", *limits) if key in option}
+    if "choices" in option:
+        if not isinstance(option["choices"], list | tuple) or not option["choices"]:
+            return f"has the choices {option['choices']!r}, which must be a list"
+        values |= {f"the choice {choice!r}": choice for choice in option["choices"]}
+    wrong = [told for told, value in values.items() if not isinstance(value, kind)]
+    return f"has {wrong[0]}, which is no {option['type']}" if wrong else None
 
 
 def plug_in_line(error: BaseException) -> str | None:

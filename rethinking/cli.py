@@ -142,7 +142,7 @@ def _describe(entry: catalog.Entry) -> None:
 
 def _limits(option: dict[str, Any]) -> str:
     if "choices" in option:
-        return "|".join(option["choices"])
+        return "|".join(map(str, option["choices"]))
     low = option.get("ge", option.get("gt"))
     high = option.get("le", option.get("lt"))
     if low is None and high is None:

@@ -318,6 +318,12 @@ def write(path: Path, content: bytes | str) -> None:
             os.fsync(stream.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
+        if os.name == "posix":  # else the name may be lost, though the bytes are not
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -379,8 +385,9 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
     """Hold a run for this process; yields None where another holds it or it is complete.
 
     A claim is the atomic mkdir of claim-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
-    gone, or on another machine it has been silent for SILENCE seconds) takes claim-<k+1>: of two who try, one succeeds,
-    and nothing is ever taken away from a live owner. File locks would not do: across machines they may not exclude.
+    gone, or on another machine, whose clock must agree with ours to a minute, it has been silent for SILENCE seconds)
+    takes claim-<k+1>: of two who try, one succeeds, and nothing is ever taken away from a live owner. File locks would
+    not do: across machines they may not exclude.
     """
     folder = runs.path(spec)
     if runs.complete(spec):
@@ -443,8 +450,10 @@ def _beat(path: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT):
         try:
             os.utime(path)
-        except OSError:
+        except FileNotFoundError:
             return
+        except OSError:  # a network's folder that does not answer now may do so at the next beat
+            continue
 
 
 def _me() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Laws of every corruption found in the folders, and what each one means."""
 
 import hashlib
+import math
 import pickle
 from pathlib import Path
 
@@ -146,6 +147,19 @@ def test_shuffled_pixels_is_one_permutation_for_train_and_test():
 def test_channels_of_a_position_move_together(name):
     before = {tuple(p) for p in IMAGES[0].reshape(-1, 3)}
     assert {tuple(p) for p in whole(name)[0][0].reshape(-1, 3)} == before
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "message"),
+    [
+        ((0.0,), (-1.0,), "variances of 0 or more"),
+        ((math.nan,), (1.0,), "finite"),
+        ((0.0, 0.0), (1.0, 1.0), "2 and 2, the images have 3 channels: give one of each"),
+    ],
+)
+def test_gaussian_of_impossible_moments_is_one_line(mean, variance, message):
+    with pytest.raises(InputError, match=message):
+        wrap("gaussian", mean=mean, variance=variance)[0]
 
 
 def test_gaussian_has_the_given_mean_and_variance_and_is_not_clipped():

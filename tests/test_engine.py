@@ -323,6 +323,13 @@ def test_precision_and_workers_are_resolved_for_the_device():
     assert local.resolve_device("cpu") == "cpu"
 
 
+@pytest.mark.parametrize(("quota", "most"), [("max 100000", 10**6), ("50000 100000", 1), ("100000 100000", 1)])
+def test_cores_are_those_of_the_control_groups_quota(monkeypatch, quota, most):
+    free = local.cores()
+    monkeypatch.setattr(local.Path, "read_text", lambda self: quota)
+    assert local.cores() == min(len(os.sched_getaffinity(0)), most) >= min(free, most)
+
+
 def test_a_run_alone_gives_back_what_it_has_freed():
     """Kept beside a matrix that fills the memory, temporaries of many sizes end the run; other runs gain from it."""
     if platform.libc_ver()[0] != "glibc":

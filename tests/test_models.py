@@ -93,6 +93,17 @@ def test_initial_weights_have_glorots_variance():
             assert parameter.var().item() == pytest.approx(2 / fan, rel=0.05)
 
 
+def test_scales_of_torchs_norms_stay_one_and_what_no_seed_determines_is_refused():
+    network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.PReLU(), nn.LayerNorm(6))
+    parameters = dict(models.initialise(network, 0).named_parameters())
+    assert {k: v.unique().tolist() for k, v in parameters.items() if v.ndim < 2} == {
+        "0.bias": [0], "1.weight": [1], "1.bias": [0], "2.weight": [0.25], "3.weight": [1], "3.bias": [0],
+    }  # fmt: skip
+    network.scale = nn.Parameter(torch.rand(6))
+    with pytest.raises(InputError, match="scale is one-dimensional and no constant: call it bias, or make it constant"):
+        models.initialise(network, 0)
+
+
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(InputError, match="did you mean 'inception'"):
         models.build("incepton")

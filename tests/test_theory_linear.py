@@ -26,7 +26,8 @@ def test_sgd_stays_in_the_span_of_the_images_and_converges():
     rng = np.random.default_rng(0)
     x, y = torch.from_numpy(rng.standard_normal((20, 100))), torch.from_numpy(rng.random((20, 2)))
     best = linear.least_norm(x, y)
-    *_, (step, w) = linear.kaczmarz(x, y, 6000, 0, 1000, lambda step: None)
+    (_, first), *_, (step, w) = linear.kaczmarz(x, y, 6000, 0, 1000, lambda step: None)
+    assert not first.any()
     assert step == 6000
     assert (w - best).norm() / best.norm() < 1e-6
     outside = w - x.T @ torch.linalg.solve(x @ x.T, x @ w)

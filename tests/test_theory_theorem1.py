@@ -43,12 +43,13 @@ def test_has_2n_plus_d_weights_and_fits(n, chosen):
     depth=st.integers(2, 6),
     seed=st.integers(0, 99),
     low=st.sampled_from([-3.0, 0.0, 0.25, 100.0]),
+    chosen=st.booleans(),
 )
-def test_every_depth_fits_any_labels(n, depth, seed, low):
+def test_every_depth_fits_any_labels(n, depth, seed, low, chosen):
     depth = min(depth, n + 1)
     x, y = points(n, seed=seed)
     labels = low + y.double() / 3
-    network = theorem1.construct(x, labels, depth=depth, seed=seed)
+    network = theorem1.construct(x, labels, depth=depth, seed=seed, chosen=chosen)
     assert network.depth == depth
     assert max(off_by(network, x, labels)) < 1e-8 * max(1, abs(low)) * 100
 
@@ -104,6 +105,18 @@ def test_lemma_1(chosen):
     assert np.linalg.cond(a) >= facts.condition * (1 - 1e-9)
     w = np.linalg.solve(a, network(x).detach().numpy()[network.project(x).detach().numpy().argsort()])
     assert np.allclose(w, network.weights[0].detach().numpy(), rtol=1e-4, atol=1e-6 * abs(w).max())
+
+
+@pytest.mark.parametrize("shift", [-1.0, 0.5])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_points_may_have_any_sign(shift, depth):
+    x = torch.rand(50, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - shift - 1
+    y = torch.arange(50) % 3
+    for chosen in (True, False):
+        network, facts = theorem1.build(x, y, depth=depth, chosen=chosen)
+        assert max(off_by(network, x, y)) < 1e-6
+        assert facts.eigenvalue > 0
+    assert theorem1.construct(torch.tensor([[-1.0], [0.0]]), torch.tensor([0, 1]))(torch.tensor([[-1.0]])) == 0
 
 
 def test_the_chosen_network_is_better_than_a_random_one():

@@ -313,6 +313,20 @@ def test_device_that_is_not_there():
         Training(spec(), device="nonsense")
 
 
+def test_data_that_are_not_the_specs_are_refused(toy):
+    short = dataclasses.replace(toy, train=Split(toy.train.images[:100], toy.train.labels[:100]))
+    for run, images in ((spec(), short), (spec(n=100), dataclasses.replace(short, name="other"))):
+        with pytest.raises(InputError, match=r"given are 100 training images of .*: give the data of the spec"):
+            Training(run, images)
+    assert len(Training(spec(n=100), short).train_labels) == 100
+
+
+def test_training_never_touches_the_global_generator(toy):
+    before = torch.get_rng_state()
+    list(train(spec(regularizers=(Part(name="dropout"),), steps=10), toy))
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_held_out_images_carry_the_corruption_and_are_not_trained_on(toy):
     run = spec(corruptions=(Part(name="random_labels"),), held_out=50)
     training, whole = Training(run, toy), Training(run.replace(held_out=0), toy)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rethinking import catalog
+from rethinking.errors import InputError
 
 if TYPE_CHECKING:
     from rethinking.spec import Part
@@ -41,12 +42,19 @@ class Facts:
 
     Attributes:
         num_classes: number of labels. mean, variance: per channel of the full training set's pixels, in the
-        images' own units.
+        images' own units; finite, a variance not negative.
+
+    Raises:
+        InputError: a mean or variance that is none.
     """
 
     num_classes: int = 0
     mean: tuple[float, ...] = ()
     variance: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.mean, *self.variance]).all() or min(self.variance, default=0) < 0:
+            raise InputError(f"mean {self.mean}, variance {self.variance}: give finite numbers, variances of 0 or more")
 
 
 class Keyed:

@@ -14,6 +14,7 @@ SAME_AS = [({"p": 0.0}, None), ({"p": 1.0}, "random_labels")]
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts, *, p: float):
+    """image: as it is, (H, W, C) or (H, W) of any dtype. label: an int below facts.num_classes. p: in [0, 1]."""
     # The class is drawn first, so that p = 1 is random_labels and, the seed held, the corrupted set grows with p.
     other = int(generator.integers(facts.num_classes))
     return image, other if generator.random() < p else label

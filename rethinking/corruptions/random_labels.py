@@ -13,4 +13,5 @@ KEY = "partial_labels"  # the same draws, so partial labels tend to these as p g
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
+    """image: as it is, (H, W, C) or (H, W) of any dtype. label: an int below facts.num_classes."""
     return image, int(generator.integers(facts.num_classes))

@@ -15,4 +15,5 @@ ONE_LOGIT = True  # the labels are signs, in every split; nothing is left of the
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
+    """image: as it is, (H, W, C) or (H, W) of any dtype. label: 0 or 1."""
     return image, int(generator.integers(2))

@@ -13,6 +13,7 @@ OPTIONS: dict[str, dict] = {}
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
+    """image: (H, W, C) or (H, W), its dtype stays. label: as it is."""
     height, width = image.shape[:2]
     order = generator.permutation(height * width)
     return image.reshape(height * width, *image.shape[2:])[order].reshape(image.shape), label

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from rethinking.data import synthetic
+from rethinking.engines import local
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training
@@ -26,6 +27,8 @@ def seconds(specs: Sequence[Spec], device: str) -> dict[str, tuple[float, float]
     where = "cuda:0" if device == "cuda" else device
     for spec in specs:
         if not isinstance(spec, RunSpec):
+            if device == "cpu":
+                torch.set_num_threads(local.cores() if spec.ALONE else 1)  # as in the run
             known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device(where))
             out[spec.run_id] = known, known
             continue

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
+from rethinking.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,17 +44,24 @@ def initialise(network: "nn.Module", seed: int) -> "nn.Module":
 
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
     initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
-    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none.
+    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none. Other
+    parameters of one number a channel, as the scale of torch's own norms, keep the constant they were made with.
 
     Args:
         network: any module on the CPU. seed: a non-negative integer.
+
+    Raises:
+        InputError: such a parameter that is no constant, whose values no seed would determine.
     """
     import torch
 
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim < 2:
-                parameter.zero_()
+                if name.rpartition(".")[2] == "bias":
+                    parameter.zero_()
+                elif parameter.numel() and (parameter != parameter.flatten()[0]).any():
+                    raise InputError(f"{name} is one-dimensional and no constant: call it bias, or make it constant")
                 continue
             digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

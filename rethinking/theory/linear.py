@@ -60,7 +60,7 @@ def kaczmarz(
     n = len(x)
     rows, targets, lengths = x.cpu().numpy(), y.cpu().numpy(), x.square().sum(1).cpu().numpy()
     w = np.zeros((x.shape[1], y.shape[1]))
-    yield 0, torch.from_numpy(w).to(x)
+    yield 0, torch.tensor(w).to(x)
     order = np.empty(0, dtype=np.int64)
     for step in range(1, steps + 1):
         epoch, place = divmod(step - 1, n)
@@ -71,7 +71,7 @@ def kaczmarz(
         w += np.outer(row, (targets[i] - row @ w) / lengths[i])
         if step % every == 0 or step == steps:
             on_step(step)
-            yield step, torch.from_numpy(w).to(x)
+            yield step, torch.tensor(w).to(x)
 
 
 def run(

@@ -179,11 +179,12 @@ def build(
     z, y = z[order], y[order]
     _refuse_contradictions(x, y, z, order)
     low = min(0.0, float(y.min())) if depth > 2 else 0.0
-    biases, slopes = (_at_points if chosen else _midpoints)(z, y - low)
-    network = _assemble(a, z, biases, slopes, depth, low)
+    layers = np.array_split(np.arange(n), depth - 1)
+    biases, slopes = _at_points(z, y - low) if chosen else _midpoints(z, y - low, [part[0] for part in layers])
+    network = _assemble(a, z, biases, slopes, layers, low)
     seconds = _since(start, x)
 
-    unit = float(a.norm()) * float(x.max())
+    unit = float(a.norm()) * (float(x.abs().max()) or 1.0)
     kept = np.concatenate([[True], np.diff(z) > 0])
     eigenvalue = float((z - biases)[kept].min())
     different = np.diff(z)[np.diff(y) != 0]
@@ -257,26 +258,30 @@ def _at_points(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return biases, np.rint(slopes / grid) * grid
 
 
-def _midpoints(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kinks in the middle of gaps, the slopes solved one after the other; sorted, float64 (n,)."""
+def _midpoints(z: np.ndarray, y: np.ndarray, starts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Kinks in the middle of gaps, the slopes solved one after the other; sorted, float64 (n,).
+
+    starts: where a hidden layer begins; the one before is constant beyond its last point.
+    """
     typical = float(np.ptp(z)) / len(z) or 1.0
     biases = np.concatenate([[z[0] - typical], (z[:-1] + z[1:]) / 2])
     slopes, slope = np.empty(len(z)), 0.0
     before = 0.0
     for i in range(len(z)):
-        left = biases[i] - z[i - 1] if i else 0.0
+        left = 0.0 if i in starts else biases[i] - z[i - 1]
         if z[i] > biases[i]:
             slope = (y[i] - before - slope * left) / (z[i] - biases[i])
         slopes[i], before = slope, y[i]
     return biases, slopes
 
 
-def _assemble(a: Tensor, z: np.ndarray, biases: np.ndarray, slopes: np.ndarray, depth: int, low: float) -> Interpolant:
-    hidden = depth - 1
-    if hidden == 1:
+def _assemble(
+    a: Tensor, z: np.ndarray, biases: np.ndarray, slopes: np.ndarray, layers: list[np.ndarray], low: float
+) -> Interpolant:
+    if len(layers) == 1:
         return Interpolant(a, [_tensor(biases)], [_tensor(np.diff(slopes, prepend=0.0))])
     all_b, all_w = [], []
-    for part in np.array_split(np.arange(len(z)), hidden):
+    for part in layers:
         weights = np.diff(slopes[part], prepend=0.0)
         all_b.append(_tensor(np.append(biases[part], z[part[-1]])))
         all_w.append(_tensor(np.append(weights, -slopes[part[-1]])))

@@ -82,7 +82,8 @@ class Training:
     for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
 
     Args:
-        spec: what to train. data: the data set, loaded when not given. device: a torch device's name.
+        spec: what to train. data: the data set, loaded when not given. device: a torch device's name; on the CPU the
+        whole process has one thread from here on.
 
     Attributes:
         network: the module being trained. fitted: an evaluation found every training example right, and the spec
@@ -90,7 +91,8 @@ class Training:
         step, of an evaluation.
 
     Raises:
-        InputError: no data on disk, a device that is not there, a regularizer that the network cannot carry.
+        InputError: no data on disk, data that are not the spec's, a device that is not there, a regularizer that the
+        network cannot carry.
     """
 
     def __init__(self, spec: RunSpec, data: ImageSet | None = None, device: str = "cpu"):
@@ -98,6 +100,10 @@ class Training:
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
         self.data = data = data or load_data(spec.data)
+        assert spec.n is not None
+        if data.name != spec.data or len(data.train.labels) < spec.n:
+            given = f"{len(data.train.labels):,} training images of {data.name}"
+            raise InputError(f"the spec is of {spec.n:,} of {spec.data}, given are {given}: give the data of the spec")
         height, width = data.test.images.shape[1:3]
         if "crop_logits" in spec.keep and min(height, width) <= IMAGE_SIZE:
             raise InputError(f"keep is crop_logits: images of {height} x {width} pixels leave nothing to crop: drop it")
@@ -122,10 +128,11 @@ class Training:
 
         channels, size = self.train_images.shape[1:3]
         classes = 1 if signs else data.facts.num_classes
-        network = models.build(spec.model, classes, channels, size, **spec.model_options)
-        check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
-        for r in self.regularizers:
-            network = r.network(network)
+        with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
+            network = models.build(spec.model, classes, channels, size, **spec.model_options)
+            check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
+            for r in self.regularizers:
+                network = r.network(network)
         models.initialise(network, spec.seed)
         pool_before_relu(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
