@@ -27,6 +27,7 @@ from rethinking.errors import InputError
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
+FAMILIES = ("weights", "units", "normalization", "data", "labels", "gradient")  # what a regularizer acts on
 _LIMITS = ("ge", "gt", "le", "lt")
 # The literal constants that a file of the kind must have.
 _NEEDED = {
@@ -155,6 +156,13 @@ def _wrong(kind: str, constants: dict[str, Any]) -> str | None:
         problem = _wrong_option(option)
         if problem:
             return f"OPTIONS[{key!r}] {problem}"
+    if constants.get("FAMILY", FAMILIES[0]) not in FAMILIES:
+        return f"FAMILY is {constants['FAMILY']!r}, allowed are {', '.join(FAMILIES)}"
+    if kind == "regularizers" and "STRENGTHS" in constants:
+        first = next(iter(options), None)
+        swept, practice = constants["STRENGTHS"], constants["PRACTICE"].get(first)
+        if not isinstance(swept, list | tuple) or practice not in swept:
+            return f"STRENGTHS is {swept!r}, it must be values of {first!r}, with practice's {practice!r} among them"
     for name in ("NULL", "PRACTICE", "ONLY"):
         unknown = [key for key in constants.get(name, {}) if key not in options]
         if unknown:

@@ -404,6 +404,8 @@ PRACTICE = {"strength": 0.1}
         ('"ge": 0.0', '"choices": [0.1, "b"]', "has the choice 'b', which is no float"),
         ('NULL = {"strength"', 'NULL = {"strenght"', "NULL names 'strenght', which is not in OPTIONS (strength)"),
         ('PRACTICE = {"strength": 0.1}', "PRACTICE = 0.1", "PRACTICE is 0.1, it must be a dict"),
+        ("NULL", "STRENGTHS = (0.2, 0.5)\nNULL", "STRENGTHS is (0.2, 0.5), it must be values of 'strength', with"),
+        ("NULL", 'FAMILY = "weight"\nNULL', "FAMILY is 'weight', allowed are weights, units, normalization, data"),
     ],
 )
 def test_a_plug_in_with_a_mistake_in_its_constants_is_one_line(tmp_path, old, new, message):

@@ -18,7 +18,6 @@ from torch import nn
 
 from rethinking import catalog, models, regularizers
 from rethinking.errors import InputError
-from rethinking.figures import _sweeps
 from rethinking.layers import Linear, LocalResponseNorm, Residual
 from rethinking.record import format_curve
 from rethinking.regularizers import _places as places
@@ -328,8 +327,8 @@ def test_what_cannot_be_is_refused_when_the_spec_is_made(model, names, message):
 
 
 def test_what_wants_original_images_is_drawn_as_of_the_data():
-    packaged = {path.stem for path in Path(regularizers.__file__).parent.glob("[!_]*.py")}
-    assert packaged & set(AUGMENTATION) == set(_sweeps.FAMILIES["data"])
+    packaged = {name: entry for name, entry in catalog.entries("regularizers").items() if not entry.digest}
+    assert packaged.keys() & set(AUGMENTATION) == {n for n, e in packaged.items() if e.constants["FAMILY"] == "data"}
 
 
 @pytest.mark.parametrize("name", AUGMENTATION)
@@ -1236,7 +1235,7 @@ def test_the_readmes_regularizer_is_listed_run_and_held_to_the_laws(toy, toy_dir
 
     def python(*words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *words],
+            [sys.executable, *words],
             capture_output=True,
             text=True,
             env=os.environ | {"RETHINKING_PLUGINS": both},
@@ -1245,15 +1244,22 @@ def test_the_readmes_regularizer_is_listed_run_and_held_to_the_laws(toy, toy_dir
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert re.search(rf"^  {name} ", python("rethinking.cli", "list", "regularizers"), flags=re.MULTILINE)
+    assert re.search(rf"^  {name} ", python("-m", "rethinking.cli", "list", "regularizers"), flags=re.MULTILINE)
     run = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2")
     where = ("--device", "cpu", "--data-dir", str(toy_dir), "--runs", str(tmp_path / "runs"))
-    python("rethinking.cli", *run, "--regularize", f"{name}=0.2", *where)
+    python("-m", "rethinking.cli", *run, "--regularize", f"{name}=0.2", *where)
     (record,) = (tmp_path / "runs").iterdir()
     assert record.name.startswith(f"toy-64-tiny-{name}-0.2-s0-")
     without = curve(RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), toy)
     noisy = (record / "curve.csv").read_text()
     assert noisy.splitlines()[:2] == without.splitlines()[:2]  # the same beginning
     assert noisy != without
-    laws = python("pytest", "-n0", "-q", str(Path(__file__)), "-k", f"{name} and not readmes", "-p", "no:cacheprovider")
+    swept = f"""
+from rethinking.figures import _sweeps, setting
+print([(s.family, s.values) for s in _sweeps.sweeps(setting("dose", "cpu")) if s.regularizer == {name!r}])
+"""
+    assert python("-c", swept) == "[('data', (0.1, 0.3, 1.0))]\n"
+    laws = python(
+        "-m", "pytest", "-n0", "-q", str(Path(__file__)), "-k", f"{name} and not readmes", "-p", "no:cacheprovider"
+    )
     assert re.search(r"^\d+ passed, \d+ deselected", laws.splitlines()[-1])

@@ -1,7 +1,7 @@
 """Every regularizer of the folder, at rising strengths, on identical networks: what regularizers, dose, frontier share.
 
-A regularizer is tried on the first of NETWORKS that can carry it, at the strengths below; one that is not listed, as a
-newcomer's, at the strength of practice alone. Every run has a twin without: same images, initial weights, batch order
+A regularizer is tried on the first of NETWORKS that can carry it, at the STRENGTHS that its file names, and some on
+AlexNet too. Every run has a twin without: same images, initial weights, batch order
 and budget.
 """
 
@@ -31,48 +31,8 @@ NETWORKS = ("mlp-3x512", "alexnet", "resnet-20")
 QUICK = ("mlp-3x512",)
 WORDS = {"true": 0.0, "random": 1.0}  # labels, and their p
 
-FAMILIES = {
-    "weights": ("weight_decay", "l1", "max_norm", "restricted_weights"),
-    "units": (
-        "dropout", "spatial_dropout", "drop_block", "dropconnect", "maxout", "stochastic_pooling", "stochastic_depth",
-        "backdrop",
-    ),
-    "normalization": ("batch_norm", "layer_norm", "group_norm", "local_response_norm"),
-    "data": ("random_crop", "horizontal_flip", "rotation", "colour", "cutout", "mixup"),
-    "labels": ("label_smoothing", "disturb_label"),
-    "gradient": ("gradient_noise",),
-}  # fmt: skip
 OTHER = "other"
 WITH = " with "
-
-# Rising strength, the one of practice among them.
-STRENGTHS: dict[str, tuple[float | int | bool | str, ...]] = {
-    "weight_decay": (5e-4, 5e-3, 0.02, 0.05, 0.1),
-    "l1": (1e-5, 1e-4, 5e-4, 1e-3, 3e-3),
-    "max_norm": (3.0, 1.0, 0.5, 0.25, 0.1),
-    "restricted_weights": ("signs", "bits"),
-    "dropout": (0.2, 0.5, 0.7, 0.8, 0.9),
-    "spatial_dropout": (0.1, 0.3, 0.6),
-    "drop_block": (0.1, 0.3, 0.6),
-    "dropconnect": (0.2, 0.5, 0.7, 0.8, 0.9),
-    "maxout": (2, 3, 4, 6, 8),
-    "stochastic_pooling": (0.25, 0.5, 1.0),
-    "stochastic_depth": (0.2, 0.5, 0.7, 0.9, 1.0),
-    "backdrop": (0.2, 0.5, 0.8, 0.9, 0.95),
-    "batch_norm": (True,),
-    "layer_norm": (True,),
-    "group_norm": (128, 64, 32, 16, 8),
-    "local_response_norm": (1e-4, 1e-2, 1.0),
-    "random_crop": (True,),
-    "horizontal_flip": (0.02, 0.05, 0.1, 0.25, 0.5),
-    "rotation": (5.0, 15.0, 25.0, 45.0, 90.0),
-    "colour": (0.1, 0.25, 0.5, 0.75, 1.0),
-    "cutout": (8, 12, 16, 20, 24),
-    "mixup": (0.1, 0.2, 0.5, 1.0, 4.0),
-    "label_smoothing": (0.1, 0.3, 0.5, 0.7, 0.9),
-    "disturb_label": (0.1, 0.2, 0.4, 0.6, 0.8),
-    "gradient_noise": (1e-4, 1e-3, 0.01, 0.1, 1.0),
-}
 
 # Those of the first network tried on AlexNet too, except at quick; "a with b": b at practice's strength beside a.
 ON_ALEXNET: dict[str, tuple[float | bool, ...]] = {
@@ -141,8 +101,8 @@ class Sweep:
 
     @property
     def family(self) -> str:
-        """What it acts on, one of FAMILIES, or OTHER."""
-        return next((family for family, names in FAMILIES.items() if self.first in names), OTHER)
+        """What it acts on, one of catalog.FAMILIES, or OTHER."""
+        return catalog.find("regularizers", self.first).constants.get("FAMILY", OTHER)
 
     @property
     def first(self) -> str:
@@ -175,7 +135,7 @@ def sweeps(setting: Setting) -> list[Sweep]:
         networks = QUICK if setting.scale == "quick" else NETWORKS
         network = next((m for m in networks if _carries(m, name)), None)
         practice = _practice(name)[1]
-        values = STRENGTHS.get(name, (practice,))
+        values = tuple(catalog.find("regularizers", name).constants.get("STRENGTHS", (practice,)))
         if setting.scale == "quick":
             values = tuple(v for v in values if v in (values[0], practice, values[-1]))
         if network:
@@ -184,8 +144,8 @@ def sweeps(setting: Setting) -> list[Sweep]:
     if setting.scale != "quick":
         for name, values in ON_ALEXNET.items():
             found.append(Sweep(name, "alexnet", values, _practice(name.split(WITH)[0])[1]))
-    order = [name for names in FAMILIES.values() for name in names]
-    return sorted(found, key=lambda s: order.index(s.first) if s.first in order else len(order))
+    order = (*catalog.FAMILIES, OTHER)
+    return sorted(found, key=lambda s: (order.index(s.family), s.first))
 
 
 def _carries(network: str, regularizer: str) -> bool:

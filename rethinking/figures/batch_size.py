@@ -21,6 +21,7 @@ from rethinking.figures._parts import (
     labels,
     least_seeds,
     line,
+    mark_missing,
     missing_note,
     percent,
     present,
@@ -88,6 +89,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 }
             )
     for axes in (left, right):
+        for b in batches:
+            mark_missing(axes, b, *(records[_name(b, word)] for word in MIX_LOOKS))
         axes.set_xscale("log")
         axes.set_xticks(batches, [f"{b:,}" for b in batches])
         axes.minorticks_off()

@@ -17,6 +17,7 @@ from rethinking.figures._parts import (
     UNSTATED,
     labels,
     line,
+    mark_missing,
     missing_note,
     percent,
     present,
@@ -106,6 +107,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                     "steps to 99 %": times_to_fit(group),
                 }
             )
+    for w in widths:
+        mark_missing(axes, w, *(records[_name(kind, w)] for kind in LOOKS))
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths, [str(w) for w in widths])
     axes.minorticks_off()

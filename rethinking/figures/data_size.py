@@ -16,10 +16,11 @@ from rethinking.figures._parts import (
     BUDGET,
     STATISTIC,
     UNSTATED,
-    bar,
     errors,
     fitted,
     least_seeds,
+    line,
+    mark_missing,
     missing_note,
     present,
     seeds_note,
@@ -73,11 +74,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         ("test_accuracy", true | {"linestyle": "--", "marker": "s"}, "test error"),
         ("train_accuracy", true, "training error"),
     ):
-        points = {n: present(errors(records[_name(n)], column)) for n in levels}
-        for n, values in points.items():
-            bar(axes, n, values, look, ms=3)
-        there = [n for n in levels if points[n]]
-        axes.plot(there, [median(points[n]) for n in there], **look, ms=3, label=told)
+        line(axes, {n: present(errors(records[_name(n)], column)) for n in levels}, look, label=told)
+    for n in levels:
+        mark_missing(axes, n, records[_name(n)])
     axes.set_xscale("log")
     axes.set_xticks(levels, [f"{n:,}" for n in levels], rotation=30)
     axes.minorticks_off()

@@ -28,6 +28,7 @@ from rethinking.figures._sweeps import (
     SIZE,
     TRIED,
     TWICE,
+    WITH,
     WORDS,
     Sweep,
     accuracy,
@@ -123,7 +124,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     for axes, (sweep, told) in zip(flat, panels, strict=False):
         own = _repeated(records, told) if told else records
         _panel(axes, sweep, own)
-        axes.set_title(sweep.name.replace(", ", "\n") + (f"\n{told}" if told else ""), fontsize=6, pad=7)
+        title = sweep.name.replace(WITH, f"\n{WITH.strip()} ").replace(", ", "\n") + (f"\n{told}" if told else "")
+        axes.set_title(title, fontsize=6, pad=7)
         n = specs(setting, sweep.network, "true", **hows.get(told, {}))[0].n
         twins = row(own, f"{sweep.network}, none" + (f", {told}" if told else ""), n, {w: sweep.twin(w) for w in WORDS})
         table += [twins] if twins not in table else []

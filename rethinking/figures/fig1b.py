@@ -25,6 +25,7 @@ from rethinking.figures._parts import (
     labels,
     least_seeds,
     line,
+    mark_missing,
     missing_note,
     seeds_note,
     size_note,
@@ -100,6 +101,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             if math.inf in values:
                 axes.plot(p, 0.97 * top, marker=6, color=look["color"], ms=6)
                 axes.annotate("censored", (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
+    for p in LEVELS:
+        mark_missing(axes, p, *(records[name(network, p)] for network in COMPARED))
     axes.axhspan(1, 4, color="0.93", zorder=0)
     axes.annotate("the paper's range, 1 to 4", (1.02, 4.04), fontsize=6, ha="right", color="0.35")
     axes.set(xlabel="label corruption p", ylabel="time to fit relative to p = 0 (ratio of steps)", xlim=(-0.03, 1.03))

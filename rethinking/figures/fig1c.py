@@ -21,6 +21,7 @@ from rethinking.figures._parts import (
     fitted,
     least_seeds,
     line,
+    mark_missing,
     missing_note,
     present,
     seeds_note,
@@ -64,6 +65,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         line(axes, points, NETWORKS[network], label if any(points.values()) else None)
         if not any(points.values()):
             axes.plot([], [], " ", label=f"{network}: not run")
+    for p in LEVELS:
+        mark_missing(axes, p, *(records[name(network, p)] for network in COMPARED))
     axes.axhline(90, color="0.4", lw=0.7, linestyle=":")
     axes.annotate("chance, 90 %", (0.0, 91), fontsize=6, color="0.35")
     axes.set(xlabel="label corruption p", ylabel="test error (%)", xlim=(-0.03, 1.03), ylim=(0, 100))

@@ -3,6 +3,9 @@
     OPTIONS = {"strength": {"type": "float", "ge": 0.0}, ...}      the first is what NAME=VALUE sets
     NULL = {"strength": 0.0}            options at which training is bit-identical to training without it
     PRACTICE = {"strength": 5e-4}       options that practice uses
+    STRENGTHS = (5e-4, 5e-3, 0.05)      what dose and frontier sweep: values of the first option, rising, practice's
+                                        among them; without it practice's alone
+    FAMILY = "weights"                  what it acts on, one of catalog.FAMILIES; without it "other"
     NEEDS = "pooling"                   what a network must have (its HAS, see rethinking.models), or a list of it
     REFUSES = ["pixels", "maxout"]      what it cannot go with: corruptions of pixels or labels, what a network has,
                                         another regularizer

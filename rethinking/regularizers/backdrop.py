@@ -18,6 +18,8 @@ from rethinking.regularizers._places import activations, after, kept
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping"}}
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.5}
+FAMILY = "units"
+STRENGTHS = (0.2, 0.5, 0.8, 0.9, 0.95)
 
 
 class _Mask(torch.autograd.Function):

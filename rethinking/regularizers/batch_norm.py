@@ -23,6 +23,7 @@ OPTIONS = {
 }
 NULL = {"on": False}
 PRACTICE = {"on": True}
+FAMILY = "normalization"
 MOMENTUM = 0.1  # of the moving average, torch's
 REFUSES = ["batch normalization", "layer_norm", "group_norm"]
 

@@ -17,6 +17,8 @@ from rethinking.regularizers import Base
 OPTIONS = {"strength": {"type": "float", "ge": 0.0, "le": 1.0, "default": 1.0, "description": "scales all ranges"}}
 NULL = {"strength": 0.0}
 PRACTICE = {"strength": 1.0}
+FAMILY = "data"
+STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0)
 REFUSES = "pixels"
 
 BRIGHTNESS, SATURATION, HUE, CONTRAST = 32 / 255, 0.5, 0.2, 0.5

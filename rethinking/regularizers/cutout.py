@@ -15,6 +15,8 @@ from rethinking.regularizers import Base
 OPTIONS = {"size": {"type": "int", "ge": 0, "le": 1000, "default": 16, "description": "side of the square, in pixels"}}
 NULL = {"size": 0}
 PRACTICE = {"size": 16}
+FAMILY = "data"
+STRENGTHS = (8, 12, 16, 20, 24)
 REFUSES = "pixels"
 
 

@@ -14,6 +14,8 @@ from rethinking.regularizers import Base, distribution
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "le": 1.0, "description": "probability of a disturbed label"}}
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.1}
+FAMILY = "labels"
+STRENGTHS = (0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 class Regularizer(Base):

@@ -24,6 +24,8 @@ OPTIONS = {
 }
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.1}
+FAMILY = "units"
+STRENGTHS = (0.1, 0.3, 0.6)
 NEEDS = "convolutions"
 
 

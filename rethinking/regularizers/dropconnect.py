@@ -24,6 +24,8 @@ from rethinking.regularizers._places import become, hidden_linear
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping"}}
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.5}
+FAMILY = "units"
+STRENGTHS = (0.2, 0.5, 0.7, 0.8, 0.9)
 NEEDS = "hidden linear layers"
 REFUSES = ["batch_norm", "layer_norm", "group_norm", "maxout", "restricted_weights"]
 

@@ -40,6 +40,8 @@ OPTIONS = {
 }
 NULL = {"rate": 0.0, "input": 0.0}
 PRACTICE = {"rate": 0.5}
+FAMILY = "units"
+STRENGTHS = (0.2, 0.5, 0.7, 0.8, 0.9)
 ONLY = {"samples": {"mode": "monte_carlo"}}
 
 

@@ -15,6 +15,8 @@ OPTIONS = {
 }
 NULL = {"strength": 0.0}
 PRACTICE = {"strength": 0.01}
+FAMILY = "gradient"
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 
 
 class Regularizer(Base):

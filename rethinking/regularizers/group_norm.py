@@ -18,6 +18,8 @@ from rethinking.regularizers._places import activations, after
 OPTIONS = {"channels": {"type": "int", "ge": 0, "default": 16, "description": "in a group"}}
 NULL = {"channels": 0}
 PRACTICE = {"channels": 16}
+FAMILY = "normalization"
+STRENGTHS = (128, 64, 32, 16, 8)
 REFUSES = ["batch normalization", "batch_norm", "layer_norm"]
 
 

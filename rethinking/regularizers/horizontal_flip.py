@@ -13,6 +13,8 @@ from rethinking.regularizers import Base
 OPTIONS = {"probability": {"type": "float", "ge": 0.0, "le": 1.0, "default": 0.5, "description": "of a mirrored image"}}
 NULL = {"probability": 0.0}
 PRACTICE = {"probability": 0.5}
+FAMILY = "data"
+STRENGTHS = (0.02, 0.05, 0.1, 0.25, 0.5)
 REFUSES = "pixels"
 
 

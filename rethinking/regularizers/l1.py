@@ -18,6 +18,8 @@ from rethinking.regularizers._places import weighted
 OPTIONS = {"strength": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of absolute weights"}}
 NULL = {"strength": 0.0}
 PRACTICE = {"strength": 1e-5}
+FAMILY = "weights"
+STRENGTHS = (1e-05, 0.0001, 0.0005, 0.001, 0.003)
 
 
 class Regularizer(Base):

@@ -12,6 +12,8 @@ from rethinking.regularizers import Base, distribution
 OPTIONS = {"strength": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of a label that is spread"}}
 NULL = {"strength": 0.0}
 PRACTICE = {"strength": 0.1}
+FAMILY = "labels"
+STRENGTHS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 class Regularizer(Base):

@@ -15,6 +15,7 @@ from rethinking.regularizers.group_norm import GroupNorm
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to normalize"}}
 NULL = {"on": False}
 PRACTICE = {"on": True}
+FAMILY = "normalization"
 REFUSES = ["batch normalization", "batch_norm", "group_norm"]
 
 

@@ -16,6 +16,8 @@ from rethinking.regularizers._places import activations, after
 OPTIONS = {"alpha": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of squares"}}
 NULL = {"alpha": 0.0}
 PRACTICE = {"alpha": 1e-4}
+FAMILY = "normalization"
+STRENGTHS = (0.0001, 0.01, 1.0)
 NEEDS = "convolutions"
 REFUSES = "local response normalization"
 

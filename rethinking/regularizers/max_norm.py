@@ -15,6 +15,8 @@ from rethinking.regularizers._places import weighted
 OPTIONS = {"bound": {"type": "float", "ge": 0.0, "description": "of the norm of a unit's incoming weights; 0: none"}}
 NULL = {"bound": 0.0}
 PRACTICE = {"bound": 3.0}
+FAMILY = "weights"
+STRENGTHS = (3.0, 1.0, 0.5, 0.25, 0.1)
 
 
 class Regularizer(Base):

@@ -17,6 +17,8 @@ from rethinking.regularizers._places import Layer, Passed, activations, become
 OPTIONS = {"pieces": {"type": "int", "ge": 0, "le": 100, "default": 2, "description": "linear functions a unit"}}
 NULL = {"pieces": 0}
 PRACTICE = {"pieces": 2}
+FAMILY = "units"
+STRENGTHS = (2, 3, 4, 6, 8)
 REFUSES = ["residual blocks", "batch_norm", "dropconnect", "restricted_weights"]
 
 

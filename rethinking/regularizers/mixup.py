@@ -16,6 +16,8 @@ OPTIONS = {
 }
 NULL = {"alpha": 0.0}
 PRACTICE = {"alpha": 1.0}
+FAMILY = "data"
+STRENGTHS = (0.1, 0.2, 0.5, 1.0, 4.0)
 REFUSES = "pixels"
 
 

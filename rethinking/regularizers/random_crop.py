@@ -15,6 +15,7 @@ from rethinking.training.batches import IMAGE_SIZE
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to crop at random"}}
 NULL = {"on": False}
 PRACTICE = {"on": True}
+FAMILY = "data"
 REFUSES = "pixels"
 
 

@@ -26,6 +26,8 @@ OPTIONS = {
 }
 NULL = {"values": "free"}
 PRACTICE = {"values": "signs"}
+FAMILY = "weights"
+STRENGTHS = ("signs", "bits")
 REFUSES = ["dropconnect", "maxout", "max_norm", "l1", "weight_decay"]
 
 

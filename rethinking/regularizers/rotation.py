@@ -15,6 +15,8 @@ from rethinking.regularizers import Base
 OPTIONS = {"angle": {"type": "float", "ge": 0.0, "le": 180.0, "default": 25.0, "description": "at most, in degrees"}}
 NULL = {"angle": 0.0}
 PRACTICE = {"angle": 25.0}
+FAMILY = "data"
+STRENGTHS = (5.0, 15.0, 25.0, 45.0, 90.0)
 REFUSES = "pixels"
 
 

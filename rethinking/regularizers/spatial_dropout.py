@@ -14,6 +14,8 @@ from rethinking.regularizers._places import activations, after, kept
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "probability of dropping a feature map"}}
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.1}
+FAMILY = "units"
+STRENGTHS = (0.1, 0.3, 0.6)
 NEEDS = "convolutions"
 
 

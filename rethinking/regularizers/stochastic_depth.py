@@ -16,6 +16,8 @@ from rethinking.regularizers._places import become
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "le": 1.0, "default": 0.5, "description": "of the last block left out"}}
 NULL = {"rate": 0.0}
 PRACTICE = {"rate": 0.5}
+FAMILY = "units"
+STRENGTHS = (0.2, 0.5, 0.7, 0.9, 1.0)
 NEEDS = "residual blocks"
 
 

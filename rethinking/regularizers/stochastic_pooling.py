@@ -17,6 +17,8 @@ from rethinking.regularizers._places import become
 OPTIONS = {"share": {"type": "float", "ge": 0.0, "le": 1.0, "default": 1.0, "description": "of windows pooled so"}}
 NULL = {"share": 0.0}
 PRACTICE = {"share": 1.0}
+FAMILY = "units"
+STRENGTHS = (0.25, 0.5, 1.0)
 NEEDS = "pooling"
 REFUSES = "maxout"
 

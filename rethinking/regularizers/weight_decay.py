@@ -12,6 +12,8 @@ from rethinking.regularizers import Base, Groups
 OPTIONS = {"strength": {"type": "float", "ge": 0.0, "description": "coefficient of the weights in the gradient"}}
 NULL = {"strength": 0.0}
 PRACTICE = {"strength": 5e-4}
+FAMILY = "weights"
+STRENGTHS = (0.0005, 0.005, 0.02, 0.05, 0.1)
 
 
 class Regularizer(Base):
