@@ -343,10 +343,13 @@ def _duration(seconds: float) -> str:
 @click.option("--regularize", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="weight_decay=5e-4; repeatable.")
 @click.option("--batch-size", type=int, help="Examples in a batch.  [default: 128]")
 @click.option("--lr", "learning_rate", type=float, help="Learning rate at the start.  [default: the paper's]")
-@click.option("--lr-decay", type=float, help="Factor on the learning rate per 391 steps.  [default: 0.95]")
+@click.option("--momentum", type=float, help="Of SGD.  [default: 0.9]")
+@click.option("--lr-decay", type=float, help="Factor on the learning rate each --decay-every.  [default: 0.95]")
+@click.option("--decay-every", type=int, help="Steps between decays of the learning rate.  [default: 391]")
 @click.option("--steps", type=int, help="Budget in batches.  [default: 25024]")
 @click.option("--stop", help="fitted (when every training example is right) or budget.  [default: budget]")
 @click.option("--eval-every", type=int, help="Steps between evaluations.  [default: 391]")
+@click.option("--interim-test", type=int, help="Test images in evaluations before the last.  [default: 2000]")
 @click.option("--test-labels", help="true, or corrupted like the training labels.  [default: true]")
 @click.option("--held-out", type=int, help="Hold the last so many of the n images out and measure them.  [default: 0]")
 @click.option("--bootstrap", is_flag=True, help="Train on a bootstrap sample of the training images.")
@@ -408,8 +411,11 @@ def run(
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
     with tempfile.TemporaryDirectory() as scratch:
         train(Runs(scratch))
-        difference = record.difference(Runs(scratch).named(spec.run_id))
+        second = Runs(scratch).named(spec.run_id)
+        difference = record.difference(second)
     click.echo(f"{spec.run_id}: {difference or 'the same curve, to the last bit'}")
+    for made in (record.environment, second.environment) if difference else ():
+        _print_made_by(made)
     return 1 if difference else 0
 
 
@@ -460,7 +466,7 @@ def _print_record(record: Any) -> None:
 def _print_made_by(made: dict[str, Any]) -> None:
     click.echo(
         f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
-        f"{made.get('precision')}, {made.get('seconds')} s"
+        f"{made.get('threads')} threads, {made.get('precision')}, {made.get('seconds')} s"
     )
 
 

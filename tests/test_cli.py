@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rethinking.cli import main
 from rethinking.record import Runs
 from rethinking.spec import RunSpec
 
@@ -189,6 +190,13 @@ def test_a_record_can_be_compared_with_a_new_run(toy_dir, tmp_path):
     other = cli("run", "--spec", file, "--compare", "--device", "cpu", *where)
     assert other.returncode == 1
     assert "from step 2 on another curve: learning_rate 0.06 against 0.05" in other.stdout
+    assert other.stdout.count("made by: commit ") == 2
+
+
+def test_every_field_of_a_spec_is_an_option_of_run():
+    plural = {"corruption": "corruptions", "regularize": "regularizers"}
+    options = {plural.get(p.name, p.name) for p in main.commands["run"].params}
+    assert RunSpec.model_fields.keys() - options == {"model_options"}  # beside --model
 
 
 def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
