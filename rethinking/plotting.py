@@ -53,7 +53,7 @@ STYLE = {
 
 
 def style() -> Any:
-    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace."""
+    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg."""
     import matplotlib
 
     matplotlib.use("agg")

@@ -76,17 +76,17 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     ends = [r.final["step"] for group in records.values() for r in group if r]
     times = [r.steps_to_fit() for group in records.values() for r in group if r]
     left.set_xlim(0, 1.02 * max(ends, default=1))
-    told = ""
+    cut = ""
     shown = SHOWN * max(present(times), default=math.inf)
     if None not in times and shown < max(ends, default=0):
         left.set_xlim(0, shown)
-        told = f"\nshown to step {shown:,.0f} of {max(ends):,}"
+        cut = f"\nshown to step {shown:,.0f} of {max(ends):,}"
     left.set_ylim(-0.02, None)
     right.set_ylim(0, 101)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     scale = f"REDUCED: {n:,} of 50,000 images" if setting.reduced else "all 50,000 images"
     seeds = "1 seed" if setting.seeds == 1 else f"{setting.seeds} seeds, one line each"
-    figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}{told}", fontsize=8)
+    figure.suptitle(f"{setting.model}, CIFAR-10, {scale}, {seeds}{cut}", fontsize=8)
     return figure, {"n": n, "reduced": setting.reduced, "series": series, "table": _table(n, records)}
 
 

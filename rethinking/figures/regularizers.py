@@ -79,11 +79,11 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     chosen = sweeps(setting)
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.17 * len(chosen) + 1.1), sharey=True)
     for y, sweep in enumerate(chosen):
-        fitted = present(highest(records[sweep.condition(sweep.practice, "random")]))
-        without = present(highest(records[sweep.twin("random")]))
-        left.plot(without, [y] * len(without), "s", mec="0.4", mfc="none", ms=5, mew=0.6, clip_on=False)
+        ours = present(highest(records[sweep.condition(sweep.practice, "random")]))
+        twins = present(highest(records[sweep.twin("random")]))
+        left.plot(twins, [y] * len(twins), "s", mec="0.4", mfc="none", ms=5, mew=0.6, clip_on=False)
         gains = paired(records, sweep, sweep.practice, "true", "test_accuracy")
-        for axes, values, condition in ((left, fitted, "random labels"), (right, gains, "true labels")):
+        for axes, values, condition in ((left, ours, "random labels"), (right, gains, "true labels")):
             look = CONDITIONS[condition]
             if values:
                 axes.plot(
