@@ -23,19 +23,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rethinking.constants import wrong
 from rethinking.errors import InputError
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
-TYPES = {"float": float, "int": int, "bool": bool, "str": str}
-FAMILIES = ("weights", "units", "normalization", "data", "labels", "gradient")  # what a regularizer acts on
-_LIMITS = ("ge", "gt", "le", "lt")
-# The literal constants that a file of the kind must have.
-_NEEDED = {
-    "data": ("SIZES", "SHAPE", "CLASSES", "MEAN", "VARIANCE", "SHA256"),
-    "corruptions": ("ACTS_ON",),
-    "models": (),
-    "regularizers": ("OPTIONS", "NULL", "PRACTICE"),
-    "figures": ("MODELS", "SEEDS"),
+# What a file of the kind must define.
+_DEFINED = {
+    "data": ("sources", "from_folder"),
+    "corruptions": ("corrupt",),
+    "models": ("build",),
+    "regularizers": ("Regularizer",),
+    "figures": ("runs", "draw", "claims", "CAPTION", "DEPARTURES"),
 }
 _NOUN = {
     "data": "data set",
@@ -44,6 +42,9 @@ _NOUN = {
     "regularizers": "regularizer",
     "figures": "figure",
 }
+
+
+_MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ class Entry:
         return self.text.partition("\n")[0]
 
     def load(self) -> ModuleType:
-        """Import the file. Raises InputError where a plug-in cannot be."""
+        """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
         with blame():
-            return importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
+            module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
+        for word in _DEFINED[self.kind]:
+            if not hasattr(module, word):
+                raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")
+        return module
 
 
 def plugin_folders(kind: str) -> list[str]:
@@ -81,10 +86,13 @@ def plugin_folders(kind: str) -> list[str]:
     for root in roots:
         if not Path(root).is_dir():
             raise InputError(f"RETHINKING_PLUGINS names {root!r}, not a folder: create it or mend the variable")
-        for folder in Path(root).iterdir():
-            near = difflib.get_close_matches(folder.name, KINDS, n=1, cutoff=0.8)
-            if near and folder.name not in KINDS and folder.is_dir():
-                raise InputError(f"{folder} is of no kind ({', '.join(KINDS)}): did you mean {near[0]!r}? rename it")
+        for path in Path(root).iterdir():
+            near = difflib.get_close_matches(path.name.lower(), [*KINDS, *_MISTAKEN], n=1, cutoff=0.8)
+            if near and path.name not in KINDS and path.is_dir():
+                kind = _MISTAKEN.get(near[0], near[0])
+                raise InputError(f"{path} is of no kind ({', '.join(KINDS)}): did you mean {kind!r}? rename it")
+            if path.suffix == ".py" and not path.name.startswith("_"):
+                raise InputError(f"{path} is in no folder of its kind ({', '.join(KINDS)}): move it into one")
     return [str(Path(r) / kind) for r in roots if (Path(r) / kind).is_dir()]
 
 
@@ -98,14 +106,20 @@ def entries(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")
     found: dict[str, Entry] = {}
+    stems: dict[str, Path] = {}  # files are imported by theirs
     for folder in [Path(__file__).parent / kind, *map(Path, plugin_folders(kind))]:
         for path in sorted(folder.glob("[!_]*.py")):
+            if "." in path.stem:
+                raise InputError(f"{path} cannot be imported, for the dot in its name: rename it")
             for entry in _read(kind, path):
                 if entry.name in found:
                     raise InputError(
                         f"{path} and {found[entry.name].path} both hold the {_NOUN[kind]} {entry.name!r}: rename one"
                     )
                 found[entry.name] = entry
+            if path.stem in stems:
+                raise InputError(f"{path} and {stems[path.stem]} have one file name: rename one")
+            stems[path.stem] = path
     return dict(sorted(found.items()))
 
 
@@ -118,6 +132,7 @@ def _read(kind: str, path: Path) -> list[Entry]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as Python ({error}): mend the file or take it away") from None
     constants: dict[str, Any] = {}
+    computed: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
@@ -130,65 +145,15 @@ def _read(kind: str, path: Path) -> list[Entry]:
                 try:
                     constants[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type]
                 except ValueError:
-                    continue  # not a literal: known only after import
-    wrong = _wrong(kind, constants)
-    if wrong:
-        raise InputError(f"{path}: {wrong}: mend the file")
+                    computed.add(target.id)
+    problem = wrong(kind, constants, computed - constants.keys())
+    if problem:
+        raise InputError(f"{path}: {problem}: mend the file")
     about = ast.get_docstring(tree) or ""
     own = path.parent.parent == Path(__file__).parent
     digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
     variants = constants.get("VARIANTS", {path.stem: {}})
     return [Entry(kind, name, path, about, constants, options, digest) for name, options in variants.items()]
-
-
-def _wrong(kind: str, constants: dict[str, Any]) -> str | None:
-    """What is wrong with a file's constants, None where nothing is."""
-    for needed in _NEEDED[kind]:
-        if needed not in constants:
-            return f"it has no constant {needed} that can be read without importing it"
-    for name in ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "SEEDS", "PAPER"):
-        if not isinstance(constants.get(name, {}), dict):
-            return f"{name} is {constants[name]!r}, it must be a dict"
-    if not isinstance(constants.get("MODELS", ["all"]), list) or not constants.get("MODELS", ["all"]):
-        return f"MODELS is {constants['MODELS']!r}, it must be a list of networks, or of 'all'"
-    options = constants.get("OPTIONS", {})
-    for key, option in options.items():
-        problem = _wrong_option(option)
-        if problem:
-            return f"OPTIONS[{key!r}] {problem}"
-    if constants.get("FAMILY", FAMILIES[0]) not in FAMILIES:
-        return f"FAMILY is {constants['FAMILY']!r}, allowed are {', '.join(FAMILIES)}"
-    if kind == "regularizers" and "STRENGTHS" in constants:
-        first = next(iter(options), None)
-        swept, practice = constants["STRENGTHS"], constants["PRACTICE"].get(first)
-        if not isinstance(swept, list | tuple) or practice not in swept:
-            return f"STRENGTHS is {swept!r}, it must be values of {first!r}, with practice's {practice!r} among them"
-    for name in ("NULL", "PRACTICE", "ONLY"):
-        unknown = [key for key in constants.get(name, {}) if key not in options]
-        if unknown:
-            return f"{name} names {unknown[0]!r}, which is not in OPTIONS ({', '.join(options)})"
-    return None
-
-
-def _wrong_option(option: Any) -> str | None:
-    if not isinstance(option, dict) or option.get("type") not in TYPES:
-        given = repr(option.get("type")) if isinstance(option, dict) else "none"
-        return f"has type {given}, allowed are {', '.join(TYPES)}"
-    known = ("type", *_LIMITS, "choices", "default", "description", "late")
-    unknown = [key for key in option if key not in known]
-    if unknown:
-        return f"has {unknown[0]!r}, allowed are {', '.join(known)}"
-    limits = [key for key in _LIMITS if key in option]
-    if limits and option["type"] not in ("float", "int"):
-        return f"has {limits[0]!r}, which is of numbers alone"
-    kind = (int, float) if option["type"] == "float" else TYPES[option["type"]]
-    values = {f"the {key} {option[key]!r}": option[key] for key in ("default", *limits) if key in option}
-    if "choices" in option:
-        if not isinstance(option["choices"], list | tuple) or not option["choices"]:
-            return f"has the choices {option['choices']!r}, which must be a list"
-        values |= {f"the choice {choice!r}": choice for choice in option["choices"]}
-    wrong = [told for told, value in values.items() if not isinstance(value, kind)]
-    return f"has {wrong[0]}, which is no {option['type']}" if wrong else None
 
 
 def plug_in_line(error: BaseException) -> str | None:
@@ -199,14 +164,18 @@ def plug_in_line(error: BaseException) -> str | None:
 
 
 @contextmanager
-def blame() -> Iterator[None]:
-    """Turn an error that arises in a plug-in into an InputError that names file and line; others pass."""
+def blame(entry: Entry | None = None) -> Iterator[None]:
+    """Turn an error that arises in a plug-in into an InputError that names file and line; others pass.
+
+    Args:
+        entry: whose file is blamed for an error that arises elsewhere, where it is a plug-in.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        place = plug_in_line(error)
+        place = plug_in_line(error) or (str(entry.path) if entry and entry.digest else None)
         if place is None:
             raise
         raise InputError(f"{place}: {type(error).__name__}: {error}: mend the file") from None

@@ -128,10 +128,12 @@ def list_(kind: str | None, name: str | None) -> None:
 
 def _describe(entry: catalog.Entry) -> None:
     click.echo(entry.text)
+    if entry.digest:
+        click.echo(f"  {entry.path}")
     null, practice = (entry.constants.get(word, {}) for word in ("NULL", "PRACTICE"))
     for key, option in entry.constants.get("OPTIONS", {}).items():
         told = {
-            "default": {**option, **entry.variant}.get("default"),
+            "default": entry.variant.get(key, option.get("default")),
             "null": null.get(key),
             "practice": practice.get(key),
         }
@@ -299,7 +301,8 @@ def plan(
         for s in fig.unique(fig.specs(name, setting))
     }
     missing = [s for s in wanted.values() if not runs.complete(s)]
-    seconds = estimate.seconds(missing, device) if missing else {}
+    with catalog.blame():
+        seconds = estimate.seconds(missing, device) if missing else {}
     for key in wanted:
         if key not in seconds:
             left = "exists"

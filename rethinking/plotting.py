@@ -21,14 +21,24 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "Gaussian": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "v"},
 }
 
+
+class _Looks(dict[str, dict[str, Any]]):
+    """By name; one that is not listed, as a newcomer's, has grey crosses."""
+
+    def __missing__(self, name: str) -> dict[str, Any]:
+        return {"color": "0.4", "linestyle": "-", "marker": "x"}
+
+
 # One network, one colour and marker; the dash tells a network from a condition where both are drawn.
-NETWORKS: dict[str, dict[str, Any]] = {
-    "inception": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    "inception-nobn": {"color": "#56B4E9", "linestyle": (0, (5, 1.5)), "marker": "D"},
-    "alexnet": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
-    "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
-    "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
-}
+NETWORKS = _Looks(
+    {
+        "inception": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+        "inception-nobn": {"color": "#56B4E9", "linestyle": (0, (5, 1.5)), "marker": "D"},
+        "alexnet": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
+        "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
+        "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
+    }
+)
 
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 

@@ -233,7 +233,13 @@ def read(path: Path) -> Record:
     try:
         spec = Spec.from_file(path / "spec.json")
     except InputError as error:
-        raise InputError(f"{error}: the record is damaged; move it away") from None
+        made_with = environment.get("plug_ins", {})
+        gone = [n for n in made_with if n.partition("/")[2] not in catalog.names(n.partition("/")[0])]
+        if gone:
+            advice = f"it was made with the plug-in {gone[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
+        else:
+            advice = "the record is damaged; move it away"
+        raise InputError(f"{error}: {advice}") from None
     curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
@@ -416,8 +422,8 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
         if _named(folder / "spec.json") != spec.run_id:  # not there, or damaged
             write(folder / "spec.json", spec.to_json())
         yield Writer(folder, spec)
-    except InputError:  # a run that cannot be leaves nothing behind
-        if {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
+    except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
+        if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
             (folder / "spec.json").unlink(missing_ok=True)
         raise
     finally:

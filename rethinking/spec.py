@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from rethinking import catalog
+from rethinking.constants import TYPES
 from rethinking.errors import InputError
 
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
@@ -67,7 +68,7 @@ def _options_model(kind: str, name: str) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for key, limits in catalog.find(kind, name).constants.get("OPTIONS", {}).items():
         limits = dict(limits)
-        annotation: Any = catalog.TYPES[limits.pop("type")]
+        annotation: Any = TYPES[limits.pop("type")]
         if annotation is float:
             limits["allow_inf_nan"] = False
         limits.pop("late", None)

@@ -424,6 +424,170 @@ def test_a_plug_in_with_a_mistake_in_its_constants_is_one_line(tmp_path, old, ne
     assert message in line
 
 
+HASHES = 'dict.fromkeys(["train_images"], "")'
+DATA = f"""
+SIZES = {{"train": 2, "test": 2}}
+SHAPE = (28, 28)
+CLASSES = ["a"]
+MEAN = VARIANCE = [1.0]
+SHA256 = {HASHES}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("regularizers", GOOD.replace('NULL = {"strength": 0.0}', "NULL = {}"), "NULL is empty: it must give at least"),
+        ("regularizers", GOOD.replace("0.1}", "-1.0}"), "PRACTICE has strength -1.0, which OPTIONS does not allow"),
+        ("regularizers", GOOD.replace("0.1}", "3 * 0.1}"), "PRACTICE is no literal, and so cannot be read without"),
+        ("regularizers", GOOD + 'NEEDS = "convolution"', "NEEDS is 'convolution', allowed are convolutions, pooling"),
+        ("regularizers", GOOD.replace('"ge": 0.0}', '"ge": 0.0}, "b": {"type": "int"}'), "NULL gives b no value"),
+        ("corruptions", 'ACTS_ON = "label"', "ACTS_ON is 'label', allowed are labels, pixels"),
+        ("corruptions", 'ACTS_ON = "labels"\nKEYED_BY = "sed"', "KEYED_BY is 'sed', allowed are example, seed"),
+        ("corruptions", 'ACTS_ON = "labels"\nSAME_AS = {"p": 0.0}', "it must be a list of (options, name or None)"),
+        ("models", 'VARIANTS = {"mine": 3}', "VARIANTS['mine'] is 3, it must be a dict"),
+        ("models", 'HAS = "convolutions"', "HAS is 'convolutions', it must be a list"),
+        ("models", 'HAS = ["convolution"]', "HAS is ['convolution'], allowed are convolutions, pooling"),
+        ("figures", 'MODELS = ["all"]\nSEEDS = {"quick": 0}', "SEEDS['quick'] is 0, it must be a number of seeds"),
+        ("data", DATA, "SHA256 is no literal"),
+        (
+            "data",
+            DATA.replace('"train":', '"training":').replace(HASHES, "{}"),
+            "SIZES has training, test, it must have",
+        ),
+        ("data", DATA.replace(HASHES, "{}"), "SHA256 has , it must have train_images, train_labels"),
+    ],
+)
+def test_a_plug_in_of_any_kind_with_a_wrong_constant_is_one_line(tmp_path, kind, text, message):
+    line = one_line(cli("list", kind, **plug_in(tmp_path, kind, f'"""Mine."""\n{text}\n')))
+    assert "mine.py: " in line
+    assert message in line
+
+
+def test_a_figure_may_have_constants_that_another_kind_has(tmp_path):
+    env = plug_in(tmp_path, "figures", '"""Mine."""\nMODELS = ["all"]\nSEEDS = {"quick": 1}\nSIZES = (1, 2)\n')
+    assert "mine" in cli("list", "figures", **env).stdout
+
+
+def test_a_file_named_like_one_of_the_package_is_refused(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mlp.py").write_text('"""Mine."""\nVARIANTS = {"mlp-2x64": {}}\n')
+    assert "have one file name: rename one" in one_line(cli("list", "models", RETHINKING_PLUGINS=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("mine.py", "is in no folder of its kind"), ("networks", "mean 'models'")]
+)
+def test_a_plug_in_in_the_wrong_place_is_one_line(tmp_path, name, message):
+    (tmp_path / name).write_text("") if name.endswith(".py") else (tmp_path / name).mkdir()
+    assert message in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
+
+
+CLAIMING = '''"""Mine."""
+from rethinking.claims import Claim, Reading
+from rethinking.spec import RunSpec
+
+MODELS = ["all"]
+SEEDS = {"quick": 1}
+CAPTION = "Mine."
+DEPARTURES = []
+
+
+def runs(setting):
+    return {"a": [RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)]}
+
+
+def draw(setting, records):
+    import matplotlib.pyplot as plt
+
+    return plt.figure(), {}
+
+
+def claims(setting):
+    return [Claim("mine", "me", "it holds", "none", "always", ("a",), lambda groups: Reading(True, "1", {}))]
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    return {", "    return None and {", "runs of "),
+        ('("a",)', '("b",)', "has the condition 'b', not one of runs"),
+        ("return [Claim", "return None and [Claim", "TypeError: 'NoneType' object is not iterable"),
+        ("Reading(True", "True or Reading(True", "AttributeError"),
+        ("return plt.figure(), {}", "return plt.figure()", "TypeError"),
+        ("return plt.figure(), {}", 'return plt.figure(), {"table": [["a", 1]]}', "a table that is no list of dicts"),
+        ("def claims", "def claim", "has no claims: every figure needs one"),
+    ],
+)
+def test_a_figure_with_a_mistake_is_one_line_and_draws_nothing(toy_dir, tmp_path, old, new, message):
+    assert old in CLAIMING
+    env = plug_in(tmp_path, "figures", CLAIMING.replace(old, new))
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path / "drawn", "--device", "cpu")
+    done = cli("figure", "mine", *where, **env)  # some are seen only when it is drawn, after lines of training
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert "mine.py" in line
+    assert message in line
+    assert not list((tmp_path / "drawn").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words", "message"),
+    [
+        (
+            "corruptions",
+            'ACTS_ON = "pixels"\n\n\ndef corrupt(image, label, generator, facts):\n    image[0] = 0\n',
+            ("--corruption", "mine"),
+            "mine.py, line 6: ValueError: assignment destination is read-only",
+        ),
+        (
+            "corruptions",
+            'ACTS_ON = "pixels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image[:9], 0\n',
+            ("--corruption", "mine"),
+            "must give an image of the shape that it is given, and a label",
+        ),
+        (
+            "corruptions",
+            'ACTS_ON = "labels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image, label + 0.5\n',
+            ("--corruption", "mine"),
+            "gives the label",
+        ),
+        ("corruptions", 'ACTS_ON = "labels"\n', ("--corruption", "mine"), "has no corrupt: every corruption needs one"),
+        (
+            "models",
+            "def build(num_classes, in_channels, image_size):\n    return None\n",
+            ("--model", "mine"),
+            "mine.py gives NoneType, no torch Module: mend it",
+        ),
+        (
+            "models",
+            "from torch import nn\n\n\ndef build(num_classes, in_channels, image_size):\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, 99))\n",
+            ("--model", "mine"),
+            "not 4 logits each",
+        ),
+    ],
+)
+def test_a_run_with_a_mistaken_plug_in_is_one_line_and_leaves_nothing(toy_dir, tmp_path, kind, text, words, message):
+    env = plug_in(tmp_path, kind, f'"""Mine."""\n{text}')
+    rest = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    run = [w for w in RUN if w not in ("--model", "tiny")] if "--model" in words else RUN
+    assert message in one_line(cli(*run, *words, "--lr", "0.1", *rest, **env))
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_record_of_a_plug_in_that_is_not_here_says_so(toy_dir, tmp_path):
+    text = '"""Mine."""\nACTS_ON = "labels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image, 0\n'
+    env = plug_in(tmp_path, "corruptions", text)
+    rest = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
+    assert cli(*RUN, "--corruption", "mine", *rest, **env).returncode == 0
+    (record,) = (tmp_path / "runs").iterdir()
+    line = one_line(cli("show", record.name, "--runs", tmp_path / "runs"))
+    assert "it was made with the plug-in corruptions/mine, which is not here: name its folder" in line
+
+
 def test_a_folder_of_plug_ins_with_a_misspelt_name_is_one_line(tmp_path):
     (tmp_path / "regularizer").mkdir()
     assert "did you mean 'regularizers'? rename it" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))

@@ -23,6 +23,7 @@ FACTS = Facts(10, (120.0, 110.0, 100.0), (3600.0, 3000.0, 2500.0))
 ALL = catalog.names("corruptions")
 RNG = np.random.default_rng(7)
 IMAGES = RNG.integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+IMAGES.flags.writeable = False
 LABELS = RNG.integers(0, 10, 40)
 
 

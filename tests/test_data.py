@@ -17,7 +17,7 @@ from rethinking.data import Unavailable
 from rethinking.data._sources import answer_within, read_idx
 from rethinking.errors import InputError
 
-REAL = ["cifar10", "mnist", "fashion_mnist"]
+REAL = [name for name in catalog.names("data") if name not in ("toy", "nowhere")]
 
 
 @pytest.mark.parametrize("name", REAL)

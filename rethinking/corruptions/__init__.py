@@ -95,6 +95,27 @@ def _steps(parts: Sequence["Part"], seed: int, split: str, corrupt_labels: bool)
     return steps
 
 
+def apply(
+    module: Any, image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts, options: dict[str, Any]
+) -> tuple[np.ndarray, int]:
+    """What a corruption's `corrupt` makes of an example, which it cannot change in place.
+
+    Raises:
+        InputError: not an image of the same shape and a label below the number of classes.
+    """
+    sealed = image.view()
+    sealed.flags.writeable = False
+    result = module.corrupt(sealed, label, generator, facts, **options)
+    if not isinstance(result, tuple) or len(result) != 2 or np.shape(result[0]) != image.shape:
+        raise InputError(f"corrupt of {module.__file__} must give an image of the shape that it is given, and a label")
+    other, label = result
+    if not 0 <= label < max(facts.num_classes, 2) or int(label) != label:
+        raise InputError(
+            f"corrupt of {module.__file__} gives the label {label!r} of {facts.num_classes} classes: mend it"
+        )
+    return image if other is sealed else other, int(label)
+
+
 def corrupt_example(
     image: np.ndarray,
     label: int,
@@ -116,7 +137,7 @@ def corrupt_example(
         image of the same shape (dtype float32 after gaussian, unchanged otherwise) and label.
     """
     for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
-        image, label = module.corrupt(image, label, keyed(index), facts, **options)
+        image, label = apply(module, image, label, keyed(index), facts, options)
     return image, int(label)
 
 
@@ -136,15 +157,14 @@ def corrupt_arrays(
         images: (N, H, W, C) or (N, H, W). labels: int64 (N,). Others as in `corrupt_example`.
     """
     for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
-        corrupt = module.corrupt
         if module.ACTS_ON == "labels":  # the image is not looked at
             nothing = np.empty((0, 0), dtype=images.dtype)
-            pairs = (corrupt(nothing, y, keyed(i), facts, **options) for i, y in enumerate(labels))
+            pairs = (apply(module, nothing, y, keyed(i), facts, options) for i, y in enumerate(labels))
             labels = np.fromiter((y for _, y in pairs), dtype=np.int64, count=len(labels))
         else:
             out = None
             for i, image in enumerate(images):
-                image, _ = corrupt(image, 0, keyed(i), facts, **options)
+                image, _ = apply(module, image, 0, keyed(i), facts, options)
                 out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
                 out[i] = image
             images = images if out is None else out

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from rethinking import catalog
-from rethinking.corruptions import Facts, Keyed
+from rethinking.corruptions import Facts, Keyed, apply
 from rethinking.errors import InputError
 from rethinking.spec import check_options
 
@@ -67,8 +67,8 @@ class Corrupted(Dataset):
         array, like = _to_array(image)
         generator = Keyed(self.seed, self.corruption, self.split)(index)
         module = catalog.load("corruptions", self.corruption)
-        array, label = module.corrupt(array, int(label), generator, self.facts, **self.options)
-        return like(array), int(label)
+        array, label = apply(module, array, int(label), generator, self.facts, self.options)
+        return like(array), label
 
     def changed_labels(self) -> np.ndarray:
         """bool (N,): where this wrapper's label differs from the wrapped data set's."""

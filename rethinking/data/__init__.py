@@ -7,7 +7,8 @@ used. The cache holds them as plain .npy files, which are never unpickled.
 A data set is a file with literal constants
 
     SIZES = {"train": 50000, "test": 10000}; SHAPE = (H, W, C); CLASSES = [...]
-    MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}
+    MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}, of the
+    bytes of each array, uint8 in C order
 
 and `sources() -> [(description, function)]`; each function takes a scratch folder and gives the four decoded arrays,
 or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a folder holds.
@@ -28,12 +29,12 @@ from typing import NamedTuple
 import numpy as np
 
 from rethinking import catalog
+from rethinking.constants import ARRAYS
 from rethinking.corruptions import Facts
 from rethinking.errors import InputError
 
 __path__ += catalog.plugin_folders("data")
 
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
 Arrays = dict[str, np.ndarray]
 
@@ -88,11 +89,15 @@ def _verify(name: str, arrays: Arrays, source: str) -> None:
         shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         if values.dtype != np.uint8 or values.shape != shape:
             raise InputError(f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected uint8 {shape}")
+        if kind == "labels" and values.max(initial=0) >= len(constants["CLASSES"]):
+            raise InputError(
+                f"{name} from {source}: {array} go to {values.max()}, of {len(constants['CLASSES'])} classes"
+            )
         digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
         if digest != constants["SHA256"][array]:
             raise InputError(
-                f"{name} from {source}: {array} has SHA-256 {digest[:12]}..., expected "
-                f"{constants['SHA256'][array][:12]}...: a damaged copy or another version; delete it, fetch again"
+                f"{name} from {source}: {array} has SHA-256 {digest}, expected "
+                f"{constants['SHA256'][array]}: a damaged copy or another version; delete it, fetch again"
             )
 
 
@@ -176,9 +181,9 @@ def fetch(
     folder = where(name, root)
     if folder.is_dir() and source is None:
         return check(name, root)
-    module = catalog.load("data", name)
-    base = data_dir(root)
-    with _scratch(base) as scratch:
+    entry = catalog.find("data", name)
+    module, base = entry.load(), data_dir(root)
+    with _scratch(base) as scratch, catalog.blame(entry):
         if source is not None:
             if not Path(source).is_dir():
                 raise InputError(f"{source} is not a folder: name one that holds {name}")

@@ -42,7 +42,7 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
         print(json.dumps(clean), file=events, flush=True)
 
     while (line := jobs.get()) is not None:
-        last = 0.0
+        last, mine = 0.0, ""
 
         def on_step(step: int) -> None:
             nonlocal last
@@ -52,6 +52,7 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
 
         try:
             spec = Spec.from_json(json.dumps(json.loads(line)["spec"]))
+            mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
                 Runs(runs_root),
@@ -67,7 +68,8 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
         except Exception as error:
             place = catalog.plug_in_line(error)
             message = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            say(event="error", message=f"{place}: {message}" if place else message, retry=place is None)
+            told = place or (f"with {mine}" if mine else None)
+            say(event="error", message=f"{told}: {message}" if told else message, retry=told is None)
         else:
             say(event="done" if finished else "busy")
 

@@ -156,17 +156,21 @@ def drawn(path: Path) -> dict[str, Any]:
 
 def specs(name: str, chosen: Setting) -> Specs:
     """The runs a figure needs, by condition. Raises InputError where a plug-in's file does not tell them."""
-    with catalog.blame():
-        return _module(name).runs(chosen)
-
-
-def _module(name: str) -> ModuleType:
-    """The figure's file, which has all that a figure must have."""
-    module = catalog.load("figures", name)
-    lacks = [word for word in ("runs", "draw", "claims", "CAPTION", "DEPARTURES") if not hasattr(module, word)]
-    if lacks:
-        raise InputError(f"{module.__file__} has no {lacks[0]}: every figure needs one")
-    return module
+    entry = catalog.find("figures", name)
+    module = entry.load()
+    with catalog.blame(entry):
+        wanted = module.runs(chosen)
+        groups = wanted.values() if isinstance(wanted, dict) else [None]
+        if not all(isinstance(g, list | tuple) and g and all(isinstance(s, Spec) for s in g) for g in groups):
+            raise InputError(f"runs of {entry.path} must give a dict, condition -> list of specs: mend it")
+        for claim in module.claims(chosen) if entry.digest else ():  # before anything is trained
+            unknown = [c for c in claim.conditions if c not in wanted]
+            if unknown or not claim.conditions:
+                named = repr(unknown[0]) if unknown else "none"
+                raise InputError(
+                    f"claim {claim.name!r} of {entry.path} has the condition {named}, not one of runs: mend it"
+                )
+    return wanted
 
 
 def unique(wanted: Specs) -> list[Spec]:
@@ -186,8 +190,9 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     Raises:
         InputError: a damaged record; a plug-in's mistake.
     """
-    with catalog.blame():
-        return _draw(name, _module(name), chosen, runs, folder)
+    entry = catalog.find("figures", name)
+    with catalog.blame(entry):
+        return _draw(name, entry.load(), chosen, runs, folder)
 
 
 def _draw(name: str, module: ModuleType, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
@@ -212,6 +217,9 @@ def _draw(name: str, module: ModuleType, chosen: Setting, runs: Runs, folder: Pa
             "runs": made_by(found.values()),
             "missing": [spec.run_id for spec in missing],
         }
+        table = numbers.get("table", [])
+        if not isinstance(table, list) or not all(isinstance(row, dict) and row for row in table):
+            raise InputError(f"draw of {module.__file__} gives a table that is no list of dicts: mend it")
         try:
             text = json.dumps(numbers, indent=1, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:

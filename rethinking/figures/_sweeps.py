@@ -11,6 +11,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.constants import FAMILIES
 from rethinking.errors import InputError
 from rethinking.figures import CHEAP, FULL, Setting
 from rethinking.figures._parts import (
@@ -101,7 +102,7 @@ class Sweep:
 
     @property
     def family(self) -> str:
-        """What it acts on, one of catalog.FAMILIES, or OTHER."""
+        """What it acts on, one of constants.FAMILIES, or OTHER."""
         return catalog.find("regularizers", self.first).constants.get("FAMILY", OTHER)
 
     @property
@@ -144,7 +145,7 @@ def sweeps(setting: Setting) -> list[Sweep]:
     if setting.scale != "quick":
         for name, values in ON_ALEXNET.items():
             found.append(Sweep(name, "alexnet", values, _practice(name.split(WITH)[0])[1]))
-    order = (*catalog.FAMILIES, OTHER)
+    order = (*FAMILIES, OTHER)
     return sorted(found, key=lambda s: (order.index(s.family), s.first))
 
 

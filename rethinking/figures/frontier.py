@@ -11,8 +11,8 @@ labels at least that of the network without. What lands there is named.
 from statistics import median
 from typing import Any
 
-from rethinking import catalog
 from rethinking.claims import Claim, Reading, Records, Specs
+from rethinking.constants import FAMILIES
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED, highest, missing_note, present, seeds_note
 from rethinking.figures._sweeps import (
@@ -58,7 +58,7 @@ DEPARTURES = [
 ]
 LOOKS = dict(
     zip(
-        (*catalog.FAMILIES, OTHER),
+        (*FAMILIES, OTHER),
         (
             ("#0072B2", "o"),
             ("#D55E00", "s"),

@@ -3,7 +3,8 @@
 A file may say, as literals,
 
     VARIANTS = {name: options}          its named variants
-    OPTIONS = {"width": {"type": "int", "ge": 1}}    what of these a run may change, as --model mlp-1x512,width=64
+    OPTIONS = {"width": {"type": "int", "ge": 1}}    what of these a run may change, as --model mlp-1x512,width=64;
+                                        each with a default, here or in VARIANTS
     PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
     HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
 
@@ -33,10 +34,15 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
         A module that maps float images (N, in_channels, image_size, image_size) to logits (N, num_classes).
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name; a file whose `build` gives no module.
     """
+    from torch import nn
+
     entry = catalog.find("models", name)
-    return entry.load().build(num_classes, in_channels, image_size, **(entry.variant | options))
+    network = entry.load().build(num_classes, in_channels, image_size, **(entry.variant | options))
+    if not isinstance(network, nn.Module):
+        raise InputError(f"build of {entry.path} gives {type(network).__name__}, no torch Module: mend it")
+    return network
 
 
 def initialise(network: "nn.Module", seed: int) -> "nn.Module":

@@ -5,7 +5,7 @@
     PRACTICE = {"strength": 5e-4}       options that practice uses
     STRENGTHS = (5e-4, 5e-3, 0.05)      what dose and frontier sweep: values of the first option, rising, practice's
                                         among them; without it practice's alone
-    FAMILY = "weights"                  what it acts on, one of catalog.FAMILIES; without it "other"
+    FAMILY = "weights"                  what it acts on, one of constants.FAMILIES; without it "other"
     NEEDS = "pooling"                   what a network must have (its HAS, see rethinking.models), or a list of it
     REFUSES = ["pixels", "maxout"]      what it cannot go with: corruptions of pixels or labels, what a network has,
                                         another regularizer

@@ -133,6 +133,9 @@ class Training:
             check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
             for r in self.regularizers:
                 network = r.network(network)
+                if not isinstance(network, nn.Module):
+                    given = type(network).__name__
+                    raise InputError(f"network of the regularizer {_name(r)} gives {given}, no torch Module: mend it")
         models.initialise(network, spec.seed)
         pool_before_relu(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -211,8 +214,9 @@ class Training:
         for r in self.regularizers:
             r.gradient(self.network)
         self.optimizer.step()
-        for r in self.regularizers:
-            r.after_step(self.network)
+        with torch.no_grad():
+            for r in self.regularizers:
+                r.after_step(self.network)
 
         self.step += 1
         self._count(logits.detach(), labels, loss.detach())
@@ -221,8 +225,8 @@ class Training:
         """The batch as a regularizer has changed it."""
         result = regularizer.batch(images, labels, self.generator)
         if not isinstance(result, tuple) or len(result) != 2 or not 0 < len(result[0]) == len(result[1]):
-            name = type(regularizer).__module__.rpartition(".")[2]
-            raise InputError(f"batch of the regularizer {name} must give images and labels, as many of each: mend it")
+            who = f"batch of the regularizer {_name(regularizer)}"
+            raise InputError(f"{who} must give images and labels, as many of each: mend it")
         return result
 
     def _count(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
@@ -281,6 +285,11 @@ class Training:
 
     def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
         logits = self.logits(images)
+        if logits.shape != (len(images), self.run.num_classes):
+            shape = tuple(logits.shape)
+            raise InputError(
+                f"{self.spec.model}: {len(images)} images give {shape}, not {self.run.num_classes} logits each"
+            )
         loss = F.cross_entropy(logits, labels, reduction="none").double().mean()
         return loss.item(), (logits.argmax(1) == labels).double().mean().item()
 
@@ -333,6 +342,10 @@ def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable
     for norm, training in was:
         norm.train(training)
         norm.collecting = None
+
+
+def _name(regularizer: regularizers.Base) -> str:
+    return type(regularizer).__module__.rpartition(".")[2]
 
 
 def train(spec: RunSpec, data: ImageSet | None = None, device: str = "cpu") -> Iterator[Evaluation]:

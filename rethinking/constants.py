@@ -1,0 +1,182 @@
+"""The literal constants of a plug-in's file: which there may be, what they must be. They are read without an import."""
+
+from typing import Any
+
+TYPES = {"float": float, "int": int, "bool": bool, "str": str}
+FAMILIES = ("weights", "units", "normalization", "data", "labels", "gradient")  # what a regularizer acts on
+FEATURES = (
+    "convolutions", "pooling", "residual blocks", "hidden linear layers", "batch normalization",
+    "local response normalization",
+)  # fmt: skip
+SPLITS = ("train", "test")
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+NEEDED = {
+    "data": ("SIZES", "SHAPE", "CLASSES", "MEAN", "VARIANCE", "SHA256"),
+    "corruptions": ("ACTS_ON",),
+    "models": (),
+    "regularizers": ("OPTIONS", "NULL", "PRACTICE"),
+    "figures": ("MODELS", "SEEDS"),
+}
+ALLOWED = {
+    "data": (),
+    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS"),
+    "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
+    "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
+    "figures": (),
+}
+DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS")
+WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
+LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
+
+
+def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | None:
+    """What is wrong with a file's constants, in words; None where nothing is.
+
+    Args:
+        kind: one of catalog.KINDS. constants: the literal ones. computed: the names of the others.
+    """
+    for name in (*NEEDED[kind], *ALLOWED[kind]):
+        if name in computed:
+            return f"{name} is no literal, and so cannot be read without importing the file"
+    for name in NEEDED[kind]:
+        if name not in constants:
+            return f"it has no constant {name} that can be read without importing it"
+    own = {name: constants[name] for name in (*NEEDED[kind], *ALLOWED[kind]) if name in constants}
+    for name, value in own.items():
+        if name in DICTS and not isinstance(value, dict):
+            return f"{name} is {value!r}, it must be a dict"
+        if name in WORDS and value not in WORDS[name]:
+            return f"{name} is {value!r}, allowed are {', '.join(WORDS[name])}"
+    for key, option in own.get("OPTIONS", {}).items():
+        problem = _wrong_option(option)
+        if problem:
+            return f"OPTIONS[{key!r}] {problem}"
+    return {
+        "data": _wrong_data,
+        "corruptions": _wrong_corruption,
+        "models": _wrong_model,
+        "regularizers": _wrong_regularizer,
+        "figures": _wrong_figure,
+    }[kind](own)
+
+
+def _wrong_option(option: Any) -> str | None:
+    if not isinstance(option, dict) or option.get("type") not in TYPES:
+        given = repr(option.get("type")) if isinstance(option, dict) else "none"
+        return f"has type {given}, allowed are {', '.join(TYPES)}"
+    known = ("type", *LIMITS, "choices", "default", "description", "late")
+    unknown = [key for key in option if key not in known]
+    if unknown:
+        return f"has {unknown[0]!r}, allowed are {', '.join(known)}"
+    limits = [key for key in LIMITS if key in option]
+    if limits and option["type"] not in ("float", "int"):
+        return f"has {limits[0]!r}, which is of numbers alone"
+    bare = {"type": option["type"]}
+    for key in limits:
+        if not _fits(option[key], bare):
+            return f"has the {key} {option[key]!r}, which is no {option['type']}"
+    if "choices" in option:
+        if not isinstance(option["choices"], list | tuple) or not option["choices"]:
+            return f"has the choices {option['choices']!r}, which must be a list"
+        for choice in option["choices"]:
+            if not _fits(choice, bare):
+                return f"has the choice {choice!r}, which is no {option['type']}"
+    if "default" in option and not _fits(option["default"], option):
+        return f"has the default {option['default']!r}, which is no {option['type']} that it allows"
+    return None
+
+
+def _fits(value: Any, option: dict[str, Any]) -> bool:
+    """Whether an option may have that value."""
+    kind = (int, float) if option["type"] == "float" else TYPES[option["type"]]
+    if not isinstance(value, kind) or (isinstance(value, bool) and option["type"] != "bool"):
+        return False
+    within = all(holds(float(value), float(option[key])) for key, holds in LIMITS.items() if key in option)  # type: ignore[arg-type]
+    return within and value in option.get("choices", (value,))
+
+
+def _wrong_values(name: str, values: dict[str, Any], options: dict[str, Any]) -> str | None:
+    for key, value in values.items():
+        if key not in options:
+            return f"{name} names {key!r}, which is not in OPTIONS ({', '.join(options)})"
+        if not _fits(value, options[key]):
+            return f"{name} has {key} {value!r}, which OPTIONS does not allow"
+    return None
+
+
+def _wrong_regularizer(own: dict[str, Any]) -> str | None:
+    options, null, practice = own["OPTIONS"], own["NULL"], own["PRACTICE"]
+    for name, values in (("NULL", null), ("PRACTICE", practice)):
+        problem = _wrong_values(name, values, options)
+        if problem:
+            return problem
+        if not values:
+            return f"{name} is empty: it must give at least one option"
+        unset = [key for key in options if key not in values and "default" not in options[key] and key not in null]
+        if unset:
+            return f"{name} gives {unset[0]} no value, and it has no default"
+    first = next(iter(options))
+    unknown = [key for key, only in own.get("ONLY", {}).items() if {key, *only} - options.keys()]
+    if unknown:
+        return f"ONLY names {unknown[0]!r}: it and what it asks for must be in OPTIONS ({', '.join(options)})"
+    swept = own.get("STRENGTHS", (practice.get(first),))
+    usual = practice.get(first)
+    listed = isinstance(swept, list | tuple) and usual in swept
+    if not listed or (usual is not None and not all(_fits(value, options[first]) for value in swept)):
+        return f"STRENGTHS is {swept!r}, it must be values of {first!r}, with practice's {usual!r} among them"
+    return _wrong_features("NEEDS", own.get("NEEDS", []))
+
+
+def _wrong_features(name: str, value: Any) -> str | None:
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not set(words) <= set(FEATURES):
+        return f"{name} is {value!r}, allowed are {', '.join(FEATURES)}"
+    return None
+
+
+def _wrong_model(own: dict[str, Any]) -> str | None:
+    for name, options in own.get("VARIANTS", {}).items():
+        if not isinstance(options, dict):
+            return f"VARIANTS[{name!r}] is {options!r}, it must be a dict"
+    has = own.get("HAS", [])
+    for words in has.values() if isinstance(has, dict) else [has]:
+        if isinstance(words, str):
+            return f"HAS is {has!r}, it must be a list"
+        problem = _wrong_features("HAS", words)
+        if problem:
+            return problem
+    return None
+
+
+def _wrong_corruption(own: dict[str, Any]) -> str | None:
+    same = own.get("SAME_AS", [])
+    pairs = isinstance(same, list | tuple) and all(isinstance(p, list | tuple) and len(p) == 2 for p in same)
+    if not pairs or not all(isinstance(options, dict) for options, _ in same):
+        return f"SAME_AS is {same!r}, it must be a list of (options, name or None)"
+    needs = own.get("NEEDS", ())
+    if not isinstance(needs, list | tuple) or not set(needs) <= {"mean", "variance"}:
+        return f"NEEDS is {needs!r}, it must be a list of mean, variance"
+    return None
+
+
+def _wrong_data(own: dict[str, Any]) -> str | None:
+    for name, keys in (("SIZES", SPLITS), ("SHA256", ARRAYS)):
+        if set(own[name]) != set(keys):
+            return f"{name} has {', '.join(map(str, own[name]))}, it must have {', '.join(keys)}"
+    shape = own["SHAPE"]
+    if not isinstance(shape, list | tuple) or len(shape) not in (2, 3) or not all(isinstance(s, int) for s in shape):
+        return f"SHAPE is {shape!r}, it must be (height, width) or (height, width, channels)"
+    channels = shape[2] if len(shape) == 3 else 1
+    for name in ("MEAN", "VARIANCE"):
+        if not isinstance(own[name], list | tuple) or len(own[name]) != channels:
+            return f"{name} is {own[name]!r}, it must be a list, one number for each of {channels} channels"
+    return None
+
+
+def _wrong_figure(own: dict[str, Any]) -> str | None:
+    if not isinstance(own["MODELS"], list) or not own["MODELS"]:
+        return f"MODELS is {own['MODELS']!r}, it must be a list of networks, or of 'all'"
+    for scale, seeds in own["SEEDS"].items():
+        if not isinstance(seeds, int) or seeds < 1:
+            return f"SEEDS[{scale!r}] is {seeds!r}, it must be a number of seeds, 1 or more"
+    return None
