@@ -25,7 +25,7 @@ from rethinking.figures._parts import (
     present,
     seeds_note,
 )
-from rethinking.plotting import CONDITIONS, WIDTH
+from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -81,7 +81,10 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     axes.set_xticks(levels, [f"{n:,}" for n in levels], rotation=30)
     axes.minorticks_off()
     axes.set(xlabel="training images n", ylabel="error (%)", ylim=(-2, 100))
-    axes.legend(loc="center left")
+    if any(any(group) for group in records.values()):
+        axes.legend(loc="center left")
+    else:
+        not_run(axes)
     seeds = seeds_note(setting.seeds)
     reduced = "" if FULL in levels else f", REDUCED: at most {levels[-1]:,} of {FULL:,} images"
     figure.suptitle(f"{setting.model}, CIFAR-10, {seeds}{reduced}{missing_note(records)}\n{STATISTIC}", fontsize=7)
