@@ -67,8 +67,13 @@ class Setting:
         quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
         schedule for 90 epochs (cpu, and MLPs) or to 25,000 steps (paper). quick's interim evaluations use 250 test
         images. Networks of convolutions are in bfloat16 at cpu, everything at paper.
+
+        Raises:
+            InputError: fields that no spec can have; in a figure of all networks, none given as `model`.
         """
         model = fields.pop("model", self.model)
+        if model == ALL:
+            raise InputError("the figure is of all networks (MODELS): give spec(seed, model=...) one")
         usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
         if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
             usual = QUICK_BFLOAT16_N
