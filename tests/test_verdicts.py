@@ -435,7 +435,13 @@ def mostly(runs):
     return 2 * sum(fit(rows) != "censored" for rows in runs) > len(runs)
 
 
-TRIED_LONGER = {("dropout", "mlp-3x512", "0.5"), ("rotation", "mlp-3x512", "45"), ("dropout", "alexnet", "0.5")}
+TRIED_LONGER = {
+    ("dropout", "mlp-3x512", "0.5"),
+    ("rotation", "mlp-3x512", "45"),
+    ("dropout", "alexnet", "0.5"),
+    ("stochastic_depth", "resnet-20", "0.7"),
+    ("stochastic_depth", "resnet-20", "0.9"),
+}
 
 
 def in_the_corner(_):
