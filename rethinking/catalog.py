@@ -42,8 +42,7 @@ _NOUN = {
     "regularizers": "regularizer",
     "figures": "figure",
 }
-
-
+# Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
 

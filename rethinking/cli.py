@@ -301,8 +301,7 @@ def plan(
         for s in fig.unique(fig.specs(name, setting))
     }
     missing = [s for s in wanted.values() if not runs.complete(s)]
-    with catalog.blame():
-        seconds = estimate.seconds(missing, device) if missing else {}
+    seconds = estimate.seconds(missing, device) if missing else {}
     for key in wanted:
         if key not in seconds:
             left = "exists"

@@ -4,6 +4,7 @@ from typing import Any
 
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
 FAMILIES = ("weights", "units", "normalization", "data", "labels", "gradient")  # what a regularizer acts on
+# What of a network regularizers ask for; models.features finds them.
 FEATURES = (
     "convolutions", "pooling", "residual blocks", "hidden linear layers", "batch normalization",
     "local response normalization",
@@ -19,7 +20,7 @@ NEEDED = {
 }
 ALLOWED = {
     "data": (),
-    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS"),
+    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
     "figures": (),

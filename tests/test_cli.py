@@ -578,6 +578,13 @@ def test_a_run_with_a_mistaken_plug_in_is_one_line_and_leaves_nothing(toy_dir, t
     assert not list((tmp_path / "runs").glob("*"))
 
 
+def test_planning_with_a_mistaken_network_is_one_line(tmp_path):
+    env = plug_in(tmp_path, "figures", CLAIMING.replace('model="tiny"', 'model="mine", learning_rate=0.1'))
+    text = "    return nn.Sequential(nn.Flatten(), nn.Linear(7, 10))\n"
+    plug_in(tmp_path, "models", f'"""Mine."""\nfrom torch import nn\n\n\ndef build(*sizes):\n{text}')
+    assert "mine.py: RuntimeError: " in one_line(cli("plan", "mine", "--device", "cpu", **env))
+
+
 def test_a_record_of_a_plug_in_that_is_not_here_says_so(toy_dir, tmp_path):
     text = '"""Mine."""\nACTS_ON = "labels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image, 0\n'
     env = plug_in(tmp_path, "corruptions", text)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rethinking import catalog, models, regularizers
+from rethinking.constants import FEATURES
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, Residual
 from rethinking.record import format_curve
@@ -349,6 +350,10 @@ def test_a_network_has_what_it_says(name):
     if isinstance(declared, dict):
         declared = declared[name]
     assert declared is None or set(declared) == models.features(models.build(name))
+
+
+def test_each_feature_that_a_file_may_name_is_found_in_some_network():
+    assert set().union(*(models.features(models.build(name)) for name in catalog.names("models"))) == set(FEATURES)
 
 
 # --- data -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from rethinking import catalog
 from rethinking.data import synthetic
 from rethinking.engines import local
 from rethinking.layers import OffsetBatchNorm2d
@@ -35,7 +36,8 @@ def seconds(specs: Sequence[Spec], device: str) -> dict[str, tuple[float, float]
         kind = (spec.model, str(spec.model_options), spec.batch_size, spec.precision, spec.data, spec.regularizers)
         key = str(kind)
         if key not in rates:
-            rates[key] = _measure(spec, where)
+            with catalog.blame(catalog.find("models", spec.model)):
+                rates[key] = _measure(spec, where)
         step, image, statistics = rates[key]
         assert spec.n is not None
         evaluations = spec.steps // spec.eval_every + 1
