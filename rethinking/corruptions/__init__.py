@@ -8,7 +8,7 @@ A corruption is a file with one pure function of an example:
     KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
     def corrupt(image, label, generator, facts, **options) -> (image, label)
 
-with image an array (H, W, C) or (H, W), label an int, facts what it may know of the data set, and generator a
+with image an array (H, W, C) or (H, W), read-only, its shape kept, label an int, facts what it may know of the data set, and generator a
 numpy.random.Generator keyed by (seed, corruption, split, index). So example i's corruption depends on nothing but these
 four: not on how many examples there are, their order, or when they are asked for. Three uses of the one function, which
 agree bit for bit:
@@ -98,7 +98,10 @@ def _steps(parts: Sequence["Part"], seed: int, split: str, corrupt_labels: bool)
 def apply(
     module: Any, image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts, options: dict[str, Any]
 ) -> tuple[np.ndarray, int]:
-    """What a corruption's `corrupt` makes of an example, which it cannot change in place.
+    """What the `corrupt` of a corruption's module makes of an example, which it cannot change in place.
+
+    Args:
+        image: (H, W, C) or (H, W). label: an int. generator: at the example's beginning.
 
     Raises:
         InputError: not an image of the same shape and a label below the number of classes.

@@ -1,8 +1,7 @@
 """Every regularizer of the folder, at rising strengths, on identical networks: what regularizers, dose, frontier share.
 
 A regularizer is tried on the first of NETWORKS that can carry it, at the STRENGTHS that its file names, and some on
-AlexNet too. Every run has a twin without: same images, initial weights, batch order
-and budget.
+AlexNet too. Every run has a twin without: same images, initial weights, batch order and budget.
 """
 
 from dataclasses import dataclass
