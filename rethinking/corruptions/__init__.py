@@ -8,10 +8,10 @@ A corruption is a file with one pure function of an example:
     KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
     def corrupt(image, label, generator, facts, **options) -> (image, label)
 
-with image an array (H, W, C) or (H, W), read-only, its shape kept, label an int, facts what it may know of the data set, and generator a
-numpy.random.Generator keyed by (seed, corruption, split, index). So example i's corruption depends on nothing but these
-four: not on how many examples there are, their order, or when they are asked for. Three uses of the one function, which
-agree bit for bit:
+with image an array (H, W, C) or (H, W), read-only, whose shape the result keeps, label an int, facts what it may know
+of the data set, and generator a numpy.random.Generator keyed by (seed, corruption, split, index). So example i's
+corruption depends on nothing but these four: not on how many examples there are, their order, or when they are asked
+for. Three uses of the one function, which agree bit for bit:
 
     corrupt_arrays(images, labels, parts, ...)         whole arrays, once, before training
     corrupt_example(image, label, index, parts, ...)   lazily, for sets that do not fit in memory
