@@ -1,5 +1,6 @@
 """Claims of the paper, and what our records say of them."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -12,6 +13,7 @@ REPLICATED = "replicated"
 NOT_REPLICATED = "not replicated"
 NOT_RUN = "not run"
 NOT_JUDGED = "not judged at this scale"
+CENSORED = "censored"  # a time to fit longer than the run
 
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
 Records = dict[str, list[Record | None]]  # the same, None where a run is missing
@@ -124,7 +126,7 @@ def told(values: Any) -> str:
     """The values of a row's seeds as text: median and range, words as they are, what is missing said.
 
     Args:
-        values: a word, or a list of one number, word or None a seed.
+        values: a word, or a list of one number, word or None a seed; CENSORED is above every number.
     """
     if not isinstance(values, list):
         return str(values)
@@ -132,9 +134,11 @@ def told(values: Any) -> str:
     if not there:
         return "not run"
     numbers = [v for v in there if not isinstance(v, str)]
-    words = [v for v in there if isinstance(v, str)]
+    words = [v for v in there if isinstance(v, str) and not (numbers and v == CENSORED)]
     parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]
     if numbers:
-        parts.insert(0, spread(numbers, 0 if all(isinstance(v, int) for v in numbers) else 2))
+        late = [math.inf] * there.count(CENSORED)
+        text = spread([*numbers, *late], 0 if all(isinstance(v, int) for v in numbers) else 2)
+        parts.insert(0, text.replace("inf", CENSORED))
     text = ", ".join(parts)
     return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)} seeds"

@@ -134,12 +134,19 @@ def tables_of(text):
 def text(values, wanted):
     """What a cell must say of the values of its seeds."""
     numbers = sorted(v for v in values if not isinstance(v, str))
-    words = [v for v in values if isinstance(v, str)]
+    late = len(numbers) and values.count("censored")
+    words = [v for v in values if isinstance(v, str) and not (late and v == "censored")]
     if not values:
         return "not run"
     places = 0 if numbers and all(isinstance(v, int) for v in numbers) else 2
     parts = []
-    if len(numbers) == 1:
+    if late:
+        ranked = [f"{v:,.{places}f}" for v in numbers] + ["censored"] * late
+        middle = len(ranked) // 2
+        exact = ranked[middle] if len(ranked) % 2 or ranked[middle] == "censored" else None
+        exact = exact or f"{(numbers[middle - 1] + numbers[middle]) / 2:,.{places}f}"
+        parts = [f"{exact} ({ranked[0]} to censored)"]
+    elif len(numbers) == 1:
         parts = [f"{numbers[0]:,.{places}f}"]
     elif numbers:
         low, high = (f"{v:,.{places}f}" for v in (numbers[0], numbers[-1]))
@@ -412,7 +419,7 @@ def check_row_of_early_stopping(model, cells, head):
         return 100 * (stopped(rows, int(patience))["test_accuracy"] - rows[-1]["test_accuracy"])
 
     measures = {
-        "stopped at epoch": lambda spec, rows: stopped(rows, int(patience))["epoch"],
+        "returned to epoch": lambda spec, rows: stopped(rows, int(patience))["epoch"],
         "gain in test accuracy (points)": gain_of,
         "final test accuracy (%)": PLAIN["test (%)"],
     }
@@ -463,11 +470,14 @@ ADVICE = {
     "+ wider": ([DROPOUT], WIDE, 800),
     "+ faster": ([DROPOUT], FAST, 800),
     "+ max-norm": ([DROPOUT, BOUND], FAST, 800),
-    "+ longer": ([DROPOUT, BOUND], FAST, 3200),
-    "the same, weights scaled at test": ([("dropout", {"rate": 0.5, "mode": "weight_scaling"}), BOUND], FAST, 3200),
-    "the same, averaged over masks": ([("dropout", {"rate": 0.5, "mode": "monte_carlo"}), BOUND], FAST, 3200),
-    "all of it without dropout": ([BOUND], FAST, 3200),
 }
+for whole, changed in (("+ longer", FAST), ("all but faster", WIDE)):
+    ADVICE |= {
+        whole: ([DROPOUT, BOUND], changed, 3200),
+        f"{whole}, scaled at test": ([("dropout", {"rate": 0.5, "mode": "weight_scaling"}), BOUND], changed, 3200),
+        f"{whole}, averaged over masks": ([("dropout", {"rate": 0.5, "mode": "monte_carlo"}), BOUND], changed, 3200),
+        f"{whole}, without dropout": ([BOUND], changed, 3200),
+    }
 
 
 def check_row_of_dropout_advice(model, cells, head):
@@ -519,7 +529,7 @@ def decide(rows, join):
 def check_row_of_ensembles(model, cells, head):
     kind, words, join = head.split(", ")
     found = [ensemble(kind, words, k) for k in range(3)]
-    columns = {"members": [], "one member (%)": [], "ensemble (%)": [], "gain (points)": []}
+    columns = {"members": [], "compared with (%)": [], "ensemble (%)": [], "gain (points)": []}
     for logits, truth in filter(None, found):
         alone = [100 * sum(decide([z], join) == y for z, y in zip(m, truth, strict=True)) / len(truth) for m in logits]
         images = zip(*logits, strict=True)

@@ -55,7 +55,7 @@ def overfit(group):
 
 
 def reaches(group):
-    values = [100 * max(r["train_accuracy"] for r in rows) for rows in group]
+    values = [100 * max(r["train_accuracy"] for r in rows if math.isfinite(r["train_loss"])) for rows in group]
     return fitted(group), with_unit(values, " %") + " at the highest"
 
 
@@ -441,11 +441,12 @@ TRIED_LONGER = {
     ("dropout", "alexnet", "0.5"),
     ("stochastic_depth", "resnet-20", "0.7"),
     ("stochastic_depth", "resnet-20", "0.9"),
+    ("stochastic_depth", "resnet-20", "1"),
 }
 
 
 def in_the_corner(_):
-    found, count, gone = [], 0, 0
+    found, count, gone, stopped = [], 0, 0, 0
     for (name, network), strengths in SWEPT.items():
         for strength in strengths.replace("*", "").split():
             true, random = (tried(name, strength, network, words) for words in ("true", "random"))
@@ -462,13 +463,15 @@ def in_the_corner(_):
                 fate = "fitted" if mostly(longer) else "nor"
                 later = f" ({fate} with twice the budget)" if len(longer) == 3 else ""
             fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
+            stopped += not mostly(random)
             counts = not mostly(random) and not fails and median(changed(true, twins)) >= 0
             found += [f"{name} {strength}{on}{later}"] * counts
     if gone and not found:
         return None
     named = f": {', '.join(sorted(found))}" if found else ""
     left = f" ({gone} more are not run)" if gone else ""
-    return not found, f"{len(found)} of {count - gone} points speak against it{named}{left}"
+    told = f"{len(found)} of {count - gone} points speak against it, of {stopped} that are not fitted"
+    return not found, f"{told}{named}{left}"
 
 
 def penalized(model, penalty, words):
@@ -594,7 +597,8 @@ def always_better(find, *names):
             return None
         found = [at_end("test_accuracy", group) for group in runs]
         held = all(max(others) < first and min(others) >= 20 for first, *others in zip(*found, strict=True))
-        return held, "; ".join(f"{name}: {spread(values)} %" for name, values in zip(names, found, strict=True))
+        told = [f"{spread(v)} %" + (" (not trained)" if min(v) < 20 else "") for v in found]
+        return held, "; ".join(f"{name}: {ours}" for name, ours in zip(names, told, strict=True))
 
     return rule
 
@@ -633,8 +637,19 @@ def shifted(model):
     return held, f"measured: {spread(high)} %; running: {spread(low)} %"
 
 
-def masks_or_scaling(model):
-    names = "the same, averaged over masks", "+ longer"
+WHOLE = {"as advised": "+ longer", "as advised at the usual learning rate": "all but faster"}
+
+
+def advice_helps(model, how):
+    return always_better(advised, WHOLE[how], "no dropout", WHOLE[how] + ", without dropout")(model)
+
+
+def better_than_plain(model, how):
+    return always_better(advised, WHOLE[how], "dropout")(model)
+
+
+def masks_or_scaling(model, how):
+    names = WHOLE[how] + ", averaged over masks", WHOLE[how]
     groups = [advised(model, name, "true labels") for name in names]
     if not all(groups):
         return None
@@ -646,8 +661,8 @@ def masks_or_scaling(model):
     return alike and all(abs(g) <= 1 for g in gaps), with_unit(gaps, " points")
 
 
-def advised_memorizes(model):
-    runs, true = (advised(model, "+ longer", f"{words} labels") for words in ("random", "true"))
+def advised_memorizes(model, how):
+    runs, true = (advised(model, WHOLE[how], f"{words} labels") for words in ("random", "true"))
     if not runs or not true:
         return None
     learned = at_end("train_accuracy", true)
@@ -859,15 +874,17 @@ JUDGES = {
     ],
     "dropout_advice": [
         (
-            "dropout as advised generalizes better than none, plain or as advised",
-            always_better(advised, "+ longer", "no dropout", "all of it without dropout"),
+            "dropout (as advised.*) generalizes better than none, plain or as advised.*",
+            advice_helps,
         ),
-        ("the advice helps dropout", always_better(advised, "+ longer", "dropout")),
-        ("averaging over 20 masks predicts as well as the network with scaled weights", masks_or_scaling),
-        ("dropout used as advised still lets random labels be fitted", advised_memorizes),
+        ("dropout (as advised.*) generalizes better than plain dropout", better_than_plain),
+        ("averaging dropout (.*) over 20 masks predicts as well as one pass of all units", masks_or_scaling),
+        ("dropout used (.*) still lets random labels be fitted", advised_memorizes),
     ],
     "ensembles": [
-        ("an ensemble by (.*) helps on (.*)", ensemble_helps),
+        ("an ensemble by (initial weights|bootstrap) helps on (.*)", ensemble_helps),
+        ("an ensemble by (networks) helps on (.*), over the best member", ensemble_helps),
+        ("an ensemble by (crops) helps on (.*), over the centre crop", ensemble_helps),
         ("an ensemble of networks that memorized random labels predicts no better than one", ensemble_at_chance),
     ],
     "table3": [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from rethinking.claims import Reading, Records, spread
+from rethinking.claims import CENSORED, Reading, Records, spread
 from rethinking.figures import CHEAP, FULL
 from rethinking.plotting import CONDITIONS
 from rethinking.record import Record, Row
@@ -55,8 +55,16 @@ def percent(records: Sequence[Record | None], column: str) -> list[float | None]
 
 
 def highest(records: Sequence[Record | None]) -> list[float | None]:
-    """The highest training accuracy of each run, in %: 99 or more where it was fitted; None where it is missing."""
-    return [None if r is None else 100 * max(r.curve["train_accuracy"]) for r in records]
+    """The highest training accuracy of each run, in %: 99 or more where it was fitted; None where it is missing.
+
+    As in `Record.steps_to_fit`, evaluations whose loss is not finite do not count; 0 where none is.
+    """
+
+    def best(record: Record) -> float:
+        pairs = zip(record.curve["train_accuracy"], record.curve["train_loss"], strict=True)
+        return 100 * max((a for a, loss in pairs if math.isfinite(loss)), default=0.0)
+
+    return [None if r is None else best(r) for r in records]
 
 
 def numbered(group: Sequence[Record | None]) -> list[tuple[int, Record]]:
@@ -126,11 +134,11 @@ def reduced_note(n: int) -> str:
 
 
 def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
-    """Steps to 99 % training accuracy per seed, or "censored"; None where the run is missing."""
+    """Steps to 99 % training accuracy per seed, or CENSORED; None where the run is missing."""
 
     def time(record: Record) -> int | str:
         steps = record.steps_to_fit()
-        return "censored" if steps is None else steps
+        return CENSORED if steps is None else steps
 
     return [None if r is None else time(r) for r in records]
 

@@ -37,7 +37,9 @@ DEPARTURES = [
     "The learning rate is the paper's for the network at every width; biases stay free.",
     "cpu: 2,000 images, quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "
     "100). paper: all 50,000 images, 64 epochs. What is not fitted may be with more steps.",
-    "Restricted: straight-through gradients (BinaryConnect), one fixed scale a layer.",
+    "Restricted: straight-through gradients (BinaryConnect), one fixed scale a layer. Weights of {0, 1} have a "
+    "positive mean, so that units grow from layer to layer, the more the wider: in all layers it may be training that "
+    "fails.",
     UNSTATED,
 ]
 WIDTHS = {

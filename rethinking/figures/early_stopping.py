@@ -1,8 +1,8 @@
 """Early stopping on held-out training images: what it gains against patience, for clean and corrupted labels.
 
 [zhang2017] section 3: early stopping could improve generalization, and on CIFAR-10 gains nothing. Here a run stops
-once `patience` evaluations have not improved on the best so far, which it returns; judged by images of the training set
-that are not trained on and whose labels are corrupted like the rest. The test set is only read off.
+once `patience` evaluations have not improved on the best accuracy so far, and returns to that; judged by images of the
+training set that are not trained on and whose labels are corrupted like the rest. The test set is only read off.
 
     rethinking figure early_stopping                 500 images, one seed: minutes
     rethinking figure early_stopping --scale cpu     2,000 images, three seeds
@@ -38,7 +38,8 @@ CAPTION = "What stopping early gains in test accuracy, against patience, for tru
 DEPARTURES = [
     "The paper reads early stopping off the test curve (Figure 2). Here a fifth of the training images is held out, "
     "their labels corrupted like the rest, and the test set plays no part.",
-    "Patience is counted in evaluations, one an epoch (paper: of 40,000 images).",
+    "Patience is counted in evaluations, one an epoch (paper: of 40,000 images), without a higher held-out accuracy; "
+    "held-out loss may stop elsewhere. What stopping returns is the evaluation with the highest.",
     "Every evaluation uses all test images. The gain is over the last evaluation.",
     "cpu: 2,000 images, of which 400 are held out; quick: 500 and 100. The whole budget is trained: 100 epochs "
     "(quick 40, paper 80).",
@@ -98,7 +99,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
                 {
                     "run": f"{word}, patience {p}",
                     "n": [n],
-                    "stopped at epoch": ends,
+                    "returned to epoch": ends,
                     "gain in test accuracy (points)": gains[p],
                     "final test accuracy (%)": percent(group, "test_accuracy"),
                 }

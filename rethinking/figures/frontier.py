@@ -77,7 +77,7 @@ CORNER = {
     ("dropout", "mlp-3x512"): (0.5,),
     ("rotation", "mlp-3x512"): (45.0,),
     ("dropout", "alexnet"): (0.5,),
-    ("stochastic_depth", "resnet-20"): (0.7, 0.9),
+    ("stochastic_depth", "resnet-20"): (0.7, 0.9, 1.0),
 }
 NEAR = -2.0  # points of change: what stops memorization at less is named
 
@@ -188,10 +188,13 @@ def claims(setting: Setting) -> list[Claim]:
 
     def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
         found = sorted(_named(groups, s, v) for s in chosen for v in s.values if _against(groups, s, v))
-        there = [_against(groups, s, v) is not None for s in chosen for v in s.values]
-        gone = "" if all(there) else f" ({len(there) - sum(there)} more are not run)"
+        points = [(s, v) for s in chosen for v in s.values]
+        there = [p for p in points if _against(groups, *p) is not None]
+        stopped = sum(not memorized(groups[s.condition(v, "random")]) for s, v in there)
+        gone = "" if len(there) == len(points) else f" ({len(points) - len(there)} more are not run)"
         named = f": {', '.join(found)}" if found else ""
-        return len(found), f"{len(found)} of {sum(there)} points speak against it{named}{gone}"
+        text = f"{len(found)} of {len(there)} points speak against it, of {stopped} that are not fitted{named}{gone}"
+        return len(found), text
 
     def measure(groups: Records | dict[str, list[Record]]) -> Reading:
         found, text = corner(groups)

@@ -209,6 +209,10 @@ def _medians(groups: dict[str, list[Record]], chosen: list[Sweep]) -> list[float
     return [median(paired(groups, s, s.practice, "true", "test_accuracy")) for s in acting]
 
 
+def _families(chosen: list[Sweep]) -> str:
+    return ", ".join(dict.fromkeys(s.family for s in chosen))
+
+
 def _survey(name: str, statement: str, paper: str, one: list[Sweep], rest: list[Sweep]) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         ours, others = _medians(groups, one), _medians(groups, rest)
@@ -223,8 +227,8 @@ def _survey(name: str, statement: str, paper: str, one: list[Sweep], rest: list[
         source="the survey's claim on regularizers",
         statement=statement,
         paper=paper,
-        tolerance="the median of the regularizers' changes of test accuracy is larger than the others'; each the "
-        "median over seeds, on the same network; without those that never act",
+        tolerance=f"on {NETWORKS[0]}, of regularizers acting on {_families(one)} against {_families(rest)}: the "
+        "median of their changes of test accuracy, each the median over seeds, is larger; without those that never act",
         conditions=tuple(c for s in (*one, *rest) for c in (s.condition(s.practice, "true"), s.twin("true"))),
         measure=measure,
         least_n=min(IMAGES.values()),
