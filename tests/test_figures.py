@@ -285,10 +285,27 @@ def test_spread_is_median_and_range():
     assert claims.spread([1.0, 2.0], 1, " %") == "1.5 % (1.0 to 2.0)"
 
 
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([160, 144, 160], "160 (144 to 160)"),
+        ([944, "censored", 928], "944 (928 to censored)"),
+        (["censored", 800, "censored"], "censored (800 to censored)"),
+        ([800, "censored"], "censored (800 to censored)"),
+        (["censored", "censored"], "2 censored"),
+        (["censored"], "censored"),
+        ([2.5, "p = 0 censored", None], "2.50, 1 p = 0 censored, 2 of 3 seeds"),
+        ([None], "not run"),
+    ],
+)
+def test_a_censored_time_is_above_every_number(values, text):
+    assert claims.told(values) == text
+
+
 def curve_of(steps_to_fit, test):
     class Made:
         final = {"test_accuracy": test, "train_accuracy": 1.0}
-        curve = {"train_accuracy": [0.1, 1.0]}
+        curve = {"train_accuracy": [0.1, 1.0], "train_loss": [2.3, 0.1]}
         result = {"status": "budget"}
 
         @staticmethod
@@ -327,10 +344,11 @@ def test_figure_1a_judges_what_it_says(name, changes, verdict):
     assert fig1a_verdict(name, **changes) == verdict
 
 
-def run_of(*accuracies, status="budget"):
+def run_of(*accuracies, status="budget", last_loss=1.0):
     """A record with that training accuracy at each evaluation."""
     count = len(accuracies)
-    curve = {"step": [10 * k for k in range(count)], "train_accuracy": list(accuracies), "train_loss": [1.0] * count}
+    curve = {"step": [10 * k for k in range(count)], "train_accuracy": list(accuracies)}
+    curve["train_loss"] = [1.0] * (count - 1) + [last_loss]
     return Record(Path(), RunSpec(), {"status": status}, {}, curve)
 
 
@@ -342,6 +360,7 @@ def run_of(*accuracies, status="budget"):
         (run_of(0.1, 1.0, 0.5), 100.0, True),  # at some evaluation
         (run_of(0.1, 0.9899), 98.99, False),
         (run_of(0.1, 1.0, 0.1, status="diverged"), 100.0, False),
+        (run_of(0.1, 1.0, last_loss=math.nan), 10.0, False),
     ],
 )
 def test_one_seed_that_is_not_fitted_or_diverged_decides(odd, highest, holds, place):
