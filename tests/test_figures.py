@@ -403,6 +403,7 @@ SURVIVE = {
     r"random labels are fitted at some width, .*": "some other width may",
     r".* does not stop memorization without a loss of test accuracy, .*": "a failure is what it asks about",
     r".* stops memorization at the same strength with .*": "a failure is what it asks about",
+    r"on .*, what speaks against the claim gains more .*": "a failure is what it asks about",
     r".*do not memorize.*": "a failure is what it asks about",
     r".* memorize no more .*": "a failure is what it asks about",
     r".* helps more than the median of the other regularizers": "a median over regularizers need not move with one",
@@ -442,4 +443,6 @@ def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path
         for condition in (c for c in each.conditions if isinstance(wanted[c][0], RunSpec)):
             for diverged in (True, False):
                 bad = {condition: [failed(record, diverged) for record in records[condition]]}
-                assert judge(each, wanted, records | bad).verdict == NOT_REPLICATED, (each.statement, condition)
+                verdict = judge(each, wanted, records | bad).verdict
+                expected = (NOT_REPLICATED, NOT_JUDGED) if "not judged where" in each.tolerance else (NOT_REPLICATED,)
+                assert verdict in expected, (each.statement, condition)

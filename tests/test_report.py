@@ -350,7 +350,7 @@ def seeds_of(regularizers, **fields):
             given.items() <= told.items() and not LATE & (told.keys() - given.keys())
             for (_, told), (_, given) in zip(parts, regularizers, strict=True)
         )
-        if same and spec["seed"] == spec["data_seed"] and usual(spec, **fields):
+        if same and spec["seed"] == spec["data_seed"] and usual(spec, **{"stop": "fitted"} | fields):
             assert spec["seed"] not in found, "two runs answer to one row"
             found[spec["seed"]] = (spec, rows)
     return dict(sorted(found.items()))
@@ -413,7 +413,7 @@ def stopped(rows, patience):
 
 def check_row_of_early_stopping(model, cells, head):
     words, patience = head.rsplit(", patience ", 1)
-    runs = seeds_of([], model=model, n=2000, held_out=400, corruptions=corruption(words))
+    runs = seeds_of([], model=model, n=2000, held_out=400, stop="budget", corruptions=corruption(words))
 
     def gain_of(spec, rows):
         return 100 * (stopped(rows, int(patience))["test_accuracy"] - rows[-1]["test_accuracy"])

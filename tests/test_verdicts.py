@@ -8,6 +8,7 @@ from statistics import median
 
 from test_report import (
     ADVICE,
+    BUDGETS,
     MEASURES,
     PENALTIES,
     RECORDS,
@@ -445,16 +446,45 @@ TRIED_LONGER = {
 }
 
 
+def against(name, strength, network):
+    """Whether a point speaks against the claim, and the fate of its random labels; None where a run is missing."""
+    true, random = (tried(name, strength, network, words) for words in ("true", "random"))
+    twins = tried("none", "none", network, "true")
+    if not (true and random and twins):
+        return None
+    fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
+    stops = not mostly(random)
+    return stops and not fails and median(changed(true, twins)) >= 0, stops
+
+
+def more_than_training_on(_, network):
+    fields = {"model": network, "n": 1000 if network == "alexnet" else 2000}
+    fields |= {"steps": BUDGETS[network, fields["n"]], "stop": "budget", "corruptions": corruption("true labels")}
+    on = [rows for _, rows in seeds_of([], **fields).values()]
+    twins = tried("none", "none", network, "true")
+    points = [(r, s) for (r, m), strengths in SWEPT.items() if m == network for s in strengths.replace("*", "").split()]
+    fates = {point: against(*point, network) for point in points}
+    if len(on) < 3 or not twins or None in fates.values():
+        return None
+    gains, told, held = changed(on, twins), [], True
+    for (name, strength), (counts, _) in fates.items():
+        if counts:
+            values = changed(tried(name, strength, network, "true"), twins)
+            held &= median(values) > median(gains)
+            told.append(f"{name} {strength} {spread(values)}")
+    return held, f"points: {', '.join(told)}; training on without {spread(gains)}"
+
+
 def in_the_corner(_):
     found, count, gone, stopped = [], 0, 0, 0
     for (name, network), strengths in SWEPT.items():
         for strength in strengths.replace("*", "").split():
-            true, random = (tried(name, strength, network, words) for words in ("true", "random"))
-            twins = tried("none", "none", network, "true")
+            fate = against(name, strength, network)
             count += 1
-            if not (true and random and twins):
+            if fate is None:
                 gone += 1
                 continue
+            counts, stops = fate
             on = "" if network == "mlp-3x512" else f" on {network}"
             later = ""
             if (name, network, strength) in TRIED_LONGER:
@@ -462,9 +492,7 @@ def in_the_corner(_):
                 longer = list(sweep(network, n, "random", name, strength, 2).values())
                 fate = "fitted" if mostly(longer) else "nor"
                 later = f" ({fate} with twice the budget)" if len(longer) == 3 else ""
-            fails = 2 * sum(rows[0]["diverged"] for rows in random) > 3 or any(rows[0]["diverged"] for rows in true)
-            stopped += not mostly(random)
-            counts = not mostly(random) and not fails and median(changed(true, twins)) >= 0
+            stopped += stops
             found += [f"{name} {strength}{on}{later}"] * counts
     if gone and not found:
         return None
@@ -510,7 +538,7 @@ def in_a_corner(_):
 
 def stopping(rule):
     def judge(model, words):
-        runs = curves_of([], words, model=model, held_out=400)
+        runs = curves_of([], words, model=model, held_out=400, stop="budget")
         gains = runs and [100 * (stopped(r, 8)["test_accuracy"] - r[-1]["test_accuracy"]) for r in runs]
         return gains and (fitted(runs) and rule(gains), with_unit(gains, " points"))
 
@@ -841,7 +869,10 @@ JUDGES = {
         ),
         (r"(\w+) stops memorization at the same strength with (twice the budget|n = 1,000)", stays),
     ],
-    "frontier": [("no regularizer, at any strength swept, stops memorization and keeps test accuracy", in_the_corner)],
+    "frontier": [
+        ("no regularizer, at any strength swept, stops memorization and keeps test accuracy", in_the_corner),
+        ("on (.*), what speaks against the claim gains more than training on without it", more_than_training_on),
+    ],
     "l1_l2": [
         ("(.*) sets most weights to exactly 0, L2 none", most_weights_zero),
         ("(.*): a network with most weights exactly 0 still lets random labels be fitted", sparse_and_memorizing),

@@ -11,10 +11,10 @@ labels at least that of the network without. What lands there is named.
 from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs
+from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, highest, missing_note, present, seeds_note
+from rethinking.figures._parts import UNSTATED, highest, missing_note, percent, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -25,6 +25,7 @@ from rethinking.figures._sweeps import (
     SIZE,
     TRIED,
     TWICE,
+    WORDS,
     Sweep,
     again,
     budget,
@@ -38,6 +39,7 @@ from rethinking.figures._sweeps import (
     size,
     specs,
     sweeps,
+    without,
 )
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
@@ -47,7 +49,8 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Every strength: what is left of memorization, against the change of test accuracy on true labels."
 DEPARTURES = [
     EXTENSION,
-    "What is found in the corner is tried on random labels at twice the budget too; the text says what came of it.",
+    "What is found in the corner is tried on random labels at twice the budget too; the text says what came of it. Its "
+    "network without is trained to the end of the budget too, for true labels: that alone may gain.",
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
     "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
     CAVEAT,
@@ -79,16 +82,28 @@ CORNER = {
     ("dropout", "alexnet"): (0.5,),
     ("stochastic_depth", "resnet-20"): (0.7, 0.9, 1.0),
 }
+ONWARD = "to the end of the budget"
 NEAR = -2.0  # points of change: what stops memorization at less is named
 
 
 def runs(setting: Setting) -> Specs:
     wanted = runs_of(setting, [(s, s.values) for s in sweeps(setting)])
     for sweep in sweeps(setting) if setting.scale == "cpu" else []:
-        for value in CORNER.get((sweep.regularizer, sweep.network), ()):
+        values = CORNER.get((sweep.regularizer, sweep.network), ())
+        for value in values:
             longer = specs(setting, sweep.network, "random", *parts(sweep.regularizer, value), times=2)
             wanted[again(sweep.condition(value, "random"), TWICE)] = longer
+        if values:
+            onward = [s.replace(stop="budget") for s in specs(setting, sweep.network, "true")]
+            wanted[again(sweep.twin("true"), ONWARD)] = onward
     return wanted
+
+
+def _onward(records: Records | dict[str, list[Record]], network: str) -> list[float]:
+    """What the network without gains in test accuracy, in points, trained on from where all examples were right."""
+    alone = without(network, "true")
+    after, before = (percent(records[key], "test_accuracy") for key in (again(alone, ONWARD), alone))
+    return [a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None]
 
 
 def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> bool | None:
@@ -107,6 +122,11 @@ def _named(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any)
     fate = memorized(records[key]) if key in records else None
     later = "" if fate is None else f" ({'fitted' if fate else 'nor'} with {TWICE})"
     return f"{sweep.regularizer} {say(value)}{on}{later}"
+
+
+def _tried_onward(records: Any) -> list[str]:
+    """The networks that are trained to the end of the budget without."""
+    return [m for m in NETWORKS if again(without(m, "true"), ONWARD) in records]
 
 
 def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -139,6 +159,9 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             left.plot([min(random), max(random)], [y, y], color=LOOKS[sweep.family][0], lw=0.6)
             if y >= NEAR:
                 stopped.append((x, y, _named(records, sweep, value)))
+    for network in _tried_onward(records):
+        gains = _onward(records, network)
+        series[f"{network}, none, {ONWARD}"] = {"change of test accuracy (points)": median(gains) if gains else None}
     for k, points in enumerate(columns.values()):
         for j, (sweep, value) in enumerate(points):
             change = paired(records, sweep, value, "true", "test_accuracy")
@@ -183,12 +206,51 @@ def _point(axes: Any, x: float, change: list[float], sweep: Sweep, value: Any) -
     axes.plot(x, median(change), marker, color=color, mfc=color if filled else "white", ms=4.5, zorder=3, clip_on=False)
 
 
+def _more_than_training_on(network: str, wanted: Specs, chosen: list[Sweep]) -> Claim:
+    own = [s for s in chosen if s.network == network]
+    alone = again(without(network, "true"), ONWARD)
+
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        gains = _onward(groups, network)
+        ours = {
+            f"{s.regularizer} {say(v)}": paired(groups, s, v, "true", "test_accuracy")
+            for s in own
+            for v in s.values
+            if _against(groups, s, v)
+        }
+        if not ours:
+            return Reading(None, "none speaks against it", {})
+        told = ", ".join(f"{name} {spread(values)}" for name, values in ours.items())
+        numbers: dict[str, list[float | None]] = {k: list(v) for k, v in {ONWARD: gains, **ours}.items()}
+        holds = all(median(values) > median(gains) for values in ours.values())
+        return Reading(holds, f"points: {told}; training on without {spread(gains)}", numbers)
+
+    return Claim(
+        name=f"more than training on, {network}",
+        source="the project's own question",
+        statement=f"on {network}, what speaks against the claim gains more than training on without it",
+        paper="none",
+        tolerance="true labels, medians over seeds: its change of test accuracy against the twin, which stops when "
+        f"every training example is right, is above that of the twin trained {ONWARD}",
+        conditions=(alone, *(c for c in wanted if c in _keys(own))),
+        measure=measure,
+        least_n=min(IMAGES.values()),
+        least_seeds=3,
+    )
+
+
+def _keys(chosen: list[Sweep]) -> set[str]:
+    """The keys of some sweeps' runs and of their twins."""
+    return {key for s in chosen for w in WORDS for key in (s.twin(w), *(s.condition(v, w) for v in s.values))}
+
+
 def claims(setting: Setting) -> list[Claim]:
     chosen = sweeps(setting)
+    points = [(s, v) for s in chosen for v in s.values]
+    wanted = runs(setting)
 
     def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
         found = sorted(_named(groups, s, v) for s in chosen for v in s.values if _against(groups, s, v))
-        points = [(s, v) for s in chosen for v in s.values]
         there = [p for p in points if _against(groups, *p) is not None]
         stopped = sum(not memorized(groups[s.condition(v, "random")]) for s, v in there)
         gone = "" if len(there) == len(points) else f" ({len(points) - len(there)} more are not run)"
@@ -212,10 +274,11 @@ def claims(setting: Setting) -> list[Claim]:
             paper="regularization does not stop memorization",
             tolerance="no point with random labels not fitted (to 99 % in most seeds) and a median change of test "
             "accuracy on true labels of 0 or more, where training does not diverge",
-            conditions=tuple(runs(setting)),
+            conditions=tuple(c for c in wanted if not c.endswith(ONWARD)),
             measure=measure,
             decided=decided,
             least_n=min(IMAGES.values()),
             least_seeds=3,
-        )
+        ),
+        *(_more_than_training_on(network, wanted, chosen) for network in _tried_onward(wanted)),
     ]
