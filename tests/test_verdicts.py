@@ -309,12 +309,13 @@ def alike(runs, twins):
 
 def still_fitted(_, regularizer, value, network):
     runs, twins = (tried(*key, network, "random") for key in ((regularizer, value), ("none", "none")))
-    if not runs or not twins:
+    point = regularizer, network or "mlp-3x512", value
+    if not runs or not twins or (point in TRIED_LONGER and not later(*point)):
         return None
     if alike(runs, twins):
         return None, IDLE
     held, told = reaches(runs)
-    return held and fitted(twins), told
+    return held and fitted(twins), told + fate_later(*point)
 
 
 def changes_little(_, regularizer, value, network):
@@ -391,13 +392,35 @@ def helps_more(these):
     return rule
 
 
+TRIED_LONGER = {
+    ("dropout", "mlp-3x512", "0.5"),
+    ("rotation", "mlp-3x512", "45"),
+    ("dropout", "alexnet", "0.5"),
+    ("stochastic_depth", "resnet-20", "0.7"),
+    ("stochastic_depth", "resnet-20", "0.9"),
+    ("stochastic_depth", "resnet-20", "1"),
+}
+
+
+def later(name, network, strength):
+    """The runs on random labels at twice the budget, None where not all ran."""
+    runs = list(sweep(network, 1000 if network == "alexnet" else 2000, "random", name, strength, 2).values())
+    return runs if len(runs) == 3 else None
+
+
+def fate_later(name, network, strength):
+    runs = (name, network, strength) in TRIED_LONGER and later(name, network, strength)
+    return f" ({'fitted' if mostly(runs) else 'not fitted'} with twice the budget)" if runs else ""
+
+
 def at_a_cost(_, regularizer, network):
     network = network or "mlp-3x512"
     strengths = SWEPT[regularizer, network].replace("*", "").split()
     true = {s: tried(regularizer, s, network, "true") for s in strengths}
     random = {s: tried(regularizer, s, network, "random") for s in strengths}
     base, memorized = (tried("none", "none", network, words) for words in ("true", "random"))
-    if not (base and memorized and all(true.values()) and all(random.values())):
+    longer = [later(*point) for point in TRIED_LONGER if point[:2] == (regularizer, network)]
+    if not (base and memorized and all(true.values()) and all(random.values()) and all(longer)):
         return None
     if not mostly(memorized):
         return False, "random labels are not fitted without it either"
@@ -411,8 +434,9 @@ def at_a_cost(_, regularizer, network):
     if trained < 20:
         return None, f"nothing is trained at {stop}, the first that is not fitted: true labels {trained:.2f} %"
     left, without = (median(at_end("test_accuracy", runs)) for runs in (true[stop], base))
-    told = f"stops at {stop}, test accuracy {left:.2f} % there, {without:.2f} % without"
-    return max(changed(true[stop], base)) < 0, told
+    told = f"test accuracy {left:.2f} % there, {without:.2f} % without"
+    held = max(changed(true[stop], base)) < 0
+    return held, f"stops at {stop}{fate_later(regularizer, network, stop)}, {told}"
 
 
 REPEATS = {"twice the budget": (2000, 2), "n = 1,000": (1000, 1)}
@@ -434,16 +458,6 @@ def stays(_, regularizer, told):
 def mostly(runs):
     """Whether most seeds are fitted."""
     return 2 * sum(fit(rows) != "censored" for rows in runs) > len(runs)
-
-
-TRIED_LONGER = {
-    ("dropout", "mlp-3x512", "0.5"),
-    ("rotation", "mlp-3x512", "45"),
-    ("dropout", "alexnet", "0.5"),
-    ("stochastic_depth", "resnet-20", "0.7"),
-    ("stochastic_depth", "resnet-20", "0.9"),
-    ("stochastic_depth", "resnet-20", "1"),
-}
 
 
 def against(name, strength, network):
@@ -486,12 +500,7 @@ def in_the_corner(_):
                 continue
             counts, stops = fate
             on = "" if network == "mlp-3x512" else f" on {network}"
-            later = ""
-            if (name, network, strength) in TRIED_LONGER:
-                n = 1000 if network == "alexnet" else 2000
-                longer = list(sweep(network, n, "random", name, strength, 2).values())
-                fate = "fitted" if mostly(longer) else "nor"
-                later = f" ({fate} with twice the budget)" if len(longer) == 3 else ""
+            later = fate_later(name, network, strength)
             stopped += stops
             found += [f"{name} {strength}{on}{later}"] * counts
     if gone and not found:

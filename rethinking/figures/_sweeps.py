@@ -58,6 +58,13 @@ BUDGETS: dict[tuple[str, int], int] = {
     ("resnet-20", 2000): 1920,
 }
 TWICE = "twice the budget"
+# Not fitted within the budget, at no cost of test accuracy: on random labels tried at twice the budget too.
+CORNER: dict[tuple[str, str], tuple[float, ...]] = {
+    ("dropout", "mlp-3x512"): (0.5,),
+    ("rotation", "mlp-3x512"): (45.0,),
+    ("dropout", "alexnet"): (0.5,),
+    ("stochastic_depth", "resnet-20"): (0.7, 0.9, 1.0),
+}
 EXTENSION = (
     "An extension: the paper has three regularizers at one strength each, on all 50,000 images. With one of them, "
     "weight decay, its AlexNet does not fit random labels (Table 4)."
@@ -66,7 +73,7 @@ CAVEAT = (
     "A run has 5 times the steps that the unregularized network takes to fit random labels (seed 0, rounded up to an "
     "evaluation), true labels the same, and stops when every training example is right, so that what slows "
     "fitting trains longer than its twin; at scale paper it has the paper's schedule, to its end. With more steps, or "
-    "other n, thresholds move: frontier tries at twice the budget what seems to stop memorization for free."
+    "other n, thresholds move: what seems to stop memorization for free is tried at twice the budget."
 )
 LEARNS = 20.0  # % of true labels, twice chance: what is below is not trained at all
 RANDOM_LABEL = "random labels: highest\ntraining accuracy (%)\ndotted: 99 %, fitted"
@@ -114,6 +121,15 @@ class Sweep:
     def condition(self, value: Any, word: str) -> str:
         """The key of its runs with that value, on `word` labels."""
         return f"{self.network}, {self.regularizer} {say(value)}, {word} labels"
+
+    @property
+    def corner(self) -> tuple[float, ...]:
+        """Those of its values that are in CORNER."""
+        return CORNER.get((self.regularizer, self.network), ())
+
+    def longer(self, value: Any) -> str:
+        """The key of its runs with that value on random labels at twice the budget."""
+        return again(self.condition(value, "random"), TWICE)
 
     def twin(self, word: str) -> str:
         """The key of the runs without it."""
@@ -190,7 +206,7 @@ def specs(setting: Setting, network: str, word: str, *stack: Part, n: int | None
 
 
 def runs_of(setting: Setting, chosen: list[tuple[Sweep, tuple[Any, ...]]]) -> Specs:
-    """The runs of some sweeps, each at some values, and their twins without."""
+    """The runs of some sweeps, each at some values, and their twins without; at cpu, those of CORNER longer too."""
     wanted: Specs = {}
     for word in WORDS:
         for sweep, values in chosen:
@@ -199,6 +215,10 @@ def runs_of(setting: Setting, chosen: list[tuple[Sweep, tuple[Any, ...]]]) -> Sp
                 wanted[sweep.condition(value, word)] = specs(
                     setting, sweep.network, word, *parts(sweep.regularizer, value)
                 )
+    for sweep, values in chosen if setting.scale == "cpu" else []:
+        for value in (v for v in values if v in sweep.corner):
+            stack = parts(sweep.regularizer, value)
+            wanted[sweep.longer(value)] = specs(setting, sweep.network, "random", *stack, times=2)
     return wanted
 
 
@@ -219,6 +239,13 @@ def memorized(records: list[Record] | list[Record | None]) -> bool | None:
     there = [r for r in records if r]
     fitted = sum(r.steps_to_fit() is not None for r in there)
     return None if len(there) < len(records) else 2 * fitted > len(there)
+
+
+def fate_later(records: Records | dict[str, list[Record]], sweep: "Sweep", value: Any) -> str:
+    """What came of a value at twice the budget: " (fitted with twice the budget)"; nothing where it was not tried."""
+    key = sweep.longer(value)
+    fate = memorized(records[key]) if key in records else None
+    return "" if fate is None else f" ({'fitted' if fate else 'not fitted'} with {TWICE})"
 
 
 def idle(records: dict[str, list[Record]], sweep: "Sweep", word: str) -> bool:

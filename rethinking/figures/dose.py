@@ -35,6 +35,7 @@ from rethinking.figures._sweeps import (
     again,
     budget,
     diverged,
+    fate_later,
     memorized,
     paired,
     paper_says,
@@ -178,7 +179,7 @@ def _panel(axes: Any, sweep: Sweep, records: Records) -> None:
 # --- claims ---------------------------------------------------------------------------------------
 
 
-def _at_a_cost(sweep: Sweep) -> Claim:
+def _at_a_cost(sweep: Sweep, wanted: Specs) -> Claim:
     def measure(groups: dict[str, list[Record]]) -> Reading:
         stops = threshold(groups, sweep)
         base = accuracy(groups, sweep.twin("true"), "test_accuracy")
@@ -198,7 +199,8 @@ def _at_a_cost(sweep: Sweep) -> Claim:
             return Reading(None, text, numbers)
         left = accuracy(groups, sweep.condition(stops, "true"), "test_accuracy")
         change = paired(groups, sweep, stops, "true", "test_accuracy")
-        ours = f"stops at {say(stops)}, test accuracy {left:.2f} % there, {base:.2f} % without"
+        where = f"stops at {say(stops)}{fate_later(groups, sweep, stops)}"
+        ours = f"{where}, test accuracy {left:.2f} % there, {base:.2f} % without"
         return Reading(max(change) < 0, ours, numbers | {"change (points)": list(change)})
 
     on = f", on {sweep.network}" if sweep.network != NETWORKS[0] else ""
@@ -214,7 +216,10 @@ def _at_a_cost(sweep: Sweep) -> Claim:
         "weakest at which they are not, test accuracy on true labels is below that without, in every seed; not judged "
         f"where training diverges there, or the median of the last training accuracies on true labels is below "
         f"{LEARNS:g} %",
-        conditions=tuple(c for w in WORDS for c in (sweep.twin(w), *(sweep.condition(v, w) for v in sweep.values))),
+        conditions=(
+            *(c for w in WORDS for c in (sweep.twin(w), *(sweep.condition(v, w) for v in sweep.values))),
+            *(c for c in map(sweep.longer, sweep.corner) if c in wanted),
+        ),
         measure=measure,
         least_n=min(IMAGES.values()),
         least_seeds=3,
@@ -243,7 +248,8 @@ def _stays(sweep: Sweep, told: str) -> Claim:
 
 
 def claims(setting: Setting) -> list[Claim]:
+    wanted = runs(setting)
     return [
-        *(_at_a_cost(sweep) for sweep in sweeps(setting)),
+        *(_at_a_cost(sweep, wanted) for sweep in sweeps(setting)),
         *(_stays(sweep, told) for sweep, told, _ in _repeats(setting)),
     ]

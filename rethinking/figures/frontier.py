@@ -24,16 +24,15 @@ from rethinking.figures._sweeps import (
     OTHER,
     SIZE,
     TRIED,
-    TWICE,
     WORDS,
     Sweep,
     again,
     budget,
     changes,
     diverged,
+    fate_later,
     memorized,
     paired,
-    parts,
     runs_of,
     say,
     size,
@@ -49,8 +48,8 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Every strength: what is left of memorization, against the change of test accuracy on true labels."
 DEPARTURES = [
     EXTENSION,
-    "What is found in the corner is tried on random labels at twice the budget too; the text says what came of it. Its "
-    "network without is trained to the end of the budget too, for true labels: that alone may gain.",
+    "The network of what is found in the corner is trained to the end of the budget without it too, on true labels: "
+    "that alone may gain.",
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
     "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
     CAVEAT,
@@ -75,25 +74,14 @@ LOOKS = dict(
     )
 )
 FITTED = 99.0  # %
-# Found in the corner, and so tried on random labels at twice the budget.
-CORNER = {
-    ("dropout", "mlp-3x512"): (0.5,),
-    ("rotation", "mlp-3x512"): (45.0,),
-    ("dropout", "alexnet"): (0.5,),
-    ("stochastic_depth", "resnet-20"): (0.7, 0.9, 1.0),
-}
 ONWARD = "to the end of the budget"
 NEAR = -2.0  # points of change: what stops memorization at less is named
 
 
 def runs(setting: Setting) -> Specs:
     wanted = runs_of(setting, [(s, s.values) for s in sweeps(setting)])
-    for sweep in sweeps(setting) if setting.scale == "cpu" else []:
-        values = CORNER.get((sweep.regularizer, sweep.network), ())
-        for value in values:
-            longer = specs(setting, sweep.network, "random", *parts(sweep.regularizer, value), times=2)
-            wanted[again(sweep.condition(value, "random"), TWICE)] = longer
-        if values:
+    for sweep in sweeps(setting):
+        if sweep.corner and setting.scale == "cpu":
             onward = [s.replace(stop="budget") for s in specs(setting, sweep.network, "true")]
             wanted[again(sweep.twin("true"), ONWARD)] = onward
     return wanted
@@ -116,12 +104,9 @@ def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: An
 
 
 def _named(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> str:
-    """What a point is called: "dropout 0.5 on alexnet (nor with twice the budget)"."""
+    """What a point is called: "dropout 0.5 on alexnet (fitted with twice the budget)"."""
     on = f" on {sweep.network}" if sweep.network != NETWORKS[0] else ""
-    key = again(sweep.condition(value, "random"), TWICE)
-    fate = memorized(records[key]) if key in records else None
-    later = "" if fate is None else f" ({'fitted' if fate else 'nor'} with {TWICE})"
-    return f"{sweep.regularizer} {say(value)}{on}{later}"
+    return f"{sweep.regularizer} {say(value)}{on}{fate_later(records, sweep, value)}"
 
 
 def _tried_onward(records: Any) -> list[str]:

@@ -29,6 +29,7 @@ from rethinking.figures._sweeps import (
     Sweep,
     budget,
     changes,
+    fate_later,
     idle,
     paired,
     paper_says,
@@ -137,14 +138,16 @@ def _about(sweep: Sweep) -> str:
     return f"{sweep.regularizer} at practice's {say(sweep.practice)}{on}"
 
 
-def _still_fitted(sweep: Sweep) -> Claim:
+def _still_fitted(sweep: Sweep, wanted: Specs) -> Claim:
     condition = sweep.condition(sweep.practice, "random")
+    longer = (c for c in [sweep.longer(sweep.practice)] if c in wanted)
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
         if idle(groups, sweep, "random"):
             return Reading(None, IDLE, {})
         reading = fits(groups, condition)
-        return replace(reading, holds=reading.holds and fitted(groups[sweep.twin("random")]))
+        ours = reading.ours + fate_later(groups, sweep, sweep.practice)
+        return replace(reading, holds=reading.holds and fitted(groups[sweep.twin("random")]), ours=ours)
 
     return Claim(
         name=f"{sweep.name}, still fitted",
@@ -152,7 +155,7 @@ def _still_fitted(sweep: Sweep) -> Claim:
         statement=f"with {_about(sweep)}, random labels are still fitted",
         paper=paper_says(sweep),
         tolerance="99 % training accuracy at some evaluation within the budget, in every seed and without it too",
-        conditions=(condition, sweep.twin("random")),
+        conditions=(condition, sweep.twin("random"), *longer),
         measure=measure,
         least_n=min(IMAGES.values()),
         least_seeds=3,
@@ -237,13 +240,13 @@ def _survey(name: str, statement: str, paper: str, one: list[Sweep], rest: list[
 
 
 def claims(setting: Setting) -> list[Claim]:
-    chosen = sweeps(setting)
+    chosen, wanted = sweeps(setting), runs(setting)
     same = [s for s in chosen if s.network == NETWORKS[0]]
     implicit = [s for s in same if s.family in IMPLICIT]
     explicit = [s for s in same if s.family not in IMPLICIT]
     data = [s for s in same if s.family == "data"]
     return [
-        *(_still_fitted(s) for s in chosen),
+        *(_still_fitted(s, wanted) for s in chosen),
         *(_harmless(s) for s in chosen),
         *(_cost(m) for m in _networks(setting) if m in NETWORKS),
         _survey(
