@@ -73,7 +73,7 @@ CAVEAT = (
     "A run has 5 times the steps that the unregularized network takes to fit random labels (seed 0, rounded up to an "
     "evaluation), true labels the same, and stops when every training example is right, so that what slows "
     "fitting trains longer than its twin; at scale paper it has the paper's schedule, to its end. With more steps, or "
-    "other n, thresholds move: what seems to stop memorization for free is tried at twice the budget."
+    "other n, thresholds move: at cpu, what seems to stop memorization for free is tried at twice the budget."
 )
 LEARNS = 20.0  # % of true labels, twice chance: what is below is not trained at all
 RANDOM_LABEL = "random labels: highest\ntraining accuracy (%)\ndotted: 99 %, fitted"

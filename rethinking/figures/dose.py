@@ -214,7 +214,7 @@ def _at_a_cost(sweep: Sweep, wanted: Specs) -> Claim:
         paper=paper_says(sweep),
         tolerance="random labels are fitted (99 % at some evaluation, most seeds) at every strength swept, or at the "
         "weakest at which they are not, test accuracy on true labels is below that without, in every seed; not judged "
-        f"where training diverges there, or the median of the last training accuracies on true labels is below "
+        "where training diverges there, or the median of the last training accuracies on true labels is below "
         f"{LEARNS:g} %",
         conditions=(
             *(c for w in WORDS for c in (sweep.twin(w), *(sweep.condition(v, w) for v in sweep.values))),

@@ -48,8 +48,8 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Every strength: what is left of memorization, against the change of test accuracy on true labels."
 DEPARTURES = [
     EXTENSION,
-    "The network of what is found in the corner is trained to the end of the budget without it too, on true labels: "
-    "that alone may gain.",
+    "At cpu, the network of what is found in the corner is trained to the end of the budget without it too, on true "
+    "labels: that alone may gain.",
     "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
     "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
     CAVEAT,
