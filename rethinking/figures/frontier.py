@@ -24,6 +24,7 @@ from rethinking.figures._sweeps import (
     OTHER,
     SIZE,
     TRIED,
+    TWICE,
     WORDS,
     Sweep,
     again,
@@ -75,6 +76,7 @@ LOOKS = dict(
 )
 FITTED = 99.0  # %
 ONWARD = "to the end of the budget"
+FITTED_LATER = " †"  # in the figure
 NEAR = -2.0  # points of change: what stops memorization at less is named
 
 
@@ -143,7 +145,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
             _point(left, x, change, sweep, value)
             left.plot([min(random), max(random)], [y, y], color=LOOKS[sweep.family][0], lw=0.6)
             if y >= NEAR:
-                stopped.append((x, y, _named(records, sweep, value)))
+                stopped.append((x, y, _named(records, sweep, value).replace(f" (fitted with {TWICE})", FITTED_LATER)))
     for network in _tried_onward(records):
         gains = _onward(records, network)
         series[f"{network}, none, {ONWARD}"] = {"change of test accuracy (points)": median(gains) if gains else None}
@@ -177,7 +179,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
     right.set_xticks(places, [list(LOOKS)[k] for k in places], rotation=45, ha="right")
     right.set(xlim=(-0.6, max(places) + 0.6), title=f"fitted ({FITTED:g} % or more)")
     figure.legend(loc="outside lower center", ncols=5, fontsize=6)
-    told = "points: medians over seeds; bars: their range"
+    told = f"points: medians over seeds; bars: their range;{FITTED_LATER}: fitted with {TWICE}"
     head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
     figure.suptitle(f"{head}\n{budget(setting)}\n{told}", fontsize=7)
     return figure, {"series": series}
