@@ -108,7 +108,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
     early = claim.decided({c: records[c] for c in claim.conditions}) if missing and claim.decided else None
     if missing and not early:
-        rest = f" and {len(missing) - 1} more runs are" if len(missing) > 1 else " is"
+        more = len(missing) - 1
+        rest = f" and {more} more run{'s' * (more > 1)} are" if more else " is"
         return verdict(NOT_RUN, reason=f"{missing[0]}{rest} missing")
     reading = early or claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
     if reading.holds is None:
