@@ -388,6 +388,14 @@ def test_a_sweep_changes_the_regularizer_and_nothing_else(scale):
                     assert {spec.precision for spec in runs} == {"float32"}
 
 
+def test_what_speaks_against_the_claim_is_tried_at_twice_the_budget():
+    series = json.loads((ROOT / "figures/frontier-cpu.json").read_text())["series"]
+    found = {name for name, numbers in series.items() if numbers.get("speaks against")}
+    tried = _sweeps.sweeps(figures.setting("frontier", "cpu"))
+    assert found
+    assert found == {f"{sweep.name}, {_sweeps.say(value)}" for sweep in tried for value in sweep.corner}
+
+
 def failed(record, diverged):
     """The record of a run that stayed at chance to the end, or diverged before its second evaluation."""
     count = 2 if diverged else len(record.curve["step"])

@@ -500,9 +500,8 @@ def in_the_corner(_):
                 continue
             counts, stops = fate
             on = "" if network == "mlp-3x512" else f" on {network}"
-            later = fate_later(name, network, strength)
             stopped += stops
-            found += [f"{name} {strength}{on}{later}"] * counts
+            found += [f"{name} {strength}{on}{fate_later(name, network, strength)}"] * counts
     if gone and not found:
         return None
     named = f": {', '.join(sorted(found))}" if found else ""

@@ -127,6 +127,11 @@ class Sweep:
         """Those of its values that are in CORNER."""
         return CORNER.get((self.regularizer, self.network), ())
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all its runs and of their twins."""
+        return tuple(c for w in WORDS for c in (self.twin(w), *(self.condition(v, w) for v in self.values)))
+
     def longer(self, value: Any) -> str:
         """The key of its runs with that value on random labels at twice the budget."""
         return again(self.condition(value, "random"), TWICE)
@@ -241,14 +246,14 @@ def memorized(records: list[Record] | list[Record | None]) -> bool | None:
     return None if len(there) < len(records) else 2 * fitted > len(there)
 
 
-def fate_later(records: Records | dict[str, list[Record]], sweep: "Sweep", value: Any) -> str:
+def fate_later(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> str:
     """What came of a value at twice the budget: " (fitted with twice the budget)"; nothing where it was not tried."""
     key = sweep.longer(value)
     fate = memorized(records[key]) if key in records else None
     return "" if fate is None else f" ({'fitted' if fate else 'not fitted'} with {TWICE})"
 
 
-def idle(records: dict[str, list[Record]], sweep: "Sweep", word: str) -> bool:
+def idle(records: dict[str, list[Record]], sweep: Sweep, word: str) -> bool:
     """Whether the regularizer at practice's strength never acted: every curve is the twin's, to the last bit."""
     pairs = zip(records[sweep.condition(sweep.practice, word)], records[sweep.twin(word)], strict=True)
     return all(a.difference(b) is None for a, b in pairs)
@@ -285,8 +290,20 @@ def changes(
     records: Records | dict[str, list[Record]], sweep: Sweep, value: Any, word: str, column: str
 ) -> list[float | None]:
     """The same with None for a seed of which a run is missing."""
-    ours, twins = (percent(records[c], column) for c in (sweep.condition(value, word), sweep.twin(word)))
-    return [None if a is None or b is None else a - b for a, b in zip(ours, twins, strict=True)]
+    return differences(records, sweep.condition(value, word), sweep.twin(word), column)
+
+
+def differences(
+    records: Records | dict[str, list[Record]], condition: str, other: str, column: str
+) -> list[float | None]:
+    """The last values of one condition minus those of another, in points, seed by seed; None where a run is missing."""
+    ours, theirs = (percent(records[c], column) for c in (condition, other))
+    return [None if a is None or b is None else a - b for a, b in zip(ours, theirs, strict=True)]
+
+
+def tried_longer(sweep: Sweep, wanted: Specs) -> tuple[str, ...]:
+    """The keys at twice the budget that are among those wanted."""
+    return tuple(key for key in map(sweep.longer, sweep.corner) if key in wanted)
 
 
 def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from rethinking.figures._sweeps import (
     specs,
     sweeps,
     threshold,
+    tried_longer,
 )
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
@@ -216,10 +217,7 @@ def _at_a_cost(sweep: Sweep, wanted: Specs) -> Claim:
         "weakest at which they are not, test accuracy on true labels is below that without, in every seed; not judged "
         "where training diverges there, or the median of the last training accuracies on true labels is below "
         f"{LEARNS:g} %",
-        conditions=(
-            *(c for w in WORDS for c in (sweep.twin(w), *(sweep.condition(v, w) for v in sweep.values))),
-            *(c for c in map(sweep.longer, sweep.corner) if c in wanted),
-        ),
+        conditions=(*sweep.keys, *tried_longer(sweep, wanted)),
         measure=measure,
         least_n=min(IMAGES.values()),
         least_seeds=3,

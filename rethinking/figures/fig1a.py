@@ -99,7 +99,7 @@ def _series(record: Record | None) -> dict[str, Any] | None:
 
 
 def _table(n: int | None, records: Records) -> list[dict[str, Any]]:
-    """One row per condition, one value per seed; null where a run is missing, "censored" where it did not fit."""
+    """One row per condition, one value per seed; null where a run is missing, CENSORED where it did not fit."""
     return [
         {
             "condition": condition,
@@ -149,7 +149,7 @@ def _at_chance(groups: dict[str, list[Record]]) -> Reading:
 
 def _order(groups: dict[str, list[Record]]) -> Reading:
     steps = {c: [r.steps_to_fit() for r in group] for c, group in groups.items()}
-    text = "; ".join(f"{c} {told(['censored' if s is None else s for s in v])}" for c, v in steps.items())
+    text = "; ".join(f"{c} {told(times_to_fit(group))}" for c, group in groups.items())
     numbers: dict[str, list[float | None]] = {f"steps, {c}": list(v) for c, v in steps.items()}
     # A censored run took longer than any that fitted.
     middle = {c: median(math.inf if s is None else s for s in v) for c, v in steps.items()}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, told
+from rethinking.claims import CENSORED, Claim, Reading, Records, Specs, told
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import (
     BUDGET,
@@ -100,7 +100,7 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         for p, values in each.items():
             if math.inf in values:
                 axes.plot(p, 0.97 * top, marker=6, color=look["color"], ms=6)
-                axes.annotate("censored", (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
+                axes.annotate(CENSORED, (p, 0.96 * top), fontsize=6, rotation=90, ha="center", va="top")
     for p in LEVELS:
         mark_missing(axes, p, *(records[name(network, p)] for network in COMPARED))
     axes.axhspan(1, 4, color="0.93", zorder=0)
@@ -130,7 +130,7 @@ def _finite(values: Sequence[float | None]) -> list[float]:
 
 
 def _word(ratio: float) -> float | str:
-    return "p = 0 censored" if math.isnan(ratio) else "censored" if math.isinf(ratio) else ratio
+    return "p = 0 censored" if math.isnan(ratio) else CENSORED if math.isinf(ratio) else ratio
 
 
 def _factor(network: str) -> Claim:

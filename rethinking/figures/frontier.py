@@ -14,7 +14,7 @@ from typing import Any
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, highest, missing_note, percent, present, seeds_note
+from rethinking.figures._parts import UNSTATED, highest, missing_note, present, seeds_note
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -25,11 +25,11 @@ from rethinking.figures._sweeps import (
     SIZE,
     TRIED,
     TWICE,
-    WORDS,
     Sweep,
     again,
     budget,
     changes,
+    differences,
     diverged,
     fate_later,
     memorized,
@@ -92,8 +92,7 @@ def runs(setting: Setting) -> Specs:
 def _onward(records: Records | dict[str, list[Record]], network: str) -> list[float]:
     """What the network without gains in test accuracy, in points, trained on from where all examples were right."""
     alone = without(network, "true")
-    after, before = (percent(records[key], "test_accuracy") for key in (again(alone, ONWARD), alone))
-    return [a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None]
+    return present(differences(records, again(alone, ONWARD), alone, "test_accuracy"))
 
 
 def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> bool | None:
@@ -193,7 +192,7 @@ def _point(axes: Any, x: float, change: list[float], sweep: Sweep, value: Any) -
     axes.plot(x, median(change), marker, color=color, mfc=color if filled else "white", ms=4.5, zorder=3, clip_on=False)
 
 
-def _more_than_training_on(network: str, wanted: Specs, chosen: list[Sweep]) -> Claim:
+def _more_than_training_on(network: str, chosen: list[Sweep]) -> Claim:
     own = [s for s in chosen if s.network == network]
     alone = again(without(network, "true"), ONWARD)
 
@@ -219,16 +218,11 @@ def _more_than_training_on(network: str, wanted: Specs, chosen: list[Sweep]) -> 
         paper="none",
         tolerance="true labels, medians over seeds: its change of test accuracy against the twin, which stops when "
         f"every training example is right, is above that of the twin trained {ONWARD}",
-        conditions=(alone, *(c for c in wanted if c in _keys(own))),
+        conditions=(alone, *dict.fromkeys(key for sweep in own for key in sweep.keys)),
         measure=measure,
         least_n=min(IMAGES.values()),
         least_seeds=3,
     )
-
-
-def _keys(chosen: list[Sweep]) -> set[str]:
-    """The keys of some sweeps' runs and of their twins."""
-    return {key for s in chosen for w in WORDS for key in (s.twin(w), *(s.condition(v, w) for v in s.values))}
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -237,7 +231,7 @@ def claims(setting: Setting) -> list[Claim]:
     wanted = runs(setting)
 
     def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
-        found = sorted(_named(groups, s, v) for s in chosen for v in s.values if _against(groups, s, v))
+        found = sorted(_named(groups, *p) for p in points if _against(groups, *p))
         there = [p for p in points if _against(groups, *p) is not None]
         stopped = sum(not memorized(groups[s.condition(v, "random")]) for s, v in there)
         gone = "" if len(there) == len(points) else f" ({len(points) - len(there)} more are not run)"
@@ -267,5 +261,5 @@ def claims(setting: Setting) -> list[Claim]:
             least_n=min(IMAGES.values()),
             least_seeds=3,
         ),
-        *(_more_than_training_on(network, wanted, chosen) for network in _tried_onward(wanted)),
+        *(_more_than_training_on(network, chosen) for network in _tried_onward(wanted)),
     ]

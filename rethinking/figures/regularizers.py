@@ -40,6 +40,7 @@ from rethinking.figures._sweeps import (
     size,
     specs,
     sweeps,
+    tried_longer,
     without,
 )
 from rethinking.plotting import CONDITIONS, WIDTH, not_run
@@ -140,7 +141,6 @@ def _about(sweep: Sweep) -> str:
 
 def _still_fitted(sweep: Sweep, wanted: Specs) -> Claim:
     condition = sweep.condition(sweep.practice, "random")
-    longer = (c for c in [sweep.longer(sweep.practice)] if c in wanted)
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
         if idle(groups, sweep, "random"):
@@ -155,7 +155,7 @@ def _still_fitted(sweep: Sweep, wanted: Specs) -> Claim:
         statement=f"with {_about(sweep)}, random labels are still fitted",
         paper=paper_says(sweep),
         tolerance="99 % training accuracy at some evaluation within the budget, in every seed and without it too",
-        conditions=(condition, sweep.twin("random"), *longer),
+        conditions=(condition, sweep.twin("random"), *tried_longer(sweep, wanted)),
         measure=measure,
         least_n=min(IMAGES.values()),
         least_seeds=3,

@@ -13,7 +13,7 @@ from typing import Any
 from rethinking import catalog
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import present
+from rethinking.figures._parts import present, times_to_fit
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -152,7 +152,7 @@ def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
                 {
                     "network": f"SGD, {setting.model}",
                     "weights": [_parameters(setting.model)],
-                    "steps to 99 %": [None if r is None else r.steps_to_fit() or "censored" for r in group],
+                    "steps to 99 %": times_to_fit(group),
                     "seconds": [None if r is None else r.environment.get("seconds") for r in group],
                 }
             )
