@@ -88,6 +88,11 @@ workers_option = click.option(
 )
 
 
+checkpoints_option = click.option(
+    "--checkpoints", type=click.Path(), callback=_named, help="Folder of the checkpoints; default beside the records."
+)
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="rethinking")
 def main() -> None:
@@ -201,6 +206,7 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @out_option
 @runs_option
+@checkpoints_option
 @data_option
 def figure(
     figures: tuple[str, ...],
@@ -213,6 +219,7 @@ def figure(
     redraw: bool,
     out: str,
     runs_dir: str,
+    checkpoints: str | None,
     data_dir: str | None,
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
@@ -224,7 +231,7 @@ def figure(
     from rethinking.engines import local
     from rethinking.record import Runs
 
-    runs = Runs(runs_dir)
+    runs = Runs(runs_dir, checkpoints)
     device = local.resolve_device(device)
     chosen = _settings(figures, scale, model, seeds, device)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
@@ -352,6 +359,9 @@ def _duration(seconds: float) -> str:
 @click.option("--stop", help="fitted (when every training example is right) or budget.  [default: budget]")
 @click.option("--eval-every", type=int, help="Steps between evaluations.  [default: 391]")
 @click.option("--interim-test", type=int, help="Test images in evaluations before the last.  [default: 2000]")
+@click.option(
+    "--evaluation", help="all, or probe: 2,000 training images, and all where the fit is near.  [default: all]"
+)
 @click.option("--test-labels", help="true, or corrupted like the training labels.  [default: true]")
 @click.option("--held-out", type=int, help="Hold the last so many of the n images out and measure them.  [default: 0]")
 @click.option("--bootstrap", is_flag=True, help="Train on a bootstrap sample of the training images.")
@@ -361,12 +371,21 @@ def _duration(seconds: float) -> str:
 @click.option("--seed", type=int, help="Of initial weights and batch order.  [default: 0]")
 @click.option("--data-seed", type=int, help="Of the corruption.  [default: 0]")
 @click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
+@click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @device_option
 @runs_option
+@checkpoints_option
 @data_option
 def run(
-    spec_file: Path | None, compare: bool, device: str, runs_dir: str, data_dir: str | None, **fields: Any
+    spec_file: Path | None,
+    until: int | None,
+    compare: bool,
+    device: str,
+    runs_dir: str,
+    checkpoints: str | None,
+    data_dir: str | None,
+    **fields: Any,
 ) -> int | None:
     """Train one run and record it, or say where its record is.
 
@@ -382,6 +401,8 @@ def run(
     from rethinking.spec import Part, RunSpec, Spec
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
+    if until is not None and not compare:
+        raise InputError("--until is given without --compare: add it, or give the budget as --steps")
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
@@ -396,12 +417,12 @@ def run(
             given |= {"model": network.name, "model_options": network.options}
         given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
         spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
-    runs = Runs(runs_dir)
+    runs = Runs(runs_dir, checkpoints)
     record = runs.find(spec)
 
     def train(target: Runs) -> None:
         _need_data([spec], target, data_dir)
-        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir)
+        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir, until=until)
         if failures:
             raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
 
@@ -413,9 +434,10 @@ def run(
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
     with tempfile.TemporaryDirectory() as scratch:
         train(Runs(scratch))
-        second = Runs(scratch).named(spec.run_id)
-        difference = record.difference(second)
-    click.echo(f"{spec.run_id}: {difference or 'the same curve, to the last bit'}")
+        second = Runs(scratch).begun(spec)
+        difference = record.difference(second, until)
+    size = "" if until is None else f" up to step {second.final['step']}"
+    click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
     for made in (record.environment, second.environment) if difference else ():
         _print_made_by(made)
     return 1 if difference else 0

@@ -4,6 +4,8 @@ A record is a folder `<runs>/<run_id>/`:
 
     spec.json          what was asked for
     curve.csv          one row per evaluation
+    online.csv         the online log: mean loss (nats) and accuracy of the training batches since the line before;
+                       runs made before it was kept have none
     environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
     arrays.npz         where the spec has `keep`: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
@@ -86,25 +88,49 @@ class Record:
         except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
 
+    @cached_property
+    def online(self) -> dict[str, list[float]]:
+        """The online log, by column; empty lists for a run made before it was kept. Raises InputError where damaged."""
+        path = self.path / "online.csv"
+        if not path.is_file():
+            return {name: [] for name in LOG_COLUMNS}
+        return parse_log(_text(path), path)
+
+    @property
+    def whole(self) -> list[bool]:
+        """Of each evaluation, whether it measured the whole training set, with a finite loss."""
+        finite = [math.isfinite(loss) for loss in self.curve["train_loss"]]
+        if "train_images" not in self.curve:
+            return finite
+        size = self.spec.trained  # type: ignore[attr-defined]
+        return [ok and images == size for ok, images in zip(finite, self.curve["train_images"], strict=True)]
+
     def steps_to_fit(self, threshold: float = 0.99) -> int | None:
-        """Steps to the first evaluation with training accuracy >= threshold (and a finite loss); None where censored.
+        """Steps to the first evaluation of the whole training set with an accuracy >= threshold; None where censored.
 
         99 % and not 100 %: the paper's own MLP 1x512 ends at 99.34 % on random labels.
         """
-        columns = (self.curve[c] for c in ("step", "train_accuracy", "train_loss"))
-        return next((s for s, a, loss in zip(*columns, strict=True) if a >= threshold and math.isfinite(loss)), None)
+        columns = (self.curve["step"], self.curve["train_accuracy"], self.whole)
+        return next((s for s, a, whole in zip(*columns, strict=True) if whole and a >= threshold), None)
 
-    def difference(self, other: "Record") -> str | None:
-        """Where another record of the same spec first differs, in its curve or what is kept; None where it does not."""
+    def difference(self, other: "Record", until: int | None = None) -> str | None:
+        """Where another record of the same spec first differs, in its curve or what is kept; None where it does not.
+
+        until: compare the curves up to this step alone.
+        """
         fixed = [name for name in self.spec.columns if name not in self.spec.VARYING]
-        for name in fixed:
-            if len(self.curve[name]) != len(other.curve[name]):
-                return f"{len(self.curve[name])} evaluations against {len(other.curve[name])}"
-        for k, step in enumerate(self.curve["step"]):
+        counts = [sum(until is None or step <= until for step in r.curve["step"]) for r in (self, other)]
+        if counts[0] != counts[1]:
+            return f"{counts[0]} evaluations against {counts[1]}"
+        for k, step in enumerate(self.curve["step"][: counts[0]]):
             for name in fixed:
                 ours, theirs = self.curve[name][k], other.curve[name][k]
                 if repr(ours) != repr(theirs):
                     return f"from step {step} on another curve: {name} {ours!r} against {theirs!r}"
+        if until is not None:
+            return None
+        if self.online["step"] and other.online["step"] and self.online != other.online:
+            return "the same curve, but another online log"
         if getattr(self.spec, "keep", ()):
             for name, array in self.arrays.items():
                 if name not in other.arrays or array.tobytes() != other.arrays[name].tobytes():
@@ -116,13 +142,15 @@ class Runs:
     """A folder of records.
 
     Args:
-        root: the folder; made when first written to.
+        root: the folder; made when first written to. checkpoints: the folder of checkpoints, each in a folder with
+        its run's name; None for beside the records.
     """
 
-    def __init__(self, root: str | Path = "runs"):
+    def __init__(self, root: str | Path = "runs", checkpoints: str | Path | None = None):
         if str(root) == "":
             raise InputError("the folder of the runs is empty text: name one, as --runs runs")
         self.root = Path(root)
+        self.checkpoints = self.root if checkpoints is None else Path(checkpoints)
 
     def path(self, spec: Spec) -> Path:
         """Where the record of `spec` is, or would be."""
@@ -149,6 +177,14 @@ class Runs:
             raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
         check_plug_ins(spec, record.environment, record.path)
         return record
+
+    def begun(self, spec: Spec) -> Record:
+        """The record of `spec`, or what there is of its curve so far. Raises InputError."""
+        if self.complete(spec):
+            return read(self.path(spec))
+        path = self.path(spec)
+        made_with = _json(path / "environment.json")
+        return Record(path, spec, {}, made_with, parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec))
 
     def named(self, run: str) -> Record:
         """The record whose folder is, or uniquely begins or ends with, `run`. Raises InputError."""
@@ -183,6 +219,7 @@ class Runs:
             return False
         (path / "result.json").unlink(missing_ok=True)
         shutil.rmtree(path)
+        shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
         return True
 
     def writable(self) -> None:
@@ -312,6 +349,27 @@ def format_curve(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+LOG_COLUMNS = ("step", "online_loss", "online_accuracy")
+
+
+def format_log(log: Sequence[Sequence[float]]) -> str:
+    """online.csv of a `Training.log`: means of six digits."""
+    lines = [f"{step:.0f},{loss / images:.6g},{right / images:.6g}" for step, loss, right, images in log]
+    return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
+
+
+def parse_log(text: str, path: Path) -> dict[str, list[float]]:
+    """The columns of an online.csv. Raises InputError where it is damaged."""
+    head, *lines = text.splitlines() or [""]
+    try:
+        rows = [tuple(map(float, line.split(","))) for line in lines]
+        if head != ",".join(LOG_COLUMNS) or any(a[0] >= b[0] for a, b in pairwise(rows)):
+            raise ValueError
+        return {name: [row[k] for row in rows] for k, name in enumerate(LOG_COLUMNS)}
+    except (ValueError, IndexError):
+        raise InputError(f"{path} is no online log: the record is damaged; move it away") from None
+
+
 def write(path: Path, content: bytes | str) -> None:
     """Write a file so that it appears whole or not at all, and stays after a power cut."""
     data = content.encode() if isinstance(content, str) else content
@@ -338,20 +396,24 @@ def write(path: Path, content: bytes | str) -> None:
 class Writer:
     """Writes one run's record; obtained from `claim`, so no other process writes it."""
 
-    def __init__(self, path: Path, spec: Spec):
+    def __init__(self, path: Path, spec: Spec, checkpoints: Path | None = None):
         self.path, self.spec = path, spec
+        self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
 
     @property
     def checkpoint(self) -> bytes | None:
         """The last checkpoint, None where there is none."""
         try:
-            return (self.path / "checkpoint.safetensors").read_bytes()
+            return self.checkpoint_path.read_bytes()
         except FileNotFoundError:
             return None
 
-    def save(self, rows: Sequence[Row], checkpoint: bytes) -> None:
+    def save(self, rows: Sequence[Row], checkpoint: bytes, environment: dict[str, Any]) -> None:
         """Keep what is needed to go on from here."""
-        write(self.path / "checkpoint.safetensors", checkpoint)
+        write(self.checkpoint_path, checkpoint)
+        write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        if not rows:  # stopped within the first evaluation
+            return
         write(self.path / "curve.csv", format_curve(rows))
 
     def finish(
@@ -361,8 +423,12 @@ class Writer:
         diverged_at: int | None,
         environment: dict[str, Any],
         arrays: "dict[str, np.ndarray] | None" = None,
+        log: Sequence[Sequence[float]] = (),
     ) -> None:
-        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed"."""
+        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed".
+
+        log: of `Training.log`.
+        """
         last = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in rows[-1].items()}
         result = {
             "status": status,
@@ -379,8 +445,13 @@ class Writer:
             packed = io.BytesIO()
             np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
             write(self.path / "arrays.npz", packed.getvalue())
+        if log:
+            write(self.path / "online.csv", format_log(log))
         write(self.path / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-        (self.path / "checkpoint.safetensors").unlink(missing_ok=True)
+        self.checkpoint_path.unlink(missing_ok=True)
+        if self.checkpoint_path.parent != self.path:
+            with suppress(OSError):  # there is none, or something else is in it
+                self.checkpoint_path.parent.rmdir()
 
 
 # --- claims: who trains a run ---------------------------------------------------------------------
@@ -421,7 +492,7 @@ def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
             return
         if _named(folder / "spec.json") != spec.run_id:  # not there, or damaged
             write(folder / "spec.json", spec.to_json())
-        yield Writer(folder, spec)
+        yield Writer(folder, spec, runs.checkpoints)
     except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
         if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
             (folder / "spec.json").unlink(missing_ok=True)

@@ -259,6 +259,8 @@ class RunSpec(Spec):
         momentum: in [0, 1). lr_decay: factor per `decay_every` steps, in (0, 1].
         steps: budget in batches. stop: "fitted" ends the run when an evaluation finds every training example right.
         eval_every: steps between evaluations. interim_test: test images in evaluations before the last.
+        evaluation: "all" measures the whole training set at each; "probe" measures PROBE images of it, and the whole
+        set where the fit is near: see rethinking.training.schedule.
         precision: "float32", or "bfloat16" (autocast; weights stay float32).
         keep: arrays that the record holds of the trained network: see rethinking.training.keep.
         data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
@@ -276,7 +278,7 @@ class RunSpec(Spec):
         "online_loss",
         "online_accuracy",
     )
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images"})
+    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images", "train_images"})
 
     corruptions: tuple[Part, ...] = ()
     test_labels: Literal["true", "corrupted"] = "true"
@@ -294,6 +296,7 @@ class RunSpec(Spec):
     stop: Literal["fitted", "budget"] = "budget"
     eval_every: Positive = EPOCH
     interim_test: Positive = 2000
+    evaluation: Literal["all", "probe"] = "all"
     precision: Literal["float32", "bfloat16"] = "float32"
     keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = ()
     data_seed: Seed = 0
@@ -331,7 +334,8 @@ class RunSpec(Spec):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.COLUMNS + (("held_out_loss", "held_out_accuracy") if self.held_out else ())
+        probed = ("train_images",) if self.evaluation == "probe" else ()
+        return self.COLUMNS + (("held_out_loss", "held_out_accuracy") if self.held_out else ()) + probed
 
     @property
     def words(self) -> list[str]:
@@ -348,8 +352,13 @@ class RunSpec(Spec):
     @property
     def epoch_steps(self) -> int:
         """Steps in one pass over this run's training set."""
+        return math.ceil(self.trained / self.batch_size)
+
+    @property
+    def trained(self) -> int:
+        """Examples in this run's training set."""
         assert self.n is not None
-        return math.ceil((self.n - self.held_out) / self.batch_size)
+        return self.n - self.held_out
 
     def rate_at(self, step: int) -> float:
         """The learning rate of the step-th batch, counted from 0."""

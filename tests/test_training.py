@@ -412,6 +412,7 @@ CHANGES = {
     "stop": "fitted",
     "eval_every": 5,
     "interim_test": 50,
+    "evaluation": "probe",
     "precision": "bfloat16",
     "keep": ["test_logits"],
     "data_seed": 1,

@@ -14,6 +14,7 @@ from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training
 from rethinking.training.loop import STATISTICS_IMAGES
+from rethinking.training.schedule import PROBE
 
 STEPS = 4
 # How much of its budget a run that stops when fitted takes, on average: the committed runs of figure dose, without and
@@ -41,7 +42,8 @@ def seconds(specs: Sequence[Spec], device: str) -> dict[str, tuple[float, float]
         step, image, statistics = rates[key]
         assert spec.n is not None
         evaluations = spec.steps // spec.eval_every + 1
-        images = spec.n + spec.interim_test + min(spec.n, statistics)
+        probed = PROBE if spec.evaluation == "probe" else spec.n
+        images = min(spec.n, probed) + spec.interim_test + min(spec.n, probed, statistics)
         most = spec.steps * step + evaluations * images * image
         share = FITTED_SHARE[bool(spec.regularizers)] if spec.stop == "fitted" else 1.0
         out[spec.run_id] = share * most, most

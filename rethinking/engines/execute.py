@@ -2,13 +2,17 @@
 
 import importlib
 import json
+import math
 import os
 import platform
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import safetensors.torch
@@ -23,7 +27,92 @@ from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training, kept
 from rethinking.training.batches import to_device
 
-CHECKPOINT_EVERY = 30.0  # seconds; a checkpoint is taken at the first evaluation after that long
+CHECKPOINT_EVERY = 120.0  # seconds; a checkpoint is taken at the first step after that long, and at every stop
+STRETCH = 10.0  # seconds over which the speed of training is taken
+UNDISTURBED = 0.95  # of a stretch's time in which this process ran: nothing else wanted its core
+
+
+class _FarEnough(Exception):
+    """`until` is reached."""
+
+
+class Stopped(BaseException):
+    """The run was asked to stop, and its checkpoint is written."""
+
+
+_stop = threading.Event()
+_deferring = False
+
+
+def ask_to_stop() -> bool:
+    """Have the run that is being trained stop at its next step, checkpoint written, by raising Stopped.
+
+    For a signal handler. Returns False where none is being trained, and nothing has to be waited for.
+    """
+    if _deferring:
+        _stop.set()
+    return _deferring
+
+
+@contextmanager
+def _stops_deferred() -> Iterator[None]:
+    global _deferring
+    _deferring = True
+    try:
+        yield
+    finally:
+        _deferring = False
+        if _stop.is_set():
+            _stop.clear()
+            raise Stopped
+
+
+class _Clock:
+    """Where the time of a run goes, in seconds of all its sittings.
+
+    Attributes:
+        total: training and evaluation. evaluation: of it. rates: steps a second of process time, of undisturbed
+        stretches. load: what the machine's load was, one number a stretch.
+    """
+
+    def __init__(self, total: float = 0.0, evaluation: float = 0.0):
+        self.total, self.evaluation = total, evaluation
+        self.rates: list[float] = []
+        self.load: list[float] = []
+        self._before = self._step_end = time.monotonic()
+        self._stretch = (time.monotonic(), time.process_time(), 0)
+
+    def step(self, step: int) -> None:
+        """A step has ended."""
+        now, used = time.monotonic(), time.process_time()
+        self._step_end = now
+        since, used_then, first = self._stretch
+        if now - since >= STRETCH or not first:
+            if first and used - used_then >= UNDISTURBED * (now - since):
+                self.rates.append((step - first) / (now - since))
+            if first:
+                self.load.append(os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan)
+            self._stretch = (now, used, step)
+
+    def evaluated(self) -> None:
+        """An evaluation has ended."""
+        now = time.monotonic()
+        self.evaluation += now - self._step_end
+        self._step_end = now
+        self._stretch = (now, time.process_time(), 0)
+
+    def so_far(self) -> float:
+        """`total`, up to now."""
+        now = time.monotonic()
+        self.total, self._before = self.total + now - self._before, now
+        return self.total
+
+    def summary(self) -> dict[str, Any]:
+        """For the record: seconds, and the median speed where undisturbed, beside the load on the machine."""
+        out: dict[str, Any] = {"seconds": round(self.so_far(), 1), "evaluation_seconds": round(self.evaluation, 1)}
+        out["steps_per_second"] = round(median(self.rates), 4) if self.rates else None
+        out["load"] = round(median(self.load), 2) if self.load else None
+        return out
 
 
 @lru_cache(maxsize=2)
@@ -39,6 +128,8 @@ def execute(
     data_dir: str | None = None,
     on_step: Callable[[int], None] = lambda step: None,
     on_evaluation: Callable[[Row], None] = lambda row: None,
+    on_resume: Callable[[int], None] = lambda step: None,
+    until: int | None = None,
 ) -> bool:
     """Train `spec` to its end and record it, going on from its checkpoint where there is one.
 
@@ -46,16 +137,19 @@ def execute(
 
     Args:
         spec: the run. runs: where its record goes. device: a torch device. data_dir: see rethinking.data.data_dir.
-        on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable.
+        on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable. on_resume: called with
+        the step of the checkpoint that the run goes on from. until: break a training run off after that step, and its
+        evaluation, with its curve so far and a checkpoint written.
 
     Returns:
-        True when the record is complete; False when another process is training it.
+        True when the record is complete, or as far as asked; False when another process is training it.
 
     Raises:
         InputError: no data, no such device; a checkpoint of another kind of device, or made with other plug-ins.
         OSError: the disk is full, or not writable.
+        Stopped: `ask_to_stop` was called, and the checkpoint is written.
     """
-    with claim(runs, spec) as writer:
+    with suppress(_FarEnough), claim(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
         if not isinstance(spec, RunSpec):
@@ -64,10 +158,10 @@ def execute(
         training = Training(spec, _load(spec.data, data_dir), device)
         made_with = environment(spec, training.device)
         rows: list[Row] = []
-        seconds = 0.0
+        clock = _Clock()
         saved = writer.checkpoint
         if saved is not None:
-            file = writer.path / "checkpoint.safetensors"
+            file = writer.checkpoint_path
             try:
                 header = int.from_bytes(saved[:8], "little")
                 notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
@@ -75,9 +169,10 @@ def execute(
             except (ValueError, TypeError, KeyError, OverflowError, MemoryError, SafetensorError) as error:
                 reason = str(error).partition("\n")[0]
                 raise InputError(f"{file} is damaged ({reason}): delete it and the run begins anew") from None
-            if "made_with" not in notes:
+            if "made_with" not in notes or "schedule" not in state:
                 raise InputError(f"{file} is of an earlier version of this package: delete it and the run begins anew")
-            rows, seconds, before = notes["rows"], notes["seconds"], notes["made_with"]
+            rows, before = notes["rows"], notes["made_with"]
+            clock = _Clock(notes["seconds"], notes["evaluation_seconds"])
             if before["device"] != made_with["device"]:
                 raise InputError(
                     f"{spec.run_id} was begun on {before['device']}, this is {made_with['device']}: give --device "
@@ -86,23 +181,42 @@ def execute(
             check_plug_ins(spec, before, writer.path)
             made_with = _together(before, made_with)
             training.restore(state)
-        started = last_save = time.monotonic()
-        for evaluation in training.evaluations(on_step):
-            rows.append(evaluation.as_row())
-            on_evaluation(rows[-1])
-            now = time.monotonic()
-            if now - last_save >= CHECKPOINT_EVERY and not training.finished:
-                so_far = {"rows": rows, "seconds": seconds + now - started, "made_with": made_with}
-                notes = json.dumps(so_far)
-                writer.save(rows, safetensors.torch.save(training.state(), {"notes": notes}))
-                last_save = time.monotonic()
-        seconds += time.monotonic() - started
-        weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-        write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
-        status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-        made_with["seconds"] = round(seconds, 1)
-        writer.finish(rows, status, training.diverged_at, made_with, kept(training))
-        return True
+            on_resume(training.step)
+        saved_at = time.monotonic()
+
+        def save() -> None:
+            nonlocal saved_at
+            so_far = {"rows": rows, "seconds": clock.so_far(), "evaluation_seconds": clock.evaluation}
+            notes = json.dumps(so_far | {"made_with": made_with})
+            writer.save(rows, safetensors.torch.save(training.state(), {"notes": notes}), made_with)
+            saved_at = time.monotonic()
+
+        def stop() -> None:
+            if _stop.is_set():
+                save()
+                raise Stopped
+
+        def after(step: int) -> None:
+            if until is not None and step > until:
+                save()
+                raise _FarEnough
+            clock.step(step)
+            on_step(step)
+            stop()
+            if time.monotonic() - saved_at >= CHECKPOINT_EVERY:
+                save()
+
+        with _stops_deferred():
+            for evaluation in training.evaluations(after, stop):
+                clock.evaluated()
+                rows.append(evaluation.as_row())
+                on_evaluation(rows[-1])
+            weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
+            write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
+            status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
+            made_with |= clock.summary()
+            writer.finish(rows, status, training.diverged_at, made_with, kept(training), training.log)
+    return True
 
 
 def _compute(

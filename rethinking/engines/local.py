@@ -62,11 +62,11 @@ class _Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
-    def send(self, spec: Spec) -> None:
+    def send(self, spec: Spec, until: int | None) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
         try:
-            stream.write(json.dumps({"spec": spec.model_dump(mode="json")}).encode() + b"\n")
+            stream.write(json.dumps({"spec": spec.model_dump(mode="json"), "until": until}).encode() + b"\n")
             stream.flush()
         except BrokenPipeError:
             pass  # it died before its first run; seen at its end of output
@@ -147,6 +147,7 @@ def run(
     workers: int | None = None,
     data_dir: str | None = None,
     wait: bool = True,
+    until: int | None = None,
 ) -> list[Failure]:
     """Train every run of `specs` that is not complete.
 
@@ -155,7 +156,7 @@ def run(
 
     Args:
         device: "cpu", "cuda" (all GPUs) or a torch device. workers: processes; default `default_workers`.
-        wait: whether to wait for runs that another process is training.
+        wait: whether to wait for runs that another process is training. until: break training runs off after that step.
 
     Returns:
         The runs that failed, with the reason.
@@ -167,12 +168,12 @@ def run(
     if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
         parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
-        return [failure for part in parts for failure in run(part, runs, **options)]
+        return [failure for part in parts for failure in run(part, runs, until=until, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
     places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
-        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress)
+        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until)
         try:
             crew.work(places, wait)
         finally:
@@ -198,8 +199,10 @@ class _Crew:
         spawn: Callable[[str], subprocess.Popen],
         selector: selectors.BaseSelector,
         progress: Progress,
+        until: int | None = None,
     ):
         self.runs, self.spawn, self.selector, self.progress = runs, spawn, selector, progress
+        self.until = until
         self.waiting, self.elsewhere = deque(specs), list[Spec]()
         self.failures, self.retried = list[Failure](), set[str]()
         self.workers: list[_Worker] = []
@@ -249,7 +252,7 @@ class _Crew:
             spec = self.waiting.popleft()
             if not self.runs.complete(spec):
                 self.progress.begin(spec)
-                worker.send(spec)
+                worker.send(spec, self.until)
                 return
 
     def _listen(self, worker: _Worker) -> None:
@@ -270,6 +273,8 @@ class _Crew:
             self.progress.step(spec, event["step"])
         elif kind == "evaluation":
             self.progress.evaluation(spec, event)
+        elif kind == "resumed":
+            self.progress.resumed(spec, event["step"])
         else:
             if kind == "busy":
                 self.elsewhere.append(spec)
@@ -306,6 +311,7 @@ def worker_environment(device: str, alone: bool = False) -> dict[str, str]:
 
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
     command = [sys.executable, "-m", "rethinking.engines.worker", str(runs.root.absolute()), device]
+    command.append(str(runs.checkpoints.absolute()))
     command += [str(Path(data_dir).absolute())] if data_dir else []
     return subprocess.Popen(
         command,

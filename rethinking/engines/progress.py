@@ -38,6 +38,10 @@ class Progress:
         else:
             self._line(spec, "started")
 
+    def resumed(self, spec: Spec, step: int) -> None:
+        """A run goes on from its checkpoint."""
+        self._line(spec, f"resumed at step {step}")
+
     def step(self, spec: Spec, step: int) -> None:
         """A run has done `step` steps."""
         name = spec.run_id

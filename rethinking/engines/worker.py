@@ -1,6 +1,6 @@
 """A worker process: one job per line on standard input, one event per line on standard output, both JSON.
 
-    {"spec": {...}}  ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
+    {"spec": {...}, "until": null}  ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
                          {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
 
 Paid once per worker, not per run: the interpreter, torch, the data set. It ends when its input does.
@@ -22,19 +22,20 @@ from rethinking.errors import InputError
 STEP_EVERY = 0.5  # seconds between step events
 
 
-def main(runs_root: str, device: str, data_dir: str | None) -> None:
-    """Serve until standard input ends; SIGTERM ends the present run, resumable."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) -> None:
+    """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is something to save
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a plug-in prints is not an event
     jobs: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
 
-    from rethinking.engines.execute import commit, execute
+    from rethinking.engines.execute import Stopped, ask_to_stop, commit, execute
     from rethinking.record import Runs
     from rethinking.spec import Spec
 
+    signal.signal(signal.SIGTERM, lambda *_: ask_to_stop() or sys.exit(143))
     commit()  # of the code as it is loaded; the checkout may move on while runs go on
 
     def say(**event: Any) -> None:
@@ -51,16 +52,21 @@ def main(runs_root: str, device: str, data_dir: str | None) -> None:
                 say(event="step", step=step)
 
         try:
-            spec = Spec.from_json(json.dumps(json.loads(line)["spec"]))
+            job = json.loads(line)
+            spec = Spec.from_json(json.dumps(job["spec"]))
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
-                Runs(runs_root),
+                Runs(runs_root, checkpoints),
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,
                 on_evaluation=lambda row: say(event="evaluation", **row),
+                on_resume=lambda step: say(event="resumed", step=step),
+                until=job["until"],
             )
+        except Stopped:
+            sys.exit(143)
         except InputError as error:
             say(event="error", message=str(error), retry=False)
         except OSError as error:
@@ -82,4 +88,4 @@ def _read(jobs: "queue.Queue[str | None]") -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)

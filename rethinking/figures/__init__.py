@@ -39,8 +39,8 @@ OTHER_N = {"quick": 200, "cpu": 2000}
 QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
 FULL = 50_000
 ALL = "all"  # the model of a figure that compares networks, or trains none
-# At scale cpu these have several seeds in figures of all networks and train in float32, evaluated every epoch; others
-# have one seed, and train in bfloat16, evaluated every fifth epoch of all images: half the time of a run.
+# At scales cpu and paper these have several seeds in figures of all networks and train in float32, evaluated every
+# epoch; others have one seed, and train in bfloat16, evaluated every fifth epoch of all images or with the probe.
 CHEAP = ("mlp-1x512", "mlp-3x512")
 
 
@@ -65,8 +65,8 @@ class Setting:
         """The spec that all figures start from at this scale, with `fields` on top.
 
         quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
-        schedule for 90 epochs (cpu, and MLPs) or to 25,000 steps (paper). quick's interim evaluations use 250 test
-        images. Networks of convolutions are in bfloat16 at cpu, everything at paper.
+        schedule for 90 epochs, or for Inception 64 (25,024 steps, the length of Figure 1(a)), evaluated with the probe.
+        quick's interim evaluations use 250 test images. Networks of convolutions are in bfloat16 at cpu and paper.
 
         Raises:
             InputError: fields that no spec can have; in a figure of all networks, none given as `model`.
@@ -83,19 +83,27 @@ class Setting:
             epoch = -(-n // 128)
             epochs = 100 if self.scale == "quick" else 200
             common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": 4 * epoch}
-        elif self.scale == "cpu":
-            common |= {"steps": 90 * EPOCH, "eval_every": EPOCH if model in CHEAP else 5 * EPOCH}
+        elif self.scale == "paper" and model.startswith("inception"):
+            common |= {"steps": 64 * EPOCH, "eval_every": EPOCH, "evaluation": "probe"}
         else:
-            common |= {"steps": 90 * EPOCH if model in CHEAP else 25_000, "eval_every": EPOCH}
+            common |= {"steps": 90 * EPOCH, "eval_every": EPOCH if model in CHEAP else 5 * EPOCH}
         if self.scale == "quick":
             common |= {"interim_test": 250, "precision": self.precision}
-        elif self.scale == "paper" or model not in CHEAP:
+        elif model not in CHEAP:
             common |= {"precision": "bfloat16"}
         return RunSpec.make(**(common | fields))
 
+    def until_fitted(self, seed: int, **fields: Any) -> RunSpec:
+        """The same for a run that is asked when it fits: at scale paper, all but the cheap networks stop there, and are
+        evaluated with the probe, so that the time is known to 2 %.
+        """
+        if self.scale == "paper" and fields.get("model", self.model) not in CHEAP:
+            fields = {"stop": "fitted", "eval_every": EPOCH, "evaluation": "probe"} | fields
+        return self.spec(seed, **fields)
+
     def seeds_of(self, model: str) -> range:
-        """The seeds of `model` in a figure of all networks: at scale cpu, unless asked for, one where a run is long."""
-        return range(1 if self.scale == "cpu" and model not in CHEAP and not self.asked else self.seeds)
+        """The seeds of `model`: at scales cpu and paper, unless asked for, one where a run is long."""
+        return range(1 if self.scale != "quick" and model not in CHEAP and not self.asked else self.seeds)
 
     @property
     def reduced(self) -> bool:

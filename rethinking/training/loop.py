@@ -27,6 +27,7 @@ from rethinking.training.batches import (
     two_logits,
     whiten,
 )
+from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
 EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -38,12 +39,13 @@ class Evaluation:
 
     Attributes:
         step: batches trained. epoch: passes over the training set. learning_rate: of the next batch.
-        train_loss, train_accuracy: over the whole training set as it was trained (with its corruption), nats and
-        fraction, in evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
+        train_loss, train_accuracy: over the training set as it was trained (with its corruption), nats and fraction, in
+        evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
         online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
         (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
         held_out_loss, held_out_accuracy: over the images held out, whose labels are corrupted like the rest; None
-        without any.
+        without any. train_images: how many, the first ones, train_loss and train_accuracy are over; None where that is
+        always the whole training set.
     """
 
     step: int
@@ -58,6 +60,7 @@ class Evaluation:
     online_accuracy: float
     held_out_loss: float | None = None
     held_out_accuracy: float | None = None
+    train_images: int | None = None
 
     def as_row(self) -> dict[str, Any]:
         """The attributes, in order, but for what is None."""
@@ -86,9 +89,10 @@ class Training:
         whole process has one thread from here on.
 
     Attributes:
-        network: the module being trained. fitted: an evaluation found every training example right, and the spec
-        stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or, after that
-        step, of an evaluation.
+        network: the module being trained. log: the online log, [step, sum of losses, right, images] of the batches
+        since the line before. schedule: when it is evaluated. fitted: an evaluation found every training example right,
+        and the spec stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
+        after that step, of an evaluation.
 
     Raises:
         InputError: no data on disk, data that are not the spec's, a device that is not there, a regularizer that the
@@ -148,33 +152,39 @@ class Training:
         self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum, fused=True)
 
         self.step = 0
-        self._begun = False  # the network as it was drawn has been evaluated
+        self.schedule = Schedule(spec)
+        self.log: list[list[float]] = []
         self.fitted = False
         self.diverged_at: int | None = None
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._on_part: Callable[[], None] = lambda: None
         self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
+        self._line = self._online.clone()  # the same, since the last line of the log
 
     # --- the loop ---------------------------------------------------------------------------------
 
-    def evaluations(self, on_step: Callable[[int], None] = lambda step: None) -> Iterator[Evaluation]:
+    def evaluations(
+        self, on_step: Callable[[int], None] = lambda step: None, on_part: Callable[[], None] = lambda: None
+    ) -> Iterator[Evaluation]:
         """Train to the end of the spec, from wherever `restore` has put it.
 
         Args:
-            on_step: called with the number of steps done after each; what it raises ends the loop.
+            on_step: called with the number of steps done after each. on_part: called within an evaluation, every few
+            hundred images. What they raise ends the loop, and `state` is then good to go on from.
 
         Yields:
-            An Evaluation at step 0, every spec.eval_every steps, and at the end, which alone uses all test images;
-            after `restore`, those that come after the state's.
+            An Evaluation at step 0, where the schedule has one, and at the end, which uses all test images; after
+            `restore`, those that come after the state's.
         """
-        if not self._begun:
-            self._begun = True
-            yield self.evaluate()
-        while not self.finished:
+        self._on_part = on_part
+        while True:
+            if self.schedule.due(self.step):
+                yield self.evaluate()
+            if self.finished:
+                return
             self.train_step()
             on_step(self.step)
-            if self.step % self.spec.eval_every == 0 or self.step == self.spec.steps:
-                yield self.evaluate()
 
     @property
     def finished(self) -> bool:
@@ -237,6 +247,12 @@ class Training:
         self._online[0] += loss * size
         self._online[1] += right
         self._online[2] += size
+        self._line += torch.stack([loss * size, right, torch.full_like(loss, size)])
+        if self.step % log_every(self.spec) == 0 or self.step == self.spec.steps:
+            line = self._line.tolist()
+            self.log.append([self.step, *line])
+            self.schedule.logged(int(line[1]), int(line[2]))
+            self._line.zero_()
         bad = (self._first_bad == 0) & ~loss.isfinite()
         self._first_bad += bad * self.step
 
@@ -247,21 +263,28 @@ class Training:
 
     def evaluate(self) -> Evaluation:
         """Measure the network as it is now, with batch-norm statistics that belong to its present weights."""
-        spec = self.spec
+        spec, schedule = self.spec, self.schedule
         online = self._online.tolist()
         seen = online[2]
         self.diverged_at = int(self._first_bad) or None
         self.network.eval()
-        batch_norm_statistics(self.network, self.train_images[:STATISTICS_IMAGES], self._autocast)
-        train_loss, train_accuracy = self._measure(self.train_images, self.train_labels)
+        found, whole, images = schedule.found, True, len(self.train_labels)
+        if spec.evaluation == "probe" and images > PROBE:
+            train_loss, train_accuracy = self._measure_training(PROBE, PROBE)
+            whole = self.diverged_at is not None or schedule.whole(self.step, train_accuracy)
+            images = images if whole else PROBE
+        if whole:
+            train_loss, train_accuracy = self._measure_training(images, STATISTICS_IMAGES)
         if self.diverged_at is None and not math.isfinite(train_loss):  # the last step before this took it away
             self.diverged_at = max(self.step, 1)
-        self.fitted = spec.stop == "fitted" and train_accuracy == 1.0 and self.diverged_at is None
-        size = len(self.test_labels) if self.finished else min(spec.interim_test, len(self.test_labels))
+        self.fitted = spec.stop == "fitted" and whole and train_accuracy == 1.0 and self.diverged_at is None
+        at_fit = spec.evaluation == "probe" and not found and whole and train_accuracy >= FITTED
+        size = len(self.test_labels) if self.finished or at_fit else min(spec.interim_test, len(self.test_labels))
         test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
         held_out = self._measure(self.held_images, self.held_labels) if spec.held_out else (None, None)
         self.network.train()
         self._online.zero_()
+        schedule.evaluated(self.step, train_accuracy, whole and math.isfinite(train_loss))
         return Evaluation(
             step=self.step,
             epoch=self.step / spec.epoch_steps,
@@ -275,13 +298,22 @@ class Training:
             online_accuracy=online[1] / seen if seen else math.nan,
             held_out_loss=held_out[0],
             held_out_accuracy=held_out[1],
+            train_images=images if spec.evaluation == "probe" else None,
         )
+
+    def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
+        batch_norm_statistics(self.network, self.train_images[:statistics], self._autocast, self._on_part)
+        return self._measure(self.train_images[:images], self.train_labels[:images])
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
-        with self._autocast():
-            return torch.cat([two_logits(self.network(part)).float() for part in images.split(EVAL_BATCH)])
+        out = []
+        for part in images.split(EVAL_BATCH):
+            self._on_part()
+            with self._autocast():
+                out.append(two_logits(self.network(part)).float())
+        return torch.cat(out)
 
     def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
         logits = self.logits(images)
@@ -296,13 +328,17 @@ class Training:
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that a later `restore` needs to go on to the last bit, right after an evaluation."""
+        """Everything that a later `restore` needs to go on to the last bit: after a step, or within an evaluation."""
         state = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 state[f"momentum.{name}"] = momentum
         state["generator"] = self.generator.get_state()
+        state |= {"online": self._online, "line": self._line, "first_bad": self._first_bad}
+        state["log"] = torch.tensor(self.log, dtype=torch.float64).reshape(-1, 4)
+        schedule = self.schedule
+        state["schedule"] = torch.tensor([schedule.last, schedule.seen, schedule.found], dtype=torch.float64)
         state["step"] = torch.tensor(self.step)
         return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
@@ -316,10 +352,21 @@ class Training:
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
         self.generator.set_state(state["generator"])
         self.step = int(state["step"])
-        self._begun = True
+        for name, own in (("online", self._online), ("line", self._line), ("first_bad", self._first_bad)):
+            own.copy_(state[name])
+        self.log = state["log"].tolist()
+        last, seen, found = state["schedule"].tolist()
+        self.schedule = Schedule(self.spec, int(last), seen, bool(found))
+        for _, _, right, images in self.log:
+            self.schedule.logged(int(right), int(images))
 
 
-def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable[[], Any] = torch.no_grad) -> None:
+def batch_norm_statistics(
+    network: nn.Module,
+    images: Tensor,
+    autocast: Callable[[], Any] = torch.no_grad,
+    on_part: Callable[[], None] = lambda: None,
+) -> None:
     """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
 
     A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
@@ -335,6 +382,7 @@ def batch_norm_statistics(network: nn.Module, images: Tensor, autocast: Callable
     seen = 0
     with torch.no_grad(), autocast():
         for part in images.split(EVAL_BATCH):
+            on_part()
             seen += len(part)
             for norm in norms:
                 norm.collecting = len(part) / seen
