@@ -449,6 +449,9 @@ class Writer:
             write(self.path / "online.csv", format_log(log))
         write(self.path / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
         self.checkpoint_path.unlink(missing_ok=True)
+        for folder in {self.path, self.checkpoint_path.parent}:
+            for left in folder.glob(".*.*"):  # by a sitting that was killed while it wrote
+                left.unlink(missing_ok=True)
         if self.checkpoint_path.parent != self.path:
             with suppress(OSError):  # there is none, or something else is in it
                 self.checkpoint_path.parent.rmdir()

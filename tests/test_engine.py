@@ -67,51 +67,89 @@ def test_the_number_of_workers_does_not_matter(toy_dir, tmp_path):
     assert not list(tmp_path.glob("*/*/claim-*"))
 
 
+# Trains in a fork of itself for every folder that it is told, and prints its process id, its steps and its exit status:
+# what a run costs to start is paid once.
 DRIVER = """
-import sys
+import os, signal, sys
 from rethinking.engines import execute as engine
 from rethinking.record import Runs
 from rethinking.spec import RunSpec
-engine.CHECKPOINT_EVERY = 0.0
-spec = RunSpec.from_json(sys.argv[1])
+engine.CHECKPOINT_EVERY = 0.1
+spec, data_dir = RunSpec.from_json(sys.argv[1]), sys.argv[2]
 say = lambda step: print(step, flush=True)
-sys.exit(0 if engine.execute(spec, Runs(sys.argv[2]), data_dir=sys.argv[3], on_step=say) else 1)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, lambda *_: engine.ask_to_stop() or os._exit(143))
+        folder = line.strip()
+        try:
+            done = engine.execute(spec, Runs(folder, folder + "-checkpoints"), data_dir=data_dir, on_step=say)
+        except engine.Stopped:
+            os._exit(143)
+        os._exit(0 if done else 1)
+    print(child, flush=True)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def start(spec, folder, toy_dir):
-    words = [sys.executable, "-c", DRIVER, spec.to_json(), str(folder), str(toy_dir)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+STOPS = int(os.environ.get("STOPS", "16"))
 
 
-def finished(process) -> bool:
-    process.communicate()
-    return process.returncode == 0
+class Driver:
+    """A process that trains `spec` when told to, again and again."""
+
+    def __init__(self, spec, toy_dir):
+        words = [sys.executable, "-c", DRIVER, spec.to_json(), str(toy_dir)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, folder) -> int:
+        """The process id of one that trains into `folder`."""
+        self.process.stdin.write(f"{folder}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self) -> tuple[list[int], int]:
+        """The steps that it had still to say, and its exit status."""
+        steps = []
+        while not (line := self.process.stdout.readline()).startswith("ended"):
+            steps.append(int(line))
+        return steps, int(line.split()[1])
+
+    def close(self) -> None:
+        self.process.communicate(timeout=60)
 
 
 @pytest.mark.timeout(900)
-def test_killed_at_twenty_random_moments_it_ends_the_same(toy_dir, tmp_path):
-    spec = SPEC.replace(steps=4000, eval_every=7)  # every other checkpoint is in the midst of an epoch, of two steps
-    assert finished(start(spec, tmp_path / "whole", toy_dir))
+def test_stopped_and_killed_at_random_moments_it_ends_the_same(toy_dir, tmp_path):
+    """By SIGTERM, which loses no step, and by SIGKILL, in turn; in or outside an evaluation."""
+    spec = SPEC.replace(steps=2500, eval_every=7, evaluation="probe")  # often in the midst of an epoch, of two steps
+    driver = Driver(spec, toy_dir)
+    driver.start(tmp_path / "whole")
+    assert driver.end()[1] == 0
     chance = random.Random(0)
-    kills, reached = 0, []
-    while kills < 20:
-        process = start(spec, tmp_path / "killed", toy_dir)
-        first = process.stdout.readline()
-        assert first, "it ended before it was killed twenty times"
-        reached.append(int(first))
-        time.sleep(chance.uniform(0, 0.25))
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        kills += 1
+    last, reached = 0, []
+    for k in range(STOPS):
+        process = driver.start(tmp_path / "killed")
+        reached.append(int(driver.process.stdout.readline()))
+        assert not last or reached[-1] == last + 1  # stopped by SIGTERM, it had saved its last step
+        time.sleep(chance.uniform(0, 0.2))
+        asked = time.monotonic()
+        os.kill(process, (signal.SIGTERM, signal.SIGKILL)[k % 2])
+        steps, status = driver.end()
+        assert time.monotonic() - asked < 10
+        assert status == (143, -signal.SIGKILL)[k % 2], "it ended before it was stopped often enough"
+        last = [reached[-1], *steps][-1] if k % 2 == 0 else 0
         assert not Runs(tmp_path / "killed").complete(spec)
+        assert not list((tmp_path / "killed").glob("*/checkpoint*"))  # they have a folder of their own
     assert reached == sorted(reached)
-    assert reached[-1] > reached[0]  # it did go on from where it was
-    assert finished(start(spec, tmp_path / "killed", toy_dir))
+    assert reached[-1] > reached[0] + STOPS // 2  # it did go on from where it was
+    driver.start(tmp_path / "killed")
+    assert driver.end()[1] == 0
+    driver.close()
     whole, killed = Runs(tmp_path / "whole").path(spec), Runs(tmp_path / "killed").path(spec)
-    assert (whole / "curve.csv").read_bytes() == (killed / "curve.csv").read_bytes()
-    assert (whole / "weights.safetensors").read_bytes() == (killed / "weights.safetensors").read_bytes()
+    for name in ("curve.csv", "online.csv", "weights.safetensors"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes()
+    assert not list(tmp_path.glob("*-checkpoints/*"))
 
 
 class Stopped(Exception):
@@ -186,7 +224,7 @@ def test_a_damaged_checkpoint_is_one_line(toy_dir, tmp_path, monkeypatch):
 def test_a_checkpoint_of_an_earlier_version_is_one_line(toy_dir, tmp_path):
     runs = Runs(tmp_path)
     with claim(runs, SPEC) as writer:
-        writer.save([{"step": 0}], safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}))
+        writer.save([{"step": 0}], safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}), {})
     with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* delete it"):
         sitting(runs, toy_dir, SPEC)
     assert (runs.path(SPEC) / "checkpoint.safetensors").exists()
