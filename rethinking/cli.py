@@ -292,9 +292,11 @@ def plan(
     runs_dir: str,
     data_dir: str | None,
 ) -> None:
-    """Show which runs FIGURES need, which exist, and how long the rest would take here, measured by a few steps.
+    """Show which runs FIGURES need, which exist, and how long the rest would take here.
 
-    A run that stops when fitted is expected to take a share of its budget, the mean of the committed runs.
+    The records tell, by the median of the runs most like each, how fast this machine's processor trains a network, and
+    what share of its budget a run takes that stops when fitted. A network that they do not tell of is measured by a few
+    steps.
     """
     from rethinking import figures as fig
     from rethinking.engines import estimate, local
@@ -308,7 +310,7 @@ def plan(
         for s in fig.unique(fig.specs(name, setting))
     }
     missing = [s for s in wanted.values() if not runs.complete(s)]
-    seconds = estimate.seconds(missing, device) if missing else {}
+    seconds = estimate.seconds(missing, device, runs) if missing else {}
     for key in wanted:
         if key not in seconds:
             left = "exists"

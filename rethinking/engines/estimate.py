@@ -1,61 +1,203 @@
-"""How long runs would take here, measured by a few steps of each kind."""
+"""How long runs would take here: from the records of runs like them, else measured by a few steps."""
 
 import heapq
 import importlib
+import json
 import time
-from collections.abc import Sequence
-
-import torch
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 from rethinking import catalog
-from rethinking.data import synthetic
 from rethinking.engines import local
-from rethinking.layers import OffsetBatchNorm2d
+from rethinking.record import Runs
 from rethinking.spec import RunSpec, Spec
-from rethinking.training import Training
-from rethinking.training.loop import STATISTICS_IMAGES
-from rethinking.training.schedule import PROBE
 
-STEPS = 4
-# How much of its budget a run that stops when fitted takes, on average: the committed runs of figure dose, without and
-# with a regularizer.
-FITTED_SHARE = {False: 0.2, True: 0.55}
+STEPS = 4  # of training, where nothing is known of a network
+EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
+PROBE, STATISTICS = 2000, 10_000  # images of an evaluation: see rethinking.training
+WHOLE = 4  # evaluations of the whole training set in a run with the probe
+FITTED_SHARE = 0.3  # of its budget that a run takes until it is fitted, where no record tells
 
 
-def seconds(specs: Sequence[Spec], device: str) -> dict[str, tuple[float, float]]:
-    """Seconds of one run on one worker, by run_id, training and evaluations: expected, and to the end of its budget."""
-    rates: dict[str, tuple[float, float, int]] = {}
+@dataclass(frozen=True)
+class Past:
+    """What a complete training run took.
+
+    Attributes:
+        name: its run id. spec: its fields. device_name: the processor. steps: trained. image: seconds an image of
+        training, evaluations counted as `work` does; of undisturbed stretches where the record has them. seconds: in
+        all.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    device_name: str
+    steps: int
+    image: float
+    seconds: float
+
+
+def past(root: Path) -> list[Past]:
+    """The complete training runs below `root`, without reading their curves; damaged ones are left out."""
+    found = []
+    for path in sorted(root.glob("*/result.json")):
+        try:
+            spec, made, result = (
+                json.loads((path.parent / name).read_text(encoding="utf-8"))
+                for name in ("spec.json", "environment.json", "result.json")
+            )
+            if "kind" in spec:
+                continue
+            size = work(spec, result["steps"], result["evaluations"])
+            rate = made.get("steps_per_second")
+            image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
+            found.append(Past(path.parent.name, spec, made["device_name"], result["steps"], image, made["seconds"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError):
+            continue
+    return found
+
+
+def _batch(spec: dict[str, Any]) -> int:
+    return min(spec["batch_size"], spec["n"] - spec.get("held_out", 0))
+
+
+def work(spec: dict[str, Any], steps: float, evaluations: float) -> float:
+    """Images of training that a run of `spec` (its fields) is worth, evaluations included."""
+    n = spec["n"] - spec.get("held_out", 0)
+    has = catalog.find("models", spec["model"]).constants.get("HAS") or ()
+    has = has.get(spec["model"], ()) if isinstance(has, dict) else has
+    normalized = "batch normalization" in has or any(p["name"] == "batch_norm" for p in spec["regularizers"])
+    probe = spec.get("evaluation") == "probe" and n > PROBE
+    each = (PROBE if probe else n) + spec["interim_test"]
+    each += min(n, PROBE if probe else STATISTICS) if normalized else 0
+    whole = WHOLE * (n + (STATISTICS if normalized else 0)) if probe else 0
+    return steps * _batch(spec) + EVALUATION * (evaluations * each + whole)
+
+
+def _parts(spec: dict[str, Any], kind: str) -> tuple[str, ...]:
+    return tuple(json.dumps(part, sort_keys=True) for part in spec[kind])
+
+
+def _names(spec: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(part["name"] for part in spec["regularizers"])
+
+
+def _speed_keys(spec: dict[str, Any]) -> list[tuple]:
+    """What runs of one speed share, the nearest first."""
+    options = json.dumps(spec.get("model_options", {}), sort_keys=True)
+    plain = (spec["model"], options, spec["precision"])
+    return [(*plain, spec["batch_size"], _names(spec)), (*plain, _names(spec)), plain]
+
+
+def _length_keys(spec: dict[str, Any]) -> list[tuple]:
+    """What runs that are fitted after like times share, the nearest first."""
+    near = (spec["model"], spec["n"], spec["batch_size"], _parts(spec, "corruptions"))
+    labels = (spec["model"], _parts(spec, "corruptions"))
+    return [(*near, _parts(spec, "regularizers")), (*near, _names(spec)), near, labels, (spec["model"],)]
+
+
+class Known:
+    """What the records tell of speeds and lengths.
+
+    Args:
+        runs: of `past`. device_name: the processor asked about.
+    """
+
+    def __init__(self, runs: Iterable[Past], device_name: str):
+        self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
+        self._shares: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
+        for run in runs:
+            if run.device_name == device_name:
+                for key in _speed_keys(run.spec):
+                    self._speeds[key].append((run.name, run.image))
+            if run.spec["stop"] == "fitted":
+                for key in _length_keys(run.spec):
+                    self._shares[key].append((run.name, run.steps / run.spec["steps"]))
+
+    @staticmethod
+    def _look(table: dict[tuple, list[tuple[str, float]]], keys: list[tuple], but: str) -> float | None:
+        for key in keys:
+            values = [value for name, value in table.get(key, ()) if name != but]
+            if values:
+                return median(values)
+        return None
+
+    def image(self, spec: dict[str, Any], but: str = "") -> float | None:
+        """Seconds an image of training; None where no run of such a network is known. but: a run left out."""
+        return self._look(self._speeds, _speed_keys(spec), but)
+
+    def share(self, spec: dict[str, Any], but: str = "") -> float:
+        """The share of its budget that a run is expected to take."""
+        if spec["stop"] != "fitted":
+            return 1.0
+        known = self._look(self._shares, _length_keys(spec), but)
+        return FITTED_SHARE if known is None else known
+
+    def seconds(self, spec: dict[str, Any], image: float, but: str = "") -> tuple[float, float]:
+        """Seconds of a run: expected, and to the end of its budget."""
+
+        def whole(share: float) -> float:
+            steps = share * spec["steps"]
+            return image * work(spec, steps, steps / spec["eval_every"] + 1)
+
+        return whole(self.share(spec, but)), whole(1.0)
+
+
+def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[float, float]]:
+    """Seconds of one run on one worker, by run_id, training and evaluations: expected, and to the end of its budget.
+
+    Args:
+        device: where they would run. runs: the records that tell; a network that they do not tell of on this processor
+        is measured.
+    """
+    known = Known(past(runs.root), local.processor() if device == "cpu" else _gpu())
+    measured: dict[str, float] = {}
     out = {}
-    where = "cuda:0" if device == "cuda" else device
     for spec in specs:
         if not isinstance(spec, RunSpec):
-            if device == "cpu":
-                torch.set_num_threads(local.cores() if spec.ALONE else 1)  # as in the run
-            known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device(where))
-            out[spec.run_id] = known, known
+            out[spec.run_id] = _other(spec, device)
             continue
-        kind = (spec.model, str(spec.model_options), spec.batch_size, spec.precision, spec.data, spec.regularizers)
-        key = str(kind)
-        if key not in rates:
-            with catalog.blame(catalog.find("models", spec.model)):
-                rates[key] = _measure(spec, where)
-        step, image, statistics = rates[key]
-        assert spec.n is not None
-        evaluations = spec.steps // spec.eval_every + 1
-        probed = PROBE if spec.evaluation == "probe" else spec.n
-        images = min(spec.n, probed) + spec.interim_test + min(spec.n, probed, statistics)
-        most = spec.steps * step + evaluations * images * image
-        share = FITTED_SHARE[bool(spec.regularizers)] if spec.stop == "fitted" else 1.0
-        out[spec.run_id] = share * most, most
+        fields = spec.model_dump(mode="json")
+        image = known.image(fields)
+        if image is None:
+            key = str(_speed_keys(fields)[0])
+            if key not in measured:
+                with catalog.blame(catalog.find("models", spec.model)):
+                    measured[key] = _measure(spec, "cuda:0" if device == "cuda" else device)
+            image = measured[key]
+        out[spec.run_id] = known.seconds(fields, image)
     return out
 
 
-def _measure(spec: RunSpec, device: str) -> tuple[float, float, int]:
-    """Seconds per training step, and per image of an evaluation; images that batch-norm statistics are measured on."""
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
+def _other(spec: Spec, device: str) -> tuple[float, float]:
+    import torch
+
+    if device == "cpu":
+        torch.set_num_threads(local.cores() if spec.ALONE else 1)  # as in the run
+    known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device("cuda:0" if device == "cuda" else device))
+    return known, known
+
+
+def _measure(spec: RunSpec, device: str) -> float:
+    """Seconds an image of training takes, by a few steps on images made up."""
+    import torch
+
+    from rethinking.data import synthetic
+    from rethinking.training import Training
+
     assert spec.n is not None
     n = min(spec.n, spec.batch_size * STEPS)  # a small set has smaller batches
     training = Training(spec.replace(n=n, held_out=0), synthetic(spec.data, n), device)
-    normalized = any(isinstance(m, OffsetBatchNorm2d) and m.momentum is None for m in training.network.modules())
 
     def clock() -> float:
         if training.device.type == "cuda":
@@ -66,12 +208,7 @@ def _measure(spec: RunSpec, device: str) -> tuple[float, float, int]:
     start = clock()
     for _ in range(STEPS):
         training.train_step()
-    step = (clock() - start) / STEPS
-    training.network.eval()
-    training.logits(training.train_images)
-    start = clock()
-    training.logits(training.train_images)
-    return step, (clock() - start) / len(training.train_images), STATISTICS_IMAGES if normalized else 0
+    return (clock() - start) / STEPS / min(spec.batch_size, n)
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 
 from rethinking import data
-from rethinking.engines.local import cores
+from rethinking.engines.local import cores, processor
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, claim, write
 from rethinking.spec import RunSpec, Spec
@@ -246,7 +246,7 @@ def environment(spec: Spec, device: torch.device) -> dict[str, Any]:
 
     import rethinking
 
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "rethinking": rethinking.__version__,
         "commit": commit(),
@@ -271,16 +271,6 @@ def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         return was if same else f"{was}, then {now[key]}"
 
     return {key: each(key) for key in now}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    flags = next((line for line in lines if line.startswith("flags")), "").split()
-    return " ".join([model or platform.machine(), *(f for f in ("avx2", "avx512f", "avx512_bf16") if f in flags)])
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import selectors
 import shutil
@@ -122,6 +123,17 @@ def cores() -> int:
         return max(1, min(usable, int(quota) // int(period)))
     except (OSError, ValueError):  # no control group, or a quota of "max"
         return usable
+
+
+def processor() -> str:
+    """This machine's processor, with what of its instructions the arithmetic may use."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return " ".join([model or platform.machine(), *(f for f in ("avx2", "avx512f", "avx512_bf16") if f in flags)])
 
 
 def default_workers(device: str) -> int:
