@@ -33,7 +33,7 @@ _DEFINED = {
     "corruptions": ("corrupt",),
     "models": ("build",),
     "regularizers": ("Regularizer",),
-    "figures": ("runs", "draw", "claims", "CAPTION", "DEPARTURES"),
+    "figures": ("CAPTION", "DEPARTURES"),
 }
 _NOUN = {
     "data": "data set",
@@ -73,7 +73,9 @@ class Entry:
         """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
         with blame():
             module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
-        for word in _DEFINED[self.kind]:
+        declared = hasattr(module, "GRID") or hasattr(module, "grid")
+        parts = ("spec", "TABLE", "PANELS") if declared else ("runs", "draw", "claims")
+        for word in (*_DEFINED[self.kind], *(parts if self.kind == "figures" else ())):
             if not hasattr(module, word):
                 raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")
         return module

@@ -40,11 +40,33 @@ NETWORKS = _Looks(
     }
 )
 
+# Labels clean, half corrupted and random.
+MIXES: dict[str, dict[str, Any]] = {
+    "true labels": CONDITIONS["true labels"],
+    "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
+    "random labels": CONDITIONS["random labels"],
+}
+QUANTITIES: dict[str, dict[str, Any]] = {
+    "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
+}
+
+
+def look_of(name: Any) -> dict[str, Any]:
+    """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
+    for looks in (CONDITIONS, MIXES, QUANTITIES):
+        if name in looks:
+            return looks[name]
+    return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}
+
+
+NOTE = 6.5  # points; words inside a picture
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
+    "figure.titlesize": 8,
     "axes.labelsize": 8,
     "legend.fontsize": 7,
     "xtick.labelsize": 7,

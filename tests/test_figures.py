@@ -64,7 +64,7 @@ def test_every_figure_declares_its_runs(name, scale):
         wanted = figures.specs(name, setting)
         assert wanted
         assert all(isinstance(s, Spec) for group in wanted.values() for s in group)
-        for each in catalog.load("figures", name).claims(setting):
+        for each in figures.claims_of(catalog.load("figures", name), setting):
             assert set(each.conditions) <= set(wanted)
             assert each.tolerance
 
@@ -182,7 +182,7 @@ def test_scales_differ_only_in_spec_fields_and_fix_their_precision():
 
 
 def test_scale_paper_names_the_full_size_records_that_there_are():
-    """MLPs in float32 for 90 epochs and AlexNet's rows of the tables are those of scale cpu: nothing is trained twice."""
+    """Those of scale cpu: MLPs in float32 for 90 epochs, AlexNet's rows of the tables. Nothing is trained twice."""
     for name in ("fig1a", "fig1b", "fig1c", "table1", "table4"):
         model = "mlp-3x512" if name == "fig1a" else None
         wanted = {scale: figures.specs(name, figures.setting(name, scale, model)) for scale in ("cpu", "paper")}
@@ -331,48 +331,6 @@ def test_a_censored_time_is_above_every_number(values, text):
     assert claims.told(values) == text
 
 
-def curve_of(steps_to_fit, test):
-    class Made:
-        final = {"test_accuracy": test, "train_accuracy": 1.0}
-        curve = {"train_accuracy": [0.1, 1.0], "train_loss": [2.3, 0.1]}
-        result = {"status": "budget"}
-
-        @staticmethod
-        def steps_to_fit():
-            return steps_to_fit
-
-    return Made
-
-
-def fig1a_verdict(name, **changes):
-    setting = figures.setting("fig1a", "cpu", "mlp-3x512")
-    module = catalog.load("figures", "fig1a")
-    wanted = module.runs(setting)
-    values = {"true labels": (10, 0.52), "random labels": (50, 0.1), "shuffled pixels": (20, 0.4)}
-    values |= {"random pixels": (30, 0.2), "Gaussian": (25, 0.1)} | changes
-    records = {c: [curve_of(*values[c])] * 3 for c in wanted}
-    return next(judge(c, wanted, records) for c in module.claims(setting) if c.name == name).verdict
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "verdict"),
-    [
-        ("order of fitting", {}, REPLICATED),
-        ("order of fitting", {"random labels": (28, 0.1)}, NOT_REPLICATED),
-        ("order of fitting", {"Gaussian": (5, 0.1)}, NOT_REPLICATED),
-        ("order of fitting", {"random labels": (None, 0.1)}, NOT_REPLICATED),
-        ("order of fitting", {"Gaussian": (None, 0.1)}, NOT_REPLICATED),
-        ("fits random labels", {}, REPLICATED),
-        ("fits random labels", {"random labels": (None, 0.1)}, NOT_REPLICATED),
-        ("random labels do not generalize", {"random labels": (50, 0.121)}, NOT_REPLICATED),
-        ("true labels generalize", {"true labels": (10, 0.19)}, NOT_REPLICATED),
-        ("true labels generalize", {}, REPLICATED),
-    ],
-)
-def test_figure_1a_judges_what_it_says(name, changes, verdict):
-    assert fig1a_verdict(name, **changes) == verdict
-
-
 def run_of(*accuracies, status="budget", last_loss=1.0):
     """A record with that training accuracy at each evaluation."""
     count = len(accuracies)
@@ -470,9 +428,10 @@ def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path
     told = json.loads(path.read_text())
     setting = figures.setting_of(told)
     module, runs = catalog.load("figures", told["figure"]), Runs(ROOT / "runs")
-    wanted = module.runs(setting)
+    wanted = figures.runs_of(module, setting)
     records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
-    replicated = [each for each in module.claims(setting) if judge(each, wanted, records).verdict == REPLICATED]
+    rules = figures.claims_of(module, setting)
+    replicated = [each for each in rules if judge(each, wanted, records).verdict == REPLICATED]
     assert [each.statement for each in replicated] == replicated_in(path)
     for each in replicated:
         if survives(each.statement):

@@ -1,6 +1,6 @@
 """The figures and tables, one file each: the runs it needs, how it is drawn, what it claims.
 
-A figure is a file with
+A figure is declared (see rethinking.figures.kit) or is one of a kind, a file with
 
     MODELS = [...]                    the networks it can be drawn for, the default first, or ["all"]
     SEEDS = {"quick": 1, ...}         seeds at each scale
@@ -172,11 +172,11 @@ def specs(name: str, chosen: Setting) -> Specs:
     entry = catalog.find("figures", name)
     module = entry.load()
     with catalog.blame(entry):
-        wanted = module.runs(chosen)
+        wanted = runs_of(module, chosen)
         groups = wanted.values() if isinstance(wanted, dict) else [None]
         if not all(isinstance(g, list | tuple) and g and all(isinstance(s, Spec) for s in g) for g in groups):
             raise InputError(f"runs of {entry.path} must give a dict, condition -> list of specs: mend it")
-        for claim in module.claims(chosen) if entry.digest else ():  # before anything is trained
+        for claim in claims_of(module, chosen) if entry.digest else ():  # before anything is trained
             unknown = [c for c in claim.conditions if c not in wanted]
             if unknown or not claim.conditions:
                 named = repr(unknown[0]) if unknown else "none"
@@ -184,6 +184,26 @@ def specs(name: str, chosen: Setting) -> Specs:
                     f"claim {claim.name!r} of {entry.path} has the condition {named}, not one of runs: mend it"
                 )
     return wanted
+
+
+def runs_of(module: ModuleType, chosen: Setting) -> Specs:
+    """The runs of a figure's module, by condition."""
+    from rethinking.figures.kit import declared
+
+    return declared.runs(module, chosen) if declared.is_declared(module) else module.runs(chosen)
+
+
+def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
+    """The claims of a figure's module."""
+    from rethinking.figures.kit import declared
+
+    return declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
+
+
+def _draw_of(module: ModuleType, chosen: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
+    from rethinking.figures.kit import declared
+
+    return declared.draw(module, chosen, records) if declared.is_declared(module) else module.draw(chosen, records)
 
 
 def unique(wanted: Specs) -> list[Spec]:
@@ -209,13 +229,13 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
 
 
 def _draw(name: str, module: ModuleType, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
-    wanted = module.runs(chosen)
+    wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
-    verdicts = [claims.judge(claim, wanted, records) for claim in module.claims(chosen)]
+    verdicts = [claims.judge(claim, wanted, records) for claim in claims_of(module, chosen)]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     with plotting.style():
-        figure, numbers = module.draw(chosen, records)
+        figure, numbers = _draw_of(module, chosen, records)
         base = folder / stem(name, chosen)
         numbers = {
             "figure": name,

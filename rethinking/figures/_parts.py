@@ -5,19 +5,15 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from rethinking import plotting
 from rethinking.claims import CENSORED, Reading, Records, spread
 from rethinking.figures import CHEAP, FULL
-from rethinking.plotting import CONDITIONS
 from rethinking.record import Record, Row
 from rethinking.spec import Part
 
 # Labels clean, half corrupted and random: p, and how they are drawn.
 MIXES = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
-MIX_LOOKS: dict[str, dict[str, Any]] = {
-    "true labels": CONDITIONS["true labels"],
-    "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
-    "random labels": CONDITIONS["random labels"],
-}
+MIX_LOOKS = plotting.MIXES
 ASIDE = dict(zip(MIXES, (-0.12, 0.0, 0.12), strict=True))  # where the three would hide each other
 LEVELS = tuple(round(k / 10, 1) for k in range(11))  # p, the probability of corrupting a label
 WEIGHT_DECAY = 5e-4  # of Tables 1 and 4, which state none: the value of practice, fixed before the runs

@@ -72,7 +72,7 @@ def results(runs: Runs, folder: Path, link: str) -> str:
     for name, setting in evidence(folder):
         wanted = figures.specs(name, setting)
         records = {c: [runs.find(s) for s in group] for c, group in wanted.items()}
-        verdicts = [claims.judge(c, wanted, records) for c in catalog.load("figures", name).claims(setting)]
+        verdicts = [claims.judge(c, wanted, records) for c in figures.claims_of(catalog.load("figures", name), setting)]
         there = {r.path.name: r for group in records.values() for r in group if r}
         used |= there.keys()
         stem = figures.stem(name, setting)

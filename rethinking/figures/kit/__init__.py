@@ -1,0 +1,58 @@
+"""What figures are declared with: a grid of conditions, measures of runs, panels, claims.
+
+A declared figure is a file that says, in this order,
+
+    MODELS, SEEDS, CAPTION, DEPARTURES     as every figure
+    GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it
+    spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
+    seeds(setting, network, p) -> range                               optional; else range(setting.seeds)
+    TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
+    PANELS = [Lines(...), ...]                                        what is drawn
+    CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
+
+A condition is a dict of coordinates from end to end; the grid's format names it for readers.
+"""
+
+from rethinking.figures.kit.claim import NO, YES, Claim, fits, made
+from rethinking.figures.kit.frame import Frame, Grid
+from rethinking.figures.kit.measures import (
+    Measure,
+    best_epoch,
+    best_error,
+    difference,
+    epochs_to_fit,
+    error,
+    final,
+    first_error,
+    gain,
+    highest,
+    relative,
+    steps_to_fit,
+)
+from rethinking.figures.kit.panels import Curves, Lines, Table, Zones
+
+__all__ = [
+    "NO",
+    "YES",
+    "Claim",
+    "Curves",
+    "Frame",
+    "Grid",
+    "Lines",
+    "Measure",
+    "Table",
+    "Zones",
+    "best_epoch",
+    "best_error",
+    "difference",
+    "epochs_to_fit",
+    "error",
+    "final",
+    "first_error",
+    "fits",
+    "gain",
+    "highest",
+    "made",
+    "relative",
+    "steps_to_fit",
+]

@@ -1,0 +1,144 @@
+"""From a declared figure to its runs, its picture, its numbers and its verdicts."""
+
+import math
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rethinking import claims as verdicts
+from rethinking.claims import Reading, Records, Specs
+from rethinking.figures.kit.claim import Claim
+from rethinking.figures.kit.frame import Condition, Frame, Grid
+from rethinking.figures.kit.measures import Measure, highest
+from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, title
+from rethinking.record import Record
+from rethinking.spec import Spec
+
+if TYPE_CHECKING:
+    from rethinking.figures import Setting
+
+
+def is_declared(module: ModuleType) -> bool:
+    """Whether a figure's file declares a grid."""
+    return hasattr(module, "GRID") or hasattr(module, "grid")
+
+
+def grid_of(module: ModuleType, setting: "Setting") -> Grid:
+    """The conditions of a figure."""
+    return module.grid(setting) if hasattr(module, "grid") else module.GRID
+
+
+def _asked(module: ModuleType, setting: "Setting") -> list[tuple[Condition, int, Spec]]:
+    """(condition, seed, spec) of every run."""
+    out = []
+    for condition in grid_of(module, setting):
+        seeds = module.seeds(setting, **condition) if hasattr(module, "seeds") else range(setting.seeds)
+        out += [(condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
+    return out
+
+
+def runs(module: ModuleType, setting: "Setting") -> Specs:
+    """The specs by the label of their condition, one a seed."""
+    grid = grid_of(module, setting)
+    wanted: Specs = {}
+    for condition, _, spec in _asked(module, setting):
+        wanted.setdefault(grid.label(condition), []).append(spec)
+    return wanted
+
+
+def measures_of(module: ModuleType) -> list[Measure]:
+    """Every measure that a figure's table, panels or claims name."""
+    named = [*module.TABLE.columns.values(), *getattr(module, "MEASURES", ()), highest()]
+    for panel in module.PANELS:
+        if isinstance(panel, Lines):
+            named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
+    return list({m.name: m for m in named}.values())
+
+
+def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Frame, list[Record | None], list[str]]:
+    """The frame of a figure's runs, with the record and the condition's label of each row.
+
+    Args:
+        records: by label, one a seed; conditions that are not among them are left out.
+    """
+    grid = grid_of(module, setting)
+    rows, found, labels = [], [], []
+    counts: dict[str, int] = {}
+    for condition, seed, spec in _asked(module, setting):
+        label = grid.label(condition)
+        if label not in records:
+            continue
+        record = records[label][counts.get(label, 0)]
+        counts[label] = counts.get(label, 0) + 1
+        rows.append((condition, seed, spec.n, spec.run_id, record))
+        found.append(record)
+        labels.append(label)
+    return Frame.of(rows, measures_of(module)), found, labels
+
+
+def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any, dict[str, Any]]:
+    """The picture, and the numbers for the drawn figure's file."""
+    import matplotlib.pyplot as plt
+
+    table, found, labels = frame(module, setting, records)
+    panels = module.PANELS
+    width = WIDTH if len(panels) > 1 else WIDTH * 0.7
+    picture, axes = plt.subplots(1, len(panels), figsize=(width, getattr(module, "HEIGHT", 3.0)), squeeze=False)
+    for one, panel in zip(axes[0], panels, strict=True):
+        panel.draw(one, table, found)
+    told = title(setting.model, table)
+    lined = any(isinstance(panel, Lines) for panel in panels)
+    picture.suptitle(f"{told}\n{STATISTIC}" if lined else told)
+    sizes = sorted({int(n) for n in table.data["n"]})
+    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
+    if any(isinstance(panel, Curves) for panel in panels):
+        numbers["series"] = _series(found, labels)
+    return picture, numbers
+
+
+def _series(found: Sequence[Record | None], labels: Sequence[str]) -> dict[str, list[dict[str, Any] | None]]:
+    """The curves that are drawn, by condition; null for what is not finite."""
+    columns = ("step", "epoch", "train_loss", "train_accuracy", "test_accuracy")
+    out: dict[str, list[dict[str, Any] | None]] = {}
+    for label, record in zip(labels, found, strict=True):
+        group = out.setdefault(label, [])
+        if record is None:
+            group.append(None)
+            continue
+        curve = {c: [v if math.isfinite(v) else None for v in record.curve[c]] for c in columns}
+        group.append({"run": record.path.name, **curve})
+    return out
+
+
+def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
+    """The claims, each as a rule on records."""
+    declared = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
+    return [_rule(module, setting, one) for claim in declared for one in claim.every()]
+
+
+def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
+    grid = grid_of(module, setting)
+
+    def meant(condition: Condition) -> bool:
+        return all(
+            condition[name] in value if isinstance(value, list | tuple) else condition[name] == value
+            for name, value in claim.where.items()
+        )
+
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        table, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
+        return Reading(claim.holds(table), *claim.told(table))
+
+    extended = claim.own_network and setting.model != module.MODELS[0]
+    assert isinstance(claim.least_seeds, int)
+    return verdicts.Claim(
+        name=claim.name,
+        source=claim.source + (", extended" if extended else ""),
+        statement=claim.statement,
+        paper=claim.paper,
+        tolerance=claim.rule,
+        conditions=tuple(grid.label(c) for c in grid if meant(c)),
+        measure=measure,
+        least_n=claim.least_n,
+        least_seeds=claim.least_seeds,
+    )

@@ -1,0 +1,156 @@
+"""What is read off a run, or off a run and its baseline of the same seed."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rethinking.claims import CENSORED
+from rethinking.figures.kit.frame import Cell
+from rethinking.record import Record
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a run.
+
+    Attributes:
+        name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
+        whole: it is a whole number. baseline: coordinates of the run of the same seed that it is relative to.
+    """
+
+    name: str
+    label: str
+    of: Callable[[Record], float | int | str]
+    whole: bool = False
+    baseline: tuple[tuple[str, Any], ...] = ()
+
+    def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
+        """Its value for every row of a frame: None where the run, or its baseline, is missing."""
+        plain: list[Cell] = [None if r is None else self.of(r) for r in records]
+        if not self.baseline:
+            return plain
+        base = dict(self.baseline)
+        others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in base]
+        at = data[list(base)].eq(pd.Series(base)).all(axis=1)
+        of_baseline = {tuple(data.loc[i, others]): plain[i] for i in data.index[at]}
+        word = ", ".join(f"{name} = {value:g}" for name, value in base.items())
+        out: list[Cell] = []
+        for i, value in enumerate(plain):
+            start = of_baseline.get(tuple(data.loc[i, others]))
+            if value is None or start is None:
+                out.append(None)
+            elif isinstance(start, str):
+                out.append(f"{word} {start}")
+            else:
+                out.append(value if isinstance(value, str) else value / start)
+        return out
+
+
+def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
+    """One measure minus another of the same run; a state where one of them has no number."""
+
+    def of(record: Record) -> float | str:
+        a, b = one.of(record), other.of(record)
+        return a if isinstance(a, str) else b if isinstance(b, str) else a - b
+
+    return Measure(name, label, of)
+
+
+def steps_to_fit() -> Measure:
+    """Steps to 99 % training accuracy, or censored."""
+
+    def of(record: Record) -> int | str:
+        steps = record.steps_to_fit()
+        return CENSORED if steps is None else steps
+
+    return Measure("steps", "steps to 99 % training accuracy", of, whole=True)
+
+
+def epochs_to_fit() -> Measure:
+    """Epochs to 99 % training accuracy, or censored."""
+
+    def of(record: Record) -> float | str:
+        steps = record.steps_to_fit()
+        return CENSORED if steps is None else record.curve["epoch"][record.curve["step"].index(steps)]
+
+    return Measure("epochs", "epochs to 99 % training accuracy", of)
+
+
+def relative(measure: Measure, **baseline: Any) -> Measure:
+    """The ratio of a measure to that of the run of the same seed with these coordinates."""
+    word = ", ".join(f"{name} = {value:g}" for name, value in baseline.items())
+    return Measure(
+        f"{measure.name}_ratio", f"{measure.label}, relative to {word}", measure.of, baseline=tuple(baseline.items())
+    )
+
+
+def final(column: str, label: str = "") -> Measure:
+    """100 times a column's last value: "test_accuracy", "train_accuracy"."""
+    return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column])
+
+
+def error(column: str) -> Measure:
+    """100 minus `final`: "test_accuracy" -> test error in %."""
+    name = column.replace("accuracy", "error")
+    return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column])
+
+
+def _word(column: str) -> str:
+    return column.replace("train_", "training ").replace("_", " ")
+
+
+def highest() -> Measure:
+    """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
+
+    def of(record: Record) -> float:
+        pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
+        return 100 * max((a for a, whole in pairs if whole), default=0.0)
+
+    return Measure("highest", "highest training accuracy (%)", of)
+
+
+def gain() -> Measure:
+    """What stopping at the best evaluation would gain over the latest one on the same test images, in points."""
+
+    def of(record: Record) -> float:
+        values = [a for _, a in _interim(record)]
+        return 100 * (max(values) - values[-1]) if values else 0.0
+
+    return Measure("gain", "gain of early stopping (points)", of)
+
+
+def _interim(record: Record) -> list[tuple[float, float]]:
+    """(epoch, test accuracy) of the evaluations on the same test images: all but the last, and but the fit's."""
+    columns = (record.curve[c] for c in ("epoch", "test_accuracy", "test_images"))
+    rows = list(zip(*columns, strict=True))[:-1]
+    return [(epoch, accuracy) for epoch, accuracy, images in rows if images == rows[0][2]]
+
+
+def _best(record: Record) -> tuple[float, float]:
+    """(epoch, test error in %) of the lowest test error after the first evaluation, on the same test images."""
+    pairs = _interim(record)[1:] or list(zip(record.curve["epoch"], record.curve["test_accuracy"], strict=True))
+    epoch, accuracy = max(pairs, key=lambda pair: (pair[1], -pair[0]))
+    return epoch, 100 * (1 - accuracy)
+
+
+def best_epoch() -> Measure:
+    """The epoch of the lowest test error after the first evaluation."""
+    return Measure("best_epoch", "best epoch", lambda r: _best(r)[0])
+
+
+def best_error() -> Measure:
+    """The lowest test error after the first evaluation, in %."""
+    return Measure("best_error", "lowest test error (%)", lambda r: _best(r)[1])
+
+
+def first_error(column: str) -> Measure:
+    """100 minus 100 times a column at the first evaluation after the start: an error in %."""
+    return Measure(f"first_{column}", f"{_word(column)} of the first epoch", lambda r: 100 * (1 - r.curve[column][1]))
+
+
+def finite(values: Sequence[float]) -> list[float]:
+    """Those that are numbers."""
+    return [v for v in values if math.isfinite(v)]

@@ -1,0 +1,310 @@
+"""What is drawn: tables as text, lines over an axis, curves over steps; seaborn draws them on the frame."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from rethinking.claims import CENSORED
+from rethinking.figures import FULL
+from rethinking.figures.kit.frame import MISSING, Frame
+from rethinking.figures.kit.measures import Measure
+from rethinking.plotting import NOTE, WIDTH, look_of
+from rethinking.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STATISTIC = "median over seeds; the bar is their range"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a figure, a row a condition.
+
+    Attributes:
+        head: the first column's title. columns: a title -> a measure.
+    """
+
+    head: str
+    columns: dict[str, Measure]
+
+    def rows(self, frame: Frame, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
+        out = []
+        for label in dict.fromkeys(labels):
+            part = Frame(frame.data[[each == label for each in labels]])
+            sizes = [int(n) for n in part.data["n"].iloc[:1]]
+            cells = {title: part.cells(m.name, m.whole) for title, m in self.columns.items()}
+            out.append({self.head: label, "n": sizes} | cells)
+        return out
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes.
+
+    Attributes:
+        hue: the coordinate by which lines differ. xlabel, ylabel: with units. xlim, ylim: of the axes.
+        reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
+        matplotlib says it; None for no legend.
+    """
+
+    xlabel: str = ""
+    ylabel: str = ""
+    hue: str | None = None
+    xlim: tuple[float | None, float | None] = (None, None)
+    ylim: tuple[float | None, float | None] = (None, None)
+    reference: tuple[float, str] | None = None
+    band: tuple[float, float, str] | None = None
+    legend: str | None = "best"
+    log: bool = False
+
+    def finish(self, axes: "Axes") -> None:
+        """Everything but the data."""
+        if self.band:
+            low, high, text = self.band
+            axes.axhspan(low, high, color="0.93", zorder=0)
+            axes.annotate(
+                text,
+                (0.99, high),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=NOTE,
+                color="0.35",
+            )
+        if self.reference:
+            value, text = self.reference
+            axes.axhline(value, color="0.4", lw=0.7, linestyle=":")
+            axes.annotate(
+                text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
+            )
+        axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        axes.set_xlim(*self.xlim)
+        axes.set_ylim(*self.ylim)
+        if self.legend and axes.get_legend_handles_labels()[1]:
+            axes.legend(loc=self.legend)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Lines(Panel):
+    """Medians over seeds as lines over a coordinate, with every seed as a point and their range as a bar.
+
+    Attributes:
+        x: the coordinate. y: a measure, or several by name, which then differ as lines do.
+        named: in the legend, with n and seeds, for lines that differ in them.
+    """
+
+    x: str = ""
+    y: Measure | dict[str, Measure] = field(default_factory=dict)
+    named: bool = False
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`."""
+        measures = self.y if isinstance(self.y, dict) else {"": self.y}
+        top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
+        for name, measure in measures.items():
+            for value, part in frame.groups(self.hue).items() if self.hue else [(name, frame)]:
+                look = look_of(value)
+                self._line(axes, part, measure, look, self._label(value, part))
+                late = part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique()
+                for x in late:
+                    axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
+                    axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
+        _mark_missing(axes, frame, self.x)
+        if self.log:
+            levels = list(frame.data[self.x].unique())
+            axes.set_xscale("log")
+            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30)
+            axes.minorticks_off()
+        self.finish(axes)
+        axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
+
+    def _label(self, value: Any, part: Frame) -> str:
+        if not self.named:
+            return str(value)
+        n, seeds = int(part.data["n"].iloc[0]), part.data["seed"].nunique()
+        return f"{value}: {size_note(n)}, {seeds_note(seeds)}"
+
+    def _line(self, axes: "Axes", part: Frame, measure: Measure, look: dict[str, Any], label: str) -> None:
+        import seaborn
+
+        data = part.data
+        there = data[data[measure.name].notna()]
+        if there.empty:
+            words = "not run" if (data["state"] == MISSING).all() else "no number"
+            axes.plot([], [], " ", label=f"{label}: {words}")
+            return
+        gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
+        segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))
+        for k in segments.unique():
+            seaborn.lineplot(
+                there[segments == k],
+                x=self.x,
+                y=measure.name,
+                estimator="median",
+                errorbar=("pi", 100),
+                err_style="bars",
+                err_kws={"elinewidth": 0.8},
+                color=look["color"],
+                linestyle=look["linestyle"],
+                legend=False,
+                ax=axes,
+            )
+        dots = {"marker": look["marker"], "color": look["color"], "s": 12, "alpha": 0.8, "lw": 0}
+        seaborn.scatterplot(there, x=self.x, y=measure.name, legend=False, ax=axes, **dots)
+        line = {"color": look["color"], "linestyle": look["linestyle"], "marker": look["marker"], "ms": 3.5}
+        axes.plot([], [], **line, label=label)
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Where a run underfits and where it overfits: before and after its best epoch.
+
+    Attributes:
+        best: the measure of that epoch. gain: of what stopping there gains. least: points of it, in every seed, below
+        which no zones are drawn: noise of few test images.
+    """
+
+    best: Measure
+    gain: Measure
+    least: float
+
+    def draw(self, axes: "Axes", frame: Frame) -> None:
+        """On `axes`."""
+        above: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": NOTE, "va": "bottom"}
+        if not frame.values(self.gain.name):
+            return
+        if min(frame.values(self.gain.name)) < self.least:
+            axes.annotate(f"stopping gains under {self.least:g} points", (1, 1.0), ha="right", **above)
+            return
+        middle = frame.median(self.best.name)
+        axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
+        axes.axvspan(0, middle, color="0.94", zorder=0)
+        axes.annotate("underfits", (0, 1.0), **above)
+        axes.annotate("overfits", (1, 1.0), ha="right", **above)
+
+
+@dataclass(frozen=True)
+class Curves(Panel):
+    """A column of the curve, or of the online log where the runs have one, against steps or epochs; a line a run.
+
+    Attributes:
+        x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
+        factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
+        online log that is drawn instead, where the run has a log. shown: times the longest time to fit, where every
+        run is fitted: what is after it is cut off. zones: of under- and overfitting.
+    """
+
+    x: str = "step"
+    columns: dict[str, Any] = field(default_factory=dict)
+    factor: float = 1.0
+    error: bool = False
+    only: dict[str, Any] = field(default_factory=dict)
+    online: str | None = None
+    shown: float | None = None
+    zones: Zones | None = None
+    title: str = ""
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`; records: of the frame's rows."""
+        import seaborn
+
+        chosen = frame.where(**self.only)
+        for value, part in chosen.groups(self.hue).items() if self.hue else [("", chosen)]:
+            look, label = look_of(value), str(value)
+            there = [r for i in part.data.index if (r := records[i])]
+            if not there:
+                axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
+                continue
+            partly = f" ({len(there)} of {len(part.data)} seeds)" if len(there) < len(part.data) else ""
+            for column, dash in self.columns.items():
+                linestyle = look["linestyle"] if dash is None else dash
+                for record in there:
+                    data = self._data(record, column)
+                    style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
+                    seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
+                    axes.plot(
+                        data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
+                    )
+            axes.plot([], [], color=look["color"], linestyle=linestyle, marker=look["marker"], label=label + partly)
+        self.finish(axes)
+        ends = [r.curve[self.x][-1] for i in chosen.data.index if (r := records[i])]
+        times = [r.steps_to_fit() for i in chosen.data.index if (r := records[i])]
+        fits = [t for t in times if t is not None]
+        cut = self.shown * max(fits) if self.shown and fits and len(fits) == len(times) else math.inf
+        if ends:
+            axes.set_xlim(0, min(cut, 1.02 * max(ends)))
+        if cut < max(ends, default=0):
+            axes.set_xlabel(f"{self.xlabel}; shown to {cut:,.0f} of {max(ends):,}")
+        if self.zones:
+            self.zones.draw(axes, chosen)
+        if self.title:
+            axes.set_title(self.title, pad=12)
+
+    def _data(self, record: Record, column: str) -> pd.DataFrame:
+        if self.online and record.online["step"] and self.x == "step":
+            data = pd.DataFrame({"step": record.online["step"], "y": record.online[self.online]})
+        else:
+            data = pd.DataFrame({self.x: record.curve[self.x], "y": record.curve[column]})
+        data["y"] *= self.factor
+        if self.error:
+            data["y"] = self.factor - data["y"]
+        return data
+
+
+def _top(asked: float | None, values: Sequence[float], band: tuple[float, float, str] | None) -> float:
+    """Where the axis ends: above every number."""
+    if asked is not None:
+        return asked
+    return 1.15 * max([v for v in values if math.isfinite(v)] + ([band[1]] if band else []), default=1.0)
+
+
+def _mark_missing(axes: "Axes", frame: Frame, x: str) -> None:
+    """Say below the axis, at every x where runs are missing, whether all or some are."""
+    for value, part in frame.groups(x).items():
+        missing = part.data["state"] == MISSING
+        if missing.any():
+            words = "not run" if missing.all() else "partly run"
+            axes.annotate(
+                words,
+                (value, 0.02),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                fontsize=NOTE,
+                ha="center",
+                color="0.35",
+            )
+
+
+def seeds_note(count: int) -> str:
+    """ "1 seed", "3 seeds"."""
+    return f"{count} seed{'s' * (count > 1)}"
+
+
+def size_note(n: int) -> str:
+    """How a figure says on how many images it was trained."""
+    return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
+
+
+def title(model: str, frame: Frame) -> str:
+    """The network, n and seeds where there is one of each, and how many runs are missing."""
+    data = frame.data
+    parts = [] if model == "all" else [model]
+    parts.append("CIFAR-10")
+    if data["n"].nunique() == 1:
+        parts.append(size_note(int(data["n"].iloc[0])))
+    elif data["n"].max() < FULL:
+        parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {FULL:,} images")
+    coordinates = list(data.columns[: list(data.columns).index("seed")])
+    per_condition = data.groupby(coordinates, sort=False)["seed"].nunique()
+    if per_condition.nunique() == 1:
+        parts.append(seeds_note(int(per_condition.iloc[0])))
+    gone = int((data["state"] == MISSING).sum())
+    return ", ".join(parts) + (f"; {gone} of {len(data)} runs not run" if gone else "")
+
+
+__all__ = ["STATISTIC", "WIDTH", "Curves", "Lines", "Panel", "Table", "seeds_note", "size_note", "title"]

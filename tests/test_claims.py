@@ -1,0 +1,78 @@
+"""Claims stand beside their examples: made-up frames and the verdict that each must get."""
+
+import pytest
+
+from rethinking import catalog, figures
+from rethinking.claims import NOT_REPLICATED, REPLICATED
+from rethinking.figures.kit import Frame, Grid, declared, made
+
+
+def every_claim() -> list:
+    """(figure, claim as declared) at scale cpu, for every declared figure in the folders."""
+    found = []
+    for name in catalog.names("figures"):
+        module = catalog.load("figures", name)
+        if declared.is_declared(module):
+            setting = figures.setting(name, "cpu")
+            made_for = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
+            found += [pytest.param(name, setting, claim, id=claim.id) for claim in made_for]
+    return found
+
+
+@pytest.mark.parametrize(("name", "setting", "claim"), every_claim())
+def test_every_example_gets_its_verdict(name, setting, claim):
+    one = claim.every()[0]
+    assert one.id.startswith(f"{name}.")
+    assert {verdict for _, verdict in claim.examples} == {REPLICATED, NOT_REPLICATED}
+    assert [one.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
+
+
+@pytest.mark.parametrize(("name", "setting", "claim"), every_claim())
+def test_every_claim_has_an_id_of_its_own_and_is_about_conditions_that_there_are(name, setting, claim):
+    module = catalog.load("figures", name)
+    rules = declared.claims(module, setting)
+    assert len({rule.name for rule in rules}) == len(rules)
+    wanted = figures.runs_of(module, setting)
+    for rule in rules:
+        assert rule.conditions
+        assert set(rule.conditions) <= set(wanted)
+    ids = [one.id for each in every_claim() for one in each.values[2].every()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_state_is_never_a_number():
+    frame = made(seeds=2, p=[0.0, 0.5, 1.0], steps=[10, 20, "censored"])
+    assert frame.cells("steps", whole=True) == [10, 10, 20, 20, "censored", "censored"]
+    assert frame.data["steps"].isna().tolist() == [False] * 4 + [True] * 2
+    assert frame.medians("steps", "p") == {0.0: 10, 0.5: 20, 1.0: float("inf")}  # above every number
+    assert frame.numbers("steps", whole=True) == [10, 10, 20, 20, None, None]
+    assert frame.where(p=[0.0, 1.0]).text("steps", whole=True) == "censored (10 to censored)"
+
+
+def test_a_ratio_keeps_why_there_is_none():
+    from rethinking.figures.kit import Measure, relative
+
+    class Run:
+        def __init__(self, steps):
+            self.steps, self.result = steps, {"status": "budget"}
+
+        def steps_to_fit(self):
+            return None if self.steps == "censored" else self.steps
+
+    steps = Measure("steps", "", lambda r: r.steps)
+    rows = [(0.0, 0, 10), (1.0, 0, 30), (0.0, 1, "censored"), (1.0, 1, 30), (0.0, 2, None), (1.0, 2, 30), (1.0, 3, 30)]
+    rows += [(0.0, 4, 10), (1.0, 4, "censored"), (0.0, 5, 10), (1.0, 5, None)]
+    runs = [({"p": p}, seed, 100, "run", None if s is None else Run(s)) for p, seed, s in rows]
+    frame = Frame.of(runs, [steps, relative(steps, p=0.0)])
+    by_seed = dict(zip(frame.where(p=1.0).data["seed"], frame.where(p=1.0).cells("steps_ratio"), strict=True))
+    assert by_seed == {0: 3.0, 1: "p = 0 censored", 2: None, 3: None, 4: "censored", 5: None}
+    states = dict(zip(zip(frame.data["p"], frame.data["seed"], strict=True), frame.data["state"], strict=True))
+    assert states[0.0, 1] == "censored"
+    assert states[0.0, 2] == "missing"
+    assert states[1.0, 0] == "fitted"
+
+
+def test_a_grid_is_every_combination_the_last_varying_fastest():
+    grid = Grid("{network}, p = {p:g}", network=["a", "b"], p=[0.0, 0.5])
+    assert list(grid) == [{"network": n, "p": p} for n in "ab" for p in (0.0, 0.5)]
+    assert [grid.label(c) for c in grid] == ["a, p = 0", "a, p = 0.5", "b, p = 0", "b, p = 0.5"]
