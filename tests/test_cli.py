@@ -205,7 +205,7 @@ def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
     assert "File too large" in one_line(done)
     runs = Runs(tmp_path)
     assert len(runs.unfinished()) == 1
-    assert not list(tmp_path.glob("*/claim-*"))
+    assert not list(tmp_path.glob("*/lease-*"))
     assert not list(tmp_path.glob("*/.*"))
     assert cli(*RUN, *where).returncode == 0
 

@@ -17,7 +17,7 @@ import safetensors.torch
 from rethinking import catalog, figures
 from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
-from rethinking.record import Runs, claim, read
+from rethinking.record import Runs, leased, read
 from rethinking.spec import Part, RunSpec
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
@@ -64,7 +64,7 @@ def test_the_number_of_workers_does_not_matter(toy_dir, tmp_path):
         assert local.run(specs, runs, workers=workers, data_dir=str(toy_dir)) == []
     assert len(curves(tmp_path / "1")) == 3
     assert curves(tmp_path / "1") == curves(tmp_path / "2")
-    assert not list(tmp_path.glob("*/*/claim-*"))
+    assert not list(tmp_path.glob("*/*/lease-*"))
 
 
 # Trains in a fork of itself for every folder that it is told, and prints its process id, its steps and its exit status:
@@ -223,7 +223,7 @@ def test_a_damaged_checkpoint_is_one_line(toy_dir, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_an_earlier_version_is_one_line(toy_dir, tmp_path):
     runs = Runs(tmp_path)
-    with claim(runs, SPEC) as writer:
+    with leased(runs, SPEC) as writer:
         writer.save([{"step": 0}], safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}), {})
     with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* delete it"):
         sitting(runs, toy_dir, SPEC)
@@ -289,7 +289,7 @@ def test_two_processes_train_each_run_once(toy_dir, tmp_path):
 
 def test_a_worker_that_dies_is_replaced_and_its_run_goes_on(toy_dir, tmp_path):
     process = figure(toy_dir, tmp_path, "--workers", 1)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     for pid in workers_of(process):
         os.kill(pid, signal.SIGKILL)
     output, _ = process.communicate(timeout=300)
@@ -314,7 +314,7 @@ def test_a_run_whose_worker_dies_twice_is_reported_and_the_others_finish(toy_dir
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, sent):
     process = figure(toy_dir, tmp_path)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     children = workers_of(process)
     process.send_signal(sent)
     output, _ = process.communicate(timeout=60)
@@ -322,7 +322,7 @@ def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, se
     assert output.strip().splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
     assert "Traceback" not in output
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
-    assert not list(tmp_path.glob("runs/*/claim-*"))
+    assert not list(tmp_path.glob("runs/*/lease-*"))
     assert not list(tmp_path.glob("runs/*/.*"))
     again = figure(toy_dir, tmp_path)
     assert "REPLICATED" in again.communicate(timeout=300)[0]
@@ -331,7 +331,7 @@ def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, se
 
 def test_workers_end_when_their_parent_is_killed(toy_dir, tmp_path):
     process = figure(toy_dir, tmp_path, "--workers", 1)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     children = workers_of(process)
     process.kill()
     process.communicate()

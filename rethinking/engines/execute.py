@@ -1,4 +1,4 @@
-"""One run, from its claim to its record: the only place where the trainer and the record meet."""
+"""One run, from its lease to its record: the only place where the trainer and the record meet."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from rethinking import data
 from rethinking.engines.local import cores
 from rethinking.errors import InputError
-from rethinking.record import Row, Runs, Writer, check_plug_ins, claim, write
+from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training, kept
 from rethinking.training.batches import to_device
@@ -149,7 +149,7 @@ def execute(
         OSError: the disk is full, or not writable.
         Stopped: `ask_to_stop` was called, and the checkpoint is written.
     """
-    with suppress(_FarEnough), claim(runs, spec) as writer:
+    with suppress(_FarEnough), leased(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
         if not isinstance(spec, RunSpec):
