@@ -154,6 +154,13 @@ class Runs:
         check_plug_ins(spec, record.environment, record.path)
         return record
 
+    def complete_records(self) -> list[Record]:
+        """Every complete record, sorted by name, checked as in `find`. Raises InputError for the first that is not."""
+        found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        for record in found:
+            check_plug_ins(record.spec, record.environment, record.path)
+        return found
+
     def begun(self, spec: Spec) -> Record:
         """The record of `spec`, or what there is of its curve so far. Raises InputError."""
         if self.complete(spec):
