@@ -183,6 +183,9 @@ def test_a_record_can_be_compared_with_a_new_run(toy_dir, tmp_path):
     same = cli("run", "--spec", file, "--compare", "--device", "cpu", *where)
     assert same.returncode == 0
     assert "the same curve, to the last bit" in same.stdout
+    result = file.with_name("result.json")
+    kept = {k: v for k, v in json.loads(result.read_text()).items() if not k.startswith("digest")}
+    result.write_text(json.dumps(kept))  # as records were before they held digests
     curve = file.with_name("curve.csv")
     lines = curve.read_text().splitlines()
     lines[2] = lines[2].replace("0.05", "0.06")

@@ -10,9 +10,10 @@ A record is a folder `<runs>/<run_id>/`:
     arrays.npz         where the spec has `keep`: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
     lease-0, lease-1 ...    who is making it now
-    result.json        written last: its existence means that the run is complete
+    result.json        written last, with the digests of the others: its existence means that the run is complete
 
-`write` writes it, `lease` says who may, `read` reads and checks it.
+`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it.
+`frame` gives the records of a folder as pandas data frames.
 """
 
 from rethinking.record.lease import HEARTBEAT, SILENCE, leased

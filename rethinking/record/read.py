@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.record import digests
 from rethinking.record.lease import held, run_named
-from rethinking.record.write import LOG_COLUMNS, Row
+from rethinking.record.write import LOG_COLUMNS, Row, write
 from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
@@ -161,6 +162,21 @@ class Runs:
             check_plug_ins(record.spec, record.environment, record.path)
         return found
 
+    def digest(self) -> int:
+        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.
+
+        Returns:
+            How many lines were added.
+
+        Raises:
+            InputError: a record is damaged, or is not what its lines say.
+        """
+        lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
+        if lines:
+            file = self.root / digests.LIST
+            write(file, (file.read_text(encoding="ascii") if file.exists() else "") + "\n".join(lines) + "\n")
+        return len(lines)
+
     def begun(self, spec: Spec) -> Record:
         """The record of `spec`, or what there is of its curve so far. Raises InputError."""
         if self.complete(spec):
@@ -239,7 +255,8 @@ def read(path: Path) -> Record:
     """Read a complete record.
 
     Raises:
-        InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result.
+        InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result; a file
+        that has another digest than the record, or runs/DIGESTS, holds.
     """
     result, environment = _json(path / "result.json"), _json(path / "environment.json")
     try:
@@ -255,6 +272,8 @@ def read(path: Path) -> Record:
     curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
+    if result.keys() - digests.OWN != digests.RESULT:
+        raise InputError(f"{path / 'result.json'} has other fields than a result: the record is damaged; move it away")
     if result.get("status") not in STATUSES or not isinstance(result.get("diverged_at", ""), int | None):
         raise InputError(f"{path / 'result.json'} has no status of a run: the record is damaged; move it away")
     last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
@@ -263,6 +282,7 @@ def read(path: Path) -> Record:
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
     if isinstance(spec, RunSpec):
         _check_training(path, spec, result, curve)
+    digests.check(path, result)
     return Record(path, spec, result, environment, curve)
 
 

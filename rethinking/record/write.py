@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rethinking.errors import InputError
+from rethinking.record import digests
 from rethinking.spec import Spec
 
 if TYPE_CHECKING:
@@ -63,16 +65,39 @@ class Writer:
         self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
 
     @property
-    def checkpoint(self) -> bytes | None:
-        """The last checkpoint, None where there is none."""
+    def checkpoint(self) -> tuple[bytes, dict[str, str]] | None:
+        """The last checkpoint and its metadata, None where there is none.
+
+        Raises InputError where it is damaged or another run's.
+        """
         try:
-            return self.checkpoint_path.read_bytes()
+            saved = self.checkpoint_path.read_bytes()
         except FileNotFoundError:
             return None
+        return saved, digests.check_checkpoint(saved, self.spec.run_id, self.checkpoint_path)
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Raise InputError where the evaluations of a checkpoint do not go on from the curve.csv that is there.
+
+        A checkpoint is written before its curve, so it has at least as many. One put back from a copy need not.
+        """
+        curve = self.path / "curve.csv"
+        with suppress(FileNotFoundError):
+            if not (format_curve(rows) if rows else "").startswith(curve.read_text(encoding="utf-8", errors="replace")):
+                what = f"{self.checkpoint_path} is stale, its evaluations are not those of {curve}"
+                raise InputError(f"{what}: {digests.BEGIN_ANEW}")
+
+    def discard(self) -> None:
+        """Delete what there is of the run so far: it begins anew."""
+        for path in (self.checkpoint_path, self.path / "curve.csv", self.path / "environment.json"):
+            path.unlink(missing_ok=True)
 
     def save(self, rows: Sequence[Row], checkpoint: bytes, environment: dict[str, Any]) -> None:
-        """Keep what is needed to go on from here."""
-        write(self.checkpoint_path, checkpoint)
+        """Keep what is needed to go on from here.
+
+        checkpoint: a safetensors file, with the metadata of `digests.seal` besides its own.
+        """
+        write(self.checkpoint_path, digests.stamped(checkpoint))
         write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
         if not rows:  # stopped within the first evaluation
             return
@@ -109,7 +134,8 @@ class Writer:
             write(self.path / "arrays.npz", packed.getvalue())
         if log:
             write(self.path / "online.csv", format_log(log))
-        write(self.path / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+        sealed = digests.sealed(result, self.path)
+        write(self.path / "result.json", json.dumps(sealed, indent=2, allow_nan=False) + "\n")
         self.checkpoint_path.unlink(missing_ok=True)
         for folder in {self.path, self.checkpoint_path.parent}:
             for left in folder.glob(".*.*"):  # by a sitting that was killed while it wrote
