@@ -13,6 +13,7 @@ setup(
         "torch>=2.11",
         "torchvision>=0.26",
         "numpy>=2.0",
+        "pandas>=3.0",
         "seaborn>=0.13.2",
         "matplotlib>=3.9",
         "click>=8.1",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rethinking import corruptions, data, figures, models, regularizers
     from rethinking.errors import InputError
     from rethinking.record import Record
+    from rethinking.record.frame import records
     from rethinking.spec import Part, RunSpec
     from rethinking.training import train
 
@@ -21,6 +22,7 @@ _HOME = {
     "Part": "rethinking.spec",
     "Record": "rethinking.record",
     "RunSpec": "rethinking.spec",
+    "records": "rethinking.record.frame",
     "train": "rethinking.training",
 }
 _ROOMS = ("corruptions", "data", "figures", "models", "regularizers")
@@ -34,6 +36,7 @@ __all__ = [
     "data",
     "figures",
     "models",
+    "records",
     "regularizers",
     "train",
 ]

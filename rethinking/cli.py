@@ -93,6 +93,11 @@ checkpoints_option = click.option(
 )
 
 
+anew_option = click.option(
+    "--anew", is_flag=True, help="Where a checkpoint is damaged, stale or foreign, delete it and begin the run anew."
+)
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="rethinking")
 def main() -> None:
@@ -204,6 +209,7 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @workers_option
 @click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
+@anew_option
 @out_option
 @runs_option
 @checkpoints_option
@@ -217,6 +223,7 @@ def figure(
     workers: int | None,
     shard: str | None,
     redraw: bool,
+    anew: bool,
     out: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -246,7 +253,9 @@ def figure(
     failures = []
     if not redraw:
         _need_data(share, runs, data_dir)
-        failures = local.run(share, runs, device=device, workers=workers, data_dir=data_dir, wait=shard is None)
+        failures = local.run(
+            share, runs, device=device, workers=workers, data_dir=data_dir, wait=shard is None, anew=anew
+        )
     if not failures or any(runs.complete(spec) for spec in wanted.values()):  # else an empty figure would replace one
         for name, setting in chosen:
             _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
@@ -375,6 +384,7 @@ def _duration(seconds: float) -> str:
 @click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
+@anew_option
 @device_option
 @runs_option
 @checkpoints_option
@@ -383,6 +393,7 @@ def run(
     spec_file: Path | None,
     until: int | None,
     compare: bool,
+    anew: bool,
     device: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -424,7 +435,7 @@ def run(
 
     def train(target: Runs) -> None:
         _need_data([spec], target, data_dir)
-        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir, until=until)
+        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir, until=until, anew=anew)
         if failures:
             raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
 
@@ -525,6 +536,19 @@ def prune(yes: bool, out: str, runs_dir: str) -> None:
     elif yes or click.confirm(f"delete {len(doomed)} runs?"):
         runs.writable()
         click.echo(f"deleted {sum(runs.delete(path) for path in doomed)} runs")
+
+
+@main.command()
+@runs_option
+def digest(runs_dir: str) -> None:
+    """Bind records made before records held digests: add a line for each of their files to runs/DIGESTS.
+
+    It never changes a line. A record that is not what its lines say is named, and nothing is added.
+    """
+    from rethinking.record import Runs
+
+    added = Runs(runs_dir).digest()
+    click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines added" if added else "every record is bound already")
 
 
 @main.command()

@@ -183,6 +183,9 @@ def test_a_record_can_be_compared_with_a_new_run(toy_dir, tmp_path):
     same = cli("run", "--spec", file, "--compare", "--device", "cpu", *where)
     assert same.returncode == 0
     assert "the same curve, to the last bit" in same.stdout
+    result = file.with_name("result.json")
+    kept = {k: v for k, v in json.loads(result.read_text()).items() if not k.startswith("digest")}
+    result.write_text(json.dumps(kept))  # as records were before they held digests
     curve = file.with_name("curve.csv")
     lines = curve.read_text().splitlines()
     lines[2] = lines[2].replace("0.05", "0.06")
@@ -205,7 +208,7 @@ def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
     assert "File too large" in one_line(done)
     runs = Runs(tmp_path)
     assert len(runs.unfinished()) == 1
-    assert not list(tmp_path.glob("*/claim-*"))
+    assert not list(tmp_path.glob("*/lease-*"))
     assert not list(tmp_path.glob("*/.*"))
     assert cli(*RUN, *where).returncode == 0
 

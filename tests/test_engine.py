@@ -1,9 +1,11 @@
 """The engine: results that depend on nothing but the spec, whatever is killed, shared or interrupted."""
 
 import dataclasses
+import json
 import os
 import platform
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import safetensors.torch
 from rethinking import catalog, figures
 from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
-from rethinking.record import Runs, claim, read
+from rethinking.record import Runs, leased, read, write
 from rethinking.spec import Part, RunSpec
 from rethinking.training import loop, schedule
 
@@ -65,7 +67,7 @@ def test_the_number_of_workers_does_not_matter(toy_dir, tmp_path):
         assert local.run(specs, runs, workers=workers, data_dir=str(toy_dir)) == []
     assert len(curves(tmp_path / "1")) == 3
     assert curves(tmp_path / "1") == curves(tmp_path / "2")
-    assert not list(tmp_path.glob("*/*/claim-*"))
+    assert not list(tmp_path.glob("*/*/lease-*"))
 
 
 # Trains in a fork of itself for every folder that it is told, and prints its process id, its steps and its exit status:
@@ -93,6 +95,7 @@ for line in sys.stdin:
 """
 
 
+CHECKPOINT_FLIPS = int(os.environ.get("CHECKPOINT_FLIPS", "100"))
 STOPS = int(os.environ.get("STOPS", "16"))
 
 
@@ -215,7 +218,7 @@ def test_a_damaged_checkpoint_is_one_line(toy_dir, tmp_path, monkeypatch):
     whole = file.read_bytes()
     for content in (whole[: len(whole) // 2], whole[:40], b"", b"\xff" * 9):
         file.write_bytes(content)
-        with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged .*: delete it") as caught:
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged .*: give --anew") as caught:
             sitting(runs, toy_dir, SPEC)
         assert "\n" not in str(caught.value)
     file.write_bytes(whole)
@@ -224,11 +227,77 @@ def test_a_damaged_checkpoint_is_one_line(toy_dir, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_an_earlier_version_is_one_line(toy_dir, tmp_path):
     runs = Runs(tmp_path)
-    with claim(runs, SPEC) as writer:
-        writer.save([{"step": 0}], safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}), {})
-    with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* delete it"):
+    file = runs.path(SPEC) / "checkpoint.safetensors"
+    write(file, safetensors.torch.save({}, {"notes": '{"rows": [], "seconds": 1}'}))
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* give --anew"):
         sitting(runs, toy_dir, SPEC)
-    assert (runs.path(SPEC) / "checkpoint.safetensors").exists()
+    assert file.exists()
+
+
+def begun(runs, toy_dir, monkeypatch, spec=SPEC, step=25):
+    """The checkpoint of a run that was stopped at a step."""
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    with pytest.raises(Stopped):
+        sitting(runs, toy_dir, spec, on_step=stop_at(step))
+    return runs.path(spec) / "checkpoint.safetensors"
+
+
+def resumed_at(runs, toy_dir, spec=SPEC, **options):
+    """The step from which a run goes on to its end, None where it begins anew."""
+    steps = []
+    assert sitting(runs, toy_dir, spec, on_resume=steps.append, **options)
+    return steps[0] if steps else None
+
+
+def test_another_runs_checkpoint_is_refused_and_begun_anew_only_when_told(toy_dir, tmp_path, monkeypatch):
+    runs, other = Runs(tmp_path / "runs"), SPEC.replace(seed=1)
+    sitting(Runs(tmp_path / "whole"), toy_dir, SPEC)
+    file, foreign = (begun(runs, toy_dir, monkeypatch, spec) for spec in (SPEC, other))
+    step = resumed_at(Runs(shutil.copytree(runs.root, tmp_path / "copy")), toy_dir)
+    shutil.copy(foreign, file)
+    before = {p: p.read_bytes() for p in runs.root.glob("*/*")}
+    with pytest.raises(InputError, match=f"is a checkpoint of {other.run_id}, not of {SPEC.run_id}: .* give --anew"):
+        sitting(runs, toy_dir, SPEC)
+    assert {p: p.read_bytes() for p in runs.root.glob("*/*")} == before
+    assert resumed_at(runs, toy_dir, anew=True) is None
+    assert curves(runs.root)[SPEC.run_id] == curves(tmp_path / "whole")[SPEC.run_id]
+    assert resumed_at(runs, toy_dir, other, anew=True) == step  # which is sound, and is gone on from
+
+
+def test_a_stale_checkpoint_is_refused(toy_dir, tmp_path, monkeypatch):
+    runs = Runs(tmp_path)
+    file = begun(runs, toy_dir, monkeypatch)
+    old = file.read_bytes()
+    begun(runs, toy_dir, monkeypatch, step=45)
+    new = file.read_bytes()
+    file.write_bytes(old)
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is stale, its evaluations are not those of .*curve"):
+        sitting(runs, toy_dir, SPEC)
+    file.write_bytes(new)
+    assert resumed_at(runs, toy_dir) > 25
+
+
+def test_a_checkpoint_of_the_version_before_which_has_no_digest_is_gone_on_from(toy_dir, tmp_path, monkeypatch):
+    runs = Runs(tmp_path)
+    file = begun(runs, toy_dir, monkeypatch)
+    saved = file.read_bytes()
+    header = json.loads(saved[8 : 8 + int.from_bytes(saved[:8], "little")])
+    metadata = {"notes": header["__metadata__"]["notes"]}
+    file.write_bytes(safetensors.torch.save(safetensors.torch.load(saved), metadata))
+    assert resumed_at(runs, toy_dir) > 20
+
+
+def test_flipped_bits_of_a_checkpoint_are_refused(toy_dir, tmp_path, monkeypatch):
+    runs = Runs(tmp_path)
+    file = begun(runs, toy_dir, monkeypatch)
+    whole, chance = file.read_bytes(), random.Random(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for k in range(CHECKPOINT_FLIPS):
+        at = chance.randrange(header if k % 2 else len(whole))
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
+        with leased(runs, SPEC) as writer, pytest.raises(InputError, match=r"checkpoint\.safetensors is") as caught:
+            execute._saved(writer)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_record_made_with_another_version_of_a_plug_in_is_refused(toy_dir, tmp_path, monkeypatch):
@@ -290,7 +359,7 @@ def test_two_processes_train_each_run_once(toy_dir, tmp_path):
 
 def test_a_worker_that_dies_is_replaced_and_its_run_goes_on(toy_dir, tmp_path):
     process = figure(toy_dir, tmp_path, "--workers", 1)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     for pid in workers_of(process):
         os.kill(pid, signal.SIGKILL)
     output, _ = process.communicate(timeout=300)
@@ -315,7 +384,7 @@ def test_a_run_whose_worker_dies_twice_is_reported_and_the_others_finish(toy_dir
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, sent):
     process = figure(toy_dir, tmp_path)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     children = workers_of(process)
     process.send_signal(sent)
     output, _ = process.communicate(timeout=60)
@@ -323,7 +392,7 @@ def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, se
     assert output.strip().splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
     assert "Traceback" not in output
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
-    assert not list(tmp_path.glob("runs/*/claim-*"))
+    assert not list(tmp_path.glob("runs/*/lease-*"))
     assert not list(tmp_path.glob("runs/*/.*"))
     again = figure(toy_dir, tmp_path)
     assert "REPLICATED" in again.communicate(timeout=300)[0]
@@ -332,7 +401,7 @@ def test_an_interrupt_stops_cleanly_and_everything_goes_on(toy_dir, tmp_path, se
 
 def test_workers_end_when_their_parent_is_killed(toy_dir, tmp_path):
     process = figure(toy_dir, tmp_path, "--workers", 1)
-    wait_for(lambda: list(tmp_path.glob("runs/*/claim-*/owner.json")))
+    wait_for(lambda: list(tmp_path.glob("runs/*/lease-*/owner.json")))
     children = workers_of(process)
     process.kill()
     process.communicate()

@@ -16,7 +16,7 @@ from rethinking import catalog, claims, figures, report
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.errors import InputError
 from rethinking.figures import _parts, _sweeps
-from rethinking.record import Record, Runs, claim, read
+from rethinking.record import Record, Runs, leased, read
 from rethinking.spec import RunSpec, Spec
 
 FIGURES = catalog.names("figures")
@@ -52,7 +52,7 @@ def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
             "train_accuracy": min(1.0, 0.1 + k / 5 + seed / 100),
         }
         rows.append(values | {"test_accuracy": 0.1, "test_images": 10_000})
-    with claim(runs, spec) as writer:
+    with leased(runs, spec) as writer:
         writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.0}, arrays(spec, seed))
 
 
@@ -100,7 +100,7 @@ def wayward(runs: Runs, spec: Spec, kind: str):
     rows = [first, first | {"step": 10, "epoch": 1.0} | nothing] if kind == "diverged" else []
     rows = rows or [first | {"step": spec.steps * k // 5, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
     ended = ("diverged", 7) if kind == "diverged" else ("budget", None)
-    with claim(runs, spec) as writer:
+    with leased(runs, spec) as writer:
         writer.finish(rows, *ended, {"commit": "abc", "seconds": 1.0}, arrays(spec))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from rethinking import record
 from rethinking.errors import InputError
-from rethinking.record import Runs, claim, format_curve, parse_curve, read, write
+from rethinking.record import Runs, digests, format_curve, lease, leased, parse_curve, read, write
 from rethinking.spec import RunSpec
 
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -23,7 +23,7 @@ def row(step, **changes):
 
 
 def complete(runs: Runs, spec: RunSpec = SPEC, rows=None, arrays=None):
-    with claim(runs, spec) as writer:
+    with leased(runs, spec) as writer:
         assert writer is not None
         writer.finish(rows or [row(0), row(20)], "budget", None, {"commit": "abc"}, arrays)
     return runs.path(spec)
@@ -55,7 +55,7 @@ def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):
     assert (tmp_path / "a" / path.name / "arrays.npz").read_bytes() == (
         tmp_path / "b" / path.name / "arrays.npz"
     ).read_bytes()
-    whole = (path / "arrays.npz").read_bytes()
+    whole = (without_digests(path) / "arrays.npz").read_bytes()
     for content in (whole[:-20], b"", b"PK"):
         (path / "arrays.npz").write_bytes(content)
         with pytest.raises(InputError, match=r"arrays\.npz cannot be read"):
@@ -87,6 +87,14 @@ def test_curves_round_trip(tmp_path):
     )
 
 
+def without_digests(path):
+    """A record as they were made before they held digests."""
+    result = json.loads((path / "result.json").read_text())
+    kept = {k: v for k, v in result.items() if k not in digests.OWN}
+    (path / "result.json").write_text(json.dumps(kept, indent=2) + "\n")
+    return path
+
+
 def damage(path, name, change):
     text = (path / name).read_text()
     (path / name).write_text(change(text))
@@ -106,7 +114,11 @@ def damage(path, name, change):
         ("result.json", lambda t: t[:10], "is not valid JSON"),
         ("result.json", lambda t: "[]", "is not a JSON object"),
         ("result.json", lambda t: "[" * 100_000, "is not valid JSON"),
-        ("result.json", lambda t: t.replace('"status"', '"state"'), "has no status of a run"),
+        ("result.json", lambda t: t.replace('"budget"', "1"), "has no status of a run"),
+        ("result.json", lambda t: t.replace("{", '{"digests": {},', 1), "does not agree with its own SHA-256"),
+        ("result.json", lambda t: t.replace("{", '{"digest": "",', 1), "does not agree with its own SHA-256"),
+        ("result.json", lambda t: t.replace("{", '{"extra": 1,', 1), "has other fields than a result"),
+        ("result.json", lambda t: t.replace('"status"', '"state"'), "has other fields than a result"),
         ("result.json", lambda t: t.replace('"budget"', '"fitted"'), "says fitted, which its curve does not"),
         ("result.json", lambda t: t.replace('"budget"', '"diverged"'), "says diverged, which its curve does not"),
         ("result.json", lambda t: t.replace('"budget"', '"computed"'), "says computed, which its curve does not"),
@@ -118,7 +130,7 @@ def damage(path, name, change):
     ],
 )
 def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, message):
-    path = complete(Runs(tmp_path))
+    path = without_digests(complete(Runs(tmp_path)))
     damage(path, name, change)
     with pytest.raises(InputError, match=message) as caught:
         Runs(tmp_path).find(SPEC)
@@ -189,13 +201,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_one_of_many_claims_wins(tmp_path):
+def test_one_of_many_leases_wins(tmp_path):
     runs, start, winners = Runs(tmp_path), threading.Barrier(8), []
     release = threading.Event()
 
     def contend():
         start.wait()
-        with claim(runs, SPEC) as writer:
+        with leased(runs, SPEC) as writer:
             if writer is not None:
                 winners.append(writer)
                 release.wait(5)
@@ -209,55 +221,67 @@ def test_one_of_many_claims_wins(tmp_path):
     for t in threads:
         t.join()
     assert len(winners) == 1
-    assert list(runs.path(SPEC).glob("claim-*")) == []
+    assert list(runs.path(SPEC).glob("lease-*")) == []
 
 
-def test_a_complete_run_cannot_be_claimed(tmp_path):
+def test_a_complete_run_cannot_be_leased(tmp_path):
     complete(Runs(tmp_path))
-    with claim(Runs(tmp_path), SPEC) as writer:
+    with leased(Runs(tmp_path), SPEC) as writer:
         assert writer is None
 
 
 def owner(runs, **changes):
-    folder = runs.path(SPEC) / "claim-0"
+    folder = runs.path(SPEC) / "lease-0"
     folder.mkdir(parents=True)
-    write(folder / "owner.json", json.dumps(record._me() | changes))
+    write(folder / "owner.json", json.dumps(lease._me() | changes))
     return folder / "owner.json"
 
 
-def test_a_dead_owners_claim_is_taken(tmp_path):
+def test_a_dead_owners_lease_is_taken(tmp_path):
     runs = Runs(tmp_path)
     owner(runs, started="1")  # a process id that has since been given to another process
-    with claim(runs, SPEC) as writer:
+    with leased(runs, SPEC) as writer:
         assert writer is not None
-    assert list(runs.path(SPEC).glob("claim-*")) == []
+    assert list(runs.path(SPEC).glob("lease-*")) == []
 
 
-def test_a_live_owners_claim_is_not(tmp_path):
+def test_a_live_owners_lease_is_not(tmp_path):
     runs = Runs(tmp_path)
     owner(runs)
-    with claim(runs, SPEC) as writer:
+    with leased(runs, SPEC) as writer:
         assert writer is None
-    assert (runs.path(SPEC) / "claim-0").is_dir()
+    assert (runs.path(SPEC) / "lease-0").is_dir()
+
+
+def test_a_lease_of_an_earlier_version_is_honoured_while_its_owner_lives_and_taken_after(tmp_path):
+    runs = Runs(tmp_path)
+    folder = owner(runs).parent
+    folder.rename(folder.with_name("claim-3"))
+    with leased(runs, SPEC) as writer:
+        assert writer is None
+    write(folder.with_name("claim-3") / "owner.json", json.dumps(lease._me() | {"started": "1"}))
+    with leased(runs, SPEC) as writer:
+        assert [p.name for p in writer.path.glob("lease-*")] == ["lease-4"]
+    assert not list(tmp_path.glob("*/*-[0-9]"))
 
 
 @pytest.mark.parametrize(("silent", "free"), [(record.SILENCE + 60, True), (1, False)])
-def test_another_machines_claim_is_taken_after_its_silence(tmp_path, silent, free):
+def test_another_machines_lease_is_taken_after_its_silence(tmp_path, silent, free):
     runs = Runs(tmp_path)
     file = owner(runs, host="elsewhere")
     then = file.stat().st_mtime - silent
     os.utime(file, (then, then))
-    with claim(runs, SPEC) as writer:
+    with leased(runs, SPEC) as writer:
         assert (writer is not None) == free
 
 
-def test_a_claim_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
+def test_a_lease_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
     assert 3 * record.HEARTBEAT < record.SILENCE
-    monkeypatch.setattr(record, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # without its file it would end anyway
     before, deadline = set(threading.enumerate()), time.monotonic() + 20
-    with claim(Runs(tmp_path), SPEC) as writer:
-        file = writer.path / "claim-0" / "owner.json"
+    with leased(Runs(tmp_path), SPEC) as writer:
+        file = writer.path / "lease-0" / "owner.json"
         (beating,) = set(threading.enumerate()) - before
         for _ in range(3):
             os.utime(file, (0, 0))
@@ -269,19 +293,19 @@ def test_a_claim_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, m
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", '{"host": 1}'])
-def test_a_claim_without_an_owners_name_is_given_up(tmp_path, text):
+def test_a_lease_without_an_owners_name_is_given_up(tmp_path, text):
     runs = Runs(tmp_path)
     file = owner(runs, host="elsewhere")
     file.write_text(text)
     os.utime(file.parent, (0, 0))
-    (file.parents[1] / "claim-old").mkdir()
-    with claim(runs, SPEC) as writer:
+    (file.parents[1] / "lease-old").mkdir()
+    with leased(runs, SPEC) as writer:
         assert writer is not None
 
 
 def test_a_damaged_spec_of_an_unfinished_run_is_written_again(tmp_path):
     runs = Runs(tmp_path)
-    with claim(runs, SPEC) as writer:
+    with leased(runs, SPEC) as writer:
         (writer.path / "spec.json").write_text("{")
     complete(runs)
     assert runs.find(SPEC).spec == SPEC
@@ -290,7 +314,7 @@ def test_a_damaged_spec_of_an_unfinished_run_is_written_again(tmp_path):
 def test_unfinished_runs_are_listed_and_deleted(tmp_path):
     runs = Runs(tmp_path)
     done = complete(runs)
-    with claim(runs, SPEC.replace(seed=1)) as writer:
+    with leased(runs, SPEC.replace(seed=1)) as writer:
         assert runs.unfinished() == []  # it is being trained
         assert runs.idle() == [done]
         assert not runs.delete(writer.path)

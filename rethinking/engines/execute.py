@@ -1,4 +1,4 @@
-"""One run, from its claim to its record: the only place where the trainer and the record meet."""
+"""One run, from its lease to its record: the only place where the trainer and the record meet."""
 
 import importlib
 import json
@@ -22,7 +22,8 @@ from safetensors import SafetensorError
 from rethinking import data
 from rethinking.engines.local import cores, processor
 from rethinking.errors import InputError
-from rethinking.record import Row, Runs, Writer, check_plug_ins, claim, write
+from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
+from rethinking.record.digests import BEGIN_ANEW, seal
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training, kept
 from rethinking.training.batches import to_device
@@ -130,6 +131,7 @@ def execute(
     on_evaluation: Callable[[Row], None] = lambda row: None,
     on_resume: Callable[[int], None] = lambda step: None,
     until: int | None = None,
+    anew: bool = False,
 ) -> bool:
     """Train `spec` to its end and record it, going on from its checkpoint where there is one.
 
@@ -139,17 +141,19 @@ def execute(
         spec: the run. runs: where its record goes. device: a torch device. data_dir: see rethinking.data.data_dir.
         on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable. on_resume: called with
         the step of the checkpoint that the run goes on from. until: break a training run off after that step, and its
-        evaluation, with its curve so far and a checkpoint written.
+        evaluation, with its curve so far and a checkpoint written. anew: begin anew where the checkpoint is refused
+        as damaged, stale, another run's or an earlier version's, which deletes it.
 
     Returns:
         True when the record is complete, or as far as asked; False when another process is training it.
 
     Raises:
-        InputError: no data, no such device; a checkpoint of another kind of device, or made with other plug-ins.
+        InputError: no data, no such device; a checkpoint that is refused, of another kind of device, or made with other
+        plug-ins.
         OSError: the disk is full, or not writable.
         Stopped: `ask_to_stop` was called, and the checkpoint is written.
     """
-    with suppress(_FarEnough), claim(runs, spec) as writer:
+    with suppress(_FarEnough), leased(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
         if not isinstance(spec, RunSpec):
@@ -159,18 +163,16 @@ def execute(
         made_with = environment(spec, training.device)
         rows: list[Row] = []
         clock = _Clock()
-        saved = writer.checkpoint
-        if saved is not None:
-            file = writer.checkpoint_path
-            try:
-                header = int.from_bytes(saved[:8], "little")
-                notes = json.loads(json.loads(saved[8 : 8 + header])["__metadata__"]["notes"])
-                state = safetensors.torch.load(saved)
-            except (ValueError, TypeError, KeyError, OverflowError, MemoryError, SafetensorError) as error:
-                reason = str(error).partition("\n")[0]
-                raise InputError(f"{file} is damaged ({reason}): delete it and the run begins anew") from None
-            if "made_with" not in notes or "schedule" not in state:
-                raise InputError(f"{file} is of an earlier version of this package: delete it and the run begins anew")
+        try:
+            saved = _saved(writer)
+        except InputError:
+            if not anew:
+                raise
+            saved = None
+        if saved is None:
+            writer.discard()  # what another beginning of the run has left
+        else:
+            notes, state = saved
             rows, before = notes["rows"], notes["made_with"]
             clock = _Clock(notes["seconds"], notes["evaluation_seconds"])
             if before["device"] != made_with["device"]:
@@ -187,8 +189,8 @@ def execute(
         def save() -> None:
             nonlocal saved_at
             so_far = {"rows": rows, "seconds": clock.so_far(), "evaluation_seconds": clock.evaluation}
-            notes = json.dumps(so_far | {"made_with": made_with})
-            writer.save(rows, safetensors.torch.save(training.state(), {"notes": notes}), made_with)
+            metadata = {"notes": json.dumps(so_far | {"made_with": made_with}), **seal(spec.run_id)}
+            writer.save(rows, safetensors.torch.save(training.state(), metadata), made_with)
             saved_at = time.monotonic()
 
         def stop() -> None:
@@ -217,6 +219,29 @@ def execute(
             made_with |= clock.summary()
             writer.finish(rows, status, training.diverged_at, made_with, kept(training), training.log)
     return True
+
+
+def _saved(writer: Writer) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    """The notes and the training state of a run's checkpoint, None where there is none.
+
+    Raises:
+        InputError: it is damaged, stale, of another run or of an earlier version of this package.
+    """
+    found = writer.checkpoint
+    if found is None:
+        return None
+    saved, metadata = found
+    file = writer.checkpoint_path
+    try:
+        notes = json.loads(metadata["notes"])
+        state = safetensors.torch.load(saved)
+    except (ValueError, TypeError, KeyError, MemoryError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{file} is damaged ({reason}): {BEGIN_ANEW}") from None
+    if "made_with" not in notes or "schedule" not in state:
+        raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
+    writer.check_rows(notes["rows"])
+    return notes, state
 
 
 def _compute(

@@ -63,11 +63,12 @@ class _Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
-    def send(self, spec: Spec, until: int | None) -> None:
+    def send(self, spec: Spec, until: int | None, anew: bool) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
         try:
-            stream.write(json.dumps({"spec": spec.model_dump(mode="json"), "until": until}).encode() + b"\n")
+            job = {"spec": spec.model_dump(mode="json"), "until": until, "anew": anew}
+            stream.write(json.dumps(job).encode() + b"\n")
             stream.flush()
         except BrokenPipeError:
             pass  # it died before its first run; seen at its end of output
@@ -160,6 +161,7 @@ def run(
     data_dir: str | None = None,
     wait: bool = True,
     until: int | None = None,
+    anew: bool = False,
 ) -> list[Failure]:
     """Train every run of `specs` that is not complete.
 
@@ -169,6 +171,7 @@ def run(
     Args:
         device: "cpu", "cuda" (all GPUs) or a torch device. workers: processes; default `default_workers`.
         wait: whether to wait for runs that another process is training. until: break training runs off after that step.
+        anew: begin a run anew whose checkpoint is refused.
 
     Returns:
         The runs that failed, with the reason.
@@ -180,12 +183,12 @@ def run(
     if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
         parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
-        return [failure for part in parts for failure in run(part, runs, until=until, **options)]
+        return [failure for part in parts for failure in run(part, runs, until=until, anew=anew, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
     places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
-        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until)
+        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until, anew)
         try:
             crew.work(places, wait)
         finally:
@@ -212,9 +215,10 @@ class _Crew:
         selector: selectors.BaseSelector,
         progress: Progress,
         until: int | None = None,
+        anew: bool = False,
     ):
         self.runs, self.spawn, self.selector, self.progress = runs, spawn, selector, progress
-        self.until = until
+        self.until, self.anew = until, anew
         self.waiting, self.elsewhere = deque(specs), list[Spec]()
         self.failures, self.retried = list[Failure](), set[str]()
         self.workers: list[_Worker] = []
@@ -264,7 +268,7 @@ class _Crew:
             spec = self.waiting.popleft()
             if not self.runs.complete(spec):
                 self.progress.begin(spec)
-                worker.send(spec, self.until)
+                worker.send(spec, self.until, self.anew)
                 return
 
     def _listen(self, worker: _Worker) -> None:

@@ -1,7 +1,8 @@
 """A worker process: one job per line on standard input, one event per line on standard output, both JSON.
 
-    {"spec": {...}, "until": null}  ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
-                         {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
+    {"spec": {...}, "until": null, "anew": false}
+        ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
+            {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
 
 Paid once per worker, not per run: the interpreter, torch, the data set. It ends when its input does.
 """
@@ -64,6 +65,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
                 on_evaluation=lambda row: say(event="evaluation", **row),
                 on_resume=lambda step: say(event="resumed", step=step),
                 until=job["until"],
+                anew=job["anew"],
             )
         except Stopped:
             sys.exit(143)

@@ -1,35 +1,13 @@
-"""Records of runs, and the only module that opens runs/.
-
-A record is a folder `<runs>/<run_id>/`:
-
-    spec.json          what was asked for
-    curve.csv          one row per evaluation
-    online.csv         the online log: mean loss (nats) and accuracy of the training batches since the line before;
-                       runs made before it was kept have none
-    environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
-    arrays.npz         where the spec has `keep`: what is kept of the trained network
-    weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
-    claim-0, claim-1 ...    who is training it now
-    result.json        written last: its existence means that the run is complete
-
-Every file appears whole or not at all: temporary file, fsync, rename.
-"""
+"""Reading records: what is missing, truncated or foreign is refused in one line."""
 
 import csv
 import io
 import json
 import math
-import os
-import re
 import shutil
-import socket
 import tempfile
-import threading
-import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -38,16 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.record import digests
+from rethinking.record.lease import held, run_named
+from rethinking.record.write import LOG_COLUMNS, Row, write
 from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = RunSpec.COLUMNS
-HEARTBEAT = 10.0  # seconds between signs of life of whoever trains a run
-SILENCE = 180.0  # seconds without one after which a claim from another machine is given up
-
-Row = dict[str, Any]
 STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
 
 
@@ -162,7 +139,7 @@ class Runs:
 
     def busy(self, spec: Spec) -> bool:
         """Whether a live process is training the run."""
-        return _held(self.path(spec))
+        return held(self.path(spec))
 
     def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete.
@@ -177,6 +154,28 @@ class Runs:
             raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
         check_plug_ins(spec, record.environment, record.path)
         return record
+
+    def complete_records(self) -> list[Record]:
+        """Every complete record, sorted by name, checked as in `find`. Raises InputError for the first that is not."""
+        found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        for record in found:
+            check_plug_ins(record.spec, record.environment, record.path)
+        return found
+
+    def digest(self) -> int:
+        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.
+
+        Returns:
+            How many lines were added.
+
+        Raises:
+            InputError: a record is damaged, or is not what its lines say.
+        """
+        lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
+        if lines:
+            file = self.root / digests.LIST
+            write(file, (file.read_text(encoding="ascii") if file.exists() else "") + "\n".join(lines) + "\n")
+        return len(lines)
 
     def begun(self, spec: Spec) -> Record:
         """The record of `spec`, or what there is of its curve so far. Raises InputError."""
@@ -199,11 +198,11 @@ class Runs:
 
     def folders(self) -> list[Path]:
         """The folders of runs, complete or not, sorted: those that hold a spec, and have its name."""
-        return sorted(p.parent for p in self.root.glob("*/spec.json") if _named(p) == p.parent.name)
+        return sorted(p.parent for p in self.root.glob("*/spec.json") if run_named(p) == p.parent.name)
 
     def idle(self) -> list[Path]:
         """The folders that no live process is training, sorted."""
-        return [p for p in self.folders() if not _held(p)]
+        return [p for p in self.folders() if not held(p)]
 
     def unfinished(self) -> list[Path]:
         """Those of them without a result."""
@@ -215,7 +214,7 @@ class Runs:
         Returns:
             False where a live process is training it: it is left alone.
         """
-        if _held(path):
+        if held(path):
             return False
         (path / "result.json").unlink(missing_ok=True)
         shutil.rmtree(path)
@@ -240,14 +239,6 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({reason}): the record is damaged; move it away") from None
 
 
-def _named(path: Path) -> str | None:
-    """The name of the run whose spec.json is at `path`, None where it is no spec."""
-    try:
-        return Spec.from_file(path).run_id
-    except InputError:
-        return None
-
-
 def _json(path: Path) -> dict[str, Any]:
     text = _text(path)
     try:
@@ -264,7 +255,8 @@ def read(path: Path) -> Record:
     """Read a complete record.
 
     Raises:
-        InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result.
+        InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result; a file
+        that has another digest than the record, or runs/DIGESTS, holds.
     """
     result, environment = _json(path / "result.json"), _json(path / "environment.json")
     try:
@@ -280,6 +272,8 @@ def read(path: Path) -> Record:
     curve = parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
+    if result.keys() - digests.OWN != digests.RESULT:
+        raise InputError(f"{path / 'result.json'} has other fields than a result: the record is damaged; move it away")
     if result.get("status") not in STATUSES or not isinstance(result.get("diverged_at", ""), int | None):
         raise InputError(f"{path / 'result.json'} has no status of a run: the record is damaged; move it away")
     last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
@@ -288,6 +282,7 @@ def read(path: Path) -> Record:
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
     if isinstance(spec, RunSpec):
         _check_training(path, spec, result, curve)
+    digests.check(path, result)
     return Record(path, spec, result, environment, curve)
 
 
@@ -342,22 +337,6 @@ def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     return curve
 
 
-def format_curve(rows: Sequence[Row]) -> str:
-    """curve.csv of evaluations; floats as the shortest text that reads back to the same bits."""
-    lines = [",".join(rows[0])]
-    lines += [",".join(repr(row[name]) for name in rows[0]) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-LOG_COLUMNS = ("step", "online_loss", "online_accuracy")
-
-
-def format_log(log: Sequence[Sequence[float]]) -> str:
-    """online.csv of a `Training.log`: means of six digits."""
-    lines = [f"{step:.0f},{loss / images:.6g},{right / images:.6g}" for step, loss, right, images in log]
-    return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
-
-
 def parse_log(text: str, path: Path) -> dict[str, list[float]]:
     """The columns of an online.csv. Raises InputError where it is damaged."""
     head, *lines = text.splitlines() or [""]
@@ -368,211 +347,3 @@ def parse_log(text: str, path: Path) -> dict[str, list[float]]:
         return {name: [row[k] for row in rows] for k, name in enumerate(LOG_COLUMNS)}
     except (ValueError, IndexError):
         raise InputError(f"{path} is no online log: the record is damaged; move it away") from None
-
-
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file so that it appears whole or not at all, and stays after a power cut."""
-    data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-        if os.name == "posix":  # else the name may be lost, though the bytes are not
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-class Writer:
-    """Writes one run's record; obtained from `claim`, so no other process writes it."""
-
-    def __init__(self, path: Path, spec: Spec, checkpoints: Path | None = None):
-        self.path, self.spec = path, spec
-        self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
-
-    @property
-    def checkpoint(self) -> bytes | None:
-        """The last checkpoint, None where there is none."""
-        try:
-            return self.checkpoint_path.read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def save(self, rows: Sequence[Row], checkpoint: bytes, environment: dict[str, Any]) -> None:
-        """Keep what is needed to go on from here."""
-        write(self.checkpoint_path, checkpoint)
-        write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
-        if not rows:  # stopped within the first evaluation
-            return
-        write(self.path / "curve.csv", format_curve(rows))
-
-    def finish(
-        self,
-        rows: Sequence[Row],
-        status: str,
-        diverged_at: int | None,
-        environment: dict[str, Any],
-        arrays: "dict[str, np.ndarray] | None" = None,
-        log: Sequence[Sequence[float]] = (),
-    ) -> None:
-        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed".
-
-        log: of `Training.log`.
-        """
-        last = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in rows[-1].items()}
-        result = {
-            "status": status,
-            "steps": rows[-1]["step"],
-            "evaluations": len(rows),
-            "diverged_at": diverged_at,
-            "final": last,
-        }
-        write(self.path / "curve.csv", format_curve(rows))
-        write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
-        if arrays:
-            import numpy as np
-
-            packed = io.BytesIO()
-            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-            write(self.path / "arrays.npz", packed.getvalue())
-        if log:
-            write(self.path / "online.csv", format_log(log))
-        write(self.path / "result.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-        self.checkpoint_path.unlink(missing_ok=True)
-        for folder in {self.path, self.checkpoint_path.parent}:
-            for left in folder.glob(".*.*"):  # by a sitting that was killed while it wrote
-                left.unlink(missing_ok=True)
-        if self.checkpoint_path.parent != self.path:
-            with suppress(OSError):  # there is none, or something else is in it
-                self.checkpoint_path.parent.rmdir()
-
-
-# --- claims: who trains a run ---------------------------------------------------------------------
-
-
-@contextmanager
-def claim(runs: Runs, spec: Spec) -> Iterator[Writer | None]:
-    """Hold a run for this process; yields None where another holds it or it is complete.
-
-    A claim is the atomic mkdir of claim-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
-    gone, or on another machine, whose clock must agree with ours to a minute, it has been silent for SILENCE seconds)
-    takes claim-<k+1>: of two who try, one succeeds, and nothing is ever taken away from a live owner. File locks would
-    not do: across machines they may not exclude.
-    """
-    folder = runs.path(spec)
-    if runs.complete(spec):
-        yield None
-        return
-    runs.writable()
-    folder.mkdir(exist_ok=True)
-    latest = _latest(folder)
-    if _held(folder):
-        yield None
-        return
-    mine = folder / f"claim-{0 if latest is None else _number(latest) + 1}"
-    try:
-        mine.mkdir()
-    except (FileExistsError, FileNotFoundError):  # another was first, or has just given an impossible run up
-        yield None
-        return
-    stop = threading.Event()
-    try:
-        write(mine / "owner.json", json.dumps(_me()))
-        beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop), daemon=True)
-        beat.start()
-        if runs.complete(spec):  # finished between the two looks
-            yield None
-            return
-        if _named(folder / "spec.json") != spec.run_id:  # not there, or damaged
-            write(folder / "spec.json", spec.to_json())
-        yield Writer(folder, spec, runs.checkpoints)
-    except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
-        if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
-            (folder / "spec.json").unlink(missing_ok=True)
-        raise
-    finally:
-        stop.set()
-        for old in _claims(folder):
-            if _number(old) <= _number(mine):
-                shutil.rmtree(old, ignore_errors=True)
-        with suppress(OSError):  # not empty
-            folder.rmdir()
-
-
-def _number(path: Path) -> int:
-    return int(path.name.removeprefix("claim-"))
-
-
-def _claims(folder: Path) -> list[Path]:
-    return [p for p in folder.glob("claim-*") if re.fullmatch("claim-[0-9]{1,9}", p.name)]
-
-
-def _latest(folder: Path) -> Path | None:
-    return max(_claims(folder), key=_number, default=None)
-
-
-def _held(folder: Path) -> bool:
-    latest = _latest(folder)
-    return latest is not None and _alive(latest)
-
-
-def _beat(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT):
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            return
-        except OSError:  # a network's folder that does not answer now may do so at the next beat
-            continue
-
-
-def _me() -> dict[str, Any]:
-    return {"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _host() -> str:
-    """This machine since its last start, and this process namespace: where a process id means something."""
-    parts = [socket.gethostname()]
-    for read_part in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        try:
-            parts.append(read_part())
-        except OSError:
-            continue
-    return "/".join(parts)
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, as the kernel counts; None where it is gone, a zombie, or this cannot be told."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _alive(path: Path) -> bool:
-    try:
-        owner = json.loads((path / "owner.json").read_text())
-        host, pid, started = (owner[k] for k in ("host", "pid", "started"))
-        seen = (path / "owner.json").stat().st_mtime
-    except (OSError, ValueError, TypeError, KeyError):
-        try:
-            return time.time() - path.stat().st_mtime < HEARTBEAT  # about to write its name
-        except OSError:
-            return False
-    if host == _host() and Path("/proc/self/stat").exists():
-        return _started(pid) is not None and _started(pid) == started
-    return time.time() - seen < SILENCE

@@ -1,0 +1,41 @@
+"""Records of runs, and the only module that opens runs/.
+
+A record is a folder `<runs>/<run_id>/`:
+
+    spec.json          what was asked for
+    curve.csv          one row per evaluation
+    online.csv         the online log: mean loss (nats) and accuracy of the training batches since the line before;
+                       runs made before it was kept have none
+    environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
+    arrays.npz         where the spec has `keep`: what is kept of the trained network
+    weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
+    lease-0, lease-1 ...    who is making it now
+    result.json        written last, with the digests of the others: its existence means that the run is complete
+
+`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it.
+`frame` gives the records of a folder as pandas data frames.
+"""
+
+from rethinking.record.lease import HEARTBEAT, SILENCE, leased
+from rethinking.record.read import COLUMNS, STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
+from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
+
+__all__ = [
+    "COLUMNS",
+    "HEARTBEAT",
+    "LOG_COLUMNS",
+    "SILENCE",
+    "STATUSES",
+    "Record",
+    "Row",
+    "Runs",
+    "Writer",
+    "check_plug_ins",
+    "format_curve",
+    "format_log",
+    "leased",
+    "parse_curve",
+    "parse_log",
+    "read",
+    "write",
+]

@@ -1,0 +1,178 @@
+"""Digests: what binds a record's files to each other, and a checkpoint to its run.
+
+result.json, which is written last, holds
+
+    digests    SHA-256 of the bytes of every other file of the record, by name
+    digest     SHA-256 of the rest of result.json: of its JSON object without this key, written in ASCII with sorted
+               keys, "," and ":" without spaces, and nothing after it
+
+Records made before have neither. They are bound by the committed file runs/DIGESTS, a line a file: the SHA-256 of its
+bytes, two spaces, its path from runs/. So `cd runs && sha256sum --check DIGESTS` checks it too.
+
+A checkpoint's metadata hold
+
+    run        the run's name
+    sha256     SHA-256 of the checkpoint file with the 64 digits of this value written as zeros
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rethinking.errors import InputError
+
+LIST = "DIGESTS"
+FILES = ("spec.json", "curve.csv", "online.csv", "environment.json", "arrays.npz")  # all but result.json
+WEIGHTS = "weights.safetensors"  # ignored by git, and may be deleted: checked where it is, by `rethinking verify`
+RESULT = frozenset({"status", "steps", "evaluations", "diverged_at", "final"})
+OWN = frozenset({"digests", "digest"})
+_ZEROS = "0" * 64
+BEGIN_ANEW = "give --anew, and it is deleted and the run begins anew"
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def of_result(result: dict[str, Any]) -> str:
+    """Of a result.json's content, as its `digest`."""
+    rest = {k: v for k, v in result.items() if k != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(result: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The result of the record whose other files are in `folder`, with its digests."""
+    files = [folder / name for name in (*FILES, WEIGHTS)]
+    result = result | {"digests": {p.name: sha256(p) for p in files if p.is_file()}}
+    return result | {"digest": of_result(result)}
+
+
+def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
+    """Raise InputError unless a record's files are those that it was completed with.
+
+    Args:
+        folder: of the record. result: its result.json. weights: whether the weights, where they are, are checked too.
+    """
+    if not OWN & result.keys():
+        _check_listed(folder)
+        return
+    file = folder / "result.json"
+    if result.keys() != RESULT | OWN or of_result(result) != result["digest"]:
+        raise InputError(f"{file} does not agree with its own SHA-256: the record is damaged; move it away")
+    held = result["digests"]
+    if not isinstance(held, dict):
+        raise InputError(f"{file} has digests that are no JSON object: the record is damaged; move it away")
+    _compare(folder, FILES, held, "result.json")
+    if weights and WEIGHTS in held and (folder / WEIGHTS).is_file():
+        _compare(folder, (WEIGHTS,), held, "result.json")
+
+
+def _check_listed(folder: Path) -> None:
+    held = listed(folder.parent).get(folder.name)
+    if held is not None:
+        _compare(folder, (*FILES, "result.json"), held, LIST)
+
+
+def _compare(folder: Path, names: tuple[str, ...], held: dict[str, str], by: str) -> None:
+    for name in names:
+        path = folder / name
+        now = sha256(path) if path.is_file() else None
+        if now != held.get(name):
+            what = "is missing" if now is None else "does not belong to it" if name not in held else "was changed"
+            raise InputError(f"{path} {what}, by the SHA-256 in {by}: the record is damaged; move it away")
+
+
+def listed(root: Path) -> dict[str, dict[str, str]]:
+    """What runs/DIGESTS holds: run -> file -> SHA-256; none where it is not there. Raises InputError for a bad line."""
+    path = root / LIST
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return {}
+    return _parsed(path, now.st_mtime_ns, now.st_size)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, changed: int, size: int) -> dict[str, dict[str, str]]:
+    """changed, size: of the file, so that another one is read again."""
+    found: dict[str, dict[str, str]] = {}
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not ASCII text"
+        raise InputError(f"{path} cannot be read ({reason}): take it from the repository's history") from None
+    for number, line in enumerate(lines, 1):
+        digest, gap, place = line.partition("  ")
+        run, slash, name = place.partition("/")
+        files = found.setdefault(run, {})
+        known = name in (*FILES, "result.json") and name not in files
+        if not (gap and slash and run and known and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+            raise InputError(f"{path}, line {number} is no digest of a file, or its second: mend the line")
+        files[name] = digest
+    return found
+
+
+def unlisted(root: Path, runs: list[str]) -> list[str]:
+    """The lines that runs/DIGESTS lacks: of the files of complete records that hold no digests and have no line.
+
+    Args:
+        runs: names of records that have been read, and so agree with the lines there are.
+    """
+    known, lines = listed(root), []
+    for run in runs:
+        folder = root / run
+        if run not in known and not OWN & json.loads((folder / "result.json").read_text(encoding="utf-8")).keys():
+            there = [folder / name for name in (*FILES, "result.json") if (folder / name).is_file()]
+            lines += [f"{sha256(path)}  {run}/{path.name}" for path in there]
+    return lines
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def seal(run: str) -> dict[str, str]:
+    """The metadata of a checkpoint of `run` before it is stamped."""
+    return {"run": run, "sha256": _ZEROS}
+
+
+def stamped(checkpoint: bytes) -> bytes:
+    """A checkpoint, a safetensors file with the metadata of `seal`, with its SHA-256 in them."""
+    at = _place(checkpoint)
+    digest = hashlib.sha256(checkpoint).hexdigest().encode()
+    return checkpoint[:at] + digest + checkpoint[at + 64 :]
+
+
+def _place(checkpoint: bytes) -> int:
+    """Where the 64 digits begin: at the first hit, as quotes within other strings of the header are escaped."""
+    mark = b'"sha256":"'
+    end = 8 + int.from_bytes(checkpoint[:8], "little")
+    return checkpoint.index(mark, 8, end) + len(mark)
+
+
+def check_checkpoint(checkpoint: bytes, run: str, path: Path) -> dict[str, str]:
+    """The metadata of a checkpoint of `run`. Raises InputError where it is damaged, or another run's.
+
+    One of an earlier version, whose metadata are its notes alone, tells neither.
+    """
+    try:
+        size = int.from_bytes(checkpoint[:8], "little")
+        metadata = json.loads(checkpoint[8 : 8 + size])["__metadata__"]
+        if metadata.keys() == {"notes"}:
+            return metadata
+        if metadata.keys() != {"notes", "run", "sha256"}:
+            raise ValueError("other metadata")
+        at = _place(checkpoint)
+        plain = checkpoint[:at] + _ZEROS.encode() + checkpoint[at + 64 :]
+        digest = hashlib.sha256(plain).hexdigest()
+        if digest != metadata["sha256"] or digest.encode() != checkpoint[at : at + 64]:
+            raise ValueError("another SHA-256")
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
+        reason = " ".join(str(error).partition("\n")[0].split())
+        raise InputError(f"{path} is damaged ({reason}): {BEGIN_ANEW}") from None
+    if metadata["run"] != run:
+        raise InputError(f"{path} is a checkpoint of {metadata['run']}, not of {run}: move it there, or {BEGIN_ANEW}")
+    return metadata

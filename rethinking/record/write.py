@@ -1,0 +1,145 @@
+"""Writing a record. Every file appears whole or not at all: temporary file, fsync, rename."""
+
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rethinking.errors import InputError
+from rethinking.record import digests
+from rethinking.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Row = dict[str, Any]
+LOG_COLUMNS = ("step", "online_loss", "online_accuracy")
+
+
+def format_curve(rows: Sequence[Row]) -> str:
+    """curve.csv of evaluations; floats as the shortest text that reads back to the same bits."""
+    lines = [",".join(rows[0])]
+    lines += [",".join(repr(row[name]) for name in rows[0]) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def format_log(log: Sequence[Sequence[float]]) -> str:
+    """online.csv of a `Training.log`: means of six digits."""
+    lines = [f"{step:.0f},{loss / images:.6g},{right / images:.6g}" for step, loss, right, images in log]
+    return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file so that it appears whole or not at all, and stays after a power cut."""
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+        if os.name == "posix":  # else the name may be lost, though the bytes are not
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class Writer:
+    """Writes one run's record; obtained from `leased`, so no other process writes it."""
+
+    def __init__(self, path: Path, spec: Spec, checkpoints: Path | None = None):
+        self.path, self.spec = path, spec
+        self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
+
+    @property
+    def checkpoint(self) -> tuple[bytes, dict[str, str]] | None:
+        """The last checkpoint and its metadata, None where there is none.
+
+        Raises InputError where it is damaged or another run's.
+        """
+        try:
+            saved = self.checkpoint_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return saved, digests.check_checkpoint(saved, self.spec.run_id, self.checkpoint_path)
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Raise InputError where the evaluations of a checkpoint do not go on from the curve.csv that is there.
+
+        A checkpoint is written before its curve, so it has at least as many. One put back from a copy need not.
+        """
+        curve = self.path / "curve.csv"
+        with suppress(FileNotFoundError):
+            if not (format_curve(rows) if rows else "").startswith(curve.read_text(encoding="utf-8", errors="replace")):
+                what = f"{self.checkpoint_path} is stale, its evaluations are not those of {curve}"
+                raise InputError(f"{what}: {digests.BEGIN_ANEW}")
+
+    def discard(self) -> None:
+        """Delete what there is of the run so far: it begins anew."""
+        for path in (self.checkpoint_path, self.path / "curve.csv", self.path / "environment.json"):
+            path.unlink(missing_ok=True)
+
+    def save(self, rows: Sequence[Row], checkpoint: bytes, environment: dict[str, Any]) -> None:
+        """Keep what is needed to go on from here.
+
+        checkpoint: a safetensors file, with the metadata of `digests.seal` besides its own.
+        """
+        write(self.checkpoint_path, digests.stamped(checkpoint))
+        write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        if not rows:  # stopped within the first evaluation
+            return
+        write(self.path / "curve.csv", format_curve(rows))
+
+    def finish(
+        self,
+        rows: Sequence[Row],
+        status: str,
+        diverged_at: int | None,
+        environment: dict[str, Any],
+        arrays: "dict[str, np.ndarray] | None" = None,
+        log: Sequence[Sequence[float]] = (),
+    ) -> None:
+        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed".
+
+        log: of `Training.log`.
+        """
+        last = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in rows[-1].items()}
+        result = {
+            "status": status,
+            "steps": rows[-1]["step"],
+            "evaluations": len(rows),
+            "diverged_at": diverged_at,
+            "final": last,
+        }
+        write(self.path / "curve.csv", format_curve(rows))
+        write(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        if arrays:
+            import numpy as np
+
+            packed = io.BytesIO()
+            np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+            write(self.path / "arrays.npz", packed.getvalue())
+        if log:
+            write(self.path / "online.csv", format_log(log))
+        sealed = digests.sealed(result, self.path)
+        write(self.path / "result.json", json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+        self.checkpoint_path.unlink(missing_ok=True)
+        for folder in {self.path, self.checkpoint_path.parent}:
+            for left in folder.glob(".*.*"):  # by a sitting that was killed while it wrote
+                left.unlink(missing_ok=True)
+        if self.checkpoint_path.parent != self.path:
+            with suppress(OSError):  # there is none, or something else is in it
+                self.checkpoint_path.parent.rmdir()

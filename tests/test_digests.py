@@ -1,0 +1,156 @@
+"""Digests: a changed bit of a record is refused or changes nothing; records made before are bound by runs/DIGESTS."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rethinking import record
+from rethinking.errors import InputError
+from rethinking.record import Runs, digests, leased, read
+from rethinking.spec import RunSpec
+
+ROOT = Path(__file__).parents[1]
+FLIPS = int(os.environ.get("FLIPS", "300"))
+SPEC = RunSpec(n=100, model="mlp-1x512", steps=20, keep=("test_logits",))
+EVALUATION = dict.fromkeys(record.COLUMNS, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
+
+
+def complete(root, spec=SPEC):
+    with leased(Runs(root), spec) as writer:
+        (writer.path / digests.WEIGHTS).write_bytes(b"weights")
+        rows = [EVALUATION, EVALUATION | {"step": 20, "train_accuracy": 0.1 + 0.2}]
+        made, arrays = {"commit": "abc", "seconds": 1.5}, {"test_logits": np.arange(6, dtype=np.float16)}
+        writer.finish(rows, "budget", None, made, arrays, [(10, 1.0, 3, 8), (20, 0.5, 4, 8)])
+    return writer.path
+
+
+def unbound(path):
+    """A record as they were made before they held digests."""
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps({k: v for k, v in result.items() if k not in digests.OWN}))
+    return path
+
+
+def meaning(path):
+    found = read(path)
+    arrays = {k: v.tolist() for k, v in found.arrays.items()}
+    kept = {k: v for k, v in found.result.items() if k not in digests.OWN}
+    return repr([found.spec, kept, found.environment, found.curve, found.online, arrays])
+
+
+def flips(folder, chance, count):
+    """Flip a bit of a file of a record, and back, again and again; yields the file and the byte's place."""
+    files = [folder / name for name in (*digests.FILES, "result.json")]
+    for k in range(count):
+        file = files[k % len(files)]
+        whole = file.read_bytes()
+        at = chance.randrange(len(whole))
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
+        yield file, at
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_flipped_bit_is_refused_or_means_the_same(tmp_path, listed):
+    path = complete(tmp_path)
+    if listed:
+        unbound(path)
+        assert Runs(tmp_path).digest() == 6
+    before, refused = meaning(path), 0
+    for file, at in flips(path, random.Random(0), FLIPS):
+        try:
+            now, line = meaning(path), ""
+        except InputError as error:
+            now, line = "", str(error)
+        place = f"{file.name}, byte {at}"
+        if line:
+            refused += 1
+            assert str(path) in line, place
+            assert "\n" not in line, place
+        else:
+            assert now == before, place
+            assert file.name == "result.json", place  # of the others, every byte is bound
+            assert not listed, place
+    assert refused > 0.9 * FLIPS
+    assert meaning(path) == before
+
+
+def test_the_digests_are_what_they_are_said_to_be(tmp_path):
+    path = complete(tmp_path)
+    result = json.loads((path / "result.json").read_text())
+    others = [p for p in path.iterdir() if p.name != "result.json"]
+    assert len(others) == 6
+    assert result["digests"] == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in others}
+    rest = {k: v for k, v in result.items() if k != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    assert result["digest"] == hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def test_a_file_that_is_gone_or_was_added_is_refused_and_weights_may_be_gone(tmp_path):
+    path = complete(tmp_path)
+    (path / digests.WEIGHTS).unlink()
+    before = meaning(path)
+    (path / "online.csv").rename(path / "kept")
+    with pytest.raises(InputError, match=r"online\.csv is missing, by the SHA-256 in result\.json"):
+        read(path)
+    (path / "kept").rename(path / "online.csv")
+    assert meaning(path) == before
+    other = unbound(complete(tmp_path / "other", SPEC.replace(seed=1)))
+    (other / "online.csv").unlink()
+    (other / "result.json").write_text(json.dumps(digests.sealed(read_result(other), other)))
+    (other / "online.csv").write_bytes((path / "online.csv").read_bytes())
+    with pytest.raises(InputError, match=r"online\.csv does not belong to it"):
+        read(other)
+
+
+def read_result(path):
+    return json.loads((path / "result.json").read_text())
+
+
+def test_the_list_is_added_to_and_never_changed(tmp_path):
+    runs, file = Runs(tmp_path), tmp_path / "DIGESTS"
+    first, second = (unbound(complete(tmp_path, SPEC.replace(seed=k))) for k in range(2))
+    complete(tmp_path, SPEC.replace(seed=2))  # which holds its own
+    result = (second / "result.json").rename(second / "aside")  # it is not complete
+    assert runs.digest() == 6
+    before = file.read_text()
+    result.rename(second / "result.json")
+    assert runs.digest() == 6
+    assert file.read_text().startswith(before)
+    assert runs.digest() == 0
+    lines = [line.split("  ") for line in file.read_text().splitlines()]
+    assert {place.split("/")[0] for _, place in lines} == {first.name, second.name}
+    assert all(hashlib.sha256((tmp_path / place).read_bytes()).hexdigest() == digest for digest, place in lines)
+    whole = file.read_text()
+    environment = first / "environment.json"
+    environment.write_text(environment.read_text().replace("abc", "abd"))
+    complete(tmp_path, SPEC.replace(seed=3))
+    for use in (runs.digest, lambda: runs.find(SPEC), lambda: read(first)):
+        with pytest.raises(InputError, match=r"environment\.json was changed, by the SHA-256 in DIGESTS"):
+            use()
+    assert file.read_text() == whole
+
+
+@pytest.mark.parametrize("line", ["x", f"{0:064} a/spec.json", f"{0:064}  a/b.json", f"{0:063}g  a/spec.json", ""])
+def test_a_bad_line_of_the_list_is_named(tmp_path, line):
+    path = unbound(complete(tmp_path))
+    Runs(tmp_path).digest()
+    file = tmp_path / "DIGESTS"
+    file.write_text(file.read_text() + line + "\n")
+    with pytest.raises(InputError, match=r"DIGESTS, line 7 is no digest of a file"):
+        read(path)
+
+
+def test_every_committed_record_is_bound():
+    names = [p.parent.name for p in (ROOT / "runs").glob("*/result.json")]
+    listed = digests.listed(ROOT / "runs")
+    own = [name for name in names if read_result(ROOT / "runs" / name).keys() >= digests.OWN]
+    assert sorted(names) == sorted({*listed, *own})
+    tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files", "runs/DIGESTS"], capture_output=True, check=True)
+    assert tracked.stdout
