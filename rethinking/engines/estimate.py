@@ -9,7 +9,7 @@ import torch
 
 from rethinking import catalog
 from rethinking.data import synthetic
-from rethinking.engines import local
+from rethinking.engines.machine import cores
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.spec import RunSpec, Spec
 from rethinking.training import Training
@@ -30,7 +30,7 @@ def seconds(specs: Sequence[Spec], device: str) -> dict[str, tuple[float, float]
     for spec in specs:
         if not isinstance(spec, RunSpec):
             if device == "cpu":
-                torch.set_num_threads(local.cores() if spec.ALONE else 1)  # as in the run
+                torch.set_num_threads(cores() if spec.ALONE else 1)  # as in the run
             known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device(where))
             out[spec.run_id] = known, known
             continue

@@ -85,7 +85,3 @@ def _read(jobs: "queue.Queue[str | None]") -> None:
         jobs.put(line)
     jobs.put(None)
     os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone or done
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)
