@@ -33,5 +33,5 @@ setup(
             "mypy>=1.14",
         ],
     },
-    entry_points={"console_scripts": ["rethinking = rethinking.cli:main"]},
+    entry_points={"console_scripts": ["rethinking = rethinking.__main__:main"]},
 )

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.paths import where_able
 from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
@@ -379,15 +380,18 @@ def write(path: Path, content: bytes | str) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
+            with where_able():
+                os.fsync(stream.fileno())
+        with where_able():
+            os.chmod(name, 0o644)
         os.replace(name, path)
         if os.name == "posix":  # else the name may be lost, though the bytes are not
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            with where_able():
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
