@@ -34,5 +34,5 @@ setup(
             "mypy>=1.14",
         ],
     },
-    entry_points={"console_scripts": ["rethinking = rethinking.cli:main"]},
+    entry_points={"console_scripts": ["rethinking = rethinking.__main__:main"]},
 )

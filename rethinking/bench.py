@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rethinking import catalog, models
 from rethinking.data import ImageSet, synthetic
-from rethinking.engines.local import worker_environment
+from rethinking.engines.local import command, worker_environment
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm
 from rethinking.spec import RunSpec
@@ -193,7 +193,8 @@ class _Loop:
     """
 
     def __init__(self, kind: str, name: str, precision: str, device: str):
-        self.command = [sys.executable, "-m", "rethinking.bench", kind, name, precision, device]
+        self.what = f"{kind} {name} {precision} {device}"
+        self.command = command("bench", kind, name, precision, device)
         self.environment = worker_environment(device) if kind == "ours" else dict(os.environ)
 
     def __enter__(self) -> "_Loop":
@@ -211,11 +212,11 @@ class _Loop:
         print(count, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise InputError(f"the benchmark's loop ended early ({' '.join(self.command[3:])}): its error is above")
+            raise InputError(f"the benchmark's loop ended early ({self.what}): its error is above")
         return float(answer)
 
 
-def _serve(kind: str, name: str, precision: str, device: str) -> None:
+def main(kind: str, name: str, precision: str, device: str) -> None:
     """Answer each count of steps on standard input with the seconds per step."""
     if device == "cpu":
         torch.set_num_threads(1)
@@ -250,7 +251,3 @@ def table(results: dict[str, Any]) -> str:
             f"{row['vs_textbook']:>11.2f}x{row['vs_resident']:>11.2f}x{100 * row['of_peak']:>7.0f} %"
         )
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    _serve(*sys.argv[1:])

@@ -25,6 +25,7 @@ from typing import Any
 
 from rethinking.constants import wrong
 from rethinking.errors import InputError
+from rethinking.paths import expand
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
 # What a file of the kind must define.
@@ -83,7 +84,7 @@ class Entry:
 
 def plugin_folders(kind: str) -> list[str]:
     """The existing folders for `kind` under RETHINKING_PLUGINS."""
-    roots = [r for r in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if r]
+    roots = [str(expand(r)) for r in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if r]
     for root in roots:
         if not Path(root).is_dir():
             raise InputError(f"RETHINKING_PLUGINS names {root!r}, not a folder: create it or mend the variable")

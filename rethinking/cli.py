@@ -1,18 +1,66 @@
 """The command line: parse, call, print."""
 
+if __name__ == "__main__":  # before the imports below, which take a while
+    from rethinking.__main__ import main as start
+
+    start()
+
 import errno
 import json
 import math
-import os
+import re
+import signal
 import sys
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rethinking import catalog
+from rethinking import catalog, streams
 from rethinking.errors import InputError
+from rethinking.paths import expand
+
+WORD, LINE = 200, 1000  # characters of one word or quotation, and of all, that a line about an error shows
+
+
+class _Terminated(BaseException):
+    """SIGTERM came, outside of training, which has its own way to stop."""
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, SIGTERM _Terminated; signals that are ignored stay so."""
+
+    def terminate(*_: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _shown(text: str) -> str:
+    """A message in one line, what is long in it, as a value that was given, cut in its middle."""
+
+    def cut(text: str, most: int) -> str:
+        left_out = len(text) - most
+        return text if left_out <= 0 else f"{text[: most * 3 // 4]}…({left_out:,} more)…{text[-(most // 4) :]}"
+
+    long = rf"\S{{{WORD},}}|'[^']{{{WORD},}}'|\"[^\"]{{{WORD},}}\""
+    return cut(re.sub(long, lambda word: cut(word[0], WORD), " ".join(text.split())), LINE)
 
 
 class Group(click.Group):
@@ -20,19 +68,20 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         standalone = kwargs.pop("standalone_mode", True)
+        streams.prepare()
         try:
-            result: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+            with _signals():
+                result: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+                streams.finish()
         except click.ClickException as error:
             text, status = error.format_message(), 2
         except InputError as error:
             text, status = str(error), 2
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt, _Terminated) as error:
             words = list(args[0] if args else kwargs.get("args") or sys.argv[1:])
             resumes = words[:1] in (["run"], ["figure"]) and "--compare" not in words
-            text, status = "stopped" + ("; the same command goes on from here" if resumes else ""), 130
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, head or less, has gone
-            text, status = "", 0
+            by, status = (" by SIGTERM", 143) if isinstance(error, _Terminated) else ("", 130)
+            text = f"stopped{by}" + ("; the same command goes on from here" if resumes else "")
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -42,8 +91,9 @@ class Group(click.Group):
             if standalone:
                 sys.exit(result if isinstance(result, int) else 0)
             return result
-        if text:
-            click.echo(f"rethinking: {' '.join(text.split())}", err=True)
+        with suppress(OSError):
+            streams.finish()
+        click.echo(f"rethinking: {_shown(text)}", err=True)
         sys.exit(status)
 
 
@@ -63,20 +113,27 @@ def _named(context: click.Context, parameter: click.Parameter, given: str | None
     return given
 
 
+class _Path(click.Path):
+    """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(str(expand(value)) if value else value, param, ctx)
+
+
 runs_option = click.option(
-    "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=click.Path()
+    "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=_Path()
 )
 out_option = click.option(
     "--out",
     default="figures",
     show_default=True,
-    type=click.Path(),
+    type=_Path(),
     help="Folder of the drawn files.",
     callback=_named,
 )
 data_option = click.option(
     "--data-dir",
-    type=click.Path(),
+    type=_Path(),
     callback=_named,
     help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
 )
@@ -84,12 +141,14 @@ device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda (all GPUs) or one GPU, as cuda:0."
 )
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), help="Worker processes; default one per core (one thread each), or per GPU."
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes; default one per core (one thread each) as memory holds them, or per GPU.",
 )
 
 
 checkpoints_option = click.option(
-    "--checkpoints", type=click.Path(), callback=_named, help="Folder of the checkpoints; default beside the records."
+    "--checkpoints", type=_Path(), callback=_named, help="Folder of the checkpoints; default beside the records."
 )
 
 
@@ -350,7 +409,12 @@ def _duration(seconds: float) -> str:
 
 
 @main.command()
-@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="A spec.json, instead of the options below.")
+@click.option(
+    "--spec",
+    "spec_file",
+    type=_Path(path_type=Path),
+    help="A spec.json, or - for standard input, instead of the options below.",
+)
 @click.option("--data", shell_complete=_names("data"), help="Data set.  [default: cifar10]")
 @click.option("--n", type=int, help="The first n training images.  [default: all]")
 @click.option(
@@ -411,7 +475,7 @@ def run(
 
     from rethinking.engines import local
     from rethinking.record import Runs
-    from rethinking.spec import Part, RunSpec, Spec
+    from rethinking.spec import LARGEST, Part, RunSpec, Spec
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -421,7 +485,8 @@ def run(
         if given:
             option = next(iter(given)).replace("learning_rate", "lr").replace("_", "-")
             raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
-        spec: Spec = Spec.from_file(spec_file)
+        standard = str(spec_file) == "-"
+        spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
     else:
         corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
         parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))
@@ -553,7 +618,7 @@ def digest(runs_dir: str) -> None:
 
 @main.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where the section is stale.")
-@click.option("--readme", default="README.md", show_default=True, type=click.Path(path_type=Path), help="The file.")
+@click.option("--readme", default="README.md", show_default=True, type=_Path(path_type=Path), help="The file.")
 @out_option
 @runs_option
 def report(check: bool, readme: Path, out: str, runs_dir: str) -> int:
@@ -579,7 +644,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=_names("data"))
-@click.option("--from", "source", type=click.Path(), help="A folder that holds the official files or the fallback's.")
+@click.option("--from", "source", type=_Path(), help="A folder that holds the official files or the fallback's.")
 @data_option
 def fetch(names: tuple[str, ...], source: str | None, data_dir: str | None) -> None:
     """Get data sets: a copy on disk, the official download, then the fallback; verified by SHA-256."""
@@ -628,7 +693,3 @@ def bench(as_json: bool, models: tuple[str, ...], rounds: int, precision: str, d
         catalog.find("models", name)
     results = benchmark.measure(chosen, rounds=rounds, precision=resolve_precision(precision, device), device=device)
     click.echo(json.dumps(results, indent=1) if as_json else benchmark.table(results))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -20,6 +21,7 @@ from rethinking.constants import TYPES
 from rethinking.errors import InputError
 
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
+LARGEST = 4_000_000  # bytes of a spec.json
 NAME = 200  # characters of a run's name before its hash; a file system allows 255
 
 
@@ -110,7 +112,7 @@ def _one_line(error: ValidationError, prefix: str, given: Any) -> str:
     return f"{where or 'the spec'} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=2**63)]  # what a tensor's sizes can be
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -193,10 +195,22 @@ class Spec(BaseModel):
     def from_file(cls, path: Path) -> Self:
         """From a JSON file. Raises InputError where it cannot be read or is not a spec."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        return cls.from_json(text, str(path))
+            with path.open("rb") as stream:
+                content = stream.read(LARGEST + 1)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        return cls.from_bytes(content, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, source: str = "standard input") -> Self:
+        """From JSON in UTF-8, 16 or 32, with a byte-order mark or without. Raises InputError."""
+        if len(content) > LARGEST:
+            raise InputError(f"{source}: larger than {LARGEST:,} bytes: is it a spec?")
+        try:
+            text = content.decode(json.detect_encoding(content))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{source}: cannot be read ({error})") from None
+        return cls.from_json(text, source)
 
     def to_json(self) -> str:
         """All fields, one per line; `from_json` gives back an equal spec."""
@@ -371,10 +385,9 @@ def _class_of(text: str, source: str) -> type[Spec]:
     from rethinking.theory import specs  # noqa: F401  (kinds are subclasses, known once imported)
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{source}: {name} is given {names.count(name)} times: give it once")
+        for name, count in Counter(name for name, _ in pairs).items():
+            if count > 1:
+                raise InputError(f"{source}: {name} is given {count} times: give it once")
         return dict(pairs)
 
     try:

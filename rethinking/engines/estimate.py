@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from rethinking import catalog
-from rethinking.engines import local
+from rethinking.engines.machine import cores, processor
 from rethinking.record import Runs
 from rethinking.spec import RunSpec, Spec
 
@@ -154,7 +154,7 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         device: where they would run. runs: the records that tell; a network that they do not tell of on this processor
         is measured.
     """
-    known = Known(past(runs.root), local.processor() if device == "cpu" else _gpu())
+    known = Known(past(runs.root), processor() if device == "cpu" else _gpu())
     measured: dict[str, float] = {}
     out = {}
     for spec in specs:
@@ -183,7 +183,7 @@ def _other(spec: Spec, device: str) -> tuple[float, float]:
     import torch
 
     if device == "cpu":
-        torch.set_num_threads(local.cores() if spec.ALONE else 1)  # as in the run
+        torch.set_num_threads(cores() if spec.ALONE else 1)  # as in the run
     known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device("cuda:0" if device == "cuda" else device))
     return known, known
 

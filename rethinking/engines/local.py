@@ -2,13 +2,12 @@
 
 import json
 import os
-import platform
 import re
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import rethinking
+from rethinking.engines.machine import gpu_count, workers_that_fit
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
 from rethinking.record import Runs
@@ -33,6 +34,16 @@ KEEP_MEMORY = {
 # A run that has the machine to itself gives it back: a factorization's temporaries grow with each block, and kept ones
 # too small for the next took, unpredictably, up to 10 GB beside a matrix of 14 GB.
 RETURN_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# What a process of ours runs first: it has the parent's path, and this package from where the parent has it.
+BOOT = """
+import sys
+sys.path[:] = {path!r}
+from importlib import import_module, util
+spec = util.spec_from_file_location("rethinking", {file!r}, submodule_search_locations={folders!r})
+sys.modules["rethinking"] = package = util.module_from_spec(spec)
+spec.loader.exec_module(package)
+import_module({module!r}).main(*{arguments!r})
+"""
 
 
 @dataclass(frozen=True)
@@ -74,27 +85,20 @@ class _Worker:
             pass  # it died before its first run; seen at its end of output
 
 
-def gpu_count() -> int:
-    """NVIDIA GPUs this process may use, without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([v for v in visible.split(",") if v.strip() and v.strip() != "-1"])
-    nodes = len([p for p in Path("/dev").glob("nvidia[0-9]*") if p.name[6:].isdigit()])
-    if nodes or not shutil.which("nvidia-smi"):
-        return nodes
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-
-
 def resolve_device(device: str) -> str:
     """For "auto" cuda where there is a GPU, else cpu; the others allowed stay.
 
-    Raises InputError for another name than auto, cpu, cuda and cuda:N, and for cuda where there is no GPU.
+    Raises InputError for another name than auto, cpu, cuda and cuda:N, and for a GPU that is not there.
     """
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", device):
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,9})?", device):
         raise InputError(f"device is {device!r}, allowed are auto, cpu, cuda and one GPU, as cuda:0")
-    if device.startswith("cuda") and not gpu_count():
-        raise InputError(f"device {device!r} is not available here (no NVIDIA GPU is seen): use cpu")
+    if device.startswith("cuda"):
+        count, index = gpu_count(), int(device[5:] or 0)
+        if index >= count:
+            seen = f"GPUs seen: cuda:0 to cuda:{count - 1}" if count else "no NVIDIA GPU is seen"
+            raise InputError(
+                f"device {device!r} is not available here ({seen}): use {'one of them' if count else 'cpu'}"
+            )
     return ("cuda" if gpu_count() else "cpu") if device == "auto" else device
 
 
@@ -116,34 +120,11 @@ def resolve_precision(precision: str, device: str) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
-def cores() -> int:
-    """Cores that this process may use: of its affinity, and of its control group's quota, at least 1."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(usable, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control group, or a quota of "max"
-        return usable
-
-
-def processor() -> str:
-    """This machine's processor, with what of its instructions the arithmetic may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    flags = next((line for line in lines if line.startswith("flags")), "").split()
-    return " ".join([model or platform.machine(), *(f for f in ("avx2", "avx512f", "avx512_bf16") if f in flags)])
-
-
 def default_workers(device: str) -> int:
-    """One per GPU for "cuda", one for a named GPU, one per usable core for the CPU."""
+    """One per GPU for "cuda", one for a named GPU, one per usable core for the CPU as far as memory holds them."""
     if device == "cuda":
         return max(1, gpu_count())
-    if device != "cpu":
-        return 1
-    return cores()
+    return workers_that_fit() if device == "cpu" else 1
 
 
 def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:
@@ -325,12 +306,33 @@ def worker_environment(device: str, alone: bool = False) -> dict[str, str]:
     return memory | os.environ | (ONE_THREAD if device == "cpu" and not alone else {})
 
 
+def command(module: str, *arguments: str | None) -> list[str]:
+    """The command line of a process that calls `main(*arguments)` of a module of this package.
+
+    It imports what this process imports, whatever the working directory holds: this package from the same files, the
+    rest along the same path, but for the standard library, which comes first, and the working directory, which comes
+    last where this process has it.
+    """
+    here = os.path.realpath(".")
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    names = ("lib-dynload", "DLLs", "python{}{}.zip".format(*sys.version_info))
+
+    def rank(place: str) -> int:
+        if os.path.realpath(place or ".") == here:
+            return 2
+        return 0 if place in places or os.path.basename(place) in names else 1
+
+    path = [os.path.abspath(place) for place in sorted(map(os.fspath, sys.path), key=rank)]
+    file, folders = os.path.abspath(str(rethinking.__file__)), [os.path.abspath(f) for f in rethinking.__path__]
+    code = BOOT.format(path=path, file=file, folders=folders, module=f"rethinking.{module}", arguments=arguments)
+    return [sys.executable, "-P", "-c", code]
+
+
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
-    command = [sys.executable, "-m", "rethinking.engines.worker", str(runs.root.absolute()), device]
-    command.append(str(runs.checkpoints.absolute()))
-    command += [str(Path(data_dir).absolute())] if data_dir else []
+    folders = (str(runs.root.absolute()), device, str(runs.checkpoints.absolute()))
+    words = command("engines.worker", *folders, str(Path(data_dir).absolute()) if data_dir else None)
     return subprocess.Popen(
-        command,
+        words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=worker_environment(device, alone),

@@ -15,7 +15,7 @@ class Progress:
     """Follows runs by their spec. On standard error; a context manager."""
 
     def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.bars: dict[str, tqdm] = {}
         self.began: dict[str, tuple[float, int]] = {}
         self.spoken: dict[str, float] = {}
@@ -81,4 +81,5 @@ class Progress:
         self._line(spec, how)
 
     def _line(self, spec: Spec, text: str) -> None:
-        tqdm.write(f"{spec.run_id}: {text}", file=sys.stderr)
+        if sys.stderr is not None:  # a program without a console has none
+            tqdm.write(f"{spec.run_id}: {text}", file=sys.stderr)

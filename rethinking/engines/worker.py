@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from rethinking import catalog
+from rethinking import catalog, streams
 from rethinking.errors import InputError
 
 STEP_EVERY = 0.5  # seconds between step events
@@ -28,6 +28,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is something to save
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
     events = os.fdopen(os.dup(1), "w")
+    streams.prepare(forgiving=True)
     os.dup2(2, 1)  # what a plug-in prints is not an event
     jobs: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
@@ -87,7 +88,3 @@ def _read(jobs: "queue.Queue[str | None]") -> None:
         jobs.put(line)
     jobs.put(None)
     os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone or done
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
+from rethinking.paths import where_able
 from rethinking.record import digests
 from rethinking.spec import Spec
 
@@ -43,15 +44,18 @@ def write(path: Path, content: bytes | str) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
+            with where_able():
+                os.fsync(stream.fileno())
+        with where_able():
+            os.chmod(name, 0o644)
         os.replace(name, path)
         if os.name == "posix":  # else the name may be lost, though the bytes are not
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            with where_able():
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -1,0 +1,31 @@
+"""Folders that users name, and file systems that cannot do everything."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rethinking.errors import InputError
+
+# What a file system answers to a request that it does not know, or that its mount forbids.
+_UNABLE = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+
+
+def expand(text: str | os.PathLike[str]) -> Path:
+    """The path, with ~ and ~user for a home folder. Raises InputError where that is not known."""
+    given = os.fspath(text)
+    expanded = os.path.expanduser(given)
+    if given.startswith("~") and expanded == given:
+        raise InputError(f"{given!r} names a home folder that is not known: write the whole path")
+    return Path(expanded)
+
+
+@contextmanager
+def where_able() -> Iterator[None]:
+    """Skip what makes a file safer or easier to share, where its file system cannot do that; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
