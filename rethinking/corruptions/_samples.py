@@ -17,11 +17,18 @@ POSITIONS = {"image": 0, "label": 1}  # of a sample that is a tuple or a list
 
 def describe(value: Any) -> str:
     """A value in a few words, for an error's line."""
-    if isinstance(value, torch.Tensor | np.ndarray) and value.ndim and value.size != 1:
+    if _size(value) != 1:
         kind = "tensor" if isinstance(value, torch.Tensor) else "array"
         return f"{kind} of shape {tuple(value.shape)}, {value.dtype}"
     text = repr(value.item() if isinstance(value, torch.Tensor | np.ndarray | np.generic) else value)
     return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"
+
+
+def _size(value: Any) -> int:
+    """The number of elements of an array or a tensor; 1 of anything else."""
+    if isinstance(value, torch.Tensor):
+        return value.numel()
+    return value.size if isinstance(value, np.ndarray) else 1
 
 
 def near(word: str, known: Any) -> str:
@@ -118,7 +125,7 @@ def not_whole(label: Any, index: int) -> str:
     what = f"the label of dataset[{index}] is {describe(label)}, not a whole number"
     if isinstance(label, str):
         return f"{what}: map the names to 0, 1, 2 ..."
-    if np.ndim(label) > 0 and np.size(label) > 1:
+    if _size(label) > 1:
         return f"{what}: of a one-hot label give the class, label.argmax(); other targets need regression='permutation'"
     if isinstance(label, float | np.floating | np.ndarray | torch.Tensor):
         return f"{what}: give classes 0, 1, 2 ..., or for regression say regression='permutation' or 'gaussian'"
