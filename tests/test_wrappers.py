@@ -549,6 +549,7 @@ def test_the_papers_convention_is_the_default_and_has_no_second_name():
 
     assert run(p=0.3, among="all") == run(p=0.3)
     assert run(p=0.0, among="others") == RunSpec().run_id
+    assert "among" not in RunSpec(corruptions=(Part(name="partial_labels", options={"p": 0.3}),)).to_json()
     assert run(p=1.0, among="all") == run(p=1.0) != run(p=1.0, among="others")
     dataset = Samples([(0, i % 3) for i in range(50)], num_classes=3)
     expected = PartialLabels(dataset, 0.5, among="all").targets
@@ -558,14 +559,18 @@ def test_the_papers_convention_is_the_default_and_has_no_second_name():
 # --- regression ----------------------------------------------------------------------------------------------------
 
 
+def bfloat16(y):
+    return torch.tensor(y, dtype=torch.bfloat16)
+
+
 def real_valued(n=300, kind=float):
     return Samples([(0, kind(y)) for y in np.random.default_rng(1).gamma(2.0, size=n)])
 
 
-@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor, lambda y: torch.tensor([y, 2 * y])])
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor, lambda y: torch.tensor([y, 2 * y]), bfloat16])
 def test_a_permutation_keeps_the_targets_of_the_set(kind):
     dataset = real_valued(kind=kind)
-    own = np.array([np.asarray(y) for _, y in dataset])
+    own = np.array([np.asarray(y.float() if kind is bfloat16 else y) for _, y in dataset])
     found = RandomLabels(dataset, regression="permutation")
     assert np.array_equal(np.sort(found.targets, axis=0), np.sort(own, axis=0))
     assert found.changed_labels().mean() > 0.95
@@ -576,7 +581,7 @@ def test_a_permutation_keeps_the_targets_of_the_set(kind):
     assert np.array_equal(PartialLabels(dataset, 1.0, regression="permutation").targets, found.targets)
     for i in range(5):
         assert type(found[i][1]) is type(dataset[i][1])
-        assert np.array_equal(found.targets[i], found[i][1])
+        assert torch.equal(torch.tensor(found.targets[i]).float(), torch.as_tensor(found[i][1]).float())
 
 
 def test_gaussian_targets_have_the_targets_moments_of_each_component():
@@ -590,6 +595,8 @@ def test_gaussian_targets_have_the_targets_moments_of_each_component():
     other = RandomLabels(dataset, regression="gaussian", mean=(1.0, 2.0), variance=(0.0, 4.0)).targets
     assert np.all(other[:, 0] == 1.0)
     assert type(RandomLabels(Samples([(0, y) for y in range(9)]), regression="gaussian")[0][1]) is float
+    lists = RandomLabels(Samples([(0, [y, y * y]) for y in range(9)]), regression="gaussian")
+    assert [type(v) for v in lists[0][1]] == [float, float]
 
 
 def test_any_target_can_be_permuted():
@@ -811,6 +818,10 @@ REFUSED = {
     "bare arrays": (lambda: RandomLabels(np.zeros((5, 4, 4))), r"TensorDataset\(images, labels\)"),
     "two arrays": (lambda: RandomPixels((np.zeros((2, 4)), np.zeros(2))), r"TensorDataset\(images, labels\)"),
     "bare samples": (lambda: RandomPixels([torch.zeros(4)] * 3), r"must give \(image, label\)"),
+    "a dict of splits": (lambda: RandomLabels({"train": pairs()}), "a dict of 'train': take one of them"),
+    "label of pixels": (lambda: RandomPixels(dicts().dataset, image="pixel_values", label="y"), "no key 'y'"),
+    "image of labels": (lambda: RandomLabels(dicts().dataset, image="x", label="label"), "no key 'x'"),
+    "classes of targets": (lambda: RandomLabels(pairs(), regression="gaussian", num_classes=3), "give one of them"),
     "a class": (lambda: RandomLabels(Samples), r"Samples is a class: make a data set of it first, Samples\("),
     "a loader": (lambda: RandomLabels(DataLoader(pairs())), "this is a DataLoader: wrap its data set"),
     "nothing": (lambda: RandomLabels(None), "the data set is None.*give a map-style torch Dataset"),
@@ -820,6 +831,11 @@ REFUSED = {
     "real-valued targets": (lambda: PartialLabels(regression().dataset, 0.5), "regression='permutation' or 'gaussian'"),
     "wrong choice": (lambda: RandomLabels(pairs(), regression=True), "give 'permutation' or 'gaussian'"),
     "regression of pixels": (lambda: RandomPixels(pairs(), regression="gaussian"), "leave it out"),
+    "one-hot list": (lambda: RandomLabels(pairs(labels=[[0, 1]]), num_classes=2), r"dataset\[0\] is \[0, 1\].*one-hot"),
+    "unlike targets": (
+        lambda: RandomLabels(pairs(labels=[[0.5], [0.5, 1.0]]), regression="gaussian"),
+        r"dataset\[1\] has the shape \(2,\)",
+    ),
     "not a number": (
         lambda: RandomLabels(pairs(labels=[1.0, float("nan")]), regression="gaussian"),
         r"dataset\[1\] is nan",

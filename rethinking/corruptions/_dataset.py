@@ -63,6 +63,9 @@ class Corrupted(Dataset):
     vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32: of a
     PIL image an array (H, W, C) or (H, W), of integers too.
 
+    `targets`, `labels` and columns of the data set are believed where they agree with its first, middle and last
+    sample; then neither the class count nor `changed_labels` reads images. Else all samples are read.
+
     A label keeps its kind (int, numpy or tensor). Index i is the position in the data set that is wrapped: around a
     Subset it is the position in the subset.
 
@@ -108,9 +111,11 @@ class Corrupted(Dataset):
             self.channels = _inherited(dataset, "channels", channels)
             self.regression = self._check_regression(regression, constants)
             moments = Facts(0, _numbers("mean", mean), _numbers("variance", variance))
+            if self.regression and num_classes is not None:
+                raise InputError("regression and num_classes are both given: targets have no classes, give one of them")
             given = None if num_classes is None else _whole_number("num_classes", num_classes, least=1)
             self._length = len(dataset)
-            self._trusted = False
+            self._trusted, self._label_place = False, self.label
             self._seen: str | None = None  # where an array's channels are, from the first example
             first = self._first_samples()
             self._set_classes(given, moments, constants, first.get(0))
@@ -152,14 +157,14 @@ class Corrupted(Dataset):
             samples = {i: self.dataset[i] for i in sorted({0, count // 2, count - 1}) if 0 <= i < count}
         if not samples:
             return samples
-        if self._acts_on_labels:
+        if self.image is not None:
+            _samples.locate(samples[0], self.image, "image")
+        try:
             self._label_place = _samples.locate(samples[0], self.label, "label")
-        else:
-            try:
-                self._label_place = _samples.locate(samples[0], self.label, "label")
-            except InputError:  # a pixel corruption needs none
-                self._label_place = None
-                return samples
+        except InputError:
+            if self._acts_on_labels or self.label is not None:
+                raise
+            return samples  # a pixel corruption needs none
         known = _labels.column(self.dataset, self._label_place)
         self._trusted = known is not None and all(
             _same(known[i], _samples.take(sample, self._label_place)) for i, sample in samples.items()
@@ -167,7 +172,7 @@ class Corrupted(Dataset):
         return samples
 
     def _set_classes(self, given: int | None, moments: Facts, constants: dict, first: Any) -> None:
-        place = getattr(self, "_label_place", self.label)
+        place = self._label_place
         declared = _labels.classes(self.dataset, place)
         if constants.get("ONE_LOGIT"):
             self._classes: list[Any] | None = ["-1", "+1"]
@@ -227,7 +232,14 @@ class Corrupted(Dataset):
             return
         if not self._length and not (moments.mean and moments.variance):
             raise InputError("the data set has no examples to measure: give mean and variance")
-        values = np.array([_real(y, i) for i, y in enumerate(self._targets)], dtype=np.float64)
+        reals = [_real(y, i) for i, y in enumerate(self._targets)]
+        for i, real in enumerate(reals):
+            if real.shape != reals[0].shape:
+                raise InputError(
+                    f"the target of dataset[{i}] has the shape {real.shape}, that of dataset[0] {reals[0].shape}: "
+                    "give them one shape, or say regression='permutation'"
+                )
+        values = np.array(reals, dtype=np.float64)
         del self._targets
         mean = np.array(moments.mean or values.mean(axis=0)).reshape(-1)
         variance = np.array(moments.variance or values.var(axis=0)).reshape(-1)
@@ -372,7 +384,7 @@ class Corrupted(Dataset):
 
     def known_labels(self, place: Any) -> Sequence[Any] | None:
         """The labels at a place of the samples, as this data set gives them; None where images would be decoded."""
-        if place == getattr(self, "_label_place", None):
+        if place == self._label_place:
             labels = _labels.column(self.dataset, place) if self._trusted else None
             return None if labels is None else self._replaced(labels)
         return _labels.column(self.dataset, place)
@@ -384,7 +396,7 @@ class Corrupted(Dataset):
             labels = self._replaced(self._own_labels("labels"))
             if all(_samples.whole(y) is not None for y in labels):
                 return np.array([_samples.whole(y) for y in labels], dtype=np.int64)
-            return np.array([y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y for y in labels])
+            return np.array([_samples.plain(y) for y in labels])
 
     def changed_labels(self) -> np.ndarray:
         """bool (N,): where this wrapper's label differs from the wrapped data set's."""
@@ -467,9 +479,8 @@ def _same(a: Any, b: Any) -> bool:
     """Whether two labels, of whatever kind, are one."""
     if a is b:
         return True
-    a, b = (v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (a, b))
     try:
-        a, b = np.asarray(a), np.asarray(b)
+        a, b = (np.asarray(_samples.plain(v)) for v in (a, b))
         if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:  # float32 samples of float64 targets
             a, b = (v.astype(min(a.dtype, b.dtype, key=lambda d: d.itemsize)) for v in (a, b))
         return a.size == b.size and bool(np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f"))
@@ -479,9 +490,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _real(target: Any, index: int) -> np.ndarray:
     """A target as float64. Raises InputError where it is no finite number or array of them."""
-    plain = target.detach().cpu() if isinstance(target, torch.Tensor) else target
     try:
-        value = np.asarray(plain, dtype=np.float64)
+        value = np.asarray(_samples.plain(target), dtype=np.float64)
     except (TypeError, ValueError):
         value = np.array(np.nan)
     if not np.isfinite(value).all():
@@ -513,7 +523,12 @@ def _check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
         raise InputError("this is a DataLoader: wrap its data set, then load the wrapper")
     if isinstance(dataset, type):
         raise InputError(f"{dataset.__name__} is a class: make a data set of it first, {dataset.__name__}(...)")
-    if isinstance(dataset, np.ndarray | torch.Tensor | tuple | Mapping):
+    if isinstance(dataset, Mapping):
+        raise InputError(
+            f"the data set is a {type(dataset).__name__} of {', '.join(map(repr, dataset))}: take one of them, or of "
+            "two arrays make torch.utils.data.TensorDataset(images, labels)"
+        )
+    if isinstance(dataset, np.ndarray | torch.Tensor | tuple):
         raise InputError(
             f"the data set is of type {type(dataset).__name__}: give a torch Dataset or a list of samples; "
             "of two arrays make one with torch.utils.data.TensorDataset(images, labels)"
@@ -536,7 +551,7 @@ def _options(declared: dict[str, dict], values: Sequence[Any], options: dict[str
         extra = values[len(required)]
         raise InputError(
             f"what {_samples.describe(extra)} is cannot be told from its place: "
-            f"name it, for example num_classes={extra!r} or seed={extra!r}"
+            + (f"name it, num_classes={extra!r} or seed={extra!r}" if isinstance(extra, int) else "name it, NAME=VALUE")
         )
     known = ["seed", "split", "image", "label", "channels", "num_classes", "mean", "variance", "regression", *declared]
     for name in options:
@@ -567,7 +582,7 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
     if value is None:
         return ()
     try:
-        array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value, dtype=np.float64)
+        array = np.asarray(_samples.plain(value), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}: give a number for each channel") from None
     return tuple(array.reshape(-1).tolist())

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rethinking.corruptions._samples import describe
+from rethinking.corruptions._samples import describe, plain
 from rethinking.errors import InputError
 
 FEW = range(1, 5)  # channels of grey, grey with alpha, colour, and colour with alpha
@@ -104,15 +104,9 @@ def to_array(feature: Any, order: str | None) -> np.ndarray:
     """
     if isinstance(feature, Image.Image) and feature.mode in ("P", "PA"):
         raise InputError(
-            "the image is a PIL image of mode P, whose pixels are numbers of colours: convert('RGB') first"
+            "the image is a PIL image with a palette, whose pixels are numbers of colours: convert('RGB') first"
         )
-    if isinstance(feature, torch.Tensor):
-        plain = feature.detach().cpu()
-        if plain.dtype in (torch.bfloat16,) or "float8" in str(plain.dtype):
-            plain = plain.float()
-        array = plain.as_subclass(torch.Tensor).numpy()
-    else:
-        array = np.asarray(feature)
+    array = np.asarray(plain(feature))
     if array.dtype.kind not in NUMBERS:
         raise InputError(f"the image is {describe(feature)}, which is not made of real numbers: give numbers")
     if array.ndim < 2:

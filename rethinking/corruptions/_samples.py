@@ -17,7 +17,7 @@ POSITIONS = {"image": 0, "label": 1}  # of a sample that is a tuple or a list
 
 def describe(value: Any) -> str:
     """A value in a few words, for an error's line."""
-    if _size(value) != 1:
+    if isinstance(value, torch.Tensor | np.ndarray) and _size(value) != 1:
         kind = "tensor" if isinstance(value, torch.Tensor) else "array"
         return f"{kind} of shape {tuple(value.shape)}, {value.dtype}"
     text = repr(value.item() if isinstance(value, torch.Tensor | np.ndarray | np.generic) else value)
@@ -28,7 +28,16 @@ def _size(value: Any) -> int:
     """The number of elements of an array or a tensor; 1 of anything else."""
     if isinstance(value, torch.Tensor):
         return value.numel()
-    return value.size if isinstance(value, np.ndarray) else 1
+    return value.size if isinstance(value, np.ndarray) else len(value) if isinstance(value, list | tuple) else 1
+
+
+def plain(value: Any) -> Any:
+    """A tensor as an array, of float32 where numpy lacks its dtype; anything else as it is."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu().as_subclass(torch.Tensor)
+    odd = value.dtype == torch.bfloat16 or "float8" in str(value.dtype)
+    return (value.float() if odd else value).numpy()
 
 
 def near(word: str, known: Any) -> str:
@@ -138,7 +147,7 @@ def like(value: Any, own: Any) -> Any:
     An integer that the kind cannot hold becomes an int64; a real number in place of an integer one of the default
     precision.
     """
-    number = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    number = np.asarray(plain(value))
     real = number.dtype.kind == "f"
     if isinstance(own, torch.Tensor):
         fits = own.is_floating_point() if real else number.max() <= _largest(own.dtype)
@@ -150,7 +159,9 @@ def like(value: Any, own: Any) -> Any:
         return result if isinstance(own, np.ndarray) else result[()]
     if isinstance(own, bool) and not real and number in (0, 1):
         return bool(number)
-    return number.item() if number.size == 1 else number
+    if isinstance(own, list | tuple):
+        return type(own)(number.tolist())
+    return number.item()
 
 
 def _largest(dtype: Any) -> float:

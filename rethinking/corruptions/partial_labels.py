@@ -6,8 +6,8 @@ conventions give the random class, and the rate of labels that change, of K clas
     among="all"      uniform over all classes, the true one included, as in the paper: p * (1 - 1 / K) change
     among="others"   uniform over the other classes, as most papers on label noise define its rate: p change
 
-So the two are the same corruption at p and at p * (1 - 1 / K). Of p = 1 and all classes nothing is left of the labels;
-of p = 1 and the others each label says which class is wrong.
+So among="all" at p has the distribution of among="others" at p * (1 - 1 / K). At p = 1, labels drawn from all classes
+say nothing of the true ones; labels drawn from the others still say which class is not the true one.
 """
 
 import numpy as np
