@@ -632,6 +632,14 @@ def test_counting_and_changed_labels_read_no_images():
     assert dataset.read <= 3
 
 
+def test_a_function_of_image_and_label_is_heeded_and_one_of_images_is_no_hindrance():
+    raw = [2, 1, 0, 1, 0, 0]  # what the samples are made of; they agree with it at the first, the middle and the last
+    joint = Samples([(0, y) for y in LABELS], targets=raw, num_classes=3, transforms=divmod, target_transform=None)
+    assert PartialLabels(joint, 0.0).targets.tolist() == LABELS
+    own = Samples([(0, y) for y in LABELS], targets=LABELS, transforms=F.to_image)
+    assert PartialLabels(own, 0.0).classes == [0, 1, 2]
+
+
 def test_parts_of_a_data_set_read_no_images_either():
     labels = RNG.integers(0, 5, 40).tolist()
     dataset = Samples([(0, y) for y in labels], targets=labels, num_classes=5)

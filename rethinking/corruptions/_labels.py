@@ -53,8 +53,8 @@ def _rows(labels: Any) -> Any:
 
 def _transformed(dataset: Any, labels: Any) -> Any:
     both, change = getattr(dataset, "transforms", None), getattr(dataset, "target_transform", None)
-    if both is not None and not hasattr(both, "target_transform"):
-        return None  # one function of image and label
+    if hasattr(dataset, "target_transform") and both is not None and not hasattr(both, "target_transform"):
+        return None  # torchvision's one function of image and label
     return labels if change is None else [change(y) for y in labels]
 
 
