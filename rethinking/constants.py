@@ -20,7 +20,7 @@ NEEDED = {
 }
 ALLOWED = {
     "data": (),
-    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT"),
+    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PERMUTES", "REGRESSION"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
     "figures": (),

@@ -473,7 +473,9 @@ def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Options checked and filled in, pixels before labels, one name for what is the same. Raises InputError."""
     kept: list[Part] = []
     for part in (_checked("corruptions", p) for p in parts):
-        same_as = catalog.find("corruptions", part.name).constants.get("SAME_AS", [])
+        facts = catalog.find("corruptions", part.name).constants
+        part = _settled(part, {"OPTIONS": {}} | facts)
+        same_as = facts.get("SAME_AS", [])
         for options, other in same_as:
             if part.options == options:
                 part = None if other is None else Part(name=other)  # type: ignore[assignment]

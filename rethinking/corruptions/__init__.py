@@ -6,6 +6,9 @@ A corruption is a file with one pure function of an example:
     OPTIONS = {"p": {"type": "float", "ge": 0.0, "le": 1.0}, ...}      the first is what NAME=VALUE sets
     KEYED_BY = "example", or "seed": one draw for every image of every split
     KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
+    PERMUTES = True where it only permutes positions: a wrapper then keeps every kind of image as it is
+    REGRESSION = True where a label is replaced with probability p (1 without that option): a wrapper then does the
+    same with real-valued targets
     def corrupt(image, label, generator, facts, **options) -> (image, label)
 
 with image an array (H, W, C) or (H, W), read-only, whose shape the result keeps, label an int, facts what it may know

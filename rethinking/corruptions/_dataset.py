@@ -1,30 +1,79 @@
 """The torch Dataset wrappers: any corruption around anybody's map-style data set."""
 
-from collections.abc import Sequence, Sized
+import difflib
+import operator
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from tqdm import tqdm
 
 from rethinking import catalog
-from rethinking.corruptions import Facts, Keyed, apply
+from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, apply
 from rethinking.errors import InputError
 from rethinking.spec import check_options
+
+REGRESSION = ("permutation", "gaussian")
+LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
+# Words that people use for an argument.
+MEANT = {
+    "p": "prob probability rate noise noise_rate noise_level fraction ratio level percent corruption corruption_prob",
+    "num_classes": "classes n_classes nclasses num_class number_of_classes num_labels k c",
+    "variance": "var std sd stddev sigma deviation",
+    "mean": "mu means average",
+    "label": "target label_key target_key label_index y labels targets",
+    "image": "x input image_key data_key feature features pixels img",
+    "channels": "channel data_format layout channel_order channels_first channels_last",
+    "seed": "random_state rng generator random_seed data_seed",
+    "split": "train subset fold part",
+    "among": "over convention uniform",
+}
 
 
 class Corrupted(Dataset):
     """A data set with one corruption, drawn per example and the same at every access. Wrappers compose and pickle.
 
     Args:
-        dataset: map-style, items (image, label). image: a PIL image, an array (H, W, C) or (H, W), or a tensor
-            (C, H, W); the result is of the same kind (of a PIL image an array where the values are no longer bytes).
-        seed: of the draw. split: "train", "test" or any other word; each split has its own draws.
-        num_classes: default len(dataset.classes). mean, variance: per channel of the full training set, in the
-            images' units, where the corruption needs them. options: the corruption's own, as in its OPTIONS.
+        dataset: map-style: it has a length and gives a sample for an index. A sample is (image, label), a longer tuple
+            or list, a dict, a named tuple or a dataclass; the other parts of it are handed on. A label corruption
+            never looks at the image, be it a text; a pixel corruption never looks at the label.
+        values: the corruption's own options without a default, in their order: PartialLabels(dataset, 0.3).
+        seed: of the draw, a whole number. split: "train", "test" or any other word; each split has its own draws.
+        image, label: where they are in a sample: a position (0 and 1), a key (named by you, never guessed) or a field.
+            A wrapper around another one takes them, and channels, from it.
+        channels: "first" or "last", of arrays and tensors of three axes or more. Not needed where the shape tells: a
+            tensor has them first, an array at the one end that has 1 to 4 entries; what does not tell is refused.
+        num_classes: default: as the data set says in `classes`, `class_to_idx`, `num_classes` or a Hugging Face
+            feature, else counted once, from its `targets` or `labels`. Pixel corruptions need none.
+        mean, variance: of gaussian, per channel of the full training set, in the images' units. By default both are
+            measured over the data set, once, here; give the training set's to wrap a test set.
+        regression: how real-valued targets are replaced (random and partial labels). "permutation": by the target of
+            another example, so that all targets of the set are kept (the one corruption that depends on the number of
+            examples). "gaussian": by a Gaussian of the targets' mean and variance, each component by itself; mean and
+            variance give others than the measured ones.
+        options: the corruption's own, by name, as in its OPTIONS.
+
+    A pixel corruption gives an image of the same kind: a tensor on its device, an array, a PIL image of its mode. A
+    vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32: of a
+    PIL image an array (H, W, C) or (H, W), of integers too.
+
+    `targets`, `labels` and columns of the data set are believed where they agree with its first, middle and last
+    sample; then neither the class count nor `changed_labels` reads images. Else all samples are read.
+
+    A label keeps its kind (int, numpy or tensor). Index i is the position in the data set that is wrapped: around a
+    Subset it is the position in the subset.
 
     Raises:
-        InputError: an option out of range, or a fact about the data set that is needed and not given.
+        InputError: in one line, at construction: an iterable data set; an argument that is unknown, missing or out of
+            range; a sample without the label or the image that was named; a label that is no class; fewer than two
+            classes; real-valued targets without `regression`; an image whose channel axis cannot be known; pixels
+            without positions or, for gaussian, that are not numbers. At access, an example that is so.
     """
 
     corruption: str
@@ -32,62 +81,518 @@ class Corrupted(Dataset):
     def __init__(
         self,
         dataset: Any,
-        *,
+        *values: Any,
         seed: int = 0,
         split: str = "train",
+        image: Any = None,
+        label: Any = None,
+        channels: str | None = None,
         num_classes: int | None = None,
-        mean: Sequence[float] = (),
-        variance: Sequence[float] = (),
+        mean: Any = (),
+        variance: Any = (),
+        regression: str | None = None,
         **options: Any,
     ):
-        self.dataset, self.seed, self.split = dataset, seed, split
-        self.options = check_options("corruptions", self.corruption, options)
-        if num_classes is None:
-            num_classes = len(getattr(dataset, "classes", ()))
-        self.facts = Facts(num_classes, tuple(mean), tuple(variance))
         constants = catalog.find("corruptions", self.corruption).constants
-        if constants["ACTS_ON"] == "labels" and num_classes < 1:
-            raise InputError(f"{type(self).__name__}: the data set has no `classes`: give num_classes")
-        for fact in constants.get("NEEDS", ()):
-            if not getattr(self.facts, fact):
-                raise InputError(f"{type(self).__name__}: give {fact}, per channel of the full training set")
+        with self._named():
+            _check_map_style(dataset, values, type(self).__name__)
+            options = _options(constants.get("OPTIONS", {}), values, options)
+            self.dataset, self.seed, self.split = dataset, _whole_number("seed", seed), split
+            if not isinstance(split, str):
+                raise InputError(f"split is {split!r}: give a word, 'train' or 'test'")
+            if channels not in (None, "first", "last"):
+                raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+        self.options = check_options("corruptions", self.corruption, options)
+        self.facts = Facts()
+        with self._named():
+            self._acts_on_labels = constants["ACTS_ON"] == "labels"
+            self.image = _inherited(dataset, "image", image)
+            self.label = _inherited(dataset, "label", label)
+            self.channels = _inherited(dataset, "channels", channels)
+            self.regression = self._check_regression(regression, constants)
+            moments = Facts(0, _numbers("mean", mean), _numbers("variance", variance))
+            if self.regression and num_classes is not None:
+                raise InputError("regression and num_classes are both given: targets have no classes, give one of them")
+            given = None if num_classes is None else _whole_number("num_classes", num_classes, least=1)
+            self._length = len(dataset)
+            self._trusted, self._label_place = False, self.label
+            self._seen: str | None = None  # where an array's channels are, from the first example
+            first = self._first_samples()
+            self._set_classes(given, moments, constants, first.get(0))
+            if self.regression:
+                self._set_targets(moments)
+            elif not self._acts_on_labels:
+                if self._length:
+                    self._see(_samples.take(first[0], _samples.locate(first[0], self.image, "image")))
+                needed = [fact for fact in constants.get("NEEDS", ()) if not getattr(moments, fact)]
+                if needed:
+                    measured = self._measured()
+                    moments = Facts(0, moments.mean or measured[0], moments.variance or measured[1])
+                self.facts = Facts(self.facts.num_classes, moments.mean, moments.variance)
+            if self._length:
+                self._corrupted(first[0], 0)  # what is refused is refused here
+
+    # --- what the data set is ---
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{type(self).__name__}: {error}") from None
+
+    def _check_regression(self, regression: Any, constants: dict) -> str | None:
+        if regression is None:
+            return None
+        if not constants.get("REGRESSION"):
+            raise InputError("regression is of RandomLabels and PartialLabels: leave it out")
+        if regression not in REGRESSION:
+            raise InputError(f"regression is {regression!r}: give 'permutation' or 'gaussian'")
+        return regression
+
+    def _first_samples(self) -> dict[int, Any]:
+        """The first, middle and last sample, and whether the labels that the data set has are those of its samples."""
+        count = self._length
+        with _generators_untouched():
+            samples = {i: self.dataset[i] for i in sorted({0, count // 2, count - 1}) if 0 <= i < count}
+        if not samples:
+            return samples
+        if self.image is not None:
+            _samples.locate(samples[0], self.image, "image")
+        try:
+            self._label_place = _samples.locate(samples[0], self.label, "label")
+        except InputError:
+            if self._acts_on_labels or self.label is not None:
+                raise
+            return samples  # a pixel corruption needs none
+        known = _labels.column(self.dataset, self._label_place)
+        self._trusted = known is not None and all(
+            _same(known[i], _samples.take(sample, self._label_place)) for i, sample in samples.items()
+        )
+        return samples
+
+    def _set_classes(self, given: int | None, moments: Facts, constants: dict, first: Any) -> None:
+        place = self._label_place
+        declared = _labels.classes(self.dataset, place)
+        if constants.get("ONE_LOGIT"):
+            self._classes: list[Any] | None = ["-1", "+1"]
+            self.facts = Facts(2)
+            return
+        if self.regression:
+            self._classes, self.facts = None, Facts(0)
+            return
+        if given is not None and (declared is None or len(declared) != given):
+            declared = list(range(given))
+        if self._acts_on_labels and self._length:
+            known = _labels.column(self.dataset, place) if self._trusted else None
+            if known is None:
+                _labels.as_class(_samples.take(first, place), 0, None)  # what is no class, before how many there are
+            else:
+                labels = _labels.as_classes(known, None if declared is None else len(declared))
+                declared = list(range(_labels.counted(labels))) if declared is None else declared
+        if self._acts_on_labels and declared is None:
+            raise InputError(
+                "the data set has no `classes`, `class_to_idx`, `targets` or `labels` that tell how many classes "
+                "its labels have: give num_classes"
+            )
+        if self._acts_on_labels and declared is not None and len(declared) < 2:
+            raise InputError("there is one class, so a random label is the true one: give num_classes=2 or more")
+        self._classes = declared
+        self.facts = Facts(len(declared or ()), moments.mean, moments.variance)
+
+    def known_classes(self) -> list[Any] | None:
+        """The names of the classes, or None where the labels are no classes or nobody has said how many there are."""
+        return self._classes
 
     @property
-    def classes(self) -> Any:
-        """The wrapped data set's class names, or 0 ... num_classes - 1."""
-        return getattr(self.dataset, "classes", list(range(self.facts.num_classes)))
+    def classes(self) -> list[Any]:
+        """The wrapped data set's class names, or 0 ... num_classes - 1. AttributeError where nobody has said."""
+        if self._classes is None:
+            raise AttributeError(f"{type(self).__name__} has no classes: the data set does not say")
+        return self._classes
+
+    @property
+    def class_to_idx(self) -> dict[Any, int]:
+        """The label of each class."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    # --- regression ---
+
+    def _set_targets(self, moments: Facts) -> None:
+        self._targets = self._own_labels("targets")
+        if self.regression == "permutation":
+            if self._length == 1:
+                raise InputError("there is one example, whose target has no other to change places with: give more")
+            keyed = Keyed(self.seed, self.corruption, self.split)
+            drawn = np.array([keyed(i).random(2) for i in range(self._length)]).reshape(-1, 2)
+            chosen = np.flatnonzero(drawn[:, 0] < self.options.get("p", 1.0))
+            self._source = np.arange(self._length)
+            # The order of independent uniform numbers is a uniform permutation.
+            self._source[chosen] = chosen[np.argsort(drawn[chosen, 1], kind="stable")]
+            return
+        if not self._length and not (moments.mean and moments.variance):
+            raise InputError("the data set has no examples to measure: give mean and variance")
+        reals = [_real(y, i) for i, y in enumerate(self._targets)]
+        for i, real in enumerate(reals):
+            if real.shape != reals[0].shape:
+                raise InputError(
+                    f"the target of dataset[{i}] has the shape {real.shape}, that of dataset[0] {reals[0].shape}: "
+                    "give them one shape, or say regression='permutation'"
+                )
+        values = np.array(reals, dtype=np.float64)
+        del self._targets
+        mean = np.array(moments.mean or values.mean(axis=0)).reshape(-1)
+        variance = np.array(moments.variance or values.var(axis=0)).reshape(-1)
+        if not variance.any():
+            raise InputError(f"all targets are {values.flat[0]:g}, so their Gaussian is that number: give variance")
+        shape = values.shape[1:]
+        if {mean.size, variance.size} - {1, int(np.prod(shape))}:
+            raise InputError(f"mean and variance are {mean.size} and {variance.size} numbers, a target has {shape}")
+        self.facts = Facts(0, tuple(mean.tolist()), tuple(variance.tolist()))
+
+    def _target(self, own: Any, index: int) -> Any:
+        if self.regression == "permutation":
+            source = int(self._source[index])
+            if source == index:
+                return own
+            other = self._targets[source]
+            numeric = isinstance(own, int | float | np.number | np.ndarray | torch.Tensor)
+            return _samples.like(other, own) if self._trusted and numeric else other
+        generator = Keyed(self.seed, self.corruption, self.split)(index)
+        if generator.random() >= self.options.get("p", 1.0):
+            return own
+        shape = np.shape(_real(own, index))
+        mean, variance = (np.array(v) for v in (self.facts.mean, self.facts.variance))
+        mean, deviation = (v.reshape(shape) if v.size > 1 else v for v in (mean, np.sqrt(variance)))
+        return _samples.like((mean + deviation * generator.standard_normal(shape)).reshape(shape), own)
+
+    # --- pixels ---
+
+    def _see(self, image: Any) -> None:
+        _features.check(image)
+        if isinstance(image, np.ndarray) and image.ndim > 2 and self.channels is None:
+            self._seen = _features.order_of(image)
+
+    def _order(self, image: Any) -> str | None:
+        if not isinstance(image, torch.Tensor | np.ndarray) or image.ndim < 3:
+            return None
+        if self.channels is not None:
+            return self.channels
+        if not isinstance(image, np.ndarray) or self._seen is None:
+            return _features.order_of(image)
+        try:
+            own = _features.order_of(image)
+        except InputError:  # alone it does not tell, the first example did
+            own = self._seen
+        if own != self._seen:
+            raise InputError(
+                f"its channels are {own}, those of dataset[0] {self._seen}: say channels='first' or 'last'"
+            )
+        return self._seen
+
+    def _feature(self, image: Any, index: int) -> Any:
+        module = catalog.load("corruptions", self.corruption)
+        generator = Keyed(self.seed, self.corruption, self.split)(index)
+
+        def corrupt(array: np.ndarray) -> np.ndarray:
+            return apply(module, array, 0, generator, self.facts, self.options)[0]
+
+        _features.check(image)
+        order = self._order(image)
+        if catalog.find("corruptions", self.corruption).constants.get("PERMUTES"):
+            return _features.permuted(image, order, corrupt)
+        return _features.from_array(corrupt(_features.to_array(image, order)), image, order)
+
+    def _measured(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and variance per channel over all examples; of bytes and 16-bit numbers exact before one division."""
+        if not self._length:
+            raise InputError("the data set has no examples to measure: give mean and variance")
+        moments = _Moments()
+
+        def add(sample: Any, index: int) -> None:
+            image = _samples.take(sample, _samples.locate(sample, self.image, "image"))
+            _features.check(image)
+            array = _features.to_array(image, self._order(image))
+            moments.add(array.reshape(-1, array.shape[2] if array.ndim == 3 else 1), index)
+
+        self._read("mean and variance", add)
+        return moments.result()
+
+    # --- examples ---
 
     def __len__(self) -> int:
-        dataset: Sized = self.dataset
-        return len(dataset)
+        return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        index = range(len(self))[index]  # negative indices count from the end; beyond it is an IndexError
-        image, label = self.dataset[index]
-        array, like = _to_array(image)
-        generator = Keyed(self.seed, self.corruption, self.split)(index)
+    def __getitem__(self, index: int) -> Any:
+        try:
+            place = operator.index(index)
+        except TypeError:
+            hint = "a slice: for part of the set, take torch.utils.data.Subset(wrapped, range(...))"
+            what = hint if isinstance(index, slice) else f"{index!r}: give a whole number"
+            raise InputError(f"{type(self).__name__}: the index is {what}") from None
+        place = range(len(self))[place]  # negative indices count from the end; beyond it is an IndexError
+        with self._named(), _at(place):
+            return self._corrupted(self.dataset[place], place)
+
+    def _corrupted(self, sample: Any, index: int) -> Any:
+        if not self._acts_on_labels:
+            at = _samples.locate(sample, self.image, "image")
+            return _samples.put(sample, at, self._feature(_samples.take(sample, at), index))
+        at = _samples.locate(sample, self.label, "label")
+        own = _samples.take(sample, at)
+        if self.regression:
+            return _samples.put(sample, at, self._target(own, index))
+        keyed = Keyed(self.seed, self.corruption, self.split)
+        label = self._class(own, index, keyed)
+        return _samples.put(sample, at, _samples.like(label, own) if _samples.whole(own) is not None else label)
+
+    def _class(self, own: Any, index: int, keyed: Keyed) -> int:
+        """The corrupted label, a class."""
+        constants = catalog.find("corruptions", self.corruption).constants
+        true = 0 if constants.get("ONE_LOGIT") else _labels.as_class(own, index, self.facts.num_classes)
         module = catalog.load("corruptions", self.corruption)
-        array, label = apply(module, array, int(label), generator, self.facts, self.options)
-        return like(array), label
+        return apply(module, np.empty((0, 0)), true, keyed(index), self.facts, self.options)[1]
+
+    def _read(self, what: str, part: Callable[[Any, int], Any]) -> list[Any]:
+        """part(sample, index) of all samples, one after the other, with progress."""
+        name = f"{type(self).__name__}: {what}"
+        parts, spoken = [], time.monotonic()
+        with _generators_untouched():
+            for i in tqdm(range(self._length), desc=name, disable=None, leave=False, dynamic_ncols=True):
+                if time.monotonic() - spoken > LINE_EVERY and not sys.stderr.isatty():
+                    spoken = time.monotonic()
+                    print(f"{name}: {i} of {self._length} examples read", file=sys.stderr)
+                with _at(i):
+                    parts.append(part(self.dataset[i], i))
+        return parts
+
+    # --- labels ---
+
+    def _own_labels(self, what: str) -> Sequence[Any]:
+        """The wrapped data set's labels: as it has them, else read from its samples."""
+        if self._trusted:
+            return _labels.column(self.dataset, self._label_place)
+        return self._read(what, lambda sample, _: _samples.take(sample, _samples.locate(sample, self.label, "label")))
+
+    def _replaced(self, labels: Sequence[Any]) -> Sequence[Any]:
+        if not self._acts_on_labels:
+            return labels
+        if self.regression:
+            return [self._target(y, i) for i, y in enumerate(labels)]
+        keyed = Keyed(self.seed, self.corruption, self.split)
+        return [self._class(y, i, keyed) for i, y in enumerate(labels)]
+
+    def known_labels(self, place: Any) -> Sequence[Any] | None:
+        """The labels at a place of the samples, as this data set gives them; None where images would be decoded."""
+        if place == self._label_place:
+            labels = _labels.column(self.dataset, place) if self._trusted else None
+            return None if labels is None else self._replaced(labels)
+        return _labels.column(self.dataset, place)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """int64 (N,): the labels as this data set gives them; real-valued targets (N, ...) as they are."""
+        with self._named():
+            labels = self._replaced(self._own_labels("labels"))
+            if all(_samples.whole(y) is not None for y in labels):
+                return np.array([_samples.whole(y) for y in labels], dtype=np.int64)
+            return np.array([_samples.plain(y) for y in labels])
 
     def changed_labels(self) -> np.ndarray:
         """bool (N,): where this wrapper's label differs from the wrapped data set's."""
-        return np.array([self[i][1] != int(self.dataset[i][1]) for i in range(len(self))], dtype=bool)
+        if not self._acts_on_labels:
+            return np.zeros(len(self), dtype=bool)
+        with self._named():
+            own = self._own_labels("labels")
+            return np.array([not _same(a, b) for a, b in zip(own, self._replaced(own), strict=True)], dtype=bool)
+
+    def __repr__(self) -> str:
+        inner = repr(self.dataset) if isinstance(self.dataset, Corrupted) else type(self.dataset).__name__
+        shown = self.options | {"seed": self.seed, "split": self.split}
+        shown |= {k: v for k in ("image", "label", "channels", "regression") if (v := getattr(self, k)) is not None}
+        if self._acts_on_labels and not self.regression:
+            shown["num_classes"] = self.facts.num_classes
+        words = "".join(f", {key}={value!r}" for key, value in shown.items())
+        return f"{type(self).__name__}({inner}{words}) of {len(self)} examples"
 
 
-def _to_array(image: Any) -> tuple[np.ndarray, Any]:
-    """The image as (H, W, C) or (H, W), and the way back."""
-    if isinstance(image, torch.Tensor):
-        if image.ndim == 2:
-            return image.numpy(), torch.from_numpy
-        return image.permute(1, 2, 0).numpy(), lambda a: torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1)))
-    if isinstance(image, np.ndarray):
-        return image, lambda a: a
-    from PIL import Image
+@contextmanager
+def _at(index: int) -> Iterator[None]:
+    """The line of an error names the example."""
+    try:
+        yield
+    except InputError as error:
+        place = "" if f"dataset[{index}]" in str(error) else f"dataset[{index}]: "
+        raise InputError(f"{place}{error}") from None
 
-    if isinstance(image, Image.Image):
-        return np.asarray(image), lambda a: Image.fromarray(a) if a.dtype == np.uint8 else a
-    raise InputError(f"an image is a {type(image).__name__}: give PIL images, arrays or tensors")
+
+class _Moments:
+    """Mean and variance per channel, added up image by image: of small integers in Python's integers, else float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Any = None
+        self.square: Any = None  # the sum of squares, of deviations where the values are not small integers
+        self.exact = False
+
+    def add(self, values: np.ndarray, index: int) -> None:
+        """values: (positions, C). Raises InputError where they are not finite, or C is another than before."""
+        exact = values.dtype.kind in "bui" and values.dtype.itemsize <= 2
+        if self.mean is None:
+            self.exact = exact
+            self.mean = self.square = np.zeros(values.shape[1], dtype=object if exact else np.float64)
+        if len(self.mean) != values.shape[1]:
+            raise InputError(
+                f"dataset[{index}] has {values.shape[1]} channels, dataset[0] {len(self.mean)}: convert to one of them"
+            )
+        if exact != self.exact:
+            raise InputError(
+                f"dataset[{index}] has the dtype {values.dtype}, dataset[0] another: convert to one of them"
+            )
+        count = len(values)
+        if exact:
+            small = values.astype(np.int64)
+            self.mean = self.mean + small.sum(axis=0).astype(object)
+            self.square = self.square + (small * small).sum(axis=0).astype(object)
+            self.count += count
+            return
+        real = values.astype(np.float64)
+        if not np.isfinite(real).all():
+            raise InputError(f"dataset[{index}] has pixels that are not finite: mend them")
+        mean = real.mean(axis=0)
+        shift = mean - self.mean
+        total = self.count + count
+        self.square = self.square + ((real - mean) ** 2).sum(axis=0) + shift**2 * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
+
+    def result(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(means, variances), each (C,)."""
+        n = self.count
+        if self.exact:
+            variance = [(n * s - m * m) / (n * n) for m, s in zip(self.mean, self.square, strict=True)]
+            return tuple(m / n for m in self.mean), tuple(variance)
+        return tuple(self.mean.tolist()), tuple((self.square / n).tolist())
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two labels, of whatever kind, are one."""
+    if a is b:
+        return True
+    try:
+        a, b = (np.asarray(_samples.plain(v)) for v in (a, b))
+        if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:  # float32 samples of float64 targets
+            a, b = (v.astype(min(a.dtype, b.dtype, key=lambda d: d.itemsize)) for v in (a, b))
+        return a.size == b.size and bool(np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f"))
+    except (TypeError, ValueError):
+        return False
+
+
+def _real(target: Any, index: int) -> np.ndarray:
+    """A target as float64. Raises InputError where it is no finite number or array of them."""
+    try:
+        value = np.asarray(_samples.plain(target), dtype=np.float64)
+    except (TypeError, ValueError):
+        value = np.array(np.nan)
+    if not np.isfinite(value).all():
+        raise InputError(
+            f"the target of dataset[{index}] is {_samples.describe(target)}, "
+            "not a finite number: mend it, or say regression='permutation'"
+        )
+    return value
+
+
+@contextmanager
+def _generators_untouched() -> Iterator[None]:
+    """Reads samples without moving the global generators, from which a data set's transforms may draw."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
+    if (dataset is None or isinstance(dataset, int | float | str | bytes)) and any(
+        hasattr(v, "__getitem__") for v in values
+    ):
+        raise InputError(f"the data set comes first: {name}(dataset, {dataset!r})")
+    if isinstance(dataset, DataLoader):
+        raise InputError("this is a DataLoader: wrap its data set, then load the wrapper")
+    if isinstance(dataset, type):
+        raise InputError(f"{dataset.__name__} is a class: make a data set of it first, {dataset.__name__}(...)")
+    if isinstance(dataset, Mapping):
+        raise InputError(
+            f"the data set is a {type(dataset).__name__} of {', '.join(map(repr, dataset))}: take one of them, or of "
+            "two arrays make torch.utils.data.TensorDataset(images, labels)"
+        )
+    if isinstance(dataset, np.ndarray | torch.Tensor | tuple):
+        raise InputError(
+            f"the data set is of type {type(dataset).__name__}: give a torch Dataset or a list of samples; "
+            "of two arrays make one with torch.utils.data.TensorDataset(images, labels)"
+        )
+    if isinstance(dataset, IterableDataset) or (hasattr(dataset, "__iter__") and not hasattr(dataset, "__getitem__")):
+        raise InputError(
+            "the data set is iterable, and the corruption of an example is keyed by its index: "
+            "give a map-style data set, for example list(dataset)"
+        )
+    if not hasattr(dataset, "__getitem__") or isinstance(dataset, str | bytes):
+        raise InputError(f"the data set is {_samples.describe(dataset)}: give a map-style torch Dataset")
+    if not hasattr(dataset, "__len__"):
+        raise InputError("the data set has no length: give a map-style data set with __len__")
+
+
+def _options(declared: dict[str, dict], values: Sequence[Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The corruption's options, by position and by name."""
+    required = [key for key, limits in declared.items() if "default" not in limits]
+    if len(values) > len(required):
+        extra = values[len(required)]
+        raise InputError(
+            f"what {_samples.describe(extra)} is cannot be told from its place: "
+            + (f"name it, num_classes={extra!r} or seed={extra!r}" if isinstance(extra, int) else "name it, NAME=VALUE")
+        )
+    known = ["seed", "split", "image", "label", "channels", "num_classes", "mean", "variance", "regression", *declared]
+    for name in options:
+        if name not in declared:
+            meant = next((k for k, words in MEANT.items() if k in known and name.lower() in words.split()), None)
+            close = [meant] if meant else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            square = " (the square of the deviation)" if close == ["variance"] else ""
+            hint = f"did you mean {close[0]}{square}? " if close else ""
+            raise InputError(f"{name}: {hint}known are {', '.join(known)}")
+    placed = dict(zip(required, values, strict=False))
+    for name in placed.keys() & options.keys():
+        raise InputError(f"{name} is given twice, {placed[name]!r} and {options[name]!r}: give it once")
+    return placed | options
+
+
+def _whole_number(name: str, value: Any, least: int = 0) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+    return number
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """A number, or one for each channel, as a tuple."""
+    if value is None:
+        return ()
+    try:
+        array = np.asarray(_samples.plain(value), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}: give a number for each channel") from None
+    return tuple(array.reshape(-1).tolist())
+
+
+def _inherited(dataset: Any, name: str, given: Any) -> Any:
+    """What was said, here or, of the same samples, to a wrapper inside."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return getattr(dataset, name) if given is None and isinstance(dataset, Corrupted) else given
 
 
 def wrapper(key: str, name: str) -> type[Corrupted]:

@@ -1,6 +1,7 @@
 """Random labels: every label becomes a uniformly random class, which may be the true one.
 
-[zhang2017] section 2.1. Not a permutation of the classes, which would be a mere renaming.
+[zhang2017] section 2.1. Not a permutation of the classes, which would be a mere renaming. Of K classes 1 - 1 / K of the
+labels change; for labels that all change, take partial_labels with p = 1 and among = "others".
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ from rethinking.corruptions import Facts
 ACTS_ON = "labels"
 OPTIONS: dict[str, dict] = {}
 KEY = "partial_labels"  # the same draws, so partial labels tend to these as p goes to 1
+REGRESSION = True
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):

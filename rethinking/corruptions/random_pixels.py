@@ -7,5 +7,6 @@ from rethinking.corruptions.shuffled_pixels import corrupt
 
 ACTS_ON = "pixels"
 OPTIONS: dict[str, dict] = {}
+PERMUTES = True
 
 __all__ = ["corrupt"]  # the same function as shuffled pixels, keyed by the example and not by the seed alone

@@ -10,6 +10,7 @@ from rethinking.corruptions import Facts
 ACTS_ON = "pixels"
 KEYED_BY = "seed"
 OPTIONS: dict[str, dict] = {}
+PERMUTES = True
 
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from rethinking.corruptions import Facts
 from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.errors import InputError
 from rethinking.paths import expand, where_able
+
+if TYPE_CHECKING:
+    from rethinking.data._torch import Images
 
 __path__ += catalog.plugin_folders("data")
 
@@ -215,6 +218,33 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         return Split(images, arrays[f"{which}_labels"].astype(np.int64))
 
     return ImageSet(name, tuple(constants["CLASSES"]), split("train"), split("test"), facts(name))
+
+
+def torch_dataset(
+    name: str,
+    train: bool = True,
+    *,
+    root: str | Path | None = None,
+    image: str = "pil",
+    transform: Callable[[Any], Any] | None = None,
+) -> "Images":
+    """A split of the data set `name` as a map-style torch Dataset of (image, label), from disk, verified.
+
+    Args:
+        name: one of `catalog.names("data")`. train: the training set, else the test set. root: the data folder.
+        image: "pil", a PIL image (RGB, or L where grey), as torchvision gives it, or "tensor", uint8 (C, H, W).
+        transform: applied to the image. The label is an int; `classes`, `class_to_idx` and `targets` are torchvision's.
+
+    Raises:
+        InputError: as `load`; a kind of image that there is not.
+    """
+    from rethinking.data._torch import Images
+
+    if not isinstance(train, bool):
+        raise InputError(f"train is {train!r}: give True for the training set, False for the test set")
+    loaded, split = load(name, root), "train" if train else "test"
+    arrays: Split = getattr(loaded, split)
+    return Images(name, split, *arrays, loaded.classes, image, transform)
 
 
 def fetch(

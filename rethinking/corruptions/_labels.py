@@ -1,0 +1,139 @@
+"""What a data set says of its labels without decoding an image: the classes, and the label of every example."""
+
+from collections.abc import Mapping, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from rethinking.corruptions._samples import not_whole, whole
+from rethinking.errors import InputError
+
+# Words for the label: a data set's attributes, and keys of samples that those attributes are taken to describe.
+NAMES = ("targets", "labels")
+KEYS = (None, 1, "label", "labels", "target", "targets")
+
+
+def column(dataset: Any, place: Any) -> Any:
+    """The labels of a data set, a sequence (N,), or None where it has none: no image is decoded.
+
+    Args:
+        place: of the label in a sample. `targets` and `labels` are taken to be the label at position 1 or of a key of
+            that name, `target_transform` is applied to them.
+    """
+    from rethinking.corruptions._dataset import Corrupted
+
+    if isinstance(dataset, Corrupted):
+        return dataset.known_labels(place)
+    if isinstance(dataset, Subset):
+        inner = column(dataset.dataset, place)
+        return None if inner is None else [inner[int(i)] for i in dataset.indices]
+    if isinstance(dataset, ConcatDataset):
+        parts = [column(d, place) for d in dataset.datasets]
+        return None if any(p is None for p in parts) else [y for p in parts for y in p]
+    if isinstance(dataset, TensorDataset):
+        return _rows(dataset.tensors[place]) if isinstance(place, int) else None
+    if isinstance(place, str) and place in (getattr(dataset, "column_names", None) or ()):
+        return list(dataset[place])  # Hugging Face's
+    own = (place, f"{place}s") if isinstance(place, str) else ()
+    for name in (*own, *(NAMES if place in KEYS else ())):
+        labels = getattr(dataset, name, None)
+        if isinstance(labels, Sized) and not isinstance(labels, str | Mapping) and len(labels) == len(dataset):
+            return _transformed(dataset, _rows(labels))
+    return None
+
+
+def _rows(labels: Any) -> Any:
+    """A tensor as a list, which is read ten times faster."""
+    if not isinstance(labels, torch.Tensor):
+        return labels
+    return labels.tolist() if labels.ndim == 1 else list(labels)
+
+
+def _transformed(dataset: Any, labels: Any) -> Any:
+    both, change = getattr(dataset, "transforms", None), getattr(dataset, "target_transform", None)
+    if hasattr(dataset, "target_transform") and both is not None and not hasattr(both, "target_transform"):
+        return None  # torchvision's one function of image and label
+    return labels if change is None else [change(y) for y in labels]
+
+
+def classes(dataset: Any, place: Any) -> list[Any] | None:
+    """The names of the classes, in the order of their labels, as the data set declares them; None where it does not.
+
+    They are looked for in a Hugging Face feature, `classes`, `class_to_idx` and `num_classes`, also of what a Subset,
+    a ConcatDataset of equal parts, or another wrapper is made of. After a `target_transform` they are its values.
+    """
+    from rethinking.corruptions._dataset import Corrupted
+
+    if isinstance(dataset, Corrupted):
+        return dataset.known_classes()
+    if isinstance(dataset, Subset):
+        return classes(dataset.dataset, place)
+    if isinstance(dataset, ConcatDataset):
+        found = [classes(d, place) for d in dataset.datasets]
+        if any(f is None or len(f) != len(found[0] or ()) for f in found):
+            return None
+        return found[0] if all(f == found[0] for f in found) else list(range(len(found[0] or ())))
+    names = _declared(dataset, place)
+    change = getattr(dataset, "target_transform", None)
+    if names is None or change is None:
+        return names
+    try:
+        images = [whole(change(i)) for i in range(len(names))]
+    except Exception:  # it takes something else than classes: the caller must say how many there are
+        return None
+    if images == list(range(len(names))):
+        return names
+    return list(range(len(set(images)))) if set(images) == set(range(len(set(images)))) else None
+
+
+def _declared(dataset: Any, place: Any) -> list[Any] | None:
+    features = getattr(dataset, "features", None)
+    feature = features[place] if isinstance(features, Mapping) and place in features else None
+    for names in (getattr(feature, "names", None), getattr(dataset, "classes", None)):
+        if isinstance(names, Sized) and not isinstance(names, str | Mapping) and len(names):
+            return list(names)  # type: ignore[call-overload]
+    numbered = getattr(dataset, "class_to_idx", None)
+    if isinstance(numbered, Mapping) and numbered and set(numbered.values()) == set(range(len(numbered))):
+        return sorted(numbered, key=lambda name: numbered[name])
+    for count in (getattr(feature, "num_classes", None), getattr(dataset, "num_classes", None)):
+        if isinstance(count, int) and count > 0:
+            return list(range(count))
+    return None
+
+
+def as_classes(labels: Any, num_classes: int | None) -> np.ndarray:
+    """int64 (N,): the labels, each of them checked.
+
+    Raises:
+        InputError: a label that is no whole number, or not in 0 ... num_classes - 1, in a line that names its index.
+    """
+    values = np.empty(len(labels), dtype=np.int64)
+    for i, label in enumerate(labels):
+        values[i] = as_class(label, i, num_classes)
+    return values
+
+
+def as_class(label: Any, index: int, num_classes: int | None) -> int:
+    """One label, checked as in `as_classes`."""
+    value = whole(label)
+    if value is None:
+        raise InputError(not_whole(label, index))
+    if value < 0 or (num_classes and value >= num_classes):
+        allowed = f"0 to {num_classes - 1}, as there are {num_classes} classes" if num_classes else "0, 1, 2 ..."
+        raise InputError(f"the label of dataset[{index}] is {value}, give {allowed}, or num_classes")
+    return value
+
+
+def counted(labels: np.ndarray) -> int:
+    """The number of classes of checked labels (N,). Raises InputError where one between 0 and the last is absent."""
+    present = np.unique(labels)
+    count = int(present[-1]) + 1
+    if len(present) != count:
+        absent = int(np.setdiff1d(np.arange(count), present)[0])
+        raise InputError(
+            f"the labels go to {count - 1} and none is {absent}, so the classes cannot be counted: "
+            "give num_classes, or number the classes 0, 1, 2 ..."
+        )
+    return count

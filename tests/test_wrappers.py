@@ -1,0 +1,919 @@
+"""Corruptions around anybody's data set, against a slow reference that is written here and shares no code with them."""
+
+import dataclasses
+import functools
+import hashlib
+import pickle
+import random
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from torchvision import tv_tensors
+from torchvision.datasets import ImageFolder
+from torchvision.transforms.v2 import functional as F
+
+from rethinking import corruptions, data
+from rethinking.corruptions import (
+    Gaussian,
+    PartialLabels,
+    RandomLabels,
+    RandomPixels,
+    RandomSigns,
+    ShuffledPixels,
+    corrupt_arrays,
+)
+from rethinking.errors import InputError
+from rethinking.spec import Part, RunSpec
+
+N = 6
+RNG = np.random.default_rng(11)
+LABELS = [2, 0, 1, 1, 2, 0]
+LABEL_WRAPPERS = [RandomLabels, PartialLabels, RandomSigns]
+PIXEL_WRAPPERS = [ShuffledPixels, RandomPixels, Gaussian]
+
+
+def whole_set(wrapper, dataset, **kwargs):
+    """A wrapper with its options in the middle of their range."""
+    return wrapper(dataset, **(({"p": 0.5} if wrapper is PartialLabels else {}) | kwargs))
+
+
+# --- the slow reference: streams, then each corruption of an array (H, W, C) and a label, in plain loops ------------
+
+
+def stream(seed, word, split, index):
+    """A new generator for each example, of Philox with a hashed key and the example's place as counter."""
+    key = hashlib.sha256(f"{seed}/{word}".encode()).digest()[:16]
+    place = 0 if split is None else int.from_bytes(hashlib.sha256(split.encode()).digest()[:8], "big")
+    counter = np.array([0, 0, index, place], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big"), counter=counter))
+
+
+def moved(array, order):
+    width = array.shape[1]
+    out = np.empty_like(array)
+    for place, source in enumerate(order):
+        out[place // width, place % width] = array[source // width, source % width]
+    return out
+
+
+def slow_shuffled(array, seed):
+    return moved(array, stream(seed, "shuffled_pixels", None, 0).permutation(array.shape[0] * array.shape[1]))
+
+
+def slow_random_pixels(array, seed, split, index):
+    order = stream(seed, "random_pixels", split, index).permutation(array.shape[0] * array.shape[1])
+    return moved(array, order)
+
+
+def slow_gaussian(arrays, seed, split, index):
+    channels = arrays[0].shape[2]
+    noise = stream(seed, "gaussian", split, index).standard_normal(arrays[index].shape, dtype=np.float32)
+    out = np.empty(noise.shape, np.float32)
+    for c in range(channels):
+        values = np.concatenate([a[:, :, c].ravel() for a in arrays]).astype(np.longdouble)
+        mean = values.sum() / len(values)
+        variance = ((values - mean) ** 2).sum() / len(values)
+        deviation = np.sqrt(np.float32(np.float64(variance)))
+        out[:, :, c] = noise[:, :, c] * deviation + np.float32(np.float64(mean))
+    return out
+
+
+def slow_class(label, classes, p, among, seed, split, index):
+    generator = stream(seed, "partial_labels", split, index)
+    if among == "all":
+        other = list(range(classes))[generator.integers(classes)]
+    else:
+        other = [c for c in range(classes) if c != label][generator.integers(classes - 1)]
+    return other if generator.random() < p else label
+
+
+def slow_permutation(targets, p, seed, split, index):
+    draws = [stream(seed, "partial_labels", split, i).random(2) for i in range(len(targets))]
+    chosen = [i for i in range(len(targets)) if draws[i][0] < p]
+    order = sorted(chosen, key=lambda i: draws[i][1])
+    return targets[order[chosen.index(index)]] if index in chosen else targets[index]
+
+
+def slow_normal(targets, p, seed, split, index):
+    generator = stream(seed, "partial_labels", split, index)
+    if generator.random() >= p:
+        return targets[index]
+    mean = sum(targets) / len(targets)
+    variance = sum((t - mean) ** 2 for t in targets) / len(targets)
+    return mean + variance**0.5 * generator.standard_normal()
+
+
+# --- twelve kinds of data set --------------------------------------------------------------------------------------
+
+
+class Samples(Dataset):
+    """Samples as they are, with what else a data set has."""
+
+    def __init__(self, samples, **attributes):
+        self.samples = samples
+        self.read = 0
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        self.read += 1
+        return self.samples[index]
+
+
+def bytes_of(*shape):
+    return RNG.integers(0, 256, (N, *shape), dtype=np.uint8)
+
+
+def chw(array):
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def from_chw(tensor):
+    return tensor.numpy().transpose(1, 2, 0)
+
+
+def from_picture(image):
+    array = np.asarray(image)
+    return array if array.ndim == 3 else array[..., None]
+
+
+def from_row(vector):
+    return np.asarray(vector).reshape(-1, 1, 1)
+
+
+@dataclasses.dataclass
+class Kind:
+    """A data set, its truth, and how the test reads its samples.
+
+    Attributes:
+        arrays: (H, W, C) each. named: arguments that the wrappers need. place: of image and label in a sample.
+        array: a feature as (H, W, C).
+    """
+
+    dataset: Any
+    arrays: Any
+    labels: Any
+    array: Callable
+    named: dict = dataclasses.field(default_factory=dict)
+    place: tuple = (0, 1)
+    regression: bool = False
+
+
+def cifar_like():
+    arrays = bytes_of(6, 5, 3)
+    samples = [(Image.fromarray(a), y) for a, y in zip(arrays, LABELS, strict=True)]
+    return Kind(Samples(samples, classes=["a", "b", "c"], targets=LABELS), arrays, LABELS, from_picture)
+
+
+def mnist_like():
+    arrays = bytes_of(7, 7, 1).astype(np.float32) / 255
+    samples = [(chw(a), torch.tensor(y)) for a, y in zip(arrays, LABELS, strict=True)]
+    return Kind(Samples(samples, targets=torch.tensor(LABELS)), arrays, LABELS, from_chw)
+
+
+def image_folder(path):
+    arrays = bytes_of(5, 8, 3)
+    labels = sorted(LABELS)
+    for i, (a, y) in enumerate(zip(arrays, labels, strict=True)):
+        (path / "abc"[y]).mkdir(exist_ok=True)
+        Image.fromarray(a).save(path / "abc"[y] / f"{i}.png")
+    return Kind(ImageFolder(path), arrays, labels, from_picture)
+
+
+def subset_of_a_wrapper():
+    inner, indices = cifar_like(), [5, 0, 3, 1]
+    arrays = [slow_shuffled(inner.arrays[i], 9) for i in indices]
+    dataset = Subset(ShuffledPixels(inner.dataset, seed=9), indices)
+    return Kind(dataset, arrays, [LABELS[i] for i in indices], from_picture)
+
+
+class Feature:
+    names = ("a", "b", "c")
+    num_classes = 3
+
+
+class HuggingFace(Samples):
+    """A column of labels without decoding, and declared features."""
+
+    column_names = ("pixel_values", "label", "id")
+    features = {"label": Feature()}
+
+    def __getitem__(self, index):
+        return [s["label"] for s in self.samples] if index == "label" else super().__getitem__(index)
+
+
+def dicts():
+    arrays = bytes_of(4, 4, 3)
+    samples = [{"pixel_values": chw(a), "label": y, "id": f"{y}"} for a, y in zip(arrays, LABELS, strict=True)]
+    named = {"image": "pixel_values", "label": "label"}
+    return Kind(HuggingFace(samples), arrays, LABELS, from_chw, named, ("pixel_values", "label"))
+
+
+def colour_64():
+    arrays = bytes_of(64, 64, 3)
+    samples = [(chw(a), np.int32(y)) for a, y in zip(arrays, LABELS, strict=True)]
+    return Kind(Samples(samples, class_to_idx={"a": 0, "b": 1, "c": 2}), arrays, LABELS, from_chw)
+
+
+def grey_16_bit():
+    arrays = RNG.integers(0, 65536, (N, 6, 9, 1), dtype=np.uint16)
+    samples = [(Image.fromarray(a[..., 0]), y) for a, y in zip(arrays, LABELS, strict=True)]
+    assert samples[0][0].mode == "I;16"
+    return Kind(Samples(samples, labels=np.array(LABELS)), arrays, LABELS, from_picture)
+
+
+def numpy_first():
+    arrays = RNG.normal(size=(N, 4, 7, 5)).astype(np.float32)  # five channels: the shape does not tell
+    samples = [(a.transpose(2, 0, 1).copy(), np.array([y])) for a, y in zip(arrays, LABELS, strict=True)]
+    named = {"channels": "first", "num_classes": 3}
+    return Kind(Samples(samples), arrays, LABELS, lambda a: a.transpose(1, 2, 0), named)
+
+
+def numpy_last():
+    arrays = bytes_of(4, 7, 4)
+    samples = [[a, y] for a, y in zip(arrays, LABELS, strict=True)]
+    return Kind(Samples(samples, targets=LABELS), arrays, LABELS, np.asarray, {"channels": "last"})
+
+
+def vectors():
+    arrays = RNG.normal(3, 2, size=(N, 17, 1, 1)).astype(np.float32)
+    dataset = TensorDataset(torch.from_numpy(arrays[:, :, 0, 0]), torch.tensor(LABELS))
+    return Kind(dataset, arrays, LABELS, from_row)
+
+
+def tokens():
+    arrays = [RNG.integers(0, 9999, (5 + i, 1, 1)) for i in range(N)]  # of unlike lengths
+    samples = [(torch.from_numpy(a[:, 0, 0].copy()), y) for a, y in zip(arrays, LABELS, strict=True)]
+    return Kind(Samples(samples, num_classes=3), arrays, LABELS, from_row)
+
+
+def triples():
+    arrays = bytes_of(6, 5, 3)
+    samples = [(Image.fromarray(a), f"{y}.png", y) for a, y in zip(arrays, LABELS, strict=True)]
+    dataset = Samples(samples, classes=["a", "b", "c"], targets=[2, 1, 0, 1, 0, 0])  # not of what is at position 2
+    return Kind(dataset, arrays, LABELS, from_picture, {"label": 2}, (0, 2))
+
+
+def regression():
+    arrays = bytes_of(5, 5, 1)
+    targets = RNG.normal(5, 3, N).tolist()
+    samples = [(chw(a), y) for a, y in zip(arrays, targets, strict=True)]
+    return Kind(Samples(samples, targets=np.array(targets)), arrays, targets, from_chw, regression=True)
+
+
+KINDS = {
+    f.__name__: f
+    for f in (
+        cifar_like, mnist_like, image_folder, subset_of_a_wrapper, dicts, colour_64, grey_16_bit, numpy_first,
+        numpy_last, vectors, tokens, triples, regression,
+    )
+}  # fmt: skip
+
+
+def make(name, path) -> Kind:
+    return KINDS[name](path) if name == "image_folder" else KINDS[name]()
+
+
+def cells(kind: Kind, seed, split):
+    """[(wrapper, i -> (array (H, W, C), label))]: every corruption of one kind of data set."""
+    arrays, labels = list(kind.arrays), kind.labels
+    named = kind.named | {"seed": seed, "split": split}
+    pixels = [
+        (ShuffledPixels, lambda i: slow_shuffled(arrays[i], seed)),
+        (RandomPixels, lambda i: slow_random_pixels(arrays[i], seed, split, i)),
+        (Gaussian, lambda i: slow_gaussian(arrays, seed, split, i)),
+    ]
+    out = [(w(kind.dataset, **named), lambda i, f=f: (f(i), labels[i])) for w, f in pixels]
+
+    def add(wrapper, label):
+        out.append((wrapper, lambda i: (arrays[i], label(i))))
+
+    add(RandomSigns(kind.dataset, **named), lambda i: int(stream(seed, "random_signs", split, i).integers(2)))
+    for p in (1.0, 0.5):
+        options = () if p == 1 else (p,)
+        wrapper = RandomLabels if p == 1 else PartialLabels
+        if kind.regression:
+            for how, slow in (("permutation", slow_permutation), ("gaussian", slow_normal)):
+                wrapped = wrapper(kind.dataset, *options, regression=how, **named)
+                add(wrapped, lambda i, p=p, slow=slow: slow(labels, p, seed, split, i))
+            continue
+        add(wrapper(kind.dataset, *options, **named), lambda i, p=p: slow_class(labels[i], 3, p, "all", seed, split, i))
+        others = PartialLabels(kind.dataset, p, among="others", **named)
+        add(others, lambda i, p=p: slow_class(labels[i], 3, p, "others", seed, split, i))
+    return [(wrapper, functools.cache(expected)) for wrapper, expected in out]
+
+
+class Together(Dataset):
+    """Several data sets of one length in one loader, whose workers then start once."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def __len__(self):
+        return min(map(len, self.parts))
+
+    def __getitem__(self, index):
+        return [part[index] for part in self.parts]
+
+
+def hold(kind, wrapper, expected, index, sample):
+    """A sample of a wrapper is the reference's, to the last bit, and of the kind of the data set's own."""
+    image_at, label_at = kind.place
+    own = kind.dataset[index]
+    array, label = expected(index)
+    image = sample[image_at]
+    assert type(sample) is type(own)
+    assert len(sample) == len(own)
+    if isinstance(wrapper, Gaussian):
+        assert isinstance(image, np.ndarray if isinstance(own[image_at], Image.Image) else type(own[image_at]))
+    else:
+        assert type(image) in (type(own[image_at]), Image.Image)
+    found = kind.array(image)
+    assert found.dtype == array.dtype
+    assert np.array_equal(found, array)
+    signs = isinstance(wrapper, RandomSigns) and kind.regression
+    assert type(sample[label_at]) is (int if signs else type(own[label_at]))
+    if isinstance(label, float) and wrapper.regression == "gaussian":
+        assert sample[label_at] == pytest.approx(label, rel=1e-12)
+    else:
+        assert np.asarray(sample[label_at]).item() == label
+        assert np.shape(sample[label_at]) == np.shape(own[label_at])
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_kind_of_data_set_under_every_corruption(name, workers, tmp_path):
+    kind = make(name, tmp_path)
+    matrix = cells(kind, 3, "test")
+    loader = DataLoader(
+        Together([wrapper for wrapper, _ in matrix]),
+        batch_size=2,
+        num_workers=workers,
+        collate_fn=list,
+        persistent_workers=workers > 0,
+        multiprocessing_context="fork" if workers else None,
+    )
+    for _ in range(2):  # epochs
+        rows = [row for batch in loader for row in batch]
+        assert len(rows) == len(kind.labels)
+        for i, row in enumerate(rows):
+            for (wrapper, expected), sample in zip(matrix, row, strict=True):
+                hold(kind, wrapper, expected, i, sample)
+
+
+@pytest.mark.slow  # two processes import torch anew
+def test_spawned_workers_give_the_same(tmp_path):
+    kinds = [make(name, tmp_path) for name in KINDS]
+    matrix = [(kind, *cell) for kind in kinds for cell in cells(kind, 0, "train")]
+    loader = DataLoader(
+        Together([wrapper for _, wrapper, _ in matrix]),
+        num_workers=2,
+        collate_fn=list,
+        persistent_workers=True,
+        multiprocessing_context="spawn",
+    )
+    for _ in range(2):
+        for i, (row,) in enumerate(loader):
+            for (kind, wrapper, expected), sample in zip(matrix, row, strict=True):
+                hold(kind, wrapper, expected, i, sample)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_labels_are_known_without_reading_what_the_set_says_of_them(name, tmp_path):
+    kind = make(name, tmp_path)
+    for wrapper, expected in cells(kind, 1, "train"):
+        labels = [expected(i)[1] for i in range(len(kind.labels))]
+        assert np.allclose(wrapper.targets, labels, rtol=1e-12, atol=0)
+        own = kind.labels if wrapper._acts_on_labels else labels
+        assert wrapper.changed_labels().tolist() == [a != b for a, b in zip(labels, own, strict=True)]
+
+
+# --- what is handed on ---------------------------------------------------------------------------------------------
+
+MODES = ["1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16", "I;16B"]
+
+
+def picture(mode):
+    image = Image.new(mode, (9, 5))
+    for x in range(9):
+        for y in range(5):
+            value = tuple(RNG.integers(0, 256, len(image.getbands())).tolist())
+            image.putpixel((x, y), value if len(value) > 1 else 255 * (value[0] > 99) if mode == "1" else value[0])
+    if mode == "P":
+        image.putpalette(RNG.integers(0, 256, 768, dtype=np.uint8).tobytes())
+    return image
+
+
+@pytest.mark.parametrize("wrapper", LABEL_WRAPPERS)
+def test_label_wrappers_hand_on_the_very_same_object(wrapper):
+    inputs = [picture(mode) for mode in MODES]
+    inputs += [tv_tensors.Image(torch.zeros(3, 4, 4)), torch.zeros(3, dtype=torch.bfloat16), "a text", None, object()]
+    inputs += [torch.ones(2, requires_grad=True), np.zeros((16, 16, 16)), {"tokens": [1, 2]}, [[1], [2, 3]]]
+    wrapped = whole_set(wrapper, Samples([(x, i % 3) for i, x in enumerate(inputs)], num_classes=3))
+    assert all(wrapped[i][0] is x for i, x in enumerate(inputs))
+
+
+@pytest.mark.parametrize("wrapper", PIXEL_WRAPPERS)
+def test_pixel_wrappers_hand_on_the_very_same_label_and_need_no_class_count(wrapper):
+    labels = [torch.zeros(4), "cat", None, 2.5, object()]
+    wrapped = wrapper(Samples([(np.ones((4, 4)), y, "more") for y in labels]))
+    assert all(wrapped[i][1] is y and wrapped[i][2] == "more" for i, y in enumerate(labels))
+    assert not hasattr(wrapped, "classes")
+    assert wrapper(TensorDataset(torch.ones(2, 5)))[1][0].shape == (5,)  # samples without a label
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wrapper", [ShuffledPixels, RandomPixels])
+def test_pictures_of_every_mode_stay_what_they_are(wrapper, mode):
+    image = picture(mode)
+    moved_image = wrapper(Samples([(image, 0)]), seed=4)[0][0]
+    word, split = ("shuffled_pixels", None) if wrapper is ShuffledPixels else ("random_pixels", "train")
+    order = stream(4, word, split, 0).permutation(45)
+    for place, source in enumerate(order.tolist()):
+        assert moved_image.getpixel((place % 9, place // 9)) == image.getpixel((source % 9, source // 9))
+    assert (moved_image.mode, moved_image.size) == (image.mode, image.size)
+    assert moved_image.getpalette() == image.getpalette()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        tv_tensors.Image(torch.arange(48, dtype=torch.uint8).reshape(3, 4, 4)),
+        torch.arange(48.0).reshape(3, 4, 4).to(torch.bfloat16),
+        torch.arange(48.0).reshape(3, 4, 4).requires_grad_(),
+        torch.arange(48).reshape(3, 4, 4).transpose(1, 2),
+        torch.arange(48).reshape(3, 4, 4) > 20,
+        torch.arange(48.0).reshape(3, 4, 4).to(torch.complex64),
+    ],
+    ids=["tv_tensor", "bfloat16", "gradient", "strided", "bool", "complex"],
+)
+def test_tensors_of_every_kind_are_permuted(image):
+    found = RandomPixels(Samples([(image, 0)]))[0][0]
+    assert type(found) is type(image)
+    assert (found.dtype, found.shape, found.requires_grad) == (image.dtype, image.shape, image.requires_grad)
+    order = stream(0, "random_pixels", "train", 0).permutation(16)
+    for place, source in enumerate(order.tolist()):
+        assert torch.equal(found[:, place // 4, place % 4], image[:, source // 4, source % 4])
+
+
+def test_lists_and_words_are_sequences_of_positions():
+    assert sorted(RandomPixels(Samples([(list("abcdefgh"), 0)]))[0][0]) == list("abcdefgh")
+    order = stream(0, "random_pixels", "train", 0).permutation(8).tolist()
+    assert RandomPixels(Samples([(list(range(8)), 0)]))[0][0] == order
+    assert np.array_equal(RandomPixels(Samples([(np.arange(8), 0)]))[0][0], order)
+
+
+Point = namedtuple("Point", "image label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    image: Any
+    label: int
+
+
+def test_samples_keep_their_kind():
+    image, expected = np.ones((4, 4)), slow_class(1, 3, 1.0, "all", 0, "train", 0)
+    for sample, named in [
+        (Point(image, 1), {}),
+        (Point(image, 1), {"label": "label"}),
+        (Record(image, 1), {"label": "label"}),
+        ([image, 1, "x"], {"label": -2}),
+        ({0: image, 1: 1}, {"label": 1}),
+    ]:
+        found = RandomLabels(Samples([sample]), num_classes=3, **named)[0]
+        assert type(found) is type(sample)
+        labels = [found.label if isinstance(found, Record) else found[1]]
+        assert labels == [expected]
+        assert (found.image if isinstance(found, Record) else found[0]) is image
+    assert sample == {0: image, 1: 1}  # the data set's own sample is left alone
+
+
+@pytest.mark.parametrize(
+    "label",
+    [1, True, np.int64(1), np.uint8(1), np.array([1]), torch.tensor(1), torch.tensor([1], dtype=torch.uint8)],
+    ids=repr,
+)
+def test_labels_keep_their_kind(label):
+    found = RandomLabels(Samples([(0, label)] * 20), num_classes=2)
+    for i in range(20):
+        new = found[i][1]
+        assert type(new) is type(label)
+        assert getattr(new, "dtype", None) == getattr(label, "dtype", None)
+        assert np.shape(new) == np.shape(label)
+        assert int(np.asarray(new).item()) == slow_class(1, 2, 1.0, "all", 0, "train", i)
+
+
+def test_a_class_that_the_labels_dtype_cannot_hold_is_an_int64():
+    wrapped = RandomLabels(Samples([(0, torch.tensor(1, dtype=torch.uint8))] * 40), num_classes=1000)
+    expected = [slow_class(1, 1000, 1.0, "all", 0, "train", i) for i in range(40)]
+    assert [int(wrapped[i][1]) for i in range(40)] == expected
+    assert max(expected) > 255
+
+
+# --- the noise's conventions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("among", "rate"), [("all", 0.4 * 3 / 4), ("others", 0.4)])
+def test_the_rate_that_results_is_the_docstring_s(among, rate):
+    dataset = Samples([(0, i % 4) for i in range(4000)], num_classes=4)
+    changed = PartialLabels(dataset, 0.4, among=among).changed_labels().sum()
+    assert abs(changed - 4000 * rate) < 6 * (4000 * rate * (1 - rate)) ** 0.5
+
+
+def test_other_classes_are_uniform_and_never_the_true_one():
+    dataset = Samples([(0, 1)] * 3000, num_classes=4)
+    wrapped = PartialLabels(dataset, 1.0, among="others")
+    counts = np.bincount(wrapped.targets, minlength=4)
+    assert counts[1] == 0
+    assert np.all(np.abs(counts[[0, 2, 3]] - 1000) < 6 * 26)
+    some = PartialLabels(dataset, 0.3, among="others").changed_labels()
+    assert np.all(PartialLabels(dataset, 0.6, among="others").changed_labels()[some])
+    parts = [Part(name="partial_labels", options={"p": 1.0, "among": "others"})]
+    nothing = np.empty((3000, 0, 0))
+    _, labels = corrupt_arrays(nothing, np.ones(3000, int), parts, facts=corruptions.Facts(4))
+    assert np.array_equal(labels, wrapped.targets)
+
+
+def test_the_papers_convention_is_the_default_and_has_no_second_name():
+    def run(**options):
+        return RunSpec(corruptions=(Part(name="partial_labels", options=options),)).run_id
+
+    assert run(p=0.3, among="all") == run(p=0.3)
+    assert run(p=0.0, among="others") == RunSpec().run_id
+    assert "among" not in RunSpec(corruptions=(Part(name="partial_labels", options={"p": 0.3}),)).to_json()
+    assert run(p=1.0, among="all") == run(p=1.0) != run(p=1.0, among="others")
+    dataset = Samples([(0, i % 3) for i in range(50)], num_classes=3)
+    expected = PartialLabels(dataset, 0.5, among="all").targets
+    assert np.array_equal(PartialLabels(dataset, 0.5).targets, expected)
+
+
+# --- regression ----------------------------------------------------------------------------------------------------
+
+
+def bfloat16(y):
+    return torch.tensor(y, dtype=torch.bfloat16)
+
+
+def real_valued(n=300, kind=float):
+    return Samples([(0, kind(y)) for y in np.random.default_rng(1).gamma(2.0, size=n)])
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor, lambda y: torch.tensor([y, 2 * y]), bfloat16])
+def test_a_permutation_keeps_the_targets_of_the_set(kind):
+    dataset = real_valued(kind=kind)
+    own = np.array([np.asarray(y.float() if kind is bfloat16 else y) for _, y in dataset])
+    found = RandomLabels(dataset, regression="permutation")
+    assert np.array_equal(np.sort(found.targets, axis=0), np.sort(own, axis=0))
+    assert found.changed_labels().mean() > 0.95
+    partly = PartialLabels(dataset, 0.3, regression="permutation")
+    assert np.array_equal(np.sort(partly.targets, axis=0), np.sort(own, axis=0))
+    assert abs(partly.changed_labels().sum() - 90) < 5 + 6 * 63**0.5  # a few stay in place
+    assert np.array_equal(PartialLabels(dataset, 1.0, regression="permutation").targets, found.targets)
+    for i in range(5):
+        assert type(found[i][1]) is type(dataset[i][1])
+        assert torch.equal(torch.tensor(found.targets[i]).float(), torch.as_tensor(found[i][1]).float())
+
+
+def test_gaussian_targets_have_the_targets_moments_of_each_component():
+    dataset = real_valued(4000, lambda y: torch.tensor([y, -10 * y], dtype=torch.float64))
+    own = np.array([y.numpy() for _, y in dataset])
+    found = RandomLabels(dataset, regression="gaussian")
+    values = found.targets
+    assert np.all(np.abs(values.mean(0) - own.mean(0)) < 5 * own.std(0) / 4000**0.5)
+    assert np.all(np.abs(values.var(0) / own.var(0) - 1) < 5 * (2 / 4000) ** 0.5)
+    assert found[0][1].dtype == torch.float64
+    other = RandomLabels(dataset, regression="gaussian", mean=(1.0, 2.0), variance=(0.0, 4.0)).targets
+    assert np.all(other[:, 0] == 1.0)
+    assert type(RandomLabels(Samples([(0, y) for y in range(9)]), regression="gaussian")[0][1]) is float
+    lists = RandomLabels(Samples([(0, [y, y * y]) for y in range(9)]), regression="gaussian")
+    assert [type(v) for v in lists[0][1]] == [float, float]
+
+
+def test_any_target_can_be_permuted():
+    texts = Samples([(0, f"text {i}") for i in range(30)])
+    found = RandomLabels(texts, regression="permutation")
+    assert sorted(found[i][1] for i in range(30)) == sorted(y for _, y in texts)
+
+
+# --- classes, counted once -----------------------------------------------------------------------------------------
+
+
+def test_classes_come_from_what_a_data_set_is_made_of():
+    base = cifar_like().dataset
+    parts = random_split(base, [4, 2], generator=torch.Generator().manual_seed(0))
+    for dataset in (base, *parts, ConcatDataset([base, base]), Subset(RandomPixels(base), [1]), RandomLabels(base)):
+        wrapped = RandomLabels(dataset)
+        assert wrapped.classes == ["a", "b", "c"]
+        assert len(wrapped) == len(dataset)
+    double = RandomLabels(ConcatDataset([base, base]))
+    assert double.targets.tolist() == [double[i][1] for i in range(12)]
+    assert RandomSigns(base).classes == ["-1", "+1"]
+    assert RandomLabels(base, num_classes=7).classes == list(range(7))
+
+
+def test_counting_and_changed_labels_read_no_images():
+    dataset = Samples([(0, i % 5) for i in range(50)], targets=[i % 5 for i in range(50)])
+    wrapped = RandomLabels(dataset)
+    assert dataset.read <= 3  # the first, middle and last: do its targets speak of its samples?
+    dataset.read = 0
+    expected = [slow_class(i % 5, 5, 1.0, "all", 0, "train", i) for i in range(50)]
+    assert wrapped.targets.tolist() == expected
+    assert wrapped.changed_labels().tolist() == [a != i % 5 for i, a in enumerate(expected)]
+    assert PartialLabels(wrapped, 0.0).targets.tolist() == expected
+    assert dataset.read <= 3
+
+
+def test_a_function_of_image_and_label_is_heeded_and_one_of_images_is_no_hindrance():
+    raw = [2, 1, 0, 1, 0, 0]  # what the samples are made of; they agree with it at the first, the middle and the last
+    joint = Samples([(0, y) for y in LABELS], targets=raw, num_classes=3, transforms=divmod, target_transform=None)
+    assert PartialLabels(joint, 0.0).targets.tolist() == LABELS
+    own = Samples([(0, y) for y in LABELS], targets=LABELS, transforms=F.to_image)
+    assert PartialLabels(own, 0.0).classes == [0, 1, 2]
+
+
+def test_parts_of_a_data_set_read_no_images_either():
+    labels = RNG.integers(0, 5, 40).tolist()
+    dataset = Samples([(0, y) for y in labels], targets=labels, num_classes=5)
+    indices = RNG.permutation(40)[:30].tolist()
+    expected = [labels[i] for i in indices]
+    assert PartialLabels(Subset(dataset, indices), 0.0).targets.tolist() == expected
+    assert PartialLabels(Subset(Subset(dataset, indices), [3, 1]), 0.0).targets.tolist() == [expected[3], expected[1]]
+    both = ConcatDataset([Subset(dataset, indices), dataset])
+    assert PartialLabels(both, 0.0).targets.tolist() == expected + labels
+    noisy = RandomLabels(dataset, seed=1)
+    assert PartialLabels(Subset(noisy, indices), 0.0).targets.tolist() == noisy.targets[indices].tolist()
+    assert dataset.read <= 5 * 3
+
+
+def test_targets_that_are_not_the_samples_labels_are_not_believed():
+    samples = [(0, i % 3) for i in range(9)]
+    dataset = Samples(samples, targets=[2 - i % 3 for i in range(9)], classes=["a", "b", "c"])
+    assert PartialLabels(dataset, 0.0).targets.tolist() == [i % 3 for i in range(9)]
+    assert not PartialLabels(dataset, 0.0).changed_labels().any()
+
+
+class Transformed(Samples):
+    """As torchvision's: targets are raw, samples are not."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image, self.target_transform(label)
+
+
+def test_a_target_transform_is_heeded():
+    raw = [i % 4 for i in range(20)]
+    dataset = Transformed([(0, y) for y in raw], targets=raw, classes=list("abcd"), target_transform=lambda y: y // 2)
+    wrapped = PartialLabels(dataset, 0.0)
+    assert wrapped.facts.num_classes == 2
+    assert wrapped.targets.tolist() == [y // 2 for y in raw]
+    assert dataset.read <= 3
+    assert set(RandomLabels(dataset).targets.tolist()) == {0, 1}
+
+
+# --- moments, measured once ----------------------------------------------------------------------------------------
+
+
+def test_moments_are_measured_once_and_not_in_a_worker():
+    dataset = Samples([(a, 0) for a in bytes_of(6, 5, 3)])
+    wrapped = pickle.loads(pickle.dumps(Gaussian(dataset)))
+    assert dataset.read <= 3 + N
+    before = wrapped.dataset.read
+    values = np.array([a for a, _ in dataset.samples], dtype=np.float64).reshape(-1, 3)
+    assert wrapped.facts.mean == pytest.approx(values.mean(0), rel=1e-14)
+    assert wrapped.facts.variance == pytest.approx(values.var(0), rel=1e-13)
+    _ = wrapped[0]
+    assert wrapped.dataset.read == before + 1
+
+
+def test_moments_of_large_values_do_not_cancel():
+    values = 1e8 + np.random.default_rng(0).normal(size=(50, 8, 8))
+    wrapped = Gaussian(Samples([(v, 0) for v in values]))
+    assert wrapped.facts.variance[0] == pytest.approx(values.var(), rel=1e-6)
+
+
+def test_given_moments_are_taken_and_a_number_will_do():
+    grey = Samples([(np.zeros((3, 3)), 0)])
+    assert Gaussian(grey, mean=2, variance=0.0)[0][0].tolist() == [[2.0] * 3] * 3
+    assert Gaussian(grey, mean=(2.0,)).facts == corruptions.Facts(0, (2.0,), (0.0,))
+    assert grey.read < 20
+
+
+class Noisy(Samples):
+    """A transform that draws from the global generators."""
+
+    def __getitem__(self, index):
+        _ = random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002
+        return self.samples[index]
+
+
+def test_global_generators_are_not_moved():
+    torch.manual_seed(0), random.seed(0), np.random.seed(0)  # noqa: NPY002
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    Gaussian(Noisy([(np.ones((2, 2)), 0)] * 3))
+    RandomLabels(Noisy([(0, 1)] * 3), num_classes=2).changed_labels()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])  # noqa: NPY002
+
+
+# --- a data set like any other -------------------------------------------------------------------------------------
+
+
+def test_transforms_inside_and_outside():
+    inside = Samples([(F.to_image(a), y) for a, y in zip(bytes_of(6, 4, 3), LABELS, strict=True)])
+    scaled = Samples([(F.to_dtype(a, torch.float32, scale=True), y) for a, y in inside.samples])
+    for i in range(N):
+        outside = F.to_dtype(RandomPixels(inside)[i][0], torch.float32, scale=True)
+        assert torch.equal(RandomPixels(scaled)[i][0], outside)
+
+
+def test_named_places_are_taken_from_the_wrapper_inside():
+    kind = dicts()
+    inner = ShuffledPixels(kind.dataset, image="pixel_values", label="label")
+    outer = RandomLabels(Subset(inner, range(4)))
+    assert outer.label == "label"
+    assert torch.equal(outer[2]["pixel_values"], inner[2]["pixel_values"])
+    assert outer.changed_labels().tolist() == [outer[i]["label"] != LABELS[i] for i in range(4)]
+
+
+@pytest.mark.parametrize("wrapper", LABEL_WRAPPERS + PIXEL_WRAPPERS)
+def test_indices_pickles_and_words(wrapper):
+    dataset = cifar_like().dataset
+    wrapped = whole_set(wrapper, dataset, seed=np.int64(7))
+    again = pickle.loads(pickle.dumps(wrapped))
+    assert len(again) == len(list(wrapped)) == N
+    for i in (-1, np.int64(2), torch.tensor(3)):
+        assert np.array_equal(np.asarray(again[i][0]), np.asarray(wrapped[int(i)][0]))
+        assert again[i][1] == wrapped[int(i)][1]
+    assert "seed=7, split='train'" in repr(wrapped)
+    assert repr(wrapped).startswith(f"{wrapper.__name__}(Samples")
+    assert repr(RandomLabels(wrapped)).startswith(f"RandomLabels({wrapper.__name__}(Samples")
+    with pytest.raises(IndexError):
+        wrapped[N]
+    for bad, words in ((slice(2), "Subset"), (1.0, "whole number"), ([1, 2], "whole number"), (None, "whole number")):
+        with pytest.raises(InputError, match=words):
+            wrapped[bad]
+
+
+def test_channel_order_known_from_the_first_array_holds_for_the_others():
+    images = [np.arange(60).reshape(5, 4, 3), np.arange(48).reshape(4, 4, 3), np.arange(9).reshape(3, 1, 3)]
+    wrapped = RandomPixels(Samples([(image, 0) for image in images]))
+    for i, image in enumerate(images):
+        assert np.array_equal(wrapped[i][0], slow_random_pixels(image, 0, "train", i))
+    volume = np.arange(120).reshape(2, 3, 4, 5)
+    found = RandomPixels(Samples([(volume, 0)]), channels="first")[0][0]
+    order = stream(0, "random_pixels", "train", 0).permutation(60)
+    assert np.array_equal(found, volume.reshape(2, 60)[:, order].reshape(volume.shape))
+
+
+@pytest.mark.parametrize("image", ["pil", "tensor"])
+def test_a_verified_data_set_as_a_torch_dataset_agrees_with_the_whole_array_path(toy_dir, toy, image):
+    for train, split in ((True, "train"), (False, "test")):
+        dataset = data.torch_dataset("toy", train=train, root=toy_dir, image=image)
+        arrays = getattr(toy, split)
+        assert len(dataset) == len(arrays.labels)
+        assert dataset.classes == list(toy.classes)
+        moments = {"mean": toy.facts.mean, "variance": toy.facts.variance}
+        for wrapper in LABEL_WRAPPERS + PIXEL_WRAPPERS:
+            given = moments if wrapper is Gaussian else {}
+            wrapped = whole_set(wrapper, dataset, seed=2, split=split, **given)
+            parts = [Part(name=wrapper.corruption, options=wrapped.options)]
+            images, labels = corrupt_arrays(*arrays, parts, facts=toy.facts, seed=2, split=split)
+            for i in (0, 1, len(dataset) - 1):
+                found, label = wrapped[i]
+                found = found.numpy().transpose(1, 2, 0) if image == "tensor" else np.asarray(found)
+                assert np.array_equal(found, images[i])
+                assert label == labels[i]
+            assert np.array_equal(wrapped.targets, labels)
+    assert dataset.targets == arrays.labels.tolist()
+    with pytest.raises(InputError, match="give 'pil' or 'tensor'"):
+        data.torch_dataset("toy", root=toy_dir, image="jpeg")
+    with pytest.raises(InputError, match="give True for the training set"):
+        data.torch_dataset("toy", "test", root=toy_dir)
+
+
+def test_cifar10_as_a_torch_dataset_is_the_verified_copy(cifar10):
+    dataset = data.torch_dataset("cifar10", train=True)
+    assert (dataset[7][0].mode, len(dataset), dataset.classes[0]) == ("RGB", 50_000, "airplane")
+    assert np.array_equal(dataset.data, cifar10.train.images)
+    parts = [Part(name="partial_labels", options={"p": 0.3})]
+    first = cifar10.train.images[:500], cifar10.train.labels[:500]
+    _, labels = corrupt_arrays(*first, parts, facts=cifar10.facts)
+    assert np.array_equal(PartialLabels(dataset, 0.3).targets[:500], labels)
+
+
+# --- refused, at construction, in one line that says what to do ------------------------------------------------------
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield np.zeros((4, 4, 3)), 0
+
+
+def pairs(images=None, labels=LABELS, **attributes):
+    images = [np.zeros((4, 4, 3))] * len(labels) if images is None else images
+    return Samples(list(zip(images, labels, strict=True)), **attributes)
+
+
+REFUSED = {
+    "iterable": (lambda: RandomLabels(Stream()), "is iterable.*keyed by its index.*list\\(dataset\\)"),
+    "generator": (lambda: RandomPixels(x for x in []), "is iterable.*keyed by its index"),
+    "order of arguments": (lambda: PartialLabels(0.3, pairs()), r"data set comes first: PartialLabels\(dataset, 0.3"),
+    "near miss": (lambda: PartialLabels(pairs(), prob=0.3), r"prob: did you mean p\?"),
+    "near miss of classes": (lambda: RandomLabels(pairs(), n_classes=3), r"did you mean num_classes\?"),
+    "near miss of seed": (lambda: RandomLabels(pairs(), sed=3), r"sed: did you mean seed\?"),
+    "deviation": (lambda: Gaussian(pairs(), std=1.0), "did you mean variance .the square"),
+    "what is it": (lambda: RandomLabels(pairs(), 3), "num_classes=3 or seed=3"),
+    "three by position": (lambda: PartialLabels(pairs(), 0.3, 10), "num_classes=10 or seed=10"),
+    "twice": (lambda: PartialLabels(pairs(), 0.3, p=0.5), "p is given twice"),
+    "per cent": (lambda: PartialLabels(pairs(), 30, num_classes=3), "p is 30.*less than or equal to 1"),
+    "text": (lambda: PartialLabels(pairs(), "0.3", num_classes=3), "p is '0.3'.*valid number"),
+    "convention": (lambda: PartialLabels(pairs(), 0.3, among="other", num_classes=3), "among is 'other'.*'others'"),
+    "seed": (lambda: RandomLabels(pairs(), seed=0.5), "seed is 0.5: give a whole number"),
+    "seed of truth": (lambda: RandomLabels(pairs(), seed=True), "seed is True: give a whole number"),
+    "negative seed": (lambda: RandomLabels(pairs(), seed=-1), "seed is -1"),
+    "split": (lambda: RandomLabels(pairs(), split=True), "split is True: give a word"),
+    "keys not named": (lambda: RandomLabels(dicts().dataset), "'pixel_values', 'label', 'id'.*label=KEY"),
+    "wrong key": (lambda: RandomLabels(dicts().dataset, label="lable"), "did you mean 'label'"),
+    "key of a tuple": (lambda: RandomLabels(pairs(), label="label"), "a sample is a tuple: give a position"),
+    "wrong position": (lambda: RandomLabels(pairs(), label=2), "a sample has 2 parts, none at position 2"),
+    "no label": (lambda: RandomLabels(TensorDataset(torch.zeros(3, 4))), "a sample has 1 parts"),
+    "bare arrays": (lambda: RandomLabels(np.zeros((5, 4, 4))), r"TensorDataset\(images, labels\)"),
+    "two arrays": (lambda: RandomPixels((np.zeros((2, 4)), np.zeros(2))), r"TensorDataset\(images, labels\)"),
+    "bare samples": (lambda: RandomPixels([torch.zeros(4)] * 3), r"must give \(image, label\)"),
+    "a dict of splits": (lambda: RandomLabels({"train": pairs()}), "a dict of 'train': take one of them"),
+    "label of pixels": (lambda: RandomPixels(dicts().dataset, image="pixel_values", label="y"), "no key 'y'"),
+    "image of labels": (lambda: RandomLabels(dicts().dataset, image="x", label="label"), "no key 'x'"),
+    "classes of targets": (lambda: RandomLabels(pairs(), regression="gaussian", num_classes=3), "give one of them"),
+    "a class": (lambda: RandomLabels(Samples), r"Samples is a class: make a data set of it first, Samples\("),
+    "a loader": (lambda: RandomLabels(DataLoader(pairs())), "this is a DataLoader: wrap its data set"),
+    "nothing": (lambda: RandomLabels(None), "the data set is None.*give a map-style torch Dataset"),
+    "strings": (lambda: RandomLabels(pairs(labels=["cat", "dog"])), r"dataset\[0\] is 'cat'.*map the names to 0, 1"),
+    "one-hot": (lambda: RandomLabels(pairs(labels=list(torch.eye(3))), num_classes=3), r"dataset\[0\].*argmax"),
+    "real-valued": (lambda: RandomLabels(pairs(labels=[0.5, 1.0])), r"dataset\[0\] is 0.5.*regression='permutation'"),
+    "real-valued targets": (lambda: PartialLabels(regression().dataset, 0.5), "regression='permutation' or 'gaussian'"),
+    "wrong choice": (lambda: RandomLabels(pairs(), regression=True), "give 'permutation' or 'gaussian'"),
+    "regression of pixels": (lambda: RandomPixels(pairs(), regression="gaussian"), "leave it out"),
+    "one-hot list": (lambda: RandomLabels(pairs(labels=[[0, 1]]), num_classes=2), r"dataset\[0\] is \[0, 1\].*one-hot"),
+    "unlike targets": (
+        lambda: RandomLabels(pairs(labels=[[0.5], [0.5, 1.0]]), regression="gaussian"),
+        r"dataset\[1\] has the shape \(2,\)",
+    ),
+    "not a number": (
+        lambda: RandomLabels(pairs(labels=[1.0, float("nan")]), regression="gaussian"),
+        r"dataset\[1\] is nan",
+    ),
+    "outside": (lambda: RandomLabels(pairs(targets=LABELS), num_classes=2), r"dataset\[0\] is 2, give 0 to 1"),
+    "unlabelled": (lambda: RandomLabels(pairs(labels=[0, 1, -1], targets=[0, 1, -1])), r"dataset\[2\] is -1"),
+    "a gap": (lambda: RandomLabels(pairs(labels=[1, 2, 3], targets=[1, 2, 3])), "none is 0.*give num_classes"),
+    "unknown number": (lambda: RandomLabels(pairs()), "give num_classes"),
+    "one class": (lambda: RandomLabels(pairs(labels=[0, 0], targets=[0, 0])), "there is one class.*num_classes=2"),
+    "one example": (lambda: RandomLabels(pairs(labels=[0.5]), regression="permutation"), "one example.*give more"),
+    "channels": (lambda: RandomPixels(pairs([np.zeros((16, 16, 16))], [0])), "say channels='first' or 'last'"),
+    "channels of both": (lambda: RandomPixels(pairs([np.zeros((3, 16, 3))], [0])), "say channels='first' or 'last'"),
+    "tensor last": (lambda: ShuffledPixels(pairs([torch.zeros(16, 16, 3)], [0])), "say channels='first' or 'last'"),
+    "video": (lambda: ShuffledPixels(pairs([torch.zeros(3, 16, 16, 3)], [0])), "say channels='first' or 'last'"),
+    "channels of what": (lambda: RandomPixels(pairs(), channels="NHWC"), "channels is 'NHWC': give 'first' or 'last'"),
+    "no positions": (lambda: RandomPixels(pairs([3.5], [0])), "which has no positions"),
+    "a single value": (lambda: ShuffledPixels(pairs([np.array(3)], [0])), "which has no positions"),
+    "a text": (lambda: RandomPixels(pairs(["a text"], [0])), "turn a text into tokens first"),
+    "nested lists": (lambda: RandomPixels(pairs([[[1, 2], [3, 4]]], [0])), "nested list.*make it an array"),
+    "words": (lambda: Gaussian(pairs([["a", "b"]], [0])), "not made of real numbers"),
+    "palette": (lambda: Gaussian(pairs([picture("P")], [0])), r"convert\('RGB'\)"),
+    "mixed modes": (lambda: Gaussian(pairs([picture("RGB"), picture("L")], [0, 0])), r"dataset\[1\] has 1 channels"),
+    "infinite": (lambda: Gaussian(pairs([np.zeros((2, 2)), np.full((2, 2), np.inf)], [0, 0])), r"dataset\[1\]"),
+    "nothing to measure": (lambda: Gaussian(Samples([])), "no examples to measure: give mean and variance"),
+    "moments": (lambda: Gaussian(pairs(), mean="x"), "mean is 'x': give a number for each channel"),
+    "no other class": (
+        lambda: PartialLabels(pairs(labels=[0, 0]), 0.5, among="others", num_classes=1),
+        "there is one class",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_first_try_is_answered_in_one_line(case):
+    build, words = REFUSED[case]
+    with pytest.raises(InputError, match=words) as caught:
+        build()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_label_out_of_range_that_is_met_later_is_named_by_its_index():
+    wrapped = RandomLabels(pairs(labels=[0, 1, 7, 0.5]), num_classes=2)
+    with pytest.raises(InputError, match=r"RandomLabels: the label of dataset\[2\] is 7, give 0 to 1"):
+        wrapped[2]
+    with pytest.raises(InputError, match=r"the label of dataset\[3\] is 0.5"):
+        wrapped[3]
+    with pytest.raises(InputError, match=r"the label of dataset\[2\] is 7"):
+        wrapped.changed_labels()
