@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 
 from rethinking import catalog, figures
+from rethinking.cli import main
 from rethinking.engines import estimate, execute, local
 from rethinking.errors import InputError
 from rethinking.record import Runs, claim, read
@@ -359,6 +360,109 @@ def test_precision_and_workers_are_resolved_for_the_device():
     assert local.default_workers("cuda:3") == 1
     assert local.default_workers("cpu") >= 1
     assert local.resolve_device("cpu") == "cpu"
+
+
+def test_several_workers_share_a_gpu(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "gpu_count", lambda: 2)
+    assert local.places("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert local.places("cuda:1", 2) == ["cuda:1", "cuda:1"]
+    assert local.places("cpu", 2) == ["cpu", "cpu"]
+    monkeypatch.setattr(local, "gpu_count", lambda: 1)
+    started, spawn = [], local._spawn
+
+    def on_the_cpu(runs, device, *more):
+        started.append(device)
+        return spawn(runs, "cpu", *more)
+
+    monkeypatch.setattr(local, "_spawn", on_the_cpu)
+    specs = [SPEC.replace(seed=k) for k in range(3)]
+    assert local.run(specs, Runs(tmp_path), device="cuda", workers=2, data_dir=str(toy_dir)) == []
+    assert started == ["cuda:0", "cuda:0"]
+    assert len(curves(tmp_path)) == 3
+
+
+def begun(error: str) -> list[str]:
+    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": started")]
+
+
+def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch, capsys):
+    """In the order of the figure, with the records of a call that nothing ended, to the last bit."""
+    monkeypatch.setenv("TOY_STEPS", "1500")
+    wanted = figures.unique(figures.specs("toyfig", SETTING))
+
+    def call(folder, *more):
+        words = ("figure", "toyfig", "--device", "cpu", "--data-dir", toy_dir, "--workers", 1, *more)
+        where = ("--runs", tmp_path / folder, "--checkpoints", tmp_path / f"{folder}-checkpoints")
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, (*words, *where, "--out", tmp_path / f"{folder}-figures"))])
+        return ended.value.code, *capsys.readouterr()
+
+    def late(crew):  # the minutes are over in the midst of the second run
+        name = wanted[1].run_id
+        return name in crew.progress.began and crew.progress.began[name][1] >= 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local._Crew, "late", late)
+        status, output, error = call("stopped", "--minutes", 5)
+    assert status == 130, error
+    assert error.splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
+    assert begun(error) == [s.run_id for s in wanted[:2]]
+    *lines, last = output.splitlines()
+    assert last == "4 runs were missing: 1 complete, 1 under way, 2 not begun"
+    assert [line.split()[-1].rstrip(",") for line in lines if "under way" not in line] == [
+        s.run_id for s in (wanted[0], *wanted[2:])
+    ]
+    step = Runs(tmp_path / "stopped", tmp_path / "stopped-checkpoints").reached(wanted[1])
+    assert 0 < step < 1500
+    assert lines[1] == f"  under way  {wanted[1].run_id}, step {step:,} of at most 1,500"
+    assert not list(tmp_path.glob("stopped/*/claim-*"))
+    assert not list(tmp_path.glob("stopped-figures/*"))
+
+    status, output, error = call("stopped", "--minutes", 5)
+    assert status == 0, error
+    assert f"{wanted[1].run_id}: resumed at step {step}" in error.splitlines()
+    assert begun(error) == [s.run_id for s in wanted[1:]]
+    assert "3 runs were missing: 3 complete, 0 under way, 0 not begun" in output
+    assert list(tmp_path.glob("stopped-figures/*.svg"))
+    assert call("whole")[0] == 0
+    for name in ("curve.csv", "online.csv", "weights.safetensors", "result.json"):
+        stopped, whole = (
+            {p.parent.name: p.read_bytes() for p in (tmp_path / f).glob(f"*/{name}")} for f in ("stopped", "whole")
+        )
+        assert len(stopped) == 4
+        assert stopped == whole
+
+
+def test_minutes_that_are_over_at_once_begin_nothing(toy_dir, tmp_path):
+    process = figure(toy_dir, tmp_path, "--minutes", 1e-6)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "4 runs were missing: 0 complete, 0 under way, 4 not begun" in output
+    assert not (tmp_path / "runs").exists()
+    for wrong in ("0", "-1", "nan", "inf"):
+        output, _ = figure(toy_dir, tmp_path, "--minutes", wrong).communicate(timeout=60)
+        assert output == f"rethinking: --minutes is {wrong}, allowed are numbers above 0\n"
+
+
+def test_a_crew_is_late_from_its_deadline_on(toy_dir, tmp_path):
+    start = time.monotonic()
+    assert local.run([SPEC.replace(steps=10**6)], Runs(tmp_path), deadline=start + 8, data_dir=str(toy_dir)) == []
+    assert 8 <= time.monotonic() - start < 20
+    assert not Runs(tmp_path).complete(SPEC)
+
+
+def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkeypatch):
+    """Every run once, as derived from the figures."""
+    named = ("fig2b", "fig1a", "table1", "table4", "fig1b")
+    asked = []
+    monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
+    monkeypatch.setattr("rethinking.cli._need_data", lambda *args: None)
+    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
+    with pytest.raises(SystemExit):
+        main([*words, "--workers", "6"])
+    wanted = [s for name in named for s in figures.unique(figures.specs(name, figures.setting(name, "paper")))]
+    assert [s.run_id for s in asked] == list(dict.fromkeys(s.run_id for s in wanted))
+    assert len(asked) < len(wanted)  # some are of several figures
 
 
 @pytest.mark.parametrize(("quota", "most"), [("max 100000", 10**6), ("50000 100000", 1), ("100000 100000", 1)])
