@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -143,7 +144,8 @@ device_option = click.option(
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Worker processes; default one per core (one thread each) as memory holds them, or per GPU.",
+    help="Worker processes; default one per core (one thread each) as memory holds them, or per GPU, which several can "
+    "share.",
 )
 
 
@@ -269,6 +271,7 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @anew_option
+@click.option("--minutes", type=float, help="Stop cleanly after so many minutes, and say what is left.")
 @out_option
 @runs_option
 @checkpoints_option
@@ -283,6 +286,7 @@ def figure(
     shard: str | None,
     redraw: bool,
     anew: bool,
+    minutes: float | None,
     out: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -291,12 +295,25 @@ def figure(
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
     Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). A run is trained once,
-    whichever figures need it; a second call trains nothing.
+    whichever figures need it, in the order of the figures; a second call trains nothing.
+
+    On one GPU that is lent for a quarter of an hour, six runs at once, the most important figures first:
+
+    \b
+    rethinking figure fig2b fig1a table1 table4 fig1b --scale paper --device cuda --workers 6 --minutes 14
+
+    When the minutes are over, all runs stop with a checkpoint, nothing is drawn, the exit status is 130, and the same
+    command goes on.
     """
+    started = time.monotonic()
     from rethinking import figures as fig
     from rethinking.engines import local
     from rethinking.record import Runs
 
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise InputError(f"--minutes is {minutes:g}, allowed are numbers above 0")
+    if minutes is not None and redraw:
+        raise InputError("--minutes is given beside --redraw, which trains nothing: leave one out")
     runs = Runs(runs_dir, checkpoints)
     device = local.resolve_device(device)
     chosen = _settings(figures, scale, model, seeds, device)
@@ -309,18 +326,48 @@ def figure(
     if redraw and not any(runs.complete(spec) for spec in wanted.values()):
         where = f"{', '.join(figures)} at scale {scale}"
         raise InputError(f"{runs_dir} has no record for {where}: name another scale, other --runs, or train")
-    failures = []
+    failures, left = [], False
     if not redraw:
-        _need_data(share, runs, data_dir)
-        failures = local.run(
-            share, runs, device=device, workers=workers, data_dir=data_dir, wait=shard is None, anew=anew
-        )
-    if not failures or any(runs.complete(spec) for spec in wanted.values()):  # else an empty figure would replace one
+        missing = [spec for spec in share if not runs.complete(spec)]
+        _need_data(missing, runs, data_dir)
+        deadline = math.inf if minutes is None else started + 60 * minutes
+        options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
+        options["anew"] = anew
+        failures = local.run(share, runs, wait=shard is None, **options)
+        left = minutes is not None and _print_left(missing, runs, failures)
+    # Where no run is there, an empty figure would replace one.
+    some = not failures or any(runs.complete(spec) for spec in wanted.values())
+    if some and not left:
         for name, setting in chosen:
             _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
     if failures:
         first = failures[0]
         raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
+    if left:
+        raise click.Abort
+
+
+def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
+    """Print where each run is. Returns whether one that has not failed is still to be finished."""
+    failed = {failure.spec.run_id for failure in failures}
+    states: list[str] = []
+    for spec in specs:
+        step, state, more = None, "complete", ""
+        if not runs.complete(spec):
+            step = runs.reached(spec)
+            state = "not begun" if step is None else "under way"
+            more = "" if step is None else f", step {step:,} of at most {spec.steps:,}"
+        if runs.busy(spec):
+            state = "elsewhere"
+        if spec.run_id in failed:
+            state = "failed"
+        states.append(state)
+        click.echo(f"  {state:<9}  {spec.run_id}{more}")
+    counts = Counter(states)
+    order = ("complete", "under way", "not begun", "elsewhere", "failed")
+    told = ", ".join(f"{counts[state]} {state}" for state in order if counts[state] or state in order[:3])
+    click.echo(f"{len(specs)} runs were missing: {told}")
+    return any(state not in ("complete", "failed") for state in states)
 
 
 def _print_drawn(name: str, drawn: Any) -> None:
@@ -449,6 +496,7 @@ def _duration(seconds: float) -> str:
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
+@click.option("--with", "other_dir", type=click.Path(), help="With --compare: a folder whose record of it is compared.")
 @device_option
 @runs_option
 @checkpoints_option
@@ -458,6 +506,7 @@ def run(
     until: int | None,
     compare: bool,
     anew: bool,
+    other_dir: str | None,
     device: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -470,6 +519,7 @@ def run(
     rethinking run --model mlp-3x512 --corruption random_labels --n 2000 --stop fitted
     rethinking run --model alexnet --corruption partial_labels=0.5 --regularize weight_decay=5e-4
     rethinking run --spec runs/<a record>/spec.json --compare
+    rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
     import tempfile
 
@@ -480,6 +530,8 @@ def run(
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
         raise InputError("--until is given without --compare: add it, or give the budget as --steps")
+    if other_dir is not None and not compare:
+        raise InputError("--with is given without --compare: add it, or name the folder as --runs")
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
@@ -511,14 +563,31 @@ def run(
     if record is None:
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
     with tempfile.TemporaryDirectory() as scratch:
-        train(Runs(scratch))
-        second = Runs(scratch).begun(spec)
+        if other_dir is None:
+            train(Runs(scratch))
+        there = Runs(other_dir or scratch)
+        if not there.path(spec).is_dir():
+            raise InputError(f"{spec.run_id} has no record in {there.root} to compare with: name another --with")
+        second = there.begun(spec)
         difference = record.difference(second, until)
     size = "" if until is None else f" up to step {second.final['step']}"
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
+    if difference and isinstance(spec, RunSpec):
+        _print_apart(record.up_to(until), second.up_to(until))
     for made in (record.environment, second.environment) if difference else ():
         _print_made_by(made)
     return 1 if difference else 0
+
+
+def _print_apart(first: Any, second: Any) -> None:
+    apart = first.apart(second)
+    if apart is None:
+        click.echo("  training accuracy: no evaluations at equal steps")
+    else:
+        click.echo(f"  training accuracy: at most {100 * apart[0]:.2f} points apart, at step {apart[1]:,}")
+    fits = [(r.steps_to_fit(), r.final["step"]) for r in (first, second)]
+    told = [f"{fit:,}" if fit is not None else f"not reached by step {last:,}" for fit, last in fits]
+    click.echo(f"  steps to 99 % training accuracy: {told[0]} against {told[1]}")
 
 
 @main.command()

@@ -20,12 +20,13 @@ class OffsetBatchNorm2d(nn.Module):
         of means and (unbiased) variances over the training batches, as torch.nn.BatchNorm2d keeps it.
 
     Attributes:
-        bias: the trained offset, (C,). running_mean, running_var: float32 (C,). collecting: while statistics are
-        collected, the present batch's share of the images so far; None otherwise.
+        bias: the trained offset, (C,). running_mean, running_var: float32 (C,). one: the scale, ones (C,). collecting:
+        while statistics are collected, the present batch's share of the images so far; None otherwise.
     """
 
     running_mean: Tensor
     running_var: Tensor
+    one: Tensor
 
     def __init__(self, channels: int, eps: float = 1e-3, momentum: float | None = None):
         super().__init__()
@@ -34,14 +35,16 @@ class OffsetBatchNorm2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("one", torch.ones(channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        scale = None if x.device.type == "cpu" else self.one  # without one a GPU gives an empty gradient of the offset
         if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(x, self.running_mean, self.running_var, scale, self.bias, False, 0.0, self.eps)
         momentum = self.momentum if self.collecting is None else self.collecting
         if momentum is None:
-            return F.batch_norm(x, None, None, None, self.bias, True, 0.0, self.eps)
-        return F.batch_norm(x, self.running_mean, self.running_var, None, self.bias, True, momentum, self.eps)
+            return F.batch_norm(x, None, None, scale, self.bias, True, 0.0, self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, scale, self.bias, True, momentum, self.eps)
 
 
 class _Product(torch.autograd.Function):
@@ -120,12 +123,13 @@ class _Normalized(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, band: Tensor, a: float, beta: float, k: float) -> Tensor:
-        scale = F.conv2d(x.square(), band).mul_(a).add_(k)
-        if beta == 0.75:  # by two square roots: a power costs ten times as much
-            root = scale.rsqrt()
-            factor = root.sqrt().mul_(root)
-        else:
-            factor = scale.pow(-beta)
+        with torch.autocast(x.device.type, enabled=False):  # a GPU's would make some of these float32 and not others
+            scale = F.conv2d(x.square(), band).mul_(a).add_(k)
+            if beta == 0.75:  # by two square roots: a power costs ten times as much
+                root = scale.rsqrt()
+                factor = root.sqrt().mul_(root)
+            else:
+                factor = scale.pow(-beta)
         ctx.save_for_backward(x, band, scale, factor)
         ctx.a, ctx.beta = a, beta
         return x * factor

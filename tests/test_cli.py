@@ -1,9 +1,11 @@
 """The command line as a user meets it: bad input in one line, nothing imported that is not needed, plug-ins."""
 
+import csv
 import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +199,32 @@ def test_a_record_can_be_compared_with_a_new_run(toy_dir, tmp_path):
     assert other.returncode == 1
     assert "from step 2 on another curve: learning_rate 0.06 against 0.05" in other.stdout
     assert other.stdout.count("made by: commit ") == 2
+    assert "training accuracy: at most 0.00 points apart, at step 0" in other.stdout
+
+
+def test_the_records_of_two_folders_are_compared_without_training(toy_dir, tmp_path):
+    """As one of a GPU with its twin of a CPU: how far apart they are, and when each has fitted."""
+    first, second = tmp_path / "cpu", tmp_path / "gpu"
+    assert cli(*RUN, "--data-dir", toy_dir, "--runs", first).returncode == 0
+    shutil.copytree(first, second)
+    file = next(first.glob("*/spec.json"))
+    words = ("run", "--spec", file, "--compare", "--device", "cpu", "--runs", first)
+    same = cli(*words, "--with", second, "--data-dir", tmp_path / "nowhere")
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "the same curve, to the last bit" in same.stdout
+    path = second / file.parent.name / "curve.csv"
+    curve = list(csv.DictReader(path.read_text().splitlines()))
+    moved = 1.0 if float(curve[1]["train_accuracy"]) < 0.5 else 0.0
+    by = abs(moved - float(curve[1]["train_accuracy"]))
+    curve[1]["train_accuracy"] = str(moved)
+    path.write_text("\n".join([",".join(curve[0]), *(",".join(row.values()) for row in curve)]) + "\n")
+    other = cli(*words, "--with", second)
+    assert other.returncode == 1
+    step = curve[1]["step"]
+    assert f"training accuracy: at most {100 * by:.2f} points apart, at step {step}\n" in other.stdout
+    assert "steps to 99 % training accuracy: " in other.stdout
+    assert "has no record in" in one_line(cli(*words, "--with", tmp_path / "empty"))
+    assert "--with is given without --compare" in one_line(cli(*RUN, "--with", second))
 
 
 def test_every_field_of_a_spec_is_an_option_of_run():

@@ -19,6 +19,7 @@ import torch
 
 import rethinking
 from rethinking import catalog, figures
+from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine
 from rethinking.errors import InputError
 from rethinking.record import Runs, leased, read, write
@@ -592,6 +593,120 @@ def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
         (about / "direct_url.json").write_text(text)
         assert execute._installed_from(tmp_path / "rethinking") == expected
     assert execute._installed_from(tmp_path) == "unknown"  # another copy's
+
+
+def test_several_workers_share_a_gpu(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "gpu_count", lambda: 2)
+    assert local.places("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert local.places("cuda:1", 2) == ["cuda:1", "cuda:1"]
+    assert local.places("cpu", 2) == ["cpu", "cpu"]
+    monkeypatch.setattr(local, "gpu_count", lambda: 1)
+    started, spawn = [], local._spawn
+
+    def on_the_cpu(runs, device, *more):
+        started.append(device)
+        return spawn(runs, "cpu", *more)
+
+    monkeypatch.setattr(local, "_spawn", on_the_cpu)
+    specs = [SPEC.replace(seed=k) for k in range(3)]
+    assert local.run(specs, Runs(tmp_path), device="cuda", workers=2, data_dir=str(toy_dir)) == []
+    assert started == ["cuda:0", "cuda:0"]
+    assert len(curves(tmp_path)) == 3
+
+
+def started_in(error: str) -> list[str]:
+    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": started")]
+
+
+def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch, capsys):
+    """In the order of the figure, with the records of a call that nothing ended, to the last bit."""
+    monkeypatch.setenv("TOY_STEPS", "400")
+    wanted = figures.unique(figures.specs("toyfig", SETTING))
+
+    def call(folder, *more):
+        words = ("figure", "toyfig", "--device", "cpu", "--data-dir", toy_dir, "--workers", 1, *more)
+        where = ("--runs", tmp_path / folder, "--checkpoints", tmp_path / f"{folder}-checkpoints")
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, (*words, *where, "--out", tmp_path / f"{folder}-figures"))])
+        return ended.value.code, *capsys.readouterr()
+
+    def late(crew):  # the minutes are over in the midst of the second run
+        name = wanted[1].run_id
+        return name in crew.progress.began and crew.progress.began[name][1] >= 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local._Crew, "late", late)
+        status, output, error = call("stopped", "--minutes", 5)
+    assert status == 130, error
+    assert error.splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
+    assert started_in(error) == [s.run_id for s in wanted[:2]]
+    *lines, last = output.splitlines()
+    assert last == "4 runs were missing: 1 complete, 1 under way, 2 not begun"
+    assert [line.split()[-1].rstrip(",") for line in lines if "under way" not in line] == [
+        s.run_id for s in (wanted[0], *wanted[2:])
+    ]
+    step = Runs(tmp_path / "stopped", tmp_path / "stopped-checkpoints").reached(wanted[1])
+    assert 0 < step < 400
+    assert lines[1] == f"  under way  {wanted[1].run_id}, step {step:,} of at most 400"
+    assert not list(tmp_path.glob("stopped/*/lease-*"))
+    assert not list(tmp_path.glob("stopped-figures/*"))
+
+    status, output, error = call("stopped", "--minutes", 5)
+    assert status == 0, error
+    assert f"{wanted[1].run_id}: resumed at step {step}" in error.splitlines()
+    assert started_in(error) == [s.run_id for s in wanted[1:]]
+    assert "3 runs were missing: 3 complete, 0 under way, 0 not begun" in output
+    assert list(tmp_path.glob("stopped-figures/*.svg"))
+    assert call("whole")[0] == 0
+    for name in ("curve.csv", "online.csv", "weights.safetensors", "result.json"):
+        stopped, whole = (
+            {p.parent.name: p.read_bytes() for p in (tmp_path / f).glob(f"*/{name}")} for f in ("stopped", "whole")
+        )
+        assert len(stopped) == 4
+        assert stopped == whole
+
+
+def test_minutes_that_are_over_at_once_begin_nothing(toy_dir, tmp_path):
+    process = figure(toy_dir, tmp_path, "--minutes", 1e-6)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "4 runs were missing: 0 complete, 0 under way, 4 not begun" in output
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf"])
+def test_minutes_are_a_number_above_0(capsys, wrong):
+    with pytest.raises(SystemExit):
+        main(["figure", "toyfig", "--minutes", wrong])
+    assert capsys.readouterr().err == f"rethinking: --minutes is {wrong}, allowed are numbers above 0\n"
+
+
+def test_a_crew_is_late_from_its_deadline_on(toy_dir, tmp_path):
+    start = time.monotonic()
+    assert local.run([SPEC.replace(steps=10**6)], Runs(tmp_path), deadline=start + 8, data_dir=str(toy_dir)) == []
+    assert 8 <= time.monotonic() - start < 20
+    assert not Runs(tmp_path).complete(SPEC)
+
+
+def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkeypatch):
+    """Every run once, as derived from the figures."""
+    named = ("fig2b", "fig1a", "table1", "table4", "fig1b")
+    asked = []
+    monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
+    monkeypatch.setattr("rethinking.cli._need_data", lambda *args: None)
+    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
+    with pytest.raises(SystemExit):
+        main([*words, "--workers", "6"])
+    wanted = [s for name in named for s in figures.unique(figures.specs(name, figures.setting(name, "paper")))]
+    assert [s.run_id for s in asked] == list(dict.fromkeys(s.run_id for s in wanted))
+    assert len(asked) < len(wanted)  # some are of several figures
+
+
+@pytest.mark.parametrize(("quota", "most"), [("max 100000", 10**6), ("50000 100000", 1), ("100000 100000", 1)])
+def test_cores_are_those_of_the_control_groups_quota(monkeypatch, quota, most):
+    free = local.cores()
+    monkeypatch.setattr(local.Path, "read_text", lambda self: quota)
+    assert local.cores() == min(len(os.sched_getaffinity(0)), most) >= min(free, most)
 
 
 def test_a_run_alone_gives_back_what_it_has_freed():

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from rethinking import record
 from rethinking.errors import InputError
@@ -40,6 +41,39 @@ def test_writes_and_reads_back(tmp_path):
     assert found.curve["train_loss"] == [0.1, 0.1 + 20 / 3]  # to the last bit
     assert found.final["step"] == 20
     assert sorted(p.name for p in path.iterdir()) == ["curve.csv", "environment.json", "result.json", "spec.json"]
+
+
+def test_how_far_two_curves_are_apart_is_at_equal_steps_of_equal_images(tmp_path):
+    spec = SPEC.replace(n=4000, evaluation="probe", eval_every=10)
+
+    def found(name, *seen):
+        rows = [row(step, train_accuracy=right, train_images=images) for step, images, right in seen]
+        complete(Runs(tmp_path / name), spec, rows)
+        return Runs(tmp_path / name).find(spec)
+
+    first = found("a", (0, 2000, 0.1), (10, 2000, 0.5), (15, 4000, 0.99), (20, 4000, 1.0))
+    second = found("b", (0, 2000, 0.125), (10, 4000, 0.9), (18, 4000, 0.99), (20, 4000, 0.75))
+    assert first.apart(second) == second.apart(first) == (0.25, 20)
+    assert first.up_to(15).apart(second.up_to(18)) == pytest.approx((0.025, 0))
+    assert (first.steps_to_fit(), second.steps_to_fit()) == (15, 18)
+    assert first.up_to(10).steps_to_fit() is None
+    assert first.up_to(10).final["step"] == 10
+    assert first.up_to(None) is first
+
+
+def test_the_step_of_a_checkpoint_is_known_without_training(tmp_path):
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    assert runs.reached(SPEC) is None
+    with leased(runs, SPEC) as writer:
+        writer.save([row(0)], safetensors.numpy.save({"step": np.array(7), "weight": np.ones(3)}), {})
+    assert runs.reached(SPEC) == 7
+    path = tmp_path / "checkpoints" / SPEC.run_id / "checkpoint.safetensors"
+    for content in (path.read_bytes()[:-8], b""):
+        path.write_bytes(content)
+        with pytest.raises(
+            InputError, match=r"checkpoint\.safetensors is damaged .*: delete it and the run begins anew"
+        ):
+            runs.reached(SPEC)
 
 
 def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):

@@ -1,6 +1,7 @@
-"""This machine's engine: independent runs in worker processes, one per core with one thread each, or one per GPU."""
+"""This machine's engine: independent runs in worker processes, one per core with one thread each, or on GPUs."""
 
 import json
+import math
 import os
 import re
 import selectors
@@ -127,6 +128,11 @@ def default_workers(device: str) -> int:
     return workers_that_fit() if device == "cpu" else 1
 
 
+def places(device: str, workers: int) -> list[str]:
+    """The torch device of each worker: for "cuda" the GPUs in turn, so that several share one where there are more."""
+    return [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(workers)]
+
+
 def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:
     """Shard i of n, i from 1: every n-th run of the list, so that n job-array tasks share out all of them."""
     index, count = shard
@@ -143,6 +149,7 @@ def run(
     wait: bool = True,
     until: int | None = None,
     anew: bool = False,
+    deadline: float = math.inf,
 ) -> list[Failure]:
     """Train every run of `specs` that is not complete.
 
@@ -153,25 +160,27 @@ def run(
         device: "cpu", "cuda" (all GPUs) or a torch device. workers: processes; default `default_workers`.
         wait: whether to wait for runs that another process is training. until: break training runs off after that step.
         anew: begin a run anew whose checkpoint is refused.
+        deadline: of time.monotonic; then all workers stop as at SIGTERM, and what is not complete is no failure.
 
     Returns:
         The runs that failed, with the reason.
     """
     waiting = [spec for spec in specs if not runs.complete(spec)]
-    if not waiting:
+    if not waiting or time.monotonic() >= deadline:
         return []
     alone = device == "cpu" and waiting[0].ALONE
     if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
         parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
-        return [failure for part in parts for failure in run(part, runs, until=until, anew=anew, **options)]
+        options |= {"until": until, "anew": anew, "deadline": deadline}
+        return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
-    places = [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(count)]
     with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
         crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until, anew)
+        crew.deadline = deadline
         try:
-            crew.work(places, wait)
+            crew.work(places(device, count), wait)
         finally:
             crew.dismiss()
     return crew.failures
@@ -184,8 +193,8 @@ class _Crew:
         specs: the runs. spawn: starts a worker process at a place.
 
     Attributes:
-        waiting: runs that no worker has. elsewhere: runs that another process is training. retried: those that failed
-        once. failures: those that failed for good.
+        deadline: of time.monotonic, when `work` ends. waiting: runs that no worker has. elsewhere: runs that another
+        process is training. retried: those that failed once. failures: those that failed for good.
     """
 
     def __init__(
@@ -199,18 +208,23 @@ class _Crew:
         anew: bool = False,
     ):
         self.runs, self.spawn, self.selector, self.progress = runs, spawn, selector, progress
-        self.until, self.anew = until, anew
+        self.until, self.anew, self.deadline = until, anew, math.inf
         self.waiting, self.elsewhere = deque(specs), list[Spec]()
         self.failures, self.retried = list[Failure](), set[str]()
         self.workers: list[_Worker] = []
         self._look_again = 0.0
 
     def work(self, places: list[str], wait: bool) -> None:
-        """Until every run is done, or is another process's and not waited for. places: where to start a worker each."""
+        """Until every run is done, or is another process's and not waited for, or the deadline.
+
+        places: where to start a worker each.
+        """
         for place in places:
             self._start(place)
         while any(w.spec for w in self.workers) or self.waiting or (wait and self.elsewhere):
-            for key, _ in self.selector.select(timeout=POLL):
+            if self.late():
+                return
+            for key, _ in self.selector.select(timeout=min(POLL, max(0.0, self.deadline - time.monotonic()))):
                 self._listen(key.data)
             if wait and self.elsewhere and time.monotonic() >= self._look_again:
                 self._look_again = time.monotonic() + POLL
@@ -222,6 +236,10 @@ class _Crew:
             for worker in self.workers:
                 if worker.spec is None:
                     self._feed(worker)
+
+    def late(self) -> bool:
+        """Whether the deadline is over."""
+        return time.monotonic() >= self.deadline
 
     def dismiss(self) -> None:
         """End all workers; a run that one is at stays resumable."""

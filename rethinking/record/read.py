@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -89,6 +89,28 @@ class Record:
         """
         columns = (self.curve["step"], self.curve["train_accuracy"], self.whole)
         return next((s for s, a, whole in zip(*columns, strict=True) if whole and a >= threshold), None)
+
+    def up_to(self, step: int | None) -> "Record":
+        """The record with its curve up to that step alone; None: as it is."""
+        if step is None:
+            return self
+        count = sum(each <= step for each in self.curve["step"])
+        return replace(self, curve={name: values[:count] for name, values in self.curve.items()})
+
+    def apart(self, other: "Record") -> tuple[float, int] | None:
+        """How far the training accuracy of another record of the same spec is from this one's, at most, and where.
+
+        Only evaluations at equal steps, of equally many training images, are compared.
+
+        Returns:
+            The largest absolute difference, a fraction, and the first step that has it; None where nothing compares.
+        """
+        ours, theirs = (
+            {(row["step"], row.get("train_images")): row["train_accuracy"] for row in record.rows}
+            for record in (self, other)
+        )
+        both = [(abs(accuracy - theirs[key]), key[0]) for key, accuracy in ours.items() if key in theirs]
+        return max(both, key=lambda each: each[0], default=None)
 
     def difference(self, other: "Record", until: int | None = None) -> str | None:
         """Where another record of the same spec first differs, in its curve or what is kept; None where it does not.
@@ -184,6 +206,20 @@ class Runs:
         path = self.path(spec)
         made_with = _json(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec))
+
+    def reached(self, spec: Spec) -> int | None:
+        """The step that an unfinished run goes on from; None where it has no checkpoint. Raises InputError."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.checkpoints / spec.run_id / "checkpoint.safetensors"
+        try:
+            with safe_open(path, framework="numpy") as held:
+                return int(held.get_tensor("step"))
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path} is damaged ({reason}): delete it and the run begins anew") from None
 
     def named(self, run: str) -> Record:
         """The record whose folder is, or uniquely begins or ends with, `run`. Raises InputError."""

@@ -85,8 +85,8 @@ class Training:
     for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
 
     Args:
-        spec: what to train. data: the data set, loaded when not given. device: a torch device's name; on the CPU the
-        whole process has one thread from here on.
+        spec: what to train. data: the data set, loaded when not given. device: a torch device's name; from here on the
+        whole process has one thread, where that is the CPU, or no TF32, where it is a GPU.
 
     Attributes:
         network: the module being trained. log: the online log, [step, sum of losses, right, images] of the batches
@@ -103,6 +103,8 @@ class Training:
         self.spec, self.device = spec, to_device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
+        elif self.device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # convolutions in float32 are in float32, as all else
         self.data = data = data or load_data(spec.data)
         assert spec.n is not None
         if data.name != spec.data or len(data.train.labels) < spec.n:
@@ -130,19 +132,8 @@ class Training:
             self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
             self.originals = self.originals[trained] if spec.held_out or spec.bootstrap else self.originals
 
-        channels, size = self.train_images.shape[1:3]
-        classes = 1 if signs else data.facts.num_classes
-        with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
-            network = models.build(spec.model, classes, channels, size, **spec.model_options)
-            check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
-            for r in self.regularizers:
-                network = r.network(network)
-                if not isinstance(network, nn.Module):
-                    given = type(network).__name__
-                    raise InputError(f"network of the regularizer {_name(r)} gives {given}, no torch Module: mend it")
-        models.initialise(network, spec.seed)
-        pool_before_relu(network)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        network = self._built(1 if signs else data.facts.num_classes)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not any(isinstance(m, nn.Conv2d) for m in self.network.modules()):  # nothing gains from channels_last
             self.train_images, self.test_images = self.train_images.contiguous(), self.test_images.contiguous()
 
@@ -161,6 +152,21 @@ class Training:
         self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
+
+    def _built(self, classes: int) -> nn.Module:
+        """The network with its regularizers and initial weights, on the CPU: the same for every device."""
+        spec, (channels, size) = self.spec, self.train_images.shape[1:3]
+        with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
+            network = models.build(spec.model, classes, channels, size, **spec.model_options)
+            check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
+            for r in self.regularizers:
+                network = r.network(network)
+                if not isinstance(network, nn.Module):
+                    given = type(network).__name__
+                    raise InputError(f"network of the regularizer {_name(r)} gives {given}, no torch Module: mend it")
+        models.initialise(network, spec.seed)
+        pool_before_relu(network)
+        return network
 
     # --- the loop ---------------------------------------------------------------------------------
 

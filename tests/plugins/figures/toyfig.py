@@ -1,5 +1,7 @@
 """Toy figure: the tiny network on the toy set, for tests of the engine."""
 
+import os
+
 import matplotlib.pyplot as plt
 
 from rethinking.claims import Claim, Reading
@@ -20,7 +22,7 @@ def runs(setting):
             corruptions=parts,
             seed=seed,
             data_seed=seed,
-            steps=120,
+            steps=int(os.environ.get("TOY_STEPS", "120")),
             eval_every=30,
         )
 
