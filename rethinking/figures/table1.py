@@ -29,7 +29,7 @@ from rethinking.figures._parts import (
 )
 from rethinking.plotting import NETWORKS, WIDTH, not_run
 from rethinking.record import Record
-from rethinking.spec import Part
+from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -86,7 +86,7 @@ ROWS = [
 TOLERANCE = {"inception": 3.0, "inception-nobn": 3.0, "alexnet": 3.0, "mlp-3x512": 2.5, "mlp-1x512": 2.5}  # points
 
 
-def specs(setting: Setting, network: str, **fields: Any) -> list[Any]:
+def specs(setting: Setting, network: str, **fields: Any) -> list[Spec]:
     """One spec per seed of a row of Tables 1 or 4: AlexNet on all images at scale cpu too.
 
     Inception on random labels stops when fitted, as in Figure 1(a).

@@ -26,10 +26,11 @@ from rethinking.figures.kit.measures import (
     first_error,
     gain,
     highest,
+    minus,
     relative,
     steps_to_fit,
 )
-from rethinking.figures.kit.panels import Curves, Lines, Table, Zones
+from rethinking.figures.kit.panels import Curves, Lines, Rows, Table, Zones
 
 __all__ = [
     "NO",
@@ -40,6 +41,7 @@ __all__ = [
     "Grid",
     "Lines",
     "Measure",
+    "Rows",
     "Table",
     "Zones",
     "best_epoch",
@@ -53,6 +55,7 @@ __all__ = [
     "gain",
     "highest",
     "made",
+    "minus",
     "relative",
     "steps_to_fit",
 ]

@@ -10,7 +10,7 @@ from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, title
+from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, Rows, title
 from rethinking.record import Record
 from rethinking.spec import Spec
 
@@ -48,10 +48,13 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
 
 def measures_of(module: ModuleType) -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
-    named = [*module.TABLE.columns.values(), *getattr(module, "MEASURES", ()), highest()]
+    named = [m for m in module.TABLE.columns.values() if isinstance(m, Measure)]
+    named += [*getattr(module, "MEASURES", ()), highest()]
     for panel in module.PANELS:
         if isinstance(panel, Lines):
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
+        elif isinstance(panel, Rows):
+            named.append(panel.x)
     return list({m.name: m for m in named}.values())
 
 

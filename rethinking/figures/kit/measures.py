@@ -1,6 +1,7 @@
 """What is read off a run, or off a run and its baseline of the same seed."""
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,8 @@ class Measure:
 
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
-        whole: it is a whole number. baseline: coordinates of the run of the same seed that it is relative to.
+        whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
+        its value and the baseline's are.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Measure:
     of: Callable[[Record], float | int | str]
     whole: bool = False
     baseline: tuple[tuple[str, Any], ...] = ()
+    by: Callable[[float, float], float] = operator.truediv
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
@@ -36,7 +39,7 @@ class Measure:
         others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in base]
         at = data[list(base)].eq(pd.Series(base)).all(axis=1)
         of_baseline = {tuple(data.loc[i, others]): plain[i] for i in data.index[at]}
-        word = ", ".join(f"{name} = {value:g}" for name, value in base.items())
+        word = _condition(base)
         out: list[Cell] = []
         for i, value in enumerate(plain):
             start = of_baseline.get(tuple(data.loc[i, others]))
@@ -45,7 +48,7 @@ class Measure:
             elif isinstance(start, str):
                 out.append(f"{word} {start}")
             else:
-                out.append(value if isinstance(value, str) else value / start)
+                out.append(value if isinstance(value, str) else self.by(value, start))
         return out
 
 
@@ -81,10 +84,18 @@ def epochs_to_fit() -> Measure:
 
 def relative(measure: Measure, **baseline: Any) -> Measure:
     """The ratio of a measure to that of the run of the same seed with these coordinates."""
-    word = ", ".join(f"{name} = {value:g}" for name, value in baseline.items())
-    return Measure(
-        f"{measure.name}_ratio", f"{measure.label}, relative to {word}", measure.of, baseline=tuple(baseline.items())
-    )
+    label = f"{measure.label}, relative to {_condition(baseline)}"
+    return Measure(f"{measure.name}_ratio", label, measure.of, baseline=tuple(baseline.items()))
+
+
+def minus(measure: Measure, name: str, label: str, **baseline: Any) -> Measure:
+    """The difference between a measure and that of the run of the same seed with these coordinates."""
+    return Measure(name, label, measure.of, baseline=tuple(baseline.items()), by=operator.sub)
+
+
+def _condition(coordinates: dict[str, Any]) -> str:
+    pairs = coordinates.items()
+    return ", ".join(v if isinstance(v, str) else f"{name} = {v:g}" for name, v in pairs)
 
 
 def final(column: str, label: str = "") -> Measure:

@@ -10,8 +10,8 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
 from rethinking.figures.kit.frame import MISSING, Frame
-from rethinking.figures.kit.measures import Measure
-from rethinking.plotting import NOTE, WIDTH, look_of
+from rethinking.figures.kit.measures import Measure, highest
+from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
 
 if TYPE_CHECKING:
@@ -25,20 +25,26 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure.
+        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: the coordinate
+        that names a row, instead of the condition's label. only: coordinates of the conditions that have a row.
     """
 
     head: str
-    columns: dict[str, Measure]
+    columns: dict[str, Measure | dict[str, float]]
+    by: str | None = None
+    only: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, frame: Frame, labels: Sequence[str]) -> list[dict[str, Any]]:
         """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
         out = []
-        for label in dict.fromkeys(labels):
-            part = Frame(frame.data[[each == label for each in labels]])
-            sizes = [int(n) for n in part.data["n"].iloc[:1]]
-            cells = {title: part.cells(m.name, m.whole) for title, m in self.columns.items()}
-            out.append({self.head: label, "n": sizes} | cells)
+        chosen = frame.where(**self.only)
+        names = chosen.data[self.by] if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
+        for label in names.unique():
+            part = Frame(chosen.data[names == label])
+            row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
+            for title, what in self.columns.items():
+                row[title] = [what[label]] if isinstance(what, dict) else part.cells(what.name, what.whole)
+            out.append(row)
         return out
 
 
@@ -158,6 +164,65 @@ class Lines(Panel):
         seaborn.scatterplot(there, x=self.x, y=measure.name, legend=False, ax=axes, **dots)
         line = {"color": look["color"], "linestyle": look["linestyle"], "marker": look["marker"], "ms": 3.5}
         axes.plot([], [], **line, label=label)
+
+
+@dataclass(frozen=True)
+class Rows(Panel):
+    """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow.
+
+    Attributes:
+        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: its numbers by row. bands: a row
+        -> (low, high), drawn as a bar. zero: draw a line there.
+    """
+
+    x: Measure = field(default_factory=highest)
+    by: str = ""
+    only: dict[str, Any] = field(default_factory=dict)
+    paper: dict[str, float] = field(default_factory=dict)
+    bands: dict[str, tuple[float, float]] = field(default_factory=dict)
+    zero: bool = False
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`."""
+        import seaborn
+
+        chosen = frame.where(**self.only)
+        rows = list(chosen.data[self.by].unique())
+        place = {row: k for k, row in enumerate(rows)}
+        for row, (low, high) in self.bands.items():
+            axes.plot([low, high], [place[row]] * 2, color="0.85", lw=5, solid_capstyle="butt", zorder=0)
+        for row, value in self.paper.items():
+            axes.plot(value, place[row], "o", mfc="none", mec="black", ms=7, zorder=3)
+        data = chosen.data.assign(row=chosen.data[self.by].map(place))
+        there = data[data[self.x.name].notna()]
+        seaborn.scatterplot(there, x=self.x.name, y="row", color="#0072B2", s=18, legend=False, ax=axes, lw=0, zorder=4)
+        for row, part in chosen.groups(self.by).items():
+            gone = part.data[self.x.name].isna()
+            if gone.all():
+                where = (0.99, place[row])
+                axes.annotate(
+                    "not run",
+                    where,
+                    xycoords=axes.get_yaxis_transform(),
+                    ha="right",
+                    va="center",
+                    fontsize=NOTE,
+                    bbox=PATCH,
+                )
+        names = [f"{row}{_reduced(part)}" for row, part in chosen.groups(self.by).items()]
+        axes.set_yticks(range(len(rows)), names)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(axis="y", lw=0.3)
+        if self.zero:
+            axes.axvline(0, color="0.4", lw=0.7)
+        axes.set(xlabel=self.xlabel, ylabel="")
+        axes.set_xlim(*self.xlim)
+
+
+def _reduced(part: Frame) -> str:
+    """What a row's name says where it was not trained on all images."""
+    n = int(part.data["n"].iloc[0])
+    return "" if n == FULL else f" (n = {n:,})"
 
 
 @dataclass(frozen=True)
@@ -307,4 +372,4 @@ def title(model: str, frame: Frame) -> str:
     return ", ".join(parts) + (f"; {gone} of {len(data)} runs not run" if gone else "")
 
 
-__all__ = ["STATISTIC", "WIDTH", "Curves", "Lines", "Panel", "Table", "seeds_note", "size_note", "title"]
+__all__ = ["STATISTIC", "WIDTH", "Curves", "Lines", "Panel", "Rows", "Table", "seeds_note", "size_note", "title"]
