@@ -29,6 +29,7 @@ setup(
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "scipy>=1.13",
+            "setuptools>=77",
             "scikit-learn>=1.5",
             "ruff>=0.9",
             "mypy>=1.14",

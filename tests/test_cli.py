@@ -863,3 +863,14 @@ def test_the_home_folder_is_meant_by_a_tilde(toy_dir, tmp_path):
     assert shell("rethinking data where toy --data-dir='~/x'", **home).stdout == f"{tmp_path}/x/toy\n"
     unknown = one_line(shell("rethinking data where toy --data-dir='~nobody-of-that-name'"))
     assert "names a home folder that is not known: write the whole path" in unknown
+
+
+def test_the_source_distribution_holds_every_file_of_the_repository(tmp_path):
+    root = Path(__file__).parents[1]
+    git = ["git", "-C", root, "ls-files"]
+    tracked = subprocess.run(git, capture_output=True, text=True, check=True).stdout.splitlines()
+    words = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path)]
+    subprocess.run(words, cwd=root, check=True, capture_output=True)
+    sources = (tmp_path / "rethinking.egg-info" / "SOURCES.txt").read_text().splitlines()
+    assert set(tracked) - set(sources) == set()
+    assert not [name for name in sources if name.endswith(".safetensors") or "claim-" in name]

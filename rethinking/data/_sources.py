@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -28,7 +29,7 @@ def download(url: str, file: Path) -> None:
     Raises:
         Unavailable: no answer, one that breaks off, one of more than LARGEST bytes, or one too slow to be waited for.
     """
-    received, errors, given_up = 0, list[Exception](), threading.Event()
+    received, failures, given_up = 0, list[str](), threading.Event()
     file.unlink(missing_ok=True)  # whoever is given up may still hold it
 
     def receive() -> None:
@@ -45,7 +46,9 @@ def download(url: str, file: Path) -> None:
                         stream.write(chunk)
                         bar.update(len(chunk))
         except Exception as error:  # of a host that may answer anything
-            errors.append(error)
+            failures.append(reason(error))
+            if isinstance(error, HTTPError):  # an answer, too
+                error.close()
 
     thread = threading.Thread(target=receive, daemon=True)  # a look-up of a name, and a header, have no time limit
     thread.start()
@@ -55,8 +58,8 @@ def download(url: str, file: Path) -> None:
         if thread.is_alive() and received - before < PROGRESS:
             given_up.set()
             raise Unavailable(f"{received - before:,} bytes in {WINDOW:g} s: too slow")
-    if errors:
-        raise Unavailable(reason(errors[0]))
+    if failures:
+        raise Unavailable(failures[0])
 
 
 def official_download(dataset: str, decode: Callable[[Path], Arrays]) -> Callable[[Path], Arrays]:
