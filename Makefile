@@ -16,6 +16,7 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/rethinking verify
 	$(BIN)/rethinking report --check
 
 $(VENV)/installed: setup.py constraints.txt

@@ -226,9 +226,14 @@ def _limits(option: dict[str, Any]) -> str:
 
 def _need_data(specs: list[Any], runs: Any, data_dir: str | None) -> None:
     """Fetch the data sets of missing runs that are not on disk."""
+    _fetch_missing([spec.data for spec in specs if not runs.complete(spec)], data_dir)
+
+
+def _fetch_missing(names: list[str], data_dir: str | None) -> None:
+    """Fetch the data sets that are not on disk."""
     from rethinking import data as sets
 
-    for name in dict.fromkeys(spec.data for spec in specs if not runs.complete(spec)):
+    for name in dict.fromkeys(names):
         if not sets.where(name, data_dir).is_dir():
             sets.fetch(name, data_dir, say=lambda line: click.echo(line, err=True))
 
@@ -521,8 +526,6 @@ def run(
     rethinking run --spec runs/<a record>/spec.json --compare
     rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
-    import tempfile
-
     from rethinking.engines import local
     from rethinking.record import Runs
     from rethinking.spec import LARGEST, Part, RunSpec, Spec
@@ -549,23 +552,22 @@ def run(
         spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
     runs = Runs(runs_dir, checkpoints)
     record = runs.find(spec)
-
-    def train(target: Runs) -> None:
-        _need_data([spec], target, data_dir)
-        failures = local.run([spec], target, device=device, workers=1, data_dir=data_dir, until=until, anew=anew)
+    if not compare:
+        _need_data([spec], runs, data_dir)
+        failures = local.run([spec], runs, device=device, workers=1, data_dir=data_dir, anew=anew)
         if failures:
             raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
-
-    if not compare:
-        train(runs)
         _print_record(runs.named(spec.run_id))
         return 0
     if record is None:
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
-    with tempfile.TemporaryDirectory() as scratch:
-        if other_dir is None:
-            train(Runs(scratch))
-        there = Runs(other_dir or scratch)
+    from rethinking.verify import made_again
+
+    if other_dir is None:
+        _fetch_missing([spec.data], data_dir)
+        difference, second = made_again(record, device=device, data_dir=data_dir, until=until)
+    else:
+        there = Runs(other_dir)
         if not there.path(spec).is_dir():
             raise InputError(f"{spec.run_id} has no record in {there.root} to compare with: name another --with")
         second = there.begun(spec)
@@ -683,6 +685,39 @@ def digest(runs_dir: str) -> None:
 
     added = Runs(runs_dir).digest()
     click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines added" if added else "every record is bound already")
+
+
+@main.command()
+@click.option("--deep", type=click.IntRange(0), default=0, help="Make so many records again, and compare every bit.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of those records.")
+@device_option
+@out_option
+@runs_option
+@data_option
+def verify(deep: int, seed: int, device: str, out: str, runs_dir: str, data_dir: str | None) -> int:
+    """Check every record against its spec and digests, and every drawn figure against its records.
+
+    A finding is a line; the exit status is 1 where there is any. Records that took more than ten minutes are not made
+    again by --deep.
+    """
+    from itertools import chain
+
+    from rethinking import verify as checks
+    from rethinking.engines.local import resolve_device
+    from rethinking.record import Runs
+
+    runs, device = Runs(runs_dir), resolve_device(device)
+    for folder in (runs.root, Path(out)):
+        if not folder.is_dir():
+            raise InputError(f"{folder} is no folder: name it with --{'runs' if folder is runs.root else 'out'}")
+    again = checks.deep(runs, deep, seed, device=device, data_dir=data_dir) if deep else ()
+    count = 0
+    for finding in chain(checks.records(runs), checks.drawn(runs, Path(out)), again):
+        click.echo(finding)
+        count += 1
+    records, figures = (len(list(place.glob(p))) for place, p in ((runs.root, "*/result.json"), (Path(out), "*.json")))
+    click.echo(f"{records} records and {figures} drawn figures: {count or 'no'} findings")
+    return int(count > 0)
 
 
 @main.command()

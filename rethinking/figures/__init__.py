@@ -224,40 +224,58 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
         InputError: a damaged record; a plug-in's mistake.
     """
     entry = catalog.find("figures", name)
-    with catalog.blame(entry):
-        return _draw(name, entry.load(), chosen, runs, folder)
+    with catalog.blame(entry), plotting.style():
+        figure, told, verdicts, missing = _made(name, entry.load(), chosen, runs)
+        text = _json(told, entry)
+        base = folder / stem(name, chosen)
+        files = plotting.save(figure, base)
+    path = base.with_name(base.name + ".json")
+    write(path, text)
+    return Drawn([*files, path], told, verdicts, missing)
 
 
-def _draw(name: str, module: ModuleType, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
+def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
+    """What `draw` would write as .json, read back. Raises InputError as it does."""
+    import matplotlib.pyplot as plt
+
+    entry = catalog.find("figures", name)
+    with catalog.blame(entry), plotting.style():
+        figure, told, _, _ = _made(name, entry.load(), chosen, runs)
+        plt.close(figure)
+        return json.loads(_json(told, entry))
+
+
+def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
+    table = told.get("table", [])
+    if not isinstance(table, list) or not all(isinstance(row, dict) and row for row in table):
+        raise InputError(f"draw of {entry.path} gives a table that is no list of dicts: mend it")
+    try:
+        return json.dumps(told, indent=1, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
+
+
+def _made(
+    name: str, module: ModuleType, chosen: Setting, runs: Runs
+) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
+    """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
     verdicts = [claims.judge(claim, wanted, records) for claim in claims_of(module, chosen)]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
-    with plotting.style():
-        figure, numbers = _draw_of(module, chosen, records)
-        base = folder / stem(name, chosen)
-        numbers = {
-            "figure": name,
-            "scale": chosen.scale,
-            "model": chosen.model,
-            "seeds": chosen.seeds,
-            "asked": chosen.asked,
-            "caption": module.CAPTION,
-            "departures": module.DEPARTURES,
-            **numbers,
-            "claims": [v.as_json() for v in verdicts],
-            "runs": made_by(found.values()),
-            "missing": [spec.run_id for spec in missing],
-        }
-        table = numbers.get("table", [])
-        if not isinstance(table, list) or not all(isinstance(row, dict) and row for row in table):
-            raise InputError(f"draw of {module.__file__} gives a table that is no list of dicts: mend it")
-        try:
-            text = json.dumps(numbers, indent=1, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
-            raise InputError(f"draw of {module.__file__} gives numbers that are no JSON ({error}): mend it") from None
-        files = plotting.save(figure, base)
-    path = base.with_name(base.name + ".json")
-    write(path, text)
-    return Drawn([*files, path], numbers, verdicts, missing)
+    figure, told = _draw_of(module, chosen, records)
+    told = {
+        "figure": name,
+        "scale": chosen.scale,
+        "model": chosen.model,
+        "seeds": chosen.seeds,
+        "asked": chosen.asked,
+        "caption": module.CAPTION,
+        "departures": module.DEPARTURES,
+        **told,
+        "claims": [v.as_json() for v in verdicts],
+        "runs": made_by(found.values()),
+        "missing": [spec.run_id for spec in missing],
+    }
+    return figure, told, verdicts, missing

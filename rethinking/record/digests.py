@@ -58,7 +58,7 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
         folder: of the record. result: its result.json. weights: whether the weights, where they are, are checked too.
     """
     if not OWN & result.keys():
-        _check_listed(folder)
+        check_listed(folder)
         return
     file = folder / "result.json"
     if result.keys() != RESULT | OWN or of_result(result) != result["digest"]:
@@ -71,7 +71,8 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
         _compare(folder, (WEIGHTS,), held, "result.json")
 
 
-def _check_listed(folder: Path) -> None:
+def check_listed(folder: Path) -> None:
+    """Raise InputError where a record has lines in runs/DIGESTS, and its files are not what they say."""
     held = listed(folder.parent).get(folder.name)
     if held is not None:
         _compare(folder, (*FILES, "result.json"), held, LIST)
