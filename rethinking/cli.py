@@ -645,33 +645,75 @@ def _print_made_by(made: dict[str, Any]) -> None:
 
 @main.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--unreferenced", is_flag=True, help="Also runs that no figure needs or was drawn from, as of `run`.")
+@click.option("--weights", is_flag=True, help="Delete the weights of complete runs, and nothing else.")
 @out_option
 @runs_option
-def prune(yes: bool, out: str, runs_dir: str) -> None:
-    """Delete runs that are unfinished, and complete ones that no figure needs or was drawn from, asking first."""
-    from rethinking import figures as fig
-    from rethinking.engines.local import resolve_precision
+@checkpoints_option
+def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str, checkpoints: str | None) -> None:
+    """Delete unfinished runs of figures, and what killed processes left half written, asking first.
+
+    A run that no figure needs or was drawn from is left alone unless --unreferenced is given. What is being made, and
+    what has a link in it, is always left alone.
+    """
     from rethinking.record import Runs
 
-    runs = Runs(runs_dir)
+    runs = Runs(runs_dir, checkpoints)
+    kept = _needed(out)
+    doomed, swept, left = [], [], Counter[str]()
+    for found in runs.survey():
+        name = found.path.name
+        kind = ("" if found.complete else "unfinished ") + ("" if name in kept else "unreferenced ")
+        if found.link:
+            click.echo(f"  kept, {found.link} is a link: {name}")
+        elif not found.run:
+            click.echo(f"  kept, not a run: {name}")
+        elif found.busy:
+            click.echo(f"  kept, a process is making it: {name}")
+        elif weights:
+            if found.complete and found.weights:
+                doomed.append(found)
+                click.echo(f"  weights       {name}")
+        else:
+            swept += [found] if found.temporary else []
+            if kind and ("unreferenced" not in kind or unreferenced):
+                doomed.append(found)
+                click.echo(f"  {kind.strip().replace(' ', ', '):<13} {name}")
+            elif kind:
+                left[kind.strip().replace(" ", ", ")] += 1
+    for kind, count in left.items():
+        click.echo(f"  kept: {count} runs, {kind}: give --unreferenced")
+    what = "the weights of " if weights else ""
+    files = sum(len(found.temporary) for found in swept)
+    half = f"{files} half-written files" if files else ""
+    question = " and ".join(filter(None, [f"{what}{len(doomed)} runs" if doomed else "", half]))
+    if not question:
+        click.echo("nothing to prune")
+    elif yes or click.confirm(f"delete {question}?"):
+        runs.writable()
+        done = 0
+        for found in swept:
+            runs.delete(found, only="temporary")
+        for found in doomed:
+            reason = runs.delete(found, only="weights" if weights else "run")
+            done += not reason
+            if reason:
+                click.echo(f"  kept, {reason}: {found.path.name}")
+        click.echo("deleted " + " and ".join(filter(None, [f"{what}{done} runs" if doomed else "", half])))
+
+
+def _needed(out: str) -> set[str]:
+    """The runs that a figure needs at any scale, or was drawn from."""
+    from rethinking import figures as fig
+    from rethinking.engines.local import resolve_precision
+
     kept = {run for path in Path(out).glob("*.json") for run in fig.drawn(path)["runs"]}
     for name, entry in catalog.entries("figures").items():
         for scale in fig.SCALES:
             for model in entry.constants["MODELS"]:
                 chosen = fig.setting(name, scale, model, None, resolve_precision("auto", "cpu"))
                 kept |= {spec.run_id for spec in fig.unique(fig.specs(name, chosen))}
-    unfinished = runs.unfinished()
-    unreferenced = [p for p in runs.idle() if p not in unfinished and p.name not in kept]
-    for path in unfinished:
-        click.echo(f"  unfinished    {path.name}")
-    for path in unreferenced:
-        click.echo(f"  unreferenced  {path.name}")
-    doomed = [*unfinished, *unreferenced]
-    if not doomed:
-        click.echo("nothing to prune")
-    elif yes or click.confirm(f"delete {len(doomed)} runs?"):
-        runs.writable()
-        click.echo(f"deleted {sum(runs.delete(path) for path in doomed)} runs")
+    return kept
 
 
 @main.command()

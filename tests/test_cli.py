@@ -238,7 +238,7 @@ def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
     done = cli(*RUN, *where, limit=4096)  # bytes: enough for a spec, not for weights
     assert "File too large" in one_line(done)
     runs = Runs(tmp_path)
-    assert len(runs.unfinished()) == 1
+    assert [(found.run, found.complete) for found in runs.survey()] == [(True, False)]
     assert not list(tmp_path.glob("*/lease-*"))
     assert not list(tmp_path.glob("*/.*"))
     assert cli(*RUN, *where).returncode == 0
@@ -295,12 +295,27 @@ def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
     (mine / "spec.json").write_text('{"n": 100}')  # a spec, but of no run of that name
     before = sorted(p.name for p in (tmp_path / "runs").iterdir())
     refused = subprocess.run(
-        [sys.executable, "-m", "rethinking.cli", "prune", "--runs", str(tmp_path / "runs")],
+        [sys.executable, "-m", "rethinking.cli", "prune", "--unreferenced", "--runs", str(tmp_path / "runs")],
         input="n\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "unreferenced  toy-64-tiny" in refused.stdout
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
-    assert cli("prune", "--yes", "--runs", tmp_path / "runs").returncode == 0
+    assert "kept, not a run: thesis" in refused.stdout
+    usual = cli("prune", "--yes", "--runs", tmp_path / "runs").stdout.splitlines()
+    assert usual == [
+        "  kept, not a run: thesis",
+        "  kept: 1 runs, unreferenced: give --unreferenced",
+        "nothing to prune",
+    ]
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
+    weights = list((tmp_path / "runs").glob("*/weights.safetensors"))
+    assert cli("prune", "--weights", "--yes", "--runs", tmp_path / "runs").stdout.endswith(
+        f"deleted the weights of {len(weights)} runs\n"
+    )
+    assert len(weights) == len(before) - 1  # all but thesis
+    assert not any(path.exists() for path in weights)
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
+    assert cli("prune", "--yes", "--unreferenced", "--runs", tmp_path / "runs").returncode == 0
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [n for n in before if not n.startswith("toy-64")]
 
 

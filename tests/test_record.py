@@ -1,5 +1,6 @@
 """Records: whole or not at all, one owner, damaged and foreign ones refused in one line."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -346,18 +347,85 @@ def test_a_damaged_spec_of_an_unfinished_run_is_written_again(tmp_path):
     assert runs.find(SPEC).spec == SPEC
 
 
-def test_unfinished_runs_are_listed_and_deleted(tmp_path):
-    runs = Runs(tmp_path)
+def survey(runs):
+    return {found.path.name: found for found in runs.survey()}
+
+
+def everything(root):
+    return {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_what_is_there_is_surveyed_and_deleted(tmp_path):
+    runs, other = Runs(tmp_path / "runs", tmp_path / "checkpoints"), SPEC.replace(seed=1)
     done = complete(runs)
-    with leased(runs, SPEC.replace(seed=1)) as writer:
-        assert runs.unfinished() == []  # it is being trained
-        assert runs.idle() == [done]
-        assert not runs.delete(writer.path)
+    with leased(runs, other) as writer:
+        write(writer.checkpoint_path, b"checkpoint")
+        assert survey(runs)[other.run_id].busy
+        assert runs.delete(survey(runs)[other.run_id]) == "a process is making it"
         assert (writer.path / "spec.json").exists()
-    assert runs.unfinished() == [writer.path]
-    assert runs.delete(writer.path)
-    assert runs.folders() == [done]
+    (tmp_path / "runs" / "thesis").mkdir()
+    assert not survey(runs)["thesis"].run
+    found = survey(runs)[other.run_id]
+    assert (found.run, found.complete, found.busy) == (True, False, False)
+    assert runs.delete(found) == ""
     assert not writer.path.exists()
+    assert not writer.checkpoint_path.parent.exists()
+    assert read(done).spec == SPEC
+    assert runs.delete(survey(runs)[SPEC.run_id]) == ""
+    assert sorted(p.name for p in runs.root.iterdir()) == ["thesis"]
+
+
+def test_a_run_that_is_completed_while_the_question_stands_is_kept(tmp_path):
+    runs = Runs(tmp_path)
+    with leased(runs, SPEC):
+        pass
+    (asked,) = runs.survey()
+    complete(runs)
+    before = everything(tmp_path)
+    assert runs.delete(asked) == "it was completed meanwhile"
+    assert everything(tmp_path) == before
+    assert runs.find(SPEC) is not None
+    (asked,) = runs.survey()
+    (runs.path(SPEC) / "result.json").unlink()
+    assert runs.delete(asked) == "its result is gone meanwhile"
+
+
+@pytest.mark.parametrize("linked", ["run", "result.json", "curve.csv", "checkpoints"])
+def test_a_link_is_never_followed(tmp_path, linked):
+    real = complete(Runs(tmp_path / "elsewhere"))
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    runs.root.mkdir()
+    folder = runs.path(SPEC)
+    if linked == "run":
+        folder.symlink_to(real)
+    elif linked == "checkpoints":
+        shutil.copytree(real, folder)
+        runs.checkpoints.mkdir()
+        (runs.checkpoints / real.name).symlink_to(real)
+    else:
+        shutil.copytree(real, folder)
+        (folder / linked).unlink()
+        (folder / linked).symlink_to(real / linked)
+    before, found = everything(tmp_path), survey(runs)[real.name]
+    for only in ("run", "weights", "temporary"):
+        assert runs.delete(found, only).endswith(" is a link")
+    found = dataclasses.replace(found, link=None)  # the link came while the question stood
+    assert runs.delete(found).endswith(" is a link")
+    assert everything(tmp_path) == before
+
+
+def test_weights_and_half_written_files_go_alone(tmp_path):
+    runs = Runs(tmp_path)
+    path = complete(runs)
+    before = everything(tmp_path)
+    (path / "weights.safetensors").write_bytes(b"weights")
+    (path / ".curve.csv.x1y2").write_bytes(b"half")
+    found = survey(runs)[path.name]
+    assert (found.weights, [p.name for p in found.temporary]) == (True, [".curve.csv.x1y2"])
+    assert runs.delete(found, "temporary") == ""
+    assert everything(tmp_path) == before | {path / "weights.safetensors": b"weights"}
+    assert runs.delete(found, "weights") == ""
+    assert everything(tmp_path) == before
 
 
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -33,19 +33,36 @@ def run_named(path: Path) -> str | None:
 
 @contextmanager
 def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
-    """Hold a run for this process; yields None where another holds it or it is complete.
-
-    A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
-    gone, or on another machine, whose clock must agree with ours to a minute, it has been silent for SILENCE seconds)
-    takes lease-<k+1>: of two who try, one succeeds, and nothing is ever taken away from a live owner. File locks would
-    not do: across machines they may not exclude.
-    """
+    """Hold a run for this process, to make it; yields None where another holds it or it is complete."""
     folder = runs.path(spec)
     if runs.complete(spec):
         yield None
         return
     runs.writable()
     folder.mkdir(exist_ok=True)
+    with hold(folder) as mine:
+        if mine is None or runs.complete(spec):  # finished between the two looks
+            yield None
+            return
+        try:
+            if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
+                write(folder / "spec.json", spec.to_json())
+            yield Writer(folder, spec, runs.checkpoints)
+        except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
+            if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
+                (folder / "spec.json").unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[Path | None]:
+    """Hold the lease of the run in `folder`, which exists; yields its folder, None where another has it.
+
+    A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
+    gone, or on another machine, whose clock must agree with ours to a minute, it has been silent for SILENCE seconds)
+    takes lease-<k+1>: of two who try, one succeeds, and nothing is ever taken away from a live owner. File locks would
+    not do: across machines they may not exclude. A folder that is empty in the end is removed.
+    """
     latest = _latest(folder)
     if held(folder):
         yield None
@@ -61,16 +78,7 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
         write(mine / "owner.json", json.dumps(_me()))
         beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop), daemon=True)
         beat.start()
-        if runs.complete(spec):  # finished between the two looks
-            yield None
-            return
-        if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
-            write(folder / "spec.json", spec.to_json())
-        yield Writer(folder, spec, runs.checkpoints)
-    except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
-        if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
-            (folder / "spec.json").unlink(missing_ok=True)
-        raise
+        yield mine
     finally:
         stop.set()
         for old in _leases(folder):
@@ -86,7 +94,12 @@ def _number(path: Path) -> int:
 
 def _leases(folder: Path) -> list[Path]:
     """The leases of a run, live or not; an earlier version of this package called them claim-<k>."""
-    return [p for p in folder.glob("*-*") if re.fullmatch("(lease|claim)-[0-9]{1,9}", p.name)]
+    return [p for p in folder.glob("*-*") if is_lease(p.name)]
+
+
+def is_lease(name: str) -> bool:
+    """Whether a file of a run's folder has a lease's name."""
+    return re.fullmatch("(lease|claim)-[0-9]{1,9}", name) is not None
 
 
 def _latest(folder: Path) -> Path | None:

@@ -4,10 +4,13 @@ import csv
 import io
 import json
 import math
+import os
+import re
 import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -17,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import digests
-from rethinking.record.lease import held, run_named
-from rethinking.record.write import LOG_COLUMNS, Row, write
+from rethinking.record.lease import held, hold, is_lease, run_named
+from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
 from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
@@ -232,30 +235,71 @@ class Runs:
             raise InputError(f"no single complete run {run!r} in {self.root} ({what}): give its folder's name")
         return read(self.root / hits[0])
 
-    def folders(self) -> list[Path]:
-        """The folders of runs, complete or not, sorted: those that hold a spec, and have its name."""
-        return sorted(p.parent for p in self.root.glob("*/spec.json") if run_named(p) == p.parent.name)
+    def survey(self) -> "Iterator[Found]":
+        """What there is in the folder, sorted by name, in time linear in the number of runs: no spec is read."""
+        for entry in sorted(os.scandir(self.root), key=lambda e: e.name) if self.root.is_dir() else ():
+            if entry.is_symlink() or entry.is_dir():
+                yield self._found(Path(entry.path))
 
-    def idle(self) -> list[Path]:
-        """The folders that no live process is training, sorted."""
-        return [p for p in self.folders() if not held(p)]
+    def _found(self, path: Path) -> "Found":
+        beside = self.checkpoints / path.name
+        link = next((p for p in (path, beside) if p.is_symlink()), None)
+        if link is not None:
+            return Found(path, link=link)
+        entries = list(os.scandir(path))
+        if beside != path and beside.is_dir():
+            entries += os.scandir(beside)
+        link = next((Path(e.path) for e in entries if e.is_symlink()), None)
+        names = {e.name for e in entries}
+        return Found(
+            path,
+            run="spec.json" in names and re.search("-[0-9a-f]{10}$", path.name) is not None,
+            complete="result.json" in names,
+            busy=any(map(is_lease, names)) and held(path),
+            weights=digests.WEIGHTS in names,
+            temporary=tuple(Path(e.path) for e in entries if is_temporary(e.name)),
+            link=link,
+        )
 
-    def unfinished(self) -> list[Path]:
-        """Those of them without a result."""
-        return [p for p in self.idle() if not (p / "result.json").exists()]
+    def delete(self, found: "Found", only: str = "run") -> str:
+        """Delete what `survey` found, under the run's lease, where it is still so: what happened meanwhile is not lost.
 
-    def delete(self, path: Path) -> bool:
-        """Delete a run's folder, result first, so that half of a deletion is an unfinished run.
+        The result goes first, so that half of a deletion is an unfinished run.
+
+        Args:
+            only: "run" for all of it, "weights", or "temporary" for the files that a killed process was writing.
 
         Returns:
-            False where a live process is training it: it is left alone.
+            Why it was left alone; empty text where it was deleted.
         """
-        if held(path):
-            return False
-        (path / "result.json").unlink(missing_ok=True)
-        shutil.rmtree(path)
-        shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
-        return True
+        path = found.path
+        try:
+            link = found.link or self._found(path).link
+            if link:  # before a lease would be taken behind it
+                return f"{link} is a link"
+            with hold(path) as mine:
+                if mine is None:
+                    return "a process is making it"
+                now = self._found(path)
+                if only == "temporary":
+                    return _unlink(now.temporary)
+                if now.complete != found.complete:
+                    return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
+                if only == "weights":
+                    return _unlink([path / digests.WEIGHTS])
+                if run_named(path / "spec.json") != path.name:
+                    return "its spec is not of a run of that name"
+                (path / "result.json").unlink(missing_ok=True)
+                for entry in list(os.scandir(path)):
+                    if entry.is_dir(follow_symlinks=False) and not is_lease(entry.name):
+                        shutil.rmtree(entry.path)
+                    elif not entry.is_dir(follow_symlinks=False):
+                        os.unlink(entry.path)
+                if self.checkpoints / path.name != path:
+                    shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
+        except FileNotFoundError:
+            return "it is gone meanwhile"
+        return ""
 
     def writable(self) -> None:
         """Raise InputError where records could not be written."""
@@ -265,6 +309,31 @@ class Runs:
                 pass
         except OSError as error:
             raise InputError(f"cannot write to {self.root} ({error.strerror}): name another with --runs") from None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder or link among the runs.
+
+    Attributes:
+        path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
+        live process is making it. weights: whether it has any. temporary: files that a process was writing, and that
+        a killed one has left. link: one in it, or itself; it is not followed.
+    """
+
+    path: Path
+    run: bool = False
+    complete: bool = False
+    busy: bool = False
+    weights: bool = False
+    temporary: tuple[Path, ...] = ()
+    link: Path | None = None
+
+
+def _unlink(paths: Iterable[Path]) -> str:
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return ""
 
 
 def _text(path: Path) -> str:

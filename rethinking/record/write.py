@@ -61,6 +61,11 @@ def write(path: Path, content: bytes | str) -> None:
         raise
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file has the name of one that `write` has not finished."""
+    return name.startswith(".") and name.count(".") > 1
+
+
 class Writer:
     """Writes one run's record; obtained from `leased`, so no other process writes it."""
 
