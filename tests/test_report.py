@@ -252,6 +252,8 @@ def test_every_number_of_ours_in_the_readme_comes_from_the_records():
 
 def check_row(figure, model, scale, cells, head):
     """Hold every cell of ours of a row against the records; returns how many that were run."""
+    if figure == "effects":  # in test_effects
+        return 0
     if figure in ("theorem1", "table3", "min_norm"):
         return CHECKS_OF_THEORY[figure](model or "mlp-3x512", cells, head)
     if figure in ("dose", "regularizers"):

@@ -45,7 +45,9 @@ class Section:
 
     @property
     def rank(self) -> int:
-        """The paper's figures, tables and theorem first, then what it says elsewhere, then what extends it."""
+        """The effects, the paper's figures, tables and theorem, then what it says elsewhere, then what extends it."""
+        if self.name == "effects":
+            return -1
         if re.match(r"(fig|table|theorem)\d", self.name):
             return 0
         return 1 if any(map(_of_the_paper, self.verdicts)) else 2
