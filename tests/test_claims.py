@@ -4,7 +4,7 @@ import pytest
 
 from rethinking import catalog, figures
 from rethinking.claims import NOT_REPLICATED, REPLICATED
-from rethinking.figures.kit import Frame, Grid, declared, made
+from rethinking.figures.kit import Curves, Frame, Grid, declared, made
 
 
 def every_claim() -> list:
@@ -76,3 +76,26 @@ def test_a_grid_is_every_combination_the_last_varying_fastest():
     grid = Grid("{network}, p = {p:g}", network=["a", "b"], p=[0.0, 0.5])
     assert list(grid) == [{"network": n, "p": p} for n in "ab" for p in (0.0, 0.5)]
     assert [grid.label(c) for c in grid] == ["a, p = 0", "a, p = 0.5", "b, p = 0", "b, p = 0.5"]
+
+
+def test_curves_are_of_the_online_log_where_every_run_has_one():
+    import matplotlib.pyplot as plt
+
+    class Run:
+        result, curve = {"status": "budget"}, {"step": [0, 100], "train_loss": [2.0, 1.0]}
+
+        def __init__(self, steps):
+            self.online = {"step": steps, "online_loss": [2.5, 1.5, 0.5][: len(steps)]}
+
+        def steps_to_fit(self):
+            return None
+
+    panel = Curves(columns={"train_loss": None}, online="online_loss", hue="c", ylabel="loss")
+    for logs, expected in (([[25, 50, 100]] * 2, [2.5, 1.5, 0.5]), ([[25, 50, 100], []], [2.0, 1.0])):
+        runs = [({"c": "true labels"}, seed, 100, "run", Run(steps)) for seed, steps in enumerate(logs)]
+        _, axes = plt.subplots()
+        panel.draw(axes, Frame.of(runs, []), [r for *_, r in runs])
+        lines = [list(line.get_ydata()) for line in axes.get_lines() if len(line.get_ydata()) > 1]
+        assert lines == [expected] * 2
+        assert axes.get_ylabel() == ("loss, of the batches" if len(expected) == 3 else "loss")
+        plt.close()

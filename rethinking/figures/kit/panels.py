@@ -260,8 +260,8 @@ class Curves(Panel):
     Attributes:
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
         factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
-        online log that is drawn instead, where the run has a log. shown: times the longest time to fit, where every
-        run is fitted: what is after it is cut off. zones: of under- and overfitting.
+        online log that is drawn instead, where every run drawn has a log. shown: times the longest time to fit, where
+        every run is fitted: what is after it is cut off. zones: of under- and overfitting.
     """
 
     x: str = "step"
@@ -279,6 +279,8 @@ class Curves(Panel):
         import seaborn
 
         chosen = frame.where(**self.only)
+        drawn = [r for i in chosen.data.index if (r := records[i])]
+        logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
         for value, part in chosen.groups(self.hue).items() if self.hue else [("", chosen)]:
             look, label = look_of(value), str(value)
             there = [r for i in part.data.index if (r := records[i])]
@@ -289,7 +291,7 @@ class Curves(Panel):
             for column, dash in self.columns.items():
                 linestyle = look["linestyle"] if dash is None else dash
                 for record in there:
-                    data = self._data(record, column)
+                    data = self._data(record, column, logged)
                     style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
                     seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
                     axes.plot(
@@ -297,8 +299,10 @@ class Curves(Panel):
                     )
             axes.plot([], [], color=look["color"], linestyle=linestyle, marker=look["marker"], label=label + partly)
         self.finish(axes)
-        ends = [r.curve[self.x][-1] for i in chosen.data.index if (r := records[i])]
-        times = [r.steps_to_fit() for i in chosen.data.index if (r := records[i])]
+        if logged:
+            axes.set_ylabel(f"{self.ylabel}, of the batches")
+        ends = [r.curve[self.x][-1] for r in drawn]
+        times = [r.steps_to_fit() for r in drawn]
         fits = [t for t in times if t is not None]
         cut = self.shown * max(fits) if self.shown and fits and len(fits) == len(times) else math.inf
         if ends:
@@ -310,8 +314,8 @@ class Curves(Panel):
         if self.title:
             axes.set_title(self.title, pad=12)
 
-    def _data(self, record: Record, column: str) -> pd.DataFrame:
-        if self.online and record.online["step"] and self.x == "step":
+    def _data(self, record: Record, column: str, logged: bool) -> pd.DataFrame:
+        if logged and self.online:
             data = pd.DataFrame({"step": record.online["step"], "y": record.online[self.online]})
         else:
             data = pd.DataFrame({self.x: record.curve[self.x], "y": record.curve[column]})
