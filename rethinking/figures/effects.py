@@ -88,12 +88,12 @@ PANELS = [
         by="effect",
         only={"arm": "with"},
         paper=PAPER,
+        looks={effect: network for effect, (_, (network, _)) in PAIRS.items()},
         zero=True,
         xlabel="change in test accuracy (points)\nbar: half to twice the paper's, where it is judged",
         bands={effect: (PAPER[effect] / 2, 2 * PAPER[effect]) for effect in JUDGED},
     )
 ]
-HEIGHT = 3.6
 
 
 def like_the_papers(effect: str) -> Any:

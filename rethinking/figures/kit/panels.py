@@ -1,7 +1,7 @@
 """What is drawn: tables as text, lines over an axis, curves over steps; seaborn draws them on the frame."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
 from rethinking.figures.kit.frame import MISSING, Frame
-from rethinking.figures.kit.measures import Measure, highest
+from rethinking.figures.kit.measures import Measure, finite, highest
 from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
 
@@ -25,12 +25,13 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: the coordinate
-        that names a row, instead of the condition's label. only: coordinates of the conditions that have a row.
+        head: the first column's title. columns: a title -> a measure, or what the paper gives by row. by: the
+        coordinate that names a row, instead of the condition's label. only: coordinates of the conditions that have a
+        row.
     """
 
     head: str
-    columns: dict[str, Measure | dict[str, float]]
+    columns: Mapping[str, Measure | Mapping[str, float | str]]
     by: str | None = None
     only: dict[str, Any] = field(default_factory=dict)
 
@@ -43,7 +44,7 @@ class Table:
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
             for title, what in self.columns.items():
-                row[title] = [what[label]] if isinstance(what, dict) else part.cells(what.name, what.whole)
+                row[title] = part.cells(what.name, what.whole) if isinstance(what, Measure) else [what[label]]
             out.append(row)
         return out
 
@@ -53,7 +54,8 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        hue: the coordinate by which lines differ. xlabel, ylabel: with units. xlim, ylim: of the axes.
+        hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
+        has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
         reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
         matplotlib says it; None for no legend.
     """
@@ -61,12 +63,22 @@ class Panel:
     xlabel: str = ""
     ylabel: str = ""
     hue: str | None = None
+    looks: Mapping[str, str] = field(default_factory=dict)
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
     reference: tuple[float, str] | None = None
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return ""
+
+    def look(self, value: Any) -> dict[str, Any]:
+        """Colour, dash and marker of a value of `hue`, or of a row."""
+        return look_of(self.looks.get(value, value))
 
     def finish(self, axes: "Axes") -> None:
         """Everything but the data."""
@@ -108,13 +120,18 @@ class Lines(Panel):
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
 
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return STATISTIC
+
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
         for name, measure in measures.items():
             for value, part in frame.groups(self.hue).items() if self.hue else [(name, frame)]:
-                look = look_of(value)
+                look = self.look(value)
                 self._line(axes, part, measure, look, self._label(value, part))
                 late = part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique()
                 for x in late:
@@ -168,61 +185,89 @@ class Lines(Panel):
 
 @dataclass(frozen=True)
 class Rows(Panel):
-    """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow.
+    """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow, and on top.
+
+    Panels of rows stand beside each other and share the rows, which the first one names.
 
     Attributes:
-        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: its numbers by row. bands: a row
-        -> (low, high), drawn as a bar. zero: draw a line there.
+        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: by row, its number, or words
+        where it has none. bands: a row -> (low, high), drawn as a bar. zero: draw a line there. named: a row's name has
+        its seeds, for rows that differ in them.
     """
 
     x: Measure = field(default_factory=highest)
     by: str = ""
     only: dict[str, Any] = field(default_factory=dict)
-    paper: dict[str, float] = field(default_factory=dict)
+    paper: Mapping[str, float | str] = field(default_factory=dict)
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)
     zero: bool = False
+    named: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return ("paper hollow, ours filled, " if self.paper else "") + "a point a seed"
+
+    def height(self, frame: Frame) -> float:
+        """Of the picture, in inches."""
+        return 1.1 + 0.2 * frame.where(**self.only).data[self.by].nunique()
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         import seaborn
 
-        chosen = frame.where(**self.only)
-        rows = list(chosen.data[self.by].unique())
-        place = {row: k for k, row in enumerate(rows)}
-        for row, (low, high) in self.bands.items():
-            axes.plot([low, high], [place[row]] * 2, color="0.85", lw=5, solid_capstyle="butt", zorder=0)
-        for row, value in self.paper.items():
-            axes.plot(value, place[row], "o", mfc="none", mec="black", ms=7, zorder=3)
-        data = chosen.data.assign(row=chosen.data[self.by].map(place))
-        there = data[data[self.x.name].notna()]
-        seaborn.scatterplot(there, x=self.x.name, y="row", color="#0072B2", s=18, legend=False, ax=axes, lw=0, zorder=4)
-        for row, part in chosen.groups(self.by).items():
-            gone = part.data[self.x.name].isna()
-            if gone.all():
-                where = (0.99, place[row])
-                axes.annotate(
-                    "not run",
-                    where,
-                    xycoords=axes.get_yaxis_transform(),
-                    ha="right",
-                    va="center",
-                    fontsize=NOTE,
-                    bbox=PATCH,
-                )
-        names = [f"{row}{_reduced(part)}" for row, part in chosen.groups(self.by).items()]
-        axes.set_yticks(range(len(rows)), names)
+        rows = frame.where(**self.only).groups(self.by)
+        for k, (row, part) in enumerate(rows.items()):
+            if row in self.bands:
+                axes.plot(self.bands[row], [k, k], color="0.85", lw=5, solid_capstyle="butt", zorder=0)
+            look = self.look(row)
+            dots = {"marker": look["marker"], "color": look["color"], "s": 26, "zorder": 4, "clip_on": False}
+            there = part.data[part.data[self.x.name].notna()]
+            seaborn.scatterplot(there.assign(row=k), x=self.x.name, y="row", legend=False, ax=axes, **dots)
+            if isinstance(self.paper.get(row, ""), int | float):
+                axes.plot(self.paper[row], k, "o", mfc="none", mec="black", ms=7, zorder=5, clip_on=False)
+        axes.set_yticks(range(len(rows)), [self._name(row, part) for row, part in rows.items()])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", lw=0.3)
         if self.zero:
             axes.axvline(0, color="0.4", lw=0.7)
         axes.set(xlabel=self.xlabel, ylabel="")
         axes.set_xlim(*self.xlim)
+        for k, (row, part) in enumerate(rows.items()):
+            self._words(axes, k, row, part)
+
+    def _name(self, row: str, part: Frame) -> str:
+        return f"{row}{_reduced(part)}" + (f", {seeds_note(part.data['seed'].nunique())}" if self.named else "")
+
+    def _words(self, axes: "Axes", height: int, row: str, part: Frame) -> None:
+        """What has no number, at the end of the row where there is more room."""
+        theirs = self.paper.get(row)
+        words = [f"paper: {theirs}"] if isinstance(theirs, str) else []
+        drawn = finite(part.values(self.x.name))
+        if not drawn:
+            words.append(part.text(self.x.name))
+        elif None in part.cells(self.x.name):
+            words.append("partly run")
+        if not words:
+            return
+        drawn += [*self.bands.get(row, ()), *([] if theirs is None or isinstance(theirs, str) else [theirs])]
+        low, high = axes.get_xlim()
+        left = not drawn or min(drawn) - low >= high - max(drawn)
+        axes.annotate(
+            "; ".join(words),
+            (0.02 if left else 0.98, height),
+            xycoords=axes.get_yaxis_transform(),
+            ha="left" if left else "right",
+            va="center",
+            fontsize=NOTE,
+            bbox=PATCH,
+        )
 
 
 def _reduced(part: Frame) -> str:
     """What a row's name says where it was not trained on all images."""
     n = int(part.data["n"].iloc[0])
-    return "" if n == FULL else f" (n = {n:,})"
+    return "" if n == FULL else f" (REDUCED: n = {n:,})"
 
 
 @dataclass(frozen=True)
@@ -280,7 +325,7 @@ class Curves(Panel):
 
         chosen = frame.where(**self.only)
         for value, part in chosen.groups(self.hue).items() if self.hue else [("", chosen)]:
-            look, label = look_of(value), str(value)
+            look, label = self.look(value), str(value)
             there = [r for i in part.data.index if (r := records[i])]
             if not there:
                 axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
@@ -372,4 +417,4 @@ def title(model: str, frame: Frame) -> str:
     return ", ".join(parts) + (f"; {gone} of {len(data)} runs not run" if gone else "")
 
 
-__all__ = ["STATISTIC", "WIDTH", "Curves", "Lines", "Panel", "Rows", "Table", "seeds_note", "size_note", "title"]
+__all__ = ["WIDTH", "Curves", "Lines", "Panel", "Rows", "Table", "seeds_note", "size_note", "title"]
