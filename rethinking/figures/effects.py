@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, least_seeds
 from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Measure, Rows, Table, final, made, minus
-from rethinking.figures.table1 import ROWS, specs
+from rethinking.figures.table1 import ROWS, run_of
 from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
@@ -64,7 +64,7 @@ def seeds(setting: Setting, effect: str, arm: str) -> range:
 
 def spec(setting: Setting, seed: int, effect: str, arm: str) -> Spec:
     network, parts = _run(effect, arm)
-    return specs(setting, network, regularizers=parts)[seed]
+    return run_of(setting, seed, network, regularizers=parts)
 
 
 TEST = final("test_accuracy")

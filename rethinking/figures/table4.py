@@ -26,8 +26,10 @@ from rethinking.figures._parts import (
     missing_note,
     percent,
     present,
+    reduced_note,
+    seeds_note,
 )
-from rethinking.figures.table1 import row_label, specs
+from rethinking.figures.table1 import specs
 from rethinking.plotting import NETWORKS, PATCH, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part
@@ -113,7 +115,8 @@ def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
         axes.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
         if not ours:
             not_run(axes, k, fontsize=6)
-        names.append(row_label(row.name + (" (online)" if row.online else ""), wanted[row.name]))
+        group, online = wanted[row.name], " (online)" if row.online else ""
+        names.append(f"{row.name}{online}{reduced_note(group[0].n or 0)}, {seeds_note(len(group))}")
     axes.set_yticks(range(len(ROWS)), names, fontsize=6)
     axes.set_ylim(len(ROWS) - 0.5, -0.5)
     axes.set(xlabel="training accuracy on random labels (%); paper hollow, ours filled", xlim=(0, 100))
