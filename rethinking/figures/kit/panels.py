@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
 from rethinking.figures.kit.frame import MISSING, Frame
-from rethinking.figures.kit.measures import Measure, finite, highest
+from rethinking.figures.kit.measures import Measure, comparable, finite, highest
 from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
 
@@ -305,7 +305,8 @@ class Curves(Panel):
     Attributes:
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
         factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
-        online log that is drawn instead, where the run has a log. shown: times the longest time to fit, where every
+        online log that is drawn instead, where the run has a log. shaded: what falls short of the best so
+        far, of the evaluations on the same test images. shown: times the longest time to fit, where every
         run is fitted: what is after it is cut off. zones: of under- and overfitting.
     """
 
@@ -315,9 +316,15 @@ class Curves(Panel):
     error: bool = False
     only: dict[str, Any] = field(default_factory=dict)
     online: str | None = None
+    shaded: bool = False
     shown: float | None = None
     zones: Zones | None = None
     title: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return "shaded: short of the best so far; the last point is of all test images" if self.shaded else ""
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`; records: of the frame's rows."""
@@ -337,6 +344,10 @@ class Curves(Panel):
                     data = self._data(record, column)
                     style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
                     seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
+                    if self.shaded:
+                        same = self._of_curve(record, column).iloc[comparable(record)]
+                        best = same["y"].cummin() if self.error else same["y"].cummax()
+                        axes.fill_between(same[self.x], same["y"], best, color=look["color"], alpha=0.25, lw=0)
                     axes.plot(
                         data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
                     )
@@ -357,9 +368,14 @@ class Curves(Panel):
 
     def _data(self, record: Record, column: str) -> pd.DataFrame:
         if self.online and record.online["step"] and self.x == "step":
-            data = pd.DataFrame({"step": record.online["step"], "y": record.online[self.online]})
-        else:
-            data = pd.DataFrame({self.x: record.curve[self.x], "y": record.curve[column]})
+            return self._scaled(record.online["step"], record.online[self.online])
+        return self._of_curve(record, column)
+
+    def _of_curve(self, record: Record, column: str) -> pd.DataFrame:
+        return self._scaled(record.curve[self.x], record.curve[column])
+
+    def _scaled(self, x: Sequence[float], values: Sequence[float]) -> pd.DataFrame:
+        data = pd.DataFrame({self.x: x, "y": values})
         data["y"] *= self.factor
         if self.error:
             data["y"] = self.factor - data["y"]
