@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rethinking.cli import main
-from rethinking.record import Runs
+from rethinking.record import Runs, digests
 from rethinking.spec import RunSpec
 
 RUN = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2", "--device", "cpu")
@@ -218,6 +218,8 @@ def test_the_records_of_two_folders_are_compared_without_training(toy_dir, tmp_p
     by = abs(moved - float(curve[1]["train_accuracy"]))
     curve[1]["train_accuracy"] = str(moved)
     path.write_text("\n".join([",".join(curve[0]), *(",".join(row.values()) for row in curve)]) + "\n")
+    result = json.loads(path.with_name("result.json").read_text())
+    path.with_name("result.json").write_text(json.dumps(digests.sealed(result, path.parent)))
     other = cli(*words, "--with", second)
     assert other.returncode == 1
     step = curve[1]["step"]

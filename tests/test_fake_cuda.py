@@ -233,7 +233,8 @@ def test_regularizers_go_with_the_networks_on_the_device(fake, toy, model, name)
 @pytest.mark.parametrize("corruption", catalog.names("corruptions"))
 def test_every_corruption_is_prepared_for_the_device(fake, toy, corruption):
     constants = catalog.find("corruptions", corruption).constants
-    run = spec(model="tiny", corruptions=(Part(name=corruption, options=dict.fromkeys(constants["OPTIONS"], 0.5)),))
+    options = {name: 0.5 for name, limits in constants["OPTIONS"].items() if limits["type"] == "float"}
+    run = spec(model="tiny", corruptions=(Part(name=corruption, options=options),))
     with fake(0):
         images, labels = prepare(toy, run, "train", torch.device("cuda"))
     assert (images.device.type, labels.device.type) == ("cuda", "cuda")

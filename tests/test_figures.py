@@ -195,7 +195,7 @@ def test_scale_paper_names_the_full_size_records_that_there_are():
 
 def test_at_scale_paper_inception_on_true_labels_is_one_run_of_three_figures():
     settings = [figures.setting(name, "paper") for name in ("fig1a", "fig1b", "fig2b", "table1")]
-    names = ["true labels", "inception, p = 0", "inception", "inception"]
+    names = ["true labels", "inception, p = 0", "with batch norm", "inception"]
     specs = [
         figures.specs(s, each)[n][0]
         for s, each, n in zip(("fig1a", "fig1b", "fig2b", "table1"), settings, names, strict=True)

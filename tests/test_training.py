@@ -25,6 +25,11 @@ def spec(**fields) -> RunSpec:
     return RunSpec.make(**(common | fields))
 
 
+def halves(options) -> dict[str, float]:
+    """0.5 for every number that a corruption takes."""
+    return {name: 0.5 for name, limits in options.items() if limits["type"] == "float"}
+
+
 def curve(run: RunSpec, toy) -> str:
     return format_curve([e.as_row() for e in train(run, toy)])
 
@@ -87,7 +92,7 @@ def test_prepared_images_are_the_contracts(toy):
 def test_prepared_images_against_a_slow_reference(toy, corruption, split):
     """Cut, then corrupted one by one by the data seed and the split, then whitened."""
     constants = catalog.find("corruptions", corruption).constants
-    part = Part(name=corruption, options=dict.fromkeys(constants["OPTIONS"], 0.5))
+    part = Part(name=corruption, options=halves(constants["OPTIONS"]))
     asked = "true" if constants.get("ONE_LOGIT") else "corrupted"
     run = spec(n=6, corruptions=(part,), test_labels=asked, seed=1, data_seed=2)
     few = dataclasses.replace(toy, train=Split(*(a[:8] for a in toy.train)), test=Split(*(a[:6] for a in toy.test)))
@@ -162,7 +167,7 @@ def test_conditions_differ_in_one_thing(toy, corruption):
     constants = catalog.find("corruptions", corruption).constants
     limits = constants["OPTIONS"]
     plain = Training(spec(), toy)
-    other = Training(spec(corruptions=(Part(name=corruption, options=dict.fromkeys(limits, 0.5)),)), toy)
+    other = Training(spec(corruptions=(Part(name=corruption, options=halves(limits)),)), toy)
     pairs = list(zip(plain.network.parameters(), other.network.parameters(), strict=True))
     head = 2 if constants.get("ONE_LOGIT") else 0  # its weight and bias
     assert all(torch.equal(a, b) for a, b in pairs[: len(pairs) - head])

@@ -124,11 +124,6 @@ def size_note(n: int) -> str:
     return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
 
 
-def reduced_note(n: int) -> str:
-    """What a row's label says where it was not trained on all images, else nothing."""
-    return "" if n == FULL else f" (REDUCED: n = {n:,})"
-
-
 def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
     """Steps to 99 % training accuracy per seed, or CENSORED; None where the run is missing."""
 
@@ -149,15 +144,6 @@ def last_shared(one: Record, other: Record) -> tuple[Row, Row]:
     first, second = ({(row["step"], row["test_images"]): row for row in record.rows} for record in (one, other))
     shared = max(first.keys() & second.keys())
     return first[shared], second[shared]
-
-
-def gain(record: Record) -> float:
-    """What stopping at the best evaluation would gain, in points of test accuracy over the latest before the last.
-
-    Those evaluations alone use the same test images; 0 where there is only one.
-    """
-    interim = record.curve["test_accuracy"][:-1]
-    return 100 * (max(interim) - interim[-1]) if interim else 0.0
 
 
 def fitted(*groups: Sequence[Record]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, least_seeds
 from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Measure, Rows, Table, final, made, minus
-from rethinking.figures.table1 import ROWS, specs
+from rethinking.figures.table1 import ROWS, run_of
 from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
@@ -64,7 +64,7 @@ def seeds(setting: Setting, effect: str, arm: str) -> range:
 
 def spec(setting: Setting, seed: int, effect: str, arm: str) -> Spec:
     network, parts = _run(effect, arm)
-    return specs(setting, network, regularizers=parts)[seed]
+    return run_of(setting, seed, network, regularizers=parts)
 
 
 TEST = final("test_accuracy")
@@ -88,12 +88,12 @@ PANELS = [
         by="effect",
         only={"arm": "with"},
         paper=PAPER,
+        looks={effect: network for effect, (_, (network, _)) in PAIRS.items()},
         zero=True,
         xlabel="change in test accuracy (points)\nbar: half to twice the paper's, where it is judged",
         bands={effect: (PAPER[effect] / 2, 2 * PAPER[effect]) for effect in JUDGED},
     )
 ]
-HEIGHT = 3.6
 
 
 def like_the_papers(effect: str) -> Any:

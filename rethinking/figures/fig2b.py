@@ -8,26 +8,12 @@ normalization, no explicit regularizer; the running best is shaded: what early s
     rethinking figure fig2b --scale paper     the paper's sizes, for a GPU
 """
 
-from itertools import accumulate
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import (
-    BUDGET,
-    UNSTATED,
-    fits,
-    fitted,
-    gain,
-    missing_note,
-    percent,
-    present,
-    seeds_note,
-    size_note,
-)
-from rethinking.plotting import NETWORKS, WIDTH
-from rethinking.record import Record
+from rethinking.figures._parts import BUDGET, UNSTATED
+from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, final, fits, gain, made, minus
+from rethinking.spec import RunSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
@@ -39,111 +25,100 @@ DEPARTURES = [
     "That batch norm makes training steadier is drawn and not judged.",
     "quick and cpu: fewer images.",
 ]
-COMPARED = {"inception": "with batch norm", "inception-nobn": "without batch norm"}
+NETWORKS = {"with batch norm": "inception", "without batch norm": "inception-nobn"}
+GRID = Grid("{norm}", norm=list(NETWORKS))
 
 
-def runs(setting: Setting) -> Specs:
-    return {m: [setting.spec(k, model=m) for k in setting.seeds_of(m)] for m in COMPARED}
+def seeds(setting: Setting, norm: str) -> range:
+    return setting.seeds_of(NETWORKS[norm])
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharex=True, sharey=True)
-    series = {}
-    for axes, (column, word) in zip(panels, (("train_accuracy", "training"), ("test_accuracy", "test")), strict=True):
-        for network, group in records.items():
-            look = NETWORKS[network]
-            done = [r for r in group if r]
-            for k, record in enumerate(done):
-                steps, values = record.curve["step"], [100 * a for a in record.curve[column]]
-                label = COMPARED[network] if k == 0 else None
-                axes.plot(steps, values, color=look["color"], linestyle=look["linestyle"], label=label)
-                interim = values[:-1]  # the last is on other test images
-                best = list(accumulate(interim, max))
-                axes.fill_between(steps[:-1], interim, best, color=look["color"], alpha=0.25, lw=0)
-                axes.plot(steps[-1], values[-1], look["marker"], color=look["color"], clip_on=False)
-            if not done:
-                axes.plot([], [], " ", label=f"{COMPARED[network]}: not run")
-            series[network] = [r and {"run": r.path.name, **{c: r.curve[c] for c in COLUMNS}} for r in group]
-        axes.set(xlabel="step (batches of 128)", ylabel=f"{word} accuracy (%)", ylim=(0, 100))
-        axes.set_xlim(0, None)
-        axes.yaxis.set_tick_params(labelleft=True)
-    panels[0].legend(loc="lower right")
-    n = setting.spec(0, model="inception").n or 0
-    seeds = seeds_note(len(records["inception"]))
-    title = f"Inception, CIFAR-10, true labels, {size_note(n)}, {seeds}{missing_note(records)}"
-    told = "shaded: below the best so far; last point, test accuracy: all 10,000 images, before it 2,000"
-    figure.suptitle(f"{title}\n{told}", fontsize=7)
-    table = [
-        {
-            "run": COMPARED[m],
-            "n": [n],
-            "training accuracy (%)": percent(group, "train_accuracy"),
-            "test accuracy (%)": percent(group, "test_accuracy"),
-            "gain of early stopping (points)": [None if r is None else gain(r) for r in group],
-        }
-        for m, group in records.items()
-    ]
-    return figure, {"n": n, "series": series, "table": table}
+def spec(setting: Setting, seed: int, norm: str) -> RunSpec:
+    return setting.spec(seed, model=NETWORKS[norm])
 
 
-COLUMNS = ("step", "train_accuracy", "test_accuracy")
-
-
-def _test(groups: dict[str, list[Record]], network: str) -> list[float]:
-    return present(percent(groups[network], "test_accuracy"))
-
-
-def _difference(groups: dict[str, list[Record]]) -> Reading:
-    pairs = zip(_test(groups, "inception"), _test(groups, "inception-nobn"), strict=True)
-    values = [a - b for a, b in pairs]
-    numbers: dict[str, list[float | None]] = {"test accuracy, with minus without (points)": list(values)}
-    return Reading(fitted(*groups.values()) and 1 <= median(values) <= 6, spread(values, unit=" points"), numbers)
-
-
-def _no_gain(groups: dict[str, list[Record]]) -> Reading:
-    values = [gain(r) for group in groups.values() for r in group]
-    return Reading(
-        fitted(*groups.values()) and max(values) <= 2, spread(values, unit=" points"), {"gain (points)": list(values)}
+TRAIN, TEST, GAIN = final("train_accuracy"), final("test_accuracy"), gain()
+MOVED = minus(TEST, "moved", "test accuracy, with minus without (points)", norm="without batch norm")
+MEASURES = [MOVED]
+TABLE = Table(
+    "run", {"training accuracy (%)": TRAIN, "test accuracy (%)": TEST, "gain of early stopping (points)": GAIN}
+)
+BY: dict[str, Any] = {
+    "hue": "norm",
+    "looks": NETWORKS,
+    "factor": 100,
+    "shaded": True,
+    "xlabel": "step (batches of 128)",
+    "ylim": (0, 103),
+}
+PANELS = [
+    Curves(
+        columns={f"{split}_accuracy": None},
+        title=f"Inception, true labels: {word} accuracy",
+        ylabel=f"{word} accuracy (%)",
+        legend=legend,
+        **BY,
     )
+    for split, word, legend in (("train", "training", "lower right"), ("test", "test", None))
+]
 
 
-def _fits(network: str) -> Claim:
-    return Claim(
-        name=f"fits {COMPARED[network]}",
-        source="zhang2017, Table 1",
-        statement=f"Inception {COMPARED[network]} fits the training set at learning rate 0.1",
-        paper="training accuracy reaches 100 %",
-        tolerance="training accuracy of at least 99 % in every seed; from n = 2,000 on, a shape",
-        conditions=(network,),
-        measure=lambda groups: fits(groups, network),
-        least_n=2000,
-    )
+def with_norm(t: Frame) -> Frame:
+    return t.where(norm="with batch norm")
 
 
-def claims(setting: Setting) -> list[Claim]:
-    return [
-        *map(_fits, COMPARED),
-        Claim(
-            name="gain of batch norm",
-            source="zhang2017, section 3 and Figure 2(b)",
-            statement="batch norm moves test accuracy by 3 to 4 points",
-            paper="3 to 4 points; 85.75 against 82.00 % in Table 1",
-            tolerance="median over seeds between 1 and 6 points, every run fitted",
-            conditions=tuple(COMPARED),
-            measure=_difference,
-            least_n=FULL,
-        ),
-        Claim(
-            name="no gain from early stopping",
-            source="zhang2017, section 3",
-            statement="early stopping gains nothing on CIFAR-10",
-            paper="no gain",
-            tolerance="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every "
-            "seed",
-            conditions=tuple(COMPARED),
-            measure=_no_gain,
-            least_n=FULL,
-        ),
-    ]
+def pairs(*moved: float, **more: Any) -> Frame:
+    """Made up: test accuracy with minus without, one pair a seed."""
+    return made(norm="with batch norm", moved=list(moved), **more)
+
+
+CLAIMS = [
+    *(
+        fits(
+            2000,
+            id=f"fig2b.fits.{network}",
+            name=f"fits {norm}",
+            where={"norm": norm},
+            source="zhang2017, Table 1",
+            statement=f"Inception {norm} fits the training set at learning rate 0.1",
+            paper="training accuracy reaches 100 %",
+            rule="training accuracy of at least 99 % in every seed; from n = 2,000 on, a shape",
+        )
+        for norm, network in NETWORKS.items()
+    ),
+    Claim(
+        id="fig2b.moved",
+        name="gain of batch norm",
+        source="zhang2017, section 3 and Figure 2(b)",
+        statement="batch norm moves test accuracy by 3 to 4 points",
+        paper="3 to 4 points; 85.75 against 82.00 % in Table 1",
+        rule="median over seeds between 1 and 6 points, every run fitted",
+        holds=lambda t: t.fitted and 1 <= with_norm(t).median(MOVED.name) <= 6,
+        ours=lambda t: with_norm(t).spread(MOVED.name, " points"),
+        numbers=lambda t: {MOVED.label: with_norm(t).numbers(MOVED.name)},
+        least_n=FULL,
+        examples=[
+            (pairs(1.0, 1.0, 0.0), YES),
+            (pairs(6.0, 6.0, 7.0), YES),
+            (pairs(0.99, 0.99, 3.0), NO),
+            (pairs(6.01, 6.01, 3.0), NO),
+            (pairs(3.0, 3.0, state=["fitted", "censored"]), NO),
+        ],
+    ),
+    Claim(
+        id="fig2b.no_gain",
+        name="no gain from early stopping",
+        source="zhang2017, section 3",
+        statement="early stopping gains nothing on CIFAR-10",
+        paper="no gain",
+        rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed",
+        holds=lambda t: t.fitted and max(t.values(GAIN.name)) <= 2,
+        reads=(GAIN, " points", "gain (points)"),
+        least_n=FULL,
+        examples=[
+            (made(gain=[0.0, 2.0]), YES),
+            (made(gain=[0.0, 2.01]), NO),
+            (made(gain=[0.0, 0.0], state=["fitted", "censored"]), NO),
+        ],
+    ),
+]

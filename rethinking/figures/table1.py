@@ -8,28 +8,12 @@
 """
 
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import (
-    BUDGET,
-    DECAYED,
-    UNSTATED,
-    WEIGHT_DECAY,
-    decay,
-    labels,
-    least_seeds,
-    missing_note,
-    percent,
-    present,
-    reduced_note,
-    seeds_note,
-)
-from rethinking.plotting import NETWORKS, WIDTH, not_run
-from rethinking.record import Record
-from rethinking.spec import Part, Spec
+from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
+from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Rows, Table, final, made
+from rethinking.spec import Part, RunSpec, Spec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -86,101 +70,82 @@ ROWS = [
 TOLERANCE = {"inception": 3.0, "inception-nobn": 3.0, "alexnet": 3.0, "mlp-3x512": 2.5, "mlp-1x512": 2.5}  # points
 
 
-def specs(setting: Setting, network: str, **fields: Any) -> list[Spec]:
-    """One spec per seed of a row of Tables 1 or 4: AlexNet on all images at scale cpu too.
+BY_NAME = {row.name: row for row in ROWS}
+GRID = Grid("{row}", row=list(BY_NAME))
+
+
+def seeds(setting: Setting, row: str) -> range:
+    return setting.seeds_of(BY_NAME[row].network)
+
+
+def spec(setting: Setting, seed: int, row: str) -> RunSpec:
+    asked = BY_NAME[row]
+    crop = (Part(name="random_crop"),) if asked.crop else ()
+    regularizers = crop + (decay(WEIGHT_DECAY) if asked.decay else ())
+    return run_of(setting, seed, asked.network, corruptions=labels(float(asked.random)), regularizers=regularizers)
+
+
+def run_of(setting: Setting, seed: int, network: str, **fields: Any) -> RunSpec:
+    """The run of a row of Tables 1 or 4: AlexNet on all images at scale cpu too.
 
     Inception on random labels stops when fitted, as in Figure 1(a).
     """
     size = {"n": FULL} if network == "alexnet" and setting.scale == "cpu" else {}
     random = bool(setting.spec(0, model=network, **fields).corruptions)
     make = setting.until_fitted if random and network.startswith("inception") else setting.spec
-    return [make(seed, model=network, **(size | fields)) for seed in setting.seeds_of(network)]
+    return make(seed, model=network, **(size | fields))
 
 
-def row_label(name: str, runs: list[Any]) -> str:
-    """What a row of Tables 1 or 4 is called in a picture: with its seeds, and n where that is reduced."""
-    return f"{name}{reduced_note(runs[0].n or 0)}, {seeds_note(len(runs))}"
+def specs(setting: Setting, network: str, **fields: Any) -> list[Spec]:
+    """`run_of` for every seed of the network."""
+    return [run_of(setting, seed, network, **fields) for seed in setting.seeds_of(network)]
 
 
-def runs(setting: Setting) -> Specs:
-    crop = (Part(name="random_crop"),)
-    return {
-        row.name: specs(
-            setting,
-            row.network,
-            corruptions=labels(float(row.random)),
-            regularizers=(crop if row.crop else ()) + (decay(WEIGHT_DECAY) if row.decay else ()),
-        )
-        for row in ROWS
-    }
-
-
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=(WIDTH, 4.6))
-    figure.set_layout_engine("none")
-    first = figure.add_axes((0.46, 0.1, 0.235, 0.83))  # by hand: the labels are wider than a panel
-    axes = [first, figure.add_axes((0.735, 0.1, 0.235, 0.83), sharey=first)]
-    axes[1].tick_params(labelleft=False)
-    wanted = runs(setting)
-    for k, row in enumerate(ROWS):
-        look = NETWORKS[row.network]
-        for panel, column, theirs in zip(axes, ("train_accuracy", "test_accuracy"), (row.train, row.test), strict=True):
-            panel.plot(theirs, k, "o", mfc="none", mec="black", ms=7, clip_on=False)
-            ours = present(percent(records[row.name], column))
-            panel.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
-            if not ours:
-                not_run(panel, k, fontsize=6)
-    axes[0].set_yticks(range(len(ROWS)), [row_label(row.name, wanted[row.name]) for row in ROWS], fontsize=6)
-    axes[0].invert_yaxis()
-    axes[0].set(xlabel="training accuracy (%)", xlim=(0, 100))
-    axes[1].set(xlabel="test accuracy (%)", xlim=(0, 100))
-    for panel in axes:
-        panel.grid(axis="y", lw=0.3)
-    told = "paper hollow, ours filled, one point per seed"
-    figure.suptitle(f"Table 1, CIFAR-10: {told}{missing_note(records)}", fontsize=8)
-    return figure, {"n": {row.name: wanted[row.name][0].n for row in ROWS}, "table": _table(setting, records)}
-
-
-def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
-    wanted = runs(setting)
-    return [
-        {
-            "row": row.name,
-            "n": [wanted[row.name][0].n],
-            "paper train (%)": [row.train],
-            "train (%)": percent(records[row.name], "train_accuracy"),
-            "paper test (%)": [row.test],
-            "test (%)": percent(records[row.name], "test_accuracy"),
-        }
-        for row in ROWS
-    ]
+TRAIN, TEST = final("train_accuracy", "training accuracy (%)"), final("test_accuracy")
+PAPER_TRAIN, PAPER_TEST = ({row.name: getattr(row, column) for row in ROWS} for column in ("train", "test"))
+TABLE = Table(
+    "row", {"paper train (%)": PAPER_TRAIN, "train (%)": TRAIN, "paper test (%)": PAPER_TEST, "test (%)": TEST}
+)
+BY: dict[str, Any] = {"by": "row", "looks": {row.name: row.network for row in ROWS}, "named": True, "xlim": (0, 100)}
+PANELS = [
+    Rows(x=TRAIN, paper=PAPER_TRAIN, xlabel=TRAIN.label, **BY),
+    Rows(x=TEST, paper=PAPER_TEST, xlabel=TEST.label, **BY),
+]
 
 
 def _claim(row: Row) -> Claim:
-    tolerance = TOLERANCE[row.network]
+    least, tolerance = 99.9 if row.random and row.network == "mlp-3x512" else 99.0, TOLERANCE[row.network]
+    within = tolerance - 0.01
 
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        train = present(percent(groups[row.name], "train_accuracy"))
-        test = present(percent(groups[row.name], "test_accuracy"))
-        holds = min(train) >= least and abs(median(test) - row.test) <= tolerance
-        text = f"training {spread(train, unit=' %')}, test {spread(test, unit=' %')}"
-        return Reading(holds, text, {"training accuracy (%)": list(train), "test accuracy (%)": list(test)})
+    def holds(t: Frame) -> bool:
+        return min(t.values(TRAIN.name)) >= least and abs(t.median(TEST.name) - row.test) <= tolerance
 
-    least = 99.9 if row.random and row.network == "mlp-3x512" else 99.0
+    def runs(train: list[float], off: list[float]) -> Frame:
+        """Made up: training accuracies, and how far the test accuracies are from the paper's, one a seed."""
+        return made(train_accuracy=train, test_accuracy=[row.test + v for v in off])
+
     return Claim(
+        id=f"table1.{row.name.replace(', ', '.').replace(' ', '_')}",
         name=row.name,
+        where={"row": row.name},
         source="zhang2017, Table 1",
         statement=f"{row.name}: fits the training set, and test accuracy is the paper's",
         paper=f"training {row.train:.2f} %, test {row.test:.2f} %",
-        tolerance=f"training at least {least:g} % in every seed, the median test accuracy within {tolerance:g} points",
-        conditions=(row.name,),
-        measure=measure,
+        rule=f"training at least {least:g} % in every seed, the median test accuracy within {tolerance:g} points",
+        holds=holds,
+        ours=lambda t: f"training {t.spread(TRAIN.name, ' %')}, test {t.spread(TEST.name, ' %')}",
+        numbers=lambda t: {TRAIN.label: t.numbers(TRAIN.name), TEST.label: t.numbers(TEST.name)},
         least_n=FULL,
         least_seeds=least_seeds(row.network),
+        examples=[
+            (runs([least], [within]), YES),
+            (runs([least], [-within]), YES),
+            (runs([100.0, 100.0, 100.0], [0.0, within, tolerance + 9]), YES),
+            (runs([100.0, 100.0, least - 0.01], [0.0, 0.0, 0.0]), NO),
+            (runs([100.0], [tolerance + 0.01]), NO),
+            (runs([100.0], [-tolerance - 0.01]), NO),
+        ],
     )
 
 
-def claims(setting: Setting) -> list[Claim]:
-    return [_claim(row) for row in ROWS]
+CLAIMS = [_claim(row) for row in ROWS]

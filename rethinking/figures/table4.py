@@ -10,27 +10,15 @@ the decay of the learning rate was slowed from 0.95 to 0.999 per epoch.
     rethinking figure table4 --scale paper     the paper's sizes, for a GPU
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import (
-    BUDGET,
-    DECAYED,
-    UNSTATED,
-    WEIGHT_DECAY,
-    decay,
-    labels,
-    least_seeds,
-    missing_note,
-    percent,
-    present,
-)
-from rethinking.figures.table1 import row_label, specs
-from rethinking.plotting import NETWORKS, PATCH, WIDTH, not_run
+from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
+from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Measure, Rows, Table, made
+from rethinking.figures.table1 import run_of
 from rethinking.record import Record
-from rethinking.spec import Part
+from rethinking.spec import Part, RunSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -64,11 +52,6 @@ class Row:
         """A key in words."""
         return f"{self.network}, {self.regularizer}"
 
-    @property
-    def column(self) -> str:
-        """Which accuracy of the record it is."""
-        return "online_accuracy" if self.online else "train_accuracy"
-
 
 ROWS = [
     Row("inception", "weight decay", 100.0),
@@ -85,75 +68,71 @@ REGULARIZERS = {
 }
 
 
-def runs(setting: Setting) -> Specs:
-    return {row.name: _specs(setting, row) for row in ROWS}
+BY_NAME = {row.name: row for row in ROWS}
+GRID = Grid("{row}", row=list(BY_NAME))
 
 
-def _specs(setting: Setting, row: Row) -> list[Any]:
-    parts = {"corruptions": labels(1.0), "regularizers": REGULARIZERS[row.regularizer]}
-    plain = specs(setting, row.network, **parts)
-    return [s.replace(lr_decay=0.999, steps=2 * s.steps, stop="budget") if row.online else s for s in plain]
+def seeds(setting: Setting, row: str) -> range:
+    return setting.seeds_of(BY_NAME[row].network)
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=(WIDTH, 2.0))
-    figure.set_layout_engine("none")
-    axes = figure.add_axes((0.46, 0.2, 0.51, 0.68))  # by hand, as in Table 1
-    wanted = runs(setting)
-    names = []
-    for k, row in enumerate(ROWS):
-        look = NETWORKS[row.network]
-        if row.train is None:
-            axes.annotate("paper: fails to converge", (2, k), fontsize=6, va="center", bbox=PATCH)
-        else:
-            axes.plot(row.train, k, "o", mfc="none", mec="black", ms=7, clip_on=False)
-        ours = present(percent(records[row.name], row.column))
-        axes.plot(ours, [k] * len(ours), look["marker"], color=look["color"], ms=3.5, clip_on=False)
-        if not ours:
-            not_run(axes, k, fontsize=6)
-        names.append(row_label(row.name + (" (online)" if row.online else ""), wanted[row.name]))
-    axes.set_yticks(range(len(ROWS)), names, fontsize=6)
-    axes.set_ylim(len(ROWS) - 0.5, -0.5)
-    axes.set(xlabel="training accuracy on random labels (%); paper hollow, ours filled", xlim=(0, 100))
-    axes.grid(axis="y", lw=0.3)
-    figure.suptitle(f"Table 4, CIFAR-10, random labels{missing_note(records)}", fontsize=8)
-    return figure, {"n": {row.name: wanted[row.name][0].n for row in ROWS}, "table": _table(setting, records)}
+def spec(setting: Setting, seed: int, row: str) -> RunSpec:
+    asked = BY_NAME[row]
+    parts = REGULARIZERS[asked.regularizer]
+    run = run_of(setting, seed, asked.network, corruptions=labels(1.0), regularizers=parts)
+    return run.replace(lr_decay=0.999, steps=2 * run.steps, stop="budget") if asked.online else run
 
 
-def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
-    wanted = runs(setting)
-    return [
-        {
-            "row": row.name,
-            "n": [wanted[row.name][0].n],
-            "paper train (%)": ["fails to converge" if row.train is None else row.train],
-            "train (%)": percent(records[row.name], row.column),
-        }
-        for row in ROWS
-    ]
+def _accuracy(record: Record) -> float:
+    """In %: of the batches as trained on where they are augmented, else of the training set."""
+    assert isinstance(record.spec, RunSpec)
+    augmented = any(part.name != "weight_decay" for part in record.spec.regularizers)
+    return 100 * record.final["online_accuracy" if augmented else "train_accuracy"]
+
+
+TRAIN = Measure("train", "training accuracy (%)", _accuracy)
+PAPER = {row.name: "fails to converge" if row.train is None else row.train for row in ROWS}
+TABLE = Table("row", {"paper train (%)": PAPER, "train (%)": TRAIN})
+PANELS = [
+    Rows(
+        x=TRAIN,
+        by="row",
+        looks={row.name: row.network for row in ROWS},
+        named=True,
+        paper=PAPER,
+        xlabel="training accuracy on random labels (%)\ncrop, flip and rotation: of the batches as trained on",
+        xlim=(0, 100),
+    )
+]
 
 
 def _claim(row: Row) -> Claim:
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        train = present(percent(groups[row.name], row.column))
-        holds = max(train) < FAILED if row.train is None else min(train) >= 99
-        return Reading(holds, spread(train, unit=" %"), {"training accuracy (%)": list(train)})
-
     fitted = row.train is not None
+
+    def holds(t: Frame) -> bool:
+        values = t.values(TRAIN.name)
+        return min(values) >= 99 if fitted else max(values) < FAILED
+
+    def runs(*train: float) -> Frame:
+        """Made up: training accuracies, one a seed."""
+        return made(train=list(train))
+
+    fit: Sequence[tuple[Frame, str]] = [(runs(99.0, 100.0), YES), (runs(98.99, 100.0), NO)]
+    failure: Sequence[tuple[Frame, str]] = [(runs(10.0, FAILED - 0.01), YES), (runs(10.0, FAILED), NO)]
     return Claim(
+        id=f"table4.{row.name.replace(', ', '.').replace(' ', '_')}",
         name=row.name,
+        where={"row": row.name},
         source="zhang2017, Table 4",
         statement=f"random labels are {'' if fitted else 'not '}fitted by {row.network} with {row.regularizer}",
-        paper=f"{row.train:.2f} %" if fitted else "fails to converge",
-        tolerance=f"{'at least 99' if fitted else f'below {FAILED}'} % in every seed",
-        conditions=(row.name,),
-        measure=measure,
+        paper="fails to converge" if row.train is None else f"{row.train:.2f} %",
+        rule=f"{'at least 99' if fitted else f'below {FAILED}'} % in every seed",
+        holds=holds,
+        reads=(TRAIN, " %", "training accuracy (%)"),
         least_n=FULL,
         least_seeds=least_seeds(row.network),
+        examples=fit if fitted else failure,
     )
 
 
-def claims(setting: Setting) -> list[Claim]:
-    return [_claim(row) for row in ROWS]
+CLAIMS = [_claim(row) for row in ROWS]

@@ -10,7 +10,7 @@ from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, Rows, title
+from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Rows, title
 from rethinking.record import Record
 from rethinking.spec import Spec
 
@@ -85,13 +85,15 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
 
     table, found, labels = frame(module, setting, records)
     panels = module.PANELS
-    width = WIDTH if len(panels) > 1 else WIDTH * 0.7
-    picture, axes = plt.subplots(1, len(panels), figsize=(width, getattr(module, "HEIGHT", 3.0)), squeeze=False)
+    rows = [panel for panel in panels if isinstance(panel, Rows)]
+    width = WIDTH if rows or len(panels) > 1 else WIDTH * 0.7
+    height = max((panel.height(table) for panel in rows), default=getattr(module, "HEIGHT", 3.0))
+    shared = len(rows) == len(panels)
+    picture, axes = plt.subplots(1, len(panels), figsize=(width, height), squeeze=False, sharey=shared)
     for one, panel in zip(axes[0], panels, strict=True):
         panel.draw(one, table, found)
-    told = title(setting.model, table)
-    lined = any(isinstance(panel, Lines) for panel in panels)
-    picture.suptitle(f"{told}\n{STATISTIC}" if lined else told)
+    notes = dict.fromkeys(panel.note for panel in panels if panel.note)
+    picture.suptitle("\n".join([title(setting.model, table), *notes]))
     sizes = sorted({int(n) for n in table.data["n"]})
     numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
     if any(isinstance(panel, Curves) for panel in panels):

@@ -127,24 +127,23 @@ def gain() -> Measure:
     """What stopping at the best evaluation would gain over the latest one on the same test images, in points."""
 
     def of(record: Record) -> float:
-        values = [a for _, a in _interim(record)]
+        values = [record.curve["test_accuracy"][k] for k in comparable(record)]
         return 100 * (max(values) - values[-1]) if values else 0.0
 
     return Measure("gain", "gain of early stopping (points)", of)
 
 
-def _interim(record: Record) -> list[tuple[float, float]]:
-    """(epoch, test accuracy) of the evaluations on the same test images: all but the last, and but the fit's."""
-    columns = (record.curve[c] for c in ("epoch", "test_accuracy", "test_images"))
-    rows = list(zip(*columns, strict=True))[:-1]
-    return [(epoch, accuracy) for epoch, accuracy, images in rows if images == rows[0][2]]
+def comparable(record: Record) -> list[int]:
+    """The evaluations on the same test images, by their numbers: all but the last, and but the fit's."""
+    images = record.curve["test_images"]
+    return [k for k in range(len(images) - 1) if images[k] == images[0]]
 
 
 def _best(record: Record) -> tuple[float, float]:
     """(epoch, test error in %) of the lowest test error after the first evaluation, on the same test images."""
-    pairs = _interim(record)[1:] or list(zip(record.curve["epoch"], record.curve["test_accuracy"], strict=True))
-    epoch, accuracy = max(pairs, key=lambda pair: (pair[1], -pair[0]))
-    return epoch, 100 * (1 - accuracy)
+    epochs, accuracies = record.curve["epoch"], record.curve["test_accuracy"]
+    best = max(comparable(record)[1:] or range(len(epochs)), key=lambda k: (accuracies[k], -epochs[k]))
+    return epochs[best], 100 * (1 - accuracies[best])
 
 
 def best_epoch() -> Measure:

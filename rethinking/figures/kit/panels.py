@@ -1,7 +1,7 @@
 """What is drawn: tables as text, lines over an axis, curves over steps; seaborn draws them on the frame."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
 from rethinking.figures.kit.frame import MISSING, Frame
-from rethinking.figures.kit.measures import Measure, highest
+from rethinking.figures.kit.measures import Measure, comparable, finite, highest
 from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
 
@@ -25,12 +25,13 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: the coordinate
-        that names a row, instead of the condition's label. only: coordinates of the conditions that have a row.
+        head: the first column's title. columns: a title -> a measure, or what the paper gives by row. by: the
+        coordinate that names a row, instead of the condition's label. only: coordinates of the conditions that have a
+        row.
     """
 
     head: str
-    columns: dict[str, Measure | dict[str, float]]
+    columns: Mapping[str, Measure | Mapping[str, float | str]]
     by: str | None = None
     only: dict[str, Any] = field(default_factory=dict)
 
@@ -43,7 +44,7 @@ class Table:
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
             for title, what in self.columns.items():
-                row[title] = [what[label]] if isinstance(what, dict) else part.cells(what.name, what.whole)
+                row[title] = part.cells(what.name, what.whole) if isinstance(what, Measure) else [what[label]]
             out.append(row)
         return out
 
@@ -53,7 +54,8 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        hue: the coordinate by which lines differ. xlabel, ylabel: with units. xlim, ylim: of the axes.
+        hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
+        has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
         reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
         matplotlib says it; None for no legend.
     """
@@ -61,12 +63,22 @@ class Panel:
     xlabel: str = ""
     ylabel: str = ""
     hue: str | None = None
+    looks: Mapping[str, str] = field(default_factory=dict)
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
     reference: tuple[float, str] | None = None
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return ""
+
+    def look(self, value: Any) -> dict[str, Any]:
+        """Colour, dash and marker of a value of `hue`, or of a row."""
+        return look_of(self.looks.get(value, value))
 
     def finish(self, axes: "Axes") -> None:
         """Everything but the data."""
@@ -108,13 +120,18 @@ class Lines(Panel):
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
 
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return STATISTIC
+
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
         for name, measure in measures.items():
             for value, part in frame.groups(self.hue).items() if self.hue else [(name, frame)]:
-                look = look_of(value)
+                look = self.look(value)
                 self._line(axes, part, measure, look, self._label(value, part))
                 late = part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique()
                 for x in late:
@@ -168,61 +185,89 @@ class Lines(Panel):
 
 @dataclass(frozen=True)
 class Rows(Panel):
-    """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow.
+    """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow, and on top.
+
+    Panels of rows stand beside each other and share the rows, which the first one names.
 
     Attributes:
-        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: its numbers by row. bands: a row
-        -> (low, high), drawn as a bar. zero: draw a line there.
+        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: by row, its number, or words
+        where it has none. bands: a row -> (low, high), drawn as a bar. zero: draw a line there. named: a row's name has
+        its seeds, for rows that differ in them.
     """
 
     x: Measure = field(default_factory=highest)
     by: str = ""
     only: dict[str, Any] = field(default_factory=dict)
-    paper: dict[str, float] = field(default_factory=dict)
+    paper: Mapping[str, float | str] = field(default_factory=dict)
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)
     zero: bool = False
+    named: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return ("paper hollow, ours filled, " if self.paper else "") + "a point a seed"
+
+    def height(self, frame: Frame) -> float:
+        """Of the picture, in inches."""
+        return 1.1 + 0.2 * frame.where(**self.only).data[self.by].nunique()
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         import seaborn
 
-        chosen = frame.where(**self.only)
-        rows = list(chosen.data[self.by].unique())
-        place = {row: k for k, row in enumerate(rows)}
-        for row, (low, high) in self.bands.items():
-            axes.plot([low, high], [place[row]] * 2, color="0.85", lw=5, solid_capstyle="butt", zorder=0)
-        for row, value in self.paper.items():
-            axes.plot(value, place[row], "o", mfc="none", mec="black", ms=7, zorder=3)
-        data = chosen.data.assign(row=chosen.data[self.by].map(place))
-        there = data[data[self.x.name].notna()]
-        seaborn.scatterplot(there, x=self.x.name, y="row", color="#0072B2", s=18, legend=False, ax=axes, lw=0, zorder=4)
-        for row, part in chosen.groups(self.by).items():
-            gone = part.data[self.x.name].isna()
-            if gone.all():
-                where = (0.99, place[row])
-                axes.annotate(
-                    "not run",
-                    where,
-                    xycoords=axes.get_yaxis_transform(),
-                    ha="right",
-                    va="center",
-                    fontsize=NOTE,
-                    bbox=PATCH,
-                )
-        names = [f"{row}{_reduced(part)}" for row, part in chosen.groups(self.by).items()]
-        axes.set_yticks(range(len(rows)), names)
+        rows = frame.where(**self.only).groups(self.by)
+        for k, (row, part) in enumerate(rows.items()):
+            if row in self.bands:
+                axes.plot(self.bands[row], [k, k], color="0.85", lw=5, solid_capstyle="butt", zorder=0)
+            look = self.look(row)
+            dots = {"marker": look["marker"], "color": look["color"], "s": 26, "zorder": 4, "clip_on": False}
+            there = part.data[part.data[self.x.name].notna()]
+            seaborn.scatterplot(there.assign(row=k), x=self.x.name, y="row", legend=False, ax=axes, **dots)
+            if isinstance(self.paper.get(row, ""), int | float):
+                axes.plot(self.paper[row], k, "o", mfc="none", mec="black", ms=7, zorder=5, clip_on=False)
+        axes.set_yticks(range(len(rows)), [self._name(row, part) for row, part in rows.items()])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", lw=0.3)
         if self.zero:
             axes.axvline(0, color="0.4", lw=0.7)
         axes.set(xlabel=self.xlabel, ylabel="")
         axes.set_xlim(*self.xlim)
+        for k, (row, part) in enumerate(rows.items()):
+            self._words(axes, k, row, part)
+
+    def _name(self, row: str, part: Frame) -> str:
+        return f"{row}{_reduced(part)}" + (f", {seeds_note(part.data['seed'].nunique())}" if self.named else "")
+
+    def _words(self, axes: "Axes", height: int, row: str, part: Frame) -> None:
+        """What has no number, at the end of the row where there is more room."""
+        theirs = self.paper.get(row)
+        words = [f"paper: {theirs}"] if isinstance(theirs, str) else []
+        drawn = finite(part.values(self.x.name))
+        if not drawn:
+            words.append(part.text(self.x.name))
+        elif None in part.cells(self.x.name):
+            words.append("partly run")
+        if not words:
+            return
+        drawn += [*self.bands.get(row, ()), *([] if theirs is None or isinstance(theirs, str) else [theirs])]
+        low, high = axes.get_xlim()
+        left = not drawn or min(drawn) - low >= high - max(drawn)
+        axes.annotate(
+            "; ".join(words),
+            (0.02 if left else 0.98, height),
+            xycoords=axes.get_yaxis_transform(),
+            ha="left" if left else "right",
+            va="center",
+            fontsize=NOTE,
+            bbox=PATCH,
+        )
 
 
 def _reduced(part: Frame) -> str:
     """What a row's name says where it was not trained on all images."""
     n = int(part.data["n"].iloc[0])
-    return "" if n == FULL else f" (n = {n:,})"
+    return "" if n == FULL else f" (REDUCED: n = {n:,})"
 
 
 @dataclass(frozen=True)
@@ -260,8 +305,9 @@ class Curves(Panel):
     Attributes:
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
         factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
-        online log that is drawn instead, where every run drawn has a log. shown: times the longest time to fit, where
-        every run is fitted: what is after it is cut off. zones: of under- and overfitting.
+        online log that is drawn instead, where every run drawn has a log. shaded: what falls short of the best so far,
+        of the evaluations on the same test images. shown: times the longest time to fit, where every run is fitted:
+        what is after it is cut off. zones: of under- and overfitting.
     """
 
     x: str = "step"
@@ -270,9 +316,15 @@ class Curves(Panel):
     error: bool = False
     only: dict[str, Any] = field(default_factory=dict)
     online: str | None = None
+    shaded: bool = False
     shown: float | None = None
     zones: Zones | None = None
     title: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return "shaded: short of the best so far; the last point is of all test images" if self.shaded else ""
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`; records: of the frame's rows."""
@@ -282,7 +334,7 @@ class Curves(Panel):
         drawn = [r for i in chosen.data.index if (r := records[i])]
         logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
         for value, part in chosen.groups(self.hue).items() if self.hue else [("", chosen)]:
-            look, label = look_of(value), str(value)
+            look, label = self.look(value), str(value)
             there = [r for i in part.data.index if (r := records[i])]
             if not there:
                 axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
@@ -294,6 +346,10 @@ class Curves(Panel):
                     data = self._data(record, column, logged)
                     style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
                     seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
+                    if self.shaded:
+                        same = self._of_curve(record, column).iloc[comparable(record)]
+                        best = same["y"].cummin() if self.error else same["y"].cummax()
+                        axes.fill_between(same[self.x], same["y"], best, color=look["color"], alpha=0.25, lw=0)
                     axes.plot(
                         data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
                     )
@@ -316,9 +372,14 @@ class Curves(Panel):
 
     def _data(self, record: Record, column: str, logged: bool) -> pd.DataFrame:
         if logged and self.online:
-            data = pd.DataFrame({"step": record.online["step"], "y": record.online[self.online]})
-        else:
-            data = pd.DataFrame({self.x: record.curve[self.x], "y": record.curve[column]})
+            return self._scaled(record.online["step"], record.online[self.online])
+        return self._of_curve(record, column)
+
+    def _of_curve(self, record: Record, column: str) -> pd.DataFrame:
+        return self._scaled(record.curve[self.x], record.curve[column])
+
+    def _scaled(self, x: Sequence[float], values: Sequence[float]) -> pd.DataFrame:
+        data = pd.DataFrame({self.x: x, "y": values})
         data["y"] *= self.factor
         if self.error:
             data["y"] = self.factor - data["y"]
@@ -376,4 +437,4 @@ def title(model: str, frame: Frame) -> str:
     return ", ".join(parts) + (f"; {gone} of {len(data)} runs not run" if gone else "")
 
 
-__all__ = ["STATISTIC", "WIDTH", "Curves", "Lines", "Panel", "Rows", "Table", "seeds_note", "size_note", "title"]
+__all__ = ["WIDTH", "Curves", "Lines", "Panel", "Rows", "Table", "seeds_note", "size_note", "title"]
