@@ -1,10 +1,15 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from rethinking import catalog, figures
 from rethinking.claims import NOT_REPLICATED, REPLICATED
 from rethinking.figures.kit import Frame, Grid, declared, made
+from rethinking.record import Record
+from rethinking.spec import RunSpec
 
 
 def every_claim() -> list:
@@ -76,3 +81,32 @@ def test_a_grid_is_every_combination_the_last_varying_fastest():
     grid = Grid("{network}, p = {p:g}", network=["a", "b"], p=[0.0, 0.5])
     assert list(grid) == [{"network": n, "p": p} for n in "ab" for p in (0.0, 0.5)]
     assert [grid.label(c) for c in grid] == ["a, p = 0", "a, p = 0.5", "b, p = 0", "b, p = 0.5"]
+
+
+def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
+    from rethinking.figures.kit import Table, returned_epoch, stopping_gain
+    from rethinking.figures.kit.panels import title
+
+    held, test = [0.1, 0.3, 0.2, 0.4], [0.1, 0.3, 0.2, 0.25]
+    curve = {"step": [0, 1, 2, 3], "epoch": [0.0, 1.0, 2.0, 3.0], "held_out_accuracy": held, "test_accuracy": test}
+    curve |= {"train_accuracy": [0.1] * 4, "train_loss": [1.0] * 4}
+    run = Record(Path(), RunSpec(), {"status": "budget"}, {}, curve)
+    measures = {"epoch": returned_epoch(), "gain": stopping_gain()}
+    module = SimpleNamespace(
+        GRID=Grid("{labels}", labels=["true", "random"]),
+        READ_AT={"patience": (1, 2)},
+        TABLE=Table("run", measures, by="{labels}, patience {patience}"),
+        PANELS=[],
+        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed),
+    )
+    setting = figures.Setting("quick", "mlp-1x512", 2)
+    frame, found, labels = declared.frame(module, setting, {"true": [run, None], "random": [None, None]})
+    assert [len(found), len(labels)] == [len(frame.data)] * 2 == [8, 8]
+    assert module.TABLE.rows(frame, labels) == [
+        {"run": "true, patience 1", "n": [100], "epoch": [1.0, None], "gain": [pytest.approx(5.0), None]},
+        {"run": "true, patience 2", "n": [100], "epoch": [3.0, None], "gain": [0.0, None]},
+        {"run": "random, patience 1", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+        {"run": "random, patience 2", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+    ]
+    once = frame.where(**declared.readings_of(module)[0])
+    assert title("mlp-1x512", once).endswith("2 seeds; 3 of 4 runs not run")  # a run is counted once

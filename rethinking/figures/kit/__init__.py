@@ -6,8 +6,10 @@ A declared figure is a file that says, in this order,
     GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
     seeds(setting, network, p) -> range                               optional; else range(setting.seeds)
+    READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn
+    notes(setting) -> [str, ...]                                      optional; lines that the title adds
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
@@ -31,6 +33,7 @@ from rethinking.figures.kit.measures import (
     steps_to_fit,
 )
 from rethinking.figures.kit.panels import Curves, Lines, Rows, Table, Zones
+from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
 
 __all__ = [
     "NO",
@@ -57,5 +60,7 @@ __all__ = [
     "made",
     "minus",
     "relative",
+    "returned_epoch",
     "steps_to_fit",
+    "stopping_gain",
 ]

@@ -20,19 +20,21 @@ class Measure:
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
-        its value and the baseline's are.
+        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
     """
 
     name: str
     label: str
-    of: Callable[[Record], float | int | str]
+    of: Callable[..., float | int | str]
     whole: bool = False
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
+    parameters: tuple[str, ...] = ()
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
-        plain: list[Cell] = [None if r is None else self.of(r) for r in records]
+        given = data[list(self.parameters)].to_dict("records")
+        plain: list[Cell] = [None if r is None else self.of(r, **g) for r, g in zip(records, given, strict=True)]
         if not self.baseline:
             return plain
         base = dict(self.baseline)

@@ -25,8 +25,9 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: the coordinate
-        that names a row, instead of the condition's label. only: coordinates of the conditions that have a row.
+        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: what names a
+        row, instead of the condition's label: a coordinate, or a format string of several. only: coordinates of the
+        conditions that have a row.
     """
 
     head: str
@@ -38,7 +39,7 @@ class Table:
         """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
         out = []
         chosen = frame.where(**self.only)
-        names = chosen.data[self.by] if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
+        names = self._names(chosen) if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
         for label in names.unique():
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
@@ -46,6 +47,11 @@ class Table:
                 row[title] = [what[label]] if isinstance(what, dict) else part.cells(what.name, what.whole)
             out.append(row)
         return out
+
+    def _names(self, chosen: Frame) -> pd.Series:
+        by = self.by or ""
+        text = by if "{" in by else f"{{{by}}}"
+        return pd.Series([text.format(**row) for row in chosen.data.to_dict("records")], chosen.data.index)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Panel:
     Attributes:
         hue: the coordinate by which lines differ. xlabel, ylabel: with units. xlim, ylim: of the axes.
         reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
-        matplotlib says it; None for no legend.
+        matplotlib says it, "outside ..." for beside all panels; None for no legend.
     """
 
     xlabel: str = ""
@@ -91,7 +97,11 @@ class Panel:
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
         axes.set_xlim(*self.xlim)
         axes.set_ylim(*self.ylim)
-        if self.legend and axes.get_legend_handles_labels()[1]:
+        handles, texts = axes.get_legend_handles_labels()
+        if self.legend and texts and self.legend.startswith("outside"):
+            columns = 1 if "right" in self.legend else len(texts)
+            axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
+        elif self.legend and texts:
             axes.legend(loc=self.legend)  # type: ignore[call-overload]
 
 
@@ -101,20 +111,23 @@ class Lines(Panel):
 
     Attributes:
         x: the coordinate. y: a measure, or several by name, which then differ as lines do.
-        named: in the legend, with n and seeds, for lines that differ in them.
+        named: in the legend, with n and seeds, for lines that differ in them. apart: on a logarithmic axis, the factor
+        from one line's x to the next one's, where their bars would hide each other.
     """
 
     x: str = ""
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
+    apart: float = 1.0
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
         for name, measure in measures.items():
-            for value, part in frame.groups(self.hue).items() if self.hue else [(name, frame)]:
-                look = look_of(value)
+            groups = frame.groups(self.hue) if self.hue else {name: frame}
+            for k, (value, whole) in enumerate(groups.items()):
+                look, part = look_of(value), self._moved(whole, k - (len(groups) - 1) / 2)
                 self._line(axes, part, measure, look, self._label(value, part))
                 late = part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique()
                 for x in late:
@@ -124,10 +137,15 @@ class Lines(Panel):
         if self.log:
             levels = list(frame.data[self.x].unique())
             axes.set_xscale("log")
-            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30)
+            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30 if max(levels) >= 1000 else 0)
             axes.minorticks_off()
         self.finish(axes)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
+
+    def _moved(self, part: Frame, places: float) -> Frame:
+        if self.apart == 1:
+            return part
+        return Frame(part.data.assign(**{self.x: part.data[self.x] * self.apart**places}))
 
     def _label(self, value: Any, part: Frame) -> str:
         if not self.named:
