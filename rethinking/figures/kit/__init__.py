@@ -15,7 +15,7 @@ A declared figure is a file that says, in this order,
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
-from rethinking.figures.kit.claim import NO, YES, Claim, fits, made
+from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, fits, made
 from rethinking.figures.kit.frame import Frame, Grid
 from rethinking.figures.kit.measures import (
     Measure,
@@ -37,6 +37,7 @@ from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
 
 __all__ = [
     "NO",
+    "UNJUDGED",
     "YES",
     "Claim",
     "Curves",

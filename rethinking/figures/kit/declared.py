@@ -11,7 +11,7 @@ from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, Rows, title
+from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, Panel, Rows, title
 from rethinking.record import Record
 from rethinking.spec import Spec
 
@@ -94,7 +94,8 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     table, found, labels = frame(module, setting, records)
     once = table.where(**readings_of(module)[0])  # a row a run
     panels = module.PANELS
-    width = WIDTH if len(panels) > 1 else WIDTH * 0.7
+    beside = any(isinstance(panel, Panel) and (panel.legend or "").startswith("outside right") for panel in panels)
+    width = WIDTH if len(panels) > 1 or beside else WIDTH * 0.7
     picture, axes = plt.subplots(1, len(panels), figsize=(width, getattr(module, "HEIGHT", 3.0)), squeeze=False)
     for one, panel in zip(axes[0], panels, strict=True):
         panel.draw(one, once if isinstance(panel, Curves) else table, found)

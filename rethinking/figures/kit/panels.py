@@ -60,8 +60,8 @@ class Panel:
 
     Attributes:
         hue: the coordinate by which lines differ. xlabel, ylabel: with units. xlim, ylim: of the axes.
-        reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
-        matplotlib says it, "outside ..." for beside all panels; None for no legend.
+        reference: (value, text) of a horizontal line, or several. band: (low, high, text) of a shaded one. legend:
+        where, as matplotlib says it, "outside ..." for beside all panels; None for no legend.
     """
 
     xlabel: str = ""
@@ -69,7 +69,7 @@ class Panel:
     hue: str | None = None
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
-    reference: tuple[float, str] | None = None
+    reference: tuple[float, str] | list[tuple[float, str]] | None = None
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
@@ -88,8 +88,8 @@ class Panel:
                 fontsize=NOTE,
                 color="0.35",
             )
-        if self.reference:
-            value, text = self.reference
+        several = self.reference if isinstance(self.reference, list) else [self.reference]
+        for value, text in (one for one in several if one):
             axes.axhline(value, color="0.4", lw=0.7, linestyle=":")
             axes.annotate(
                 text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
