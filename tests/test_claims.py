@@ -120,3 +120,47 @@ def test_every_line_of_a_figure_has_a_look_of_its_own(name):
         looks = [plotting.look_of(value) for value in grid.coordinates[hue]]
         assert len({(look["color"], str(look["linestyle"])) for look in looks}) == len(looks)
         assert plotting.look_of("no such name") not in looks
+
+
+def run_with(tests, images, status="fitted"):
+    """A record with those test accuracies, one a step, each of so many test images."""
+    curve = {"step": list(range(len(tests))), "test_accuracy": tests, "test_images": images}
+    curve |= {"train_accuracy": [0.99] * len(tests), "train_loss": [1.0] * len(tests)}
+    return Record(Path(), RunSpec(), {"status": status}, {}, curve)
+
+
+def test_a_run_and_its_baseline_are_read_at_the_last_step_that_both_evaluate_on_as_many_images():
+    from rethinking.figures.kit import at_last_shared
+
+    gap = at_last_shared("gap", "", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
+    long, short = run_with([0.1, 0.5, 0.75, 0.9], [2, 2, 2, 9]), run_with([0.1, 0.25, 0.8], [2, 2, 9])
+    other = run_with([0.1], [3])
+    pairs = [(long, short), (short, long), (long, None), (None, short), (long, other)]
+    both = [(seed, arm, r) for seed, pair in enumerate(pairs) for arm, r in zip(("with", "without"), pair, strict=True)]
+    rows = [({"arm": arm}, seed, 100, "run", r) for seed, arm, r in both]
+    frame = Frame.of(rows, [gap]).where(arm="with")
+    assert frame.cells("gap") == [0.25, -0.25, None, None, "no shared evaluation"]
+
+
+def test_rows_of_points_say_which_are_not_run_and_which_partly():
+    import matplotlib.pyplot as plt
+
+    from rethinking.figures.kit import Spans, final
+
+    run, test = run_with([0.25], [9]), final("test_accuracy")
+    found = {("true", "a"): [run, run], ("true", "b"): [run, None], ("true", "c"): [None, None]}
+    found |= {("random", stack): [run, run] if stack != "c" else [None, None] for stack in "abc"}
+    rows = [
+        ({"labels": labels, "stack": stack}, seed, 100, "run", r)
+        for (labels, stack), group in found.items()
+        for seed, r in enumerate(group)
+    ]
+    frame = Frame.of(rows, [test])
+    _, axes = plt.subplots(1, 2)
+    for one, labels in zip(axes, ("random", "true"), strict=True):
+        panel = Spans(x=test, by="stack", only={"labels": labels}, look="true labels", named=labels == "random")
+        panel.draw(one, frame, [r for *_, r in rows])
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b (1 of 2 seeds)", "c"]
+    assert not any(label.get_text() for label in axes[1].get_yticklabels())
+    assert [(text.get_text(), text.xy[1]) for one in axes for text in one.texts] == [("not run", 2)] * 2
+    plt.close()

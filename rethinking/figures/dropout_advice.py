@@ -12,9 +12,32 @@ All of it, and all but the learning rate and momentum.
 from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
-from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, fits, last_shared, percent, present
-from rethinking.figures._sweeps import CAVEAT, IMAGES, LEARNS, NETWORKS, SIZE, WORDS, better, specs, stacks
+from rethinking.figures import FULL, Setting
+from rethinking.figures._parts import (
+    UNSTATED,
+    fits,
+    highest,
+    last_shared,
+    missing_note,
+    percent,
+    present,
+    seeds_note,
+)
+from rethinking.figures._sweeps import (
+    CAVEAT,
+    IMAGES,
+    LEARNS,
+    NETWORKS,
+    RANDOM_LABEL,
+    SIZE,
+    WORDS,
+    budget,
+    partly,
+    row,
+    size,
+    specs,
+)
+from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part, Spec
 
@@ -74,6 +97,69 @@ STEPS: dict[str, tuple[tuple[Part, ...], dict[str, Any], int]] = {
     **_whole(_ALL, _FAST),
     **_whole(SLOW, _WIDE),
 }
+
+
+def stacks(
+    setting: Setting, records: Records, network: str, names: dict[str, dict[str, str]], told: str
+) -> tuple[Any, dict[str, Any]]:
+    """A figure of stacks of regularizers, one a line: what they do to random and to true labels; and its numbers.
+
+    Args:
+        names: stack -> the keys of its runs by word. told: what its title explains.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 1.1 + 0.21 * len(names)), sharey=True)
+    measured = {"random": RANDOM_LABEL, "true": "true labels:\ntest accuracy (%)"}
+    for axes, (word, label) in zip(panels, measured.items(), strict=True):
+        look = CONDITIONS[f"{word} labels"]
+        for y, keys in enumerate(names.values()):
+            group = records[keys[word]]
+            values = present(highest(group) if word == "random" else percent(group, "test_accuracy"))
+            if values:
+                axes.plot(values, [y] * len(values), look["marker"], color=look["color"], ms=3, clip_on=False)
+                axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
+            else:
+                not_run(axes, y, fontsize=6)
+        axes.set_xlabel(label)
+        axes.grid(axis="y", lw=0.3)
+    panels[0].set_xlim(0, 102)
+    panels[0].axvline(99, color="0.4", lw=0.6, linestyle=":")
+    rows = [name + partly(records, *keys.values()) for name, keys in names.items()]
+    panels[0].set_yticks(range(len(names)), rows, fontsize=7)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    head = f"{network}, CIFAR-10, {size(setting, network)}, {seeds_note(setting.seeds)}{missing_note(records)}"
+    figure.suptitle(f"{head}\n{budget(setting, network)}; {told}", fontsize=7)
+    n = specs(setting, network, "true")[0].n or FULL
+    return figure, {"table": [row(records, stack, n, keys) for stack, keys in names.items()]}
+
+
+def better(name: str, source: str, statement: str, paper: str, keys: dict[str, str]) -> Claim:
+    """The claim that of stacks on the first network the first always reaches the highest test accuracy on true labels.
+
+    Args:
+        keys: stack -> the key of its runs on true labels.
+    """
+
+    def measure(groups: dict[str, list[Record]]) -> Reading:
+        found = {stack: present(percent(groups[key], "test_accuracy")) for stack, key in keys.items()}
+        high, *others = found.values()
+        untrained = {stack: " (not trained)" for stack, values in found.items() if min(values) < LEARNS}
+        ours = "; ".join(f"{stack}: {spread(v)} %{untrained.get(stack, '')}" for stack, v in found.items())
+        held = not untrained and all(all(a > b for a, b in zip(high, low, strict=True)) for low in others)
+        return Reading(held, ours, {stack: list(values) for stack, values in found.items()})
+
+    return Claim(
+        name=name,
+        source=source,
+        statement=statement,
+        paper=paper,
+        tolerance="true labels: a higher test accuracy in every seed, all at least twice chance; an order, n >= 2,000",
+        conditions=tuple(keys.values()),
+        measure=measure,
+        least_n=IMAGES[NETWORKS[0]],
+        least_seeds=3,
+    )
 
 
 def _name(step: str, word: str) -> str:

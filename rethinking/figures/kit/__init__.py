@@ -3,6 +3,7 @@
 A declared figure is a file that says, in this order,
 
     MODELS, SEEDS, CAPTION, DEPARTURES     as every figure
+    NETWORK = "..."                                                   optional; of a figure of "all" that is of one
     GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
     seeds(setting, network, p) -> range                               optional; else range(setting.seeds)
@@ -32,7 +33,9 @@ from rethinking.figures.kit.measures import (
     relative,
     steps_to_fit,
 )
+from rethinking.figures.kit.pairs import always_higher, at_last_shared
 from rethinking.figures.kit.panels import Curves, Lines, Rows, Table, Zones
+from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
 
 __all__ = [
@@ -46,8 +49,11 @@ __all__ = [
     "Lines",
     "Measure",
     "Rows",
+    "Spans",
     "Table",
     "Zones",
+    "always_higher",
+    "at_last_shared",
     "best_epoch",
     "best_error",
     "difference",

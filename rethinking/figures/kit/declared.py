@@ -12,6 +12,7 @@ from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
 from rethinking.figures.kit.panels import STATISTIC, WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
 
@@ -55,12 +56,13 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
 
 def measures_of(module: ModuleType) -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
-    named = [m for m in module.TABLE.columns.values() if isinstance(m, Measure)]
+    columns = [c[0] if isinstance(c, tuple) else c for c in module.TABLE.columns.values()]
+    named = [m for m in columns if isinstance(m, Measure)]
     named += [*getattr(module, "MEASURES", ()), highest()]
     for panel in module.PANELS:
         if isinstance(panel, Lines):
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
-        elif isinstance(panel, Rows):
+        elif isinstance(panel, Rows | Spans):
             named.append(panel.x)
     return list({m.name: m for m in named}.values())
 
@@ -99,7 +101,7 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     picture, axes = plt.subplots(1, len(panels), figsize=(width, getattr(module, "HEIGHT", 3.0)), squeeze=False)
     for one, panel in zip(axes[0], panels, strict=True):
         panel.draw(one, once if isinstance(panel, Curves) else table, found)
-    lines = [title(setting.model, once)]
+    lines = [title(getattr(module, "NETWORK", setting.model), once)]
     lines += [STATISTIC] if any(isinstance(panel, Lines) for panel in panels) else []
     lines += module.notes(setting) if hasattr(module, "notes") else []
     picture.suptitle("\n".join(lines))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import Cell
+from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
 
 
@@ -38,13 +38,10 @@ class Measure:
         if not self.baseline:
             return plain
         base = dict(self.baseline)
-        others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in base]
-        at = data[list(base)].eq(pd.Series(base)).all(axis=1)
-        of_baseline = {tuple(data.loc[i, others]): plain[i] for i in data.index[at]}
         word = _condition(base)
         out: list[Cell] = []
-        for i, value in enumerate(plain):
-            start = of_baseline.get(tuple(data.loc[i, others]))
+        for value, place in zip(plain, baselines(data, base), strict=True):
+            start = None if place is None else plain[place]
             if value is None or start is None:
                 out.append(None)
             elif isinstance(start, str):
@@ -52,6 +49,14 @@ class Measure:
             else:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
+
+
+def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
+    """The row of the baseline of every row of a frame: of the same seed, with these coordinates; None for none."""
+    others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in baseline]
+    at = data[list(baseline)].eq(pd.Series(baseline)).all(axis=1)
+    places = {tuple(data.loc[i, others]): i for i in data.index[at]}
+    return [places.get(tuple(data.loc[i, others])) for i in data.index]
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:

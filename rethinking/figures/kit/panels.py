@@ -9,7 +9,7 @@ import pandas as pd
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
-from rethinking.figures.kit.frame import MISSING, Frame
+from rethinking.figures.kit.frame import MISSING, Condition, Frame
 from rethinking.figures.kit.measures import Measure, highest
 from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
@@ -25,13 +25,13 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure, or the paper's numbers by row. by: what names a
-        row, instead of the condition's label: a coordinate, or a format string of several. only: coordinates of the
-        conditions that have a row.
+        head: the first column's title. columns: a title -> a measure, a measure and coordinates of the runs that it is
+        of, or the paper's numbers by row. by: what names a row, instead of the condition's label: a coordinate, or a
+        format string of several. only: coordinates of the conditions that have a row.
     """
 
     head: str
-    columns: dict[str, Measure | dict[str, float]]
+    columns: dict[str, Measure | tuple[Measure, Condition] | dict[str, float]]
     by: str | None = None
     only: dict[str, Any] = field(default_factory=dict)
 
@@ -44,7 +44,11 @@ class Table:
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
             for title, what in self.columns.items():
-                row[title] = [what[label]] if isinstance(what, dict) else part.cells(what.name, what.whole)
+                if isinstance(what, dict):
+                    row[title] = [what[label]]
+                else:
+                    measure, of = what if isinstance(what, tuple) else (what, {})
+                    row[title] = part.where(**of).cells(measure.name, measure.whole)
             out.append(row)
         return out
 
