@@ -46,6 +46,14 @@ MIXES: dict[str, dict[str, Any]] = {
     "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
     "random labels": CONDITIONS["random labels"],
 }
+# Free weights, and weights held to two values: a colour for the values, a dash for the layers.
+WEIGHTS: dict[str, dict[str, Any]] = {
+    "free": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "{−1, +1}, first layer": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
+    "{−1, +1}, all layers": {"color": "#0072B2", "linestyle": (0, (1, 1)), "marker": "v"},
+    "{0, 1}, first layer": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "{0, 1}, all layers": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "D"},
+}
 QUANTITIES: dict[str, dict[str, Any]] = {
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
@@ -54,7 +62,7 @@ QUANTITIES: dict[str, dict[str, Any]] = {
 
 def look_of(name: Any) -> dict[str, Any]:
     """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, QUANTITIES):
+    for looks in (CONDITIONS, MIXES, WEIGHTS, QUANTITIES):
         if name in looks:
             return looks[name]
     return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}

@@ -1,10 +1,15 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
-from rethinking import catalog, figures
+from rethinking import catalog, figures, plotting
 from rethinking.claims import NOT_REPLICATED, REPLICATED
 from rethinking.figures.kit import Curves, Frame, Grid, declared, made
+from rethinking.record import Record
+from rethinking.spec import RunSpec
 
 
 def every_claim() -> list:
@@ -23,7 +28,7 @@ def every_claim() -> list:
 def test_every_example_gets_its_verdict(name, setting, claim):
     one = claim.every()[0]
     assert one.id.startswith(f"{name}.")
-    assert {verdict for _, verdict in claim.examples} == {REPLICATED, NOT_REPLICATED}
+    assert {verdict for _, verdict in claim.examples} >= {REPLICATED, NOT_REPLICATED}
     assert [one.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
 
 
@@ -99,3 +104,86 @@ def test_curves_are_of_the_online_log_where_every_run_has_one():
         assert lines == [expected] * 2
         assert axes.get_ylabel() == ("loss, of the batches" if len(expected) == 3 else "loss")
         plt.close()
+
+
+def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
+    from rethinking.figures.kit import Table, returned_epoch, stopping_gain
+    from rethinking.figures.kit.panels import title
+
+    held, test = [0.1, 0.3, 0.2, 0.4], [0.1, 0.3, 0.2, 0.25]
+    curve = {"step": [0, 1, 2, 3], "epoch": [0.0, 1.0, 2.0, 3.0], "held_out_accuracy": held, "test_accuracy": test}
+    curve |= {"train_accuracy": [0.1] * 4, "train_loss": [1.0] * 4}
+    run = Record(Path(), RunSpec(), {"status": "budget"}, {}, curve)
+    measures = {"epoch": returned_epoch(), "gain": stopping_gain()}
+    module = SimpleNamespace(
+        GRID=Grid("{labels}", labels=["true", "random"]),
+        READ_AT={"patience": (1, 2)},
+        TABLE=Table("run", measures, by="{labels}, patience {patience}"),
+        PANELS=[],
+        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed),
+    )
+    setting = figures.Setting("quick", "mlp-1x512", 2)
+    frame, found, labels = declared.frame(module, setting, {"true": [run, None], "random": [None, None]})
+    assert [len(found), len(labels)] == [len(frame.data)] * 2 == [8, 8]
+    assert module.TABLE.rows(frame, labels) == [
+        {"run": "true, patience 1", "n": [100], "epoch": [1.0, None], "gain": [pytest.approx(5.0), None]},
+        {"run": "true, patience 2", "n": [100], "epoch": [3.0, None], "gain": [0.0, None]},
+        {"run": "random, patience 1", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+        {"run": "random, patience 2", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+    ]
+    once = frame.where(**declared.readings_of(module)[0])
+    assert title("mlp-1x512", once).endswith("2 seeds; 3 of 4 runs not run")  # a run is counted once
+
+
+@pytest.mark.parametrize("name", sorted({each.values[0] for each in every_claim()}))
+def test_every_line_of_a_figure_has_a_look_of_its_own(name):
+    module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+    grid = declared.grid_of(module, setting)
+    for hue in {getattr(panel, "hue", None) for panel in module.PANELS} - {None}:
+        looks = [plotting.look_of(value) for value in grid.coordinates[hue]]
+        assert len({(look["color"], str(look["linestyle"])) for look in looks}) == len(looks)
+        assert plotting.look_of("no such name") not in looks
+
+
+def run_with(tests, images, status="fitted"):
+    """A record with those test accuracies, one a step, each of so many test images."""
+    curve = {"step": list(range(len(tests))), "test_accuracy": tests, "test_images": images}
+    curve |= {"train_accuracy": [0.99] * len(tests), "train_loss": [1.0] * len(tests)}
+    return Record(Path(), RunSpec(), {"status": status}, {}, curve)
+
+
+def test_a_run_and_its_baseline_are_read_at_the_last_step_that_both_evaluate_on_as_many_images():
+    from rethinking.figures.kit import at_last_shared
+
+    gap = at_last_shared("gap", "", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
+    long, short = run_with([0.1, 0.5, 0.75, 0.9], [2, 2, 2, 9]), run_with([0.1, 0.25, 0.8], [2, 2, 9])
+    other = run_with([0.1], [3])
+    pairs = [(long, short), (short, long), (long, None), (None, short), (long, other)]
+    both = [(seed, arm, r) for seed, pair in enumerate(pairs) for arm, r in zip(("with", "without"), pair, strict=True)]
+    rows = [({"arm": arm}, seed, 100, "run", r) for seed, arm, r in both]
+    frame = Frame.of(rows, [gap]).where(arm="with")
+    assert frame.cells("gap") == [0.25, -0.25, None, None, "no shared evaluation"]
+
+
+def test_rows_of_points_say_which_are_not_run_and_which_partly():
+    import matplotlib.pyplot as plt
+
+    from rethinking.figures.kit import Spans, final
+
+    run, test = run_with([0.25], [9]), final("test_accuracy")
+    found = {("true", "a"): [run, run], ("true", "b"): [run, None], ("true", "c"): [None, None]}
+    found |= {("random", stack): [run, run] if stack != "c" else [None, None] for stack in "abc"}
+    rows = [
+        ({"labels": labels, "stack": stack}, seed, 100, "run", r)
+        for (labels, stack), group in found.items()
+        for seed, r in enumerate(group)
+    ]
+    frame = Frame.of(rows, [test])
+    _, axes = plt.subplots(1, 2)
+    for one, labels in zip(axes, ("random", "true"), strict=True):
+        panel = Spans(x=test, by="stack", only={"labels": labels}, shown_as="true labels", named=labels == "random")
+        panel.draw(one, frame, [r for *_, r in rows])
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b (1 of 2 seeds)", "c"]
+    assert not any(label.get_text() for label in axes[1].get_yticklabels())
+    assert [(text.get_text(), text.xy[1]) for one in axes for text in one.texts] == [("not run", 2)] * 2
+    plt.close()

@@ -8,7 +8,7 @@ from typing import Any
 from rethinking import plotting
 from rethinking.claims import CENSORED, Reading, Records, spread
 from rethinking.figures import CHEAP, FULL
-from rethinking.record import Record, Row
+from rethinking.record import Record
 from rethinking.spec import Part
 
 # Labels clean, half corrupted and random: p, and how they are drawn.
@@ -137,13 +137,6 @@ def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
 def errors(records: Sequence[Record | None], column: str = "test_accuracy") -> list[float | None]:
     """100 minus `percent`: errors in %."""
     return [None if a is None else 100 - a for a in percent(records, column)]
-
-
-def last_shared(one: Record, other: Record) -> tuple[Row, Row]:
-    """The evaluations of two runs at the last step at which both used as many test images."""
-    first, second = ({(row["step"], row["test_images"]): row for row in record.rows} for record in (one, other))
-    shared = max(first.keys() & second.keys())
-    return first[shared], second[shared]
 
 
 def fitted(*groups: Sequence[Record]) -> bool:

@@ -9,21 +9,18 @@ from statistics import median
 from typing import Any
 
 from rethinking import catalog
-from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.claims import Records, Specs
 from rethinking.constants import FAMILIES
 from rethinking.errors import InputError
 from rethinking.figures import CHEAP, FULL, Setting
 from rethinking.figures._parts import (
-    highest,
     labels,
-    missing_note,
     percent,
     present,
-    seeds_note,
     size_note,
     times_to_fit,
 )
-from rethinking.plotting import CONDITIONS, WIDTH, not_run
+from rethinking.figures.kit import Claim, Spans, Table, always_higher, final, highest, steps_to_fit
 from rethinking.record import Record
 from rethinking.spec import Part, check_parts
 
@@ -319,66 +316,46 @@ def row(records: Records, name: str, n: int, conditions: dict[str, str]) -> dict
     }
 
 
-def stacks(
-    setting: Setting, records: Records, network: str, names: dict[str, dict[str, str]], told: str
-) -> tuple[Any, dict[str, Any]]:
-    """A figure of stacks of regularizers, one a line: what they do to random and to true labels; and its numbers.
-
-    Args:
-        names: stack -> the keys of its runs by word. told: what its title explains.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 1.1 + 0.21 * len(names)), sharey=True)
-    measured = {"random": RANDOM_LABEL, "true": "true labels:\ntest accuracy (%)"}
-    for axes, (word, label) in zip(panels, measured.items(), strict=True):
-        look = CONDITIONS[f"{word} labels"]
-        for y, keys in enumerate(names.values()):
-            group = records[keys[word]]
-            values = present(highest(group) if word == "random" else percent(group, "test_accuracy"))
-            if values:
-                axes.plot(values, [y] * len(values), look["marker"], color=look["color"], ms=3, clip_on=False)
-                axes.plot([min(values), max(values)], [y, y], color=look["color"], lw=0.8)
-            else:
-                not_run(axes, y, fontsize=6)
-        axes.set_xlabel(label)
-        axes.grid(axis="y", lw=0.3)
-    panels[0].set_xlim(0, 102)
-    panels[0].axvline(99, color="0.4", lw=0.6, linestyle=":")
-    rows = [name + partly(records, *keys.values()) for name, keys in names.items()]
-    panels[0].set_yticks(range(len(names)), rows, fontsize=7)
-    panels[0].set_ylim(len(names) - 0.5, -0.5)
-    head = f"{network}, CIFAR-10, {size(setting, network)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    figure.suptitle(f"{head}\n{budget(setting, network)}; {told}", fontsize=7)
-    n = specs(setting, network, "true")[0].n or FULL
-    return figure, {"table": [row(records, stack, n, keys) for stack, keys in names.items()]}
+def stack_table(by: str) -> Table:
+    """The columns of `row`, for a figure whose conditions are stacks of regularizers and WORDS. by: the coordinate."""
+    steps, train, test = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
+    random, true = {"labels": "random"}, {"labels": "true"}
+    columns: dict[str, Any] = {
+        "steps to 99 %, random labels": (steps, random),
+        "training accuracy, random labels (%)": (train, random),
+        "training accuracy, true labels (%)": (train, true),
+        "test accuracy, true labels (%)": (test, true),
+    }
+    return Table("run", columns, by=by)
 
 
-def better(name: str, source: str, statement: str, paper: str, keys: dict[str, str]) -> Claim:
+def stack_panels(by: str) -> list[Spans]:
+    """What stacks of regularizers, one a row, do to random and to true labels. by: the coordinate."""
+    random: dict[str, Any] = {"only": {"labels": "random"}, "shown_as": "random labels"}
+    true: dict[str, Any] = {"only": {"labels": "true"}, "shown_as": "true labels", "named": False}
+    return [
+        Spans(x=highest(), by=by, xlabel=RANDOM_LABEL, xlim=(0, 102), mark=99, **random),
+        Spans(x=final("test_accuracy"), by=by, xlabel="true labels:\ntest accuracy (%)", **true),
+    ]
+
+
+def better(by: str, *order: str, **texts: Any) -> Claim:
     """The claim that of stacks on the first network the first always reaches the highest test accuracy on true labels.
 
     Args:
-        keys: stack -> the key of its runs on true labels.
+        by: the coordinate of stacks. texts: of the claim.
     """
-
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        found = {stack: present(percent(groups[key], "test_accuracy")) for stack, key in keys.items()}
-        high, *others = found.values()
-        untrained = {stack: " (not trained)" for stack, values in found.items() if min(values) < LEARNS}
-        ours = "; ".join(f"{stack}: {spread(v)} %{untrained.get(stack, '')}" for stack, v in found.items())
-        held = not untrained and all(all(a > b for a, b in zip(high, low, strict=True)) for low in others)
-        return Reading(held, ours, {stack: list(values) for stack, values in found.items()})
-
-    return Claim(
-        name=name,
-        source=source,
-        statement=statement,
-        paper=paper,
-        tolerance="true labels: a higher test accuracy in every seed, all at least twice chance; an order, n >= 2,000",
-        conditions=tuple(keys.values()),
-        measure=measure,
+    return always_higher(
+        by,
+        order,
+        final("test_accuracy"),
+        " %",
+        LEARNS,
+        where={"labels": "true"},
+        rule="true labels: a higher test accuracy in every seed, all at least twice chance; an order, n >= 2,000",
         least_n=IMAGES[NETWORKS[0]],
         least_seeds=3,
+        **texts,
     )
 
 

@@ -7,27 +7,13 @@ weights holds fewer numbers of 32 bits. On the first layer, or on all of them.
     rethinking figure capacity --scale cpu     2,000 images, three seeds
 """
 
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import (
-    STATISTIC,
-    UNSTATED,
-    labels,
-    line,
-    mark_missing,
-    missing_note,
-    percent,
-    present,
-    seeds_note,
-    size_note,
-    times_to_fit,
-)
-from rethinking.plotting import WIDTH, not_run
-from rethinking.record import Record
-from rethinking.spec import EPOCH, Part
+from rethinking.figures._parts import UNSTATED, labels
+from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
+from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -49,160 +35,167 @@ WIDTHS = {
 }
 IMAGES = {"quick": 500, "cpu": 2000}
 EPOCHS = {"quick": 100, "cpu": 200, "paper": 64}
-FREE = "free"
-KINDS: dict[str, tuple[Part, ...]] = {
-    FREE: (),
-    **{
-        f"{name}, {words}": (Part(name="restricted_weights", options={"values": values, "layer": layer}),)
-        for values, name in (("signs", "{−1, +1}"), ("bits", "{0, 1}"))
-        for layer, words in ((1, "first layer"), (0, "all layers"))
-    },
+FREE, SIGNS = "free", "{−1, +1}, all layers"
+KINDS: dict[str, tuple[str, int] | None] = {  # weights -> the values they are held to, and on which layer (0: all)
+    FREE: None,
+    "{−1, +1}, first layer": ("signs", 1),
+    SIGNS: ("signs", 0),
+    "{0, 1}, first layer": ("bits", 1),
+    "{0, 1}, all layers": ("bits", 0),
 }
-LOOKS: dict[str, dict[str, Any]] = dict(
-    zip(
-        KINDS,
-        (
-            {"color": "#000000", "linestyle": "-", "marker": "o"},
-            {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
-            {"color": "#0072B2", "linestyle": (0, (1, 1)), "marker": "v"},
-            {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
-            {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "D"},
-        ),
-        strict=True,
-    )
-)
 
 
-def _name(kind: str, width: int) -> str:
-    return f"{kind}, width {width}"
+def grid(setting: Setting) -> Grid:
+    return Grid("{weights}, width {width}", weights=list(KINDS), width=WIDTHS[setting.scale])
 
 
-def runs(setting: Setting) -> Specs:
+def _parts(weights: str) -> tuple[Part, ...]:
+    held = KINDS[weights]
+    return (Part(name="restricted_weights", options={"values": held[0], "layer": held[1]}),) if held else ()
+
+
+def spec(setting: Setting, seed: int, weights: str, width: int) -> RunSpec:
     n = IMAGES.get(setting.scale, FULL)
     epoch = -(-n // 128)
     fields: dict[str, Any] = {"n": n, "corruptions": labels(1.0), "stop": "fitted", "eval_every": min(4 * epoch, EPOCH)}
     fields["steps"] = EPOCHS[setting.scale] * epoch
-    return {
-        _name(kind, width): [
-            setting.spec(k, model_options={"width": width}, regularizers=parts, **fields) for k in range(setting.seeds)
-        ]
-        for kind, parts in KINDS.items()
-        for width in WIDTHS[setting.scale]
-    }
+    return setting.spec(seed, model_options={"width": width}, regularizers=_parts(weights), **fields)
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(WIDTH, 3.0))
-    widths, n = WIDTHS[setting.scale], IMAGES.get(setting.scale, FULL)
-    table = []
-    for kind, look in LOOKS.items():
-        groups = {w: records[_name(kind, w)] for w in widths}
-        line(axes, {w: present(percent(g, "train_accuracy")) for w, g in groups.items()}, look, kind)
-        for w, group in groups.items():
-            table.append(
-                {
-                    "run": _name(kind, w),
-                    "n": [n],
-                    "training accuracy (%)": percent(group, "train_accuracy"),
-                    "steps to 99 %": times_to_fit(group),
-                }
-            )
-    for w in widths:
-        mark_missing(axes, w, *(records[_name(kind, w)] for kind in LOOKS))
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(w) for w in widths])
-    axes.minorticks_off()
-    axes.axhline(99, color="0.5", lw=0.6, linestyle="--")
-    axes.axhline(10, color="0.5", lw=0.6, linestyle=":")
-    axes.set(
-        xlabel="units of each hidden layer", ylabel="training accuracy, random labels (%)\ndashed: 99 %; dotted: 10 %"
+STEPS, TRAIN = steps_to_fit(), final("train_accuracy")
+TABLE = Table("run", {"training accuracy (%)": TRAIN, "steps to 99 %": STEPS})
+PANELS = [
+    Lines(
+        x="width",
+        y=TRAIN,
+        hue="weights",
+        log=True,
+        reference=[(99, ""), (10, "")],
+        xlabel="units of each hidden layer",
+        ylabel="training accuracy, random labels (%)\ndotted: 99 %, fitted, and 10 %, chance",
+        ylim=(0, 102),
+        legend="outside right center",
     )
-    axes.set_ylim(0, 102)
-    if any(any(group) for group in records.values()):
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="weights")
-    else:
-        not_run(axes)
-    head = (
-        f"{setting.model} of other widths, CIFAR-10, {size_note(n)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    )
-    figure.suptitle(f"{head}\nat most {EPOCHS[setting.scale]} epochs; {STATISTIC}", fontsize=7)
-    return figure, {"table": table}
+]
 
 
-# --- claims ---------------------------------------------------------------------------------------
+def notes(setting: Setting) -> list[str]:
+    return [f"at several widths, with weights free or held to two values; at most {EPOCHS[setting.scale]} epochs"]
+
+
+def fitting(t: Frame) -> list[int]:
+    """The widths at which most seeds are fitted."""
+    steps = {width: part.values(STEPS.name) for width, part in t.groups("width").items()}
+    return [w for w, values in steps.items() if 2 * sum(v < float("inf") for v in values) > len(values)]
+
+
+def where_fitted(t: Frame) -> str:
+    if found := fitting(t):
+        return f"from width {found[0]} on"
+    middle = t.medians(TRAIN.name, "width")
+    best = max(middle, key=lambda w: middle[w])
+    return f"at none; {t.where(width=best).spread(TRAIN.name)} % at width {best}"
+
+
+def compared(t: Frame) -> tuple[int, float, int | None] | None:
+    """The widest width at which signs stay below 99 %, the accuracy there, the narrowest free weights to reach it."""
+    signs, free = (t.where(weights=kind).medians(TRAIN.name, "width") for kind in (SIGNS, FREE))
+    short = [w for w, accuracy in signs.items() if accuracy < 99]
+    if not short:  # at the ceiling there is nothing to compare
+        return None
+    reached = signs[short[-1]]
+    return short[-1], reached, next((w for w, accuracy in free.items() if accuracy >= reached), None)
+
+
+def free_is_narrower(t: Frame) -> bool | None:
+    found = compared(t)
+    return found and found[2] is not None and found[2] < found[0]
+
+
+def comparison(t: Frame) -> str:
+    if not (found := compared(t)):
+        return f"fitted at every width with {SIGNS}"
+    width, reached, same = found
+    return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
+
+
+def width_of_free(t: Frame) -> dict[str, list[float | None]]:
+    found = compared(t)
+    return {"width of free weights": [found[2] and float(found[2])]} if found else {}
+
+
+def times(*steps: int | str) -> Frame:
+    """Made up: steps to fit of three seeds at a width."""
+    return made(width=[8] * len(steps), steps=list(steps), train_accuracy=90.0)
+
+
+def accuracies(signs: list[float], free: list[float]) -> Frame:
+    """Made up: training accuracies at widths 8, 16, ..., one seed."""
+    widths = [8 * 2**k for k in range(len(signs))]
+    kinds = [SIGNS] * len(signs) + [FREE] * len(free)
+    return made(weights=kinds, width=widths * 2, train_accuracy=signs + free)
 
 
 def claims(setting: Setting) -> list[Claim]:
-    widths = WIDTHS[setting.scale]
-
-    def accuracy(groups: dict[str, list[Record]], kind: str, width: int) -> float:
-        return median(present(percent(groups[_name(kind, width)], "train_accuracy")))
-
-    def fitted_at(kind: str) -> Claim:
-        """Whether some width swept fits random labels."""
-        names = tuple(_name(kind, w) for w in widths)
-
-        def measure(groups: dict[str, list[Record]]) -> Reading:
-            steps = {w: [r.steps_to_fit() for r in groups[_name(kind, w)]] for w in widths}
-            fits = [w for w in widths if 2 * sum(s is not None for s in steps[w]) > len(steps[w])]
-            best = max(widths, key=lambda w: accuracy(groups, kind, w))
-            values = [100 * r.final["train_accuracy"] for r in groups[_name(kind, best)]]
-            text = f"from width {fits[0]} on" if fits else f"at none; {spread(values)} % at width {best}"
-            return Reading(bool(fits), text, {"narrowest width that fits": [float(w) for w in fits[:1]]})
-
-        return Claim(
-            name=f"{kind}: fitted",
-            source="zhang2017, section 2.2, extended",
-            statement=f"random labels are fitted at some width, weights {kind}",
-            paper="the effective capacity suffices to memorize the data",
-            tolerance="99 % training accuracy within the budget, in most seeds, at one of the widths swept",
-            conditions=names,
-            measure=measure,
-            least_n=2000,
-            least_seeds=3,
-        )
-
-    def narrowest(groups: dict[str, list[Record]]) -> Reading:
-        values = [100 * r.final["train_accuracy"] for r in groups[_name(FREE, widths[0])]]
-        fails = [r.steps_to_fit() is None and r.result["status"] != "diverged" for r in groups[_name(FREE, widths[0])]]
-        return Reading(all(fails), spread(values, unit=" %"), {"training accuracy (%)": list(values)})
-
-    signs = next(k for k in KINDS if k.startswith("{−1") and k.endswith("all layers"))
-
-    def values_or_size(groups: dict[str, list[Record]]) -> Reading:
-        short = [w for w in widths if accuracy(groups, signs, w) < 99]
-        if not short:  # at the ceiling there is nothing to compare
-            return Reading(None, f"fitted at every width with {signs}", {})
-        restricted = accuracy(groups, signs, short[-1])
-        same = next((w for w in widths if accuracy(groups, FREE, w) >= restricted), None)
-        text = f"{restricted:.2f} % with {signs} at width {short[-1]}; free weights reach that at width {same}"
-        return Reading(same is not None and same < short[-1], text, {"width of free weights": [same and float(same)]})
-
+    narrowest = WIDTHS[setting.scale][0]
+    least: dict[str, Any] = {"least_n": 2000, "least_seeds": 3}
     return [
-        *(fitted_at(kind) for kind in KINDS),
         Claim(
-            name="size limits",
-            source="the project's own question",
-            statement=f"free weights at width {widths[0]} do not memorize: random labels are not fitted",
-            paper="none",
-            tolerance="99 % training accuracy in no seed within the budget, and none diverged",
-            conditions=(_name(FREE, widths[0]),),
-            measure=narrowest,
-            least_n=2000,
-            least_seeds=3,
+            id="capacity.fitted.{weights}",
+            name="{weights}: fitted",
+            each={"weights": list(KINDS)},
+            source="zhang2017, section 2.2, extended",
+            statement="random labels are fitted at some width, weights {weights}",
+            paper="the effective capacity suffices to memorize the data",
+            rule="99 % training accuracy within the budget, in most seeds, at one of the widths swept",
+            holds=lambda t: bool(fitting(t)),
+            ours=where_fitted,
+            numbers=lambda t: {"narrowest width that fits": [float(w) for w in fitting(t)[:1]]},
+            examples=[
+                (times(100, 200, CENSORED), YES),
+                (made(width=[8, 16], steps=[CENSORED, 100], train_accuracy=90.0), YES),
+                (times(100, CENSORED, CENSORED), NO),
+                (times(100, CENSORED), NO),
+            ],
+            **least,
         ),
         Claim(
+            id="capacity.size_limits",
+            name="size limits",
+            where={"weights": FREE, "width": narrowest},
+            source="the project's own question",
+            statement=f"free weights at width {narrowest} do not memorize: random labels are not fitted",
+            paper="none",
+            rule="99 % training accuracy in no seed within the budget, and none diverged",
+            holds=lambda t: set(t.data["state"]) == {CENSORED},
+            reads=(TRAIN, " %", "training accuracy (%)"),
+            examples=[
+                (made(train_accuracy=[98.9, 20.0], state=CENSORED), YES),
+                (made(train_accuracy=[99.0, 20.0], state=["fitted", CENSORED]), NO),
+                (made(train_accuracy=[10.0, 20.0], state=["diverged", CENSORED]), NO),
+            ],
+            **least,
+        ),
+        Claim(
+            id="capacity.values_limit",
             name="values limit",
+            where={"weights": [SIGNS, FREE]},
             source="the survey's claim on capacity",
-            statement=f"weights of {signs} memorize no more than free ones of a narrower network",
+            statement="weights of {{−1, +1}}, all layers memorize no more than free ones of a narrower network",
             paper="what values weights may take limits capacity, not only how many there are",
-            tolerance="median training accuracy over seeds, at the end of the budget or when fitted, at the widest "
-            "width where it is below 99 %; a rule made after the runs",
-            conditions=tuple(_name(kind, w) for kind in (signs, FREE) for w in widths),
-            measure=values_or_size,
-            least_n=2000,
-            least_seeds=3,
+            rule="median training accuracy over seeds, at the end of the budget or when fitted, at the widest width "
+            "where it is below 99 %; a rule made after the runs",
+            holds=free_is_narrower,
+            ours=comparison,
+            numbers=width_of_free,
+            examples=[
+                (accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]), YES),
+                (accuracies([50.0, 90.0, 99.0], [89.9, 95.0, 99.0]), NO),
+                (accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]), YES),  # 98.9 % counts as short of fitting
+                (accuracies([50.0, 90.0, 98.9], [90.0, 98.8, 99.0]), NO),
+                (accuracies([50.0, 90.0], [50.0, 89.9]), NO),
+                (accuracies([99.0, 99.0], [90.0, 99.0]), UNJUDGED),
+            ],
+            **least,
         ),
     ]

@@ -11,17 +11,41 @@ All of it, and all but the learning rate and momentum.
 
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
+from rethinking.claims import spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, fits, last_shared, percent, present
-from rethinking.figures._sweeps import CAVEAT, IMAGES, LEARNS, NETWORKS, SIZE, WORDS, better, specs, stacks
-from rethinking.record import Record
+from rethinking.figures._parts import UNSTATED
+from rethinking.figures._sweeps import (
+    CAVEAT,
+    IMAGES,
+    LEARNS,
+    NETWORKS,
+    SIZE,
+    WORDS,
+    better,
+    budget,
+    specs,
+    stack_panels,
+    stack_table,
+)
+from rethinking.figures.kit import (
+    NO,
+    UNJUDGED,
+    YES,
+    Claim,
+    Frame,
+    Grid,
+    Measure,
+    at_last_shared,
+    final,
+    highest,
+    made,
+)
 from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
+NETWORK = NETWORKS[0]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Dropout's advice one step at a time: training accuracy on random labels, test accuracy on true labels."
-NETWORK = NETWORKS[0]
 RATE, WIDER, FASTER, MOMENTUM, NORM, LONGER = 0.5, 1024, 0.1, 0.95, 3.0, 4
 SLOW = "all but faster"
 DEPARTURES = [
@@ -74,84 +98,145 @@ STEPS: dict[str, tuple[tuple[Part, ...], dict[str, Any], int]] = {
     **_whole(_ALL, _FAST),
     **_whole(SLOW, _WIDE),
 }
+GRID = Grid("{step}, {labels} labels", labels=list(WORDS), step=list(STEPS))
 
 
-def _name(step: str, word: str) -> str:
-    return f"{step}, {word} labels"
+def spec(setting: Setting, seed: int, step: str, **condition: str) -> Spec:
+    """With as many evaluations whatever the budget: one over masks takes as long as 20."""
+    parts, fields, times = STEPS[step]
+    usual = specs(setting, NETWORK, condition["labels"], *parts, times=times)[seed]
+    return usual.replace(**fields, eval_every=times * usual.eval_every)
 
 
-def runs(setting: Setting) -> Specs:
-    def of(word: str, parts: tuple[Part, ...], fields: dict[str, Any], times: int) -> list[Spec]:
-        """Runs, with as many evaluations whatever the budget: one over masks takes as long as 20."""
-        usual = specs(setting, NETWORK, word, *parts, times=times)
-        return [s.replace(**fields, eval_every=times * s.eval_every) for s in usual]
-
-    return {_name(step, word): of(word, *how) for word in WORDS for step, how in STEPS.items()}
+TRAIN, HIGHEST = final("train_accuracy"), highest()
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    told = f"{LONGER} times that from {_ALL!r} on"
-    return stacks(setting, records, NETWORK, {step: {w: _name(step, w) for w in WORDS} for step in STEPS}, told)
+def _shared(whole: str) -> list[Measure]:
+    """Of a run's evaluation and that of `whole`: their test accuracies, the gap, whether the online loss is the same.
+
+    Averaged over masks or not, both train the same weights until the first to fit them stops; the loss tells.
+    """
+    of = {
+        "accuracy": lambda run, _: 100 * run["test_accuracy"],
+        "accuracy of all units": lambda _, scaled: 100 * scaled["test_accuracy"],
+        "gap": lambda run, scaled: 100 * (run["test_accuracy"] - scaled["test_accuracy"]),
+        "same loss": lambda run, scaled: run["online_loss"] == scaled["online_loss"],
+    }
+    return [at_last_shared(f"{name}, {whole}", name, read, step=whole) for name, read in of.items()]
 
 
-# --- claims ---------------------------------------------------------------------------------------
+SHARED = {whole: _shared(whole) for whole in (_ALL, SLOW)}
+MEASURES = [measure for group in SHARED.values() for measure in group]
+TABLE, PANELS = stack_table("step"), stack_panels("step")
+HEIGHT = 4.2
 
 
-def claims(setting: Setting) -> list[Claim]:
-    needs: dict[str, Any] = {"least_n": IMAGES[NETWORK], "least_seeds": 3}
+def notes(setting: Setting) -> list[str]:
+    return [budget(setting, NETWORK), f"{LONGER} times these steps from {_ALL!r} on"]
 
-    def higher(statement: str, *steps: str) -> Claim:
-        keys = {step: _name(step, "true") for step in steps}
-        name = f"{steps[0]} over {steps[1]}"
-        return better(name, "Srivastava et al. 2014, appendix A", statement, "it does", keys)
 
-    def masks(groups: dict[str, list[Record]], whole: str) -> Reading:
-        """Both train the same weights, until the first to have fitted them stops; the online loss tells."""
-        pairs = zip(*(groups[_name(step, "true")] for step in (_of(whole, _MASKS), whole)), strict=True)
-        rows = [last_shared(*pair) for pair in pairs]
-        gaps = [100 * (averaged["test_accuracy"] - scaled["test_accuracy"]) for averaged, scaled in rows]
-        alike = all(a["online_loss"] == b["online_loss"] for a, b in rows)
-        learned = [100 * row["test_accuracy"] for pair in rows for row in pair]
-        if min(learned) < LEARNS:
-            return Reading(None, f"nothing is trained: {spread(learned)} %", {"points": list(gaps)})
-        held = alike and all(abs(g) <= 1 for g in gaps)
-        return Reading(held, spread(gaps, unit=" points"), {"points": list(gaps)})
+def _masks(whole: str, advised: str, **texts: Any) -> Claim:
+    """Averaging over masks against one pass of all units."""
+    masks = _of(whole, _MASKS)
+    averaged, scaled, gap, same = SHARED[whole]
 
-    def memorizes(groups: dict[str, list[Record]], whole: str) -> Reading:
-        learned = present(percent(groups[_name(whole, "true")], "train_accuracy"))
-        if min(learned) < LEARNS:
-            return Reading(None, f"nothing is trained, true labels: {spread(learned)} %", {})
-        return fits(groups, _name(whole, "random"))
+    def learned(t: Frame) -> list[float]:
+        return [v for measure in (averaged, scaled) for v in t.where(step=masks).values(measure.name)]
 
-    def of(whole: str, advised: str) -> list[Claim]:
-        return [
-            higher(
-                f"dropout {advised} generalizes better than none, plain or {advised}",
-                *(whole, "no dropout", _of(whole, _WITHOUT)),
-            ),
-            higher(f"dropout {advised} generalizes better than plain dropout", whole, "dropout"),
-            Claim(
-                name=f"masks against scaling, {whole}",
-                source="Srivastava et al. 2014, section 7.5",
-                statement=f"averaging dropout {advised} over 20 masks predicts as well as one pass of all units",
-                paper="from about 50 masks on the two agree within a standard deviation",
-                tolerance="true labels, the last step that both evaluate on the same test images: test accuracy within "
-                "1 point in every seed, the same online loss; not judged where one is below twice chance",
-                conditions=tuple(_name(step, "true") for step in (_of(whole, _MASKS), whole)),
-                measure=lambda groups: masks(groups, whole),
-                **needs,
-            ),
-            Claim(
-                name=f"memorizes, {whole}",
-                source="zhang2017, section 3, extended",
-                statement=f"dropout used {advised} still lets random labels be fitted",
-                paper="regularization does not stop memorization",
-                tolerance="99 % training accuracy within the budget, every seed; not judged where true labels are not "
-                "fitted to twice chance",
-                conditions=(_name(whole, "random"), _name(whole, "true")),
-                measure=lambda groups: memorizes(groups, whole),
-                **needs,
-            ),
-        ]
+    def agree(t: Frame) -> bool | None:
+        if min(learned(t)) < LEARNS:
+            return None
+        pairs = t.where(step=masks)
+        return all(pairs.values(same.name)) and all(abs(v) <= 1 for v in pairs.values(gap.name))
 
-    return [*of(_ALL, "as advised"), *of(SLOW, "as advised at the usual learning rate")]
+    def ours(t: Frame) -> str:
+        if min(learned(t)) < LEARNS:
+            return f"nothing is trained: {spread(learned(t))} %"
+        return t.where(step=masks).spread(gap.name, " points")
+
+    def pair(points: list[float], averages: float = 20.0, all_units: float = 20.0, alike: float = 1.0) -> Frame:
+        """Made up: the gap by seed; the accuracies; whether the last seed's online loss is the same."""
+        losses = [1.0] * (len(points) - 1) + [alike]
+        columns = {averaged.name: averages, scaled.name: all_units, gap.name: points, same.name: losses}
+        return made(seeds=1, step=[masks] * len(points), **columns)
+
+    return Claim(
+        name=f"masks against scaling, {whole}",
+        where={"labels": "true", "step": [masks, whole]},
+        source="Srivastava et al. 2014, section 7.5",
+        statement=f"averaging dropout {advised} over 20 masks predicts as well as one pass of all units",
+        paper="from about 50 masks on the two agree within a standard deviation",
+        rule="true labels, the last step that both evaluate on the same test images: test accuracy within "
+        "1 point in every seed, the same online loss; not judged where one is below twice chance",
+        holds=agree,
+        ours=ours,
+        numbers=lambda t: {"points": t.where(step=masks).numbers(gap.name)},
+        examples=[
+            (pair([1.0, -1.0]), YES),
+            (pair([1.1, 0.0]), NO),
+            (pair([0.0, -1.1]), NO),
+            (pair([0.0, 0.0], alike=0.0), NO),
+            (pair([0.0, 0.0], averages=19.9), UNJUDGED),
+            (pair([0.0, 0.0], all_units=19.9), UNJUDGED),
+        ],
+        **texts,
+    )
+
+
+def memorizes(t: Frame) -> bool | None:
+    learned = t.where(labels="true").values(TRAIN.name)
+    return None if min(learned) < LEARNS else t.where(labels="random").fitted
+
+
+def memorized(t: Frame) -> str:
+    if memorizes(t) is None:
+        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN.name)} %"
+    return f"{t.where(labels='random').spread(HIGHEST.name, ' %')} at the highest"
+
+
+def both(true: float, random: str = "fitted") -> Frame:
+    """Made up: the training accuracy on true labels, how the run on random ones stands."""
+    return made(labels=["random", "true"], train_accuracy=[99.0, true], state=[random, "fitted"])
+
+
+def _claims(whole: str, key: str, advised: str) -> list[Claim]:
+    least: dict[str, Any] = {"least_n": IMAGES[NETWORK], "least_seeds": 3}
+
+    def higher(told: str, statement: str, *others: str) -> Claim:
+        return better(
+            "step",
+            whole,
+            *others,
+            id=f"dropout_advice.{key}.{told}",
+            name=f"{whole} over {others[0]}",
+            source="Srivastava et al. 2014, appendix A",
+            statement=f"dropout {advised} generalizes better than {statement}",
+            paper="it does",
+        )
+
+    return [
+        higher("over_none", f"none, plain or {advised}", "no dropout", _of(whole, _WITHOUT)),
+        higher("over_plain", "plain dropout", "dropout"),
+        _masks(whole, advised, id=f"dropout_advice.{key}.masks", **least),
+        Claim(
+            id=f"dropout_advice.{key}.memorizes",
+            name=f"memorizes, {whole}",
+            where={"step": whole},
+            source="zhang2017, section 3, extended",
+            statement=f"dropout used {advised} still lets random labels be fitted",
+            paper="regularization does not stop memorization",
+            rule="99 % training accuracy within the budget, every seed; not judged where true labels are not "
+            "fitted to twice chance",
+            holds=memorizes,
+            ours=memorized,
+            numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST.name)},
+            examples=[(both(20.0), YES), (both(20.0, "censored"), NO), (both(19.9), UNJUDGED)],
+            **least,
+        ),
+    ]
+
+
+CLAIMS = [
+    *_claims(_ALL, "longer", "as advised"),
+    *_claims(SLOW, "all_but_faster", "as advised at the usual learning rate"),
+]

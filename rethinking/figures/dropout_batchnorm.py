@@ -9,16 +9,28 @@ the last batch norm alone.
     rethinking figure dropout_batchnorm --scale cpu     2,000 images, three seeds
 """
 
-from typing import Any
+from collections.abc import Callable
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, last_shared
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, better, specs, stacks
-from rethinking.record import Record
-from rethinking.spec import Part
+from rethinking.figures._parts import UNSTATED
+from rethinking.figures._sweeps import (
+    CAVEAT,
+    IMAGES,
+    NETWORKS,
+    SIZE,
+    WORDS,
+    better,
+    budget,
+    specs,
+    stack_panels,
+    stack_table,
+)
+from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Measure, at_last_shared, made
+from rethinking.record import Row
+from rethinking.spec import Part, Spec
 
 MODELS = ["all"]
+NETWORK = NETWORKS[0]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = (
     "Training accuracy on random labels and test accuracy on true labels, with dropout and batch norm (running: by its "
@@ -54,68 +66,89 @@ STACKS: dict[str, tuple[Part, ...]] = {
     "running: ReLU, batch norm, dropout": (RUNNING, DROPOUT),
     AFTER_ALL: (RUNNING, LAST),
 }
-NETWORK = NETWORKS[0]
+GRID = Grid("{stack}, {labels} labels", labels=list(WORDS), stack=list(STACKS))
 
 
-def _name(stack: str, word: str) -> str:
-    return f"{stack}, {word} labels"
+def spec(setting: Setting, seed: int, stack: str, **condition: str) -> Spec:
+    return specs(setting, NETWORK, condition["labels"], *STACKS[stack])[seed]
 
 
-def runs(setting: Setting) -> Specs:
-    return {
-        _name(stack, word): specs(setting, NETWORK, word, *parts) for word in WORDS for stack, parts in STACKS.items()
-    }
+def shared(name: str, of: Callable[[Row, Row], float]) -> Measure:
+    """Of a run's evaluation and that of MEASURED: both train the same weights, until the first to fit them stops."""
+    return at_last_shared(name, name, of, stack=MEASURED)
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    told = "running: statistics are running averages, else measured"
-    return stacks(setting, records, NETWORK, {stack: {w: _name(stack, w) for w in WORDS} for stack in STACKS}, told)
+# Whether they did train the same weights the online loss tells.
+HIGH, LOW, SAME = (
+    shared("measured", lambda _, measured: 100 * measured["test_accuracy"]),
+    shared("running", lambda running, _: 100 * running["test_accuracy"]),
+    shared("same_loss", lambda running, measured: running["online_loss"] == measured["online_loss"]),
+)
+MEASURES = [HIGH, LOW, SAME]
+TABLE, PANELS = stack_table("stack"), stack_panels("stack")
+HEIGHT = 3.8
 
 
-# --- claims ---------------------------------------------------------------------------------------
+def notes(setting: Setting) -> list[str]:
+    return [budget(setting, NETWORK), "running: statistics are running averages, else measured"]
 
 
-def _better(name: str, one: str, other: str, statement: str, paper: str) -> Claim:
-    return better(name, "Li et al. 2019", statement, paper, {stack: _name(stack, "true") for stack in (one, other)})
+def shifts(t: Frame) -> bool:
+    high, low, same = (t.where(stack=TOGETHER).values(m.name) for m in MEASURES)
+    return all(same) and min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
 
 
-def _shift(groups: dict[str, list[Record]]) -> Reading:
-    """Both train the same weights, until the first to have fitted them stops; the online loss tells."""
-    measured, running = (groups[_name(stack, "true")] for stack in (MEASURED, TOGETHER))
-    pairs = [last_shared(*pair) for pair in zip(measured, running, strict=True)]
-    high, low = ([100 * pair[k]["test_accuracy"] for pair in pairs] for k in (0, 1))
-    alike = all(a["online_loss"] == b["online_loss"] for a, b in pairs)
-    holds = alike and min(low) >= 20 and all(a > b for a, b in zip(high, low, strict=True))
-    ours = f"measured: {spread(high)} %; running: {spread(low)} %"
-    return Reading(holds, ours, {"measured": [*high], "running": [*low]})
+def accuracies(t: Frame) -> str:
+    running = t.where(stack=TOGETHER)
+    return f"measured: {running.spread(HIGH.name)} %; running: {running.spread(LOW.name)} %"
 
 
-def claims(setting: Setting) -> list[Claim]:
-    return [
-        _better(
-            "worse together",
-            ALONE,
-            TOGETHER,
-            "with running averages, batch norm alone does better than with dropout before it",
-            "the two together often do worse than batch norm alone",
-        ),
-        Claim(
-            name="the shift of variance",
-            source="Li et al. 2019",
-            statement="of one network, statistics measured without dropout do better than running averages with it",
-            paper="averages taken with dropout on do not fit the units with dropout off",
-            tolerance="true labels, after dropout, the last step that both evaluate on the same test images: a "
-            "higher test accuracy in every seed, both at least twice chance, the same online loss; n >= 2,000",
-            conditions=(_name(MEASURED, "true"), _name(TOGETHER, "true")),
-            measure=_shift,
-            least_n=IMAGES[NETWORK],
-            least_seeds=3,
-        ),
-        _better(
-            "the order matters",
-            AFTER_ALL,
-            TOGETHER,
-            "with running averages, dropout after all batch norms does better than before each",
-            "dropout after all batch norms avoids the shift of variance",
-        ),
-    ]
+def pair(measured: list[float], running: list[float], same: float = 1.0) -> Frame:
+    """Made up: test accuracies at the last shared evaluation; whether the last seed's online loss is the same."""
+    alike = [1.0] * (len(running) - 1) + [same]
+    return made(stack=[TOGETHER] * len(running), measured=measured, running=running, same_loss=alike)
+
+
+CLAIMS = [
+    better(
+        "stack",
+        ALONE,
+        TOGETHER,
+        id="dropout_batchnorm.worse_together",
+        name="worse together",
+        source="Li et al. 2019",
+        statement="with running averages, batch norm alone does better than with dropout before it",
+        paper="the two together often do worse than batch norm alone",
+    ),
+    Claim(
+        id="dropout_batchnorm.shift_of_variance",
+        name="the shift of variance",
+        where={"labels": "true", "stack": [MEASURED, TOGETHER]},
+        source="Li et al. 2019",
+        statement="of one network, statistics measured without dropout do better than running averages with it",
+        paper="averages taken with dropout on do not fit the units with dropout off",
+        rule="true labels, after dropout, the last step that both evaluate on the same test images: a "
+        "higher test accuracy in every seed, both at least twice chance, the same online loss; n >= 2,000",
+        holds=shifts,
+        ours=accuracies,
+        numbers=lambda t: {m.name: t.where(stack=TOGETHER).numbers(m.name) for m in (HIGH, LOW)},
+        least_n=IMAGES[NETWORK],
+        least_seeds=3,
+        examples=[
+            (pair([20.1, 40.0], [20.0, 39.9]), YES),
+            (pair([20.1, 40.0], [20.0, 40.0]), NO),
+            (pair([20.1, 40.0], [19.9, 39.9]), NO),
+            (pair([20.1, 40.0], [20.0, 39.9], same=0.0), NO),
+        ],
+    ),
+    better(
+        "stack",
+        AFTER_ALL,
+        TOGETHER,
+        id="dropout_batchnorm.order_matters",
+        name="the order matters",
+        source="Li et al. 2019",
+        statement="with running averages, dropout after all batch norms does better than before each",
+        paper="dropout after all batch norms avoids the shift of variance",
+    ),
+]

@@ -12,7 +12,7 @@ from rethinking.figures.kit.frame import FITTED, Frame
 from rethinking.figures.kit.measures import Measure, highest
 
 Numbers = dict[str, list[float | None]]
-YES, NO = verdicts.REPLICATED, verdicts.NOT_REPLICATED  # of an example
+YES, NO, UNJUDGED = verdicts.REPLICATED, verdicts.NOT_REPLICATED, verdicts.NOT_JUDGED  # of an example
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """From a declared figure to its runs, its picture, its numbers and its verdicts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Rows, title
+from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
 
@@ -26,6 +28,12 @@ def is_declared(module: ModuleType) -> bool:
 def grid_of(module: ModuleType, setting: "Setting") -> Grid:
     """The conditions of a figure."""
     return module.grid(setting) if hasattr(module, "grid") else module.GRID
+
+
+def readings_of(module: ModuleType) -> list[Condition]:
+    """The coordinates at which measures with parameters read every run; one without any where there are none."""
+    at = getattr(module, "READ_AT", {})
+    return [dict(zip(at, values, strict=True)) for values in product(*at.values())]
 
 
 def _asked(module: ModuleType, setting: "Setting") -> list[tuple[Condition, int, Spec]]:
@@ -48,18 +56,19 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
 
 def measures_of(module: ModuleType) -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
-    named = [m for m in module.TABLE.columns.values() if isinstance(m, Measure)]
+    columns = [c[0] if isinstance(c, tuple) else c for c in module.TABLE.columns.values()]
+    named = [m for m in columns if isinstance(m, Measure)]
     named += [*getattr(module, "MEASURES", ()), highest()]
     for panel in module.PANELS:
         if isinstance(panel, Lines):
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
-        elif isinstance(panel, Rows):
+        elif isinstance(panel, Rows | Spans):
             named.append(panel.x)
     return list({m.name: m for m in named}.values())
 
 
 def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Frame, list[Record | None], list[str]]:
-    """The frame of a figure's runs, with the record and the condition's label of each row.
+    """The frame of a figure's runs, with the record and the condition's label of each row: one a run and reading.
 
     Args:
         records: by label, one a seed; conditions that are not among them are left out.
@@ -73,9 +82,10 @@ def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Fra
             continue
         record = records[label][counts.get(label, 0)]
         counts[label] = counts.get(label, 0) + 1
-        rows.append((condition, seed, spec.n, spec.run_id, record))
-        found.append(record)
-        labels.append(label)
+        for reading in readings_of(module):
+            rows.append((condition | reading, seed, spec.n, spec.run_id, record))
+            found.append(record)
+            labels.append(label)
     return Frame.of(rows, measures_of(module)), found, labels
 
 
@@ -84,26 +94,33 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     import matplotlib.pyplot as plt
 
     table, found, labels = frame(module, setting, records)
+    once = table.where(**readings_of(module)[0])  # a row a run
     panels = module.PANELS
     rows = [panel for panel in panels if isinstance(panel, Rows)]
-    width = WIDTH if rows or len(panels) > 1 else WIDTH * 0.7
+    beside = any(isinstance(panel, Panel) and (panel.legend or "").startswith("outside right") for panel in panels)
+    width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
     height = max((panel.height(table) for panel in rows), default=getattr(module, "HEIGHT", 3.0))
     shared = len(rows) == len(panels)
     picture, axes = plt.subplots(1, len(panels), figsize=(width, height), squeeze=False, sharey=shared)
     for one, panel in zip(axes[0], panels, strict=True):
-        panel.draw(one, table, found)
-    notes = dict.fromkeys(panel.note for panel in panels if panel.note)
-    picture.suptitle("\n".join([title(setting.model, table), *notes]))
+        panel.draw(one, once if isinstance(panel, Curves) else table, found)
+    notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
+    own = module.notes(setting) if hasattr(module, "notes") else []
+    picture.suptitle("\n".join([title(getattr(module, "NETWORK", setting.model), once), *notes, *own]))
     sizes = sorted({int(n) for n in table.data["n"]})
     numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
     if any(isinstance(panel, Curves) for panel in panels):
-        numbers["series"] = _series(found, labels)
+        rows = once.data.index
+        drawn = dict.fromkeys(c for panel in panels if isinstance(panel, Curves) for c in panel.columns)
+        numbers["series"] = _series([found[i] for i in rows], [labels[i] for i in rows], drawn)
     return picture, numbers
 
 
-def _series(found: Sequence[Record | None], labels: Sequence[str]) -> dict[str, list[dict[str, Any] | None]]:
-    """The curves that are drawn, by condition; null for what is not finite."""
-    columns = ("step", "epoch", "train_loss", "train_accuracy", "test_accuracy")
+def _series(
+    found: Sequence[Record | None], labels: Sequence[str], drawn: Iterable[str]
+) -> dict[str, list[dict[str, Any] | None]]:
+    """The curves, those that are drawn among them, by condition; null for what is not finite."""
+    columns = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "test_accuracy", *drawn))
     out: dict[str, list[dict[str, Any] | None]] = {}
     for label, record in zip(labels, found, strict=True):
         group = out.setdefault(label, [])
@@ -122,16 +139,19 @@ def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
 
 
 def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
-    grid = grid_of(module, setting)
+    grid, read_at = grid_of(module, setting), getattr(module, "READ_AT", {})
+    of_runs = {name: value for name, value in claim.where.items() if name not in read_at}
+    of_readings = {name: value for name, value in claim.where.items() if name in read_at}
 
     def meant(condition: Condition) -> bool:
         return all(
             condition[name] in value if isinstance(value, list | tuple) else condition[name] == value
-            for name, value in claim.where.items()
+            for name, value in of_runs.items()
         )
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
-        table, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
+        whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
+        table = whole.where(**of_readings)
         return Reading(claim.holds(table), *claim.told(table))
 
     extended = claim.own_network and setting.model != module.MODELS[0]

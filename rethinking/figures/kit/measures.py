@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import Cell
+from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
 
 
@@ -20,29 +20,28 @@ class Measure:
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
-        its value and the baseline's are.
+        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
     """
 
     name: str
     label: str
-    of: Callable[[Record], float | int | str]
+    of: Callable[..., float | int | str]
     whole: bool = False
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
+    parameters: tuple[str, ...] = ()
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
-        plain: list[Cell] = [None if r is None else self.of(r) for r in records]
+        given = data[list(self.parameters)].to_dict("records")
+        plain: list[Cell] = [None if r is None else self.of(r, **g) for r, g in zip(records, given, strict=True)]
         if not self.baseline:
             return plain
         base = dict(self.baseline)
-        others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in base]
-        at = data[list(base)].eq(pd.Series(base)).all(axis=1)
-        of_baseline = {tuple(data.loc[i, others]): plain[i] for i in data.index[at]}
         word = _condition(base)
         out: list[Cell] = []
-        for i, value in enumerate(plain):
-            start = of_baseline.get(tuple(data.loc[i, others]))
+        for value, place in zip(plain, baselines(data, base), strict=True):
+            start = None if place is None else plain[place]
             if value is None or start is None:
                 out.append(None)
             elif isinstance(start, str):
@@ -50,6 +49,14 @@ class Measure:
             else:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
+
+
+def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
+    """The row of the baseline of every row of a frame: of the same seed, with these coordinates; None for none."""
+    others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in baseline]
+    at = data[list(baseline)].eq(pd.Series(baseline)).all(axis=1)
+    places = {tuple(data.loc[i, others]): i for i in data.index[at]}
+    return [places.get(tuple(data.loc[i, others])) for i in data.index]
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:

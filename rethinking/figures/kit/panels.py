@@ -9,7 +9,7 @@ import pandas as pd
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL
-from rethinking.figures.kit.frame import MISSING, Frame
+from rethinking.figures.kit.frame import MISSING, Condition, Frame
 from rethinking.figures.kit.measures import Measure, comparable, finite, highest
 from rethinking.plotting import NOTE, PATCH, WIDTH, look_of
 from rethinking.record import Record
@@ -25,13 +25,13 @@ class Table:
     """The numbers of a figure, a row a condition.
 
     Attributes:
-        head: the first column's title. columns: a title -> a measure, or what the paper gives by row. by: the
-        coordinate that names a row, instead of the condition's label. only: coordinates of the conditions that have a
-        row.
+        head: the first column's title. columns: a title -> a measure, a measure and coordinates of the runs that it is
+        of, or what the paper gives by row. by: what names a row, instead of the condition's label: a coordinate, or a
+        format string of several. only: coordinates of the conditions that have a row.
     """
 
     head: str
-    columns: Mapping[str, Measure | Mapping[str, float | str]]
+    columns: Mapping[str, Measure | tuple[Measure, Condition] | Mapping[str, float | str]]
     by: str | None = None
     only: dict[str, Any] = field(default_factory=dict)
 
@@ -39,14 +39,23 @@ class Table:
         """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
         out = []
         chosen = frame.where(**self.only)
-        names = chosen.data[self.by] if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
+        names = self._names(chosen) if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
         for label in names.unique():
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
             for title, what in self.columns.items():
-                row[title] = part.cells(what.name, what.whole) if isinstance(what, Measure) else [what[label]]
+                if isinstance(what, Mapping):
+                    row[title] = [what[label]]
+                else:
+                    measure, of = what if isinstance(what, tuple) else (what, {})
+                    row[title] = part.where(**of).cells(measure.name, measure.whole)
             out.append(row)
         return out
+
+    def _names(self, chosen: Frame) -> pd.Series:
+        by = self.by or ""
+        text = by if "{" in by else f"{{{by}}}"
+        return pd.Series([text.format(**row) for row in chosen.data.to_dict("records")], chosen.data.index)
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,8 @@ class Panel:
     Attributes:
         hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
         has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
-        reference: (value, text) of a horizontal line. band: (low, high, text) of a shaded one. legend: where, as
-        matplotlib says it; None for no legend.
+        reference: (value, text) of a horizontal line, or several. band: (low, high, text) of a shaded one. legend:
+        where, as matplotlib says it, "outside ..." for beside all panels; None for no legend.
     """
 
     xlabel: str = ""
@@ -66,7 +75,7 @@ class Panel:
     looks: Mapping[str, str] = field(default_factory=dict)
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
-    reference: tuple[float, str] | None = None
+    reference: tuple[float, str] | list[tuple[float, str]] | None = None
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
@@ -94,8 +103,8 @@ class Panel:
                 fontsize=NOTE,
                 color="0.35",
             )
-        if self.reference:
-            value, text = self.reference
+        several = self.reference if isinstance(self.reference, list) else [self.reference]
+        for value, text in (one for one in several if one):
             axes.axhline(value, color="0.4", lw=0.7, linestyle=":")
             axes.annotate(
                 text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
@@ -103,7 +112,11 @@ class Panel:
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
         axes.set_xlim(*self.xlim)
         axes.set_ylim(*self.ylim)
-        if self.legend and axes.get_legend_handles_labels()[1]:
+        handles, texts = axes.get_legend_handles_labels()
+        if self.legend and texts and self.legend.startswith("outside"):
+            columns = 1 if "right" in self.legend else len(texts)
+            axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
+        elif self.legend and texts:
             axes.legend(loc=self.legend)  # type: ignore[call-overload]
 
 
@@ -113,12 +126,14 @@ class Lines(Panel):
 
     Attributes:
         x: the coordinate. y: a measure, or several by name, which then differ as lines do.
-        named: in the legend, with n and seeds, for lines that differ in them.
+        named: in the legend, with n and seeds, for lines that differ in them. apart: on a logarithmic axis, the factor
+        from one line's x to the next one's, where their bars would hide each other.
     """
 
     x: str = ""
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
+    apart: float = 1.0
 
     @property
     def note(self) -> str:
@@ -130,8 +145,9 @@ class Lines(Panel):
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
         for name, measure in measures.items():
-            for value, part in frame.groups(self.hue).items() if self.hue else [(name, frame)]:
-                look = self.look(value)
+            groups = frame.groups(self.hue) if self.hue else {name: frame}
+            for k, (value, whole) in enumerate(groups.items()):
+                look, part = self.look(value), self._moved(whole, k - (len(groups) - 1) / 2)
                 self._line(axes, part, measure, look, self._label(value, part))
                 late = part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique()
                 for x in late:
@@ -141,10 +157,15 @@ class Lines(Panel):
         if self.log:
             levels = list(frame.data[self.x].unique())
             axes.set_xscale("log")
-            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30)
+            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30 if max(levels) >= 1000 else 0)
             axes.minorticks_off()
         self.finish(axes)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
+
+    def _moved(self, part: Frame, places: float) -> Frame:
+        if self.apart == 1:
+            return part
+        return Frame(part.data.assign(**{self.x: part.data[self.x] * self.apart**places}))
 
     def _label(self, value: Any, part: Frame) -> str:
         if not self.named:
