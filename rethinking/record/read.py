@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import digests
-from rethinking.record.lease import held, hold, is_lease, run_named
+from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
 from rethinking.spec import RunSpec, Spec
 
@@ -165,6 +165,10 @@ class Runs:
     def busy(self, spec: Spec) -> bool:
         """Whether a live process is training the run."""
         return held(self.path(spec))
+
+    def free(self, spec: Spec) -> bool:
+        """Whether no live process is training the run; leases that dead ones have left are then removed."""
+        return freed(self.path(spec))
 
     def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete.
