@@ -587,6 +587,52 @@ def test_weights_and_half_written_files_go_alone(tmp_path):
     assert everything(tmp_path) == before
 
 
+def test_what_no_run_accounts_for_is_swept_and_nothing_else(tmp_path):
+    runs, old = Runs(tmp_path / "runs", tmp_path / "checkpoints"), time.time() - 7200
+    complete(runs)
+    gone, fresh, linked = (SPEC.replace(seed=k).run_id for k in (1, 2, 3))
+    begun = SPEC.replace(seed=4)
+    with leased(runs, begun) as writer:
+        write(writer.checkpoint_path, b"checkpoint")
+    kept = ["runs/.DIGESTS.bak", "runs/.gitignore.bak", "runs/DIGESTS", "runs/.curve.csv.x1y2z3a4", "checkpoints/.a.b"]
+    kept += [f"checkpoints/{fresh}/checkpoint.safetensors", "checkpoints/thesis/checkpoint.safetensors"]
+    kept += ["checkpoints/thesis-0123456789/mine", "elsewhere/checkpoint.safetensors", "runs/.DIGESTS.fresh_12"]
+    doomed = ["runs/.DIGESTS.x1y2z3a4", f"checkpoints/{gone}/checkpoint.safetensors"]
+    doomed += [f"checkpoints/{gone}/.checkpoint.safetensors.x1y2z3a4", f"checkpoints/{SPEC.replace(seed=5).run_id}/"]
+    for name in (*kept, *doomed):
+        (tmp_path / name if name[-1] == "/" else (tmp_path / name).parent).mkdir(parents=True, exist_ok=True)
+        if name[-1] != "/":
+            (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "checkpoints" / linked).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "runs" / ".DIGESTS.l1nkl1nk").symlink_to(tmp_path / "elsewhere" / "checkpoint.safetensors")
+    for path in tmp_path.rglob("*"):
+        if fresh not in str(path) and "fresh" not in path.name and not path.is_symlink():
+            os.utime(path, (old, old))
+    before = {p: p.read_bytes() for p in everything(tmp_path) if str(p.relative_to(tmp_path)) not in doomed}
+    assert Runs(tmp_path / "misspelt", runs.checkpoints).strays() == []
+    found = runs.strays()
+    swept = sorted(tmp_path / name for name in (doomed[0], doomed[3], f"checkpoints/{gone}"))
+    assert found == swept
+    assert [runs.sweep(path) for path in found] == 3 * [""]
+    assert everything(tmp_path) == before
+    assert not any(path.exists() for path in found)
+    assert runs.strays() == []
+    assert runs.sweep(found[0]) == "it is gone or in use meanwhile"
+
+
+def test_a_checkpoint_whose_run_begins_meanwhile_is_kept(tmp_path):
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    folder = runs.checkpoints / SPEC.run_id
+    write(folder / "checkpoint.safetensors", b"checkpoint")
+    for path in (folder / "checkpoint.safetensors", folder):
+        os.utime(path, (0, 0))
+    runs.root.mkdir()
+    assert runs.strays() == [folder]
+    with leased(runs, SPEC):
+        assert runs.sweep(folder)
+    assert (folder / "checkpoint.safetensors").read_bytes() == b"checkpoint"
+
+
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write to .*name another with --runs"):
