@@ -654,7 +654,8 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     """Delete unfinished runs of figures, and what killed processes left half written, asking first.
 
     A run that no figure needs or was drawn from is left alone unless --unreferenced is given. What is being made, and
-    what has a link in it, is always left alone.
+    what has a link in it, is always left alone. A checkpoint goes, too, whose run's folder is gone, and which is older
+    than an hour.
     """
     from rethinking.record import Runs
 
@@ -681,12 +682,21 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
                 click.echo(f"  {kind.strip().replace(' ', ', '):<13} {name}")
             elif kind:
                 left[kind.strip().replace(" ", ", ")] += 1
+    strays = [] if weights else runs.strays()
+    for path in strays:
+        click.echo(f"  {'checkpoint' if path.is_dir() else 'half-written':<13} {path.name}")
     for kind, count in left.items():
         click.echo(f"  kept: {count} runs, {kind}: give --unreferenced")
     what = "the weights of " if weights else ""
-    files = sum(len(found.temporary) for found in swept)
+    orphans = [path for path in strays if path.is_dir()]
+    files = sum(len(found.temporary) for found in swept) + len(strays) - len(orphans)
     half = f"{files} half-written files" if files else ""
-    question = " and ".join(filter(None, [f"{what}{len(doomed)} runs" if doomed else "", half]))
+
+    def counted(runs: int, checkpoints: int) -> str:
+        told = [f"{what}{runs} runs" if doomed else "", half]
+        return " and ".join(filter(None, [*told, f"{checkpoints} checkpoints without a run" if orphans else ""]))
+
+    question = counted(len(doomed), len(orphans))
     if not question:
         click.echo("nothing to prune")
     elif yes or click.confirm(f"delete {question}?"):
@@ -694,12 +704,17 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
         done = 0
         for found in swept:
             runs.delete(found, only="temporary")
+        for path in strays:
+            reason = runs.sweep(path)
+            if reason:
+                click.echo(f"  kept, {reason}: {path.name}")
+                orphans = [each for each in orphans if each != path]
         for found in doomed:
             reason = runs.delete(found, only="weights" if weights else "run")
             done += not reason
             if reason:
                 click.echo(f"  kept, {reason}: {found.path.name}")
-        click.echo("deleted " + " and ".join(filter(None, [f"{what}{done} runs" if doomed else "", half])))
+        click.echo(f"deleted {counted(done, len(orphans)) or 'nothing'}")
 
 
 def _needed(out: str) -> set[str]:

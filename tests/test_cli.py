@@ -321,6 +321,27 @@ def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [n for n in before if not n.startswith("toy-64")]
 
 
+def test_prune_sweeps_what_no_run_accounts_for(tmp_path):
+    name = RunSpec(n=100, steps=20).run_id
+    half, checkpoint = tmp_path / "runs" / ".DIGESTS.x1y2z3a4", tmp_path / "checkpoints" / name
+    half.parent.mkdir()
+    checkpoint.mkdir(parents=True)
+    for path in (half, checkpoint / "checkpoint.safetensors"):
+        path.write_text("half")
+    for path in (half, checkpoint / "checkpoint.safetensors", checkpoint):
+        os.utime(path, (0, 0))
+    where = ("--runs", tmp_path / "runs", "--checkpoints", tmp_path / "checkpoints", "--out", tmp_path)
+    assert cli("prune", "--yes", "--weights", *where).stdout == "nothing to prune\n"
+    assert cli("prune", "--yes", *where).stdout.splitlines() == [
+        f"  checkpoint    {name}",
+        "  half-written  .DIGESTS.x1y2z3a4",
+        "deleted 1 half-written files and 1 checkpoints without a run",
+    ]
+    assert not half.exists()
+    assert not checkpoint.exists()
+    assert cli("prune", "--yes", *where).stdout == "nothing to prune\n"
+
+
 def test_a_run_that_cannot_be_leaves_nothing_behind(toy_dir, tmp_path):
     done = cli(*RUN, "--regularize", "group_norm=7", "--data-dir", toy_dir, "--runs", tmp_path / "runs")
     assert done.returncode == 2

@@ -22,7 +22,7 @@ from rethinking import catalog, figures
 from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine
 from rethinking.errors import InputError
-from rethinking.record import Runs, leased, read, write
+from rethinking.record import Runs, lease, leased, read, write
 from rethinking.spec import Part, RunSpec
 from rethinking.training import loop, schedule
 
@@ -382,6 +382,52 @@ def test_a_run_whose_worker_dies_twice_is_reported_and_the_others_finish(toy_dir
     assert "status 9, twice" in failures[0].reason
     assert Runs(tmp_path).complete(good)
     assert not Runs(tmp_path).complete(SPEC)
+
+
+def test_a_lease_from_the_future_is_given_up_after_its_silence_and_its_run_trained(toy_dir, tmp_path, monkeypatch):
+    """By a worker that has not waited itself."""
+    monkeypatch.setattr(lease, "SILENCE", 1.0)  # of this process alone, not of its worker
+    runs = Runs(tmp_path)
+    file = runs.path(SPEC) / "lease-0" / "owner.json"
+    write(file, json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
+    os.utime(file, (time.time() + 3600, time.time() + 3600))
+    start = time.monotonic()
+    assert local.run([SPEC], runs, workers=1, data_dir=str(toy_dir), deadline=start + 60) == []
+    assert runs.complete(SPEC)
+    assert not list(tmp_path.glob("*/lease-*"))
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_run_that_seems_held_when_its_worker_has_died_is_taken_up_again(tmp_path, wait):
+    """Also where nothing of other processes is waited for, as in a shard."""
+    codes = [
+        "input(); raise SystemExit(9)",
+        f"""
+import json, pathlib
+input()
+print(json.dumps({{"event": "busy"}}), flush=True)
+input()
+path = pathlib.Path({str(tmp_path)!r}, {SPEC.run_id!r})
+path.mkdir()
+(path / "result.json").touch()
+print(json.dumps({{"event": "done"}}), flush=True)
+input()
+""",
+    ]
+
+    def spawn(place):
+        words = [sys.executable, "-c", codes.pop(0)]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    with local.selectors.DefaultSelector() as selector, local.Progress() as progress:
+        crew = local._Crew([SPEC], Runs(tmp_path), spawn, selector, progress)
+        crew.deadline = time.monotonic() + 60
+        try:
+            crew.work(["cpu"], wait)
+        finally:
+            crew.dismiss()
+    assert crew.failures == []
+    assert Runs(tmp_path).complete(SPEC)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -65,8 +65,10 @@ def test_how_far_two_curves_are_apart_is_at_equal_steps_of_equal_images(tmp_path
 def test_the_step_of_a_checkpoint_is_known_without_training(tmp_path):
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
     assert runs.reached(SPEC) is None
+    state = {"step": np.array(7), "weight": np.ones(3)}
+    checkpoint = safetensors.numpy.save(state, metadata=digests.seal(SPEC.run_id))
     with leased(runs, SPEC) as writer:
-        writer.save([row(0)], safetensors.numpy.save({"step": np.array(7), "weight": np.ones(3)}), {})
+        writer.save([row(0)], checkpoint, {})
     assert runs.reached(SPEC) == 7
     path = tmp_path / "checkpoints" / SPEC.run_id / "checkpoint.safetensors"
     for content in (path.read_bytes()[:-8], b""):
@@ -328,13 +330,170 @@ def test_a_lease_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, m
     assert not beating.is_alive()
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"host": 1}'])
-def test_a_lease_without_an_owners_name_is_given_up(tmp_path, text):
-    runs = Runs(tmp_path)
+class Clocks:
+    """This process's clocks, set by hand: `time` may not agree with what dates the files, `monotonic` only counts."""
+
+    def __init__(self, wall):
+        self.wall, self.count = wall, 1000.0
+
+    def wait(self, seconds):
+        self.wall, self.count = self.wall + seconds, self.count + seconds
+
+    def time(self):
+        return self.wall
+
+    def monotonic(self):
+        return self.count
+
+
+@pytest.mark.parametrize("ahead", [0, 3600, -100])
+def test_another_machines_silence_is_counted_by_the_readers_clock(tmp_path, monkeypatch, ahead):
+    """A lease is held while its file's time changes, whatever it is, and given up SILENCE after the last change."""
+    runs, clocks = Runs(tmp_path), Clocks(10**9)
+    monkeypatch.setattr(lease, "time", clocks)
     file = owner(runs, host="elsewhere")
-    file.write_text(text)
-    os.utime(file.parent, (0, 0))
+    for _ in range(100):  # 1,000 s of life
+        os.utime(file, (clocks.wall + ahead, clocks.wall + ahead))
+        assert runs.busy(SPEC)
+        clocks.wait(lease.HEARTBEAT)
+    clocks.wait(lease.SILENCE - 2 * lease.HEARTBEAT)
+    assert runs.busy(SPEC)
+    clocks.wait(lease.HEARTBEAT + 1)
+    assert not runs.busy(SPEC)
+    with leased(runs, SPEC) as writer:
+        assert writer is not None
+
+
+@pytest.mark.parametrize(("age", "held"), [(-3600, True), (record.SILENCE - 5, True), (record.SILENCE + 5, False)])
+def test_a_first_look_goes_by_the_files_time_where_that_is_past(tmp_path, monkeypatch, age, held):
+    runs, clocks = Runs(tmp_path), Clocks(10**9)
+    monkeypatch.setattr(lease, "time", clocks)
+    file = owner(runs, host="elsewhere")
+    os.utime(file, (clocks.wall - age, clocks.wall - age))
+    assert runs.busy(SPEC) == held
+    clocks.wait(10)
+    assert runs.busy(SPEC) == (age < 0)
+
+
+def test_an_owner_whose_clock_is_far_behind_is_believed_by_who_has_seen_it_live(tmp_path, monkeypatch):
+    runs, clocks = Runs(tmp_path), Clocks(10**9)
+    monkeypatch.setattr(lease, "time", clocks)
+    file = owner(runs, host="elsewhere")
+    for behind in (100, 3600, 3600, 3600):
+        os.utime(file, (clocks.wall - behind, clocks.wall - behind))
+        for _ in range(2):
+            assert runs.busy(SPEC)
+            clocks.wait(5)
+
+
+def test_a_lease_without_a_name_that_is_dated_in_the_future_is_given_up(tmp_path, monkeypatch):
+    runs, clocks = Runs(tmp_path), Clocks(10**9)
+    monkeypatch.setattr(lease, "time", clocks)
+    folder = runs.path(SPEC) / "lease-0"
+    folder.mkdir(parents=True)
+    os.utime(folder, (2 * 10**9, 2 * 10**9))
+    assert runs.busy(SPEC)
+    clocks.wait(lease.HEARTBEAT + 1)
+    assert not runs.busy(SPEC)
+
+
+def test_who_waited_out_a_silence_removes_the_lease_for_who_has_not(tmp_path, monkeypatch):
+    runs, clocks = Runs(tmp_path), Clocks(10**9)
+    monkeypatch.setattr(lease, "time", clocks)
+    file = owner(runs, host="elsewhere")
+    os.utime(file, (2 * 10**9, 2 * 10**9))
+    assert not runs.free(SPEC)
+    assert file.exists()
+    clocks.wait(lease.SILENCE + 1)
+    assert runs.free(SPEC)
+    assert not file.parent.exists()
+    monkeypatch.setattr(lease, "_signs", {})  # another process
+    assert not runs.busy(SPEC)
+    assert runs.free(SPEC)
+
+
+@pytest.mark.parametrize("last", ["lease-999999999", "claim-999999999", f"lease-{10**40}", "lease-0009"])
+def test_the_number_after_any_other_is_a_lease(tmp_path, last):
+    runs = Runs(tmp_path)
+    file = owner(runs, started="1")
+    file.parent.rename(file.parents[1] / last)
+    with leased(runs, SPEC) as writer:
+        assert writer is not None
+        (mine,) = writer.path.glob(f"lease-{int(last.partition('-')[2]) + 1}")
+        assert runs.busy(SPEC)
+        with leased(runs, SPEC) as second:
+            assert second is None
+    assert not mine.exists()
+    assert not list(tmp_path.glob("*/*-[0-9]*"))
+
+
+def test_a_number_that_no_other_can_follow_is_one_line(tmp_path):
+    runs = Runs(tmp_path)
+    file = owner(runs, started="1")
+    file.parent.rename(file.parents[1] / ("lease-" + 249 * "9"))
+    assert runs.free(SPEC)
+    with pytest.raises(InputError, match="has the last number that a lease can have: delete it"), leased(runs, SPEC):
+        pass
+
+
+OWNERS = {
+    "list": b"[]", "object": b"{}", "null": b"null", "number": b"7", "text": b'"x"', "nothing": b"",
+    "no process": b'{"host": 1}', "large": b'{"host": "' + 10**7 * b"x" + b'", "pid": 1, "started": "1"}',
+    "deep": 10**5 * b"[", "deep objects": 10**5 * b'{"a":', "not UTF-8": b'{"host": "\xff", "pid": 1, "started": "1"}',
+    "digits": b'{"host": "a", "pid": ' + 5000 * b"9" + b', "started": "1"}', "not a number": b"NaN",
+    "a path": b'{"host": "a", "pid": "../..", "started": 1}', "infinite": b'{"host": "a", "pid": 1e999, "started": 1}',
+    "a list as host": b'{"host": [], "pid": 1, "started": 1}', "UTF-16": '{"host": "a"}'.encode("utf-16"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*OWNERS, "folder", "pipe", "link to nothing"])
+def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name):
+    runs, clocks = Runs(tmp_path), Clocks(time.time())
+    monkeypatch.setattr(lease, "time", clocks)
+    file = owner(runs, host="elsewhere")
+    file.unlink()
+    if name in OWNERS:
+        file.write_bytes(OWNERS[name])
+    elif name == "folder":
+        file.mkdir()
+    elif name == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("nothing")
+    assert runs.busy(SPEC)
+    clocks.wait(lease.HEARTBEAT + 1)
+    assert not runs.busy(SPEC)
     (file.parents[1] / "lease-old").mkdir()
+    with leased(runs, SPEC) as writer:
+        assert writer is not None
+
+
+def test_a_lease_whose_owner_cannot_be_read_now_is_held_for_the_whole_silence(tmp_path, monkeypatch):
+    runs, clocks = Runs(tmp_path), Clocks(time.time())
+    file = owner(runs, host="elsewhere")
+    monkeypatch.setattr(lease, "time", clocks)
+
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(lease, "_owner", fail)
+    os.utime(file.parent, (0, 0))
+    clocks.wait(lease.HEARTBEAT + 1)
+    assert runs.busy(SPEC)
+    clocks.wait(lease.SILENCE)
+    assert not runs.busy(SPEC)
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_only_has_a_leases_name_stops_nothing(tmp_path, kind):
+    runs = Runs(tmp_path)
+    path = runs.path(SPEC) / "lease-3"
+    path.parent.mkdir(parents=True)
+    if kind == "file":
+        path.touch()
+        os.utime(path, (0, 0))
+    else:
+        path.symlink_to("nothing")
     with leased(runs, SPEC) as writer:
         assert writer is not None
 
@@ -426,6 +585,52 @@ def test_weights_and_half_written_files_go_alone(tmp_path):
     assert everything(tmp_path) == before | {path / "weights.safetensors": b"weights"}
     assert runs.delete(found, "weights") == ""
     assert everything(tmp_path) == before
+
+
+def test_what_no_run_accounts_for_is_swept_and_nothing_else(tmp_path):
+    runs, old = Runs(tmp_path / "runs", tmp_path / "checkpoints"), time.time() - 7200
+    complete(runs)
+    gone, fresh, linked = (SPEC.replace(seed=k).run_id for k in (1, 2, 3))
+    begun = SPEC.replace(seed=4)
+    with leased(runs, begun) as writer:
+        write(writer.checkpoint_path, b"checkpoint")
+    kept = ["runs/.DIGESTS.bak", "runs/.gitignore.bak", "runs/DIGESTS", "runs/.curve.csv.x1y2z3a4", "checkpoints/.a.b"]
+    kept += [f"checkpoints/{fresh}/checkpoint.safetensors", "checkpoints/thesis/checkpoint.safetensors"]
+    kept += ["checkpoints/thesis-0123456789/mine", "elsewhere/checkpoint.safetensors", "runs/.DIGESTS.fresh_12"]
+    doomed = ["runs/.DIGESTS.x1y2z3a4", f"checkpoints/{gone}/checkpoint.safetensors"]
+    doomed += [f"checkpoints/{gone}/.checkpoint.safetensors.x1y2z3a4", f"checkpoints/{SPEC.replace(seed=5).run_id}/"]
+    for name in (*kept, *doomed):
+        (tmp_path / name if name[-1] == "/" else (tmp_path / name).parent).mkdir(parents=True, exist_ok=True)
+        if name[-1] != "/":
+            (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "checkpoints" / linked).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "runs" / ".DIGESTS.l1nkl1nk").symlink_to(tmp_path / "elsewhere" / "checkpoint.safetensors")
+    for path in tmp_path.rglob("*"):
+        if fresh not in str(path) and "fresh" not in path.name and not path.is_symlink():
+            os.utime(path, (old, old))
+    before = {p: p.read_bytes() for p in everything(tmp_path) if str(p.relative_to(tmp_path)) not in doomed}
+    assert Runs(tmp_path / "misspelt", runs.checkpoints).strays() == []
+    found = runs.strays()
+    swept = sorted(tmp_path / name for name in (doomed[0], doomed[3], f"checkpoints/{gone}"))
+    assert found == swept
+    assert [runs.sweep(path) for path in found] == 3 * [""]
+    assert everything(tmp_path) == before
+    assert not any(path.exists() for path in found)
+    assert runs.strays() == []
+    assert runs.sweep(found[0]) == "it is gone or in use meanwhile"
+
+
+def test_a_checkpoint_whose_run_begins_meanwhile_is_kept(tmp_path):
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    folder = runs.checkpoints / SPEC.run_id
+    write(folder / "checkpoint.safetensors", b"checkpoint")
+    for path in (folder / "checkpoint.safetensors", folder):
+        os.utime(path, (0, 0))
+    runs.root.mkdir()
+    assert runs.strays() == [folder]
+    with leased(runs, SPEC):
+        assert runs.sweep(folder)
+    assert (folder / "checkpoint.safetensors").read_bytes() == b"checkpoint"
 
 
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -10,9 +10,9 @@ from sklearn.kernel_ridge import KernelRidge
 
 from rethinking import data
 from rethinking.errors import InputError
+from rethinking.seeds import keyed_generator
 from rethinking.theory import dense, features, min_norm
 from rethinking.theory.specs import KernelSpec
-from rethinking.training.batches import keyed_generator
 
 CPU = torch.device("cpu")
 

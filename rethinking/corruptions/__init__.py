@@ -23,14 +23,13 @@ for. Three uses of the one function, which agree bit for bit:
 The wrapper of `partial_labels.py` is `rethinking.corruptions.PartialLabels`, and so on for every file.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rethinking import catalog
+from rethinking import catalog, seeds
 from rethinking.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,9 +71,8 @@ class Keyed:
     def __init__(self, seed: int, name: str, split: str):
         constants = catalog.find("corruptions", name).constants
         self._fixed = constants.get("KEYED_BY") == "seed"
-        digest = hashlib.sha256(f"{seed}/{constants.get('KEY', name)}".encode()).digest()
-        self._place = 0 if self._fixed else int.from_bytes(hashlib.sha256(split.encode()).digest()[:8], "big")
-        self._bits = np.random.Philox(key=int.from_bytes(digest[:16], "big"))
+        self._place = 0 if self._fixed else seeds.number(8, split)
+        self._bits = np.random.Philox(key=seeds.number(16, seed, constants.get("KEY", name)))
         self._state: Any = self._bits.state
         self._generator = np.random.Generator(self._bits)
 

@@ -221,14 +221,14 @@ class _Crew:
         """
         for place in places:
             self._start(place)
-        while any(w.spec for w in self.workers) or self.waiting or (wait and self.elsewhere):
+        while any(w.spec for w in self.workers) or self.waiting or self._awaited(wait):
             if self.late():
                 return
             for key, _ in self.selector.select(timeout=min(POLL, max(0.0, self.deadline - time.monotonic()))):
                 self._listen(key.data)
-            if wait and self.elsewhere and time.monotonic() >= self._look_again:
+            if self._awaited(wait) and time.monotonic() >= self._look_again:
                 self._look_again = time.monotonic() + POLL
-                free = [s for s in self.elsewhere if not self.runs.busy(s)]
+                free = [s for s in self._awaited(wait) if self.runs.free(s)]
                 self.waiting.extend(free)
                 self.elsewhere = [s for s in self.elsewhere if s not in free]
             if self.waiting and not self.workers:
@@ -236,6 +236,10 @@ class _Crew:
             for worker in self.workers:
                 if worker.spec is None:
                     self._feed(worker)
+
+    def _awaited(self, wait: bool) -> list[Spec]:
+        """The runs elsewhere to wait for: all of them, or those whose worker died here, as its lease may outlive it."""
+        return [spec for spec in self.elsewhere if wait or spec.run_id in self.retried]
 
     def late(self) -> bool:
         """Whether the deadline is over."""

@@ -11,12 +11,12 @@ A file may say, as literals,
 Without HAS, a regularizer that the network cannot carry is refused when training starts, not when the spec is made.
 """
 
-import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.seeds import keyed_generator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,11 +69,10 @@ def initialise(network: "nn.Module", seed: int) -> "nn.Module":
                 elif parameter.numel() and (parameter != parameter.flatten()[0]).any():
                     raise InputError(f"{name} is one-dimensional and no constant: call it bias, or make it constant")
                 continue
-            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
             field = math.prod(parameter.shape[2:])
             bound = math.sqrt(6 / ((parameter.shape[0] + parameter.shape[1]) * field))
-            parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+            draws = keyed_generator("cpu", seed, name)
+            parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=draws))
     return network
 
 

@@ -1,6 +1,17 @@
-"""The lease of a run: who is making it now."""
+"""The lease of a run: who is making it now.
 
+On the owner's own machine its process tells whether it lives. On another one the clocks may differ, so the reader
+measures the owner's silence by its own clock: since it saw the time of the owner's file change last. At its first look
+it has seen no change, and the silence counts from the file's time, or from now where that is in the future. So
+
+- a command that looks once gives up a lease whose file is older than SILENCE by its clock, and takes any other as held;
+- a command that waits gives up every lease after SILENCE, also one that is dated in the future;
+- an owner whose clock is SILENCE or more behind looks dead at a first look: clocks must agree to two minutes there.
+"""
+
+import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +32,9 @@ if TYPE_CHECKING:
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
+OWNER = 10_000  # bytes; an owner.json has some 100
+
+_signs: dict[Path, tuple[int, float]] = {}  # the last sign of life seen: a file's time, and when its silence began
 
 
 def run_named(path: Path) -> str | None:
@@ -59,9 +73,12 @@ def hold(folder: Path) -> Iterator[Path | None]:
     """Hold the lease of the run in `folder`, which exists; yields its folder, None where another has it.
 
     A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
-    gone, or on another machine, whose clock must agree with ours to a minute, it has been silent for SILENCE seconds)
-    takes lease-<k+1>: of two who try, one succeeds, and nothing is ever taken away from a live owner. File locks would
-    not do: across machines they may not exclude. A folder that is empty in the end is removed.
+    gone, or on another machine it has been silent for SILENCE seconds) takes lease-<k+1>: of two who try, one succeeds,
+    and nothing is ever taken away from a live owner. File locks would not do: across machines they may not exclude. A
+    folder that is empty in the end is removed.
+
+    Raises:
+        InputError: the number of a lease is as long as a file's name can be.
     """
     latest = _latest(folder)
     if held(folder):
@@ -73,6 +90,10 @@ def hold(folder: Path) -> Iterator[Path | None]:
     except (FileExistsError, FileNotFoundError):  # another was first, or has just given an impossible run up
         yield None
         return
+    except OSError as error:
+        if latest is None or error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InputError(f"{latest} has the last number that a lease can have: delete it") from None
     stop = threading.Event()
     try:
         write(mine / "owner.json", json.dumps(_me()))
@@ -99,7 +120,7 @@ def _leases(folder: Path) -> list[Path]:
 
 def is_lease(name: str) -> bool:
     """Whether a file of a run's folder has a lease's name."""
-    return re.fullmatch("(lease|claim)-[0-9]{1,9}", name) is not None
+    return re.fullmatch("(lease|claim)-[0-9]+", name) is not None
 
 
 def _latest(folder: Path) -> Path | None:
@@ -110,6 +131,22 @@ def held(folder: Path) -> bool:
     """Whether a live process is making the run in `folder`."""
     latest = _latest(folder)
     return latest is not None and _alive(latest)
+
+
+def freed(folder: Path) -> bool:
+    """Whether no live process is making the run in `folder`; leases of dead ones are then removed.
+
+    So the process that makes it next, which may never have looked before, need not wait for their silence, too.
+    """
+    if held(folder):
+        return False
+    if _leases(folder):
+        with (
+            suppress(OSError, InputError),
+            hold(folder),
+        ):  # what stops this stops the run as well, and is reported there
+            pass
+    return True
 
 
 def _beat(path: Path, stop: threading.Event) -> None:
@@ -150,15 +187,55 @@ def _started(pid: int) -> str | None:
 
 
 def _alive(path: Path) -> bool:
+    file = path / "owner.json"
     try:
-        owner = json.loads((path / "owner.json").read_text())
-        host, pid, started = (owner[k] for k in ("host", "pid", "started"))
-        seen = (path / "owner.json").stat().st_mtime
-    except (OSError, ValueError, TypeError, KeyError):
-        try:
-            return time.time() - path.stat().st_mtime < HEARTBEAT  # about to write its name
-        except OSError:
-            return False
+        owner = _owner(file)
+    except OSError:  # of a network's folder, perhaps, that does not answer now
+        return _silence(file) < SILENCE
+    if owner is None:
+        return _silence(path) < HEARTBEAT  # about to write its name
+    host, pid, started = owner
     if host == _host() and Path("/proc/self/stat").exists():
         return _started(pid) is not None and _started(pid) == started
-    return time.time() - seen < SILENCE
+    return _silence(file) < SILENCE
+
+
+def _owner(path: Path) -> tuple[str, int, Any] | None:
+    """Host, process id and start of the owner that an owner.json names; None where it is not there or names none.
+
+    Raises OSError where it cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(OWNER + 1)
+    except FileNotFoundError:
+        return None
+    if len(content) > OWNER:
+        return None
+    try:
+        owner = json.loads(content.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(owner, dict) or not {"host", "pid", "started"} <= owner.keys():
+        return None
+    host, pid, started = (owner[key] for key in ("host", "pid", "started"))
+    return (host, pid, started) if isinstance(host, str) and type(pid) is int and 0 < pid < 2**63 else None
+
+
+def _silence(path: Path) -> float:
+    """Seconds for which a file or folder has given no sign of life, by this process's clocks; inf where it is gone."""
+    try:
+        sign = path.stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        _signs.pop(path, None)
+        return math.inf
+    except OSError:
+        return 0.0  # not known
+    now, before = time.monotonic(), _signs.get(path)
+    if before is None:  # the first look: a time in the future tells nothing
+        _signs[path] = sign, now - max(0.0, time.time() - sign / 1e9)
+    elif before[0] != sign:
+        _signs[path] = sign, now
+    return now - _signs[path][1]

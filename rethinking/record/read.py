@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.record import digests
-from rethinking.record.lease import held, hold, is_lease, run_named
+from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
 from rethinking.spec import RunSpec, Spec
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = RunSpec.COLUMNS
+RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
 
 
@@ -166,6 +168,10 @@ class Runs:
         """Whether a live process is training the run."""
         return held(self.path(spec))
 
+    def free(self, spec: Spec) -> bool:
+        """Whether no live process is training the run; leases that dead ones have left are then removed."""
+        return freed(self.path(spec))
+
     def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete.
 
@@ -253,7 +259,7 @@ class Runs:
         names = {e.name for e in entries}
         return Found(
             path,
-            run="spec.json" in names and re.search("-[0-9a-f]{10}$", path.name) is not None,
+            run="spec.json" in names and _named_as_a_run(path.name),
             complete="result.json" in names,
             busy=any(map(is_lease, names)) and held(path),
             weights=digests.WEIGHTS in names,
@@ -301,6 +307,59 @@ class Runs:
             return "it is gone meanwhile"
         return ""
 
+    def strays(self) -> list[Path]:
+        """What killed processes or deleted runs have left outside the runs' folders, sorted; no link is followed.
+
+        These are half-written files directly in the folder of the runs, and the folders of checkpoints whose run has
+        none. What was changed within the last hour is not among them: it may be in use, by another folder's runs, too.
+        """
+        if not self.root.is_dir():  # perhaps misspelt
+            return []
+        places = [self.root, *([self.checkpoints] if self.checkpoints.is_dir() else [])]
+        return sorted(path for place in dict.fromkeys(places) for path in place.iterdir() if self._stray(path))
+
+    def _stray(self, path: Path) -> bool:
+        try:
+            if path.is_symlink():
+                return False
+            if path.is_dir():
+                inside = list(os.scandir(path))
+                known = all(e.name == "checkpoint.safetensors" or is_temporary(e.name) for e in inside)
+                if not known or not all(e.is_file(follow_symlinks=False) for e in inside):
+                    return False
+                if not _named_as_a_run(path.name) or os.path.lexists(self.root / path.name):
+                    return False
+                changed = max(os.stat(p).st_mtime for p in (path, *inside))
+            else:
+                if path.parent != self.root or not re.fullmatch(rf"\.{digests.LIST}\.[a-z0-9_]{{8}}", path.name):
+                    return False
+                changed = path.stat().st_mtime
+        except OSError:  # gone meanwhile, or not ours
+            return False
+        return time.time() - changed > RECENT
+
+    def sweep(self, stray: Path) -> str:
+        """Delete one of `strays`, where it still is one; a checkpoint under its run's lease.
+
+        Returns:
+            Why it was left alone; empty text where it was deleted.
+        """
+        if not self._stray(stray):
+            return "it is gone or in use meanwhile"
+        if not stray.is_dir():
+            return _unlink([stray])
+        folder = self.root / stray.name
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return "its run is there meanwhile"
+        with hold(folder) as mine:  # which removes the folder
+            if mine is None:
+                return "a process is making it"
+            _unlink(stray.iterdir())
+            stray.rmdir()
+        return ""
+
     def writable(self) -> None:
         """Raise InputError where records could not be written."""
         try:
@@ -328,6 +387,10 @@ class Found:
     weights: bool = False
     temporary: tuple[Path, ...] = ()
     link: Path | None = None
+
+
+def _named_as_a_run(name: str) -> bool:
+    return re.search(r"-[0-9a-f]{10}\Z", name) is not None
 
 
 def _unlink(paths: Iterable[Path]) -> str:

@@ -23,7 +23,8 @@ from torch import Generator, Tensor, nn
 
 from rethinking.regularizers import Base, Run
 from rethinking.regularizers._places import activation_before, after, before, kept, layers
-from rethinking.training.batches import keyed_generator, two_logits
+from rethinking.seeds import keyed_generator
+from rethinking.training.batches import two_logits
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},

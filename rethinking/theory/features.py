@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rethinking.seeds import keyed_generator
 from rethinking.theory.dense import product
-from rethinking.training.batches import keyed_generator
 
 PATCH = 6  # pixels, side of a convolutional filter (Coates, Ng & Lee 2011, section 4.5)
 SAMPLE = 100_000  # patches that whitening is measured on

@@ -24,9 +24,10 @@ from torch import Tensor
 
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
+from rethinking.seeds import keyed_generator
 from rethinking.theory.min_norm import distinct, error, one_hot
 from rethinking.theory.specs import LinearSpec
-from rethinking.training.batches import crop, keyed_generator, permutation, whiten
+from rethinking.training.batches import crop, permutation, whiten
 
 
 def prepare(images: np.ndarray, whitened: bool) -> Tensor:

@@ -1,6 +1,5 @@
 """The data set on the device: crop, corruption, whitening, once; then a batch is one gather."""
 
-import hashlib
 import math
 from typing import Any
 
@@ -13,6 +12,7 @@ from rethinking import catalog
 from rethinking.corruptions import corrupt_arrays
 from rethinking.data import ImageSet, Split
 from rethinking.errors import InputError
+from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec
 
 IMAGE_SIZE = 28  # pixels; the paper's centre crop
@@ -83,12 +83,6 @@ def gather(images: Tensor, index: Tensor) -> Tensor:
         return images.flatten(1).index_select(0, index).reshape(-1, *images.shape[1:])
     rows = images.permute(0, 2, 3, 1)
     return rows.flatten(1).index_select(0, index).reshape(-1, *rows.shape[1:]).permute(0, 3, 1, 2)
-
-
-def keyed_generator(device: torch.device | str, *key: object) -> torch.Generator:
-    """A torch generator seeded by the hash of `key`."""
-    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:

@@ -14,12 +14,12 @@ from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training.batches import (
     IMAGE_SIZE,
     crop,
     gather,
-    keyed_generator,
     one_logit,
     permutation,
     prepare,
