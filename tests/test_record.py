@@ -3,10 +3,14 @@
 import dataclasses
 import errno
 import json
+import math
 import os
+import random
+import re
 import shutil
 import threading
 import time
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -165,6 +169,13 @@ def damage(path, name, change):
         ("curve.csv", lambda t: t + "1" * 200_000, "is not a curve"),
         ("spec.json", lambda t: "", "the record is damaged; move it away"),
         ("environment.json", lambda t: "", "is not valid JSON"),
+        ("environment.json", lambda t: '{"plug_ins": 5}', "has plug_ins of another kind"),
+        ("environment.json", lambda t: '{"plug_ins": [1]}', "has plug_ins of another kind"),
+        ("environment.json", lambda t: '{"plug_ins": {"none/a": "1"}}', "has plug_ins of another kind"),
+        ("environment.json", lambda t: '{"seconds": "1"}', "has seconds of another kind"),
+        ("environment.json", lambda t: '{"commit": []}', "has commit of another kind"),
+        ("curve.csv", lambda t: t.replace("20,", "9" * 400 + ","), "line 3 is damaged"),
+        ("curve.csv", lambda t: t.replace("20,", "9" * 5000 + ","), "line 3 is damaged"),
     ],
 )
 def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, message):
@@ -174,6 +185,161 @@ def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, messag
         Runs(tmp_path).find(SPEC)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+BAD_JSON = {
+    b'{"a": NaN}': "nan is no number|NaN is no number",
+    b'{"a": [Infinity]}': "Infinity is no number",
+    b'{"a": -Infinity}': "-Infinity is no number",
+    b'{"a": 1e999}': "1e999 is no number that a float can hold",
+    b'{"a": 0.01e-999}': "is no number that a float can hold",
+    b'{"a": %s}' % (b"9" * 5000): "more than 64 bits",
+    b'{"a": %s}' % (b"9" * 20): "more than 64 bits",
+    b'{"a": 0.%s}' % (b"9" * 5000 + b"e5000"): "is no number that a float can hold",
+    rb'{"a": ["\ud800"]}': "half of a surrogate pair",
+    rb'{"\uDC00": 1}': "half of a surrogate pair",
+    b'{"a": "\xed\xa0\x80"}': "not text in UTF-8",
+    b'{"a": "\xff"}': "not text in UTF-8",
+    b'{"a": 1, "a": 1}': "a key is given twice",
+    b'{"b": {"a": 1, "\\u0061": 2}}': "a key is given twice",
+    b'{"a":' * 100_000: "nested too deeply|not valid JSON",
+    b"[" * 100_000 + b"]" * 100_000: "nested too deeply",
+    b'{"a": %s}' % (b"[" * 300 + b"]" * 300): "nested too deeply",
+    b"\xef\xbb\xbf{}": "begins with a byte-order mark",
+    "{}".encode("utf-16"): "not text in UTF-8",
+    b"": "not valid JSON",
+}
+
+
+@pytest.mark.parametrize("name", ["result.json", "environment.json"])
+@pytest.mark.parametrize(("content", "message"), BAD_JSON.items(), ids=range(len(BAD_JSON)))
+def test_json_that_would_be_read_with_another_meaning_is_one_line(tmp_path, name, content, message):
+    path = without_digests(complete(Runs(tmp_path)))
+    (path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        Runs(tmp_path).find(SPEC)
+    assert str(path / name) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("kind", ["200 MB", "folder", "pipe", "device"])
+def test_a_file_that_is_no_records_json_is_not_read(tmp_path, kind):
+    path = complete(Runs(tmp_path)) / "environment.json"
+    if kind == "200 MB":
+        os.truncate(path, 200_000_000)
+        message = r"larger than 1,000,000 bytes"
+    else:
+        path.unlink()
+        {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
+        message = "not a file"
+    with pytest.raises(InputError, match=message):
+        read(path.parent)
+
+
+def exact(content):
+    """What JSON in UTF-8 says, with numbers as decimals and objects as pairs: nothing is rounded, merged or dropped."""
+    kinds = {"parse_float": Decimal, "parse_int": Decimal, "parse_constant": Decimal}
+    return json.loads(content.decode("utf-8"), object_pairs_hook=lambda pairs: ("object", pairs), **kinds)
+
+
+def same(value, told):
+    """Whether a value read is what `exact` tells of its text; a float is the one nearest to the decimal."""
+    if isinstance(value, dict):
+        head, pairs = told
+        return head == "object" and len(value) == len(pairs) and all(same(value[k], v) for k, v in pairs)
+    if isinstance(value, list):
+        return isinstance(told, list) and len(value) == len(told) and all(map(same, value, told))
+    if isinstance(value, float):
+        return math.isfinite(value) and value == float(told) and (value == 0) == (told == 0)
+    return value == told and isinstance(value, bool) == isinstance(told, bool)
+
+
+WORDS = [
+    b"-0.0",
+    b"1E5",
+    b"9" * 18,
+    b"0.1e-7",
+    b"null",
+    b"true",
+    rb'"\ud83d\ude00"',
+    b'"\xc3\xa9"',
+    b"{}",
+    b"[[1, {}]]",
+    b'""',
+]
+STONES = [
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"1e-999",
+    b"9" * 30,
+    b"-" + b"9" * 5000,
+    rb'"\ud800"',
+    b"\xff",
+    b"\x00",
+    b'"',
+]
+STONES += [
+    b"\xef\xbb\xbf",
+    b'{"a":1,"a":2}',
+    b"[" * 900 + b"]" * 900,
+    b'{"a":' * 2000,
+    b"\n",
+    b",",
+    b":",
+    b"\xe2\x80\xa8",
+]
+
+
+def spoilt(content, rng):
+    """JSON with one or two of its values or bytes replaced, added or gone, some by what parsers stumble over."""
+    for _ in range(rng.choice((1, 1, 2))):
+        a, b = rng.choice([m.span() for m in re.finditer(rb'(?<=: )("[^"]*"|[^ ",}]+)', content)] or [(0, 0)])
+        k = rng.randrange(len(content) + 1)
+        content = rng.choice(
+            [
+                *3 * [content[:a] + rng.choice(rng.choice((WORDS, STONES))) + content[b:]],
+                content[:k] + rng.choice(rng.choice((WORDS, STONES))) + content[k:],
+                content[:k] + rng.randbytes(1) + content[k + 1 :],
+                content[:k],
+                content[:a] + content[b:],
+            ]
+        )
+    return content
+
+
+def test_whatever_a_records_json_holds_it_is_read_as_it_says_or_refused_in_one_line(tmp_path):
+    path, rng, read_as, refused = without_digests(complete(Runs(tmp_path))), random.Random(0), 0, []
+    whole = {name: (path / name).read_bytes() for name in ("result.json", "environment.json", "spec.json")}
+    made_with = {
+        "commit": "abc",
+        "seconds": 1.5,
+        "plug_ins": {},
+        "threads": 1,
+        "torch": "2",
+        "numpy": "1",
+        "python": "3",
+    }
+    whole["environment.json"] = json.dumps(made_with).encode()
+    for name in 300 * ["environment.json"] + 60 * ["result.json", "spec.json"]:
+        for each, content in whole.items():
+            (path / each).write_bytes(content)
+        content = spoilt(whole[name], rng)
+        (path / name).write_bytes(content)
+        try:
+            found = read(path)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        read_as += 1
+        assert found.spec == SPEC
+        if name != "spec.json":
+            assert same(found.result if name == "result.json" else found.environment, exact(content)), content[:200]
+    assert min(read_as, len(refused)) > 30  # both are tried
+    for line in refused:
+        line.encode()
+        assert len(line.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

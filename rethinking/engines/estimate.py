@@ -56,7 +56,7 @@ def past(root: Path) -> list[Past]:
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
             found.append(Past(path.parent.name, spec, made["device_name"], result["steps"], image, made["seconds"]))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             continue
     return found
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 COLUMNS = RunSpec.COLUMNS
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
+LARGEST = 1_000_000  # bytes of a JSON file of a record; those of this package have a thousand
+DEPTH = 20  # of lists and objects within each other in it
 STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
 
 
@@ -213,7 +215,7 @@ class Runs:
         if self.complete(spec):
             return read(self.path(spec))
         path = self.path(spec)
-        made_with = _json(path / "environment.json")
+        made_with = _environment(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec))
 
     def reached(self, spec: Spec) -> int | None:
@@ -408,14 +410,88 @@ def _text(path: Path) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    text = _text(path)
+    """The JSON object that a file of a record holds.
+
+    Its numbers are finite and fit into 64 bits, its text can be written as UTF-8, and no key is given twice. All that
+    Python would read with another meaning is refused.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
+    damaged = "the record is damaged; move it away"
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", type(error).__name__)
-        raise InputError(f"{path} is not valid JSON ({reason}): the record is damaged; move it away") from None
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} cannot be read (not a file): {damaged}")
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"{path} cannot be read (larger than {LARGEST:,} bytes): {damaged}")
+        text = content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise InputError(f"{path} cannot be read ({reason}): {damaged}") from None
+    try:
+        if text.startswith("\ufeff"):
+            raise ValueError("it begins with a byte-order mark")
+        value = json.loads(text, object_pairs_hook=_once, parse_float=_float, parse_int=_int, parse_constant=_float)
+        _check_text(value)
+    except RecursionError:
+        raise InputError(f"{path} is not valid JSON (nested too deeply): {damaged}") from None
+    except ValueError as error:
+        half = "half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else None
+        reason = half or getattr(error, "msg", str(error))
+        raise InputError(f"{path} is not valid JSON ({reason}): {damaged}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{path} is not a JSON object: the record is damaged; move it away")
+        raise InputError(f"{path} is not a JSON object: {damaged}")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _float(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value) or (value == 0 and re.match("-?[0.]*[1-9]", word)):
+        raise ValueError(f"{word[:20]} is no number that a float can hold")
+    return value
+
+
+def _int(word: str) -> int:
+    if len(word) > 20 or not -(2**63) <= int(word) < 2**63:
+        raise ValueError("a whole number of more than 64 bits")
+    return int(word)
+
+
+def _check_text(value: Any, depth: int = 0) -> None:
+    """Raise ValueError for text that is not Unicode, a half of a surrogate pair, and for nesting deeper than DEPTH."""
+    if depth > DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        value.encode()  # UnicodeEncodeError is a ValueError
+    elif isinstance(value, dict | list):
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_text(part, depth + 1)
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    """What an environment.json holds. Raises InputError also where a value is not of its kind."""
+    value = _json(path)
+    plug_ins, seconds = value.get("plug_ins", {}), value.get("seconds", 0)
+    kinds = "(data|models|corruptions|regularizers)/.+"
+    named = isinstance(plug_ins, dict) and all(re.fullmatch(kinds, k, re.DOTALL) for k in plug_ins)
+    wrong = None
+    if not named or not all(isinstance(digest, str) for digest in plug_ins.values()):
+        wrong = "plug_ins"
+    elif seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0):
+        wrong = "seconds"
+    else:
+        wrong = next((k for k in ("commit", "device") if not isinstance(value.get(k), str | None)), None)
+    if wrong:
+        raise InputError(f"{path} has {wrong} of another kind than a record: the record is damaged; move it away")
     return value
 
 
@@ -426,7 +502,7 @@ def read(path: Path) -> Record:
         InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result; a file
         that has another digest than the record, or runs/DIGESTS, holds.
     """
-    result, environment = _json(path / "result.json"), _json(path / "environment.json")
+    result, environment = _json(path / "result.json"), _environment(path / "environment.json")
     try:
         spec = Spec.from_file(path / "spec.json")
     except InputError as error:
@@ -499,7 +575,7 @@ def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     for number, row in enumerate(rows[1:], 2):
         try:
             for name, value in zip(columns, row, strict=True):
-                curve[name].append(int(value) if name in spec.INTEGERS else float(value))
+                curve[name].append(_int(value) if name in spec.INTEGERS else float(value))
         except ValueError:
             raise InputError(f"{path}, line {number} is damaged: move the record away") from None
     return curve
