@@ -33,6 +33,10 @@ EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
 
 
+def _nothing() -> None:
+    """Where nobody asks to be called; a function of the module, so that a training can be pickled."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One row of a run's curve.
@@ -148,7 +152,7 @@ class Training:
         self.fitted = False
         self.diverged_at: int | None = None
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
-        self._on_part: Callable[[], None] = lambda: None
+        self._on_part: Callable[[], None] = _nothing
         self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
@@ -171,7 +175,7 @@ class Training:
     # --- the loop ---------------------------------------------------------------------------------
 
     def evaluations(
-        self, on_step: Callable[[int], None] = lambda step: None, on_part: Callable[[], None] = lambda: None
+        self, on_step: Callable[[int], None] = lambda step: None, on_part: Callable[[], None] = _nothing
     ) -> Iterator[Evaluation]:
         """Train to the end of the spec, from wherever `restore` has put it.
 
@@ -371,7 +375,7 @@ def batch_norm_statistics(
     network: nn.Module,
     images: Tensor,
     autocast: Callable[[], Any] = torch.no_grad,
-    on_part: Callable[[], None] = lambda: None,
+    on_part: Callable[[], None] = _nothing,
 ) -> None:
     """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
 
