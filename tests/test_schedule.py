@@ -3,12 +3,13 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from rethinking.record import format_curve, format_log
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, loop, schedule
+from rethinking.training import Training, kept, loop, schedule
 from rethinking.training.schedule import Schedule
 
 FIELDS = {"data": "toy", "model": "tiny", "n": 200, "steps": 120, "eval_every": 20, "interim_test": 16}
@@ -170,3 +171,21 @@ def test_lines_of_the_log_are_at_least_four_an_epoch():
     assert schedule.log_every(RunSpec.make(n=2000)) == 4
     assert schedule.log_every(RunSpec.make(n=10)) == 1
     assert math.ceil(391 / 23) == 17
+
+
+@pytest.mark.parametrize("fields", [{"stop": "fitted", "n": 40, "steps": 400}, {"learning_rate": 1e20, "steps": 40}])
+def test_a_run_that_has_ended_goes_on_to_nothing_from_its_last_state(toy, fields):
+    """Fitted or diverged: its state says so, and what is measured after the last evaluation cannot be stopped."""
+    run = spec(evaluation="all", keep=("test_logits",), model="mlp-1x512", **{"learning_rate": 0.03} | fields)
+    first, asked = Training(run, toy), []
+    rows = [e.as_row() for e in first.evaluations(on_part=lambda: asked.append(1))]
+    assert first.fitted or first.diverged_at
+    count = len(asked)
+    arrays = kept(first)
+    assert len(asked) == count
+    second = Training(run, toy)
+    second.restore(first.state())
+    assert (second.fitted, second.diverged_at, second.finished) == (first.fitted, first.diverged_at, True)
+    assert rows_of(second) == []
+    assert rows[-1]["test_images"] == 64
+    assert np.array_equal(kept(second)["test_logits"], arrays["test_logits"], equal_nan=True)

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import math
 import os
 import platform
 import subprocess
@@ -73,8 +72,8 @@ class _Clock:
     """Where the time of a run goes, in seconds of all its sittings.
 
     Attributes:
-        total: training and evaluation. evaluation: of it. rates: steps a second of process time, of undisturbed
-        stretches. load: what the machine's load was, one number a stretch.
+        total: training and evaluation. evaluation: of it. rates: steps a second, of undisturbed stretches of this
+        sitting. load: the machine's load at the end of each of its stretches.
     """
 
     def __init__(self, total: float = 0.0, evaluation: float = 0.0):
@@ -93,7 +92,8 @@ class _Clock:
             if first and used - used_then >= UNDISTURBED * (now - since):
                 self.rates.append((step - first) / (now - since))
             if first:
-                self.load.append(os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan)
+                with suppress(AttributeError, OSError):  # not on every system
+                    self.load.append(os.getloadavg()[0])
             self._stretch = (now, used, step)
 
     def evaluated(self) -> None:
@@ -214,6 +214,7 @@ def execute(
                 clock.evaluated()
                 rows.append(evaluation.as_row())
                 on_evaluation(rows[-1])
+            save()  # what is killed while the record is completed goes on from here
             weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
             write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
             status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"

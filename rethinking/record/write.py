@@ -88,7 +88,8 @@ class Writer:
     def check_rows(self, rows: Sequence[Row]) -> None:
         """Raise InputError where the evaluations of a checkpoint do not go on from the curve.csv that is there.
 
-        A checkpoint is written before its curve, so it has at least as many. One put back from a copy need not.
+        A checkpoint is written before its curve, and before a run is completed, so it has at least as many. One put
+        back from a copy need not.
         """
         curve = self.path / "curve.csv"
         with suppress(FileNotFoundError):

@@ -192,6 +192,7 @@ class Training:
             if self.schedule.due(self.step):
                 yield self.evaluate()
             if self.finished:
+                self._on_part = _nothing  # what is measured from now on is no part of the run
                 return
             self.train_step()
             on_step(self.step)
@@ -349,6 +350,7 @@ class Training:
         state["log"] = torch.tensor(self.log, dtype=torch.float64).reshape(-1, 4)
         schedule = self.schedule
         state["schedule"] = torch.tensor([schedule.last, schedule.seen, schedule.found], dtype=torch.float64)
+        state["ended"] = torch.tensor([int(self.fitted), self.diverged_at or 0])
         state["step"] = torch.tensor(self.step)
         return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
@@ -367,6 +369,8 @@ class Training:
         self.log = state["log"].tolist()
         last, seen, found = state["schedule"].tolist()
         self.schedule = Schedule(self.spec, int(last), seen, bool(found))
+        fitted, diverged_at = state["ended"].tolist() if "ended" in state else (0, 0)  # before it was kept
+        self.fitted, self.diverged_at = bool(fitted), diverged_at or None
         for _, _, right, images in self.log:
             self.schedule.logged(int(right), int(images))
 

@@ -110,7 +110,8 @@ class Panel:
                 text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
             )
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
-        axes.set_xlim(*self.xlim)
+        if self.xlim != (None, None):
+            axes.set_xlim(*self.xlim)
         axes.set_ylim(*self.ylim)
         handles, texts = axes.get_legend_handles_labels()
         if self.legend and texts and self.legend.startswith("outside"):
@@ -154,8 +155,10 @@ class Lines(Panel):
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
                     axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         _mark_missing(axes, frame, self.x)
+        levels = list(frame.data[self.x].unique())
+        if all(frame.data[m.name].isna().all() for m in measures.values()):  # else words stand far outside
+            axes.set_xlim(min(levels), max(levels))
         if self.log:
-            levels = list(frame.data[self.x].unique())
             axes.set_xscale("log")
             axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30 if max(levels) >= 1000 else 0)
             axes.minorticks_off()
