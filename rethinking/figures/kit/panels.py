@@ -144,7 +144,7 @@ class Lines(Panel):
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
-        top = _top(self.ylim[1], [v for m in measures.values() for v in frame.values(m.name)], self.band)
+        top = _top(self, [v for m in measures.values() for v in frame.values(m.name)])
         for name, measure in measures.items():
             groups = frame.groups(self.hue) if self.hue else {name: frame}
             for k, (value, whole) in enumerate(groups.items()):
@@ -156,12 +156,14 @@ class Lines(Panel):
                     axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         _mark_missing(axes, frame, self.x)
         levels = list(frame.data[self.x].unique())
-        if all(frame.data[m.name].isna().all() for m in measures.values()):  # else words stand far outside
-            axes.set_xlim(min(levels), max(levels))
+        axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing
         if self.log:
             axes.set_xscale("log")
             axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30 if max(levels) >= 1000 else 0)
             axes.minorticks_off()
+        axes.autoscale_view(scaley=False)
+        if all(frame.data[m.name].isna().all() for m in measures.values()):  # nothing that a scale could be taken from
+            axes.set_xlim(min(levels) / 1.2 if self.log else min(levels), max(levels) * 1.2)
         self.finish(axes)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
 
@@ -410,11 +412,13 @@ class Curves(Panel):
         return data
 
 
-def _top(asked: float | None, values: Sequence[float], band: tuple[float, float, str] | None) -> float:
-    """Where the axis ends: above every number."""
-    if asked is not None:
-        return asked
-    return 1.15 * max([v for v in values if math.isfinite(v)] + ([band[1]] if band else []), default=1.0)
+def _top(panel: Panel, values: Sequence[float]) -> float:
+    """Where the axis ends: above every number, the band, and every line of reference where there are no numbers."""
+    if panel.ylim[1] is not None:
+        return panel.ylim[1]
+    several = panel.reference if isinstance(panel.reference, list) else [panel.reference]
+    known = [v for v in values if math.isfinite(v)] or [one[0] for one in several if one]
+    return 1.15 * max(known + ([panel.band[1]] if panel.band else []), default=1.0)
 
 
 def _mark_missing(axes: "Axes", frame: Frame, x: str) -> None:
