@@ -1,8 +1,8 @@
 """The data sets, one file each: where from, checked how.
 
-Sources, in order: the cache, an official copy already on disk, then the file's own, among them the official download
-through torchvision. Whatever the source, the decoded arrays must have the SHA-256 written in the file before they are
-used. The cache holds them as plain .npy files, which are never unpickled.
+Sources, in order: the cache, an official copy already on disk, then the file's own, among them the official download,
+from the host that torchvision names. Whatever the source, the decoded arrays must have the SHA-256 written in the file
+before they are used. The cache holds them as plain .npy files, which are never unpickled.
 
 A data set is a file with literal constants
 
@@ -53,6 +53,7 @@ __all__ = [
     "fetch",
     "load",
     "synthetic",
+    "torch_dataset",
     "where",
 ]
 

@@ -87,7 +87,7 @@ TRIED = (
 SIZE = (
     "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast; with local response "
     "normalization, which rounds to none there, float32); resnet-20's batch norm has epsilon 1e-5. quick: mlp-3x512 "
-    "on 500. paper: all 50,000 images, 25,000 steps (mlp-3x512: 90 epochs)."
+    "on 500. paper: all 50,000 images, 90 epochs."
 )
 
 

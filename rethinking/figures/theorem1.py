@@ -5,7 +5,7 @@ beside them a network of the paper's that SGD fits to random labels, and the dep
 
     rethinking figure theorem1                  100 to 2,000 images, a minute or two, most of it SGD's
     rethinking figure theorem1 --scale cpu      to all 50,000 images: two minutes, and SGD's run of fig1a
-    rethinking figure theorem1 --scale paper    the same, SGD to 25,000 steps
+    rethinking figure theorem1 --scale paper    the same
 """
 
 from typing import Any
