@@ -586,7 +586,9 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}: give a number for each channel") from None
     if not np.isfinite(array).all() or (name == "variance" and (array < 0).any()):
-        raise InputError(f"{name} is {value!r}: give finite numbers" + (", 0 or more" * (name == "variance")))
+        raise InputError(
+            f"{name} is {value!r}: give finite numbers" + ", variances of 0 or more" * (name == "variance")
+        )
     return tuple(array.reshape(-1).tolist())
 
 
