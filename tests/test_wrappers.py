@@ -917,3 +917,10 @@ def test_a_label_out_of_range_that_is_met_later_is_named_by_its_index():
         wrapped[3]
     with pytest.raises(InputError, match=r"the label of dataset\[2\] is 7"):
         wrapped.changed_labels()
+
+
+@pytest.mark.parametrize("regression", ["permutation", "gaussian"])
+def test_regression_targets_have_no_other_classes(regression):
+    pairs = [(np.zeros(3), 0.5 * k) for k in range(4)]
+    with pytest.raises(InputError, match="regression targets have no other classes: leave it out"):
+        PartialLabels(pairs, 0.3, among="others", regression=regression)

@@ -219,6 +219,8 @@ class Corrupted(Dataset):
     # --- regression ---
 
     def _set_targets(self, moments: Facts) -> None:
+        if self.options.get("among", "all") != "all":
+            raise InputError("among is 'others', and regression targets have no other classes: leave it out")
         self._targets = self._own_labels("targets")
         if self.regression == "permutation":
             if self._length == 1:
