@@ -6,8 +6,9 @@ from statistics import median
 from typing import Any
 
 from rethinking import plotting
-from rethinking.claims import CENSORED, Reading, Records, spread
-from rethinking.figures import CHEAP, FULL
+from rethinking.claims import Reading, Records, spread
+from rethinking.figures import CHEAP
+from rethinking.figures.kit import measures
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -34,7 +35,6 @@ DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."
 )
-STATISTIC = "median over seeds; the bar is their range"
 
 
 def decay(strength: float) -> tuple[Part, ...]:
@@ -53,16 +53,9 @@ def percent(records: Sequence[Record | None], column: str) -> list[float | None]
 
 
 def highest(records: Sequence[Record | None]) -> list[float | None]:
-    """The highest training accuracy of each run, in %: 99 or more where it was fitted; None where it is missing.
-
-    As in `Record.steps_to_fit`, evaluations whose loss is not finite do not count; 0 where none is.
-    """
-
-    def best(record: Record) -> float:
-        pairs = zip(record.curve["train_accuracy"], record.curve["train_loss"], strict=True)
-        return 100 * max((a for a, loss in pairs if math.isfinite(loss)), default=0.0)
-
-    return [None if r is None else best(r) for r in records]
+    """The highest training accuracy of each run, in %: 99 or more where it was fitted; None where it is missing."""
+    of = measures.highest().of
+    return [None if r is None else float(of(r)) for r in records]
 
 
 def numbered(group: Sequence[Record | None]) -> list[tuple[int, Record]]:
@@ -109,11 +102,6 @@ def mark_missing(axes: Any, x: float, *groups: Sequence[Record | None]) -> None:
         axes.annotate(words, (x, 0.07), xycoords=("data", "axes fraction"), rotation=90, fontsize=5, ha="center")
 
 
-def seeds_note(count: int) -> str:
-    """ "1 seed", "3 seeds"."""
-    return f"{count} seed{'s' * (count > 1)}"
-
-
 def missing_note(records: Records) -> str:
     """ "3 of 12 runs not run", or nothing."""
     runs = [r for group in records.values() for r in group]
@@ -121,19 +109,10 @@ def missing_note(records: Records) -> str:
     return f"; {gone} of {len(runs)} runs not run" if gone else ""
 
 
-def size_note(n: int) -> str:
-    """How a figure says on how many images it was trained."""
-    return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
-
-
-def times_to_fit(records: Sequence[Record | None]) -> list[int | str | None]:
+def times_to_fit(records: Sequence[Record | None]) -> list[float | int | str | None]:
     """Steps to 99 % training accuracy per seed, or CENSORED; None where the run is missing."""
-
-    def time(record: Record) -> int | str:
-        steps = record.steps_to_fit()
-        return CENSORED if steps is None else steps
-
-    return [None if r is None else time(r) for r in records]
+    of = measures.steps_to_fit().of
+    return [None if r is None else of(r) for r in records]
 
 
 def errors(records: Sequence[Record | None], column: str = "test_accuracy") -> list[float | None]:

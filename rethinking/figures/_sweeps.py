@@ -17,10 +17,10 @@ from rethinking.figures._parts import (
     labels,
     percent,
     present,
-    size_note,
     times_to_fit,
 )
 from rethinking.figures.kit import Claim, Spans, Table, always_higher, final, highest, steps_to_fit
+from rethinking.figures.kit.panels import size_note
 from rethinking.record import Record
 from rethinking.spec import Part, check_parts
 

@@ -17,7 +17,14 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, highest, mark_missing, missing_note, percent, present, seeds_note
+from rethinking.figures._parts import (
+    UNSTATED,
+    highest,
+    mark_missing,
+    missing_note,
+    percent,
+    present,
+)
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -49,6 +56,7 @@ from rethinking.figures._sweeps import (
     threshold,
     tried_longer,
 )
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import CONDITIONS, WIDTH
 from rethinking.record import Record
 

@@ -19,14 +19,13 @@ from rethinking.figures._parts import (
     ASIDE,
     MIX_LOOKS,
     MIXES,
-    STATISTIC,
     UNSTATED,
     fitted,
     labels,
     line,
     missing_note,
-    size_note,
 )
+from rethinking.figures.kit.panels import STATISTIC, size_note
 from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 

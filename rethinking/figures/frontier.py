@@ -14,7 +14,12 @@ from typing import Any
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, highest, missing_note, present, seeds_note
+from rethinking.figures._parts import (
+    UNSTATED,
+    highest,
+    missing_note,
+    present,
+)
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -41,6 +46,7 @@ from rethinking.figures._sweeps import (
     sweeps,
     without,
 )
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 

@@ -15,8 +15,16 @@ import numpy as np
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import UNSTATED, missing_note, numbered, percent, present, seeds_note, times_to_fit
+from rethinking.figures._parts import (
+    UNSTATED,
+    missing_note,
+    numbered,
+    percent,
+    present,
+    times_to_fit,
+)
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, size, specs
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
 from rethinking.spec import Part

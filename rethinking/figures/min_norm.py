@@ -15,7 +15,10 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import numbered, seeds_note
+from rethinking.figures._parts import (
+    numbered,
+)
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
 from rethinking.theory.specs import KernelSpec, LinearSpec

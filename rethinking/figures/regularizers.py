@@ -14,7 +14,15 @@ from typing import Any
 
 from rethinking.claims import Claim, Reading, Records, Specs, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED, fits, fitted, highest, missing_note, percent, present, seeds_note
+from rethinking.figures._parts import (
+    UNSTATED,
+    fits,
+    fitted,
+    highest,
+    missing_note,
+    percent,
+    present,
+)
 from rethinking.figures._sweeps import (
     CAVEAT,
     CLEAN,
@@ -43,6 +51,7 @@ from rethinking.figures._sweeps import (
     tried_longer,
     without,
 )
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import CONDITIONS, WIDTH, not_run
 from rethinking.record import Record
 

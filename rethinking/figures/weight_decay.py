@@ -26,8 +26,8 @@ from rethinking.figures._parts import (
     missing_note,
     percent,
     present,
-    seeds_note,
 )
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.figures.table1 import ROWS, TOLERANCE, specs
 from rethinking.figures.table4 import FAILED
 from rethinking.figures.table4 import ROWS as ROWS4

@@ -10,11 +10,12 @@ import pandas as pd
 
 from rethinking.claims import CENSORED, spread, told
 from rethinking.record import Record
+from rethinking.record.frame import state
 
 if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
-MISSING, FITTED, DIVERGED = "missing", "fitted", "diverged"
+MISSING, FITTED = "missing", "fitted"
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
@@ -40,12 +41,8 @@ class Grid:
 
 
 def state_of(record: Record | None) -> str:
-    """How a run stands: missing, diverged, censored (99 % training accuracy was not reached) or fitted."""
-    if record is None:
-        return MISSING
-    if record.result["status"] == DIVERGED:
-        return DIVERGED
-    return CENSORED if record.steps_to_fit() is None else FITTED
+    """How a run stands: missing, or as a record's state is: diverged, censored or fitted."""
+    return MISSING if record is None else state(record)
 
 
 class Frame:
