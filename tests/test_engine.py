@@ -280,6 +280,22 @@ def test_a_stale_checkpoint_is_refused(toy_dir, tmp_path, monkeypatch):
     assert resumed_at(runs, toy_dir) > 25
 
 
+def test_a_begun_run_without_its_checkpoint_begins_anew_only_when_told(toy_dir, tmp_path, monkeypatch):
+    """As when --checkpoints is forgotten: what was trained is not lost without a word."""
+    runs, elsewhere = Runs(tmp_path / "runs"), Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    monkeypatch.setattr(execute, "CHECKPOINT_EVERY", 0.0)
+    with pytest.raises(Stopped):
+        sitting(elsewhere, toy_dir, SPEC, on_step=stop_at(25))
+    curve = (runs.path(SPEC) / "curve.csv").read_bytes()
+    with pytest.raises(InputError, match="its checkpoint is not in .*: name their folder with --checkpoints, or give"):
+        sitting(runs, toy_dir, SPEC)
+    assert (runs.path(SPEC) / "curve.csv").read_bytes() == curve
+    copied = Runs(shutil.copytree(runs.root, tmp_path / "copied"))
+    assert resumed_at(copied, toy_dir, anew=True) is None
+    assert resumed_at(elsewhere, toy_dir) > 20
+    assert curves(copied.root) == curves(runs.root)
+
+
 def test_a_checkpoint_of_the_version_before_which_has_no_digest_is_gone_on_from(toy_dir, tmp_path, monkeypatch):
     runs = Runs(tmp_path)
     file = begun(runs, toy_dir, monkeypatch)

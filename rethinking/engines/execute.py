@@ -143,7 +143,7 @@ def execute(
         on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable. on_resume: called with
         the step of the checkpoint that the run goes on from. until: break a training run off after that step, and its
         evaluation, with its curve so far and a checkpoint written. anew: begin anew where the checkpoint is refused
-        as damaged, stale, another run's or an earlier version's, which deletes it.
+        as damaged, stale, another run's or an earlier version's, which deletes it, or is missing.
 
     Returns:
         True when the record is complete, or as far as asked; False when another process is training it.
@@ -227,10 +227,15 @@ def _saved(writer: Writer) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | N
     """The notes and the training state of a run's checkpoint, None where there is none.
 
     Raises:
-        InputError: it is damaged, stale, of another run or of an earlier version of this package.
+        InputError: it is damaged, stale, of another run, of an earlier version of this package or, though the run was
+        begun, not there.
     """
     found = writer.checkpoint
     if found is None:
+        if (writer.path / "curve.csv").exists():  # begun with checkpoints elsewhere, or copied without them
+            place = writer.checkpoint_path.parent
+            advice = "name their folder with --checkpoints, or give --anew, and the run begins anew"
+            raise InputError(f"{writer.path} was begun, and its checkpoint is not in {place}: {advice}")
         return None
     saved, metadata = found
     file = writer.checkpoint_path
