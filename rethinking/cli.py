@@ -155,7 +155,9 @@ checkpoints_option = click.option(
 
 
 anew_option = click.option(
-    "--anew", is_flag=True, help="Where a checkpoint is damaged, stale or foreign, delete it and begin the run anew."
+    "--anew",
+    is_flag=True,
+    help="Where a checkpoint is missing, or damaged, stale or foreign, which deletes it, begin the run anew.",
 )
 
 

@@ -287,7 +287,7 @@ def test_a_begun_run_without_its_checkpoint_begins_anew_only_when_told(toy_dir, 
     with pytest.raises(Stopped):
         sitting(elsewhere, toy_dir, SPEC, on_step=stop_at(25))
     curve = (runs.path(SPEC) / "curve.csv").read_bytes()
-    with pytest.raises(InputError, match="its checkpoint is not in .*: name their folder with --checkpoints, or give"):
+    with pytest.raises(InputError, match=r"its checkpoint is not in .*: name their folder with --checkpoints, or give"):
         sitting(runs, toy_dir, SPEC)
     assert (runs.path(SPEC) / "curve.csv").read_bytes() == curve
     copied = Runs(shutil.copytree(runs.root, tmp_path / "copied"))
