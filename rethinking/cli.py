@@ -503,7 +503,7 @@ def _duration(seconds: float) -> str:
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
-@click.option("--with", "other_dir", type=click.Path(), help="With --compare: a folder whose record of it is compared.")
+@click.option("--with", "other_dir", type=_Path(), help="With --compare: a folder whose record of it is compared.")
 @device_option
 @runs_option
 @checkpoints_option

@@ -787,7 +787,7 @@ print(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
 def test_what_plan_expects_of_committed_runs_is_what_they_took():
     """Each left out of what is known: a median error of at most 30 %, expected lengths included."""
-    runs = estimate.past(Path(__file__).parents[1] / "runs")
+    runs = estimate.past(Runs(Path(__file__).parents[1] / "runs"))
     assert len(runs) > 1400
     known = {name: estimate.Known(runs, name) for name in {run.device_name for run in runs}}
     errors = []

@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -41,22 +40,18 @@ class Past:
     seconds: float
 
 
-def past(root: Path) -> list[Past]:
-    """The complete training runs below `root`, without reading their curves; damaged ones are left out."""
+def past(runs: Runs) -> list[Past]:
+    """The complete training runs of a folder, without reading their curves; damaged ones are left out."""
     found = []
-    for path in sorted(root.glob("*/result.json")):
+    for name, spec, made, result in runs.summaries():
+        if "kind" in spec:
+            continue
         try:
-            spec, made, result = (
-                json.loads((path.parent / name).read_text(encoding="utf-8"))
-                for name in ("spec.json", "environment.json", "result.json")
-            )
-            if "kind" in spec:
-                continue
             size = work(spec, result["steps"], result["evaluations"])
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
-            found.append(Past(path.parent.name, spec, made["device_name"], result["steps"], image, made["seconds"]))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+            found.append(Past(name, spec, made["device_name"], result["steps"], image, made["seconds"]))
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             continue
     return found
 
@@ -154,7 +149,7 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         device: where they would run. runs: the records that tell; a network that they do not tell of on this processor
         is measured.
     """
-    known = Known(past(runs.root), processor() if device == "cpu" else _gpu())
+    known = Known(past(runs), processor() if device == "cpu" else _gpu())
     measured: dict[str, float] = {}
     out = {}
     for spec in specs:

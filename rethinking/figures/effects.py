@@ -78,7 +78,7 @@ MARGIN = Measure(
 )
 TABLE = Table(
     "effect",
-    {"paper (points)": PAPER, "ours (points)": CHANGE, "at most ± of the test images (points)": MARGIN},
+    {"paper (points)": PAPER, "ours (points)": CHANGE, "95 % margin of the test sample, at most (points)": MARGIN},
     by="effect",
     only={"arm": "with"},
 )

@@ -21,8 +21,8 @@ SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
 DEPARTURES = [
     "Loss and accuracy are of the whole training set at an evaluation or, where every run has kept a log of them, of "
-    "23 batches each as they were trained on; the paper does not say how it averages. That the loss reaches 0 is "
-    "judged by the accuracy.",
+    "the batches as they were trained on, averaged over a few steps (23 at full size); the paper does not say how it "
+    "averages. That the loss reaches 0 is judged by the accuracy.",
     "Gaussian inputs are drawn with each channel's mean and variance, not clipped, and whitened as images are.",
     UNSTATED,
     BUDGET,

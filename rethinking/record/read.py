@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -194,6 +195,17 @@ class Runs:
         for record in found:
             check_plug_ins(record.spec, record.environment, record.path)
         return found
+
+    def summaries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+        """Name, spec, environment and result of every complete record, as their files hold them, sorted by name.
+
+        For a quick look: no curve is read and no digest checked. A record with a file that cannot be read is left out.
+        """
+        for path in sorted(self.root.glob("*/result.json")):
+            folder = path.parent
+            with suppress(InputError):
+                spec, made_with = _json(folder / "spec.json"), _json(folder / "environment.json")
+                yield folder.name, spec, made_with, _json(path)
 
     def digest(self) -> int:
         """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.

@@ -63,7 +63,7 @@ class Claim:
             out.append(replace(self, **texts, where=self.where | one, each={}, least_seeds=seeds))
         return out
 
-    def told(self, frame: Frame) -> tuple[str, Numbers]:
+    def summary(self, frame: Frame) -> tuple[str, Numbers]:
         """What the runs give, as text and as numbers."""
         text, numbers = "", Numbers()
         if self.reads:

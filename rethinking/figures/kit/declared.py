@@ -152,7 +152,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
     def measure(groups: dict[str, list[Record]]) -> Reading:
         whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
         table = whole.where(**of_readings)
-        return Reading(claim.holds(table), *claim.told(table))
+        return Reading(claim.holds(table), *claim.summary(table))
 
     extended = claim.own_network and setting.model != module.MODELS[0]
     assert isinstance(claim.least_seeds, int)
