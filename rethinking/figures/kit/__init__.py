@@ -17,7 +17,9 @@ A condition is a dict of coordinates from end to end; the grid's format names it
 """
 
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, fits, made
+from rethinking.figures.kit.curves import Curves, Zones
 from rethinking.figures.kit.frame import Frame, Grid
+from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
     Measure,
     best_epoch,
@@ -34,9 +36,10 @@ from rethinking.figures.kit.measures import (
     steps_to_fit,
 )
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
-from rethinking.figures.kit.panels import Curves, Lines, Rows, Table, Zones
+from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
+from rethinking.figures.kit.table import Table
 
 __all__ = [
     "NO",

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
+from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Frame, Grid
+from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.panels import WIDTH, Panel, title
+from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
