@@ -59,7 +59,7 @@ def test_a_ratio_keeps_why_there_is_none():
 
     class Run:
         def __init__(self, steps):
-            self.steps, self.result = steps, {"status": "budget"}
+            self.steps, self.result, self.curve = steps, {"status": "budget"}, {"train_accuracy": []}
 
         def steps_to_fit(self):
             return None if self.steps == "censored" else self.steps
@@ -120,7 +120,7 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
         READ_AT={"patience": (1, 2)},
         TABLE=Table("run", measures, by="{labels}, patience {patience}"),
         PANELS=[],
-        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed),
+        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed, data_seed=len(labels)),
     )
     setting = figures.Setting("quick", "mlp-1x512", 2)
     frame, found, labels = declared.frame(module, setting, {"true": [run, None], "random": [None, None]})

@@ -11,10 +11,10 @@ from itertools import accumulate
 from typing import Any
 
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.fig1b import GRID, NETWORKS, seeds, spec
+from rethinking.figures.fig1b import GRID, NETWORKS, spec
 from rethinking.figures.kit import NO, YES, Claim, Frame, Lines, Table, error, made
 
-__all__ = ["GRID", "seeds", "spec"]  # of fig1b: the same runs
+__all__ = ["GRID", "spec"]  # of fig1b: the same runs
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}

@@ -6,19 +6,22 @@ A declared figure is a file that says, in this order,
     NETWORK = "..."                                                   optional; of a figure of "all" that is of one
     GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
-    seeds(setting, network, p) -> range                               optional; else range(setting.seeds)
+    seeds(setting, network, p) -> range                               optional; else the network's or the setting's
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn
+    COLUMNS, HEIGHT = 3, 4.0                                          optional; panels side by side, inches
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
+    series(frame, records) -> {str: ...}                              optional; other numbers for the figure's file
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
-from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, fits, made
+from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, fits, made
 from rethinking.figures.kit.curves import Curves, Zones
-from rethinking.figures.kit.frame import Frame, Grid
+from rethinking.figures.kit.frame import MISSING, Cell, Frame, Grid
+from rethinking.figures.kit.levels import Levels, around
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
     Measure,
@@ -37,26 +40,35 @@ from rethinking.figures.kit.measures import (
 )
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
 from rethinking.figures.kit.rows import Rows
+from rethinking.figures.kit.some import at_some
 from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
 from rethinking.figures.kit.table import Table
+from rethinking.figures.kit.together import Together
 
 __all__ = [
+    "MISSING",
     "NO",
     "UNJUDGED",
     "YES",
+    "Cell",
     "Claim",
     "Curves",
     "Frame",
     "Grid",
+    "Levels",
     "Lines",
     "Measure",
+    "Numbers",
     "Rows",
     "Spans",
     "Table",
+    "Together",
     "Zones",
     "always_higher",
+    "around",
     "at_last_shared",
+    "at_some",
     "best_epoch",
     "best_error",
     "difference",

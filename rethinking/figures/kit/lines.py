@@ -22,14 +22,16 @@ class Lines(Panel):
 
     Attributes:
         x: the coordinate. y: a measure, or several by name, which then differ as lines do.
-        named: in the legend, with n and seeds, for lines that differ in them. apart: on a logarithmic axis, the factor
-        from one line's x to the next one's, where their bars would hide each other.
+        named: in the legend, with n and seeds, for lines that differ in them. apart: the factor from one line's x to
+        the next one's, where their bars would hide each other. only: coordinates of the runs drawn.
     """
 
     x: str = ""
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
     apart: float = 1.0
+    only: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def note(self) -> str:
@@ -38,6 +40,7 @@ class Lines(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
+        frame = frame.where(**self.only)
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self, [v for m in measures.values() for v in frame.values(m.name)])
         for name, measure in measures.items():
@@ -60,6 +63,7 @@ class Lines(Panel):
         if all(frame.data[m.name].isna().all() for m in measures.values()):  # nothing that a scale could be taken from
             axes.set_xlim(min(levels) / 1.2 if self.log else min(levels), max(levels) * 1.2)
         self.finish(axes)
+        axes.set_title(self.title)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
 
     def _moved(self, part: Frame, places: float) -> Frame:

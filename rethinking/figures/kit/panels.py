@@ -100,8 +100,9 @@ def title(model: str, frame: Frame) -> str:
     per_condition = data.groupby(coordinates, sort=False)["seed"].nunique()
     if per_condition.nunique() == 1:
         parts.append(seeds_note(int(per_condition.iloc[0])))
-    gone = int((data["state"] == MISSING).sum())
-    return ", ".join(parts) + (f"; {gone} of {len(data)} runs not run" if gone else "")
+    runs = data.drop_duplicates("run")["state"]
+    gone = int((runs == MISSING).sum())
+    return ", ".join(parts) + (f"; {gone} of {len(runs)} runs not run" if gone else "")
 
 
 __all__ = ["STATISTIC", "WIDTH", "Panel", "seeds_note", "size_note", "title"]

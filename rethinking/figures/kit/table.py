@@ -1,12 +1,12 @@
 """The numbers of a figure, a row a condition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from rethinking.figures.kit.frame import Condition, Frame
+from rethinking.figures.kit.frame import Cell, Condition, Frame
 from rethinking.figures.kit.measures import Measure
 
 
@@ -16,12 +16,13 @@ class Table:
 
     Attributes:
         head: the first column's title. columns: a title -> a measure, a measure and coordinates of the runs that it is
-        of, or what the paper gives by row. by: what names a row, instead of the condition's label: a coordinate, or a
+        of, what the paper gives by row, or a function from the row's runs to its one cell, told as yes or no where it
+        is a truth. by: what names a row, instead of the condition's label: a coordinate, or a
         format string of several. only: coordinates of the conditions that have a row.
     """
 
     head: str
-    columns: Mapping[str, Measure | tuple[Measure, Condition] | Mapping[str, float | str]]
+    columns: Mapping[str, Measure | tuple[Measure, Condition] | Mapping[str, float | str] | Callable[[Frame], Cell]]
     by: str | None = None
     only: dict[str, Any] = field(default_factory=dict)
 
@@ -36,6 +37,8 @@ class Table:
             for title, what in self.columns.items():
                 if isinstance(what, Mapping):
                     row[title] = [what[label]]
+                elif callable(what):
+                    row[title] = [_word(what(part))]
                 else:
                     measure, of = what if isinstance(what, tuple) else (what, {})
                     row[title] = part.where(**of).cells(measure.name, measure.whole)
@@ -46,3 +49,7 @@ class Table:
         by = self.by or ""
         text = by if "{" in by else f"{{{by}}}"
         return pd.Series([text.format(**row) for row in chosen.data.to_dict("records")], chosen.data.index)
+
+
+def _word(cell: Cell) -> Cell:
+    return {True: "yes", False: "no"}[cell] if isinstance(cell, bool) else cell
