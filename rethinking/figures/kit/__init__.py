@@ -12,9 +12,9 @@ A declared figure is a file that says, in this order,
     PANELS = [Lines(...), ...]                                        what is drawn
     COLUMNS, HEIGHT = 3, 4.0                                          optional; panels side by side, inches
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
-    series(frame, records) -> {str: ...}                              optional; other numbers for the figure's file
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 
+A panel is anything with draw(axes, frame, records); with series(frame, records) it adds numbers to the figure's file.
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
@@ -39,12 +39,14 @@ from rethinking.figures.kit.measures import (
     steps_to_fit,
 )
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
+from rethinking.figures.kit.panels import Panel
 from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.some import at_some
 from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
 from rethinking.figures.kit.table import Table
 from rethinking.figures.kit.together import Together
+from rethinking.figures.kit.weights import Weights, weights_zero
 
 __all__ = [
     "MISSING",
@@ -60,10 +62,12 @@ __all__ = [
     "Lines",
     "Measure",
     "Numbers",
+    "Panel",
     "Rows",
     "Spans",
     "Table",
     "Together",
+    "Weights",
     "Zones",
     "always_higher",
     "around",
@@ -85,4 +89,5 @@ __all__ = [
     "returned_epoch",
     "steps_to_fit",
     "stopping_gain",
+    "weights_zero",
 ]

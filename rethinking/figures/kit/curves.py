@@ -66,7 +66,6 @@ class Curves(Panel):
     shaded: bool = False
     shown: float | None = None
     zones: Zones | None = None
-    title: str = ""
 
     @property
     def note(self) -> str:

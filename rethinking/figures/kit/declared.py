@@ -124,8 +124,8 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
         rows = once.data.index
         drawn = dict.fromkeys(c for panel in panels if isinstance(panel, Curves) for c in panel.columns)
         numbers["series"] = _series([found[i] for i in rows], [labels[i] for i in rows], drawn)
-    elif hasattr(module, "series"):
-        numbers["series"] = module.series(table, found)
+    for panel in (each for each in panels if hasattr(each, "series")):
+        numbers.setdefault("series", {}).update(panel.series(table, found))
     return picture, numbers
 
 

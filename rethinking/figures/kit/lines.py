@@ -31,7 +31,6 @@ class Lines(Panel):
     named: bool = False
     apart: float = 1.0
     only: dict[str, Any] = field(default_factory=dict)
-    title: str = ""
 
     @property
     def note(self) -> str:
@@ -63,7 +62,6 @@ class Lines(Panel):
         if all(frame.data[m.name].isna().all() for m in measures.values()):  # nothing that a scale could be taken from
             axes.set_xlim(min(levels) / 1.2 if self.log else min(levels), max(levels) * 1.2)
         self.finish(axes)
-        axes.set_title(self.title)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
 
     def _moved(self, part: Frame, places: float) -> Frame:

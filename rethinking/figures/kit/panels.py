@@ -11,6 +11,7 @@ from rethinking.plotting import NOTE, WIDTH, look_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LINE = 120  # characters of a legend's size that stand side by side
 STATISTIC = "median over seeds; the bar is their range"
 
 
@@ -22,7 +23,7 @@ class Panel:
         hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
         has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
         reference: (value, text) of a horizontal line, or several. band: (low, high, text) of a shaded one. legend:
-        where, as matplotlib says it, "outside ..." for beside all panels; None for no legend.
+        where, as matplotlib says it, "outside ..." for beside all panels; None for no legend. title: over the axes.
     """
 
     xlabel: str = ""
@@ -35,6 +36,7 @@ class Panel:
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
+    title: str = ""
 
     @property
     def note(self) -> str:
@@ -66,12 +68,16 @@ class Panel:
                 text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
             )
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        if self.title:
+            axes.set_title(self.title)
         if self.xlim != (None, None):
             axes.set_xlim(*self.xlim)
-        axes.set_ylim(*self.ylim)
+        if self.ylim != (None, None):
+            axes.set_ylim(*self.ylim)
         handles, texts = axes.get_legend_handles_labels()
         if self.legend and texts and self.legend.startswith("outside"):
-            columns = 1 if "right" in self.legend else len(texts)
+            room = LINE // (6 + max(map(len, texts)))  # of entries side by side
+            columns = 1 if "right" in self.legend else max(1, min(len(texts), room))
             axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
         elif self.legend and texts:
             axes.legend(loc=self.legend)  # type: ignore[call-overload]
