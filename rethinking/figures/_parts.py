@@ -31,6 +31,9 @@ BUDGET = (
     "images: a run stops when every training example is right. In bfloat16 AlexNet's local response normalization is "
     "lost where it changes a unit by less than 0.25 %."
 )
+SMALL = (
+    "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: 100)."
+)
 DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."

@@ -46,9 +46,8 @@ def consistent(t: Frame) -> bool | str | None:
     network, strength = t.data[["network", "strength"]].iloc[0]
     if not strength or MISSING in set(t.data["state"]):
         return None if strength else "no decay"
-    random, true = t.where(**RANDOM), t.where(**TRUE)
-    in_1 = table1.met(ROW1[network], true.values(TRAIN.name), true.values(TEST.name))
-    return in_1 and table4.met(ROW4[network], random.values(TRAIN.name))
+    true, fate = t.where(**TRUE), table4.met(ROW4[network], t.where(**RANDOM).values(TRAIN.name))
+    return fate and table1.met(ROW1[network], true.values(TRAIN.name), true.values(TEST.name))
 
 
 COLUMNS, HEIGHT = 3, 4.0
@@ -82,7 +81,7 @@ def _claim(network: str, words: str, near: float, far: float) -> Claim:
         statement=f"one strength of weight decay gives {network}'s rows with weight decay alone",
         paper=f"random labels {fate}, test accuracy {ROW1[network].test:.2f} % on true labels",
         rule=f"some strength swept from {STRENGTHS[1]:g} to {STRENGTHS[-1]:g} meets both rows: in every seed random "
-        f"labels {words}, true labels 99 %; the median test accuracy within {margin:g} points",
+        f"labels {words}, true labels 99 %; median test accuracy within {margin:g} points",
         least_n=FULL,
         least_seeds=least_seeds(network),
         examples=[
@@ -95,7 +94,7 @@ def _claim(network: str, words: str, near: float, far: float) -> Claim:
 
 
 CLAIMS = [
-    _claim("mlp-1x512", "within 1 point of 99.21 %", 98.22, 98.20),
+    _claim("mlp-1x512", "within 1 point of 99.21 % (at least 99 % until the results were known)", 98.22, 98.20),
     _claim("mlp-3x512", "within 1 point of 100 %", 99.01, 98.99),
     _claim("alexnet", "below 50 %", 49.99, 50.0),
 ]

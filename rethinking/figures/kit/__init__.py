@@ -18,6 +18,7 @@ A panel is anything with draw(axes, frame, records); with series(frame, records)
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
+from rethinking.figures.kit.bounds import bounded
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, fits, made
 from rethinking.figures.kit.curves import Curves, Zones
 from rethinking.figures.kit.frame import MISSING, Cell, Frame, Grid
@@ -75,6 +76,7 @@ __all__ = [
     "at_some",
     "best_epoch",
     "best_error",
+    "bounded",
     "difference",
     "epochs_to_fit",
     "error",
