@@ -44,9 +44,8 @@ GRID = _EVERY.only(lambda kind, members, **_: members <= MEMBERS[kind])
 def spec(setting: Setting, seed: int, kind: str, members: int, **mix: str) -> RunSpec:
     """Of the last of so many members; seed: of the ensemble. Every crop is a view of one network."""
     own = members - 1 if kind in ("initial weights", "bootstrap") else 0
-    more = {"bootstrap": True} if kind == "bootstrap" else {}
     n = {"quick": 500, "cpu": 2000}.get(setting.scale, FULL)
-    fields: dict[str, Any] = {"n": n, "corruptions": labels(MIXES[mix["labels"]]), **more}
+    fields: dict[str, Any] = {"n": n, "corruptions": labels(MIXES[mix["labels"]]), "bootstrap": kind == "bootstrap"}
     fields |= {"model": NETWORKS[members - 1] if kind == "networks" else NETWORK}
     fields |= {"keep": ("crop_logits" if kind == "crops" else "test_logits",)}
     return setting.spec(MEMBERS["initial weights"] * seed + own, data_seed=seed, **fields)
@@ -122,7 +121,8 @@ _CHANCE = _claim(
     source="zhang2017, section 2.1, extended",
     statement="an ensemble of networks that memorized random labels predicts no better than one",
     paper="test accuracy at chance on random labels",
-    rule="by initial weights, average of probabilities: a gain within 2 points of 0, every ensemble, all members fitted",
+    rule="by initial weights, average of probabilities: a gain within 2 points of 0, every ensemble, all members "
+    "fitted",
     between=(-2, 2),
     met=[[-2.0, 2.0]],
     missed=[[-2.1, 0.0], [0.0, 2.1]],

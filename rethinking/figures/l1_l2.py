@@ -62,7 +62,11 @@ TABLE = Table("run", {**COLUMNS_OF_RUNS, "test accuracy (%)": final("test_accura
 
 BY: dict[str, Any] = {"hue": "penalty", "layer": "layers.0.weight", "xlabel": "weight, first layer"}
 BY |= {"ylabel": "weights in a bin of 0.0025 (%)", "xlim": (-0.06, 0.06), "ylim": (0.1, 150)}
-TOLD = {"by": "labels", "told": ((ZEROS, " % zeros"), (TRAIN, " % right")), "legend": "outside lower center"}
+TOLD: dict[str, Any] = {
+    "by": "labels",
+    "told": ((ZEROS, " % zeros"), (TRAIN, " % right")),
+    "legend": "outside lower center",
+}
 PANELS = [
     Weights(only=(("labels", "true"),), title="true labels", **TOLD, **BY),
     Weights(only=(("labels", "random"),), title="random labels", legend=None, **BY),

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rethinking.claims import CENSORED
 from rethinking.figures.kit.claim import NO, YES, Claim, made
-from rethinking.figures.kit.frame import Condition, Frame
+from rethinking.figures.kit.frame import FITTED, Condition, Frame
 from rethinking.figures.kit.measures import Measure
 
 
@@ -28,8 +29,8 @@ def bounded(
     Args:
         measure: with its unit; its label, or `key`, names the numbers in the figure's file. between: bounds, which
         count as met. above: a bound that does not. by_median: the median over seeds is judged. fitted: False where
-        that is not asked. at: coordinates of the rows that are read. met, missed: examples, each of one number a seed, that the
-        claim judges as met and as missed, by a hair. texts: of the claim.
+        that is not asked. at: coordinates of the rows that are read. met, missed: examples, each of one number a seed,
+        that the claim judges as met and as missed, by a hair. texts: of the claim.
     """
     at, name = at or {}, measure.name
 
@@ -39,10 +40,14 @@ def bounded(
         inside = all(between[0] <= v <= between[1] and v > above for v in values)
         return inside and (t.fitted or not fitted)
 
-    examples = [(made(**at, **{name: values}), YES) for values in met]
-    examples += [(made(**at, **{name: values}), NO) for values in missed]
+    def example(values: list[float], **more: Any) -> Frame:
+        columns: dict[str, Any] = {**(at or {}), name: values, **more}
+        return made(**columns)
+
+    examples = [(example(values), YES) for values in met] + [(example(values), NO) for values in missed]
     if fitted:
-        examples.append((made(**at, **{name: [*met[0], met[0][0]]}, state=["fitted"] * len(met[0]) + ["censored"]), NO))
+        late = [FITTED] * len(met[0]) + [CENSORED]
+        examples.append((example([*met[0], met[0][0]], state=late), NO))
     return Claim(
         holds=holds,
         ours=lambda t: t.where(**at).spread(name, unit),
