@@ -19,7 +19,7 @@ A condition is a dict of coordinates from end to end; the grid's format names it
 """
 
 from rethinking.figures.kit.bounds import bounded
-from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, fits, made
+from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, along, fits, made
 from rethinking.figures.kit.curves import Curves, Zones
 from rethinking.figures.kit.frame import MISSING, Cell, Frame, Grid
 from rethinking.figures.kit.levels import Levels, around
@@ -70,6 +70,7 @@ __all__ = [
     "Together",
     "Weights",
     "Zones",
+    "along",
     "always_higher",
     "around",
     "at_last_shared",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking import claims as verdicts
+from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import FITTED, Frame
 from rethinking.figures.kit.measures import Measure, highest
 
@@ -90,6 +91,30 @@ def fits(least_n: int = 1, **texts: Any) -> Claim:
         examples=[(made(state="fitted"), YES), (made(state=["fitted", "censored"]), NO)],
         **texts,
     )
+
+
+def along(
+    by: str,
+    measure: Measure,
+    met: Sequence[Sequence[float | str]],
+    missed: Sequence[Sequence[float | str]],
+    unfitted: Sequence[float] = (),
+) -> list[tuple[Frame, str]]:
+    """Examples of a rule on a measure over a coordinate from 0 to 1 in equal steps, one seed.
+
+    Args:
+        met, missed: the measure's values in those that are met and missed; a run whose value is CENSORED is so.
+        unfitted: values that are missed, but only as no run is fitted.
+    """
+
+    def one(values: Sequence[float | str], state: str = FITTED) -> Frame:
+        places = [k / max(1, len(values) - 1) for k in range(len(values))]
+        states = [CENSORED if v == CENSORED else state for v in values]
+        columns: dict[str, Any] = {by: places, measure.name: list(values), "state": states}
+        return made(**columns)
+
+    late = [(one(unfitted, CENSORED), NO)] if unfitted else []
+    return [*((one(v), YES) for v in met), *((one(v), NO) for v in missed), *late]
 
 
 def made(seeds: int = 1, **columns: Any) -> Frame:

@@ -136,6 +136,10 @@ class Frame:
         """Median, range and states as text."""
         return told(self.cells(name, whole))
 
+    def numbers_by(self, name: str, by: str, key: str) -> dict[str, list[float | None]]:
+        """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
+        return {key.format(value): part.numbers(name) for value, part in self.groups(by).items()}
+
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""
         return [(int(v) if whole else v) if math.isfinite(v) else None for v in self.values(name)]
