@@ -19,7 +19,7 @@ A condition is a dict of coordinates from end to end; the grid's format names it
 """
 
 from rethinking.figures.kit.bounds import bounded
-from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, along, fits, made
+from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, along, fits, hairs, made
 from rethinking.figures.kit.curves import Curves, Zones
 from rethinking.figures.kit.frame import MISSING, Cell, Frame, Grid
 from rethinking.figures.kit.levels import Levels, around
@@ -85,6 +85,7 @@ __all__ = [
     "first_error",
     "fits",
     "gain",
+    "hairs",
     "highest",
     "made",
     "minus",

@@ -148,7 +148,7 @@ def _series(
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
     declared = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
-    return [_rule(module, setting, one) for claim in declared for one in claim.every()]
+    return [_rule(module, setting, one) for claim in declared for one in claim.every(setting.model)]
 
 
 def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:

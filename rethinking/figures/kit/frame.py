@@ -136,9 +136,13 @@ class Frame:
         """Median, range and states as text."""
         return told(self.cells(name, whole))
 
-    def numbers_by(self, name: str, by: str, key: str) -> dict[str, list[float | None]]:
+    def numbers_by(self, name: str, by: str, key: str, whole: bool = False) -> dict[str, list[float | None]]:
         """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
-        return {key.format(value): part.numbers(name) for value, part in self.groups(by).items()}
+        return {key.format(value): part.numbers(name, whole) for value, part in self.groups(by).items()}
+
+    def texts_by(self, name: str, by: str, key: str, between: str = ", ", whole: bool = False) -> str:
+        """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
+        return between.join(key.format(value, part.text(name, whole)) for value, part in self.groups(by).items())
 
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""
