@@ -62,6 +62,7 @@ class Weights(Panel):
         self.finish(axes)
         axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         axes.minorticks_off()
+        axes.locator_params(axis="x", nbins=4)
 
     def series(self, frame: Frame, records: Sequence[Record | None]) -> dict[str, Any]:
         """What is drawn, for the figure's file, by run."""
