@@ -1,0 +1,46 @@
+"""Data sets: fetched, checked, found."""
+
+import click
+
+from rethinking import catalog
+from rethinking.cli.options import FilePath, completed, data_option
+
+
+@click.group()
+def data() -> None:
+    """Get, verify and find data sets."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=completed("data"))
+@click.option("--from", "source", type=FilePath(), help="A folder that holds the official files or the fallback's.")
+@data_option
+def fetch(names: tuple[str, ...], source: str | None, data_dir: str | None) -> None:
+    """Get data sets: a copy on disk, the official download, then the fallback; verified by SHA-256."""
+    from rethinking import data as sets
+
+    for name in names:
+        catalog.find("data", name)
+    for name in names:
+        sets.fetch(name, data_dir, source=source, say=lambda line: click.echo(line, err=True))
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=completed("data"))
+@data_option
+def check(names: tuple[str, ...], data_dir: str | None) -> None:
+    """Verify the copies on disk by SHA-256."""
+    from rethinking import data as sets
+
+    for name in names:
+        click.echo(f"{name}: right, in {sets.check(name, data_dir)}")
+
+
+@data.command()
+@click.argument("name", shell_complete=completed("data"))
+@data_option
+def where(name: str, data_dir: str | None) -> None:
+    """Print the folder of a data set, which may not exist yet."""
+    from rethinking import data as sets
+
+    click.echo(sets.where(name, data_dir))

@@ -1,0 +1,86 @@
+"""Options that several commands share, and what they need before work."""
+
+from typing import Any
+
+import click
+
+from rethinking import catalog
+from rethinking.errors import InputError
+from rethinking.paths import expand
+
+
+def completed(kind: str):
+    """Shell completion for the names of a kind."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [n for n in catalog.names(kind) if n.startswith(incomplete)]
+
+    return complete
+
+
+def named(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Refuse empty text, as of a variable that is not set."""
+    if given == "":
+        raise InputError(f"{parameter.opts[0]} is empty text: give a name, or leave it out")
+    return given
+
+
+class FilePath(click.Path):
+    """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(str(expand(value)) if value else value, param, ctx)
+
+
+runs_option = click.option(
+    "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=FilePath()
+)
+out_option = click.option(
+    "--out",
+    default="figures",
+    show_default=True,
+    type=FilePath(),
+    help="Folder of the drawn files.",
+    callback=named,
+)
+data_option = click.option(
+    "--data-dir",
+    type=FilePath(),
+    callback=named,
+    help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda (all GPUs) or one GPU, as cuda:0."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes; default one per core (one thread each) as memory holds them, or per GPU, which several can "
+    "share.",
+)
+
+
+checkpoints_option = click.option(
+    "--checkpoints", type=FilePath(), callback=named, help="Folder of the checkpoints; default beside the records."
+)
+
+
+anew_option = click.option(
+    "--anew",
+    is_flag=True,
+    help="Where a checkpoint is missing, or damaged, stale or foreign, which deletes it, begin the run anew.",
+)
+
+
+def need_data(specs: list[Any], runs: Any, data_dir: str | None) -> None:
+    """Fetch the data sets of missing runs that are not on disk."""
+    fetch_missing([spec.data for spec in specs if not runs.complete(spec)], data_dir)
+
+
+def fetch_missing(names: list[str], data_dir: str | None) -> None:
+    """Fetch the data sets that are not on disk."""
+    from rethinking import data as sets
+
+    for name in dict.fromkeys(names):
+        if not sets.where(name, data_dir).is_dir():
+            sets.fetch(name, data_dir, say=lambda line: click.echo(line, err=True))
