@@ -6,9 +6,12 @@ from rethinking import catalog
 from rethinking.cli.options import FilePath, completed, data_option
 
 
-@click.group()
-def data() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def data(context: click.Context) -> None:
     """Get, verify and find data sets."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @data.command()

@@ -10,6 +10,7 @@ import click
 
 from rethinking import catalog
 from rethinking.cli.options import (
+    among,
     anew_option,
     checkpoints_option,
     completed,
@@ -22,6 +23,12 @@ from rethinking.cli.options import (
 )
 from rethinking.errors import InputError
 
+SCALES = ("quick", "cpu", "paper")  # as of rethinking.figures, which takes a while to import
+
+
+def _figures(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in ("all", *catalog.names("figures")) if name.startswith(incomplete)]
+
 
 def figure_options(command):
     """The options that say what a figure is drawn for."""
@@ -32,9 +39,10 @@ def figure_options(command):
             "--scale",
             default="quick",
             show_default=True,
+            shell_complete=among(SCALES),
             help="quick (minutes, reduced), cpu (hours on a CPU) or paper (the paper's sizes, for a GPU).",
         ),
-        click.argument("figures", nargs=-1, required=True, shell_complete=completed("figures")),
+        click.argument("figures", nargs=-1, required=True, shell_complete=_figures),
     ):
         command = option(command)
     return command

@@ -1,6 +1,7 @@
 """The command's group: signals, and what goes wrong, in one line each."""
 
 import errno
+import os
 import re
 import signal
 import sys
@@ -58,6 +59,9 @@ class Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         standalone = kwargs.pop("standalone_mode", True)
+        kwargs.setdefault("prog_name", "rethinking")  # also where it is started by `python -m`
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            kwargs.setdefault("color", False)
         streams.prepare()
         try:
             with signals():

@@ -1,5 +1,8 @@
 """Options that several commands share, and what they need before work."""
 
+import json
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -16,6 +19,12 @@ def completed(kind: str):
         return [n for n in catalog.names(kind) if n.startswith(incomplete)]
 
     return complete
+
+
+def among(names: Iterable[str]):
+    """Shell completion for fixed words."""
+    words = list(names)
+    return lambda context, parameter, incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def named(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
@@ -70,6 +79,22 @@ anew_option = click.option(
     is_flag=True,
     help="Where a checkpoint is missing, or damaged, stale or foreign, which deletes it, begin the run anew.",
 )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON; null for what is not finite.")
+
+
+def print_json(value: Any) -> None:
+    """Print facts as strict JSON; a number that is not finite is null."""
+    click.echo(json.dumps(_finite(value), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def need_data(specs: list[Any], runs: Any, data_dir: str | None) -> None:

@@ -12,9 +12,14 @@ from rethinking.cli.runs import run, show
 from rethinking.cli.upkeep import digest, prune, verify
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="rethinking")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Replicates "Understanding deep learning requires rethinking generalization" (Zhang et al., ICLR 2017).
 
     \b
@@ -27,6 +32,8 @@ def main() -> None:
     Ctrl-C and goes on: training from its last checkpoint, other runs anew. Completion in bash:
     eval "$(_RETHINKING_COMPLETE=bash_source rethinking)".
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (list_, figure, plan, run, show, prune, digest, verify, report, data, bench):

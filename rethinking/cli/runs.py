@@ -12,54 +12,23 @@ from rethinking.cli.options import (
     FilePath,
     anew_option,
     checkpoints_option,
-    completed,
     data_option,
     device_option,
     fetch_missing,
     need_data,
     runs_option,
 )
+from rethinking.cli.spec_options import SpecCommand, name_of, spec_of
 from rethinking.errors import InputError
 
 
-@click.command()
+@click.command(cls=SpecCommand)
 @click.option(
     "--spec",
     "spec_file",
     type=FilePath(path_type=Path),
-    help="A spec.json, or - for standard input, instead of the options below.",
+    help="A spec.json, or - for standard input, instead of the options above.",
 )
-@click.option("--data", shell_complete=completed("data"), help="Data set.  [default: cifar10]")
-@click.option("--n", type=int, help="The first n training images.  [default: all]")
-@click.option(
-    "--model",
-    shell_complete=completed("models"),
-    metavar="NAME[,KEY=VALUE]",
-    help="Network, as mlp-1x512,width=64.  [default: inception]",
-)
-@click.option("--corruption", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="partial_labels=0.5; repeatable.")
-@click.option("--regularize", multiple=True, metavar="NAME[=VALUE][,KEY=VALUE]", help="weight_decay=5e-4; repeatable.")
-@click.option("--batch-size", type=int, help="Examples in a batch.  [default: 128]")
-@click.option("--lr", "learning_rate", type=float, help="Learning rate at the start.  [default: the paper's]")
-@click.option("--momentum", type=float, help="Of SGD.  [default: 0.9]")
-@click.option("--lr-decay", type=float, help="Factor on the learning rate each --decay-every.  [default: 0.95]")
-@click.option("--decay-every", type=int, help="Steps between decays of the learning rate.  [default: 391]")
-@click.option("--steps", type=int, help="Budget in batches.  [default: 25024]")
-@click.option("--stop", help="fitted (when every training example is right) or budget.  [default: budget]")
-@click.option("--eval-every", type=int, help="Steps between evaluations.  [default: 391]")
-@click.option("--interim-test", type=int, help="Test images in evaluations before the last.  [default: 2000]")
-@click.option(
-    "--evaluation", help="all, or probe: 2,000 training images, and all where the fit is near.  [default: all]"
-)
-@click.option("--test-labels", help="true, or corrupted like the training labels.  [default: true]")
-@click.option("--held-out", type=int, help="Hold the last so many of the n images out and measure them.  [default: 0]")
-@click.option("--bootstrap", is_flag=True, help="Train on a bootstrap sample of the training images.")
-@click.option(
-    "--keep", multiple=True, help="test_logits, crop_logits or weight_quantiles, into the record; repeatable."
-)
-@click.option("--seed", type=int, help="Of initial weights and batch order.  [default: 0]")
-@click.option("--data-seed", type=int, help="Of the corruption.  [default: 0]")
-@click.option("--precision", help="float32, bfloat16, or auto: what is fastest on the device.  [default: float32]")
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
@@ -90,7 +59,7 @@ def run(
     """
     from rethinking.engines import local
     from rethinking.record import Runs
-    from rethinking.spec import LARGEST, Part, RunSpec, Spec
+    from rethinking.spec import LARGEST, RunSpec, Spec
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -100,18 +69,13 @@ def run(
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
-            option = next(iter(given)).replace("learning_rate", "lr").replace("_", "-")
-            raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
+            raise InputError(
+                f"{name_of(next(iter(given)))} is given beside --spec: change the file or leave --spec out"
+            )
         standard = str(spec_file) == "-"
         spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
     else:
-        corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
-        parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))
-        if "model" in given:
-            network = Part.parse("models", given["model"])
-            given |= {"model": network.name, "model_options": network.options}
-        given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
-        spec = RunSpec.make(corruptions=corruptions, regularizers=parts, **given)
+        spec = spec_of(given, device)
     runs = Runs(runs_dir, checkpoints)
     record = runs.find(spec)
     if not compare:
