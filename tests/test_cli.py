@@ -57,7 +57,7 @@ finally:
 
 def one_line(done):
     assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.endswith((": started", ": failed"))]
+    lines = [line for line in done.stderr.splitlines() if not line.endswith((": starting", ": failed"))]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("rethinking: ")
     return lines[0]

@@ -677,7 +677,7 @@ def test_several_workers_share_a_gpu(toy_dir, tmp_path, monkeypatch):
 
 
 def started_in(error: str) -> list[str]:
-    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": started")]
+    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": starting")]
 
 
 def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch, capsys):

@@ -8,7 +8,9 @@ from rethinking.cli.figures import figure, plan
 from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
 from rethinking.cli.report import report
-from rethinking.cli.runs import run, show
+from rethinking.cli.runs import run
+from rethinking.cli.show import show
+from rethinking.cli.status import status
 from rethinking.cli.upkeep import digest, prune, verify
 
 
@@ -25,6 +27,7 @@ def main(context: click.Context) -> None:
     \b
     rethinking figure fig1a         train what is missing, draw Figure 1(a), judge the paper's claims
     rethinking plan fig1a           what that would train, and for how long
+    rethinking status               what is being trained, where, and how far it is
     rethinking list                 data sets, corruptions, networks, regularizers, figures
     rethinking run --model alexnet --corruption partial_labels=0.5 --n 5000
 
@@ -36,5 +39,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_, figure, plan, run, show, prune, digest, verify, report, data, bench):
+for command in (list_, figure, plan, run, show, status, prune, digest, verify, report, data, bench):
     main.add_command(command)

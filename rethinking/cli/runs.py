@@ -1,7 +1,5 @@
 """Single runs: training, comparing and showing them."""
 
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from rethinking.cli.options import (
     need_data,
     runs_option,
 )
+from rethinking.cli.show import print_made_by, print_record
 from rethinking.cli.spec_options import SpecCommand, name_of, spec_of
 from rethinking.errors import InputError
 
@@ -116,54 +115,3 @@ def _print_apart(first: Any, second: Any) -> None:
     fits = [(r.steps_to_fit(), r.final["step"]) for r in (first, second)]
     told = [f"{fit:,}" if fit is not None else f"not reached by step {last:,}" for fit, last in fits]
     click.echo(f"  steps to 99 % training accuracy: {told[0]} against {told[1]}")
-
-
-@click.command()
-@click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with the whole curve; null where not finite.")
-@runs_option
-def show(run: str, as_json: bool, runs_dir: str) -> None:
-    """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
-    from rethinking.record import Runs
-
-    record = Runs(runs_dir).named(run)
-    if as_json:
-        finite = {k: [v if math.isfinite(v) else None for v in values] for k, values in record.curve.items()}
-        parts = {"spec": record.spec.model_dump(mode="json"), "result": record.result}
-        click.echo(json.dumps({**parts, "environment": record.environment, "curve": finite}, indent=1, allow_nan=False))
-    else:
-        print_record(record)
-
-
-def print_record(record: Any) -> None:
-    result, made = record.result, record.environment
-    click.secho(record.path.name, bold=True)
-    for key, value in record.spec.identity.items():
-        click.echo(f"  {key}: {json.dumps(value)}")
-    if result["status"] == "computed":
-        for row in record.rows:
-            click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in row.items()))
-        print_made_by(made)
-        return
-    ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
-    where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
-    click.echo(f"  ended: {ended[result['status']]}{where}, step {result['steps']}")
-    fit = record.steps_to_fit()
-    click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
-    final = record.final
-    click.echo(f"  training accuracy: {100 * final['train_accuracy']:.2f} %, loss {final['train_loss']:.4g}")
-    labels = "" if record.spec.test_labels == "true" else ", their labels corrupted"
-    click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images{labels}")
-    if record.spec.held_out:
-        held, loss = 100 * final["held_out_accuracy"], final["held_out_loss"]
-        click.echo(f"  held-out accuracy: {held:.2f} % of {record.spec.held_out} images, loss {loss:.4g}")
-    if record.spec.keep:
-        click.echo(f"  kept: {', '.join(record.spec.keep)}, in {record.path / 'arrays.npz'}")
-    print_made_by(made)
-
-
-def print_made_by(made: dict[str, Any]) -> None:
-    click.echo(
-        f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
-        f"{made.get('threads')} threads, {made.get('precision')}, {made.get('seconds')} s"
-    )
