@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -81,6 +81,8 @@ anew_option = click.option(
 )
 
 
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Say nothing but what goes wrong.")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON; null for what is not finite.")
 
 
@@ -97,15 +99,30 @@ def _finite(value: Any) -> Any:
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def need_data(specs: list[Any], runs: Any, data_dir: str | None) -> None:
+def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) -> None:
+    """Refuse what could only fail later for want of a folder or of room; say what may. Raises InputError."""
+    from rethinking.engines import checks, local
+
+    if specs:
+        count = min(workers or local.default_workers(device), len(specs))
+        for line in checks.before_training(specs, runs, device=device, workers=workers, count=count):
+            click.echo(f"rethinking: {line}", err=True)
+
+
+def say(quiet: bool) -> Callable[[str], None]:
+    """Prints a line of progress, unless quiet."""
+    return lambda line: None if quiet else click.echo(line, err=True)
+
+
+def need_data(specs: list[Any], runs: Any, data_dir: str | None, quiet: bool = False) -> None:
     """Fetch the data sets of missing runs that are not on disk."""
-    fetch_missing([spec.data for spec in specs if not runs.complete(spec)], data_dir)
+    fetch_missing([spec.data for spec in specs if not runs.complete(spec)], data_dir, quiet)
 
 
-def fetch_missing(names: list[str], data_dir: str | None) -> None:
+def fetch_missing(names: list[str], data_dir: str | None, quiet: bool = False) -> None:
     """Fetch the data sets that are not on disk."""
     from rethinking import data as sets
 
     for name in dict.fromkeys(names):
         if not sets.where(name, data_dir).is_dir():
-            sets.fetch(name, data_dir, say=lambda line: click.echo(line, err=True))
+            sets.fetch(name, data_dir, say=say(quiet))

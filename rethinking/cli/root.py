@@ -4,9 +4,10 @@ import click
 
 from rethinking.cli.bench import bench
 from rethinking.cli.data import data
-from rethinking.cli.figures import figure, plan
+from rethinking.cli.figure import figure
 from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
+from rethinking.cli.plan import plan
 from rethinking.cli.report import report
 from rethinking.cli.runs import run
 from rethinking.cli.show import show

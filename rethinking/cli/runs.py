@@ -9,11 +9,14 @@ import click
 from rethinking.cli.options import (
     FilePath,
     anew_option,
+    check_before,
     checkpoints_option,
     data_option,
     device_option,
     fetch_missing,
+    json_option,
     need_data,
+    quiet_option,
     runs_option,
 )
 from rethinking.cli.show import print_made_by, print_record
@@ -32,6 +35,8 @@ from rethinking.errors import InputError
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
 @click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
+@quiet_option
+@json_option
 @device_option
 @runs_option
 @checkpoints_option
@@ -42,6 +47,8 @@ def run(
     compare: bool,
     anew: bool,
     other_dir: str | None,
+    quiet: bool,
+    as_json: bool,
     device: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -65,6 +72,8 @@ def run(
         raise InputError("--until is given without --compare: add it, or give the budget as --steps")
     if other_dir is not None and not compare:
         raise InputError("--with is given without --compare: add it, or name the folder as --runs")
+    if as_json and compare:
+        raise InputError("--json is given beside --compare, which prints lines: leave one out")
     device = local.resolve_device(device)
     if spec_file is not None:
         if given:
@@ -78,11 +87,15 @@ def run(
     runs = Runs(runs_dir, checkpoints)
     record = runs.find(spec)
     if not compare:
-        need_data([spec], runs, data_dir)
-        failures = local.run([spec], runs, device=device, workers=1, data_dir=data_dir, anew=anew)
-        if failures:
-            raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
-        print_record(runs.named(spec.run_id))
+        if record is None:
+            check_before([spec], runs, device, 1)
+            need_data([spec], runs, data_dir, quiet)
+            options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
+            failures = local.run([spec], runs, quiet=quiet, **options)
+            if failures:
+                raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
+        if not quiet or as_json:
+            print_record(runs.named(spec.run_id), as_json)
         return 0
     if record is None:
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")

@@ -6,7 +6,15 @@ from pathlib import Path
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import checkpoints_option, data_option, device_option, out_option, runs_option
+from rethinking.cli.options import (
+    checkpoints_option,
+    data_option,
+    device_option,
+    json_option,
+    out_option,
+    print_json,
+    runs_option,
+)
 from rethinking.errors import InputError
 
 
@@ -115,10 +123,11 @@ def digest(runs_dir: str) -> None:
 @click.option("--deep", type=click.IntRange(0), default=0, help="Make so many records again, and compare every bit.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of those records.")
 @device_option
+@json_option
 @out_option
 @runs_option
 @data_option
-def verify(deep: int, seed: int, device: str, out: str, runs_dir: str, data_dir: str | None) -> int:
+def verify(deep: int, seed: int, device: str, as_json: bool, out: str, runs_dir: str, data_dir: str | None) -> int:
     """Check every record against its spec and digests, and every drawn figure against its records.
 
     A finding is a line; the exit status is 1 where there is any. Records that took more than ten minutes are not made
@@ -135,10 +144,14 @@ def verify(deep: int, seed: int, device: str, out: str, runs_dir: str, data_dir:
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder: name it with --{'runs' if folder is runs.root else 'out'}")
     again = checks.deep(runs, deep, seed, device=device, data_dir=data_dir) if deep else ()
-    count = 0
+    findings = []
     for finding in chain(checks.records(runs), checks.drawn(runs, Path(out)), again):
-        click.echo(finding)
-        count += 1
+        findings.append(finding)
+        if not as_json:
+            click.echo(finding)
     records, figures = (len(list(place.glob(p))) for place, p in ((runs.root, "*/result.json"), (Path(out), "*.json")))
-    click.echo(f"{records} records and {figures} drawn figures: {count or 'no'} findings")
-    return int(count > 0)
+    if as_json:
+        print_json({"records": records, "figures": figures, "findings": findings})
+    else:
+        click.echo(f"{records} records and {figures} drawn figures: {len(findings) or 'no'} findings")
+    return int(bool(findings))

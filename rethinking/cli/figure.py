@@ -1,4 +1,4 @@
-"""Figures: which runs they need, training those, drawing."""
+"""Figures: training the runs that they need, drawing."""
 
 import math
 import time
@@ -8,55 +8,25 @@ from typing import Any
 
 import click
 
-from rethinking import catalog
+from rethinking import plotting
+from rethinking.cli.figure_options import figure_options, settings
 from rethinking.cli.options import (
     among,
     anew_option,
+    check_before,
     checkpoints_option,
-    completed,
     data_option,
     device_option,
+    json_option,
     need_data,
     out_option,
+    print_json,
+    quiet_option,
     runs_option,
     workers_option,
 )
 from rethinking.errors import InputError
-
-SCALES = ("quick", "cpu", "paper")  # as of rethinking.figures, which takes a while to import
-
-
-def _figures(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in ("all", *catalog.names("figures")) if name.startswith(incomplete)]
-
-
-def figure_options(command):
-    """The options that say what a figure is drawn for."""
-    for option in (
-        click.option("--model", shell_complete=completed("models"), help="Another network than the figure's own."),
-        click.option("--seeds", type=click.IntRange(1, 1000), help="Number of seeds; default the figure's own."),
-        click.option(
-            "--scale",
-            default="quick",
-            show_default=True,
-            shell_complete=among(SCALES),
-            help="quick (minutes, reduced), cpu (hours on a CPU) or paper (the paper's sizes, for a GPU).",
-        ),
-        click.argument("figures", nargs=-1, required=True, shell_complete=_figures),
-    ):
-        command = option(command)
-    return command
-
-
-def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: int | None, device: str) -> list[Any]:
-    from rethinking.engines.local import resolve_precision
-    from rethinking.figures import setting
-
-    if "all" in figures and len(figures) > 1:
-        raise InputError(f"figures are {' '.join(figures)}: all is every figure, and stands alone")
-    names = catalog.names("figures") if figures == ("all",) else list(dict.fromkeys(figures))
-    precision = resolve_precision("auto", device)
-    return [(name, setting(name, scale, model, seeds, precision)) for name in names]
+from rethinking.paths import check_writable
 
 
 @click.command()
@@ -67,6 +37,17 @@ def _settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: in
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @anew_option
 @click.option("--minutes", type=float, help="Stop cleanly after so many minutes, and say what is left.")
+@click.option(
+    "--format",
+    "formats",
+    default=",".join(plotting.USUAL),
+    show_default=True,
+    shell_complete=among(plotting.FORMATS),
+    help=f"Of the pictures: {', '.join(plotting.FORMATS)}, separated by commas.",
+)
+@click.option("--dpi", type=click.IntRange(10, 2400), help=f"Dots per inch of png.  [default: {plotting.DPI}]")
+@quiet_option
+@json_option
 @out_option
 @runs_option
 @checkpoints_option
@@ -82,6 +63,10 @@ def figure(
     redraw: bool,
     anew: bool,
     minutes: float | None,
+    formats: str,
+    dpi: int | None,
+    quiet: bool,
+    as_json: bool,
     out: str,
     runs_dir: str,
     checkpoints: str | None,
@@ -89,7 +74,8 @@ def figure(
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
-    Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). A run is trained once,
+    Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). Other formats that are
+    there of an earlier drawing are drawn again, too. A run is trained once,
     whichever figures need it, in the order of the figures; a second call trains nothing.
 
     On one GPU that is lent for a quarter of an hour, six runs at once, the most important figures first:
@@ -109,9 +95,13 @@ def figure(
         raise InputError(f"--minutes is {minutes:g}, allowed are numbers above 0")
     if minutes is not None and redraw:
         raise InputError("--minutes is given beside --redraw, which trains nothing: leave one out")
+    pictures = plotting.pictures(formats)
+    if dpi is not None and "png" not in pictures:
+        raise InputError(f"--dpi is given, and {formats} has no dots: add png to --format, or leave it out")
+    check_writable(out, "--out")
     runs = Runs(runs_dir, checkpoints)
     device = local.resolve_device(device)
-    chosen = _settings(figures, scale, model, seeds, device)
+    chosen = settings(figures, scale, model, seeds, device)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     share = list(wanted.values())
     if shard is not None:
@@ -124,22 +114,49 @@ def figure(
     failures, left = [], False
     if not redraw:
         missing = [spec for spec in share if not runs.complete(spec)]
-        need_data(missing, runs, data_dir)
+        check_before(missing, runs, device, workers)
+        need_data(missing, runs, data_dir, quiet)
         deadline = math.inf if minutes is None else started + 60 * minutes
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
-        options["anew"] = anew
+        options |= {"anew": anew, "quiet": quiet}
         failures = local.run(share, runs, wait=shard is None, **options)
         left = minutes is not None and _print_left(missing, runs, failures)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())
     if some and not left:
+        drawn = {}
         for name, setting in chosen:
-            _print_drawn(name, fig.draw(name, setting, runs, Path(out)))
+            drawn[name] = fig.draw(name, setting, runs, Path(out), pictures, dpi or plotting.DPI)
+            if not quiet and not as_json:
+                _print_drawn(name, drawn[name])
+        if as_json:
+            print_json([_facts(name, each) for name, each in drawn.items()])
+        elif len(drawn) > 1 and not quiet:
+            _print_summary(drawn)
     if failures:
         first = failures[0]
         raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
     if left:
         raise click.Abort
+
+
+def _facts(name: str, drawn: Any) -> dict[str, Any]:
+    told = {key: drawn.numbers[key] for key in ("scale", "model", "seeds", "caption", "claims", "missing")}
+    return {"figure": name, **told, "files": [str(file) for file in drawn.files]}
+
+
+def _print_summary(drawn: dict[str, Any]) -> None:
+    """A line for each figure, and one for all of them."""
+    click.secho(f"\n{len(drawn)} figures", bold=True)
+    for name, each in drawn.items():
+        missing = f", {len(each.missing)} runs missing" if each.missing else ""
+        click.echo(f"  {name:<18}  {_counted(each.verdicts)}{missing}")
+    click.echo(f"  {'in all':<18}  {_counted([v for each in drawn.values() for v in each.verdicts])}")
+
+
+def _counted(verdicts: list[Any]) -> str:
+    counts = Counter(v.verdict for v in verdicts)
+    return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
 
 
 def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
@@ -179,69 +196,7 @@ def _print_drawn(name: str, drawn: Any) -> None:
         click.echo(f"      {verdict.source}: {verdict.paper}. Ours: {verdict.ours or verdict.reason}.")
         size = ", ".join(f"{n:,}" for n in verdict.n)
         click.echo(f"      Rule: {verdict.tolerance}. n = {size}, seeds: {verdict.seeds}.")
-    counts = Counter(v.verdict for v in drawn.verdicts)
-    click.echo("  " + (", ".join(f"{k}: {n}" for k, n in counts.items()) or "no claims"))
+    click.echo(f"  {_counted(drawn.verdicts)}")
     if drawn.missing:
         click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
     click.echo("  " + "  ".join(str(f) for f in drawn.files))
-
-
-@click.command()
-@figure_options
-@device_option
-@workers_option
-@runs_option
-@data_option
-def plan(
-    figures: tuple[str, ...],
-    scale: str,
-    seeds: int | None,
-    model: str | None,
-    device: str,
-    workers: int | None,
-    runs_dir: str,
-    data_dir: str | None,
-) -> None:
-    """Show which runs FIGURES need, which exist, and how long the rest would take here.
-
-    The records tell, by the median of the runs most like each, how fast this machine's processor trains a network, and
-    what share of its budget a run takes that stops when fitted. A network that they do not tell of is measured by a few
-    steps.
-    """
-    from rethinking import figures as fig
-    from rethinking.engines import estimate, local
-    from rethinking.record import Runs
-
-    runs = Runs(runs_dir)
-    device = local.resolve_device(device)
-    wanted = {
-        s.run_id: s
-        for name, setting in _settings(figures, scale, model, seeds, device)
-        for s in fig.unique(fig.specs(name, setting))
-    }
-    missing = [s for s in wanted.values() if not runs.complete(s)]
-    seconds = estimate.seconds(missing, device, runs) if missing else {}
-    for key in wanted:
-        if key not in seconds:
-            left = "exists"
-        else:
-            expected, most = seconds[key]
-            left = _duration(expected) + (f", at most {_duration(most)}" if most > expected else "")
-        click.echo(f"  {key:<64}  {left}")
-    count = workers or local.default_workers(device)
-    alone = {s.run_id for s in missing if s.ALONE}
-    expected, most = (
-        estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
-        + sum(seconds[key][k] for key in alone)
-        for k in (0, 1)
-    )
-    click.echo(
-        f"{len(wanted)} runs, {len(missing)} to train: {_duration(expected)}, at most {_duration(most)}, with {count} "
-        f"workers on {device}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
