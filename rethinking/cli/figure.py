@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from rethinking import plotting
 from rethinking.cli.figure_options import figure_options, settings
 from rethinking.cli.options import (
     among,
@@ -28,6 +27,8 @@ from rethinking.cli.options import (
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
 
+FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a while to import
+
 
 @click.command()
 @figure_options
@@ -40,12 +41,12 @@ from rethinking.paths import check_writable
 @click.option(
     "--format",
     "formats",
-    default=",".join(plotting.USUAL),
+    default="svg,pdf",
     show_default=True,
-    shell_complete=among(plotting.FORMATS),
-    help=f"Of the pictures: {', '.join(plotting.FORMATS)}, separated by commas.",
+    shell_complete=among(FORMATS),
+    help="Of the pictures: svg, pdf, png, separated by commas.",
 )
-@click.option("--dpi", type=click.IntRange(10, 2400), help=f"Dots per inch of png.  [default: {plotting.DPI}]")
+@click.option("--dpi", type=click.IntRange(10, 2400), help="Dots per inch of png.  [default: 300]")
 @quiet_option
 @json_option
 @out_option
@@ -88,6 +89,7 @@ def figure(
     """
     started = time.monotonic()
     from rethinking import figures as fig
+    from rethinking import plotting
     from rethinking.engines import local
     from rethinking.record import Runs
 
