@@ -11,14 +11,17 @@ A declared figure is a file that says, in this order,
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
+    heading(setting) -> str                                           optional; the title where it is no network's
+    ACROSS = 2                                                        optional; panels side by side; else all of them
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, fits, made
+from rethinking.figures.kit.columns import column, falls, of_row
 from rethinking.figures.kit.curves import Curves, Zones
-from rethinking.figures.kit.frame import Frame, Grid
+from rethinking.figures.kit.frame import Cases, Frame, Grid
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
     Measure,
@@ -35,33 +38,42 @@ from rethinking.figures.kit.measures import (
     relative,
     steps_to_fit,
 )
+from rethinking.figures.kit.own import Own
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
-from rethinking.figures.kit.rows import Rows
+from rethinking.figures.kit.points import Points
+from rethinking.figures.kit.rows import Bands, Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
-from rethinking.figures.kit.table import Table
+from rethinking.figures.kit.table import Table, Tables
 
 __all__ = [
     "NO",
     "UNJUDGED",
     "YES",
+    "Bands",
+    "Cases",
     "Claim",
     "Curves",
     "Frame",
     "Grid",
     "Lines",
     "Measure",
+    "Own",
+    "Points",
     "Rows",
     "Spans",
     "Table",
+    "Tables",
     "Zones",
     "always_higher",
     "at_last_shared",
     "best_epoch",
     "best_error",
+    "column",
     "difference",
     "epochs_to_fit",
     "error",
+    "falls",
     "final",
     "first_error",
     "fits",
@@ -69,6 +81,7 @@ __all__ = [
     "highest",
     "made",
     "minus",
+    "of_row",
     "relative",
     "returned_epoch",
     "steps_to_fit",

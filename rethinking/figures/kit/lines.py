@@ -23,13 +23,14 @@ class Lines(Panel):
     Attributes:
         x: the coordinate. y: a measure, or several by name, which then differ as lines do.
         named: in the legend, with n and seeds, for lines that differ in them. apart: on a logarithmic axis, the factor
-        from one line's x to the next one's, where their bars would hide each other.
+        from one line's x to the next one's, where their bars would hide each other. only: coordinates of the runs.
     """
 
     x: str = ""
     y: Measure | dict[str, Measure] = field(default_factory=dict)
     named: bool = False
     apart: float = 1.0
+    only: dict[str, Any] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
@@ -38,6 +39,7 @@ class Lines(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
+        frame = frame.where(**self.only)
         measures = self.y if isinstance(self.y, dict) else {"": self.y}
         top = _top(self, [v for m in measures.values() for v in frame.values(m.name)])
         for name, measure in measures.items():

@@ -12,6 +12,8 @@ from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
 
+NONE = "none"  # the state of a measure that the kind of run does not have
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -20,7 +22,8 @@ class Measure:
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
-        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
+        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name. form: a
+        format string, where tables have it as text.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Measure:
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
+    form: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
@@ -73,6 +77,8 @@ def steps_to_fit() -> Measure:
     """Steps to 99 % training accuracy, or censored."""
 
     def of(record: Record) -> int | str:
+        if "train_accuracy" not in record.curve:
+            return NONE
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
@@ -123,7 +129,9 @@ def _word(column: str) -> str:
 def highest() -> Measure:
     """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
 
-    def of(record: Record) -> float:
+    def of(record: Record) -> float | str:
+        if "train_accuracy" not in record.curve:
+            return NONE
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
