@@ -74,7 +74,7 @@ SLOW: dict[str, Any] = {"hue": "n = {images:,.0f}, {pixels}", "only": SGD, "shad
 SLOW |= {"xlabel": "epochs of SGD on a linear model", "ylabel": "|W − W*| / |W*|"}
 THREE: dict[str, Any] = {"by": "solution", "only": LINEAR, "log": True, "xlim": (0.3, 500), "ylim": (80, 92)}
 THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
-TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(v, f"{k}, the paper's") for k, v in PAPER_NORM.items()]
+TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
 PANELS = [
     Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
     Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, right=True, ylim=(30, 3000), legend=None, **WIDE),
