@@ -252,9 +252,9 @@ def test_every_number_of_ours_in_the_readme_comes_from_the_records():
 
 def check_row(figure, model, scale, cells, head):
     """Hold every cell of ours of a row against the records; returns how many that were run."""
-    if figure == "effects":  # in test_effects
+    if figure in ("effects", "table3"):  # in test_effects; judged in test_claims
         return 0
-    if figure in ("theorem1", "table3", "min_norm"):
+    if figure in ("theorem1", "min_norm"):
         return CHECKS_OF_THEORY[figure](model or "mlp-3x512", cells, head)
     if figure in ("dose", "regularizers"):
         return check_row_of_sweep(cells, head)
@@ -584,26 +584,6 @@ def check_cells(cells, row, forms):
     return 0 if row is None else len(forms)
 
 
-def check_row_of_table_3(model, cells, head):
-    name, _, penalty = head.partition(", ")
-    data, features = name.split()
-    conv = features == "conv"
-    fields = {"kind": "kernel", "data": data.lower().replace("-", ""), "features": features.lower(), "width": 1.0}
-    fields |= {"n": 60_000 if data == "MNIST" else 50_000, "seed": 0}
-    rows = of_theory(**fields, penalties=[0.0, 0.01] if conv else [0.01] if penalty else [0.0])
-    kept = [row for row in rows or [] if (row["penalty"] > 0) == bool(penalty)]
-    forms = {
-        "test error (%)": lambda row: f"{100 * row['test_error']:.2f}",
-        "norm": lambda row: f"{row['norm']:.0f}",
-        "residual": lambda row: f"{row['residual']:.0e}",
-        "filters": lambda row: f"{row['filters']:.0f}",
-        "minutes": lambda row: f"{row['seconds'] / 60:.1f}",
-        "factorization alone, LAPACK (minutes)": lambda row: f"{row['lapack_seconds'] / 60:.1f}",
-        "peak GB": lambda row: f"{row['peak_gigabytes']:.1f}",
-    }
-    return check_cells(cells, kept[-1] if kept else None, forms)
-
-
 SOLUTIONS = {
     "least norm": "minimum",
     "centres at random points": "random_centres",
@@ -661,7 +641,6 @@ def check_row_of_theorem_1(model, cells, head):
 
 CHECKS_OF_THEORY = {
     "theorem1": check_row_of_theorem_1,
-    "table3": check_row_of_table_3,
     "min_norm": check_row_of_min_norm,
 }
 
