@@ -11,6 +11,8 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
+from rethinking.record.frame import label_bits, memorized_bits
+from rethinking.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Measure:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
         its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
+        baseline_name: what the baseline is called, where not by its coordinates.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Measure:
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
+    baseline_name: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
@@ -38,7 +42,7 @@ class Measure:
         if not self.baseline:
             return plain
         base = dict(self.baseline)
-        word = _condition(base)
+        word = self.baseline_name or _condition(base)
         out: list[Cell] = []
         for value, place in zip(plain, baselines(data, base), strict=True):
             start = None if place is None else plain[place]
@@ -128,6 +132,20 @@ def highest() -> Measure:
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
     return Measure("highest", "highest training accuracy (%)", of)
+
+
+def bits_memorized() -> Measure:
+    """The share of the training labels' bits that the network has memorized: a lower bound, from its last loss.
+
+    Of m labels, 1 - cross-entropy / log(classes), not below 0; a loss that is not finite has none.
+    """
+
+    def of(record: Record) -> float | str:
+        bits = memorized_bits(record)
+        assert isinstance(record.spec, RunSpec)
+        return "diverged" if bits is None else bits / label_bits(record.spec)
+
+    return Measure("bits", "share of the labels' bits memorized", of)
 
 
 def gain() -> Measure:
