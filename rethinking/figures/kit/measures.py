@@ -59,8 +59,9 @@ def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
     """The row of the baseline of every row of a frame: of the same seed, with these coordinates; None for none."""
     others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in baseline]
     at = data[list(baseline)].eq(pd.Series(baseline)).all(axis=1)
-    places = {tuple(data.loc[i, others]): i for i in data.index[at]}
-    return [places.get(tuple(data.loc[i, others])) for i in data.index]
+    keys = list(data[others].itertuples(index=False, name=None))
+    places = {key: place for place, key in enumerate(keys) if at.iloc[place]}
+    return [places.get(key) for key in keys]
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
