@@ -734,7 +734,7 @@ def test_the_verdicts_on_regularization_and_theory_follow_from_the_records():
             assert verdict == f"**{word}**", statement
             assert same(ours, told), (statement, ours, told)
             judged[figure] += 1
-    assert sum(judged.values()) > 60
+    assert sum(judged.values()) > 50
 
 
 def test_every_section_of_the_readme_is_judged_anew():
