@@ -14,7 +14,7 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by, numbers
-from rethinking.figures.kit import NO, YES, Cases, Claim, Curves, Frame, Lines, Points, Table, Tables, made
+from rethinking.figures.kit import NO, YES, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, made
 from rethinking.figures.kit.columns import column, falls
 from rethinking.spec import Spec
 from rethinking.theory.specs import KernelSpec, LinearSpec
@@ -42,11 +42,11 @@ def label(kernel: str = "", width: float = 0, images: int = 0, pixels: str = "",
     return solution or (f"{kernel}, width {width:g}" if kernel else f"SGD, n = {images}, {pixels}")
 
 
-def grid(setting: Setting) -> Cases:
+def grid(setting: Setting) -> Conditions:
     kernels = [{"kernel": kernel, "width": width} for kernel in KERNELS for width in WIDTHS]
     descents = DESCENTS[:3] if setting.scale == "quick" else DESCENTS
     sgd = [{"images": n, "pixels": pixels, "epochs": epochs} for n, pixels, epochs in descents]
-    return Cases(label, [*kernels, *sgd, *({"solution": solution} for solution in SOLUTIONS)])
+    return Conditions(label, [*kernels, *sgd, *({"solution": solution} for solution in SOLUTIONS)])
 
 
 def spec(setting: Setting, seed: int, kernel: str = "", width: float = 1, solution: str = "", **descent: Any) -> Spec:
@@ -79,7 +79,7 @@ PANELS = [
     Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
     Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, right=True, ylim=(30, 3000), legend=None, **WIDE),
     Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
-    Points(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
+    NamedPoints(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
 ]
 ACROSS, HEIGHT = 2, 4.8
 

@@ -16,7 +16,7 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, both, by, numbers
-from rethinking.figures.kit import NO, UNJUDGED, YES, Bands, Cases, Claim, Frame, Table, made
+from rethinking.figures.kit import NO, UNJUDGED, YES, Bands, Claim, Conditions, Frame, Table, made
 from rethinking.figures.kit.columns import column, of_row
 from rethinking.spec import Spec
 from rethinking.theory.specs import PER_FILTER, KernelSpec
@@ -53,14 +53,16 @@ def label(width: float, **condition: Any) -> str:
     return row(**condition) + (f", width {width:g}" if width else "")
 
 
-def grid(setting: Setting) -> Cases:
+def grid(setting: Setting) -> Conditions:
     most = FILTERS[setting.scale]
     least = IMAGES.get(setting.scale, 50_000) // PER_FILTER  # with fewer filters nothing interpolates
     cases = [(kernel, width, 0, 0.0) for kernel in KERNELS for width in BAND]
     cases += [(kernel, 1.0, 0, PENALTY) for kernel in PAPER_NORM]
     cases += [(CONV, 0.0, filters, 0.0) for filters in most if filters >= least]
     cases += [(CONV, 0.0, filters, PENALTY) for filters in most]
-    return Cases(label, [dict(zip(("kernel", "width", "filters", "penalty"), case, strict=True)) for case in cases])
+    return Conditions(
+        label, [dict(zip(("kernel", "width", "filters", "penalty"), case, strict=True)) for case in cases]
+    )
 
 
 def spec(setting: Setting, seed: int, kernel: str, width: float, filters: int, penalty: float) -> Spec:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
-from rethinking.figures.kit import NO, YES, Cases, Claim, Frame, Measure, Own, Table, Tables, made, steps_to_fit
+from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, Measure, Own, Table, Tables, made, steps_to_fit
 from rethinking.figures.kit.columns import column, of_row
 from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.plotting import NOTE, look_of
@@ -42,11 +42,11 @@ def label(construction: str, images: int = 0, depth: int = 2, **_: Any) -> str:
     return SGD if construction == SGD else f"{construction}, n = {images}" + (f", k = {depth}" if depth > 2 else "")
 
 
-def grid(setting: Setting) -> Cases:
+def grid(setting: Setting) -> Conditions:
     cases = [(construction, n, 2) for construction in BUILT for n in sizes(setting)]
     cases += [("chosen", sizes(setting)[-1], k) for k in DEPTHS[1:]]
     built = [{"construction": construction, "images": n, "depth": k} for construction, n, k in cases]
-    return Cases(label, [*built, {"construction": SGD, "network": setting.model}])
+    return Conditions(label, [*built, {"construction": SGD, "network": setting.model}])
 
 
 def spec(setting: Setting, seed: int, construction: str, images: int = 0, depth: int = 2, network: str = "") -> Spec:

@@ -4,7 +4,8 @@ A declared figure is a file that says, in this order,
 
     MODELS, SEEDS, CAPTION, DEPARTURES     as every figure
     NETWORK = "..."                                                   optional; of a figure of "all" that is of one
-    GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it
+    GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it;
+                                                                      Conditions(...), where not every combination is
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
     seeds(setting, network, p) -> range                               optional; else the network's or the setting's
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
@@ -24,13 +25,14 @@ from rethinking.figures.kit.bounds import bounded
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, along, fits, hairs, made
 from rethinking.figures.kit.columns import column, falls, of_row
 from rethinking.figures.kit.curves import Curves, Zones
-from rethinking.figures.kit.frame import MISSING, Cases, Cell, Frame, Grid
+from rethinking.figures.kit.frame import MISSING, Cell, Conditions, Frame, Grid
 from rethinking.figures.kit.levels import Levels, around
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
     Measure,
     best_epoch,
     best_error,
+    bits_memorized,
     difference,
     epochs_to_fit,
     error,
@@ -42,6 +44,7 @@ from rethinking.figures.kit.measures import (
     relative,
     steps_to_fit,
 )
+from rethinking.figures.kit.named_points import NamedPoints
 from rethinking.figures.kit.own import Own
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
 from rethinking.figures.kit.panels import Panel
@@ -60,15 +63,16 @@ __all__ = [
     "UNJUDGED",
     "YES",
     "Bands",
-    "Cases",
     "Cell",
     "Claim",
+    "Conditions",
     "Curves",
     "Frame",
     "Grid",
     "Levels",
     "Lines",
     "Measure",
+    "NamedPoints",
     "Numbers",
     "Own",
     "Panel",
@@ -87,6 +91,7 @@ __all__ = [
     "at_some",
     "best_epoch",
     "best_error",
+    "bits_memorized",
     "bounded",
     "column",
     "difference",

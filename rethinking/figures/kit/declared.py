@@ -13,6 +13,7 @@ from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
+from rethinking.figures.kit.named_points import NamedPoints
 from rethinking.figures.kit.panels import WIDTH, Panel, missing_note, title
 from rethinking.figures.kit.points import Points
 from rethinking.figures.kit.rows import Rows
@@ -72,6 +73,8 @@ def measures_of(module: ModuleType) -> list[Measure]:
         elif isinstance(panel, Rows | Spans):
             named.append(panel.x)
         elif isinstance(panel, Points):
+            named += [panel.x[0], panel.y[0]]
+        elif isinstance(panel, NamedPoints):
             named += [panel.x, panel.y]
     return list({m.name: m for m in named}.values())
 

@@ -1,6 +1,7 @@
 """Conditions, and the tidy frame of their runs: one row a condition and a seed."""
 
 import math
+import string
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from statistics import median
@@ -20,6 +21,15 @@ MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
 Naming = str | Callable[..., str]  # what names a row: a coordinate, a format string of several, or a function of them
+
+
+class _Format(string.Formatter):
+    """As str.format, but numbers and switches as readers write them: 25.0 is "25", True is "on"."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        if value is True and not spec:
+            return "on"
+        return super().format_field(value, spec or ("g" if isinstance(value, float) else ""))
 
 
 class Grid:
@@ -55,18 +65,18 @@ class Grid:
 
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
-        return self._labels[frozenset(condition)].format(**condition)
+        return _Format().format(self._labels[frozenset(condition)], **condition)
 
 
-class Cases(Grid):
-    """Conditions one by one, which need not be every combination, nor all have the same coordinates.
+class Conditions(Grid):
+    """The conditions of a figure, listed: not every combination of coordinates is run, nor need all have the same.
 
     Args:
-        naming: a condition's coordinates -> what it is called.
+        label: as of Grid, or a function of a condition's coordinates. conditions: in order.
     """
 
-    def __init__(self, naming: Callable[..., str], conditions: Sequence[Condition]):
-        self.naming, self.conditions = naming, list(conditions)
+    def __init__(self, label: Naming, conditions: Sequence[Condition]):
+        self.naming, self.conditions = label, list(conditions)
         self.coordinates: dict[str, list[Any]] = {}
         for name, value in ((name, value) for condition in conditions for name, value in condition.items()):
             values = self.coordinates.setdefault(name, [])
@@ -77,7 +87,11 @@ class Cases(Grid):
 
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
-        return self.naming(**condition)
+        return _name(self.naming, condition)
+
+
+def _name(naming: Naming, row: Condition) -> str:
+    return _Format().format(naming, **row) if isinstance(naming, str) else naming(**row)
 
 
 def state_of(record: Record | None) -> str:
@@ -155,8 +169,7 @@ class Frame:
         """What names each row."""
         if isinstance(by, str) and "{" not in by:
             return self.data[by]
-        name = by.format if isinstance(by, str) else by
-        return pd.Series([name(**row) for row in self.data.to_dict("records")], self.data.index, dtype=object)
+        return pd.Series([_name(by, row) for row in self.data.to_dict("records")], self.data.index, dtype=object)
 
     def groups(self, by: Naming) -> "dict[Any, Frame]":
         """The rows of every name, in order of appearance."""
@@ -182,3 +195,8 @@ class Frame:
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""
         return [(int(v) if whole else v) if math.isfinite(v) else None for v in self.values(name)]
+
+
+def mostly(runs: Frame, state: str) -> bool:
+    """Whether most of the runs are in that state."""
+    return 2 * int((runs.data["state"] == state).sum()) > len(runs.data)

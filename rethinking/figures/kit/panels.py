@@ -122,7 +122,9 @@ def title(model: str, frame: Frame) -> str:
         parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {FULL:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
     trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
-    per_condition = (data if trained.empty else trained).groupby(coordinates, sort=False)["seed"].nunique()
+    per_condition = (
+        (data if trained.empty else trained).groupby(coordinates, sort=False, dropna=False)["seed"].nunique()
+    )
     if per_condition.nunique() == 1:
         parts.append(seeds_note(int(per_condition.iloc[0])))
     return ", ".join(parts) + missing_note(frame)
