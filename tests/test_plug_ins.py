@@ -163,7 +163,7 @@ def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, messa
 
 def test_a_mistake_in_a_constant_is_one_line_of_the_command(tmp_path):
     env = plug_in(tmp_path, "regularizers", '"""Mine."""\nOPTIONS = 3\n')
-    assert "mine.py: OPTIONS is 3" in one_line(cli("list", "regularizers", **env))
+    assert "mine.py: it has no constant NULL" in one_line(cli("list", "regularizers", **env))
 
 
 def test_a_figure_may_have_constants_that_another_kind_has(tmp_path):
