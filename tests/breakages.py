@@ -8,6 +8,8 @@ figures and the README's results are made anew with it, so that a test which onl
 the package gives would not notice. It is no part of `make test` and takes 10 to 30 seconds of a core a breakage.
 """
 
+import importlib
+import json
 import os
 import re
 import shutil
@@ -17,7 +19,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+PRELOADED = ["hypothesis", "matplotlib.pyplot", "numpy", "pandas", "pydantic", "seaborn"]
 FIRST, THEN = ["claims", "measures"], ["recomputation", "pages"]  # before and after the figures are drawn anew
 
 
@@ -201,29 +206,44 @@ BREAKAGES = [
     ),
 ]
 
-# In the copy: the figures that the tests are about drawn anew, with what the breakage makes of them; then the tests.
+# The figures that the tests are about, drawn anew with what the breakage makes of them.
 DRAWN = ["table1", "table4", "fig1a", "fig1b", "fig1c", "fig2b", "curves", "data_size", "weight_decay"]
-IN_THE_COPY = f"""
-import json, sys
-from pathlib import Path
-import pytest
-from rethinking import figures, report
-from rethinking.record import Runs
 
-try:
-    drawn, *tests = sys.argv[1:]
-    runs = Runs("runs")
-    for path in sorted(Path("figures").glob("*.json")) if drawn == "drawn" else ():
-        then = figures.drawn(path)
-        if then["figure"] in {DRAWN}:
-            now = figures.numbers(then["figure"], figures.setting_of(then), runs)
-            path.write_text(json.dumps(now, indent=1) + chr(10))
-    if drawn == "drawn":
-        report.update(Path("README.md"), runs, Path("figures"))
-except Exception as error:
-    print("DRAWING", repr(error)[:100])
-sys.exit(pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", *tests]))
-"""
+
+def in_the_copy(redrawn: bool, tests: list[str]) -> int:
+    """Draw, and run the tests, in the present folder with its package. Returns pytest's exit status."""
+    from rethinking import figures, report
+    from rethinking.record import Runs
+
+    try:
+        runs = Runs("runs")
+        for path in sorted(Path("figures").glob("*.json")) if redrawn else ():
+            then = figures.drawn(path)
+            if then["figure"] in DRAWN:
+                now = figures.numbers(then["figure"], figures.setting_of(then), runs)
+                path.write_text(json.dumps(now, indent=1) + "\n")
+        if redrawn:
+            report.update(Path("README.md"), runs, Path("figures"))
+    except Exception as error:
+        print("\nDRAWING", repr(error)[:100])
+    return pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", *tests])
+
+
+def forked(folder: Path, redrawn: bool, tests: list[str]) -> tuple[int, str]:
+    """`in_the_copy` in a fork of this process, which has imported what takes long, and nothing of the package."""
+    output = folder / "output"
+    process = os.fork()
+    if not process:
+        with output.open("w") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        os.environ["RETHINKING_PLUGINS"] = str(folder / "tests" / "plugins")
+        status = int(in_the_copy(redrawn, tests))
+        sys.stdout.flush()
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), output.read_text()
 
 
 def copy(folder: Path) -> None:
@@ -247,14 +267,11 @@ def noticed(first: list[str], then: list[str], breakage: Breakage | None) -> lis
             if text.count(breakage.old) != 1:
                 sys.exit(f"{breakage.name}: rethinking/{breakage.file} has not once the text {breakage.old!r}")
             path.write_text(text.replace(breakage.old, breakage.new))
-        env = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        env["RETHINKING_PLUGINS"] = str(folder / "tests" / "plugins")
-        for drawn, each in (("not drawn", first), ("drawn", then)):
-            words = [sys.executable, "-c", IN_THE_COPY, drawn, *each]
-            done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
-            if done.returncode not in (0, 1, 2):  # 2: a file of tests cannot be loaded
-                sys.exit(done.stdout + done.stderr)
-            found = re.findall(r"^DRAWING .*|^(?:FAILED|ERROR) tests/(\S+?\.py(?:::\w+)?)", done.stdout, re.M)
+        for redrawn, tests in ((False, first), (True, then)):
+            status, output = forked(folder, redrawn, tests)
+            if status not in (0, 1, 2):  # 2: a file of tests cannot be loaded
+                sys.exit(output)
+            found = re.findall(r"^DRAWING .*|^(?:FAILED|ERROR) tests/(\S+?\.py(?:::\w+)?)", output, re.M)
             if found:
                 break
         return list(dict.fromkeys(name or "drawing fails" for name in found))
@@ -264,6 +281,9 @@ def main() -> None:
     """Print a Markdown table: breakage, tests that failed; exits with 1 where one was not noticed."""
     tests = [[f"tests/test_{name}.py" for name in names] for names in (FIRST, THEN)]
     tests = [["--version"], sys.argv[1:]] if sys.argv[1:] else tests
+    for name in PRELOADED:
+        importlib.import_module(name)
+    sys.dont_write_bytecode = True
     sound = noticed(*tests, None)
     if sound:
         sys.exit(f"without a breakage these fail: {sound}")

@@ -20,9 +20,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from test_regularizers import carrier, choices, part
+from test_regularizers import carrier, choices
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
+from toys import part
 
 from rethinking import catalog
 from rethinking.errors import InputError
