@@ -460,8 +460,9 @@ def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path
     for each in replicated:
         if survives(each.statement):
             continue
-        for condition in (c for c in each.conditions if isinstance(wanted[c][0], RunSpec)):
-            for diverged in (True, False):
+        asked = [c for c in each.conditions if isinstance(wanted[c][0], RunSpec)]
+        for k, condition in enumerate(asked):
+            for diverged in (True, False) if len(asked) <= 4 else (k % 2 == 0,):  # of many, in turn
                 bad = {condition: [failed(record, diverged) for record in records[condition]]}
                 verdict = judge(each, wanted, records | bad).verdict
                 expected = (NOT_REPLICATED, NOT_JUDGED) if "not judged where" in each.tolerance else (NOT_REPLICATED,)
