@@ -256,40 +256,17 @@ def same(value, told):
 
 
 WORDS = [
-    b"-0.0",
-    b"1E5",
-    b"9" * 18,
-    b"0.1e-7",
-    b"null",
-    b"true",
-    rb'"\ud83d\ude00"',
-    b'"\xc3\xa9"',
-    b"{}",
-    b"[[1, {}]]",
-    b'""',
-]
+    b"-0.0", b"1E5", b"9" * 18, b"0.1e-7", b"null", b"true", rb'"\ud83d\ude00"', b'"\xc3\xa9"', b"{}",
+    b"[[1, {}]]", b'""',
+]  # fmt: skip
 STONES = [
-    b"NaN",
-    b"-Infinity",
-    b"1e999",
-    b"1e-999",
-    b"9" * 30,
-    b"-" + b"9" * 5000,
-    rb'"\ud800"',
-    b"\xff",
-    b"\x00",
+    b"NaN", b"-Infinity", b"1e999", b"1e-999", b"9" * 30, b"-" + b"9" * 5000, rb'"\ud800"', b"\xff", b"\x00",
     b'"',
-]
+]  # fmt: skip
 STONES += [
-    b"\xef\xbb\xbf",
-    b'{"a":1,"a":2}',
-    b"[" * 900 + b"]" * 900,
-    b'{"a":' * 2000,
-    b"\n",
-    b",",
-    b":",
+    b"\xef\xbb\xbf", b'{"a":1,"a":2}', b"[" * 900 + b"]" * 900, b'{"a":' * 2000, b"\n", b",", b":",
     b"\xe2\x80\xa8",
-]
+]  # fmt: skip
 
 
 def spoilt(content, rng):
@@ -313,14 +290,9 @@ def test_whatever_a_records_json_holds_it_is_read_as_it_says_or_refused_in_one_l
     path, rng, read_as, refused = without_digests(complete(Runs(tmp_path))), random.Random(0), 0, []
     whole = {name: (path / name).read_bytes() for name in ("result.json", "environment.json", "spec.json")}
     made_with = {
-        "commit": "abc",
-        "seconds": 1.5,
-        "plug_ins": {},
-        "threads": 1,
-        "torch": "2",
-        "numpy": "1",
+        "commit": "abc", "seconds": 1.5, "plug_ins": {}, "threads": 1, "torch": "2", "numpy": "1",
         "python": "3",
-    }
+    }  # fmt: skip
     whole["environment.json"] = json.dumps(made_with).encode()
     for name in 300 * ["environment.json"] + 60 * ["result.json", "spec.json"]:
         for each, content in whole.items():
