@@ -332,12 +332,6 @@ def test_verdicts():
     assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
 
 
-def test_spread_is_median_and_range():
-    assert claims.spread([3.0]) == "3.00"
-    assert claims.spread([3.0, 1.0, 2.0], 1) == "2.0 (1.0 to 3.0)"
-    assert claims.spread([1.0, 2.0], 1, " %") == "1.5 % (1.0 to 2.0)"
-
-
 @pytest.mark.parametrize(
     ("values", "text"),
     [
