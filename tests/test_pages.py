@@ -136,6 +136,9 @@ def generated():
 def test_every_cell_verdict_and_count_of_a_generated_page_is_of_a_drawn_figure():
     shown = [stem for text in generated().values() for stem in check(text)]
     assert sorted(shown) == sorted(DRAWN)
+    heads = [head[:2] for text in generated().values() for head, _ in tables(text)]
+    assert ["figure", "scale"] in heads  # the overview
+    assert ["figure", "claim"] in heads  # what did not replicate
 
 
 def test_verdicts_and_records_are_counted_right():
