@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from rethinking import catalog, claims, figures, report
-from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.cli import main
 from rethinking.errors import InputError
 from rethinking.figures import _parts, _sweeps
@@ -309,44 +309,6 @@ def test_a_longer_budget_is_longer_at_every_scale():
 
 
 # --- verdicts ---------------------------------------------------------------------------------
-
-SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
-
-
-def one(holds=True, **needs):
-    return Claim("c", "s", "t", "p", "r", ("a",), lambda groups: Reading(holds, str(len(groups["a"])), {}), **needs)
-
-
-def test_verdicts():
-    full, holed = {"a": [object()] * 3}, {"a": [object(), None, object()]}
-    assert judge(one(), SPECS, full).verdict == REPLICATED
-    assert judge(one(holds=False), SPECS, full).verdict == NOT_REPLICATED
-    assert judge(one(), SPECS, holed).verdict == NOT_RUN
-    assert SPECS["a"][1].run_id in judge(one(), SPECS, holed).reason
-    assert judge(one(least_n=101), SPECS, full).verdict == NOT_JUDGED
-    assert judge(one(least_seeds=4), SPECS, holed).verdict == NOT_JUDGED
-    assert judge(one(least_n=100, least_seeds=3), SPECS, full).verdict == REPLICATED
-    exception = Reading(False, "one is enough", {})
-    assert judge(one(decided=lambda records: exception), SPECS, holed).verdict == NOT_REPLICATED
-    assert judge(one(decided=lambda records: None), SPECS, holed).verdict == NOT_RUN
-    assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ([160, 144, 160], "160 (144 to 160)"),
-        ([944, "censored", 928], "944 (928 to censored)"),
-        (["censored", 800, "censored"], "censored (800 to censored)"),
-        ([800, "censored"], "censored (800 to censored)"),
-        (["censored", "censored"], "2 censored"),
-        (["censored"], "censored"),
-        ([2.5, "p = 0 censored", None], "2.50, 1 p = 0 censored, 2 of 3 seeds"),
-        ([None], "not run"),
-    ],
-)
-def test_a_censored_time_is_above_every_number(values, text):
-    assert claims.told(values) == text
 
 
 def run_of(*accuracies, status="budget", last_loss=1.0):
