@@ -98,7 +98,7 @@ def test_a_ratio_keeps_why_there_is_none():
 
     class Run:
         def __init__(self, steps):
-            self.steps, self.result, self.curve = steps, {"status": "budget"}, {"train_accuracy": []}
+            self.steps, self.result, self.curve = steps, {"status": "budget"}, {"train_accuracy": [0.5]}
 
         def steps_to_fit(self):
             return None if self.steps == "censored" else self.steps
@@ -126,7 +126,7 @@ def test_curves_are_of_the_online_log_where_every_run_has_one():
     import matplotlib.pyplot as plt
 
     class Run:
-        result, curve = {"status": "budget"}, {"step": [0, 100], "train_loss": [2.0, 1.0]}
+        result, curve = {"status": "budget"}, {"step": [0, 100], "train_loss": [2.0, 1.0], "train_accuracy": [0.1, 0.1]}
 
         def __init__(self, steps):
             self.online = {"step": steps, "online_loss": [2.5, 1.5, 0.5][: len(steps)]}
@@ -178,7 +178,7 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
 def test_every_line_of_a_figure_has_a_look_of_its_own(name):
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
     grid = declared.grid_of(module, setting)
-    for panel in (each for each in module.PANELS if getattr(each, "hue", None)):
+    for panel in (each for each in module.PANELS if getattr(each, "hue", None) and not getattr(each, "shades", False)):
         looks = [panel.look(value) for value in grid.coordinates[panel.hue]]
         assert len({(look["color"], str(look["linestyle"])) for look in looks}) == len(looks)
         assert plotting.look_of("no such name") not in looks

@@ -281,7 +281,7 @@ def test_table_4s_augmented_rows_train_longer_at_a_slower_decay_and_never_stop_e
         assert (spec.lr_decay, spec.steps, spec.stop) == (0.999, 2 * plain.steps, "budget")
 
 
-@pytest.mark.parametrize("name", ["l1_l2", "min_norm", "table3"])
+@pytest.mark.parametrize("name", ["l1_l2"])
 def test_a_seed_keeps_its_number_and_its_label_where_the_first_is_missing(name, tmp_path):
     setting, runs, module = figures.setting(name, "quick", None, 2), Runs(tmp_path), catalog.load("figures", name)
     wanted = figures.specs(name, setting)

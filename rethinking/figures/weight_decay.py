@@ -50,7 +50,7 @@ def consistent(t: Frame) -> bool | str | None:
     return fate and table1.met(ROW1[network], true.values(TRAIN.name), true.values(TEST.name))
 
 
-COLUMNS, HEIGHT = 3, 4.0
+ACROSS, HEIGHT = 3, 4.0
 CELLS = {f"training accuracy, {kind} labels (%)": (TRAIN, {"labels": kind}) for kind in ("random", "true")}
 CELLS |= {"test accuracy, true labels (%)": (TEST, TRUE)}
 TABLE = Table("run", {**CELLS, "consistent with the paper's rows": consistent}, by="{network}, {strength:g}")

@@ -10,8 +10,10 @@ A declared figure is a file that says, in this order,
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn
-    COLUMNS, HEIGHT = 3, 4.0                                          optional; panels side by side, inches
+    HEIGHT = 4.0                                                      optional; inches
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
+    heading(setting) -> str                                           optional; the title where it is no network's
+    ACROSS = 2                                                        optional; panels side by side; else all of them
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 
 A panel is anything with draw(axes, frame, records); with series(frame, records) it adds numbers to the figure's file.
@@ -20,8 +22,9 @@ A condition is a dict of coordinates from end to end; the grid's format names it
 
 from rethinking.figures.kit.bounds import bounded
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, Numbers, along, fits, hairs, made
+from rethinking.figures.kit.columns import column, falls, of_row
 from rethinking.figures.kit.curves import Curves, Zones
-from rethinking.figures.kit.frame import MISSING, Cell, Frame, Grid
+from rethinking.figures.kit.frame import MISSING, Cases, Cell, Frame, Grid
 from rethinking.figures.kit.levels import Levels, around
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
@@ -39,13 +42,15 @@ from rethinking.figures.kit.measures import (
     relative,
     steps_to_fit,
 )
+from rethinking.figures.kit.own import Own
 from rethinking.figures.kit.pairs import always_higher, at_last_shared
 from rethinking.figures.kit.panels import Panel
-from rethinking.figures.kit.rows import Rows
+from rethinking.figures.kit.points import Points
+from rethinking.figures.kit.rows import Bands, Rows
 from rethinking.figures.kit.some import at_some
 from rethinking.figures.kit.spans import Spans
 from rethinking.figures.kit.stopping import returned_epoch, stopping_gain
-from rethinking.figures.kit.table import Table
+from rethinking.figures.kit.table import Table, Tables
 from rethinking.figures.kit.together import Together
 from rethinking.figures.kit.weights import Weights, weights_zero
 
@@ -54,6 +59,8 @@ __all__ = [
     "NO",
     "UNJUDGED",
     "YES",
+    "Bands",
+    "Cases",
     "Cell",
     "Claim",
     "Curves",
@@ -63,10 +70,13 @@ __all__ = [
     "Lines",
     "Measure",
     "Numbers",
+    "Own",
     "Panel",
+    "Points",
     "Rows",
     "Spans",
     "Table",
+    "Tables",
     "Together",
     "Weights",
     "Zones",
@@ -78,9 +88,11 @@ __all__ = [
     "best_epoch",
     "best_error",
     "bounded",
+    "column",
     "difference",
     "epochs_to_fit",
     "error",
+    "falls",
     "final",
     "first_error",
     "fits",
@@ -89,6 +101,7 @@ __all__ = [
     "highest",
     "made",
     "minus",
+    "of_row",
     "relative",
     "returned_epoch",
     "steps_to_fit",

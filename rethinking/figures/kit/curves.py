@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.figures.kit.frame import Frame
 from rethinking.figures.kit.measures import Measure, comparable
 from rethinking.figures.kit.panels import Panel
-from rethinking.plotting import NOTE
+from rethinking.plotting import NOTE, shade
 from rethinking.record import Record
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Curves(Panel):
         factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
         online log that is drawn instead, where every run drawn has a log. shaded: what falls short of the best so far,
         of the evaluations on the same test images. shown: times the longest time to fit, where every run is fitted:
-        what is after it is cut off. zones: of under- and overfitting.
+        what is after it is cut off. zones: of under- and overfitting. symlog: x is linear to 1 and logarithmic beyond.
+        shades: lines differ in order, as shades of grey with dashes of their own.
     """
 
     x: str = "step"
@@ -66,6 +67,8 @@ class Curves(Panel):
     shaded: bool = False
     shown: float | None = None
     zones: Zones | None = None
+    symlog: bool = False
+    shades: bool = False
 
     @property
     def note(self) -> str:
@@ -79,8 +82,9 @@ class Curves(Panel):
         chosen = frame.where(**self.only)
         drawn = [r for i in chosen.data.index if (r := records[i])]
         logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
-        for value, part in chosen.groups(self.hue).items() if self.hue else [("", chosen)]:
-            look, label = self.look(value), str(value)
+        groups = chosen.groups(self.hue) if self.hue else {"": chosen}
+        for k, (value, part) in enumerate(groups.items()):
+            look, label = shade(k) if self.shades else self.look(value), str(value)
             there = [r for i in part.data.index if (r := records[i])]
             if not there:
                 axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
@@ -100,11 +104,13 @@ class Curves(Panel):
                         data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
                     )
             axes.plot([], [], color=look["color"], linestyle=linestyle, marker=look["marker"], label=label + partly)
+        if self.symlog:
+            axes.set_xscale("symlog")
         self.finish(axes)
         if logged:
             axes.set_ylabel(f"{self.ylabel}, of the batches")
         ends = [r.curve[self.x][-1] for r in drawn]
-        times = [r.steps_to_fit() for r in drawn]
+        times = [r.steps_to_fit() for r in drawn] if self.shown else []
         fits = [t for t in times if t is not None]
         cut = self.shown * max(fits) if self.shown and fits and len(fits) == len(times) else math.inf
         if ends:

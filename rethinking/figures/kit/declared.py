@@ -13,7 +13,8 @@ from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import WIDTH, Panel, title
+from rethinking.figures.kit.panels import WIDTH, Panel, missing_note, title
+from rethinking.figures.kit.points import Points
 from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
@@ -70,6 +71,8 @@ def measures_of(module: ModuleType) -> list[Measure]:
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
         elif isinstance(panel, Rows | Spans):
             named.append(panel.x)
+        elif isinstance(panel, Points):
+            named += [panel.x, panel.y]
     return list({m.name: m for m in named}.values())
 
 
@@ -107,9 +110,9 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
     height = max((panel.height(table) for panel in rows), default=getattr(module, "HEIGHT", 3.0))
     shared = len(rows) == len(panels)
-    columns = getattr(module, "COLUMNS", len(panels))
-    shape: tuple[int, int] = len(panels) // columns, columns
-    picture, axes = plt.subplots(*shape, figsize=(width, height), squeeze=False, sharey=shared)
+    across = getattr(module, "ACROSS", len(panels))
+    size, down = (width, height), -(-len(panels) // across)
+    picture, axes = plt.subplots(down, across, figsize=size, squeeze=False, sharey=shared)
     for one, panel in zip(axes.flat, panels, strict=True):
         panel.draw(one, once if isinstance(panel, Curves) else table, found)
     for first, *others in axes:  # a row's label is said once
@@ -117,13 +120,18 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
             one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
     notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
     own = module.notes(setting) if hasattr(module, "notes") else []
-    picture.suptitle("\n".join([title(getattr(module, "NETWORK", setting.model), once), *notes, *own]))
+    if hasattr(module, "heading"):
+        head = module.heading(setting) + missing_note(once)
+    else:
+        head = title(getattr(module, "NETWORK", setting.model), once)
+    picture.suptitle("\n".join([head, *notes, *own]))
     sizes = sorted({int(n) for n in table.data["n"]})
     numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
-    if any(isinstance(panel, Curves) for panel in panels):
-        rows = once.data.index
-        drawn = dict.fromkeys(c for panel in panels if isinstance(panel, Curves) for c in panel.columns)
-        numbers["series"] = _series([found[i] for i in rows], [labels[i] for i in rows], drawn)
+    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
+        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
+        chosen = [i for i in once.data.index if i in drawn]
+        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
+        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
     for panel in (each for each in panels if hasattr(each, "series")):
         numbers.setdefault("series", {}).update(panel.series(table, found))
     return picture, numbers
@@ -132,7 +140,7 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
 def _series(
     found: Sequence[Record | None], labels: Sequence[str], drawn: Iterable[str]
 ) -> dict[str, list[dict[str, Any] | None]]:
-    """The curves, those that are drawn among them, by condition; null for what is not finite."""
+    """Columns of the curves by condition; null for what is not finite."""
     columns = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "test_accuracy", *drawn))
     out: dict[str, list[dict[str, Any] | None]] = {}
     for label, record in zip(labels, found, strict=True):
@@ -140,7 +148,7 @@ def _series(
         if record is None:
             group.append(None)
             continue
-        curve = {c: [v if math.isfinite(v) else None for v in record.curve[c]] for c in columns}
+        curve = {c: [v if math.isfinite(v) else None for v in record.curve[c]] for c in columns if c in record.curve}
         group.append({"run": record.path.name, **curve})
     return out
 

@@ -15,11 +15,11 @@ from rethinking.record.frame import state
 if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
-MISSING, FITTED = "missing", "fitted"
-RUN = "run"  # the state of a run that trains no network
+MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
+Naming = str | Callable[..., str]  # what names a row: a coordinate, a format string of several, or a function of them
 
 
 class Grid:
@@ -58,11 +58,33 @@ class Grid:
         return self._labels[frozenset(condition)].format(**condition)
 
 
+class Cases(Grid):
+    """Conditions one by one, which need not be every combination, nor all have the same coordinates.
+
+    Args:
+        naming: a condition's coordinates -> what it is called.
+    """
+
+    def __init__(self, naming: Callable[..., str], conditions: Sequence[Condition]):
+        self.naming, self.conditions = naming, list(conditions)
+        self.coordinates: dict[str, list[Any]] = {}
+        for name, value in ((name, value) for condition in conditions for name, value in condition.items()):
+            values = self.coordinates.setdefault(name, [])
+            values += [value] if value not in values else []
+
+    def __iter__(self) -> Iterator[Condition]:
+        return iter(self.conditions)
+
+    def label(self, condition: Condition) -> str:
+        """What the condition is called."""
+        return self.naming(**condition)
+
+
 def state_of(record: Record | None) -> str:
-    """How a run stands: missing, or as a record's state is: diverged, censored or fitted; RUN where none is trained."""
+    """How a run stands: missing; as a record's state is: diverged, censored or fitted; computed, if nothing trained."""
     if record is None:
         return MISSING
-    return state(record) if "train_accuracy" in record.curve else RUN
+    return state(record) if "train_accuracy" in record.curve else COMPUTED
 
 
 class Frame:
@@ -84,9 +106,14 @@ class Frame:
         measures: "Sequence[Measure]",
     ) -> "Frame":
         """From (condition, seed, n, run id, record or None) of every run."""
-        rows = [c | {"seed": seed, "n": n, "run": run, "state": state_of(r)} for c, seed, n, run, r in runs]
+        coordinates = dict.fromkeys(name for condition, *_ in runs for name in condition)  # None where it has none
+        every = [dict.fromkeys(coordinates) | condition for condition, *_ in runs]
+        facts = [{"seed": seed, "n": n, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
+        rows = [c | own for c, own in zip(every, facts, strict=True)]
         data = pd.DataFrame(rows)
         for measure in measures:
+            if measure.name in coordinates:
+                raise ValueError(f"a measure and a coordinate are both called {measure.name!r}: rename one")
             cells = measure.cells(data, [r for *_, r in runs])
             data[measure.name] = [float(v) if isinstance(v, int | float) else math.nan for v in cells]
             data[f"{measure.name}_state"] = [MISSING if v is None else v if isinstance(v, str) else "" for v in cells]
@@ -124,9 +151,17 @@ class Frame:
         """`median` for every value of a coordinate, in order of appearance."""
         return {value: self.where(**{by: value}).median(name) for value in self.data[by].unique()}
 
-    def groups(self, by: str) -> "dict[Any, Frame]":
-        """The rows for every value of a coordinate, in order of appearance."""
-        return {value: self.where(**{by: value}) for value in self.data[by].unique()}
+    def names(self, by: Naming) -> pd.Series:
+        """What names each row."""
+        if isinstance(by, str) and "{" not in by:
+            return self.data[by]
+        name = by.format if isinstance(by, str) else by
+        return pd.Series([name(**row) for row in self.data.to_dict("records")], self.data.index, dtype=object)
+
+    def groups(self, by: Naming) -> "dict[Any, Frame]":
+        """The rows of every name, in order of appearance."""
+        names = self.names(by)
+        return {name: Frame(self.data[names == name]) for name in names.unique()}
 
     def spread(self, name: str, unit: str = "") -> str:
         """Median and range as text."""

@@ -22,8 +22,8 @@ class Lines(Panel):
 
     Attributes:
         x: the coordinate. y: a measure, or several by name, which then differ as lines do.
-        named: in the legend, with n and seeds, for lines that differ in them. apart: the factor from one line's x to
-        the next one's, where their bars would hide each other. only: coordinates of the runs drawn.
+        named: in the legend, with n and seeds, for lines that differ in them. apart: on a logarithmic axis, the factor
+        from one line's x to the next one's, where their bars would hide each other. only: coordinates of the runs.
     """
 
     x: str = ""

@@ -23,7 +23,8 @@ class Measure:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
         its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name. needs: a
-        column of the curve; a run of a kind that lacks it is UNMEASURED.
+        column of the curve; a run of a kind that lacks it is UNMEASURED. form: a format string, where tables have it
+        as text.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measure:
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
     needs: str = ""
+    form: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
@@ -80,6 +82,8 @@ def steps_to_fit() -> Measure:
     """Steps to 99 % training accuracy, or censored."""
 
     def of(record: Record) -> int | str:
+        if "train_accuracy" not in record.curve:
+            return UNMEASURED
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
@@ -130,7 +134,9 @@ def _word(column: str) -> str:
 def highest() -> Measure:
     """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
 
-    def of(record: Record) -> float:
+    def of(record: Record) -> float | str:
+        if "train_accuracy" not in record.curve:
+            return UNMEASURED
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 

@@ -1,11 +1,11 @@
 """What every pair of axes has: looks, labels, limits, lines of reference, legend; how n, seeds and title are said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rethinking.figures import FULL
-from rethinking.figures.kit.frame import MISSING, Frame
+from rethinking.figures.kit.frame import COMPUTED, MISSING, Frame
 from rethinking.plotting import NOTE, WIDTH, look_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ class Panel:
     Attributes:
         hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
         has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
-        reference: (value, text) of a horizontal line, or several. band: (low, high, text) of a shaded one. legend:
-        where, as matplotlib says it, "outside ..." for beside all panels; None for no legend. title: over the axes.
+        reference: (value, text) of a horizontal line, or several. right: their text stands there. band: (low, high,
+        text) of a shaded one. legend: where, as matplotlib says it, "outside ..." for beside all panels; None for no
+        legend. title: over the axes. log, ylog: logarithmic. xticks, yticks: where they are, else where matplotlib has
+        them.
     """
 
     xlabel: str = ""
@@ -33,10 +35,14 @@ class Panel:
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
     reference: tuple[float, str] | list[tuple[float, str]] | None = None
+    right: bool = False
     band: tuple[float, float, str] | None = None
     legend: str | None = "best"
     log: bool = False
     title: str = ""
+    ylog: bool = False
+    xticks: Sequence[float] = ()
+    yticks: Sequence[float] = ()
 
     @property
     def note(self) -> str:
@@ -46,6 +52,17 @@ class Panel:
     def look(self, value: Any) -> dict[str, Any]:
         """Colour, dash and marker of a value of `hue`, or of a row."""
         return look_of(self.looks.get(value, value))
+
+    def scale(self, axes: "Axes") -> None:
+        """Scales and ticks."""
+        if self.log and axes.get_xscale() != "log":
+            axes.set_xscale("log")
+        if self.ylog:
+            axes.set_yscale("log")
+        for axis, ticks in ((axes.xaxis, self.xticks), (axes.yaxis, self.yticks)):
+            if ticks:
+                axis.set_ticks(ticks, [f"{v:g}" for v in ticks])
+                axis.set_ticks([], minor=True)
 
     def finish(self, axes: "Axes") -> None:
         """Everything but the data."""
@@ -64,12 +81,13 @@ class Panel:
         several = self.reference if isinstance(self.reference, list) else [self.reference]
         for value, text in (one for one in several if one):
             axes.axhline(value, color="0.4", lw=0.7, linestyle=":")
-            axes.annotate(
-                text, (0.01, value), xycoords=("axes fraction", "data"), va="bottom", fontsize=NOTE, color="0.35"
-            )
+            x, side = (0.99, "right") if self.right else (0.01, "left")
+            where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": side}
+            axes.annotate(text, (x, value), fontsize=NOTE, color="0.35", **where)
         axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
         if self.title:
             axes.set_title(self.title)
+        self.scale(axes)
         if self.xlim != (None, None):
             axes.set_xlim(*self.xlim)
         if self.ylim != (None, None):
@@ -103,12 +121,18 @@ def title(model: str, frame: Frame) -> str:
     elif data["n"].max() < FULL:
         parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {FULL:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
-    per_condition = data.groupby(coordinates, sort=False)["seed"].nunique()
+    trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
+    per_condition = (data if trained.empty else trained).groupby(coordinates, sort=False)["seed"].nunique()
     if per_condition.nunique() == 1:
         parts.append(seeds_note(int(per_condition.iloc[0])))
-    runs = data.drop_duplicates("run")["state"]
-    gone = int((runs == MISSING).sum())
-    return ", ".join(parts) + (f"; {gone} of {len(runs)} runs not run" if gone else "")
+    return ", ".join(parts) + missing_note(frame)
 
 
-__all__ = ["STATISTIC", "WIDTH", "Panel", "seeds_note", "size_note", "title"]
+def missing_note(frame: Frame) -> str:
+    """ "; 3 of 12 runs not run", or nothing."""
+    runs = frame.data.drop_duplicates("run")
+    gone = int((runs["state"] == MISSING).sum())
+    return f"; {gone} of {len(runs)} runs not run" if gone else ""
+
+
+__all__ = ["STATISTIC", "WIDTH", "Panel", "missing_note", "seeds_note", "size_note", "title"]
