@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rethinking import catalog, figures, plotting
-from rethinking.claims import NOT_REPLICATED, REPLICATED
+from rethinking import catalog, claims, figures, plotting
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures.kit import Curves, Frame, Grid, declared, made
 from rethinking.record import Record
 from rethinking.spec import RunSpec
@@ -44,6 +44,45 @@ def test_every_claim_has_an_id_of_its_own_and_is_about_conditions_that_there_are
         assert set(rule.conditions) <= set(wanted)
     ids = [one.id for each in every_claim() for one in each.values[2].every()]
     assert len(set(ids)) == len(ids)
+
+
+SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
+
+
+def one(holds=True, **needs):
+    return Claim("c", "s", "t", "p", "r", ("a",), lambda groups: Reading(holds, str(len(groups["a"])), {}), **needs)
+
+
+def test_verdicts():
+    full, holed = {"a": [object()] * 3}, {"a": [object(), None, object()]}
+    assert judge(one(), SPECS, full).verdict == REPLICATED
+    assert judge(one(holds=False), SPECS, full).verdict == NOT_REPLICATED
+    assert judge(one(), SPECS, holed).verdict == NOT_RUN
+    assert SPECS["a"][1].run_id in judge(one(), SPECS, holed).reason
+    assert judge(one(least_n=101), SPECS, full).verdict == NOT_JUDGED
+    assert judge(one(least_seeds=4), SPECS, holed).verdict == NOT_JUDGED
+    assert judge(one(least_n=100, least_seeds=3), SPECS, full).verdict == REPLICATED
+    exception = Reading(False, "one is enough", {})
+    assert judge(one(decided=lambda records: exception), SPECS, holed).verdict == NOT_REPLICATED
+    assert judge(one(decided=lambda records: None), SPECS, holed).verdict == NOT_RUN
+    assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([160, 144, 160], "160 (144 to 160)"),
+        ([944, "censored", 928], "944 (928 to censored)"),
+        (["censored", 800, "censored"], "censored (800 to censored)"),
+        ([800, "censored"], "censored (800 to censored)"),
+        (["censored", "censored"], "2 censored"),
+        (["censored"], "censored"),
+        ([2.5, "p = 0 censored", None], "2.50, 1 p = 0 censored, 2 of 3 seeds"),
+        ([None], "not run"),
+    ],
+)
+def test_a_censored_time_is_above_every_number(values, text):
+    assert claims.told(values) == text
 
 
 def test_a_state_is_never_a_number():
@@ -205,7 +244,7 @@ def test_a_run_of_a_kind_that_lacks_a_column_is_run_and_not_measured():
     trained, other = run_with([0.25], [9]), Record(Path(), RunSpec(), {"status": "done"}, {}, {"radius": [0.0, 1.0]})
     rows = [({"kind": kind}, 0, 100, kind, r) for kind, r in (("trained", trained), ("other", other), ("gone", None))]
     frame = Frame.of(rows, [final("test_accuracy")])
-    assert frame.data["state"].tolist() == ["fitted", "run", "missing"]
+    assert frame.data["state"].tolist() == ["fitted", "computed", "missing"]
     assert frame.cells("test_accuracy") == [25.0, "not measured", None]
 
 

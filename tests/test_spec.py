@@ -183,15 +183,9 @@ def test_test_labels_that_nothing_corrupts_are_true():
 def test_a_runs_name_fits_a_file_system_and_holds_no_path(monkeypatch):
     many = ("dropout", "weight_decay", "l1", "max_norm", "mixup", "label_smoothing", "disturb_label")
     many += (
-        "gradient_noise",
-        "batch_norm",
-        "rotation",
-        "colour",
-        "cutout",
-        "horizontal_flip",
-        "random_crop",
+        "gradient_noise", "batch_norm", "rotation", "colour", "cutout", "horizontal_flip", "random_crop",
         "backdrop",
-    )
+    )  # fmt: skip
     practice = {name: catalog.find("regularizers", name).constants["PRACTICE"] for name in many}
     parts = tuple(Part(name=name, options=options) for name, options in practice.items())
     long = RunSpec(model="mlp-1x512", regularizers=parts)
