@@ -530,7 +530,7 @@ def run(
     """
     from rethinking.engines import local
     from rethinking.record import Runs
-    from rethinking.spec import LARGEST, Part, RunSpec, Spec
+    from rethinking.spec import LARGEST, Part, RunSpec, Spec, from_bytes, from_file
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -543,7 +543,7 @@ def run(
             option = next(iter(given)).replace("learning_rate", "lr").replace("_", "-")
             raise InputError(f"--{option} is given beside --spec: change the file or leave --spec out")
         standard = str(spec_file) == "-"
-        spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
+        spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
     else:
         corruptions = tuple(Part.parse("corruptions", text) for text in given.pop("corruption", ()))
         parts = tuple(Part.parse("regularizers", text) for text in given.pop("regularize", ()))

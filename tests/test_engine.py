@@ -596,10 +596,10 @@ import os, queue, random, select, selectors, signal, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 import rethinking.engines.local as local
 from rethinking.record import Runs
-from rethinking.spec import Spec
+from rethinking.spec import from_json
 os.chdir(sys.argv[2])
 if __name__ == "__main__":
-    print(local.run([Spec.from_json(sys.argv[3])], Runs("runs"), data_dir=sys.argv[4], workers=1))
+    print(local.run([from_json(sys.argv[3])], Runs("runs"), data_dir=sys.argv[4], workers=1))
 """
 
 

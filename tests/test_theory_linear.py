@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from rethinking.errors import InputError
+from rethinking.spec import LinearSpec
 from rethinking.theory import linear
-from rethinking.theory.specs import LinearSpec
 
 CPU = torch.device("cpu")
 

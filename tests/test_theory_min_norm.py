@@ -11,8 +11,8 @@ from sklearn.kernel_ridge import KernelRidge
 from rethinking import data
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
+from rethinking.spec import KernelSpec
 from rethinking.theory import dense, features, min_norm
-from rethinking.theory.specs import KernelSpec
 
 CPU = torch.device("cpu")
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,8 +11,17 @@ from rethinking.engines import local
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
-from rethinking.spec import RunSpec, Spec
-from rethinking.theory.specs import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
+from rethinking.spec import (
+    KINDS,
+    AnySpec,
+    KernelSpec,
+    LinearSpec,
+    RunSpec,
+    Theorem1Spec,
+    TwoWeightsSpec,
+    from_file,
+    from_json,
+)
 
 SPECS = [
     Theorem1Spec(data="toy", n=60, depth=3),
@@ -24,7 +34,7 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
 def test_round_trips_through_json_by_its_kind(spec):
-    again = Spec.from_json(spec.to_json())
+    again = from_json(spec.to_json())
     assert again == spec
     assert type(again) is type(spec)
     assert again.run_id == spec.run_id
@@ -36,14 +46,21 @@ def test_a_training_spec_has_no_kind_and_its_old_name():
     spec = RunSpec(n=2000, model="mlp-3x512", seed=1)
     assert "kind" not in json.loads(spec.to_json())
     assert "kind" not in spec.identity
-    assert Spec.from_json(spec.to_json()) == spec
-    for record in (Path(__file__).parents[1] / "runs").glob("cifar10-*/spec.json"):
-        assert Spec.from_file(record).run_id == record.parent.name
+    assert from_json(spec.to_json()) == spec
+    for record in (Path(__file__).parents[1] / "runs").glob("*/spec.json"):
+        assert from_file(record).run_id == record.parent.name
+
+
+def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
+    assert set(get_args(AnySpec)) == set(KINDS.values())
+    for name, spec in KINDS.items():
+        assert spec().kind == name if "kind" in spec.model_fields else name == "training"
+    assert {type(s) for s in SPECS} | {RunSpec} == set(KINDS.values())
 
 
 def test_an_unknown_kind_is_one_line():
     with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1, two_weights"):
-        Spec.from_json('{"kind": "dream"}', "here")
+        from_json('{"kind": "dream"}', "here")
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinking.errors import InputError
+from rethinking.spec import Theorem1Spec
 from rethinking.theory import theorem1
-from rethinking.theory.specs import Theorem1Spec
 
 
 def points(n, d=20, seed=0):

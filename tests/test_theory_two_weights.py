@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Lasso, Ridge
 
 from rethinking.errors import InputError
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import TwoWeightsSpec
 from rethinking.theory.two_weights import in_l1_ball, in_l2_ball, problem, run
 
 

@@ -35,7 +35,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
 
     from rethinking.engines.execute import Stopped, ask_to_stop, commit, execute
     from rethinking.record import Runs
-    from rethinking.spec import Spec
+    from rethinking.spec import from_json
 
     signal.signal(signal.SIGTERM, lambda *_: ask_to_stop() or sys.exit(143))
     commit()  # of the code as it is loaded; the checkout may move on while runs go on
@@ -55,7 +55,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
 
         try:
             job = json.loads(line)
-            spec = Spec.from_json(json.dumps(job["spec"]))
+            spec = from_json(json.dumps(job["spec"]))
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,

@@ -27,8 +27,7 @@ from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, si
 from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import WIDTH, not_run
 from rethinking.record import Record
-from rethinking.spec import Part
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import Part, TwoWeightsSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}

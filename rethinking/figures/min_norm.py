@@ -21,7 +21,7 @@ from rethinking.figures._parts import (
 from rethinking.figures.kit.panels import seeds_note
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
-from rethinking.theory.specs import KernelSpec, LinearSpec
+from rethinking.spec import KernelSpec, LinearSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

@@ -18,7 +18,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import numbered
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
-from rethinking.theory.specs import KernelSpec
+from rethinking.spec import KernelSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

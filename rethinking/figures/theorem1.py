@@ -16,8 +16,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import present, times_to_fit
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
-from rethinking.spec import Part
-from rethinking.theory.specs import Theorem1Spec
+from rethinking.spec import Part, Theorem1Spec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet", "inception", "inception-nobn"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

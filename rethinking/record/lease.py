@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
 from rethinking.record.write import Writer, write
-from rethinking.spec import Spec
+from rethinking.spec import Spec, from_file
 
 if TYPE_CHECKING:
     from rethinking.record.read import Runs
@@ -40,7 +40,7 @@ _signs: dict[Path, tuple[int, float]] = {}  # the last sign of life seen: a file
 def run_named(path: Path) -> str | None:
     """The name of the run whose spec.json is at `path`, None where it is no spec."""
     try:
-        return Spec.from_file(path).run_id
+        return from_file(path).run_id
     except InputError:
         return None
 

@@ -24,7 +24,7 @@ from rethinking.errors import InputError
 from rethinking.record import digests
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
-from rethinking.spec import RunSpec, Spec
+from rethinking.spec import RunSpec, Spec, from_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -516,7 +516,7 @@ def read(path: Path) -> Record:
     """
     result, environment = _json(path / "result.json"), _environment(path / "environment.json")
     try:
-        spec = Spec.from_file(path / "spec.json")
+        spec = from_file(path / "spec.json")
     except InputError as error:
         made_with = environment.get("plug_ins", {})
         gone = [n for n in made_with if n.partition("/")[2] not in catalog.names(n.partition("/")[0])]

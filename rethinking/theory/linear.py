@@ -25,8 +25,8 @@ from torch import Tensor
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
+from rethinking.spec import LinearSpec
 from rethinking.theory.min_norm import distinct, error, one_hot
-from rethinking.theory.specs import LinearSpec
 from rethinking.training.batches import crop, permutation, whiten
 
 

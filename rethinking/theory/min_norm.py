@@ -28,8 +28,9 @@ from torch import Tensor
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
+from rethinking.spec import KernelSpec
+from rethinking.spec.theory import PER_FILTER
 from rethinking.theory import dense, features
-from rethinking.theory.specs import PER_FILTER, KernelSpec
 
 MEDIAN_SAMPLE = 2000  # points
 TILE = 1024  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from rethinking.corruptions import corrupt_arrays
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
-from rethinking.theory.specs import Theorem1Spec
+from rethinking.spec import Theorem1Spec
 
 DIRECTIONS = 2  # products with X from which directions are combined
 CANDIDATES = 24  # combinations tried

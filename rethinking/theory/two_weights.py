@@ -14,7 +14,7 @@ import torch
 
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import TwoWeightsSpec
 
 
 def problem(images: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, float]:

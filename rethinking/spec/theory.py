@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rethinking.spec import Part, Positive, Seed, Spec, canonical_corruptions
+from rethinking.spec.base import Positive, Seed, Spec
+from rethinking.spec.part import Part, canonical_corruptions
 
 PER_FILTER = 8  # features that a convolutional filter gives: two signs, four quadrants
 
@@ -64,6 +65,10 @@ class Theorem1Spec(Spec):
     def _check(self) -> "Theorem1Spec":
         object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         return self
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        return [*super().named, *(("corruptions", p.name) for p in self.corruptions)]
 
     @property
     def words(self) -> list[str]:

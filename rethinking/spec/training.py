@@ -1,0 +1,148 @@
+"""The spec of a training run."""
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from rethinking import catalog
+from rethinking.spec.base import Positive, Seed, Spec
+from rethinking.spec.part import (
+    Part,
+    canonical_corruptions,
+    canonical_regularizers,
+    changed_options,
+    check_parts,
+    check_signs,
+)
+
+EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
+
+
+class RunSpec(Spec):
+    """A training run: everything that determines its result.
+
+    partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null is left out.
+
+    Attributes:
+        data, n: as in Spec.
+        corruptions: applied once before training; those of pixels come first.
+        test_labels: "true", or "corrupted" to corrupt the test labels as well.
+        model: a network's name. model_options: of those that its file declares, where they differ from its own.
+        regularizers: in the order given.
+        held_out: the last so many of the n images, corrupted like the rest, are not trained on; evaluations measure
+        them. bootstrap: train on as many draws with replacement, by `seed`, from the others.
+        batch_size: examples. learning_rate: at step 0; None means the paper's for this network.
+        momentum: in [0, 1). lr_decay: factor per `decay_every` steps, in (0, 1].
+        steps: budget in batches. stop: "fitted" ends the run when an evaluation finds every training example right.
+        eval_every: steps between evaluations. interim_test: test images in evaluations before the last.
+        evaluation: "all" measures the whole training set at each; "probe" measures PROBE images of it, and the whole
+        set where the fit is near: see rethinking.training.schedule.
+        precision: "float32", or "bfloat16" (autocast; weights stay float32).
+        keep: arrays that the record holds of the trained network: see rethinking.training.keep.
+        data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "step",
+        "epoch",
+        "learning_rate",
+        "train_loss",
+        "train_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "test_images",
+        "online_loss",
+        "online_accuracy",
+    )
+    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images", "train_images"})
+
+    corruptions: tuple[Part, ...] = ()
+    test_labels: Literal["true", "corrupted"] = "true"
+    model: str = "inception"
+    model_options: dict[str, float | int | bool | str] = {}
+    regularizers: tuple[Part, ...] = ()
+    held_out: Annotated[int, Field(ge=0)] = 0
+    bootstrap: bool = False
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    decay_every: Positive = EPOCH
+    steps: Positive = 64 * EPOCH
+    stop: Literal["fitted", "budget"] = "budget"
+    eval_every: Positive = EPOCH
+    interim_test: Positive = 2000
+    evaluation: Literal["all", "probe"] = "all"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = ()
+    data_seed: Seed = 0
+    seed: Seed = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_rate(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        model = given.get("model", "inception")
+        if isinstance(model, str) and given.get("learning_rate") is None:
+            paper = catalog.find("models", model).constants.get("PAPER", {})
+            given = given | {"learning_rate": paper.get("learning_rate", 0.01)}
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> "RunSpec":
+        network = catalog.find("models", self.model)
+        object.__setattr__(self, "model_options", changed_options(network, self.model_options))
+        object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
+        assert self.n is not None
+        if self.held_out >= self.n:
+            raise ValueError(f"held_out is {self.held_out} of n = {self.n}: give 0 to {self.n - 1}")
+        object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
+        object.__setattr__(self, "regularizers", canonical_regularizers(self.regularizers))
+        check_signs(self.corruptions, self.test_labels)
+        if not any(catalog.find("corruptions", c.name).constants["ACTS_ON"] == "labels" for c in self.corruptions):
+            object.__setattr__(self, "test_labels", "true")  # nothing corrupts them
+        acts = {catalog.find("corruptions", c.name).constants["ACTS_ON"]: c.name for c in self.corruptions}
+        if "crop_logits" in self.keep and "pixels" in acts:
+            raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")
+        check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        probed = ("train_images",) if self.evaluation == "probe" else ()
+        return self.COLUMNS + (("held_out_loss", "held_out_accuracy") if self.held_out else ()) + probed
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        parts = [(kind, p.name) for kind in ("corruptions", "regularizers") for p in getattr(self, kind)]
+        return [*super().named, ("models", self.model), *parts]
+
+    @property
+    def words(self) -> list[str]:
+        parts = [self.data, str(self.n), self.model, *(f"{k}-{v}" for k, v in self.model_options.items())]
+        for part in (*self.corruptions, *self.regularizers):
+            value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
+            parts.append(part.name + (f"-{value}" if value else ""))
+        return [*parts, f"s{self.seed}"]
+
+    def summary(self, row: dict[str, Any]) -> str:
+        train, test = ("-" if v is None else f"{100 * v:.1f} %" for v in (row["train_accuracy"], row["test_accuracy"]))
+        return f"training accuracy {train}, test accuracy {test}"
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps in one pass over this run's training set."""
+        return math.ceil(self.trained / self.batch_size)
+
+    @property
+    def trained(self) -> int:
+        """Examples in this run's training set."""
+        assert self.n is not None
+        return self.n - self.held_out
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of the step-th batch, counted from 0."""
+        assert self.learning_rate is not None
+        return self.learning_rate * self.lr_decay ** (step // self.decay_every)
