@@ -441,7 +441,9 @@ def plan(
             left = _duration(expected) + (f", at most {_duration(most)}" if most > expected else "")
         click.echo(f"  {key:<64}  {left}")
     count = workers or local.default_workers(device)
-    alone = {s.run_id for s in missing if s.ALONE}
+    from rethinking.spec import kind_of
+
+    alone = {s.run_id for s in missing if kind_of(s).alone}
     expected, most = (
         estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
         + sum(seconds[key][k] for key in alone)
@@ -576,7 +578,7 @@ def run(
         difference = record.difference(second, until)
     size = "" if until is None else f" up to step {second.final['step']}"
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
-    if difference and isinstance(spec, RunSpec):
+    if difference and "train_accuracy" in spec.columns:
         _print_apart(record.up_to(until), second.up_to(until))
     for made in (record.environment, second.environment) if difference else ():
         _print_made_by(made)

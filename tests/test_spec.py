@@ -165,7 +165,7 @@ def test_a_networks_options_are_checked_and_its_own_are_no_change():
 def test_what_is_held_out_is_not_trained_on():
     spec = RunSpec(n=300, held_out=100, batch_size=50)
     assert spec.epoch_steps == 4
-    assert spec.columns == (*RunSpec.COLUMNS, "held_out_loss", "held_out_accuracy")
+    assert spec.columns == (*RunSpec().columns, "held_out_loss", "held_out_accuracy")
     with pytest.raises(InputError, match="held_out is 300 of n = 300: give 0 to 299"):
         RunSpec.make(n=300, held_out=300)
 

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+import rethinking.spec
 from rethinking import figures
 from rethinking.engines import local
 from rethinking.engines.execute import execute
@@ -17,10 +18,12 @@ from rethinking.spec import (
     KernelSpec,
     LinearSpec,
     RunSpec,
+    Spec,
     Theorem1Spec,
     TwoWeightsSpec,
     from_file,
     from_json,
+    kind_of,
 )
 
 SPECS = [
@@ -52,10 +55,25 @@ def test_a_training_spec_has_no_kind_and_its_old_name():
 
 
 def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
-    assert set(get_args(AnySpec)) == set(KINDS.values())
-    for name, spec in KINDS.items():
-        assert spec().kind == name if "kind" in spec.model_fields else name == "training"
-    assert {type(s) for s in SPECS} | {RunSpec} == set(KINDS.values())
+    classes = [kind.spec for kind in KINDS.values()]
+    assert set(get_args(AnySpec)) == set(classes) == {type(s) for s in SPECS} | {RunSpec}
+    assert {spec for spec in vars(rethinking.spec).values() if isinstance(spec, type) and issubclass(spec, Spec)} == {
+        Spec,
+        *classes,
+    }
+    for name, kind in KINDS.items():
+        assert kind_of(kind.spec()) is kind
+        assert kind.spec().kind == name if "kind" in kind.spec.model_fields else name == "training"
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_every_column_has_its_meaning_and_unit(kind):
+    columns = kind.spec.COLUMNS
+    assert columns[0].name == "step"
+    assert columns[0].whole
+    assert len({column.name for column in columns}) == len(columns)
+    assert all(column.meaning and column.unit for column in columns)
+    assert all(column.varying == (column.unit in ("seconds", "10^9 bytes")) for column in columns)
 
 
 def test_an_unknown_kind_is_one_line():
@@ -70,9 +88,11 @@ def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
     found = runs.find(spec)
     assert found.spec == spec
     assert found.result["status"] == "computed"
-    assert tuple(found.curve) == spec.COLUMNS
+    assert tuple(found.curve) == spec.columns
     written = [list(map(repr, row)) for row in zip(*found.curve.values(), strict=True)]
     assert written == [list(map(repr, row.values())) for row in rows]
+    whole = {column.name for column in spec.COLUMNS if column.whole}
+    assert all(isinstance(value, int) == (name in whole) for row in rows for name, value in row.items())
     assert spec.summary(found.final)
     assert {p.name for p in found.path.iterdir()} == {"spec.json", "curve.csv", "environment.json", "result.json"}
     again = Runs(tmp_path / "again")

@@ -17,11 +17,10 @@ A record is a folder `<runs>/<run_id>/`:
 """
 
 from rethinking.record.lease import HEARTBEAT, SILENCE, leased
-from rethinking.record.read import COLUMNS, STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
+from rethinking.record.read import STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 
 __all__ = [
-    "COLUMNS",
     "HEARTBEAT",
     "LOG_COLUMNS",
     "SILENCE",

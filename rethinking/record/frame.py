@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -85,7 +85,6 @@ MEASURES: _Columns = {
 }
 # Of the curve. A run's settings have a learning rate of their own, the one at step 0.
 _RENAMED = {"learning_rate": "learning_rate_now"}
-_CURVE = (*RunSpec.COLUMNS, "train_images", "held_out_loss", "held_out_accuracy")
 _LOG = {"step": "Int64", "online_loss": "Float64", "online_accuracy": "Float64"}
 
 
@@ -113,7 +112,7 @@ class Frames:
     @cached_property
     def records(self) -> list[Record]:
         """Every complete training run, sorted by name."""
-        return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
+        return self.runs.complete_records("training")
 
     def frame(self, wanted: Iterable[Spec] = ()) -> pd.DataFrame:
         """One row a run, with its settings, its state and its measures.
@@ -154,11 +153,11 @@ class Frames:
         and those of columns that a run has not, are <NA>.
         """
         curves = {
-            _RENAMED.get(name, name): (
-                "Int64" if name in RunSpec.INTEGERS else "Float64",
-                [r.curve.get(name) for r in self.records],
+            _RENAMED.get(column.name, column.name): (
+                "Int64" if column.whole else "Float64",
+                [r.curve.get(column.name) for r in self.records],
             )
-            for name in _CURVE
+            for column in RunSpec.COLUMNS
         }
         return self._long([len(r.curve["step"]) for r in self.records], curves)
 
@@ -201,8 +200,7 @@ def memorized_bits(record: Record) -> float | None:
 
     It is what the network saves in sending the labels to somebody who has the images, against sending them as they are.
     """
-    spec = record.spec
-    assert isinstance(spec, RunSpec)
+    spec = cast(RunSpec, record.spec)
     loss = record.final["train_loss"]
     if not math.isfinite(loss):
         return None

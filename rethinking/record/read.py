@@ -24,12 +24,11 @@ from rethinking.errors import InputError
 from rethinking.record import digests
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
-from rethinking.spec import RunSpec, Spec, from_file
+from rethinking.spec import KINDS, Spec, from_file, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-COLUMNS = RunSpec.COLUMNS
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 LARGEST = 1_000_000  # bytes of a JSON file of a record; those of this package have a thousand
 DEPTH = 20  # of lists and objects within each other in it
@@ -125,7 +124,8 @@ class Record:
 
         until: compare the curves up to this step alone.
         """
-        fixed = [name for name in self.spec.columns if name not in self.spec.VARYING]
+        varying = {column.name for column in self.spec.COLUMNS if column.varying}
+        fixed = [name for name in self.spec.columns if name not in varying]
         counts = [sum(until is None or step <= until for step in r.curve["step"]) for r in (self, other)]
         if counts[0] != counts[1]:
             return f"{counts[0]} evaluations against {counts[1]}"
@@ -138,7 +138,7 @@ class Record:
             return None
         if self.online["step"] and other.online["step"] and self.online != other.online:
             return "the same curve, but another online log"
-        if getattr(self.spec, "keep", ()):
+        if self.spec.kept:
             for name, array in self.arrays.items():
                 if name not in other.arrays or array.tobytes() != other.arrays[name].tobytes():
                     return f"the same curve, but other arrays kept: {name}"
@@ -189,9 +189,13 @@ class Runs:
         check_plug_ins(spec, record.environment, record.path)
         return record
 
-    def complete_records(self) -> list[Record]:
-        """Every complete record, sorted by name, checked as in `find`. Raises InputError for the first that is not."""
+    def complete_records(self, kind: str | None = None) -> list[Record]:
+        """Every complete record, or every one of a kind of run, sorted by name, checked as in `find`.
+
+        Raises InputError for the first that is not sound, of whatever kind.
+        """
         found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        found = [record for record in found if kind is None or kind_of(record.spec) is KINDS[kind]]
         for record in found:
             check_plug_ins(record.spec, record.environment, record.path)
         return found
@@ -536,8 +540,11 @@ def read(path: Path) -> Record:
     told = tuple(result.get(k) for k in ("steps", "evaluations", "final"))
     if told != (curve["step"][-1], len(curve["step"]), last):
         raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
-    if isinstance(spec, RunSpec):
-        _check_training(path, spec, result, curve)
+    problem = spec.contradiction(result, curve)
+    if spec.kept and not (path / "arrays.npz").is_file():
+        problem = problem or "arrays.npz is missing"
+    if problem:
+        raise InputError(f"{path}{os.sep}{problem}: the record is damaged; move it away")
     digests.check(path, result)
     return Record(path, spec, result, environment, curve)
 
@@ -555,28 +562,9 @@ def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
             )
 
 
-def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: dict[str, list]) -> None:
-    """Raise InputError where a curve and how it is said to have ended cannot be of one run of `spec`."""
-    steps, right = curve["step"], curve["train_accuracy"][-1] == 1.0
-    if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
-        raise InputError(f"{path / 'curve.csv'}: steps do not rise from 0: the record is damaged; move it away")
-    ended = {
-        "fitted": spec.stop == "fitted" and right,
-        "budget": steps[-1] == spec.steps,
-        "diverged": result["diverged_at"] is not None,
-    }
-    if not ended.get(result["status"], False):
-        raise InputError(
-            f"{path / 'result.json'} says {result['status']}, which its curve does not: the record is damaged; move it "
-            "away"
-        )
-    if spec.keep and not (path / "arrays.npz").is_file():
-        raise InputError(f"{path / 'arrays.npz'} is missing: the record is damaged; move it away")
-
-
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     """The columns of a curve.csv. Raises InputError where it is truncated or has other columns than the spec's."""
-    columns = spec.columns
+    columns, whole = spec.columns, {column.name for column in spec.COLUMNS if column.whole}
     try:
         rows = list(csv.reader(io.StringIO(text)))
     except csv.Error:  # a field of more than 128 KiB
@@ -587,7 +575,7 @@ def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     for number, row in enumerate(rows[1:], 2):
         try:
             for name, value in zip(columns, row, strict=True):
-                curve[name].append(_int(value) if name in spec.INTEGERS else float(value))
+                curve[name].append(_int(value) if name in whole else float(value))
         except ValueError:
             raise InputError(f"{path}, line {number} is damaged: move the record away") from None
     return curve

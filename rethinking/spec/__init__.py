@@ -4,8 +4,20 @@
 `kinds` the union of them. Importing them imports no torch.
 """
 
-from rethinking.spec.base import Spec
-from rethinking.spec.kinds import KINDS, LARGEST, AnySpec, from_bytes, from_file, from_json
+from rethinking.spec.base import Column, Spec
+from rethinking.spec.kinds import (
+    KINDS,
+    LARGEST,
+    AnySpec,
+    Context,
+    Kind,
+    Outcome,
+    Rows,
+    from_bytes,
+    from_file,
+    from_json,
+    kind_of,
+)
 from rethinking.spec.part import Part, check_options, check_parts
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 from rethinking.spec.training import EPOCH, RunSpec
@@ -15,9 +27,14 @@ __all__ = [
     "KINDS",
     "LARGEST",
     "AnySpec",
+    "Column",
+    "Context",
     "KernelSpec",
+    "Kind",
     "LinearSpec",
+    "Outcome",
     "Part",
+    "Rows",
     "RunSpec",
     "Spec",
     "Theorem1Spec",
@@ -27,4 +44,5 @@ __all__ = [
     "from_bytes",
     "from_file",
     "from_json",
+    "kind_of",
 ]

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +19,23 @@ Positive = Annotated[int, Field(ge=1, lt=2**63)]  # what a tensor's sizes can be
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a record's curve.
+
+    Attributes:
+        name: in curve.csv. meaning: what a value is. unit: of its values; "1" for a pure number.
+        whole: whether values are whole numbers. varying: whether they differ from one making of a run to the next, as
+        seconds and memory do.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    whole: bool = False
+    varying: bool = False
+
+
 class Spec(BaseModel):
     """What determines a result. Device, workers and paths do not, and live elsewhere.
 
@@ -26,12 +44,8 @@ class Spec(BaseModel):
 
     Attributes:
         data: a data set's name. n: the first n training images, in the official order; None means all.
-        COLUMNS: of the record's curve, "step" first; `columns` has those of this run. INTEGERS: those of them that are
-        whole numbers.
-        VARYING: those that differ from one making of the run to the next: seconds, memory.
-        ALONE: whether a run has the whole machine to itself, instead of one core beside other runs.
-        RUNNER: the module whose `run(spec, data, device, on_step)` yields the rows of the curve.
-        steps: what `on_step` counts up to. precision: of the arithmetic, in a word or two.
+        COLUMNS: of the record's curve, "step" first; `columns` names those of this run.
+        steps: what a run counts up to as it goes on. precision: of the arithmetic, in a word or two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -44,11 +58,7 @@ class Spec(BaseModel):
         @property
         def precision(self) -> str: ...
 
-    COLUMNS: ClassVar[tuple[str, ...]]
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step"})
-    VARYING: ClassVar[frozenset[str]] = frozenset()
-    ALONE: ClassVar[bool] = False
-    RUNNER: ClassVar[str] = ""
+    COLUMNS: ClassVar[tuple[Column, ...]]
 
     data: str = "cifar10"
     n: Positive | None = None
@@ -122,8 +132,24 @@ class Spec(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of this run's curve."""
-        return self.COLUMNS
+        """The names of the columns of this run's curve, in order."""
+        return tuple(column.name for column in self.COLUMNS)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What its record holds in arrays.npz."""
+        return ()
+
+    def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
+        """Why a result and a curve, each sound, cannot be of one run of this spec; None where they can.
+
+        Args:
+            result: what result.json holds. curve: column -> values, one an evaluation.
+
+        Returns:
+            A phrase that begins with the name of the file that is wrong.
+        """
+        return None if result["status"] == "computed" else f"result.json says {result['status']} of what is computed"
 
     @property
     def words(self) -> list[str]:

@@ -1,12 +1,13 @@
 """The spec of a training run."""
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rethinking import catalog
-from rethinking.spec.base import Positive, Seed, Spec
+from rethinking.spec.base import Column, Positive, Seed, Spec
 from rethinking.spec.part import (
     Part,
     canonical_corruptions,
@@ -43,19 +44,31 @@ class RunSpec(Spec):
         data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "step",
-        "epoch",
-        "learning_rate",
-        "train_loss",
-        "train_accuracy",
-        "test_loss",
-        "test_accuracy",
-        "test_images",
-        "online_loss",
-        "online_accuracy",
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("step", "batches trained", "batches", whole=True),
+        Column("epoch", "passes over the training set", "epochs"),
+        Column("learning_rate", "of the next batch", "1"),
+        Column("train_loss", "mean over the training set with its corruption, in evaluation mode", "nats"),
+        Column("train_accuracy", "of the same", "fraction"),
+        Column("test_loss", "mean over the first `test_images` test images, in evaluation mode", "nats"),
+        Column("test_accuracy", "of the same", "fraction"),
+        Column("test_images", "how many test images were measured, the first ones", "images", whole=True),
+        Column(
+            "online_loss",
+            "mean over the training batches since the last evaluation as they were seen, augmented and in training "
+            "mode; NaN at step 0",
+            "nats",
+        ),
+        Column("online_accuracy", "of the same; soft labels count as their likeliest class", "fraction"),
+        Column("held_out_loss", "mean over the images held out, whose labels are corrupted like the rest", "nats"),
+        Column("held_out_accuracy", "of the same", "fraction"),
+        Column(
+            "train_images",
+            "how many training images train_loss and train_accuracy are over, the first ones",
+            "images",
+            whole=True,
+        ),
     )
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images", "train_images"})
 
     corruptions: tuple[Part, ...] = ()
     test_labels: Literal["true", "corrupted"] = "true"
@@ -111,8 +124,26 @@ class RunSpec(Spec):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        probed = ("train_images",) if self.evaluation == "probe" else ()
-        return self.COLUMNS + (("held_out_loss", "held_out_accuracy") if self.held_out else ()) + probed
+        absent = {"train_images"} if self.evaluation == "all" else set()
+        absent |= set() if self.held_out else {"held_out_loss", "held_out_accuracy"}
+        return tuple(name for name in super().columns if name not in absent)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        return self.keep
+
+    def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
+        steps = curve["step"]
+        if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
+            return "curve.csv: steps do not rise from 0"
+        ended = {
+            "fitted": self.stop == "fitted" and curve["train_accuracy"][-1] == 1.0,
+            "budget": steps[-1] == self.steps,
+            "diverged": result["diverged_at"] is not None,
+        }
+        if not ended.get(result["status"], False):
+            return f"result.json says {result['status']}, which its curve does not"
+        return None
 
     @property
     def named(self) -> list[tuple[str, str]]:

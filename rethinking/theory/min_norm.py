@@ -28,7 +28,7 @@ from torch import Tensor
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
-from rethinking.spec import KernelSpec
+from rethinking.spec import Context, KernelSpec, Outcome, Rows
 from rethinking.spec.theory import PER_FILTER
 from rethinking.theory import dense, features
 
@@ -245,14 +245,13 @@ def peak_gigabytes(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def run(
-    spec: KernelSpec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
+def run(spec: KernelSpec, context: Context) -> Rows:
     """One row per filter count and penalty, but none for penalty 0 where features are fewer than images.
 
     Raises:
         InputError: too little memory; a singular kernel; equal images with different labels and penalty 0.
     """
+    data, device = context.images, context.device
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
     if min(spec.penalties) == 0:
         kept = distinct(images, labels)
@@ -261,7 +260,7 @@ def run(
     solver = _linear_rows if spec.kernel == "linear" else _gaussian_rows
     with torch.no_grad():
         lapack = dense.lapack_seconds(len(labels), device)
-        for step, row in enumerate(solver(spec, images, y, data, device, on_step), 1):
+        for step, row in enumerate(solver(spec, images, y, data, device, context.on_step), 1):
             alpha, left, history, seconds, test = (row.pop(k) for k in ("alpha", "left", "history", "clock", "test"))
             fitted = y - left - row["penalty"] * alpha  # K alpha
             yield {
@@ -284,6 +283,7 @@ def run(
                 "lapack_seconds": lapack,
                 "peak_gigabytes": peak_gigabytes(device),
             }
+    return Outcome()
 
 
 def error(scores: Tensor, labels: np.ndarray) -> float:
@@ -384,12 +384,12 @@ def _percent(on_step: Callable[[int], None], done: int, of: int) -> Callable[[fl
     return lambda part: on_step(int(100 * (done + part) / of))
 
 
-def estimate(spec: KernelSpec, device: torch.device) -> float:
+def estimate(spec: KernelSpec, device: str, known: object = None) -> tuple[float, float]:
     """Seconds, from the factorization's rate at 4,096 points; within a factor of two or so."""
-    n, each = float(spec.n or 0), _seconds_per_operation(device)
+    n, each = float(spec.n or 0), _seconds_per_operation(torch.device(device))
     work = len(spec.penalties) * max(1, len(spec.filters)) * (n**3 / 3 + 12 * n**2 * 784)
     work += max(spec.filters, default=0) * (4e5 * (n + 1e4) + 8 * n * (n + 2e4))
-    return each * work
+    return each * work, each * work
 
 
 @lru_cache

@@ -39,18 +39,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row of a run's curve.
-
-    Attributes:
-        step: batches trained. epoch: passes over the training set. learning_rate: of the next batch.
-        train_loss, train_accuracy: over the training set as it was trained (with its corruption), nats and fraction, in
-        evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
-        online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
-        (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
-        held_out_loss, held_out_accuracy: over the images held out, whose labels are corrupted like the rest; None
-        without any. train_images: how many, the first ones, train_loss and train_accuracy are over; None where that is
-        always the whole training set.
-    """
+    """One row of a run's curve: RunSpec.COLUMNS say what each is. None: a column that the run has not."""
 
     step: int
     epoch: float
