@@ -26,7 +26,8 @@ import pandas as pd
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.record.read import Record, Runs
+from rethinking.record.folder import Runs
+from rethinking.record.read import Record
 from rethinking.spec import Part, RunSpec, Spec
 
 STATES = ("fitted", "censored", "diverged", "missing")

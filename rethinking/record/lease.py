@@ -28,7 +28,7 @@ from rethinking.record.write import Writer, write
 from rethinking.spec import Spec, from_file
 
 if TYPE_CHECKING:
-    from rethinking.record.read import Runs
+    from rethinking.record.folder import Runs
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
