@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rethinking.record import write
+from rethinking.paths import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,12 +17,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from rethinking import catalog, models, regularizers
+from rethinking import surgery as places
 from rethinking.constants import FEATURES
 from rethinking.errors import InputError
-from rethinking.layers import Linear, LocalResponseNorm, Residual
+from rethinking.layers import Linear, LocalResponseNorm, Residual, two_logits
 from rethinking.record import format_curve
-from rethinking.regularizers import _places as places
-from rethinking.regularizers._places import become
 from rethinking.regularizers.backdrop import Backdrop
 from rethinking.regularizers.batch_norm import BatchNorm
 from rethinking.regularizers.colour import contrast, tint
@@ -37,8 +36,8 @@ from rethinking.regularizers.spatial_dropout import SpatialDropout
 from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.regularizers.stochastic_pooling import StochasticPool2d
 from rethinking.spec import Part, RunSpec, check_parts
+from rethinking.surgery import become
 from rethinking.training import Training, train
-from rethinking.training.batches import two_logits
 
 ALL = catalog.names("regularizers")
 CLASSES = 4  # of the toy data set

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
+from rethinking.paths import is_temporary, write
 from rethinking.record import digests
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
 from rethinking.record.strict import json_of, text_of
-from rethinking.record.write import is_temporary, write
 from rethinking.spec import KINDS, Spec, kind_of
 
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's

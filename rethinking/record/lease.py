@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.record.write import Writer, write
+from rethinking.paths import write
+from rethinking.record.write import Writer
 from rethinking.spec import Spec, from_file
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from rethinking.data import ImageSet
+    from rethinking.images import ImageSet
 
 LARGEST = 4_000_000  # bytes of a spec.json
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from rethinking.errors import InputError
+from rethinking.images import crop, whiten
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Context, LinearSpec, Outcome, Rows
 from rethinking.theory.min_norm import distinct, error, one_hot
-from rethinking.training.batches import crop, permutation, whiten
+from rethinking.training.batches import permutation
 
 
 def prepare(images: np.ndarray, whitened: bool) -> Tensor:

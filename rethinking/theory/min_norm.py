@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.data import ImageSet
 from rethinking.errors import InputError
+from rethinking.images import ImageSet
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Context, KernelSpec, Outcome, Rows
 from rethinking.spec.theory import PER_FILTER

@@ -10,23 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import models, regularizers
-from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
-from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.images import IMAGE_SIZE, ImageSet, crop, whiten
+from rethinking.layers import OffsetBatchNorm2d, pool_before_relu, two_logits
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, check_parts
-from rethinking.training.batches import (
-    IMAGE_SIZE,
-    crop,
-    gather,
-    one_logit,
-    permutation,
-    prepare,
-    to_device,
-    two_logits,
-    whiten,
-)
+from rethinking.training.batches import gather, one_logit, permutation, prepare, to_device
 from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
 EVAL_BATCH = 500  # images
