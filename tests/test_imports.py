@@ -16,7 +16,7 @@ ROOT = Path(rethinking.__file__).parent
 # From the top. Rooms on one line may not import each other. `spec` names plug-ins by the catalog, which reads their
 # files without importing them, so it stands below them: a regularizer is built from a Part of a spec.
 ROOMS = [
-    {"__main__", "cli"},  # one room: the entry point in two places
+    {"__main__", "cli"},  # the entry point in two places: one room
     {"api"},
     {"bench"},
     {"verify"},
@@ -44,7 +44,6 @@ ROOMS = [
 AGAINST: dict[tuple[str, str], str] = {}
 # Imports within functions that would close a circle at the top of a file, each within one room, with the reason.
 CLOSING = {
-    ("__main__", "cli"): "the entry point answers signals before it imports the rest",
     ("corruptions", "corruptions._dataset"): "wrappers need torch, and are made when first asked for",
     ("figures", "figures.kit.declared"): "the kit draws for the settings of the module that loads declared figures",
     ("corruptions._labels", "corruptions._dataset"): "the labels of a wrapper inside a wrapper are asked of it",

@@ -80,6 +80,7 @@ class _Clock:
         self.load: list[float] = []
         self._before = self._step_end = time.monotonic()
         self._stretch = (time.monotonic(), time.process_time(), 0)
+        self._first: tuple[float, int] | None = None
 
     def step(self, step: int) -> None:
         """A step has ended."""
@@ -93,6 +94,13 @@ class _Clock:
                 with suppress(AttributeError, OSError):  # not on every system
                     self.load.append(os.getloadavg()[0])
             self._stretch = (now, used, step)
+
+    def left(self, step: int, of: int) -> float:
+        """Seconds to the end of the budget, at the speed of this sitting; 0 at its first step, which tells none."""
+        if self._first is None:
+            self._first = time.monotonic(), step
+        began, first = self._first
+        return round((time.monotonic() - began) * (of - step) / max(1, step - first), 1)
 
     def evaluated(self) -> None:
         """An evaluation has ended."""
@@ -155,6 +163,7 @@ def execute(
     with suppress(_FarEnough), leased(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
+        writer.notes |= {"device": device, "steps": spec.steps}
         kind, context = kind_of(spec), Context(_load(spec.data, data_dir), to_device(device))
         if context.device.type == "cpu":
             torch.set_num_threads(cores() if kind.alone else 1)
@@ -202,6 +211,7 @@ def execute(
                 save()
                 raise _FarEnough
             clock.step(step)
+            writer.notes["step"], writer.notes["seconds_left"] = step, clock.left(step, spec.steps)
             on_step(step)
             stop()
             if time.monotonic() - saved_at >= CHECKPOINT_EVERY:
@@ -218,6 +228,7 @@ def execute(
                     break
                 clock.evaluated()
                 rows.append(row)
+                writer.notes["summary"] = spec.summary(row)
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:

@@ -19,7 +19,7 @@ A record is a folder `<runs>/<run_id>/`:
 
 from rethinking.record.archive import archived
 from rethinking.record.folder import Runs
-from rethinking.record.lease import HEARTBEAT, SILENCE, leased
+from rethinking.record.lease import HEARTBEAT, SILENCE, Making, leased, making
 from rethinking.record.read import STATUSES, Record, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 
@@ -28,6 +28,7 @@ __all__ = [
     "LOG_COLUMNS",
     "SILENCE",
     "STATUSES",
+    "Making",
     "Record",
     "Row",
     "Runs",
@@ -37,6 +38,7 @@ __all__ = [
     "format_curve",
     "format_log",
     "leased",
+    "making",
     "parse_curve",
     "parse_log",
     "read",

@@ -60,8 +60,10 @@ class Spec(BaseModel):
 
     COLUMNS: ClassVar[tuple[Column, ...]]
 
-    data: str = "cifar10"
-    n: Positive | None = None
+    data: str = Field(default="cifar10", description="Data set.")
+    n: Positive | None = Field(
+        default=None, description="The first n training images, in the official order; default all."
+    )
 
     @model_validator(mode="before")
     @classmethod
