@@ -1,5 +1,7 @@
 """Runs that train nothing keep the records' contract, and leave the identities of training runs as they were."""
 
+import importlib
+import inspect
 import json
 from pathlib import Path
 from typing import get_args
@@ -64,6 +66,18 @@ def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
     for name, kind in KINDS.items():
         assert kind_of(kind.spec()) is kind
         assert kind.spec().kind == name if "kind" in kind.spec.model_fields else name == "training"
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_every_kind_has_what_its_contract_names(kind):
+    for module, name, arguments in (
+        (kind.module, "run", ["spec", "context"]),
+        (kind.estimator, "estimate", ["spec", "device", "known"]),
+    ):
+        function = getattr(importlib.import_module(module), name)
+        assert list(inspect.signature(function).parameters) == arguments
+        assert function.__annotations__["spec"] is kind.spec
+    assert kind.resumable == ("step" in kind.state)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))

@@ -4,6 +4,7 @@
     min_norm.py   K alpha = y for all training images: kernel matrix, Cholesky, refinement, all in place
     features.py   what the kernels look at: pixels, Gabor features, random convolutional features
     linear.py     SGD on a linear model against the minimum-norm solution, and solutions that do not generalize
+    targets.py    labels as the targets of linear equations, for these two
 
 Their specs, columns and the contract of a kind of run are in rethinking.spec.
 """

@@ -25,7 +25,7 @@ from rethinking.errors import InputError
 from rethinking.images import crop, whiten
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Context, LinearSpec, Outcome, Rows
-from rethinking.theory.min_norm import distinct, error, one_hot
+from rethinking.theory.targets import distinct, error, one_hot
 from rethinking.training.batches import permutation
 
 

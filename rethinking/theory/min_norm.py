@@ -31,31 +31,12 @@ from rethinking.seeds import keyed_generator
 from rethinking.spec import Context, KernelSpec, Outcome, Rows
 from rethinking.spec.theory import PER_FILTER
 from rethinking.theory import dense, features
+from rethinking.theory.targets import distinct, error, one_hot
 
 MEDIAN_SAMPLE = 2000  # points
 TILE = 1024  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks
 SHIFTS = (0.0, 1e-4, 1e-2)  # tried in turn on the diagonal of the preconditioner, where float32 finds no factor
 SINGULAR = 1e-2  # relative residual above which the system is said to have no solution
-
-
-def distinct(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Indices of the first of each set of equal images, int64, ascending.
-
-    Raises:
-        InputError: two equal images with different labels, by their numbers.
-    """
-    first: dict[bytes, int] = {}
-    kept = []
-    for i, image in enumerate(np.ascontiguousarray(images)):
-        j = first.setdefault(image.tobytes(), i)
-        if j == i:
-            kept.append(i)
-        elif labels[i] != labels[j]:
-            raise InputError(
-                f"images {j} and {i} are equal, their labels {labels[j]} and {labels[i]} are not: nothing interpolates "
-                f"both; give a penalty above 0 or drop one"
-            )
-    return np.array(kept, dtype=np.int64)
 
 
 def bandwidth(points: Tensor, width: float, seed: int = 0) -> float:
@@ -233,11 +214,6 @@ def _singular(n: int, penalty: float, residual: float) -> str:
     )
 
 
-def one_hot(labels: np.ndarray, classes: int, device: torch.device) -> Tensor:
-    """The target coding: float64 (n, classes), 1 for the label and 0 elsewhere."""
-    return torch.eye(classes, dtype=torch.float64, device=device)[torch.from_numpy(labels).to(device)]
-
-
 def peak_gigabytes(device: torch.device) -> float:
     """Largest memory of this process so far, or of the GPU, in 10^9 bytes."""
     if device.type == "cuda":
@@ -284,11 +260,6 @@ def run(spec: KernelSpec, context: Context) -> Rows:
                 "peak_gigabytes": peak_gigabytes(device),
             }
     return Outcome()
-
-
-def error(scores: Tensor, labels: np.ndarray) -> float:
-    """Share of the (N, classes) scores whose largest is not at the label, (N,)."""
-    return float((scores.argmax(1).cpu().numpy() != labels).mean())
 
 
 def _gaussian_rows(
