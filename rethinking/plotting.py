@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.record import write
+from rethinking.paths import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

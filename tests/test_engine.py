@@ -23,7 +23,7 @@ from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine
 from rethinking.errors import InputError
 from rethinking.record import Runs, lease, leased, read, write
-from rethinking.spec import Part, RunSpec
+from rethinking.spec import Part, RunSpec, kind_of
 from rethinking.training import loop, schedule
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
@@ -315,7 +315,7 @@ def test_flipped_bits_of_a_checkpoint_are_refused(toy_dir, tmp_path, monkeypatch
         at = chance.randrange(header if k % 2 else len(whole))
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
         with leased(runs, SPEC) as writer, pytest.raises(InputError, match=r"checkpoint\.safetensors is") as caught:
-            execute._saved(writer)
+            execute._saved(writer, kind_of(SPEC))
         assert "\n" not in str(caught.value)
 
 
@@ -583,10 +583,10 @@ import os, queue, random, select, selectors, signal, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 import rethinking.engines.local as local
 from rethinking.record import Runs
-from rethinking.spec import Spec
+from rethinking.spec import from_json
 os.chdir(sys.argv[2])
 if __name__ == "__main__":
-    print(local.run([Spec.from_json(sys.argv[3])], Runs("runs"), data_dir=sys.argv[4], workers=1))
+    print(local.run([from_json(sys.argv[3])], Runs("runs"), data_dir=sys.argv[4], workers=1))
 """
 
 

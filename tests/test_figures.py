@@ -43,7 +43,7 @@ def made_up(runs: Runs, spec: Spec, seed: float = 0.0):
     rows = []
     for k in range(6):
         if not isinstance(spec, RunSpec):
-            row = {c: 10 * k if c in spec.INTEGERS else 0.1 + k / 10 + seed / 1000 for c in spec.COLUMNS}
+            row = {c.name: 10 * k if c.whole else 0.1 + k / 10 + seed / 1000 for c in spec.COLUMNS}
             rows.append(row | ({"penalty": 0.1 * (k % 2)} if "penalty" in row else {}))
             continue
         values = dict.fromkeys(spec.columns, 0.5)

@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rethinking
-from rethinking import record
 from rethinking.errors import InputError
 from rethinking.record import Runs, frame, leased, read
 from rethinking.spec import Part, RunSpec
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
-EVALUATION = dict.fromkeys(record.COLUMNS, 0.5) | {"step": 0, "test_images": 64}
+EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64}
 
 
 def complete(runs, spec, rows, status="budget", diverged_at=None, log=()):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rethinking.figures.kit import Cases, Frame, Table, Tables, column, falls, final, highest, of_row, steps_to_fit
+from rethinking.figures.kit import Conditions, Frame, Table, Tables, column, falls, final, highest, of_row, steps_to_fit
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -31,17 +31,17 @@ def test_a_column_is_read_at_the_last_row_with_the_conditions_coordinates():
     at = ("filters", "penalty")
     double = of_row("double", lambda row: 2 * row["norm"], at=at)
     table = frame(column("norm", at=at), double)
-    assert table.cells("norm") == [4.0, 2.0, "none", "none", None]
-    assert table.cells("double") == [8.0, 4.0, "none", "none", None]
+    assert table.cells("norm") == [4.0, 2.0, "not measured", "not measured", None]
+    assert table.cells("double") == [8.0, 4.0, "not measured", "not measured", None]
     assert math.isnan(table.values("norm")[2])
 
 
 def test_training_and_other_kinds_stand_in_one_frame_with_their_states():
     table = frame(highest(), steps_to_fit(), column("norm"))
     assert list(table.data["state"]) == ["computed"] * 3 + ["fitted", "missing"]
-    assert table.cells("highest") == ["none"] * 3 + [100.0, None]
-    assert table.cells("steps") == ["none"] * 3 + [1.0, None]
-    assert table.cells("norm") == [4.0, 4.0, 4.0, "none", None]
+    assert table.cells("highest") == ["not measured"] * 3 + [100.0, None]
+    assert table.cells("steps") == ["not measured"] * 3 + [1.0, None]
+    assert table.cells("norm") == [4.0, 4.0, 4.0, "not measured", None]
     assert list(table.data.columns[:4]) == ["filters", "penalty", "network", "seed"]  # coordinates come first
 
 
@@ -52,7 +52,7 @@ def test_a_measure_named_as_a_coordinate_is_refused():
 
 def test_tables_of_several_kinds_keep_their_own_columns_and_formats():
     norm, accuracy = column("norm", form="{:.2f}"), final("train_accuracy")
-    kernels = Table("run", {"norm": norm, "paper": lambda filters, **_: 7 * filters}, only={"filters": 20})
+    kernels = Table("run", {"norm": norm, "paper": lambda t: 7 * int(t.data["filters"].iloc[0])}, only={"filters": 20})
     tables = Tables(kernels, Table("run", {"accuracy": accuracy}, by="network {network}", only={"network": "mlp"}))
     assert len(tables.columns) == 3
     table = frame(norm)
@@ -66,15 +66,15 @@ def test_tables_of_several_kinds_keep_their_own_columns_and_formats():
 
 
 def test_cases_need_not_have_the_same_coordinates():
-    cases = Cases(lambda a=0, b=0: f"a {a}, b {b}", [{"a": 1}, {"b": 2}, {"a": 3, "b": 2}])
+    cases = Conditions(lambda a=0, b=0: f"a {a}, b {b}", [{"a": 1}, {"b": 2}, {"a": 3, "b": 2}])
     assert [cases.label(case) for case in cases] == ["a 1, b 0", "a 0, b 2", "a 3, b 2"]
     assert cases.coordinates == {"a": [1, 3], "b": [2]}
 
 
-@pytest.mark.parametrize(("above", "expected"), [(0.0, 0.5), (math.exp(-1.1), 0.5), (0.9, "none")])
+@pytest.mark.parametrize(("above", "expected"), [(0.0, 0.5), (math.exp(-1.1), 0.5), (0.9, "not measured")])
 def test_a_rate_of_falling_is_that_of_the_later_half(above, expected):
     epochs = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     run = record({"epoch": epochs, "distance": [math.exp(-0.5 * e) for e in epochs]})
     rate = falls("distance", above).of(run)
     assert rate == (expected if isinstance(expected, str) else pytest.approx(expected))
-    assert falls("distance", above).of(record(TRAINED)) == "none"
+    assert falls("distance", above).of(record(TRAINED)) == "not measured"

@@ -25,7 +25,7 @@ SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
 
 
 def row(step, **changes):
-    values = dict.fromkeys(record.COLUMNS, 0.1 + step / 3) | {"step": step, "test_images": 64}
+    values = dict.fromkeys(RunSpec().columns, 0.1 + step / 3) | {"step": step, "test_images": 64}
     return values | changes
 
 

@@ -7,10 +7,9 @@ from torch import nn
 from toys import CLASSES, build, generator, part, spec, with_it
 
 from rethinking import models, regularizers
+from rethinking import surgery as places
 from rethinking.errors import InputError
-from rethinking.layers import Linear, Residual
-from rethinking.regularizers import _places as places
-from rethinking.regularizers._places import become
+from rethinking.layers import Linear, Residual, two_logits
 from rethinking.regularizers.backdrop import Backdrop
 from rethinking.regularizers.batch_norm import BatchNorm
 from rethinking.regularizers.drop_block import DropBlock
@@ -21,8 +20,8 @@ from rethinking.regularizers.spatial_dropout import SpatialDropout
 from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.regularizers.stochastic_pooling import StochasticPool2d
 from rethinking.spec import Part
+from rethinking.surgery import become
 from rethinking.training import Training
-from rethinking.training.batches import two_logits
 
 
 def test_dropouts_expectation():

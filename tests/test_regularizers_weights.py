@@ -10,9 +10,9 @@ from torch import nn
 from toys import CLASSES, build, generator, part, spec, with_it
 
 from rethinking import models, regularizers
+from rethinking import surgery as places
 from rethinking.errors import InputError
 from rethinking.layers import LocalResponseNorm
-from rethinking.regularizers import _places as places
 from rethinking.regularizers.batch_norm import BatchNorm
 from rethinking.regularizers.dropout import Dropout
 from rethinking.regularizers.restricted_weights import RestrictedConv2d, RestrictedLinear, bound, restrict

@@ -12,10 +12,11 @@ from rethinking import catalog, models, regularizers
 from rethinking.corruptions import corrupt_example
 from rethinking.data import Split
 from rethinking.errors import InputError
+from rethinking.layers import two_logits
 from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, train, whiten
-from rethinking.training.batches import gather, permutation, prepare, two_logits
+from rethinking.training.batches import gather, permutation, prepare
 
 CPU = torch.device("cpu")
 

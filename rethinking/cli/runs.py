@@ -65,7 +65,7 @@ def run(
     """
     from rethinking.engines import local
     from rethinking.record import Runs
-    from rethinking.spec import LARGEST, RunSpec, Spec
+    from rethinking.spec import LARGEST, Spec, from_bytes, from_file
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -81,7 +81,7 @@ def run(
                 f"{name_of(next(iter(given)))} is given beside --spec: change the file or leave --spec out"
             )
         standard = str(spec_file) == "-"
-        spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
+        spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
     else:
         spec = spec_of(given, device)
     runs = Runs(runs_dir, checkpoints)
@@ -112,7 +112,7 @@ def run(
         difference = record.difference(second, until)
     size = "" if until is None else f" up to step {second.final['step']}"
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
-    if difference and isinstance(spec, RunSpec):
+    if difference and "train_accuracy" in spec.columns:
         _print_apart(record.up_to(until), second.up_to(until))
     for made in (record.environment, second.environment) if difference else ():
         print_made_by(made)

@@ -22,17 +22,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rethinking import catalog
 from rethinking.constants import ARRAYS
-from rethinking.corruptions import Facts
 from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.errors import InputError
+from rethinking.images import Facts, ImageSet, Split
 from rethinking.paths import expand, where_able
 
 if TYPE_CHECKING:
@@ -56,28 +55,6 @@ __all__ = [
     "torch_dataset",
     "where",
 ]
-
-
-class Split(NamedTuple):
-    """images: uint8 (N, H, W, C). labels: int64 (N,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A data set in memory.
-
-    Attributes:
-        name, classes: words. train, test: Split. facts: number of classes, pixel mean and variance (bytes).
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: Split
-    test: Split
-    facts: Facts
 
 
 def data_dir(root: str | Path | None = None) -> Path:

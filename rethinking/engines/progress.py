@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rethinking.spec import RunSpec, Spec
+from rethinking.spec import Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
 # Fields that a title leaves out: those that a run's name tells, and those of how long and how often it is measured.
@@ -127,8 +127,6 @@ class Progress:
     def evaluation(self, spec: Spec, row: dict[str, Any]) -> None:
         """A run was evaluated."""
         self.row[spec.run_id] = row
-        if isinstance(spec, RunSpec):
-            self.step(spec, row["step"])
         if self.terminal:
             self.bars[spec.run_id].set_postfix_str(spec.summary(row))
 

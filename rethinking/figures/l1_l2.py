@@ -15,8 +15,7 @@ from rethinking.figures._parts import UNSTATED
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs
 from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Table, Weights, final, made, steps_to_fit, weights_zero
 from rethinking.figures.kit.balls import Balls, on_axes, radii
-from rethinking.spec import Part, Spec
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import Part, Spec, TwoWeightsSpec
 
 MODELS = ["all"]
 NETWORK = NETWORKS[0]

@@ -16,8 +16,7 @@ from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by, numbers
 from rethinking.figures.kit import NO, YES, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, made
 from rethinking.figures.kit.columns import column, falls
-from rethinking.spec import Spec
-from rethinking.theory.specs import KernelSpec, LinearSpec
+from rethinking.spec import KernelSpec, LinearSpec, Spec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

@@ -18,8 +18,8 @@ from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, both, by, numbers
 from rethinking.figures.kit import NO, UNJUDGED, YES, Bands, Claim, Conditions, Frame, Table, made
 from rethinking.figures.kit.columns import column, of_row
-from rethinking.spec import Spec
-from rethinking.theory.specs import PER_FILTER, KernelSpec
+from rethinking.spec import KernelSpec, Spec
+from rethinking.spec.theory import PER_FILTER
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

@@ -12,6 +12,7 @@ the decay of the learning rate was slowed from 0.95 to 0.999 per epoch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
@@ -95,8 +96,8 @@ def spec(setting: Setting, seed: int, row: str) -> RunSpec:
 
 def _accuracy(record: Record) -> float:
     """In %: of the batches as trained on where they are augmented, else of the training set."""
-    assert isinstance(record.spec, RunSpec)
-    augmented = any(part.name != "weight_decay" for part in record.spec.regularizers)
+    spec = cast(RunSpec, record.spec)
+    augmented = any(part.name != "weight_decay" for part in spec.regularizers)
     return 100 * record.final["online_accuracy" if augmented else "train_accuracy"]
 
 

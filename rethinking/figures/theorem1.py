@@ -16,8 +16,7 @@ from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, Measure, O
 from rethinking.figures.kit.columns import column, of_row
 from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.plotting import NOTE, look_of
-from rethinking.spec import Part, Spec
-from rethinking.theory.specs import Theorem1Spec
+from rethinking.spec import Part, Spec, Theorem1Spec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet", "inception", "inception-nobn"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}

@@ -81,7 +81,7 @@ def features(network: "nn.Module") -> set[str]:
     from torch import nn
 
     from rethinking.layers import LocalResponseNorm, OffsetBatchNorm2d, Residual
-    from rethinking.regularizers._places import hidden_linear
+    from rethinking.surgery import hidden_linear
 
     kinds: dict[str, Any] = {
         "convolutions": nn.Conv2d,

@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.record.read import Record, Runs
+from rethinking.record.folder import Runs
+from rethinking.record.read import Record
 from rethinking.spec import Part, RunSpec, Spec
 
 STATES = ("fitted", "censored", "diverged", "missing")
@@ -85,7 +86,6 @@ MEASURES: _Columns = {
 }
 # Of the curve. A run's settings have a learning rate of their own, the one at step 0.
 _RENAMED = {"learning_rate": "learning_rate_now"}
-_CURVE = (*RunSpec.COLUMNS, "train_images", "held_out_loss", "held_out_accuracy")
 _LOG = {"step": "Int64", "online_loss": "Float64", "online_accuracy": "Float64"}
 
 
@@ -113,7 +113,7 @@ class Frames:
     @cached_property
     def records(self) -> list[Record]:
         """Every complete training run, sorted by name."""
-        return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
+        return self.runs.complete_records("training")
 
     def frame(self, wanted: Iterable[Spec] = ()) -> pd.DataFrame:
         """One row a run, with its settings, its state and its measures.
@@ -154,11 +154,11 @@ class Frames:
         and those of columns that a run has not, are <NA>.
         """
         curves = {
-            _RENAMED.get(name, name): (
-                "Int64" if name in RunSpec.INTEGERS else "Float64",
-                [r.curve.get(name) for r in self.records],
+            _RENAMED.get(column.name, column.name): (
+                "Int64" if column.whole else "Float64",
+                [r.curve.get(column.name) for r in self.records],
             )
-            for name in _CURVE
+            for column in RunSpec.COLUMNS
         }
         return self._long([len(r.curve["step"]) for r in self.records], curves)
 
@@ -201,11 +201,11 @@ def memorized_bits(record: Record) -> float | None:
 
     It is what the network saves in sending the labels to somebody who has the images, against sending them as they are.
     """
-    assert isinstance(record.spec, RunSpec)
+    spec = cast(RunSpec, record.spec)
     loss = record.final["train_loss"]
     if not math.isfinite(loss):
         return None
-    return max(0.0, label_bits(record.spec) - record.spec.trained * loss / math.log(2))
+    return max(0.0, label_bits(spec) - spec.trained * loss / math.log(2))
 
 
 def label_bits(spec: RunSpec) -> float:

@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rethinking.errors import InputError
+from rethinking.images import IMAGE_SIZE
 from rethinking.regularizers import Base
-from rethinking.training.batches import IMAGE_SIZE
 
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to crop at random"}}
 NULL = {"on": False}

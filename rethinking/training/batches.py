@@ -1,43 +1,15 @@
 """The data set on the device: crop, corruption, whitening, once; then a batch is one gather."""
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking import catalog
 from rethinking.corruptions import corrupt_arrays
-from rethinking.data import ImageSet, Split
 from rethinking.errors import InputError
+from rethinking.images import ImageSet, Split, crop, whiten
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec
-
-IMAGE_SIZE = 28  # pixels; the paper's centre crop
-
-
-def crop(images: Any, size: int = IMAGE_SIZE) -> Any:
-    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
-    top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
-    return images[:, top : top + size, left : left + size]
-
-
-def whiten(images: Tensor) -> Tensor:
-    """Per-image whitening ([zhang2017] appendix A; TensorFlow's per_image_standardization).
-
-    (x / 255 - mean) / max(std, 1 / sqrt(values)), mean and population standard deviation over all values of an image.
-
-    Args:
-        images: (N, H, W, C) or (N, C, H, W) of any dtype, in units of a byte (0 to 255).
-
-    Returns:
-        float32, same shape.
-    """
-    flat = images.flatten(1).to(torch.float32) / 255
-    deviation, mean = torch.std_mean(flat, dim=1, correction=0, keepdim=True)
-    return ((flat - mean) / deviation.clamp_min(1 / math.sqrt(flat.shape[1]))).reshape(images.shape)
 
 
 def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -70,11 +42,6 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
 def one_logit(spec: RunSpec) -> bool:
     """Whether the run's labels are signs, in every split, and its network has one logit."""
     return any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions)
-
-
-def two_logits(logits: Tensor) -> Tensor:
-    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 def gather(images: Tensor, index: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.training.batches import IMAGE_SIZE, whiten
+from rethinking.images import IMAGE_SIZE, whiten
 from rethinking.training.loop import Training
 
 KEPT_IMAGES = 2000  # logits of 10,000 test images would take 200 kB a run

@@ -10,23 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import models, regularizers
-from rethinking.data import ImageSet
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
-from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.images import IMAGE_SIZE, ImageSet, crop, whiten
+from rethinking.layers import OffsetBatchNorm2d, pool_before_relu, two_logits
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, check_parts
-from rethinking.training.batches import (
-    IMAGE_SIZE,
-    crop,
-    gather,
-    one_logit,
-    permutation,
-    prepare,
-    to_device,
-    two_logits,
-    whiten,
-)
+from rethinking.training.batches import gather, one_logit, permutation, prepare, to_device
 from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
 EVAL_BATCH = 500  # images
@@ -39,18 +29,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row of a run's curve.
-
-    Attributes:
-        step: batches trained. epoch: passes over the training set. learning_rate: of the next batch.
-        train_loss, train_accuracy: over the training set as it was trained (with its corruption), nats and fraction, in
-        evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
-        online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
-        (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
-        held_out_loss, held_out_accuracy: over the images held out, whose labels are corrupted like the rest; None
-        without any. train_images: how many, the first ones, train_loss and train_accuracy are over; None where that is
-        always the whole training set.
-    """
+    """One row of a run's curve: RunSpec.COLUMNS say what each is. None: a column that the run has not."""
 
     step: int
     epoch: float

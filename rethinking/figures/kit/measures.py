@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -155,8 +155,7 @@ def bits_memorized() -> Measure:
 
     def of(record: Record) -> float | str:
         bits = memorized_bits(record)
-        assert isinstance(record.spec, RunSpec)
-        return "diverged" if bits is None else bits / label_bits(record.spec)
+        return "diverged" if bits is None else bits / label_bits(cast(RunSpec, record.spec))
 
     return Measure("bits", "share of the labels' bits memorized", of)
 
