@@ -329,7 +329,7 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> "RunSpec":
-        network = catalog.find("models", self.model)
+        network = self._entry()
         object.__setattr__(self, "model_options", _changed_options(network, self.model_options))
         object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
         assert self.n is not None
@@ -345,6 +345,10 @@ class RunSpec(Spec):
             raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
+
+    def _entry(self) -> catalog.Entry:
+        """The network's file."""
+        return catalog.find("models", self.model)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -489,6 +493,8 @@ def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 def _changed_options(network: catalog.Entry, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a network that differ from its own, checked. Raises InputError."""
+    if not options and "OPTIONS" not in network.constants:
+        return {}
     own = {k: v for k, v in network.variant.items() if k in network.constants.get("OPTIONS", {})}
     checked = check_options("models", network.name, own | options)
     return {k: v for k, v in checked.items() if k not in own or v != own[k]}

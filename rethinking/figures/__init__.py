@@ -225,7 +225,7 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, verdicts, missing = _made(name, entry.load(), chosen, runs)
+        figure, told, verdicts, missing = made(name, entry.load(), chosen, runs)
         text = _json(told, entry)
         base = folder / stem(name, chosen)
         files = plotting.save(figure, base)
@@ -240,7 +240,7 @@ def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
 
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, _, _ = _made(name, entry.load(), chosen, runs)
+        figure, told, _, _ = made(name, entry.load(), chosen, runs)
         plt.close(figure)
         return json.loads(_json(told, entry))
 
@@ -255,7 +255,7 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
-def _made(
+def made(
     name: str, module: ModuleType, chosen: Setting, runs: Runs
 ) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
     """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
