@@ -216,11 +216,15 @@ def memorized_bits(record: Record) -> float | None:
     loss = record.final["train_loss"]
     if not math.isfinite(loss):
         return None
-    labels = [catalog.find("corruptions", c.name).constants for c in spec.corruptions]
-    signs = any(constants.get("ONE_LOGIT") for constants in labels)
+    return max(0.0, spec.trained * (math.log2(classes(spec)) - loss / math.log(2)))
+
+
+def classes(spec: RunSpec) -> int:
+    """How many values the labels of a run can have."""
+    if any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions):
+        return 2
     own = getattr(spec, "num_classes", 0)  # of data without a name
-    classes = 2 if signs else own or len(catalog.find("data", spec.data).constants["CLASSES"])
-    return max(0.0, spec.trained * (math.log2(classes) - loss / math.log(2)))
+    return own or len(catalog.find("data", spec.data).constants["CLASSES"])
 
 
 def condition(spec: RunSpec) -> str:

@@ -131,7 +131,8 @@ class Handed:
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
-        self.name = "pair" if isinstance(dataset, tuple | list) else type(dataset).__name__
+        called = getattr(dataset, "name", None)
+        self.name = called if isinstance(called, str) else type(dataset).__name__
         dataset = map_style(dataset)
         size = len(dataset)
         if size < 2:

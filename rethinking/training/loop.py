@@ -36,6 +36,7 @@ from rethinking.training.network import (
     check_fit,
     gains_from_channels_last,
     name_of,
+    placed,
 )
 from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
@@ -159,11 +160,9 @@ class Training:
         self._line = self._online.clone()  # the same, since the last line of the log
 
     def _built(self, shape: tuple[int, ...], own: Source | None) -> nn.Module:
-        """The network on the device, for inputs of `shape`; where there are convolutions, in channels_last memory."""
-        network = built(self.spec, self.regularizers, shape, 1 if one_logit(self.spec) else self.run.num_classes, own)
-        if any(p.ndim == 5 for p in network.parameters()):  # a volume has no such format
-            return network.to(self.device)
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """The network on the device, for inputs of `shape`."""
+        logits = 1 if one_logit(self.spec) else self.run.num_classes
+        return placed(built(self.spec, self.regularizers, shape, logits, own), self.device)
 
     # --- the loop ---------------------------------------------------------------------------------
 

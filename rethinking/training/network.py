@@ -171,6 +171,13 @@ def batch_norm_statistics(
         norm.collecting = None
 
 
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on a device, in channels_last memory; but volumes, which have no such format."""
+    if any(p.ndim == 5 for p in network.parameters()):
+        return network.to(device)
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def gains_from_channels_last(network: nn.Module) -> bool:
     """Whether the network has convolutions of images, which are faster in that memory format."""
     return any(isinstance(m, nn.Conv2d) for m in network.modules())
