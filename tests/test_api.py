@@ -1,7 +1,9 @@
 """From Python: the same curves as on the command line, anybody's data and network, every wrong input in one line."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, handed
 from rethinking.training.batches import prepare
 
+ROOT = Path(__file__).parents[1]
 FIELDS = {"n": 120, "steps": 12, "eval_every": 4, "batch_size": 50, "device": "cpu", "progress": False}
 LABELS = (Part(name="partial_labels", options={"p": 0.5}),)
 
@@ -348,3 +351,12 @@ def test_a_training_can_be_given_each_of_its_parts(toy):
     other = Training(run, toy, network=lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 4)))
     assert torch.equal(plain.train_images, other.train_images)
     assert [e.step for e in other.evaluations()] == [0, 4, 8]
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "docs" / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_the_notebooks_run_as_they_stand(notebook, tmp_path, mnist):
+    """In a folder of their own, beside the records, with less to train than a reader has."""
+    (tmp_path / "runs").symlink_to(ROOT / "runs")
+    few = os.environ | {"EXAMPLES": "60", "EPOCHS": "2", "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, notebook], cwd=tmp_path, env=few, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
