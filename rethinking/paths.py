@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,24 @@ def expand(text: str | os.PathLike[str]) -> Path:
     if given.startswith("~") and expanded == given:
         raise InputError(f"{given!r} names a home folder that is not known: write the whole path")
     return Path(expanded)
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), Path(path.anchor))
+
+
+def check_writable(folder: str | os.PathLike[str], option: str) -> None:
+    """Raise InputError where nothing could be written in a folder, which need not exist; it is not created.
+
+    option: of the command line, which names another.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=nearest(Path(folder))):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): name another with {option}") from None
 
 
 @contextmanager
