@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.record import digests
+from rethinking.record import digests, outdated
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.write import LOG_COLUMNS, Row, is_temporary, write
 from rethinking.spec import RunSpec, Spec
@@ -192,8 +192,11 @@ class Runs:
     def complete_records(self) -> list[Record]:
         """Every complete record, sorted by name, checked as in `find`. Raises InputError for the first that is not."""
         found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        changed: dict[str, list[Spec]] = {}
         for record in found:
-            check_plug_ins(record.spec, record.environment, record.path)
+            for name in outdated.changed(record.spec, record.environment):
+                changed.setdefault(name, []).append(record.spec)
+        outdated.refuse(changed)
         return found
 
     def summaries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
@@ -547,15 +550,8 @@ def read(path: Path) -> Record:
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
-    then, now = environment.get("plug_ins", {}), spec.plug_ins
-    for name in sorted(now):
-        if isinstance(then, dict) and then.get(name, now[name]) != now[name]:
-            kind, _, named = name.partition("/")
-            file = catalog.find(kind, named).path.name
-            raise InputError(
-                f"{path} was made with another version of {kind}/{file}: move it away, and the run is made again, or "
-                "bring the file back"
-            )
+    for name in outdated.changed(spec, environment):
+        raise InputError(outdated.line(name, [str(path)]))
 
 
 def _check_training(path: Path, spec: RunSpec, result: dict[str, Any], curve: dict[str, list]) -> None:
