@@ -80,7 +80,14 @@ axes = plt.subplots(figsize=(5, 3.2), layout="constrained")[1]
 seaborn.lineplot(best.astype({"lost": float}), x="p", y="lost", **(looks | {"ax": axes}))
 _ = axes.set(xlabel="label corruption p", ylabel="points lost since the best evaluation", title="MLP 1x512")
 
+# %%
+worst = summary["lost"].idxmax()
+clean, noisy = summary.loc[0.0], summary.loc[worst]
+print(f"true labels: best at epoch {clean['epoch']:.0f}, {clean['lost']:.1f} points lost since")
+print(f"p = {worst:g}: best at epoch {noisy['epoch']:.0f}, {noisy['lost']:.1f} points lost since, the most of all")
+
 # %% [markdown]
-# Each point is a median over seeds, with the range. At p = 1 there is nothing to lose: test accuracy is at chance all
-# along. Between the two ends the answer is in the plot, and the runs that would settle it for another network are one
-# command away: `rethinking figure fig1c --scale paper`.
+# Each point is a median over seeds, with the range. The network learns from the labels that are right before it
+# memorizes those that are wrong, so there is most to lose where both are many. At p = 1 test accuracy is at chance all
+# along. To ask the same of another network, name it in the first cell: what is not recorded yet, `rethinking run` and
+# `rethinking figure` train.
