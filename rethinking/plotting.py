@@ -60,6 +60,12 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "{0, 1}, first layer": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "{0, 1}, all layers": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "D"},
 }
+PENALTIES: dict[str, dict[str, Any]] = {
+    "no penalty": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "L1": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "s"},
+    "strong L1": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "L2": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
+}
 QUANTITIES: dict[str, dict[str, Any]] = {
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
@@ -68,7 +74,7 @@ QUANTITIES: dict[str, dict[str, Any]] = {
 
 def look_of(name: Any) -> dict[str, Any]:
     """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, WEIGHTS, QUANTITIES):
+    for looks in (CONDITIONS, MIXES, WEIGHTS, PENALTIES, QUANTITIES):
         if name in looks:
             return looks[name]
     return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}

@@ -303,7 +303,7 @@ def test_a_seed_keeps_its_number_and_its_label_where_the_first_is_missing(name, 
             condition: [None if getattr(s, "seed", None) == missing else runs.find(s) for s in group]
             for condition, group in wanted.items()
         }
-        figure, numbers = module.draw(setting, records)
+        figure, numbers = figures._draw_of(module, setting, records)
         seeds.append({key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key})
         labels.append([len(axes.get_legend_handles_labels()[1]) for axes in figure.axes])
     assert seeds == [{"0"}, {"1"}]

@@ -724,28 +724,6 @@ def test_table_1_has_the_papers_numbers_and_the_verdicts_that_follow():
             assert numbers[name]["paper test (%)"] == f"{test:.2f}"
 
 
-def test_table_4_has_the_papers_numbers_and_the_verdicts_that_follow():
-    _, _, scale, _, tables = next(s for s in sections() if s[0] == "table4")
-    paper = {"mlp-3x512, weight decay": "100.00 %", "mlp-1x512, weight decay": "99.21 %"}
-    paper |= {"inception, weight decay": "100.00 %", "inception, random crop": "99.93 %"}
-    paper |= {"inception, flip and rotation": "99.28 %", "alexnet, weight decay": "fails to converge"}
-    verdicts = {" with ".join(row[1].split(" fitted by ")[1].split(" with ")): row for row in tables[-1][2:]}
-    assert len(verdicts) == len(paper)
-    for name, number in paper.items():
-        row = verdicts[name.replace(", ", " with ", 1)]
-        assert row[2] == number
-        network = name.split(",")[0]
-        if network == "inception":
-            assert row[0] == "**not judged at this scale**"
-            continue
-        values, wanted = values_of("table4", None, scale, name, 50_000, "train (%)")
-        complete = len(values) == wanted
-        held = complete and (min(values) >= 99 if "%" in number else max(values) < 50)
-        assert not complete or same(row[3], with_unit(values, " %")), name
-        verdict = "not run" if not complete else "replicated" if held else "not replicated"
-        assert row[0] == f"**{verdict}**", name
-
-
 def test_verdicts_claims_records_and_missing_rows_are_counted_right():
     body = README.read_text().split(report.BEGIN)[1].split(report.END)[0]
     told_of = re.compile(r"(\d+) (replicated|not replicated|not run|not judged at this scale)(?=[,:\n])")

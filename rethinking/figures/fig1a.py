@@ -14,7 +14,7 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, final, fits, made, steps_to_fit
+from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, bounded, final, fits, made, steps_to_fit
 from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
@@ -53,27 +53,12 @@ def spec(setting: Setting, seed: int, condition: str) -> RunSpec:
 STEPS, TRAIN, TEST = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
 TABLE = Table("condition", {"steps to 99 %": STEPS, "final training accuracy (%)": TRAIN, "test accuracy (%)": TEST})
 BY: dict[str, Any] = {"hue": "condition", "xlabel": "step (batches of 128)", "shown": 1.5}
+LOSS: dict[str, Any] = {"columns": {"train_loss": None}, "online": "online_loss", "ylabel": "training loss (nats)"}
+RIGHT: dict[str, Any] = {"columns": {"train_accuracy": None}, "online": "online_accuracy", "factor": 100}
 PANELS = [
-    Curves(
-        columns={"train_loss": None},
-        online="online_loss",
-        ylabel="training loss (nats)",
-        ylim=(0, None),
-        legend=None,
-        **BY,
-    ),
-    Curves(
-        columns={"train_accuracy": None},
-        online="online_accuracy",
-        factor=100,
-        ylabel="training accuracy (%)",
-        ylim=(0, 101),
-        **BY,
-    ),
+    Curves(ylim=(0, None), legend=None, **LOSS, **BY),
+    Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
 ]
-
-
-SHUFFLED = "shuffled pixels"
 
 
 def in_order(t: Frame) -> bool:
@@ -92,14 +77,12 @@ def times(*steps: int | str) -> Frame:
     return made(seeds=3, condition=list(PARTS), steps=list(steps))
 
 
-ORDER: dict[str, Any] = {
-    "ours": lambda t: (
-        "steps to 99 %: "
-        + "; ".join(f"{c} {part.text(STEPS.name, STEPS.whole)}" for c, part in t.groups("condition").items())
-    ),
-    "numbers": lambda t: {f"steps, {c}": p.numbers(STEPS.name, True) for c, p in t.groups("condition").items()},
-    "least_n": FULL,
+ORDER: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True, "least_n": FULL}
+ORDER |= {
+    "least_seeds": least_seeds,
+    "numbers": lambda t: t.numbers_by(STEPS.name, "condition", "steps, {}", whole=True),
 }
+ORDER["ours"] = lambda t: f"steps to 99 %: {t.texts_by(STEPS.name, 'condition', '{} {}', '; ', whole=True)}"
 CLAIMS = [
     fits(
         200,
@@ -112,7 +95,9 @@ CLAIMS = [
         paper="training loss reaches 0",
         rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
     ),
-    Claim(
+    bounded(
+        TEST,
+        " %",
         id="fig1a.generalizes",
         name="true labels generalize",
         where={"condition": "true labels"},
@@ -120,15 +105,15 @@ CLAIMS = [
         statement="test accuracy of true labels is far above chance",
         paper="50.51 to 85.75 % without regularization, by network",
         rule="at least 20 %, twice chance, in every seed; from n = 200 on, no number of the paper's",
-        holds=lambda t: min(t.values(TEST.name)) >= 20,
-        reads=(TEST, " %", "test accuracy (%)"),
+        between=(20, 100),
+        fitted=False,
         least_n=200,
-        examples=[
-            (made(test_accuracy=[20.0, 30.0]), YES),
-            (made(test_accuracy=[19.9, 30.0]), NO),
-        ],
+        met=[[20.0, 30.0]],
+        missed=[[19.9, 30.0]],
     ),
-    Claim(
+    bounded(
+        TEST,
+        " %",
         id="fig1a.chance",
         name="random labels do not generalize",
         where={"condition": "random labels"},
@@ -136,22 +121,15 @@ CLAIMS = [
         statement="test accuracy of random labels is at chance",
         paper="9.78 to 10.61 %, by network",
         rule="within 2 points of 10 %, and fitted, in every seed; from n = 200 on, chance being no matter of size",
-        holds=lambda t: t.fitted and all(8 <= v <= 12 for v in t.values(TEST.name)),
-        reads=(TEST, " %", "test accuracy (%)"),
+        between=(8, 12),
         least_n=200,
-        examples=[
-            (made(test_accuracy=[8.0, 12.0]), YES),
-            (made(test_accuracy=[7.9, 10.0]), NO),
-            (made(test_accuracy=[10.0, 12.1]), NO),
-            (made(test_accuracy=10.0, state="censored"), NO),
-        ],
+        met=[[8.0, 12.0]],
+        missed=[[7.9, 10.0], [10.0, 12.1]],
     ),
     Claim(
         id="fig1a.pixels_first",
         name="pixels before labels",
         where={"condition": ["random labels", "random pixels", "Gaussian"]},
-        source="zhang2017, section 2.2",
-        own_network=True,
         statement="random pixels and Gaussian inputs are fitted before random labels",
         paper="random pixels and Gaussian start converging faster than random labels",
         rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which may "
@@ -164,13 +142,11 @@ CLAIMS = [
             (times(10, 40, 20, 39, 40), NO),
             (times(10, CENSORED, 20, CENSORED, 39), NO),
         ],
-        **ORDER,
+        **(ORDER | {"source": "zhang2017, section 2.2"}),
     ),
     Claim(
         id="fig1a.order",
         name="order of fitting",
-        source="zhang2017, Figure 1(a)",
-        own_network=True,
         statement="true labels are fitted first, random labels last",
         paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
         rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
@@ -190,7 +166,5 @@ CLAIMS = [
 
 
 def claims(setting: Setting) -> list[Claim]:
-    """Orders are judged from one seed on for networks whose runs are long, from three on for others."""
-    counted = [c for c in PARTS if c != SHUFFLED or not setting.model.startswith("mlp")]
-    seeded = [replace(c, least_seeds=least_seeds(setting.model)) if c.least_n == FULL else c for c in CLAIMS]
-    return [replace(c, where={"condition": counted}) if c.id == "fig1a.order" else c for c in seeded]
+    counted = [c for c in PARTS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
+    return [replace(c, where={"condition": counted}) if c.id == "fig1a.order" else c for c in CLAIMS]

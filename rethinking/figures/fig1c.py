@@ -8,13 +8,12 @@
 """
 
 from itertools import accumulate
-from typing import Any
 
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.fig1b import GRID, NETWORKS, seeds, spec
-from rethinking.figures.kit import NO, YES, Claim, Frame, Lines, Table, error, made
+from rethinking.figures.fig1b import GRID, NETWORKS, OVER_P, spec
+from rethinking.figures.kit import Claim, Frame, Lines, Table, along, bounded, error
 
-__all__ = ["GRID", "seeds", "spec"]  # of fig1b: the same runs
+__all__ = ["GRID", "spec"]  # of fig1b: the same runs
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -28,17 +27,7 @@ DEPARTURES = [
 ERROR = error("test_accuracy")
 TABLE = Table("run", {"test error (%)": ERROR})
 PANELS = [
-    Lines(
-        x="p",
-        y=ERROR,
-        hue="network",
-        named=True,
-        reference=(90, "chance, 90 %"),
-        xlabel="label corruption p",
-        ylabel="test error (%)",
-        ylim=(0, 100),
-        legend="lower right",
-    )
+    Lines(y=ERROR, reference=(90, "chance, 90 %"), ylabel=ERROR.label, ylim=(0, 100), legend="lower right", **OVER_P)
 ]
 
 
@@ -46,11 +35,6 @@ def rises(t: Frame) -> bool:
     middle = list(t.medians(ERROR.name, "p").values())
     steady = all(b >= a - 1 for a, b in zip(accumulate(middle, max), middle[1:], strict=False))
     return t.fitted and steady and middle[-1] - middle[0] >= 5 and abs(middle[-1] - 90) <= 2
-
-
-def errors(*values: float, **more: Any) -> Frame:
-    """Made up: p from 0 in equal steps, one seed."""
-    return made(p=[k / max(1, len(values) - 1) for k in range(len(values))], test_error=list(values), **more)
 
 
 CLAIMS = [
@@ -65,19 +49,20 @@ CLAIMS = [
         "90 % and 5 or more above p = 0, every run fitted; from n = 2,000 on, a shape",
         holds=rises,
         ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR.name, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
-        numbers=lambda t: {f"p = {p:g}": part.numbers(ERROR.name) for p, part in t.groups("p").items()},
+        numbers=lambda t: t.numbers_by(ERROR.name, "p", "p = {:g}"),
         least_n=2000,
         least_seeds=least_seeds,
-        examples=[
-            (errors(83.0, 82.0, 88.0), YES),
-            (errors(83.0, 81.9, 88.1), NO),
-            (errors(83.0, 85.0, 87.9), NO),
-            (errors(83.1, 85.0, 88.0), NO),
-            (errors(50.0, 70.0, 92.1), NO),
-            (errors(50.0, 70.0, 90.0, state="censored"), NO),
-        ],
+        examples=along(
+            "p",
+            ERROR,
+            met=[[83.0, 82.0, 88.0]],
+            missed=[[83.0, 81.9, 88.1], [83.0, 85.0, 87.9], [83.1, 85.0, 88.0], [50.0, 70.0, 92.1]],
+            unfitted=[50.0, 70.0, 90.0],
+        ),
     ),
-    Claim(
+    bounded(
+        ERROR,
+        " %",
         id="fig1c.chance.{network}",
         name="chance at p = 1, {network}",
         each={"network": NETWORKS},
@@ -87,15 +72,11 @@ CLAIMS = [
         paper="90 %",
         rule="median over seeds within 2 points of 90 %, every run fitted; from n = 2,000 on, chance being no "
         "matter of size",
-        holds=lambda t: t.fitted and abs(t.median(ERROR.name) - 90) <= 2,
-        reads=(ERROR, " %", "test error (%)"),
+        between=(88, 92),
+        by_median=True,
         least_n=2000,
         least_seeds=least_seeds,
-        examples=[
-            (errors(92.0), YES),
-            (errors(92.1), NO),
-            (errors(87.9), NO),
-            (errors(90.0, state="censored"), NO),
-        ],
+        met=[[92.0]],
+        missed=[[92.1], [87.9]],
     ),
 ]

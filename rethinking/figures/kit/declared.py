@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
+from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Frame, Grid
+from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.panels import WIDTH, Panel, title
+from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
@@ -40,7 +43,10 @@ def _asked(module: ModuleType, setting: "Setting") -> list[tuple[Condition, int,
     """(condition, seed, spec) of every run."""
     out = []
     for condition in grid_of(module, setting):
-        seeds = module.seeds(setting, **condition) if hasattr(module, "seeds") else range(setting.seeds)
+        if hasattr(module, "seeds"):
+            seeds = module.seeds(setting, **condition)
+        else:
+            seeds = setting.seeds_of(condition["network"]) if "network" in condition else range(setting.seeds)
         out += [(condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
     return out
 
@@ -101,9 +107,14 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
     height = max((panel.height(table) for panel in rows), default=getattr(module, "HEIGHT", 3.0))
     shared = len(rows) == len(panels)
-    picture, axes = plt.subplots(1, len(panels), figsize=(width, height), squeeze=False, sharey=shared)
-    for one, panel in zip(axes[0], panels, strict=True):
+    columns = getattr(module, "COLUMNS", len(panels))
+    shape: tuple[int, int] = len(panels) // columns, columns
+    picture, axes = plt.subplots(*shape, figsize=(width, height), squeeze=False, sharey=shared)
+    for one, panel in zip(axes.flat, panels, strict=True):
         panel.draw(one, once if isinstance(panel, Curves) else table, found)
+    for first, *others in axes:  # a row's label is said once
+        for one in others:
+            one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
     notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
     own = module.notes(setting) if hasattr(module, "notes") else []
     picture.suptitle("\n".join([title(getattr(module, "NETWORK", setting.model), once), *notes, *own]))
@@ -113,6 +124,8 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
         rows = once.data.index
         drawn = dict.fromkeys(c for panel in panels if isinstance(panel, Curves) for c in panel.columns)
         numbers["series"] = _series([found[i] for i in rows], [labels[i] for i in rows], drawn)
+    for panel in (each for each in panels if hasattr(each, "series")):
+        numbers.setdefault("series", {}).update(panel.series(table, found))
     return picture, numbers
 
 
@@ -135,7 +148,7 @@ def _series(
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
     declared = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
-    return [_rule(module, setting, one) for claim in declared for one in claim.every()]
+    return [_rule(module, setting, one) for claim in declared for one in claim.every(setting.model)]
 
 
 def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
@@ -145,7 +158,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
 
     def meant(condition: Condition) -> bool:
         return all(
-            condition[name] in value if isinstance(value, list | tuple) else condition[name] == value
+            condition.get(name) in (value if isinstance(value, list | tuple) else [value])
             for name, value in of_runs.items()
         )
 

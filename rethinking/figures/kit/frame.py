@@ -1,7 +1,7 @@
 """Conditions, and the tidy frame of their runs: one row a condition and a seed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
 MISSING, FITTED = "missing", "fitted"
+RUN = "run"  # the state of a run that trains no network
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
@@ -24,25 +25,44 @@ Cell = float | int | str | None  # a number, a state in words, None where the ru
 class Grid:
     """The conditions of a figure: every combination of the coordinates' values, the last varying fastest.
 
+    Grids are added where a figure has runs of other coordinates beside: `Grid("{p:g}", p=LEVELS) + Grid("{k}", k=KS)`.
+
     Args:
         label: a format string that names a condition, "{network}, p = {p:g}". coordinates: a name -> its values.
     """
 
     def __init__(self, label: str, **coordinates: Sequence[Any]):
-        self.label_format, self.coordinates = label, {k: list(v) for k, v in coordinates.items()}
+        self.coordinates = {k: list(v) for k, v in coordinates.items()}
+        combined = product(*self.coordinates.values())
+        self._conditions = [dict(zip(self.coordinates, values, strict=True)) for values in combined]
+        self._labels = {frozenset(self.coordinates): label}
 
-    def __iter__(self):
-        names = list(self.coordinates)
-        return (dict(zip(names, values, strict=True)) for values in product(*self.coordinates.values()))
+    def __iter__(self) -> Iterator[Condition]:
+        return (dict(condition) for condition in self._conditions)
+
+    def __add__(self, other: "Grid") -> "Grid":
+        both = Grid("")
+        both.coordinates = self.coordinates | other.coordinates
+        both._conditions = self._conditions + other._conditions
+        both._labels = self._labels | other._labels
+        return both
+
+    def only(self, keep: Callable[..., bool]) -> "Grid":
+        """The conditions for which `keep`, given the coordinates by name, is true."""
+        some = self + Grid("")
+        some._conditions = [condition for condition in self._conditions if keep(**condition)]
+        return some
 
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
-        return self.label_format.format(**condition)
+        return self._labels[frozenset(condition)].format(**condition)
 
 
 def state_of(record: Record | None) -> str:
-    """How a run stands: missing, or as a record's state is: diverged, censored or fitted."""
-    return MISSING if record is None else state(record)
+    """How a run stands: missing, or as a record's state is: diverged, censored or fitted; RUN where none is trained."""
+    if record is None:
+        return MISSING
+    return state(record) if "train_accuracy" in record.curve else RUN
 
 
 class Frame:
@@ -115,6 +135,14 @@ class Frame:
     def text(self, name: str, whole: bool = False) -> str:
         """Median, range and states as text."""
         return told(self.cells(name, whole))
+
+    def numbers_by(self, name: str, by: str, key: str, whole: bool = False) -> dict[str, list[float | None]]:
+        """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
+        return {key.format(value): part.numbers(name, whole) for value, part in self.groups(by).items()}
+
+    def texts_by(self, name: str, by: str, key: str, between: str = ", ", whole: bool = False) -> str:
+        """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
+        return between.join(key.format(value, part.text(name, whole)) for value, part in self.groups(by).items())
 
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""

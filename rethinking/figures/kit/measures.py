@@ -12,6 +12,8 @@ from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
 
+UNMEASURED = "not measured"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -20,7 +22,8 @@ class Measure:
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
-        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
+        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name. needs: a
+        column of the curve; a run of a kind that lacks it is UNMEASURED.
     """
 
     name: str
@@ -30,11 +33,12 @@ class Measure:
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
+    needs: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
         given = data[list(self.parameters)].to_dict("records")
-        plain: list[Cell] = [None if r is None else self.of(r, **g) for r, g in zip(records, given, strict=True)]
+        plain: list[Cell] = [None if r is None else self._read(r, g) for r, g in zip(records, given, strict=True)]
         if not self.baseline:
             return plain
         base = dict(self.baseline)
@@ -49,6 +53,9 @@ class Measure:
             else:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
+
+    def _read(self, record: Record, given: Condition) -> float | int | str:
+        return self.of(record, **given) if not self.needs or self.needs in record.curve else UNMEASURED
 
 
 def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
@@ -76,7 +83,7 @@ def steps_to_fit() -> Measure:
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
-    return Measure("steps", "steps to 99 % training accuracy", of, whole=True)
+    return Measure("steps", "steps to 99 % training accuracy", of, whole=True, needs="train_accuracy")
 
 
 def epochs_to_fit() -> Measure:
@@ -107,7 +114,7 @@ def _condition(coordinates: dict[str, Any]) -> str:
 
 def final(column: str, label: str = "") -> Measure:
     """100 times a column's last value: "test_accuracy", "train_accuracy"."""
-    return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column])
+    return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column], needs=column)
 
 
 def error(column: str) -> Measure:
@@ -127,7 +134,7 @@ def highest() -> Measure:
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
-    return Measure("highest", "highest training accuracy (%)", of)
+    return Measure("highest", "highest training accuracy (%)", of, needs="train_accuracy")
 
 
 def gain() -> Measure:
