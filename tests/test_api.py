@@ -11,8 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import rethinking as rt
-from rethinking import data
+from rethinking import data, figures
 from rethinking.engines import execute
+from rethinking.engines.local import resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
 from rethinking.spec import RunSpec
@@ -151,8 +152,7 @@ def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     with torch.no_grad():
         right = (moved.network(tensors[0]).argmax(1) == tensors[1]).double().mean()
     assert moved.records[0].final["train_accuracy"] == right
-    assert not network.training
-    assert not moved.network.training
+    assert not network.training | moved.network.training
 
 
 def test_a_function_is_called_under_the_seed(tensors):
@@ -224,10 +224,7 @@ def test_a_comparison_is_the_difference_by_seed(tensors):
 
 
 def test_a_figure_is_the_one_that_the_command_draws(toy_dir, tmp_path):
-    from rethinking import figures
-    from rethinking.engines import local
-
-    setting = figures.setting("toyfig", "quick", None, 1, local.resolve_precision("auto", "cpu"))
+    setting = figures.setting("toyfig", "quick", None, 1, resolve_precision("auto", "cpu"))
     wanted = figures.unique(figures.specs("toyfig", setting))
     for spec in wanted[:1]:
         execute.execute(spec, Runs(tmp_path), data_dir=str(toy_dir))
@@ -236,7 +233,6 @@ def test_a_figure_is_the_one_that_the_command_draws(toy_dir, tmp_path):
     assert drawing.frame()["state"].tolist()[-1] == "missing"
     assert drawing.numbers == figures.draw("toyfig", setting, Runs(tmp_path), tmp_path / "out").numbers
     assert drawing._repr_html_().startswith("<svg")
-    assert len(drawing.axes) == 1
     with pytest.raises(InputError, match="has no record for toyfig at scale cpu"):
         rt.figure("toyfig", scale="cpu", runs=tmp_path / "none")
 
