@@ -77,7 +77,7 @@ def _claim(network: str, words: str, near: float, far: float) -> Claim:
         id=f"weight_decay.consistent.{network}",
         name=f"a consistent strength, {network}",
         where={"network": network, "strength": STRENGTHS[1:]},
-        source="zhang2017, Tables 1 and 4, extended",
+        source="zhang2017, Tables 1 and 4" + ("" if network == "alexnet" else ", extended"),
         statement=f"one strength of weight decay gives {network}'s rows with weight decay alone",
         paper=f"random labels {fate}, test accuracy {ROW1[network].test:.2f} % on true labels",
         rule=f"some strength swept from {STRENGTHS[1]:g} to {STRENGTHS[-1]:g} meets both rows: in every seed random "
