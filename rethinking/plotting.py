@@ -136,11 +136,15 @@ STYLE = {
 }
 
 
-def style() -> Any:
-    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg."""
+def style(agg: bool = True) -> Any:
+    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg.
+
+    agg: whether matplotlib draws into files from now on; False leaves a notebook's way of showing pictures alone.
+    """
     import matplotlib
 
-    matplotlib.use("agg")
+    if agg:
+        matplotlib.use("agg")
     import matplotlib.pyplot as plt
     import seaborn
 

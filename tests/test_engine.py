@@ -332,7 +332,7 @@ def test_a_record_made_with_another_version_of_a_plug_in_is_refused(toy_dir, tmp
         catalog, "entries", lambda kind, known=catalog.entries: changed if kind == "models" else known(kind)
     )
     for again in (lambda: runs.find(SPEC), lambda: sitting(runs, toy_dir, other)):
-        with pytest.raises(InputError, match=r"made with another version of models/tiny\.py: move it away"):
+        with pytest.raises(InputError, match=r"made with another version of models/tiny\.py: make that again"):
             again()
     assert read(runs.path(SPEC)).spec == SPEC  # it can still be looked at
 

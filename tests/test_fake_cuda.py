@@ -28,8 +28,9 @@ from toys import part
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, kept
+from rethinking.training import Training, kept, loop
 from rethinking.training.batches import prepare
+from rethinking.training.network import built
 
 # Whether a block's branch is computed is a value, which every training step asks for; no other step waits for the GPU.
 WAITS = {"stochastic_depth"}
@@ -119,11 +120,16 @@ def by_hand(function):
 class FakeTraining(Training):
     """A training on a GPU that is not there."""
 
-    def _built(self, classes):
-        with unset_fake_temporarily():
-            network = super()._built(classes)
-        assert {t.device.type for t in (*network.parameters(), *network.buffers())} == {"cpu"}
-        return network
+    def _built(self, shape, own):
+        def on_the_cpu(*args):
+            with unset_fake_temporarily():
+                network = built(*args)
+            assert {t.device.type for t in (*network.parameters(), *network.buffers())} == {"cpu"}
+            return network
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "built", on_the_cpu)
+            return super()._built(shape, own)
 
     def train_step(self):
         def backward(loss):

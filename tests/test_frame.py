@@ -172,7 +172,7 @@ def test_regularizers_are_told_as_on_the_command_line(given, text, strength, tmp
     assert same(pd.NA if math.isnan(row.strength) else row.strength, strength)
 
 
-numbers = st.floats(allow_nan=True, allow_infinity=True)
+numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 evaluations = st.lists(st.tuples(st.floats(0, 1), numbers, numbers), min_size=2, max_size=6)
 
 

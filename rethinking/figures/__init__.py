@@ -236,7 +236,7 @@ def draw(
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, verdicts, missing = _made(name, entry.load(), chosen, runs)
+        figure, told, verdicts, missing = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
         if not set(drawn) >= set(plotting.USUAL):
@@ -254,7 +254,7 @@ def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
 
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, _, _ = _made(name, entry.load(), chosen, runs)
+        figure, told, _, _ = made(name, entry.load(), chosen, runs)
         plt.close(figure)
         return json.loads(_json(told, entry))
 
@@ -269,7 +269,7 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
-def _made(
+def made(
     name: str, module: ModuleType, chosen: Setting, runs: Runs
 ) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
     """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.errors import InputError
 from rethinking.paths import is_temporary, write
-from rethinking.record import digests
+from rethinking.record import digests, outdated
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
 from rethinking.record.strict import json_of, text_of
@@ -73,8 +73,11 @@ class Runs:
         """
         found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
         found = [record for record in found if kind is None or kind_of(record.spec) is KINDS[kind]]
+        changed: outdated.Outdated = {}
         for record in found:
-            check_plug_ins(record.spec, record.environment, record.path)
+            for name in outdated.changed(record.spec, record.environment):
+                changed.setdefault(name, []).append(record.spec)
+        outdated.refuse(changed)
         return found
 
     def summaries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:

@@ -99,21 +99,14 @@ def records(root: str | Path = "runs") -> "Frames":
     return Frames(Runs(root))
 
 
-@dataclass(frozen=True)
-class Frames:
-    """The complete training runs of a folder as data frames.
+class Tidy:
+    """Training runs as data frames.
 
-    Records are read and checked once, when first asked for. Runs that train no network are left out: their curves have
-    other columns. All three methods raise InputError for a damaged record, or for one made with another version of a
-    plug-in than is there now.
+    Attributes:
+        records: the runs, each of a RunSpec.
     """
 
-    runs: Runs
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """Every complete training run, sorted by name."""
-        return self.runs.complete_records("training")
+    records: list[Record]
 
     def frame(self, wanted: Iterable[Spec] = ()) -> pd.DataFrame:
         """One row a run, with its settings, its state and its measures.
@@ -178,6 +171,23 @@ class Frames:
         return frame
 
 
+@dataclass(frozen=True)
+class Frames(Tidy):
+    """The complete training runs of a folder as data frames.
+
+    Records are read and checked once, when first asked for. Runs that train no network are left out: their curves have
+    other columns. All three methods raise InputError for a damaged record, or for one made with another version of a
+    plug-in than is there now.
+    """
+
+    runs: Runs
+
+    @cached_property
+    def records(self) -> list[Record]:  # type: ignore[override]
+        """Every complete training run, sorted by name."""
+        return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
+
+
 def _columns(columns: _Columns, rows: list[Any], missing: int = 0) -> dict[str, pd.Series]:
     return {name: _series(dtype, [*map(of, rows), *[None] * missing]) for name, (dtype, of) in columns.items()}
 
@@ -210,10 +220,15 @@ def memorized_bits(record: Record) -> float | None:
 
 def label_bits(spec: RunSpec) -> float:
     """m log2(classes): the bits of the m training labels, each class being as likely."""
-    labels = [catalog.find("corruptions", c.name).constants for c in spec.corruptions]
-    signs = any(constants.get("ONE_LOGIT") for constants in labels)
-    classes = 2 if signs else len(catalog.find("data", spec.data).constants["CLASSES"])
-    return spec.trained * math.log2(classes)
+    return spec.trained * math.log2(classes(spec))
+
+
+def classes(spec: RunSpec) -> int:
+    """How many values the labels of a run can have."""
+    if any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions):
+        return 2
+    own = getattr(spec, "num_classes", 0)  # of data without a name
+    return own or len(catalog.find("data", spec.data).constants["CLASSES"])
 
 
 def condition(spec: RunSpec) -> str:

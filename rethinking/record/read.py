@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.record import digests
+from rethinking.record import digests, outdated
 from rethinking.record.strict import json_of, text_of, whole_number
 from rethinking.record.write import LOG_COLUMNS, Row
 from rethinking.spec import Spec, from_file
@@ -194,15 +194,8 @@ def read(path: Path) -> Record:
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
-    then, now = environment.get("plug_ins", {}), spec.plug_ins
-    for name in sorted(now):
-        if isinstance(then, dict) and then.get(name, now[name]) != now[name]:
-            kind, _, named = name.partition("/")
-            file = catalog.find(kind, named).path.name
-            raise InputError(
-                f"{path} was made with another version of {kind}/{file}: move it away, and the run is made again, or "
-                "bring the file back"
-            )
+    for name in outdated.changed(spec, environment):
+        raise InputError(outdated.line(name, [str(path)]))
 
 
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:

@@ -183,6 +183,8 @@ def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 def changed_options(network: catalog.Entry, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a network that differ from its own, checked. Raises InputError."""
+    if not options and "OPTIONS" not in network.constants:
+        return {}
     own = {k: v for k, v in network.variant.items() if k in network.constants.get("OPTIONS", {})}
     checked = check_options("models", network.name, own | options)
     return {k: v for k, v in checked.items() if k not in own or v != own[k]}

@@ -113,7 +113,7 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> "RunSpec":
-        network = catalog.find("models", self.model)
+        network = self._entry()
         object.__setattr__(self, "model_options", changed_options(network, self.model_options))
         object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
         assert self.n is not None
@@ -129,6 +129,10 @@ class RunSpec(Spec):
             raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
+
+    def _entry(self) -> catalog.Entry:
+        """The network's file."""
+        return catalog.find("models", self.model)
 
     @property
     def columns(self) -> tuple[str, ...]:
