@@ -780,21 +780,21 @@ def verify(deep: int, seed: int, device: str, out: str, runs_dir: str, data_dir:
 
 
 @main.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the section is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a page is stale.")
 @click.option("--readme", default="README.md", show_default=True, type=_Path(path_type=Path), help="The file.")
 @out_option
 @runs_option
 def report(check: bool, readme: Path, out: str, runs_dir: str) -> int:
-    """Write the README's results section from the records: our numbers beside the paper's, and every verdict."""
-    from rethinking import report as section
+    """Write the README's scoreboard and the pages of docs/results from the records, every number and verdict anew."""
+    from rethinking import report as results
     from rethinking.record import Runs
 
-    fresh = section.update(readme, Runs(runs_dir), Path(out), check=check)
-    if check and not fresh:
-        click.echo(f"{readme}: the results section is stale: run `rethinking report`", err=True)
-    else:
-        click.echo(f"{readme}: the results section is {'up to date' if fresh else 'written'}")
-    return int(check and not fresh)
+    stale = results.update(readme, Runs(runs_dir), Path(out), check=check)
+    for path in stale:
+        click.echo(f"{path}: {'stale: run `rethinking report`' if check else 'written'}", err=check)
+    if not stale:
+        click.echo("the scoreboard and the pages of results are up to date")
+    return int(check and bool(stale))
 
 
 # --- data -----------------------------------------------------------------------------------------
