@@ -136,8 +136,8 @@ def index(found: Sequence[Result]) -> str:
     parts = [
         NOTE,
         "# Results",
-        f"Of the paper's own claims, {len(own)} are stated here: {model.counts(own)}; {len(full)} of them are about all "
-        f"50,000 images. Extensions are counted apart: {len(more)} claims, {model.counts(more)}. They rest on "
+        f"Of the paper's own claims, {len(own)} are stated here: {model.counts(own)}; {len(full)} of them are about "
+        f"all 50,000 images. Extensions are counted apart: {len(more)} claims, {model.counts(more)}. They rest on "
         f"{len(used)} records. Ours is the median over seeds with the range.",
         "## The paper's figures and tables",
         scoreboard(model.scoreboard(found), ""),
