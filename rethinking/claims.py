@@ -13,6 +13,9 @@ REPLICATED = "replicated"
 NOT_REPLICATED = "not replicated"
 NOT_RUN = "not run"
 NOT_JUDGED = "not judged at this scale"
+OWN = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)  # verdicts on the paper's own claims
+# Those on extensions, which are never added up with them: another network, other data, another source.
+EXTENSION = {REPLICATED: "holds", NOT_REPLICATED: "does not hold", NOT_RUN: NOT_RUN, NOT_JUDGED: "not judged"}
 CENSORED = "censored"  # a time to fit longer than the run
 
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
@@ -36,7 +39,8 @@ class Claim:
     """A number, an order or a shape in a paper, and how ours is measured.
 
     Attributes:
-        name: a key. source: paper and place. statement: in a sentence. paper: what the paper reports, as text.
+        name: a key. id: stable, what can be cited. source: paper and place; see `own`. statement: in a sentence.
+        paper: what the paper reports, as text.
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
@@ -56,12 +60,25 @@ class Claim:
     least_seeds: int = 1
     not_judged: str = ""
     decided: Callable[[Records], Reading | None] | None = None
+    id: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether the claim is the paper's own: of [zhang2017], and not said to extend it."""
+        return self.source.startswith("zhang2017") and "extended" not in self.source
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judged claim; `reason` says what is missing where it was not judged."""
+    """A judged claim.
 
+    Attributes:
+        id, name, source, statement, paper, tolerance: the claim's. own: it is the paper's own. verdict: one of OWN, or
+        of EXTENSION's values. ours: what the runs give. reason: what is missing where it was not judged.
+    """
+
+    id: str
+    own: bool
     name: str
     source: str
     statement: str
@@ -86,12 +103,14 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
 
     def verdict(word: str, reading: Reading | None = None, reason: str | None = None) -> Verdict:
         return Verdict(
+            claim.id,
+            claim.own,
             claim.name,
             claim.source,
             claim.statement,
             claim.paper,
             claim.tolerance,
-            word,
+            word if claim.own else EXTENSION[word],
             reading.ours if reading else None,
             n,
             seeds,

@@ -50,7 +50,16 @@ SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
 
 
 def one(holds=True, **needs):
-    return Claim("c", "s", "t", "p", "r", ("a",), lambda groups: Reading(holds, str(len(groups["a"])), {}), **needs)
+    return Claim(
+        "c",
+        needs.pop("source", "zhang2017, Table 1"),
+        "t",
+        "p",
+        "r",
+        ("a",),
+        lambda groups: Reading(holds, str(len(groups["a"])), {}),
+        **needs,
+    )
 
 
 def test_verdicts():
@@ -66,6 +75,20 @@ def test_verdicts():
     assert judge(one(decided=lambda records: exception), SPECS, holed).verdict == NOT_REPLICATED
     assert judge(one(decided=lambda records: None), SPECS, holed).verdict == NOT_RUN
     assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
+
+
+def test_extensions_have_words_of_their_own():
+    full = {"a": [object()] * 3}
+    for source, own in (
+        ("zhang2017, Table 1", True),
+        ("zhang2017, Table 1, extended", False),
+        ("Li et al. 2019", False),
+    ):
+        assert one(source=source).own == judge(one(source=source), SPECS, full).own == own
+    said = [judge(one(source="Li et al. 2019", **more), SPECS, full).verdict for more in ({}, {"holds": False})]
+    assert said == ["holds", "does not hold"]
+    assert judge(one(source="Li et al. 2019", least_n=101), SPECS, full).verdict == "not judged"
+    assert judge(one(source="Li et al. 2019"), SPECS, {"a": [None] * 3}).verdict == "not run"
 
 
 @pytest.mark.parametrize(

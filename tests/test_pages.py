@@ -18,23 +18,29 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DRAWN = {path.stem: json.loads(path.read_text()) for path in sorted(ROOT.glob("figures/*.json"))}
 DRAWN = {stem: drawn for stem, drawn in DRAWN.items() if drawn["scale"] != "quick"}
-VERDICTS = ("replicated", "not replicated", "not run", "not judged at this scale")
-COUNTS = re.compile(rf"(\d+) ({'|'.join(VERDICTS)})(?=[,:)\n])")
-
-
-def sections(text):
-    """(stem of the drawn figure or None, text) of what stands before the first heading, and below each."""
-    for part in re.split(r"\n(?=#+ )", text):
-        stems = re.findall(r"!\[.*?\]\((?:\S*/)?([\w-]+)\.svg\)", part)
-        assert len(stems) <= 1
-        yield (stems or [None])[0], part
+OWN = ("replicated", "not replicated", "not run", "not judged at this scale")
+EXTENSION = ("holds", "does not hold", "not run", "not judged")
+PAGES = ROOT / "docs" / "results"
+ARTEFACTS = {
+    "Figure 1(a)": ["fig1a"],
+    "Figure 1(b)": ["fig1b"],
+    "Figure 1(c)": ["fig1c"],
+    "Figure 2(a)": [],
+    "Figure 2(b)": ["fig2b"],
+    "Table 1": ["table1", "effects"],
+    "Table 2": [],
+    "Table 3": ["table3"],
+    "Table 4": ["table4"],
+    "Theorem 1": ["theorem1"],
+    "Section 5": ["min_norm"],
+}
 
 
 def tables(text):
-    """Every table of a Markdown text: its head, and its rows as dicts."""
+    """Every table of a Markdown text: its head, and its rows as dicts; without the escapes of markup."""
     for block in re.findall(r"(?:^\|.*\n)+", text + "\n", re.M):
         head, _, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
-        head, *rows = [[cell.strip().replace("\\|", "|") for cell in row] for row in (head, *rows)]
+        head, *rows = [[re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", each.strip()) for each in row] for row in (head, *rows)]
         yield head, [dict(zip(head, row, strict=True)) for row in rows]
 
 
@@ -42,6 +48,8 @@ def cell(values):
     """What a cell must say of the values of its seeds."""
     if not isinstance(values, list):
         return values
+    if not values:
+        return "not asked for"
     there = [v for v in values if v is not None]
     numbers = [v for v in there if not isinstance(v, str)]
     late = [math.inf] * there.count("censored") if numbers else []
@@ -61,97 +69,108 @@ def has_numbers(row):
     return any(v is not None for k, cells in [*row.items()][1:] if k[:5] != "paper" and k != "n" for v in cells)
 
 
-def own(claim):
-    return claim["source"].startswith("zhang2017") and "extended" not in claim["source"]
-
-
 def told(claim):
     """The row of a claim."""
     return {
         "verdict": f"**{claim['verdict']}**",
         "claim": claim["statement"],
-        "paper": claim["paper"] if own(claim) else f"{claim['source']}: {claim['paper']}",
-        "ours": claim["ours"] or claim["reason"] or "",
+        "id": f"`{claim['id']}`",
+        "source says": claim["paper"] if claim["own"] else f"{claim['source']}: {claim['paper']}",
+        "ours (median, range over seeds)": claim["ours"] or claim["reason"] or "",
         "rule": claim["tolerance"],
         "n": ", ".join(f"{n:,}" for n in claim["n"]),
         "seeds": str(claim["seeds"]),
     }
 
 
-def verdicts(claims):
-    return Counter(claim["verdict"] for claim in claims)
+def counted(claims):
+    """Their verdicts as a page counts them."""
+    count = Counter(claim["verdict"] for claim in claims)
+    return ", ".join(f"{count[w]} {w}" for w in dict.fromkeys([*OWN, *EXTENSION]) if count[w]) or "no claims"
 
 
-def stem_of(link):
-    return re.search(r"\((?:\S*[#/])?([\w-]+?)(?:\.md)?\)", link)[1]
+def every_claim(own):
+    """(stem, claim) of the paper's own claims, or of the extensions."""
+    return [(stem, c) for stem, drawn in DRAWN.items() for c in drawn["claims"] if c["own"] == own]
 
 
-def check(text):
-    """Hold a generated Markdown text against the drawn figures; returns their stems, those that have a section."""
-    shown = []
-    failed = [(stem, told(c)) for stem, d in DRAWN.items() for c in d["claims"] if c["verdict"] == "not replicated"]
-    for stem, part in sections(text):
-        claims, numbers = [], []
-        for head, rows in tables(part):
-            if {"figure", "what", *VERDICTS} <= set(head):
-                for row in rows:
-                    counts = {word: int(row[word]) for word in VERDICTS if row[word]}
-                    assert counts == verdicts(DRAWN[stem_of(row["figure"])]["claims"])
-                    assert row["what"] == DRAWN[stem_of(row["figure"])]["caption"]
-                assert sorted(stem_of(row["figure"]) for row in rows) == sorted(DRAWN)
-            elif head[:2] == ["figure", "claim"]:
-                found = [(stem_of(row["figure"]), {k: v for k, v in row.items() if k != "figure"}) for row in rows]
-                expected = [(of, {k: claim[k] for k in head[1:]}) for of, claim in failed]
-                assert sorted(found, key=str) == sorted(expected, key=str)
-            elif head[0] == "verdict":
-                claims += rows
-            else:
-                numbers += rows
-        if stem:
-            drawn = DRAWN[stem]
-            shown.append(stem)
-            assert claims == [told(claim) for claim in drawn["claims"]]
-            run = [row for row in drawn.get("table", []) if has_numbers(row)]
-            assert numbers == [{k: cell(v) for k, v in row.items()} for row in run]
-            missing = re.search(r"^(\d+) of (\d+) rows are not run", part, re.M)
-            every = len(drawn.get("table", []))
-            assert (missing and (int(missing[1]), int(missing[2]))) == (
-                (every - len(run), every) if every > len(run) else None
-            )
-            assert {word: int(k) for k, word in COUNTS.findall(part.partition("\n")[0] + "\n")} == verdicts(
-                drawn["claims"]
-            )
-        else:
-            assert not claims
-            assert not numbers
-    return shown
+def check_figure(stem, text):
+    """Hold a figure's page against its file."""
+    drawn = DRAWN[stem]
+    assert f"(../../figures/{stem}.svg)" in text
+    found = [(head, rows) for head, rows in tables(text)]
+    claims = [row for head, rows in found if head[0] == "verdict" for row in rows]
+    numbers = [row for head, rows in found if head[0] != "verdict" for row in rows]
+    own, more = ([c for c in drawn["claims"] if c["own"] == which] for which in (True, False))
+    assert claims == [told(c) for c in own + more]
+    heads = [f"## The paper's own claims: {counted(own)}"] * bool(own)
+    heads += [f"## Extensions: another network, other data, another source: {counted(more)}"] * bool(more)
+    assert re.findall(r"^## (?:The paper|Extensions).*", text, re.M) == heads
+    run = [row for row in drawn.get("table", []) if has_numbers(row)]
+    cut = re.search(r"^(\d+) more rows are in", text, re.M)
+    shown = run[: len(run) - int(cut[1])] if cut else run
+    assert numbers == [{k: " ".join(str(cell(v)).split()) for k, v in row.items()} for row in shown]
+    missing, every = re.search(r"^(\d+) of (\d+) rows are not run", text, re.M), len(drawn.get("table", []))
+    assert (missing and (int(missing[1]), int(missing[2]))) == ((every - len(run), every) if every > len(run) else None)
+    assert f"{len(drawn['runs'])} runs, " in text
 
 
-def generated():
-    """The README's section of results, and the pages of docs/results where they are."""
-    readme = README.read_text().partition(report.BEGIN)[2].partition(report.END)[0]
-    return {"README.md": readme} | {str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("docs/results/**/*.md")}
+def check_board(text):
+    """Hold the scoreboard against the files."""
+    rows = next(rows for head, rows in tables(text) if head[0] == "in the paper")
+    assert [row["in the paper"].strip("*") for row in rows] == list(ARTEFACTS)
+    for row, names in zip(rows, ARTEFACTS.values(), strict=True):
+        claims = [c for drawn in DRAWN.values() if drawn["figure"] in names for c in drawn["claims"] if c["own"]]
+        assert row["the paper's claims"] == counted(claims)
+        judged = [c for c in claims if not c["verdict"].startswith(("not run", "not judged"))]
+        full = all(min(c["n"]) == 50_000 or "theorem1" in names or "table3" in names for c in judged)
+        partly = any(c["verdict"] == "not run" for c in claims)
+        status = ("partly, " if partly else "") + ("full size" if full else "reduced") if judged else "not run"
+        assert row["here"] == status
 
 
-def test_every_cell_verdict_and_count_of_a_generated_page_is_of_a_drawn_figure():
-    shown = [stem for text in generated().values() for stem in check(text)]
-    assert sorted(shown) == sorted(DRAWN)
-    heads = [head[:2] for text in generated().values() for head, _ in tables(text)]
-    assert ["figure", "scale"] in heads  # the overview
-    assert ["figure", "claim"] in heads  # what did not replicate
+def check_index(text):
+    """Hold the index against the files."""
+    check_board(text)
+    own, more = every_claim(True), every_claim(False)
+    used = {run for drawn in DRAWN.values() for run in drawn["runs"]}
+    assert f"{len(own)} are stated here: {counted(c for _, c in own)}; " in text
+    assert f"{len(more)} claims, {counted(c for _, c in more)}." in text
+    assert f"{len(used)} records" in text
+    assert used <= {path.parent.name for path in ROOT.glob("runs/*/result.json")}
+    failed = next(rows for head, rows in tables(text) if head[-1] == "page")
+    expected = [told(c) | {"page": f"[{stem}]({stem}.md)"} for stem, c in own if c["verdict"] == "not replicated"]
+    assert sorted(failed, key=str) == sorted(expected, key=str)
+    rows = next(rows for head, rows in tables(text) if head[0] == "page")
+    assert sorted(row["page"] for row in rows) == sorted(f"[{stem}]({stem}.md)" for stem in DRAWN)
+    for row in rows:
+        drawn = DRAWN[re.match(r"\[([\w-]+)\]", row["page"])[1]]
+        for which, column in ((True, "the paper's own claims"), (False, "extensions")):
+            count = counted(c for c in drawn["claims"] if c["own"] == which)
+            assert row[column] == ("" if count == "no claims" else count)
+        assert (row["scale"], row["what"]) == (drawn["scale"], drawn["caption"])
 
 
-def test_verdicts_and_records_are_counted_right():
-    for text in generated().values():
-        whole, found, of_the_paper = text.partition("\n#")[0].partition("Of them")
-        if found:
-            claims = [claim for drawn in DRAWN.values() for claim in drawn["claims"]]
-            used = {run for drawn in DRAWN.values() for run in drawn["runs"]}
-            assert {word: int(k) for k, word in COUNTS.findall(whole)} == verdicts(claims)
-            assert f"{len(claims)} claims, judged on {len(used)} records" in whole
-            assert {word: int(k) for k, word in COUNTS.findall(of_the_paper)} == verdicts(filter(own, claims))
-            assert f" {sum(map(own, claims))} are the paper's own" in of_the_paper
-            assert used <= {path.parent.name for path in ROOT.glob("runs/*/result.json")}
+def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
+    assert {path.stem for path in PAGES.glob("*.md")} == {*DRAWN, "index", "departures", "extensions"}
+    for stem in DRAWN:
+        check_figure(stem, (PAGES / f"{stem}.md").read_text())
+    check_index((PAGES / "index.md").read_text())
+    check_board(README.read_text())
+    rows = next(rows for head, rows in tables((PAGES / "extensions.md").read_text()))
+    expected = [told(c) | {"page": f"[{s}]({s}.md)"} for s, c in every_claim(False) if c["verdict"] == "does not hold"]
+    assert sorted(rows, key=str) == sorted(expected, key=str)
+    assert all(path.stat().st_size <= 60_000 for path in PAGES.glob("*.md"))
+
+
+def test_departures_have_a_number_where_figures_share_them():
+    shared = dict(re.findall(r"^\*\*(D\d+)\.\*\* (.*)", (PAGES / "departures.md").read_text(), re.M))
+    for stem, drawn in DRAWN.items():
+        text = (PAGES / f"{stem}.md").read_text()
+        numbered = re.findall(r"\bD\d+\b", text.partition("Shared with other figures: ")[2].partition("; see")[0])
+        own = re.findall(r"^\d+\. (.*)", text.partition("## Departures")[2], re.M)
+        plain = [re.sub(r"\\(.)", r"\1", each) for each in own + [shared[number] for number in numbered]]
+        assert sorted(plain) == sorted(" ".join(each.split()) for each in drawn["departures"])
 
 
 @pytest.mark.parametrize(
@@ -159,22 +178,44 @@ def test_verdicts_and_records_are_counted_right():
     [
         (r"\*\*replicated\*\*", "**not replicated**"),
         (r"(\d\.\d)\d( \|)", r"\g<1>0\g<2>1"),  # a cell that goes on
-        (r"\| \d+,\d+ \|", "| 1 |"),
-        (r"\n\| (?!figure|verdict|-|\*|\[).*\d.*", ""),  # a row less
+        (r"\| 50,000 \|", "| 1 |"),
+        (r"\n\| mlp.*\d.*", ""),  # a row less
         (r"\n\| \*\*.*", ""),
-        (r"(\| cpu \|) \d", r"\g<1> 99"),
+        (r"claims: \d+", "claims: 99"),
     ],
 )
 def test_a_page_with_one_change_is_noticed(old, new):
-    text = generated()["README.md"]
+    text = (PAGES / "table1-paper.md").read_text()
     changed = re.sub(old, new, text, count=1)
     assert changed != text
     with pytest.raises((AssertionError, ValueError)):
-        assert sorted(check(changed)) == sorted(DRAWN)
+        check_figure("table1-paper", changed)
 
 
-def test_the_readme_is_up_to_date():
-    assert report.update(README, Runs(ROOT / "runs"), ROOT / "figures", check=True)
+def test_the_readme_and_the_pages_are_up_to_date():
+    assert report.update(README, Runs(ROOT / "runs"), ROOT / "figures", check=True) == []
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_figures():
+    """Its words are written by hand; each number in them that is ours stands in the file of the figure named here."""
+    text = " ".join(README.read_text().split())
+
+    def row(stem, key):
+        return next(r for r in DRAWN[stem]["table"] if next(iter(r.values())) == key)
+
+    fits = {
+        word: median(row("fig1a-paper-mlp-3x512", f"{word} labels")["steps to 99 %"]) for word in ("true", "random")
+    }
+    assert f"in {fits['random'] / fits['true']:.1f} times the steps of true ones" in text
+    tests = [median(row("fig1a-paper-mlp-3x512", f"{word} labels")["test accuracy (%)"]) for word in ("true", "random")]
+    assert "falls from {:.2f} to {:.2f} %".format(*tests) in text
+    changes = [
+        row("effects-paper", f"weight decay, alexnet{more}")["ours (points)"][0] for more in ("", " with random crop")
+    ]
+    assert f"AlexNet's test accuracy by {changes[0]:.2f} points" in text
+    assert f"with random crop by {changes[1]:.2f}" in text
+    error = next(c for c in DRAWN["table3-cpu"]["claims"] if "CIFAR-10 pixels has this error" in c["statement"])
+    assert f"has {error['ours']} test error".replace(" %", " %") in text
 
 
 def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
@@ -182,21 +223,28 @@ def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
     (tmp_path / "figures").mkdir()
     shutil.copy(ROOT / "figures" / "table4-paper.json", tmp_path / "figures")
     page.write_text(f"before\n{report.BEGIN}{report.END}\nafter\n")
-    assert not report.update(page, runs, tmp_path / "figures", check=True)
-    assert not report.update(page, runs, tmp_path / "figures")
+    assert page in report.update(page, runs, tmp_path / "figures", check=True)
+    assert page in report.update(page, runs, tmp_path / "figures")
     whole = page.read_text()
     assert (whole[:7], whole[-7:]) == ("before\n", "\nafter\n")
-    for text in (whole, whole.replace("100", "99", 1)):
+    for text in (whole, whole.replace("replicated", "run", 1)):
         page.write_text(text)
-        assert report.update(page, runs, tmp_path / "figures", check=True) == (text == whole)
+        assert report.update(page, runs, tmp_path / "figures", check=True) == ([] if text == whole else [page])
         assert page.read_text() == text
-    assert not report.update(page, runs, tmp_path / "figures")
+    assert report.update(page, runs, tmp_path / "figures") == [page]
     assert page.read_text() == whole
+    other = tmp_path / "docs" / "results" / "table4-paper.md"
+    kept = other.read_text()
+    other.write_text(kept.replace("replicated", "run", 1))
+    stray = other.with_name("gone-cpu.md")
+    stray.write_text(kept)
+    assert set(report.update(page, runs, tmp_path / "figures")) == {other, stray}
+    assert (other.read_text(), stray.exists()) == (kept, False)
 
 
 def test_a_file_without_markers_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("nothing")
-    with pytest.raises(InputError, match="has no results section"):
+    with pytest.raises(InputError, match="has no scoreboard"):
         report.update(tmp_path / "README.md", Runs(ROOT / "runs"), ROOT / "figures")
 
 

@@ -1,4 +1,4 @@
-"""The laws that every regularizer in the folder obeys, alone and several at once, the README's own included."""
+"""The laws that every regularizer in the folder obeys, alone and several at once, the that of docs/plug-ins.md included."""
 
 import functools
 import math
@@ -295,8 +295,8 @@ def test_each_feature_that_a_file_may_name_is_found_in_some_network():
 
 
 def tutorial() -> tuple[str, str]:
-    """Name and text of the regularizer that README.md writes, as it stands there."""
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    """Name and text of the regularizer that docs/plug-ins.md writes, as it stands there."""
+    text = (Path(__file__).parents[1] / "docs" / "plug-ins.md").read_text(encoding="utf-8")
     (found,) = re.findall(r"`plugins/regularizers/(\w+)\.py`.*?```python\n(.*?)```", text, flags=re.DOTALL)
     return found
 
