@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -171,10 +171,12 @@ def page(found: Sequence[Result], folder: Path) -> str:
     """
     shared = model.departures(found)
     networks = sorted(catalog.names("models"), key=len, reverse=True)
-    rows = [
-        row | {"anchor": f"claim-{k}"} for k, row in enumerate(_claim(r, c, networks) for r in found for c in r.judged)
+    told = [_claim(result, claim, networks) for result in found for claim in result.judged]
+    rows = [row | {"anchor": f"claim-{k}"} for k, row in enumerate(told)]
+    sections = [
+        _figure(result, k, folder, shared, [row for row in rows if row["result"] is result])
+        for k, result in enumerate(found)
     ]
-    sections = [_figure(result, folder, shared, [r for r in rows if r["result"] is result]) for result in found]
     own = [claim for result in found for claim in result.judged if claim.own]
     board = model.scoreboard(found)
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
@@ -275,14 +277,16 @@ def _row(row: Artefact) -> dict[str, Any]:
     }
 
 
-def _figure(result: Result, folder: Path, shared: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _figure(
+    result: Result, number: int, folder: Path, shared: dict[str, str], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
     texts = result.numbers["departures"]
     caption = result.numbers["caption"]
     return {
         "stem": result.stem,
         "title": result.title,
         "caption": caption,
-        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {caption}")),
+        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {caption}", f"p{number}")),
         "tables": tables(result),
         "claims": rows,
         "counts": [
@@ -386,11 +390,11 @@ def sentences(found: Sequence[Result]) -> list[tuple[str, str]]:
 # --- pictures --------------------------------------------------------------------------------------
 
 
-def picture(path: Path, label: str) -> str:
+def picture(path: Path, label: str, prefix: str) -> str:
     """An SVG file as an element of a page: of allowed parts only, its ids of its own, as wide as there is room.
 
     Args:
-        path: the file; its stem begins every id. label: what a screen reader says.
+        path: the file. label: what a screen reader says. prefix: begins every id, unlike another picture's.
 
     Raises:
         InputError: a file that is missing or not an SVG.
@@ -403,10 +407,10 @@ def picture(path: Path, label: str) -> str:
     if root.tag != f"{SVG}svg" or not re.fullmatch(r"[-\d. ]+", root.get("viewBox", "")):
         raise InputError(f"{path} cannot be read (not an SVG with a viewBox): draw its figure again with --redraw")
     used = set(re.findall(r'(?:url\(|xlink:href="|href=")#([^)"]+)', path.read_text("utf-8")))
-    ids = {name: f"{path.stem}-{k}" for k, name in enumerate(sorted(used))}
+    ids = {name: f"{prefix}-{k}" for k, name in enumerate(sorted(used))}
     width = float(root.get("viewBox", "").split()[2])
     out = [
-        f'<svg class="picture" viewBox="{root.get("viewBox")}" style="max-width:{width / 72 * 1.6:.1f}in" role="img" '
+        f'<svg class="picture" viewBox="{root.get("viewBox")}" style="max-width:{width / 72 * 1.35:.1f}in" role="img" '
         f'focusable="false" aria-label="{escape(visible(label))}">'
     ]
     for child in root:
@@ -419,38 +423,39 @@ def _draw(element: ET.Element, ids: dict[str, str], out: list[str]) -> None:
     name = str(element.tag).removeprefix(SVG)
     if name not in ELEMENTS:
         return
-    out.append(f"<{name}")
+    attributes = [f' {key}="{escape(visible(value))}"' for key, value in _attributes(name, element, ids)]
+    inside: list[str] = [escape(visible(element.text or ""))] if name in ("text", "tspan") else []
+    for child in element:
+        _draw(child, ids, inside)
+    if not inside and name in ("g", "defs"):
+        return
+    bare = name == "g" and not attributes  # groups nothing
+    if inside:
+        out += inside if bare else [f"<{name}", *attributes, ">", *inside, f"</{name}>"]
+    else:
+        out += [f"<{name}", *attributes, "/>"]
+
+
+def _attributes(name: str, element: ET.Element, ids: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The element's allowed attributes: ids renamed, coordinates rounded, no address but of this picture."""
     for key, value in element.items():
         key = "href" if key == HREF else key
-        if key not in ATTRIBUTES or (key == "id" and value not in ids):
+        if key not in ATTRIBUTES:
             continue
         if key == "id":
-            value = ids[value]
+            if value in ids:
+                yield key, ids[value]
         elif key == "href":
-            if not (value[:1] == "#" and value[1:] in ids) and not (
-                name == "image" and value[:15] == "data:image/png;"
-            ):
-                continue
-            value = "#" + ids[value[1:]] if value[:1] == "#" else value
+            if value[:1] == "#" and value[1:] in ids:
+                yield key, f"#{ids[value[1:]]}"
+            elif name == "image" and value.startswith("data:image/png;"):
+                yield key, value
         elif key in ROUNDED:
-            value = _rounded(value)
-        elif "url(" in value or "\\" in value or "@" in value:
-            value = re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{ids[m[1]]})", value)
-            if re.search(r"url\((?!#)|[\\@]", value):
-                continue
-        elif key == "style":
-            value = value.replace(": ", ":").replace("; ", ";")
-        out.append(f' {key}="{escape(visible(value))}"')
-    inside = len(out)
-    if name in ("text", "tspan") and element.text:
-        out.append(escape(visible(element.text)))
-    for child in element:
-        _draw(child, ids, out)
-    if len(out) == inside:
-        out.append("/>")
-    else:
-        out.insert(inside, ">")
-        out.append(f"</{name}>")
+            yield key, _rounded(value)
+        else:
+            value = re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{ids.get(m[1], '')})", value)
+            if not re.search(r"url\((?!#)|[\\@]|image-set|/\*", value):
+                yield key, re.sub(r"([:;]) ", r"\1", value) if key == "style" else value
 
 
 def _rounded(path: str) -> str:
