@@ -183,6 +183,7 @@ def page(found: Sequence[Result], folder: Path) -> str:
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
     script = loader.get_source(environment, TEMPLATE)[0].partition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals["anchor"] = anchor
     text = environment.get_template(TEMPLATE).render(
         digest=digest,
         sentences=sentences(found),
@@ -222,6 +223,11 @@ def save(path: Path, runs: Runs, folder: Path) -> int:
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): name another with --html") from None
     return len(text.encode())
+
+
+def anchor(stem: str) -> str:
+    """The id of a figure's section."""
+    return "figure-" + re.sub(r"[^\w.-]", "_", stem)
 
 
 def _shown(value: Any) -> Any:
