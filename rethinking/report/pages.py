@@ -123,7 +123,7 @@ def page(result: Result, shared: dict[str, str]) -> str:
     gone = f" {missing} runs that it needs are not run." if missing else ""
     tail = [
         "## How it was made",
-        f"    {result.command}",
+        f"    {visible(result.command)}",
         f"{len(result.numbers['runs'])} runs, {model.hours(result):.1f} core-hours where they were made.{gone} Their "
         f"records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with the commits {made}.",
     ]
