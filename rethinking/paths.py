@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rethinking.errors import InputError
@@ -19,6 +19,23 @@ def expand(text: str | os.PathLike[str]) -> Path:
     if given.startswith("~") and expanded == given:
         raise InputError(f"{given!r} names a home folder that is not known: write the whole path")
     return Path(expanded)
+
+
+def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder.
+
+    Raises InputError where there is neither of them, nor a home folder.
+    """
+    named = root or os.environ.get("RETHINKING_DATA")
+    if named:
+        return expand(named)
+    import platformdirs
+
+    with suppress(RuntimeError):
+        folder = platformdirs.user_cache_dir("rethinking")
+        if not folder.startswith("~"):
+            return Path(folder)
+    raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
 
 
 @contextmanager

@@ -276,6 +276,8 @@ class RunSpec(Spec):
         evaluation: "all" measures the whole training set at each; "probe" measures PROBE images of it, and the whole
         set where the fit is near: see rethinking.training.schedule.
         precision: "float32", or "bfloat16" (autocast; weights stay float32).
+        crop: side of the centre square that is kept of each image; None means the data set's own CROP, or no crop where
+        it has none.
         keep: arrays that the record holds of the trained network: see rethinking.training.keep.
         data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
     """
@@ -315,6 +317,7 @@ class RunSpec(Spec):
     keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = ()
     data_seed: Seed = 0
     seed: Seed = 0
+    crop: Positive | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -332,6 +335,13 @@ class RunSpec(Spec):
         network = catalog.find("models", self.model)
         object.__setattr__(self, "model_options", _changed_options(network, self.model_options))
         object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
+        object.__setattr__(self, "crop", canonical_crop(self.data, self.crop))
+        height, width = image_size(self.data, self.crop)
+        if height != width:
+            raise ValueError(
+                f"the images of {self.data} are of {height} x {width} pixels, the networks take squares: give --crop "
+                f"{min(height, width)}"
+            )
         assert self.n is not None
         if self.held_out >= self.n:
             raise ValueError(f"held_out is {self.held_out} of n = {self.n}: give 0 to {self.n - 1}")
@@ -357,7 +367,7 @@ class RunSpec(Spec):
         for part in (*self.corruptions, *self.regularizers):
             value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
             parts.append(part.name + (f"-{value}" if value else ""))
-        return [*parts, f"s{self.seed}"]
+        return [*parts, *([f"crop{self.crop}"] if self.crop else []), f"s{self.seed}"]
 
     def summary(self, row: dict[str, Any]) -> str:
         train, test = ("-" if v is None else f"{100 * v:.1f} %" for v in (row["train_accuracy"], row["test_accuracy"]))
@@ -414,6 +424,29 @@ def _check_signs(corruptions: tuple[Part, ...], test_labels: str) -> None:
             raise ValueError(f"{name} leaves nothing of the labels for {other}: drop one")
         if test_labels != "true":
             raise ValueError(f"test_labels is {test_labels!r}: {name} draws those of the test set anyway: leave it out")
+
+
+def canonical_crop(data: str, crop: int | None) -> int | None:
+    """A centre crop by its one name: None for the data set's own, or for none where it has none; never more than all.
+
+    data: a data set's name.
+    """
+    constants = catalog.find("data", data).constants
+    largest = max(constants["SHAPE"][:2])
+    crop = None if crop is None else min(crop, largest)
+    return None if crop == constants.get("CROP", largest) else crop
+
+
+def crop_size(data: str, crop: int | None = None) -> int | None:
+    """Side of the centre square that is kept of a data set's images, by a spec's `crop`; None where all is."""
+    return crop or catalog.find("data", data).constants.get("CROP")
+
+
+def image_size(data: str, crop: int | None = None) -> tuple[int, int]:
+    """Height and width of a data set's images after a spec's centre crop."""
+    height, width = catalog.find("data", data).constants["SHAPE"][:2]
+    side = crop_size(data, crop) or max(height, width)
+    return min(height, side), min(width, side)
 
 
 def check_parts(

@@ -434,8 +434,8 @@ def test_augmentation_differs_within_a_batch_and_from_batch_to_batch(name):
 
 def test_random_crop_cuts_each_image_at_its_own_place():
     place = torch.arange(32 * 32, dtype=torch.float32).reshape(1, 1, 32, 32).repeat(200, 3, 1, 1)
-    crop_at_random = regularizers.build(Part(name="random_crop"))
     generator = torch.Generator().manual_seed(0)
+    crop_at_random = regularizers.build(Part(name="random_crop"), regularizers.Run(CLASSES, generator, margin=4))
     images, labels = crop_at_random.batch(place, torch.arange(200), generator)
     assert images.shape == (200, 3, 28, 28)
     assert labels.tolist() == list(range(200))
@@ -691,7 +691,7 @@ def test_statistics_of_batch_norm_are_measured_without_masks(toy):
 
 def test_a_random_crop_of_what_cannot_be_cropped_is_refused():
     run = regularizers.Run(CLASSES, generator(), margin=0)
-    with pytest.raises(InputError, match="random_crop is on: images of 28 pixels or fewer leave nothing"):
+    with pytest.raises(InputError, match="random_crop is on, but images are trained on whole"):
         regularizers.build(Part(name="random_crop"), run).network(models.build("mlp-1x512"))
 
 

@@ -422,6 +422,7 @@ CHANGES = {
     "keep": ["test_logits"],
     "data_seed": 1,
     "seed": 1,
+    "crop": 24,
 }
 
 ECHOES = {"step", "epoch", "learning_rate", "test_images"}  # columns that the spec says, whatever was trained

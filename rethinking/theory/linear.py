@@ -25,14 +25,15 @@ from torch import Tensor
 from rethinking.data import ImageSet
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
+from rethinking.spec import crop_size
 from rethinking.theory.min_norm import distinct, error, one_hot
 from rethinking.theory.specs import LinearSpec
-from rethinking.training.batches import crop, permutation, whiten
+from rethinking.training.batches import IMAGE_SIZE, crop, permutation, whiten
 
 
-def prepare(images: np.ndarray, whitened: bool) -> Tensor:
-    """Bytes (N, H, W, C) -> float64 (N, d): cropped to 28 x 28 and whitened image by image, or over 255."""
-    x = torch.from_numpy(np.ascontiguousarray(crop(images)))
+def prepare(images: np.ndarray, whitened: bool, size: int | None = IMAGE_SIZE) -> Tensor:
+    """Bytes (N, H, W, C) -> float64 (N, d): cropped to `size` pixels, and whitened image by image, or over 255."""
+    x = torch.from_numpy(np.ascontiguousarray(crop(images, size)))
     return (whiten(x) if whitened else x.to(torch.float32) / 255).flatten(1).double()
 
 
@@ -84,11 +85,12 @@ def run(
         InputError: more images than pixels; equal images with different labels; no test image left.
     """
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
-    kept = distinct(crop(images), labels)
+    size = crop_size(spec.data)
+    kept = distinct(crop(images, size), labels)
     images, labels = images[kept], labels[kept]
     classes = data.facts.num_classes
-    x, y = prepare(images, spec.whitened).to(device), one_hot(labels, classes, device)
-    test, truth = prepare(data.test.images, spec.whitened).to(device), data.test.labels
+    x, y = prepare(images, spec.whitened, size).to(device), one_hot(labels, classes, device)
+    test, truth = prepare(data.test.images, spec.whitened, size).to(device), data.test.labels
     best = least_norm(x, y)
     eigenvalues = torch.linalg.eigvalsh(x @ x.T)
 

@@ -13,13 +13,15 @@ from rethinking.corruptions import corrupt_arrays
 from rethinking.data import ImageSet, Split
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, crop_size
 
 IMAGE_SIZE = 28  # pixels; the paper's centre crop
 
 
-def crop(images: Any, size: int = IMAGE_SIZE) -> Any:
-    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
+def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
+    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view; None: whole."""
+    if size is None:
+        return images
     top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
     return images[:, top : top + size, left : left + size]
 
@@ -47,12 +49,12 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
         split: "train", the first spec.n images, or "test", all of them.
 
     Returns:
-        images float32 (N, C, 28, 28) in channels_last memory, whitened; labels int64 (N,).
+        images float32 (N, C, H, W), after the centre crop, in channels_last memory, whitened; labels int64 (N,).
     """
     source: Split = getattr(data, split)
     count = spec.n if split == "train" else len(source.labels)
     images, labels = corrupt_arrays(
-        crop(source.images[:count]),
+        crop(source.images[:count], crop_size(spec.data, spec.crop)),
         source.labels[:count],
         spec.corruptions,
         facts=data.facts,

@@ -1,5 +1,6 @@
 """The one training loop. It yields an evaluation now and then, and writes nothing."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec, check_parts
+from rethinking.spec import RunSpec, check_parts, crop_size
 from rethinking.training.batches import (
     IMAGE_SIZE,
     crop,
@@ -93,9 +94,10 @@ class Training:
         whole process has one thread, where that is the CPU, or no TF32, where it is a GPU.
 
     Attributes:
-        network: the module being trained. log: the online log, [step, sum of losses, right, images] of the batches
-        since the line before. schedule: when it is evaluated. fitted: an evaluation found every training example right,
-        and the spec stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
+        network: the module being trained. side: of the images that it sees, in pixels.
+        log: the online log, [step, sum of losses, right, images] of the batches since the line before.
+        schedule: when it is evaluated. fitted: an evaluation found every training example right, and the spec stops
+        there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
         after that step, of an evaluation.
 
     Raises:
@@ -115,7 +117,8 @@ class Training:
             given = f"{len(data.train.labels):,} training images of {data.name}"
             raise InputError(f"the spec is of {spec.n:,} of {spec.data}, given are {given}: give the data of the spec")
         height, width = data.test.images.shape[1:3]
-        if "crop_logits" in spec.keep and min(height, width) <= IMAGE_SIZE:
+        self.side = min(height, width, crop_size(spec.data, spec.crop) or height)
+        if "crop_logits" in spec.keep and min(height, width) <= self.side:
             raise InputError(f"keep is crop_logits: images of {height} x {width} pixels leave nothing to crop: drop it")
         self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
         self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
@@ -128,7 +131,7 @@ class Training:
             self.train_images, self.train_labels = gather(self.train_images, trained), self.train_labels[trained]
         self.generator = keyed_generator(self.device, spec.seed, "training")
         signs = one_logit(spec)
-        margin = min(height, width) - IMAGE_SIZE
+        margin = min(height, width) - self.side
         self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator, spec.momentum, margin)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
@@ -162,6 +165,8 @@ class Training:
         spec, (channels, size) = self.spec, self.train_images.shape[1:3]
         with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
             network = models.build(spec.model, classes, channels, size, **spec.model_options)
+            if size != IMAGE_SIZE:
+                self._tried(network, channels, size)
             check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
             for r in self.regularizers:
                 network = r.network(network)
@@ -171,6 +176,19 @@ class Training:
         models.initialise(network, spec.seed)
         pool_before_relu(network)
         return network
+
+    def _tried(self, network: nn.Module, channels: int, size: int) -> None:
+        """Refuse a network that cannot take the images, before anything is trained."""
+        image = torch.zeros(1, channels, size, size)
+        try:
+            with torch.no_grad():
+                copy.deepcopy(network).eval()(image)
+        except (RuntimeError, ValueError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{self.spec.model} cannot take images of {size} x {size} pixels ({reason}): give --crop {IMAGE_SIZE}, "
+                "or another network"
+            ) from None
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -220,7 +238,7 @@ class Training:
             if r.wants_originals:
                 images, labels = self._changed(r, images, labels)
         if self.originals is not None:
-            images = whiten(crop(images.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+            images = whiten(crop(images.permute(0, 2, 3, 1), self.side)).permute(0, 3, 1, 2)
         for r in self.regularizers:
             if not r.wants_originals:
                 images, labels = self._changed(r, images, labels)
