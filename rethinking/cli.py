@@ -659,10 +659,10 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     what has a link in it, is always left alone. A checkpoint goes, too, whose run's folder is gone, and which is older
     than an hour.
     """
-    from rethinking.record import Runs
+    from rethinking.record import Runs, archived
 
     runs = Runs(runs_dir, checkpoints)
-    kept = _needed(out)
+    kept = _needed(out) | archived(runs.root)
     doomed, swept, left = [], [], Counter[str]()
     for found in runs.survey():
         name = found.path.name

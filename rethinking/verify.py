@@ -9,7 +9,7 @@ from typing import Any
 from rethinking import figures
 from rethinking.engines import local
 from rethinking.errors import InputError
-from rethinking.record import Record, Runs, digests, read
+from rethinking.record import Record, Runs, archive, archived, digests, read
 from rethinking.record.read import check_plug_ins
 
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
@@ -35,6 +35,13 @@ def records(runs: Runs) -> Iterator[str]:
             yield str(error)
     for run in sorted(listed.keys() - folders.keys()):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
+    try:
+        kept = archived(runs.root)
+    except InputError as error:
+        yield str(error)
+        return
+    for run in sorted(kept - folders.keys()):
+        yield f"{runs.root / run} is in {archive.LIST}, but no complete record is there: bring it back"
 
 
 def drawn(runs: Runs, folder: Path) -> Iterator[str]:

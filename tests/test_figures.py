@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from rethinking import catalog, claims, figures, report
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.cli import main
 from rethinking.errors import InputError
 from rethinking.figures import _parts, _sweeps
-from rethinking.record import Record, Runs, leased, read
+from rethinking.record import Record, Runs, archived, leased, read
 from rethinking.spec import RunSpec, Spec
 
 FIGURES = catalog.names("figures")
@@ -210,7 +212,7 @@ def test_at_scale_paper_inception_on_true_labels_is_one_run_of_three_figures():
     assert random[0].stop == "fitted"
 
 
-def test_every_committed_record_is_of_a_committed_figure():
+def test_every_committed_record_is_of_a_committed_figure_or_archived():
     """A user's own runs lie beside them, and are nobody's business here."""
     drawn = {run for path in committed() for run in json.loads(path.read_text())["runs"]}
     assert drawn <= {path.parent.name for path in (ROOT / "runs").glob("*/result.json")}
@@ -220,7 +222,38 @@ def test_every_committed_record_is_of_a_committed_figure():
         pytest.skip("not a git checkout: what is committed cannot be told")
     held = {Path(line).parent.name for line in listed.stdout.splitlines()}
     assert len(held) > 100
-    assert held <= drawn
+    kept = archived(ROOT / "runs")
+    assert held - drawn == kept
+
+
+def test_an_archive_list_is_read_line_by_line_and_its_faults_are_named(tmp_path):
+    assert archived(tmp_path) == frozenset()
+    path = tmp_path / "ARCHIVE"
+    path.write_text("# why\n\none-a\ntwo-b  # since then\n")
+    assert archived(tmp_path) == {"one-a", "two-b"}
+    for text, told in (
+        ("one-a\none-a\n", "line 2: one-a is named in line 1 already"),
+        ("one-a two-b\n", "line 1: 'one-a two-b' is not the name of a run"),
+        ("../x\n", "line 1: '../x' is not the name of a run"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=re.escape(told)):
+            archived(tmp_path)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        archived(tmp_path)
+
+
+def test_prune_never_offers_what_is_archived(tmp_path):
+    runs = Runs(tmp_path)
+    spec = RunSpec.make(data="cifar10", n=100, model="mlp-1x512", steps=7, eval_every=7, seed=9)
+    made_up(runs, spec)
+    words = ["prune", "--unreferenced", "--yes", "--runs", str(tmp_path), "--out", str(tmp_path)]
+    (tmp_path / "ARCHIVE").write_text(f"{spec.run_id}\n")
+    assert CliRunner().invoke(main, words).output == "nothing to prune\n"
+    (tmp_path / "ARCHIVE").unlink()
+    assert CliRunner().invoke(main, words).output.endswith("deleted 1 runs\n")
+    assert not runs.complete(spec)
 
 
 def test_names_of_drawn_files_keep_quick_from_evidence():

@@ -94,7 +94,7 @@ def test_the_example_redraws_figure_1b(monkeypatch):
     for example in examples[:-1]:
         exec(example.source, names)
     ours = eval(examples[-1].source, names)
-    drawn = json.loads((ROOT / "figures" / "fig1b-cpu.json").read_text())["table"]
+    drawn = json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["table"]
     theirs = {row["run"]: median(row["ratio"]) for row in drawn if row["run"].startswith("mlp-1x512")}
     assert {f"mlp-1x512, p = {p:g}": ratio for p, ratio in ours.items()} == theirs
     assert len(theirs) == 11

@@ -3,16 +3,18 @@
 import copy
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rethinking import bench, catalog, models
+from rethinking.corruptions import Facts, corrupt_arrays
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
-from rethinking.spec import RunSpec
-from rethinking.training import batch_norm_statistics, loop
+from rethinking.spec import Part, RunSpec
+from rethinking.training import batch_norm_statistics, loop, whiten
 
 ALL = catalog.names("models")
 
@@ -329,3 +331,37 @@ def test_flops_agree_with_torchs_own_count(name):
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
     assert bench.flops(network, images) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", ["mlp-1x512", "mlp-3x512"])
+def test_an_mlp_cannot_tell_shuffled_pixels_from_true_ones(name):
+    """With the first layer's weights permuted alike it trains alike, in float64 up to rounding. So initial weights that
+    are independent and identically distributed give no order of fitting between the two: [zhang2017] Figure 1(a)."""
+    rng = np.random.default_rng(3)
+    images, labels = rng.integers(0, 256, (32, 28, 28, 3), dtype=np.uint8), rng.integers(0, 10, 32)
+    shuffle = [Part(name="shuffled_pixels")]
+    places = np.arange(28 * 28 * 3, dtype=np.int64).reshape(3, 28, 28).transpose(1, 2, 0)[None]
+    order = corrupt_arrays(places, labels[:1], shuffle, facts=Facts())[0][0].transpose(2, 0, 1).ravel()
+    assert (order != np.arange(2352)).mean() > 0.9
+
+    def losses(images, network):
+        inputs = whiten(torch.from_numpy(images.copy())).permute(0, 3, 1, 2).double()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+        told = []
+        for _ in range(10):
+            loss = F.cross_entropy(network(inputs), torch.from_numpy(labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            told.append(loss.item())
+        return told
+
+    first, second, third = (models.initialise(models.build(name), 5).double() for _ in range(3))
+    with torch.no_grad():
+        weight = next(second.parameters())
+        weight.copy_(weight[:, torch.from_numpy(order)])
+    true = losses(images, first)
+    shuffled = corrupt_arrays(images, labels, shuffle, facts=Facts())[0]
+    assert true[-1] < 0.8 * true[0]
+    assert losses(shuffled, second) == pytest.approx(true, rel=1e-6)  # whitening is in float32
+    assert losses(shuffled, third) != pytest.approx(true, rel=1e-3)

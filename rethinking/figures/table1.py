@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Rows, Table, final, made
+from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Rows, Table, final, gain, made
 from rethinking.spec import Part, RunSpec, Spec
 
 MODELS = ["all"]
@@ -101,7 +101,8 @@ def specs(setting: Setting, network: str, **fields: Any) -> list[Spec]:
     return [run_of(setting, seed, network, **fields) for seed in setting.seeds_of(network)]
 
 
-TRAIN, TEST = final("train_accuracy", "training accuracy (%)"), final("test_accuracy")
+TRAIN, TEST, GAIN = final("train_accuracy", "training accuracy (%)"), final("test_accuracy"), gain()
+MEASURES = [GAIN]
 PAPER_TRAIN, PAPER_TEST = ({row.name: getattr(row, column) for row in ROWS} for column in ("train", "test"))
 TABLE = Table(
     "row", {"paper train (%)": PAPER_TRAIN, "train (%)": TRAIN, "paper test (%)": PAPER_TEST, "test (%)": TEST}
@@ -148,4 +149,25 @@ def _claim(row: Row) -> Claim:
     )
 
 
-CLAIMS = [_claim(row) for row in ROWS]
+CLAIMS = [
+    *map(_claim, ROWS),
+    Claim(
+        id="table1.no_gain.{row}",
+        name="no gain from early stopping, {row}",
+        each={"row": [row.name for row in ROWS if row.name == row.network]},
+        source="zhang2017, section 3",
+        statement="early stopping gains {row} nothing on true labels",
+        paper="no gain on CIFAR-10",
+        rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed; the "
+        "runs of AlexNet and the MLPs were known, Inception's on 50,000 images were not",
+        holds=lambda t: t.fitted and max(t.values(GAIN.name)) <= 2,
+        reads=(GAIN, " points", "gain (points)"),
+        least_n=FULL,
+        least_seeds=lambda row: least_seeds(BY_NAME[row].network),
+        examples=[
+            (made(gain=[0.0, 2.0]), YES),
+            (made(gain=[0.0, 2.01]), NO),
+            (made(gain=[0.0, 0.0], state=["fitted", "censored"]), NO),
+        ],
+    ),
+]

@@ -13,9 +13,10 @@ A record is a folder `<runs>/<run_id>/`:
     result.json        written last, with the digests of the others: its existence means that the run is complete
 
 `write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it.
-`frame` gives the records of a folder as pandas data frames.
+`frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
 """
 
+from rethinking.record.archive import archived
 from rethinking.record.lease import HEARTBEAT, SILENCE, leased
 from rethinking.record.read import COLUMNS, STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
@@ -30,6 +31,7 @@ __all__ = [
     "Row",
     "Runs",
     "Writer",
+    "archived",
     "check_plug_ins",
     "format_curve",
     "format_log",

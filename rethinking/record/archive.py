@@ -1,0 +1,37 @@
+"""The archive list: records that are kept although no drawn figure is of them.
+
+The file runs/ARCHIVE names one run a line; what follows # is a comment. The records stay readable, findable and
+verified, and `rethinking prune` never offers them.
+"""
+
+from pathlib import Path
+
+from rethinking.errors import InputError
+
+LIST = "ARCHIVE"
+
+
+def archived(root: Path) -> frozenset[str]:
+    """The runs that the archive list of a folder of records names; none where there is no list.
+
+    Raises:
+        InputError: the list cannot be read; a line is not one run's name; a run is named twice.
+    """
+    path = root / LIST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): mend it") from None
+    names: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.partition("#")[0].strip()
+        if not name:
+            continue
+        if len(name.split()) > 1 or "/" in name or "\\" in name:
+            raise InputError(f"{path}, line {number}: {name!r} is not the name of a run: give one name a line")
+        if name in names:
+            raise InputError(f"{path}, line {number}: {name} is named in line {names[name]} already: remove one")
+        names[name] = number
+    return frozenset(names)
