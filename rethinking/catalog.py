@@ -90,7 +90,8 @@ class Entry:
         with blame():
             module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
         declared = hasattr(module, "GRID") or hasattr(module, "grid")
-        parts = ("spec", "TABLE", "PANELS") if declared else ("runs", "draw", "claims")
+        panels = "panels" if hasattr(module, "panels") else "PANELS"
+        parts = ("spec", "TABLE", panels) if declared else ("runs", "draw", "claims")
         for word in (*_DEFINED[self.kind], *(parts if self.kind == "figures" else ())):
             if not hasattr(module, word):
                 raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")

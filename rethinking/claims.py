@@ -13,6 +13,9 @@ REPLICATED = "replicated"
 NOT_REPLICATED = "not replicated"
 NOT_RUN = "not run"
 NOT_JUDGED = "not judged at this scale"
+# Of a claim on other data or another network than the paper's.
+HOLD, NOT_HOLD, EXTENSION_NOT_JUDGED = "hold", "do not hold", "not judged"
+EXTENDED = {REPLICATED: HOLD, NOT_REPLICATED: NOT_HOLD, NOT_JUDGED: EXTENSION_NOT_JUDGED}
 CENSORED = "censored"  # a time to fit longer than the run
 
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
@@ -43,6 +46,8 @@ class Claim:
         not_judged: why it is not judged at this setting, where it is not.
         decided: of the records there are, with None for a missing run: what they decide whatever the others say, as one
         exception decides a claim of none; None where they do not.
+        answer: what holds, in a word or two, "fitted". extension: it is of other data or another network than the
+        paper's: it holds or does not, and answers.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Claim:
     least_seeds: int = 1
     not_judged: str = ""
     decided: Callable[[Records], Reading | None] | None = None
+    answer: str = ""
+    extension: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     seeds = min(len(specs[c]) for c in claim.conditions)
 
     def verdict(word: str, reading: Reading | None = None, reason: str | None = None) -> Verdict:
+        ours = reading.ours if reading else None
+        if claim.extension:
+            word = EXTENDED.get(word, word)
+            if reading and claim.answer:
+                ours = f"{'' if reading.holds else 'not '}{claim.answer}: {ours}"
         return Verdict(
             claim.name,
             claim.source,
@@ -92,7 +104,7 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
             claim.paper,
             claim.tolerance,
             word,
-            reading.ours if reading else None,
+            ours,
             n,
             seeds,
             reason,

@@ -7,8 +7,8 @@ from typing import Any
 
 from rethinking import plotting
 from rethinking.claims import Reading, Records, spread
-from rethinking.figures import CHEAP
-from rethinking.figures.kit import measures
+from rethinking.figures import CHEAP, Subject
+from rethinking.figures.kit import Frame, measures
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -35,6 +35,27 @@ DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."
 )
+
+
+def at_chance(subject: Subject, measure: measures.Measure, error: bool = False) -> dict[str, Any]:
+    """How a claim that random labels leave an accuracy (or an error) at chance answers, for that data set.
+
+    Where the classes of the test set are too unlike for chance to be one number, it is not judged.
+    """
+    chance = 100 - subject.chance if error else subject.chance
+
+    def ours(t: Frame) -> str:
+        text = f"{t.spread(measure.name, ' %')}, chance is {chance:g} %"
+        unlike = f"; its largest class has {subject.largest:.1f} % of the test images, so that chance is no one number"
+        return text if subject.balanced else text + unlike
+
+    return {"answer": "at chance", **({} if subject.papers else {"ours": ours})}
+
+
+def near_chance(subject: Subject, values: Sequence[float], error: bool = False) -> bool | None:
+    """Whether accuracies (or errors), in %, are at chance; None where that is no one number."""
+    chance = 100 - subject.chance if error else subject.chance
+    return all(abs(v - chance) <= subject.tolerance for v in values) if subject.balanced else None
 
 
 def decay(strength: float) -> tuple[Part, ...]:

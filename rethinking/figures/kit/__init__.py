@@ -9,7 +9,7 @@ A declared figure is a file that says, in this order,
     seeds(setting, network, p) -> range                               optional; else range(setting.seeds)
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
-    PANELS = [Lines(...), ...]                                        what is drawn
+    PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
 

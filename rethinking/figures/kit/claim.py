@@ -31,6 +31,8 @@ class Claim:
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
         least_n, least_seeds: training images and seeds below which it is not judged; least_seeds may depend on the
         values of `each`.
+        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
+        the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
         examples: (frame, verdict) pairs, of the first of `each`; among them, for each condition of the rule, one that
         fails it by a hair.
@@ -50,6 +52,8 @@ class Claim:
     each: dict[str, Sequence[Any]] = field(default_factory=dict)
     least_n: int = 1
     least_seeds: int | Callable[..., int] = 1
+    answer: str = ""
+    asked: str = ""
     own_network: bool = False
     examples: Sequence[tuple[Frame, str]] = ()
 
@@ -87,6 +91,7 @@ def fits(least_n: int = 1, **texts: Any) -> Claim:
         reads=(measure, " %", "highest training accuracy (%)"),
         ours=lambda t: f"{t.spread(measure.name, ' %')} at the highest",
         least_n=least_n,
+        answer="fitted",
         examples=[(made(state="fitted"), YES), (made(state=["fitted", "censored"]), NO)],
         **texts,
     )

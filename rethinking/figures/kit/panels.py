@@ -175,8 +175,8 @@ class Lines(Panel):
     def _label(self, value: Any, part: Frame) -> str:
         if not self.named:
             return str(value)
-        n, seeds = int(part.data["n"].iloc[0]), part.data["seed"].nunique()
-        return f"{value}: {size_note(n)}, {seeds_note(seeds)}"
+        n, full, seeds = int(part.data["n"].iloc[0]), int(part.data["all"].iloc[0]), part.data["seed"].nunique()
+        return f"{value}: {size_note(n, full)}, {seeds_note(seeds)}"
 
     def _line(self, axes: "Axes", part: Frame, measure: Measure, look: dict[str, Any], label: str) -> None:
         import seaborn
@@ -293,7 +293,7 @@ class Rows(Panel):
 def _reduced(part: Frame) -> str:
     """What a row's name says where it was not trained on all images."""
     n = int(part.data["n"].iloc[0])
-    return "" if n == FULL else f" (REDUCED: n = {n:,})"
+    return "" if n == part.data["all"].iloc[0] else f" (REDUCED: n = {n:,})"
 
 
 @dataclass(frozen=True)
@@ -443,20 +443,20 @@ def seeds_note(count: int) -> str:
     return f"{count} seed{'s' * (count > 1)}"
 
 
-def size_note(n: int) -> str:
-    """How a figure says on how many images it was trained."""
-    return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
+def size_note(n: int, full: int = FULL) -> str:
+    """How a figure says on how many images it was trained. full: how many the data set has."""
+    return f"all {full:,} images" if n == full else f"REDUCED: {n:,} of {full:,} images"
 
 
-def title(model: str, frame: Frame) -> str:
-    """The network, n and seeds where there is one of each, and how many runs are missing."""
-    data = frame.data
+def title(model: str, frame: Frame, data_name: str = "CIFAR-10") -> str:
+    """The network, the data, n and seeds where there is one of each, and how many runs are missing."""
+    data, full = frame.data, int(frame.data["all"].iloc[0])
     parts = [] if model == "all" else [model]
-    parts.append("CIFAR-10")
+    parts.append(data_name)
     if data["n"].nunique() == 1:
-        parts.append(size_note(int(data["n"].iloc[0])))
-    elif data["n"].max() < FULL:
-        parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {FULL:,} images")
+        parts.append(size_note(int(data["n"].iloc[0]), full))
+    elif data["n"].max() < full:
+        parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {full:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
     per_condition = data.groupby(coordinates, sort=False)["seed"].nunique()
     if per_condition.nunique() == 1:
