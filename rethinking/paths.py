@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,24 @@ def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
         if not folder.startswith("~"):
             return Path(folder)
     raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), Path(path.anchor))
+
+
+def check_writable(folder: str | os.PathLike[str], option: str) -> None:
+    """Raise InputError where nothing could be written in a folder, which need not exist; it is not created.
+
+    option: of the command line, which names another.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=nearest(Path(folder))):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): name another with {option}") from None
 
 
 @contextmanager

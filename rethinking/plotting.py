@@ -1,15 +1,21 @@
 """Shared pieces of the figures, and the one style sheet. matplotlib is imported when something is drawn."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rethinking.errors import InputError
 from rethinking.record import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Formats of pictures, with the metadata that would change from drawing to drawing.
+FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+USUAL = ("svg", "pdf")  # what is drawn unless others are asked for
+DPI = 300  # dots per inch
 WIDTH = 6.75  # inches, the text width of a page
 
 # One condition, one colour (Okabe and Ito's, safe for the colour-blind), one dash, one marker, everywhere.
@@ -110,15 +116,27 @@ def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
     axes.annotate("not run", where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
 
 
-def save(figure: "Figure", stem: Path) -> list[Path]:
-    """Write stem.svg and stem.pdf, the same bytes every time, and close the figure."""
+def pictures(text: str) -> tuple[str, ...]:
+    """Formats from text, "svg,png", in the order of FORMATS. Raises InputError."""
+    asked = [word.strip().lower() for word in text.split(",")]
+    for word in asked:
+        if word not in FORMATS:
+            raise InputError(f"format is {word!r}, allowed are {', '.join(FORMATS)}, separated by commas")
+    return tuple(word for word in FORMATS if word in asked)
+
+
+def save(figure: "Figure", stem: Path, formats: Iterable[str] = USUAL, dpi: int = DPI) -> list[Path]:
+    """Write stem.svg, stem.pdf and the like, the same bytes every time, and close the figure.
+
+    formats: of FORMATS. dpi: dots per inch of those that have dots.
+    """
     import matplotlib.pyplot as plt
 
     paths = []
-    for suffix, metadata in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
+    for form in formats:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
-        path = stem.with_name(stem.name + suffix)
+        figure.savefig(buffer, format=form, metadata=FORMATS[form], dpi=dpi)
+        path = stem.with_name(f"{stem.name}.{form}")
         write(path, buffer.getvalue())
         paths.append(path)
     plt.close(figure)

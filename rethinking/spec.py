@@ -148,8 +148,10 @@ class Spec(BaseModel):
     ALONE: ClassVar[bool] = False
     RUNNER: ClassVar[str] = ""
 
-    data: str = "cifar10"
-    n: Positive | None = None
+    data: str = Field(default="cifar10", description="Data set.")
+    n: Positive | None = Field(
+        default=None, description="The first n training images, in the official order; default all."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -261,25 +263,7 @@ class RunSpec(Spec):
 
     partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null is left out.
 
-    Attributes:
-        data, n: as in Spec.
-        corruptions: applied once before training; those of pixels come first.
-        test_labels: "true", or "corrupted" to corrupt the test labels as well.
-        model: a network's name. model_options: of those that its file declares, where they differ from its own.
-        regularizers: in the order given.
-        held_out: the last so many of the n images, corrupted like the rest, are not trained on; evaluations measure
-        them. bootstrap: train on as many draws with replacement, by `seed`, from the others.
-        batch_size: examples. learning_rate: at step 0; None means the paper's for this network.
-        momentum: in [0, 1). lr_decay: factor per `decay_every` steps, in (0, 1].
-        steps: budget in batches. stop: "fitted" ends the run when an evaluation finds every training example right.
-        eval_every: steps between evaluations. interim_test: test images in evaluations before the last.
-        evaluation: "all" measures the whole training set at each; "probe" measures PROBE images of it, and the whole
-        set where the fit is near: see rethinking.training.schedule.
-        precision: "float32", or "bfloat16" (autocast; weights stay float32).
-        crop: side of the centre square that is kept of each image; None means the data set's own CROP, or no crop where
-        it has none.
-        keep: arrays that the record holds of the trained network: see rethinking.training.keep.
-        data_seed: of the corruptions. seed: of initial weights, batch order and everything else in training.
+    Each field's description is the help text of its option of `rethinking run`.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
@@ -296,28 +280,55 @@ class RunSpec(Spec):
     )
     INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images", "train_images"})
 
-    corruptions: tuple[Part, ...] = ()
-    test_labels: Literal["true", "corrupted"] = "true"
-    model: str = "inception"
-    model_options: dict[str, float | int | bool | str] = {}
-    regularizers: tuple[Part, ...] = ()
-    held_out: Annotated[int, Field(ge=0)] = 0
-    bootstrap: bool = False
-    batch_size: Positive = 128
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.95
-    decay_every: Positive = EPOCH
-    steps: Positive = 64 * EPOCH
-    stop: Literal["fitted", "budget"] = "budget"
-    eval_every: Positive = EPOCH
-    interim_test: Positive = 2000
-    evaluation: Literal["all", "probe"] = "all"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = ()
-    data_seed: Seed = 0
-    seed: Seed = 0
-    crop: Positive | None = None
+    corruptions: tuple[Part, ...] = Field(
+        default=(), description="Applied once before training, those of pixels first; as partial_labels=0.5."
+    )
+    test_labels: Literal["true", "corrupted"] = Field(
+        default="true", description="corrupted: as the training labels are."
+    )
+    model: str = Field(default="inception", description="Network, with its options, as mlp-1x512,width=64.")
+    model_options: dict[str, float | int | bool | str] = Field(
+        default={}, description="Of those that the network's file declares, where they differ from its own."
+    )
+    regularizers: tuple[Part, ...] = Field(default=(), description="In the order given, as weight_decay=5e-4.")
+    held_out: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="The last so many of the n images, corrupted like the rest, are not trained on but measured.",
+    )
+    bootstrap: bool = Field(
+        default=False, description="Train on as many draws with replacement, by the seed, from the training images."
+    )
+    batch_size: Positive = Field(default=128, description="Examples in a batch.")
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Learning rate at step 0; by default the paper's for the network."
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="Of SGD, below 1.")
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.95, description="Factor on the learning rate at each decay, in (0, 1]."
+    )
+    decay_every: Positive = Field(default=EPOCH, description="Steps between decays of the learning rate.")
+    steps: Positive = Field(default=64 * EPOCH, description="Budget in batches.")
+    stop: Literal["fitted", "budget"] = Field(
+        default="budget", description="fitted ends the run when an evaluation finds every training example right."
+    )
+    eval_every: Positive = Field(default=EPOCH, description="Steps between evaluations.")
+    interim_test: Positive = Field(default=2000, description="Test images in evaluations before the last.")
+    evaluation: Literal["all", "probe"] = Field(
+        default="all",
+        description="probe measures 2,000 training images at each, and all where the fit is near.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16 is autocast; weights stay float32."
+    )
+    keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = Field(
+        default=(), description="Arrays of the trained network that the record holds."
+    )
+    data_seed: Seed = Field(default=0, description="Of the corruptions.")
+    seed: Seed = Field(default=0, description="Of initial weights, batch order and everything else in training.")
+    crop: Positive | None = Field(
+        default=None,
+        description="Side of the centre square that is kept of each image; by default CIFAR-10's 28, else all.",
+    )
 
     @model_validator(mode="before")
     @classmethod

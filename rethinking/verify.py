@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rethinking import figures
+from rethinking import figures, plotting
 from rethinking.engines import local
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, digests, read
@@ -58,9 +58,10 @@ def drawn(runs: Runs, folder: Path) -> Iterator[str]:
 
 def _drawn(runs: Runs, path: Path) -> Iterator[str]:
     then = figures.drawn(path)
-    for suffix in (".svg", ".pdf"):
-        if not path.with_suffix(suffix).is_file():
-            yield f"{path.with_suffix(suffix)} is missing: draw {then['figure']} again with --redraw"
+    for form in plotting.FORMATS:
+        picture = path.with_suffix(f".{form}")
+        if form in then.get("formats", plotting.USUAL) and not picture.is_file():
+            yield f"{picture} is missing: draw {then['figure']} again with --redraw"
     if then["scale"] == "quick":
         now = then | {"runs": figures.made_by(read(runs.root / run) for run in then["runs"])}
     else:
@@ -69,7 +70,7 @@ def _drawn(runs: Runs, path: Path) -> Iterator[str]:
         if stem != path.stem:
             yield f"{path} is of {stem}: give it its name back"
         now = figures.numbers(then["figure"], setting, runs)
-    keys = [k for k in dict.fromkeys([*then, *now]) if then.get(k) != now.get(k)]
+    keys = [k for k in dict.fromkeys([*then, *now]) if k != "formats" and then.get(k) != now.get(k)]
     if keys:
         differ = ", ".join(k + _where(then.get(k), now.get(k)) for k in keys)
         yield f"{path} is not of the records there are ({differ}): draw it again with --redraw"

@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 from rethinking.cli import main
+from rethinking.cli.spec_options import spec_of
 from rethinking.record import Runs, digests
-from rethinking.spec import RunSpec
+from rethinking.spec import Part, RunSpec
 
 RUN = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2", "--device", "cpu")
 
@@ -55,7 +57,7 @@ finally:
 
 def one_line(done):
     assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.endswith((": started", ": failed"))]
+    lines = [line for line in done.stderr.splitlines() if not line.endswith((": starting", ": failed"))]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("rethinking: ")
     return lines[0]
@@ -229,10 +231,37 @@ def test_the_records_of_two_folders_are_compared_without_training(toy_dir, tmp_p
     assert "--with is given without --compare" in one_line(cli(*RUN, "--with", second))
 
 
-def test_every_field_of_a_spec_is_an_option_of_run():
-    plural = {"corruption": "corruptions", "regularize": "regularizers"}
-    options = {plural.get(p.name, p.name) for p in main.commands["run"].params}
-    assert RunSpec.model_fields.keys() - options == {"model_options"}  # beside --model
+@pytest.mark.parametrize("field", RunSpec.model_fields)
+def test_every_field_of_a_spec_is_an_option_of_run(field):
+    """With the field's name, description and default; model_options are beside --model."""
+    command = main.commands["run"]
+    options = {p.name: p for p in command.get_params(click.Context(command))}
+    if field == "model_options":
+        assert field not in options
+        return
+    about = RunSpec.model_fields[field]
+    assert about.description
+    assert options[field].help.startswith(about.description)
+    assert options[field].multiple == (about.default == ())
+    if about.default not in (None, ()) and about.default is not False:
+        assert f"[default: {about.default}]" in options[field].help
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("--lr 0.5 --batch-size 7 --stop fitted", {"learning_rate": 0.5, "batch_size": 7, "stop": "fitted"}),
+        ("--model mlp-1x512,width=9", {"model": "mlp-1x512", "model_options": {"width": 9}}),
+        ("--keep test_logits --bootstrap", {"bootstrap": True, "keep": ("test_logits",)}),
+        ("--corruption random_labels --data-seed 3", {"corruptions": (Part(name="random_labels"),), "data_seed": 3}),
+        ("--regularize weight_decay=0.5", {"regularizers": (Part(name="weight_decay", options={"strength": 0.5}),)}),
+    ],
+)  # fmt: skip
+def test_the_options_of_run_are_the_fields_of_its_spec(words, fields):
+    command = main.commands["run"]
+    given = command.make_context("run", words.split()).params
+    given = {k: v for k, v in given.items() if k in RunSpec.model_fields and v}
+    assert spec_of(given, "cpu").identity == RunSpec.make(**fields).identity
 
 
 def test_a_full_disk_loses_nothing(toy_dir, tmp_path):

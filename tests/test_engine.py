@@ -677,7 +677,7 @@ def test_several_workers_share_a_gpu(toy_dir, tmp_path, monkeypatch):
 
 
 def started_in(error: str) -> list[str]:
-    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": started")]
+    return [line.partition(":")[0] for line in error.splitlines() if line.endswith(": starting")]
 
 
 def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch, capsys):
@@ -755,7 +755,7 @@ def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkey
     named = ("fig2b", "fig1a", "table1", "table4", "fig1b")
     asked = []
     monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
-    monkeypatch.setattr("rethinking.cli._need_data", lambda *args: None)
+    monkeypatch.setattr("rethinking.cli.figure.need_data", lambda *args: None)
     words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
     with pytest.raises(SystemExit):
         main([*words, "--workers", "6"])

@@ -82,6 +82,7 @@ class _Clock:
         self.load: list[float] = []
         self._before = self._step_end = time.monotonic()
         self._stretch = (time.monotonic(), time.process_time(), 0)
+        self._first: tuple[float, int] | None = None
 
     def step(self, step: int) -> None:
         """A step has ended."""
@@ -95,6 +96,13 @@ class _Clock:
                 with suppress(AttributeError, OSError):  # not on every system
                     self.load.append(os.getloadavg()[0])
             self._stretch = (now, used, step)
+
+    def left(self, step: int, of: int) -> float:
+        """Seconds to the end of the budget, at the speed of this sitting; 0 at its first step, which tells none."""
+        if self._first is None:
+            self._first = time.monotonic(), step
+        began, first = self._first
+        return round((time.monotonic() - began) * (of - step) / max(1, step - first), 1)
 
     def evaluated(self) -> None:
         """An evaluation has ended."""
@@ -157,6 +165,7 @@ def execute(
     with suppress(_FarEnough), leased(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
+        writer.notes |= {"device": device, "steps": spec.steps}
         if not isinstance(spec, RunSpec):
             _compute(spec, writer, _load(spec.data, data_dir), to_device(device), on_step, on_evaluation)
             return True
@@ -204,6 +213,7 @@ def execute(
                 save()
                 raise _FarEnough
             clock.step(step)
+            writer.notes["step"], writer.notes["seconds_left"] = step, clock.left(step, spec.steps)
             on_step(step)
             stop()
             if time.monotonic() - saved_at >= CHECKPOINT_EVERY:
@@ -213,6 +223,7 @@ def execute(
             for evaluation in training.evaluations(after, stop):
                 clock.evaluated()
                 rows.append(evaluation.as_row())
+                writer.notes["summary"] = spec.summary(rows[-1])
                 on_evaluation(rows[-1])
             save()  # what is killed while the record is completed goes on from here
             weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
@@ -264,7 +275,12 @@ def _compute(
     made_with = environment(spec, device)
     rows: list[Row] = []
     started = time.monotonic()
-    for row in importlib.import_module(spec.RUNNER).run(spec, images, device, on_step):
+
+    def note(step: int) -> None:
+        writer.notes["step"] = step
+        on_step(step)
+
+    for row in importlib.import_module(spec.RUNNER).run(spec, images, device, note):
         rows.append(row)
         on_row(row)
     made_with["seconds"] = round(time.monotonic() - started, 1)

@@ -150,6 +150,7 @@ def run(
     until: int | None = None,
     anew: bool = False,
     deadline: float = math.inf,
+    quiet: bool = False,
 ) -> list[Failure]:
     """Train every run of `specs` that is not complete.
 
@@ -161,6 +162,7 @@ def run(
         wait: whether to wait for runs that another process is training. until: break training runs off after that step.
         anew: begin a run anew whose checkpoint is refused.
         deadline: of time.monotonic; then all workers stop as at SIGTERM, and what is not complete is no failure.
+        quiet: say nothing of how the runs go on.
 
     Returns:
         The runs that failed, with the reason.
@@ -172,11 +174,11 @@ def run(
     if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
         parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
-        options |= {"until": until, "anew": anew, "deadline": deadline}
+        options |= {"until": until, "anew": anew, "deadline": deadline, "quiet": quiet}
         return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
-    with _stopping(), selectors.DefaultSelector() as selector, Progress() as progress:
+    with _stopping(), selectors.DefaultSelector() as selector, Progress(waiting, count, quiet) as progress:
         crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until, anew)
         crew.deadline = deadline
         try:

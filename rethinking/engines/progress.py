@@ -1,7 +1,11 @@
-"""What is said while runs go on: a bar per running run in a terminal, a plain line now and then elsewhere."""
+"""What is said while runs go on: a bar per running run in a terminal, a plain line now and then elsewhere.
+
+Of several runs a line tells how the whole of them stands: 2 of 5 runs, about 3 min left.
+"""
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -9,34 +13,87 @@ from tqdm import tqdm
 from rethinking.spec import RunSpec, Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
+NAMED = {"kind", "data", "n", "model", "model_options", "corruptions", "regularizers", "seed", "data_seed"}
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def titles(specs: Sequence[Spec]) -> dict[str, str]:
+    """A title for each run, by run id: the id, and what its words leave out and not all of these runs share.
+
+    So of runs with batches of 64 and of 128 each tells which: "cifar10-...-s0-1a2b3c4d5e (batch_size 64)".
+    """
+    fields = {spec.run_id: spec.model_dump(mode="json", exclude=NAMED) for spec in specs}
+    values: dict[str, set[str]] = {}
+    for each in fields.values():
+        for key, value in each.items():
+            values.setdefault(key, set()).add(str(value))
+
+    def title(name: str, own: dict[str, Any]) -> str:
+        words = [f"{key} {_word(value)}" for key, value in own.items() if len(values[key]) > 1]
+        return f"{name} ({', '.join(words)})" if words else name
+
+    return {name: title(name, own) for name, own in fields.items()}
+
+
+def _word(value: Any) -> str:
+    return (
+        f"{value:g}"
+        if isinstance(value, float)
+        else "+".join(value) or "none"
+        if isinstance(value, list)
+        else str(value)
+    )
 
 
 class Progress:
-    """Follows runs by their spec. On standard error; a context manager."""
+    """Follows runs by their spec. On standard error; a context manager.
 
-    def __init__(self) -> None:
-        self.terminal = sys.stderr is not None and sys.stderr.isatty()
+    Args:
+        specs: all the runs. workers: how many of them run at once. quiet: say nothing.
+    """
+
+    def __init__(self, specs: Sequence[Spec] = (), workers: int = 1, quiet: bool = False) -> None:
+        self.terminal = sys.stderr is not None and sys.stderr.isatty() and not quiet
+        self.quiet, self.total, self.workers = quiet, len(specs), workers
+        self.titles = titles(specs)
         self.bars: dict[str, tqdm] = {}
         self.began: dict[str, tuple[float, int]] = {}
         self.spoken: dict[str, float] = {}
         self.row: dict[str, dict[str, Any]] = {}
+        self.running: dict[str, float] = {}  # the share of its budget that is done, of this sitting's runs
+        self.took: list[float] = []  # seconds of runs that are done
+        self.gone: set[str] = set()  # failed, or made by another process
+        self.whole: tqdm | None = None
+        if self.terminal and self.total > 1:
+            self.whole = tqdm(total=self.total, bar_format="{desc}", leave=False, position=0)
+            self._tell_whole()
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for bar in self.bars.values():
+        for bar in (*self.bars.values(), *([self.whole] if self.whole is not None else [])):
             bar.close()
 
     def begin(self, spec: Spec) -> None:
-        """A run starts."""
+        """A run is given to a worker, which may have to start."""
         name = spec.run_id
         self.began[name] = (time.monotonic(), -1)
         self.spoken[name] = time.monotonic()
+        self.running[name] = 0.0
+        self.gone.discard(name)
         if self.terminal:
-            self.bars[name] = tqdm(total=spec.steps, desc=name, unit="step", dynamic_ncols=True, leave=False)
+            title = self.titles.get(name, name)
+            self.bars[name] = tqdm(total=spec.steps, desc=title, unit="step", dynamic_ncols=True, leave=False)
+            self.bars[name].set_postfix_str("starting")
         else:
-            self._line(spec, "started")
+            self._line(spec, "starting")
 
     def resumed(self, spec: Spec, step: int) -> None:
         """A run goes on from its checkpoint."""
@@ -47,20 +104,23 @@ class Progress:
         name = spec.run_id
         if self.began[name][1] < 0:
             self.began[name] = (time.monotonic(), step)  # a resumed run starts later than at 0
+            if self.terminal and name not in self.row:
+                self.bars[name].set_postfix_str("")
+        since, first = self.began[name]
+        self.running[name] = (step - first) / max(1, spec.steps - first)
         if self.terminal:
             bar = self.bars[name]
             if step > bar.n and bar.n == 0:
                 bar.initial = step
             bar.update(step - bar.n)
+            self._tell_whole()
         elif time.monotonic() - self.spoken[name] >= LINE_EVERY:
             self.spoken[name] = time.monotonic()
-            since, first = self.began[name]
             rate = (time.monotonic() - since) / max(1, step - first)
             row = self.row.get(name, {})
             last = f", {spec.summary(row)}" if row else ""
-            self._line(
-                spec, f"step {step} of at most {spec.steps}{last}, {(spec.steps - step) * rate:.0f} s left at most"
-            )
+            left = duration((spec.steps - step) * rate)
+            self._line(spec, f"step {step} of at most {spec.steps}{last}, {left} left at most")
 
     def evaluation(self, spec: Spec, row: dict[str, Any]) -> None:
         """A run was evaluated."""
@@ -74,12 +134,46 @@ class Progress:
         """A run ended."""
         name = spec.run_id
         row = self.row.get(name, {})
-        if row and how == "done":
-            how = f"done at step {row['step']}: {spec.summary(row)}, {time.monotonic() - self.began[name][0]:.0f} s"
+        self.running.pop(name, None)
+        done = how == "done"
+        if done:
+            self.took.append(time.monotonic() - self.began[name][0])
+            how = f"done at step {row['step']}: {spec.summary(row)}, {self.took[-1]:.0f} s" if row else how
+        else:
+            self.gone.add(name)
         if self.terminal and name in self.bars:
             self.bars.pop(name).close()
         self._line(spec, how)
+        if done:
+            self._tell_whole()
+
+    def left(self) -> float | None:
+        """Seconds until the last run is done, by those that are done or under way; None where that tells nothing yet.
+
+        A run that is not begun takes as long as those do on average; one that stops when fitted may take less.
+        """
+        now = time.monotonic()
+        under_way = [(now - self.began[name][0], share) for name, share in self.running.items() if share > 0]
+        known = [*self.took, *(passed / share for passed, share in under_way)]
+        if not known:
+            return None
+        usual = sum(known) / len(known)
+        rest = [passed / share - passed for passed, share in under_way]
+        others = self.total - len(self.took) - len(self.gone) - len(rest)
+        return max([(sum(rest) + others * usual) / self.workers, *rest])
+
+    def _tell_whole(self) -> None:
+        if self.total < 2 or self.quiet:
+            return
+        left = self.left()
+        text = f"{len(self.took)} of {self.total} runs"
+        if len(self.took) < self.total and left is not None:
+            text += f", about {duration(left)} left"
+        if self.whole is not None:
+            self.whole.set_description_str(text)
+        elif not self.terminal and sys.stderr is not None:
+            tqdm.write(text, file=sys.stderr)
 
     def _line(self, spec: Spec, text: str) -> None:
-        if sys.stderr is not None:  # a program without a console has none
-            tqdm.write(f"{spec.run_id}: {text}", file=sys.stderr)
+        if sys.stderr is not None and not self.quiet:  # a program without a console has none
+            tqdm.write(f"{self.titles.get(spec.run_id, spec.run_id)}: {text}", file=sys.stderr)

@@ -312,8 +312,19 @@ def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
 
 
-def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
-    """Draw a figure from the records there are, into `folder`, as .svg, .pdf and .json.
+def draw(
+    name: str,
+    chosen: Setting,
+    runs: Runs,
+    folder: Path,
+    formats: Iterable[str] = plotting.USUAL,
+    dpi: int = plotting.DPI,
+) -> Drawn:
+    """Draw a figure from the records there are, into `folder`, as .json and pictures.
+
+    Args:
+        formats: of the pictures, of plotting.FORMATS. Those that are there are drawn again in any case: none is left of
+        other records than the .json. dpi: dots per inch of those that have dots.
 
     Raises:
         InputError: a damaged record; a plug-in's mistake.
@@ -321,9 +332,12 @@ def draw(name: str, chosen: Setting, runs: Runs, folder: Path) -> Drawn:
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
         figure, told, verdicts, missing = _made(name, entry.load(), chosen, runs)
-        text = _json(told, entry)
         base = folder / stem(name, chosen)
-        files = plotting.save(figure, base)
+        drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
+        if not set(drawn) >= set(plotting.USUAL):
+            told |= {"formats": drawn}
+        text = _json(told, entry)
+        files = plotting.save(figure, base, drawn, dpi)
     path = base.with_name(base.name + ".json")
     write(path, text)
     return Drawn([*files, path], told, verdicts, missing)

@@ -75,9 +75,9 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Figure 1(c)",
             statement="the test error of {network} rises with p",
             paper="rises to 90 %",
-            rule=f"medians over seeds never are more than {least:g} point{'s' * (least > 1)} below the highest so far, and "
-            f"end within {of.tolerance:g} points of {chance:g} % and 5 or more above p = 0, every run fitted; from n = "
-            "2,000 on, a shape",
+            rule=f"medians over seeds never are more than {least:g} point{'s' * (least > 1)} below the highest so "
+            f"far, and end within {of.tolerance:g} points of {chance:g} % and 5 or more above p = 0, every run "
+            "fitted; from n = 2,000 on, a shape",
             holds=lambda t: rises(t, of),
             ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR.name, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
             numbers=lambda t: {f"p = {p:g}": part.numbers(ERROR.name) for p, part in t.groups("p").items()},
@@ -100,8 +100,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Figure 1(c)",
             statement="with random labels the test error of {network} is that of chance",
             paper="90 %",
-            rule=f"median over seeds within {of.tolerance:g} points of {chance:g} %, every run fitted; from n = 2,000 on, "
-            "chance being no matter of size",
+            rule=f"median over seeds within {of.tolerance:g} points of {chance:g} %, every run fitted; from n = 2,000 "
+            "on, chance being no matter of size",
             holds=lambda t: near_chance(of, [t.median(ERROR.name)], error=True) if t.fitted else False,
             **at_chance(of, ERROR, error=True),
             reads=(ERROR, " %", "test error (%)"),

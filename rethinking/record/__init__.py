@@ -17,7 +17,7 @@ A record is a folder `<runs>/<run_id>/`:
 """
 
 from rethinking.record.archive import archived
-from rethinking.record.lease import HEARTBEAT, SILENCE, leased
+from rethinking.record.lease import HEARTBEAT, SILENCE, Making, leased, making
 from rethinking.record.read import COLUMNS, STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 
@@ -27,6 +27,7 @@ __all__ = [
     "LOG_COLUMNS",
     "SILENCE",
     "STATUSES",
+    "Making",
     "Record",
     "Row",
     "Runs",
@@ -36,6 +37,7 @@ __all__ = [
     "format_curve",
     "format_log",
     "leased",
+    "making",
     "parse_curve",
     "parse_log",
     "read",

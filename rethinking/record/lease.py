@@ -16,10 +16,12 @@ import os
 import re
 import shutil
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
-OWNER = 10_000  # bytes; an owner.json has some 100
+OWNER = 10_000  # bytes of a lease's file, which has some 100
+NOTES = "progress.json"  # beside owner.json
 
 _signs: dict[Path, tuple[int, float]] = {}  # the last sign of life seen: a file's time, and when its silence began
 
@@ -54,14 +57,15 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
         return
     runs.writable()
     folder.mkdir(exist_ok=True)
-    with hold(folder) as mine:
+    notes: dict[str, Any] = {"log": log_of("self")}
+    with hold(folder, notes) as mine:
         if mine is None or runs.complete(spec):  # finished between the two looks
             yield None
             return
         try:
             if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
                 write(folder / "spec.json", spec.to_json())
-            yield Writer(folder, spec, runs.checkpoints)
+            yield Writer(folder, spec, runs.checkpoints, notes)
         except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
             if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
                 (folder / "spec.json").unlink(missing_ok=True)
@@ -69,13 +73,16 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[Path | None]:
+def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | None]:
     """Hold the lease of the run in `folder`, which exists; yields its folder, None where another has it.
 
     A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
     gone, or on another machine it has been silent for SILENCE seconds) takes lease-<k+1>: of two who try, one succeeds,
     and nothing is ever taken away from a live owner. File locks would not do: across machines they may not exclude. A
     folder that is empty in the end is removed.
+
+    Args:
+        notes: what others can read of the run while it is made (`making`), written at each sign of life; may change.
 
     Raises:
         InputError: the number of a lease is as long as a file's name can be.
@@ -95,13 +102,16 @@ def hold(folder: Path) -> Iterator[Path | None]:
             raise
         raise InputError(f"{latest} has the last number that a lease can have: delete it") from None
     stop = threading.Event()
+    beat: threading.Thread | None = None
     try:
         write(mine / "owner.json", json.dumps(_me()))
-        beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop), daemon=True)
+        beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop, notes or {}), daemon=True)
         beat.start()
         yield mine
     finally:
         stop.set()
+        if beat is not None:
+            beat.join(HEARTBEAT)  # else what it is writing would keep the lease's folder
         for old in _leases(folder):
             if _number(old) <= _number(mine):
                 shutil.rmtree(old, ignore_errors=True)
@@ -149,14 +159,64 @@ def freed(folder: Path) -> bool:
     return True
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
+def _beat(path: Path, stop: threading.Event, notes: dict[str, Any]) -> None:
+    written: dict[str, Any] = {}
     while not stop.wait(HEARTBEAT):
         try:
             os.utime(path)
+            if notes != written:
+                written = dict(notes)
+                write(path.with_name(NOTES), json.dumps(written))
         except FileNotFoundError:
             return
-        except OSError:  # a network's folder that does not answer now may do so at the next beat
+        except OSError:  # a network's folder that does not answer now, or a full disk, may do so at the next beat
             continue
+
+
+@dataclass(frozen=True)
+class Making:
+    """What there is to know of a run that a live process is making.
+
+    Attributes:
+        host: the machine's name; here: whether it is this one. pid: of the process. silence: seconds since its last
+        sign of life. notes: how far it is; what is not known is left out, and nothing is sure of its types.
+        log: the file that its process's errors go to; None where it is none, or not known.
+    """
+
+    host: str
+    here: bool
+    pid: int
+    silence: float
+    notes: dict[str, Any]
+    log: str | None
+
+
+def making(folder: Path) -> Making | None:
+    """Who is making the run in `folder`, and how far it is; None where no live process is."""
+    latest = _latest(folder)
+    if latest is None or not _alive(latest):
+        return None
+    try:
+        owner = _owner(latest / "owner.json")
+        notes = _small(latest / NOTES) or {}
+    except OSError:
+        return None
+    if owner is None:
+        return None
+    host, pid, _ = owner
+    log = notes.get("log") if isinstance(notes.get("log"), str) else None
+    here = host == _host()
+    name = "".join(c for c in host.partition("/")[0] if c.isprintable())
+    return Making(name, here, pid, _silence(latest / "owner.json"), notes, log_of(pid) if here else log)
+
+
+def log_of(process: int | str) -> str | None:
+    """The file that the standard error of a process goes to, "self" being this one's; None where it is none."""
+    try:
+        target = os.readlink(f"/proc/{process}/fd/2")
+        return target if stat.S_ISREG(os.stat(target).st_mode) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _me() -> dict[str, Any]:
@@ -205,6 +265,15 @@ def _owner(path: Path) -> tuple[str, int, Any] | None:
 
     Raises OSError where it cannot be read.
     """
+    owner = _small(path)
+    if owner is None or not {"host", "pid", "started"} <= owner.keys():
+        return None
+    host, pid, started = (owner[key] for key in ("host", "pid", "started"))
+    return (host, pid, started) if isinstance(host, str) and type(pid) is int and 0 < pid < 2**63 else None
+
+
+def _small(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a small file; None where it is not there or holds none. Raises OSError where unreadable."""
     if not path.is_file():
         return None
     try:
@@ -215,13 +284,10 @@ def _owner(path: Path) -> tuple[str, int, Any] | None:
     if len(content) > OWNER:
         return None
     try:
-        owner = json.loads(content.decode())
+        value = json.loads(content.decode())
     except (ValueError, RecursionError):
         return None
-    if not isinstance(owner, dict) or not {"host", "pid", "started"} <= owner.keys():
-        return None
-    host, pid, started = (owner[key] for key in ("host", "pid", "started"))
-    return (host, pid, started) if isinstance(host, str) and type(pid) is int and 0 < pid < 2**63 else None
+    return value if isinstance(value, dict) else None
 
 
 def _silence(path: Path) -> float:

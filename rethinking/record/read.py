@@ -230,11 +230,14 @@ class Runs:
         made_with = _environment(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(_text(path / "curve.csv"), path / "curve.csv", spec))
 
-    def reached(self, spec: Spec) -> int | None:
-        """The step that an unfinished run goes on from; None where it has no checkpoint. Raises InputError."""
+    def reached(self, run: Spec | str) -> int | None:
+        """The step that an unfinished run, or that of a name, goes on from; None where it has no checkpoint.
+
+        Raises InputError where the checkpoint is damaged.
+        """
         from safetensors import SafetensorError, safe_open
 
-        path = self.checkpoints / spec.run_id / "checkpoint.safetensors"
+        path = self.checkpoints / (run if isinstance(run, str) else run.run_id) / "checkpoint.safetensors"
         try:
             with safe_open(path, framework="numpy") as held:
                 return int(held.get_tensor("step"))

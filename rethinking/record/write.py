@@ -67,10 +67,17 @@ def is_temporary(name: str) -> bool:
 
 
 class Writer:
-    """Writes one run's record; obtained from `leased`, so no other process writes it."""
+    """Writes one run's record; obtained from `leased`, so no other process writes it.
 
-    def __init__(self, path: Path, spec: Spec, checkpoints: Path | None = None):
+    Attributes:
+        notes: how far the run is, changed by whoever makes it: `rethinking status` reads them beside its lease.
+    """
+
+    def __init__(
+        self, path: Path, spec: Spec, checkpoints: Path | None = None, notes: dict[str, Any] | None = None
+    ) -> None:
         self.path, self.spec = path, spec
+        self.notes: dict[str, Any] = {} if notes is None else notes
         self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
 
     @property

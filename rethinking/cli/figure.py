@@ -1,0 +1,210 @@
+"""Figures: training the runs that they need, drawing."""
+
+import math
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rethinking.cli.figure_options import figure_options, settings
+from rethinking.cli.options import (
+    among,
+    anew_option,
+    check_before,
+    checkpoints_option,
+    data_option,
+    device_option,
+    json_option,
+    need_data,
+    out_option,
+    print_json,
+    quiet_option,
+    runs_option,
+    workers_option,
+)
+from rethinking.errors import InputError
+from rethinking.paths import check_writable
+
+FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a while to import
+
+
+@click.command()
+@figure_options
+@device_option
+@workers_option
+@click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
+@click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
+@anew_option
+@click.option("--minutes", type=float, help="Stop cleanly after so many minutes, and say what is left.")
+@click.option(
+    "--format",
+    "formats",
+    default="svg,pdf",
+    show_default=True,
+    shell_complete=among(FORMATS),
+    help="Of the pictures: svg, pdf, png, separated by commas.",
+)
+@click.option("--dpi", type=click.IntRange(10, 2400), help="Dots per inch of png.  [default: 300]")
+@quiet_option
+@json_option
+@out_option
+@runs_option
+@checkpoints_option
+@data_option
+def figure(
+    figures: tuple[str, ...],
+    scale: str,
+    seeds: int | None,
+    data: str | None,
+    crop: int | None,
+    model: str | None,
+    device: str,
+    workers: int | None,
+    shard: str | None,
+    redraw: bool,
+    anew: bool,
+    minutes: float | None,
+    formats: str,
+    dpi: int | None,
+    quiet: bool,
+    as_json: bool,
+    out: str,
+    runs_dir: str,
+    checkpoints: str | None,
+    data_dir: str | None,
+) -> None:
+    """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
+
+    With --data NAME, many can be drawn of another data set, as of one's own (`rethinking data add`): they then ask the
+    paper's questions of it, and nothing is replicated.
+
+    Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). Other formats that are
+    there of an earlier drawing are drawn again, too. A run is trained once,
+    whichever figures need it, in the order of the figures; a second call trains nothing.
+
+    On one GPU that is lent for a quarter of an hour, six runs at once, the most important figures first:
+
+    \b
+    rethinking figure fig2b fig1a table1 table4 fig1b --scale paper --device cuda --workers 6 --minutes 14
+
+    When the minutes are over, all runs stop with a checkpoint, nothing is drawn, the exit status is 130, and the same
+    command goes on.
+    """
+    started = time.monotonic()
+    from rethinking import figures as fig
+    from rethinking import plotting
+    from rethinking.engines import local
+    from rethinking.record import Runs
+
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise InputError(f"--minutes is {minutes:g}, allowed are numbers above 0")
+    if minutes is not None and redraw:
+        raise InputError("--minutes is given beside --redraw, which trains nothing: leave one out")
+    pictures = plotting.pictures(formats)
+    if dpi is not None and "png" not in pictures:
+        raise InputError(f"--dpi is given, and {formats} has no dots: add png to --format, or leave it out")
+    check_writable(out, "--out")
+    runs = Runs(runs_dir, checkpoints)
+    device = local.resolve_device(device)
+    chosen = settings(figures, scale, model, seeds, device, data, crop)
+    wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
+    share = list(wanted.values())
+    if shard is not None:
+        share = local.shard_of(share, local.parse_shard(shard))
+    for spec in wanted.values():
+        runs.find(spec)  # a damaged record is better known before training than after
+    if redraw and not any(runs.complete(spec) for spec in wanted.values()):
+        where = f"{', '.join(figures)} at scale {scale}"
+        raise InputError(f"{runs_dir} has no record for {where}: name another scale, other --runs, or train")
+    failures, left = [], False
+    if not redraw:
+        missing = [spec for spec in share if not runs.complete(spec)]
+        check_before(missing, runs, device, workers)
+        need_data(missing, runs, data_dir, quiet)
+        deadline = math.inf if minutes is None else started + 60 * minutes
+        options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
+        options |= {"anew": anew, "quiet": quiet}
+        failures = local.run(share, runs, wait=shard is None, **options)
+        left = minutes is not None and _print_left(missing, runs, failures)
+    # Where no run is there, an empty figure would replace one.
+    some = not failures or any(runs.complete(spec) for spec in wanted.values())
+    if some and not left:
+        drawn = {}
+        for name, setting in chosen:
+            drawn[name] = fig.draw(name, setting, runs, Path(out), pictures, dpi or plotting.DPI)
+            if not quiet and not as_json:
+                _print_drawn(name, drawn[name])
+        if as_json:
+            print_json([_facts(name, each) for name, each in drawn.items()])
+        elif len(drawn) > 1 and not quiet:
+            _print_summary(drawn)
+    if failures:
+        first = failures[0]
+        raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
+    if left:
+        raise click.Abort
+
+
+def _facts(name: str, drawn: Any) -> dict[str, Any]:
+    told = {key: drawn.numbers[key] for key in ("scale", "model", "seeds", "caption", "claims", "missing")}
+    return {"figure": name, **told, "files": [str(file) for file in drawn.files]}
+
+
+def _print_summary(drawn: dict[str, Any]) -> None:
+    """A line for each figure, and one for all of them."""
+    click.secho(f"\n{len(drawn)} figures", bold=True)
+    for name, each in drawn.items():
+        missing = f", {len(each.missing)} runs missing" if each.missing else ""
+        click.echo(f"  {name:<18}  {_counted(each.verdicts)}{missing}")
+    click.echo(f"  {'in all':<18}  {_counted([v for each in drawn.values() for v in each.verdicts])}")
+
+
+def _counted(verdicts: list[Any]) -> str:
+    counts = Counter(v.verdict for v in verdicts)
+    return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
+
+
+def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
+    """Print where each run is. Returns whether one that has not failed is still to be finished."""
+    failed = {failure.spec.run_id for failure in failures}
+    states: list[str] = []
+    for spec in specs:
+        step, state, more = None, "complete", ""
+        if not runs.complete(spec):
+            step = runs.reached(spec)
+            state = "not begun" if step is None else "under way"
+            more = "" if step is None else f", step {step:,} of at most {spec.steps:,}"
+        if runs.busy(spec):
+            state = "elsewhere"
+        if spec.run_id in failed:
+            state = "failed"
+        states.append(state)
+        click.echo(f"  {state:<9}  {spec.run_id}{more}")
+    counts = Counter(states)
+    order = ("complete", "under way", "not begun", "elsewhere", "failed")
+    told = ", ".join(f"{counts[state]} {state}" for state in order if counts[state] or state in order[:3])
+    click.echo(f"{len(specs)} runs were missing: {told}")
+    return any(state not in ("complete", "failed") for state in states)
+
+
+def _print_drawn(name: str, drawn: Any) -> None:
+    from rethinking.claims import told
+
+    numbers = drawn.numbers
+    click.secho(f"\n{name}: {numbers['caption']}", bold=True)
+    for row in numbers.get("table", []):
+        head, *cells = row.items()
+        click.echo(f"  {head[1]:<16}  " + "   ".join(f"{k}: {told(v)}" for k, v in cells))
+    for verdict in drawn.verdicts:
+        click.secho(f"  {verdict.verdict.upper()}", bold=True, nl=False)
+        click.echo(f": {verdict.statement}")
+        paper = f": {verdict.paper}. Ours: " if verdict.paper else ": "
+        click.echo(f"      {verdict.source}{paper}{verdict.ours or verdict.reason}.")
+        size = ", ".join(f"{n:,}" for n in verdict.n)
+        click.echo(f"      Rule: {verdict.tolerance}. n = {size}, seeds: {verdict.seeds}.")
+    click.echo(f"  {_counted(drawn.verdicts)}")
+    if drawn.missing:
+        click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
+    click.echo("  " + "  ".join(str(f) for f in drawn.files))

@@ -1,0 +1,146 @@
+"""Options that several commands share, and what they need before work."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from rethinking import catalog
+from rethinking.errors import InputError
+from rethinking.paths import expand
+
+
+def completed(kind: str):
+    """Shell completion for the names of a kind."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [n for n in catalog.names(kind) if n.startswith(incomplete)]
+
+    return complete
+
+
+def among(names: Iterable[str]):
+    """Shell completion for fixed words."""
+    words = list(names)
+    return lambda context, parameter, incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def named(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Refuse empty text, as of a variable that is not set."""
+    if given == "":
+        raise InputError(f"{parameter.opts[0]} is empty text: give a name, or leave it out")
+    return given
+
+
+def data_folder(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """The folder named for data sets is where own ones are found by name, too, as long as the command runs."""
+    if named(context, parameter, given) is None:
+        return given
+    before = os.environ.get("RETHINKING_DATA")
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop("RETHINKING_DATA", None)
+        else:
+            os.environ["RETHINKING_DATA"] = before
+
+    context.call_on_close(restore)
+    os.environ["RETHINKING_DATA"] = str(given)
+    return given
+
+
+class FilePath(click.Path):
+    """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(str(expand(value)) if value else value, param, ctx)
+
+
+runs_option = click.option(
+    "--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.", type=FilePath()
+)
+out_option = click.option(
+    "--out",
+    default="figures",
+    show_default=True,
+    type=FilePath(),
+    help="Folder of the drawn files.",
+    callback=named,
+)
+data_option = click.option(
+    "--data-dir",
+    type=FilePath(),
+    callback=data_folder,
+    help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda (all GPUs) or one GPU, as cuda:0."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes; default one per core (one thread each) as memory holds them, or per GPU, which several can "
+    "share.",
+)
+
+
+checkpoints_option = click.option(
+    "--checkpoints", type=FilePath(), callback=named, help="Folder of the checkpoints; default beside the records."
+)
+
+
+anew_option = click.option(
+    "--anew",
+    is_flag=True,
+    help="Where a checkpoint is missing, or damaged, stale or foreign, which deletes it, begin the run anew.",
+)
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Say nothing but what goes wrong.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON; null for what is not finite.")
+
+
+def print_json(value: Any) -> None:
+    """Print facts as strict JSON; a number that is not finite is null."""
+    click.echo(json.dumps(_finite(value), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) -> None:
+    """Refuse what could only fail later for want of a folder or of room; say what may. Raises InputError."""
+    from rethinking.engines import checks, local
+
+    if specs:
+        count = min(workers or local.default_workers(device), len(specs))
+        for line in checks.before_training(specs, runs, device=device, workers=workers, count=count):
+            click.echo(f"rethinking: {line}", err=True)
+
+
+def say(quiet: bool) -> Callable[[str], None]:
+    """Prints a line of progress, unless quiet."""
+    return lambda line: None if quiet else click.echo(line, err=True)
+
+
+def need_data(specs: list[Any], runs: Any, data_dir: str | None, quiet: bool = False) -> None:
+    """Fetch the data sets of missing runs that are not on disk."""
+    fetch_missing([spec.data for spec in specs if not runs.complete(spec)], data_dir, quiet)
+
+
+def fetch_missing(names: list[str], data_dir: str | None, quiet: bool = False) -> None:
+    """Fetch the data sets that are not on disk."""
+    from rethinking import data as sets
+
+    for name in dict.fromkeys(names):
+        if not sets.where(name, data_dir).is_dir():
+            sets.fetch(name, data_dir, say=say(quiet))

@@ -1,0 +1,130 @@
+"""Single runs: training, comparing and showing them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rethinking.cli.options import (
+    FilePath,
+    anew_option,
+    check_before,
+    checkpoints_option,
+    data_option,
+    device_option,
+    fetch_missing,
+    json_option,
+    need_data,
+    quiet_option,
+    runs_option,
+)
+from rethinking.cli.show import print_made_by, print_record
+from rethinking.cli.spec_options import SpecCommand, name_of, spec_of
+from rethinking.errors import InputError
+
+
+@click.command(cls=SpecCommand)
+@click.option(
+    "--spec",
+    "spec_file",
+    type=FilePath(path_type=Path),
+    help="A spec.json, or - for standard input, instead of the options above.",
+)
+@click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
+@click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
+@anew_option
+@click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
+@quiet_option
+@json_option
+@device_option
+@runs_option
+@checkpoints_option
+@data_option
+def run(
+    spec_file: Path | None,
+    until: int | None,
+    compare: bool,
+    anew: bool,
+    other_dir: str | None,
+    quiet: bool,
+    as_json: bool,
+    device: str,
+    runs_dir: str,
+    checkpoints: str | None,
+    data_dir: str | None,
+    **fields: Any,
+) -> int | None:
+    """Train one run and record it, or say where its record is.
+
+    \b
+    rethinking run --model mlp-3x512 --corruption random_labels --n 2000 --stop fitted
+    rethinking run --model alexnet --corruption partial_labels=0.5 --regularize weight_decay=5e-4
+    rethinking run --spec runs/<a record>/spec.json --compare
+    rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
+    """
+    from rethinking.engines import local
+    from rethinking.record import Runs
+    from rethinking.spec import LARGEST, RunSpec, Spec
+
+    given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
+    if until is not None and not compare:
+        raise InputError("--until is given without --compare: add it, or give the budget as --steps")
+    if other_dir is not None and not compare:
+        raise InputError("--with is given without --compare: add it, or name the folder as --runs")
+    if as_json and compare:
+        raise InputError("--json is given beside --compare, which prints lines: leave one out")
+    device = local.resolve_device(device)
+    if spec_file is not None:
+        if given:
+            raise InputError(
+                f"{name_of(next(iter(given)))} is given beside --spec: change the file or leave --spec out"
+            )
+        standard = str(spec_file) == "-"
+        spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
+    else:
+        spec = spec_of(given, device)
+    runs = Runs(runs_dir, checkpoints)
+    record = runs.find(spec)
+    if not compare:
+        if record is None:
+            check_before([spec], runs, device, 1)
+            need_data([spec], runs, data_dir, quiet)
+            options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
+            failures = local.run([spec], runs, quiet=quiet, **options)
+            if failures:
+                raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
+        if not quiet or as_json:
+            print_record(runs.named(spec.run_id), as_json)
+        return 0
+    if record is None:
+        raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
+    from rethinking.verify import made_again
+
+    if other_dir is None:
+        fetch_missing([spec.data], data_dir)
+        difference, second = made_again(record, device=device, data_dir=data_dir, until=until)
+    else:
+        there = Runs(other_dir)
+        if not there.path(spec).is_dir():
+            raise InputError(f"{spec.run_id} has no record in {there.root} to compare with: name another --with")
+        second = there.begun(spec)
+        difference = record.difference(second, until)
+    size = "" if until is None else f" up to step {second.final['step']}"
+    click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
+    if difference and isinstance(spec, RunSpec):
+        _print_apart(record.up_to(until), second.up_to(until))
+    for made in (record.environment, second.environment) if difference else ():
+        print_made_by(made)
+    return 1 if difference else 0
+
+
+def _print_apart(first: Any, second: Any) -> None:
+    apart = first.apart(second)
+    if apart is None:
+        click.echo("  training accuracy: no evaluations at equal steps")
+    else:
+        click.echo(f"  training accuracy: at most {100 * apart[0]:.2f} points apart, at step {apart[1]:,}")
+    fits = [(r.steps_to_fit(), r.final["step"]) for r in (first, second)]
+    told = [f"{fit:,}" if fit is not None else f"not reached by step {last:,}" for fit, last in fits]
+    click.echo(f"  steps to 99 % training accuracy: {told[0]} against {told[1]}")

@@ -1,0 +1,67 @@
+"""What a complete run is, and what came out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rethinking.cli.options import json_option, print_json, runs_option
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    folder = Path(context.params.get("runs_dir") or "runs")
+    return sorted(p.parent.name for p in folder.glob("*/result.json") if p.parent.name.startswith(incomplete))
+
+
+@click.command()
+@click.argument("run", shell_complete=_complete)
+@json_option
+@runs_option
+def show(run: str, as_json: bool, runs_dir: str) -> None:
+    """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
+    from rethinking.record import Runs
+
+    print_record(Runs(runs_dir).named(run), as_json)
+
+
+def print_record(record: Any, as_json: bool = False) -> None:
+    """Print a record: its spec, how it ended, its last accuracies; as JSON, with its whole curve."""
+    result, made, spec = record.result, record.environment, record.spec
+    if as_json:
+        parts = {"run": record.path.name, "spec": spec.model_dump(mode="json"), "result": result}
+        print_json({**parts, "environment": made, "curve": record.curve})
+        return
+    click.secho(record.path.name, bold=True)
+    always = ("data", "n", "model", "seed")
+    fields = spec.model_dump(mode="json", include=set(always))
+    for key, value in ({k: fields[k] for k in always if k in fields} | spec.identity).items():
+        click.echo(f"  {key}: {json.dumps(value)}")
+    if result["status"] == "computed":
+        for row in record.rows:
+            click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in row.items()))
+        print_made_by(made)
+        return
+    ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
+    where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
+    click.echo(f"  ended: {ended[result['status']]}{where}, step {result['steps']}")
+    fit = record.steps_to_fit()
+    click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
+    final = record.final
+    click.echo(f"  training accuracy: {100 * final['train_accuracy']:.2f} %, loss {final['train_loss']:.4g}")
+    labels = "" if spec.test_labels == "true" else ", their labels corrupted"
+    click.echo(f"  test accuracy: {100 * final['test_accuracy']:.2f} % of {final['test_images']} images{labels}")
+    if spec.held_out:
+        held, loss = 100 * final["held_out_accuracy"], final["held_out_loss"]
+        click.echo(f"  held-out accuracy: {held:.2f} % of {spec.held_out} images, loss {loss:.4g}")
+    if spec.keep:
+        click.echo(f"  kept: {', '.join(spec.keep)}, in {record.path / 'arrays.npz'}")
+    print_made_by(made)
+
+
+def print_made_by(made: dict[str, Any]) -> None:
+    """Print what a run was made with."""
+    click.echo(
+        f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
+        f"{made.get('threads')} threads, {made.get('precision')}, {made.get('seconds')} s"
+    )

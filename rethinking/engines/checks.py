@@ -1,0 +1,70 @@
+"""What would end a training hours later, said before it: folders, room on the disk, memory."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rethinking import catalog
+from rethinking.engines.machine import WORKER_MEMORY, free_memory
+from rethinking.errors import InputError
+from rethinking.paths import check_writable, nearest
+from rethinking.record import Runs
+from rethinking.spec import RunSpec, Spec
+
+BYTES = 4  # of a weight
+
+
+def weights(spec: Spec) -> int:
+    """Bytes of a run's weights, of a network whose file tells its parameters; else 0: it is not known."""
+    if not isinstance(spec, RunSpec) or spec.model_options:
+        return 0
+    told = catalog.find("models", spec.model).constants.get("PAPER", {}).get("parameters", 0)
+    return BYTES * (told.get(spec.model, 0) if isinstance(told, dict) else told)
+
+
+def space(specs: Sequence[Spec], workers: int) -> tuple[int, int]:
+    """Bytes on disk that runs take: their weights in the end, and checkpoints of those that run at once.
+
+    A checkpoint has the weights, the momentum of each, and is written beside the one that it replaces.
+    """
+    sizes = [weights(spec) for spec in specs]
+    return sum(sizes), 4 * sum(sorted(sizes)[-workers:])
+
+
+def before_training(specs: Sequence[Spec], runs: Runs, *, device: str, workers: int | None, count: int) -> list[str]:
+    """What may go wrong in training `specs`, in a line each; what must is refused.
+
+    Args:
+        workers: as asked for, None where not. count: how many there will be.
+
+    Raises:
+        InputError: a folder that cannot be written, or has no room for what is expected.
+    """
+    check_writable(runs.root, "--runs")
+    check_writable(runs.checkpoints, "--checkpoints")
+    places = Counter[Path]()
+    for place, size in zip((runs.root, runs.checkpoints), space(specs, count), strict=True):
+        places[place] += size
+    for device_number in {os.stat(nearest(place)).st_dev for place in places}:
+        here = [place for place in places if os.stat(nearest(place)).st_dev == device_number]
+        needed, free = sum(places[place] for place in here), shutil.disk_usage(nearest(here[0])).free
+        if needed > free:
+            raise InputError(
+                f"{len(specs)} runs take {in_bytes(needed)} on the disk of {here[0]}, {in_bytes(free)} are free: make "
+                "room, as with `rethinking prune --weights`, or name another folder"
+            )
+    memory = free_memory() if device == "cpu" and workers else None
+    if memory is not None and count > 1 and count * WORKER_MEMORY > memory:
+        fit = max(1, memory // WORKER_MEMORY)
+        return [
+            f"{count} workers take up to {in_bytes(count * WORKER_MEMORY)} of memory, {in_bytes(memory)} are free: "
+            f"those beyond {fit} may be killed, and --workers {fit} is sure"
+        ]
+    return []
+
+
+def in_bytes(count: int) -> str:
+    """Bytes as text."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
