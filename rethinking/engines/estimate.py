@@ -48,6 +48,7 @@ def past(runs: Runs) -> list[Past]:
             continue
         try:
             size = work(spec, result["steps"], result["evaluations"])
+            _speed_keys(spec)  # of a data set that is known here
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
             found.append(Past(name, spec, made["device_name"], result["steps"], image, made["seconds"]))

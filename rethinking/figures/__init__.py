@@ -154,22 +154,11 @@ class Setting:
         """Whether fewer than all images are trained on."""
         return self.spec(0).n != self.subject.full
 
-    @property
-    def terms(self) -> list[str]:
-        """How runs on other data are made: what stands where a figure of the paper's data lists its departures."""
-        length = {
-            "quick": "A run stops when every training example is right, or after 100 epochs.",
-            "cpu": "A run stops when every training example is right, or after 200 epochs.",
-        }.get(self.scale, "All training images, at most 90 epochs, for Inception 64; the rate falls by 5 % an epoch.")
-        falls = "" if self.scale == "paper" else " The learning rate falls by 5 % every 391 steps."
-        return [
-            f"{self.subject.facts}.",
-            "Each image is whitened by itself; corruptions are drawn once, before that. Batches of 128, SGD with "
-            "momentum 0.9.",
-            f"{length}{falls} It is fitted at the first evaluation with 99 % training accuracy.",
-            f"Chance is {self.subject.chance:g} %, one of the classes guessed; the largest class has "
-            f"{self.subject.largest:.1f} % of the test images.",
-        ]
+    def within(self, n: int) -> int:
+        """A number of training images that a figure names, as far as other data than the paper's have them."""
+        if self.subject.papers:
+            return n
+        return self.subject.full if self.scale == "paper" else min(n, self.subject.full)
 
 
 @dataclass(frozen=True)
@@ -218,8 +207,8 @@ def setting(
 def setting_of(numbers: dict[str, Any]) -> Setting:
     """The setting that a figure of scale cpu or paper was drawn for, from its `drawn` numbers. Raises InputError."""
     seeds = numbers["seeds"] if numbers["asked"] else None
-    other = {key: numbers.get(key) for key in ("data", "crop")}
-    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, **other)
+    of = numbers.get("data"), numbers.get("crop")
+    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, "float32", *of)
 
 
 def stem(name: str, chosen: Setting) -> str:
@@ -364,6 +353,29 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
+def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
+    """How the runs of other data are made: what stands where a figure of the paper's data lists its departures."""
+
+    def between(values: Iterable[float]) -> str:
+        each = sorted(set(values))
+        return f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
+
+    runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
+    epochs = between(round(s.steps / s.epoch_steps) for s in runs)
+    images, batches = between(s.n or 0 for s in runs), between(s.batch_size for s in runs)
+    early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
+    subject = chosen.subject
+    return [
+        f"{subject.facts}.",
+        "Each image is whitened by itself; corruptions are drawn once, before that.",
+        f"A run trains on {images} images in batches of {batches}, and ends after {epochs} epochs{early}. SGD with "
+        f"momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted means "
+        "99 % training accuracy at some evaluation.",
+        f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
+        "the test images.",
+    ]
+
+
 def _what(chosen: Setting) -> dict[str, Any]:
     """Of what it is drawn, where that is not the paper's data."""
     if chosen.subject.papers:
@@ -406,7 +418,7 @@ def _made(
         "asked": chosen.asked,
         **_what(chosen),
         "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extends(chosen),
-        "departures": module.DEPARTURES if chosen.subject.papers else chosen.terms,
+        "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
         **told,
         "claims": [v.as_json() for v in verdicts],
         "runs": made_by(found.values()),
