@@ -100,7 +100,7 @@ class Setting:
             return usual
         height, width = self.subject.size
         if self.scale == "quick" and model not in CHEAP and height * width > PIXELS:
-            usual = max(LEAST_N, usual * PIXELS // (height * width))
+            usual = max(LEAST_N, usual * PIXELS // (height * width) // 10 * 10)
         return full if self.scale == "paper" else min(usual, full)
 
     def spec(self, seed: int, **fields: Any) -> RunSpec:
@@ -390,6 +390,19 @@ def _extends(chosen: Setting) -> str:
     return f" An extension to {' and '.join(of)}." if of else ""
 
 
+def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
+    """What a picture of other data says of the paper's questions, where there are few: "at chance: 12 %, ..."."""
+    answers: dict[str, list[str]] = {}
+    for claim, verdict in zip(asked, verdicts, strict=True):
+        if claim.answer and verdict.ours:
+            answers.setdefault(claim.answer, []).append(verdict.ours)
+    several = {
+        word: f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}" for word, texts in answers.items()
+    }
+    parts = [texts[0] if len(texts) == 1 else several[word] for word, texts in answers.items()]
+    return "; ".join(parts)
+
+
 def _named(chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table, which names other data and another network than the paper's."""
     more = {} if chosen.subject.papers else {"data": chosen.subject.name}
@@ -404,12 +417,14 @@ def _made(
     """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
-    verdicts = [claims.judge(claim, wanted, records) for claim in claims_of(module, chosen)]
+    asked = claims_of(module, chosen)
+    verdicts = [claims.judge(claim, wanted, records) for claim in asked]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     figure, told = _draw_of(module, chosen, records)
     if not chosen.papers and isinstance(told.get("table"), list):
         told = told | {"table": [_named(chosen, row) for row in told["table"]]}
+        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
     told = {
         "figure": name,
         "scale": chosen.scale,
