@@ -264,14 +264,24 @@ def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
     from rethinking.figures.kit import declared
 
     made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
-    return made if chosen.papers else [_extension(module, chosen, claim) for claim in made]
+    return [_extension(module, chosen, claim) for claim in made] if _extends(module, chosen) else made
+
+
+def _other_network(module: ModuleType, chosen: Setting) -> bool:
+    """Whether a figure is drawn for a network that is neither the paper's nor the figure's own."""
+    return chosen.other_network and chosen.model != module.MODELS[0]
+
+
+def _extends(module: ModuleType, chosen: Setting) -> bool:
+    """Whether a figure is of other data or another network than the paper's, and its own."""
+    return not chosen.subject.papers or _other_network(module, chosen)
 
 
 def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
     """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
     subject = chosen.subject
     of = [subject.name] if not subject.papers else []
-    of += [chosen.model] if chosen.other_network else []
+    of += [chosen.model] if _other_network(module, chosen) else []
     least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
     rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", claim.tolerance)
     return replace(
@@ -383,10 +393,10 @@ def _what(chosen: Setting) -> dict[str, Any]:
     return {"data": chosen.data, "crop": chosen.crop}
 
 
-def _extends(chosen: Setting) -> str:
+def _extended(module: ModuleType, chosen: Setting) -> str:
     """What a caption adds, of other data or another network than the paper's."""
     of = [] if chosen.subject.papers else [chosen.subject.facts]
-    of += [f"the network {chosen.model}"] if chosen.other_network else []
+    of += [f"the network {chosen.model}"] if _other_network(module, chosen) else []
     return f" An extension to {' and '.join(of)}." if of else ""
 
 
@@ -403,10 +413,10 @@ def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
     return "; ".join(parts)
 
 
-def _named(chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
+def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table, which names other data and another network than the paper's."""
     more = {} if chosen.subject.papers else {"data": chosen.subject.name}
-    more |= {"network": chosen.model} if chosen.other_network else {}
+    more |= {"network": chosen.model} if _other_network(module, chosen) else {}
     head, *cells = row.items()
     return dict([head, *more.items(), *cells])
 
@@ -422,8 +432,8 @@ def _made(
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     figure, told = _draw_of(module, chosen, records)
-    if not chosen.papers and isinstance(told.get("table"), list):
-        told = told | {"table": [_named(chosen, row) for row in told["table"]]}
+    if _extends(module, chosen) and isinstance(told.get("table"), list):
+        told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
         figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
     told = {
         "figure": name,
@@ -432,7 +442,7 @@ def _made(
         "seeds": chosen.seeds,
         "asked": chosen.asked,
         **_what(chosen),
-        "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extends(chosen),
+        "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
         "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
         **told,
         "claims": [v.as_json() for v in verdicts],

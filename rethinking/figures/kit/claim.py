@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking import claims as verdicts
+from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import FITTED, Frame
 from rethinking.figures.kit.measures import Measure, highest
 
@@ -105,7 +106,7 @@ def made(seeds: int = 1, **columns: Any) -> Frame:
     length = max((len(v) for v in columns.values() if isinstance(v, list | tuple)), default=1)
     wide = {k: list(v) if isinstance(v, list | tuple) else [v] * length for k, v in columns.items()}
     rows = [{k: v[i] for k, v in wide.items()} | {"seed": seed} for i in range(length) for seed in range(seeds)]
-    data = pd.DataFrame([{"state": FITTED} | row for row in rows])
+    data = pd.DataFrame([{"state": FITTED, "all": FULL} | row for row in rows])
     for name in columns:
         cells = [row[name] for row in rows]
         if any(isinstance(v, int | float) for v in cells):
