@@ -139,13 +139,14 @@ def told(values: Any) -> str:
     """The values of a row's seeds as text: median and range, words as they are, what is missing said.
 
     Args:
-        values: a word, or a list of one number, word or None a seed; CENSORED is above every number.
+        values: a word, or a list of one number, word or None a seed; CENSORED is above every number; an empty list
+        where no run is asked for.
     """
     if not isinstance(values, list):
         return str(values)
     there = [v for v in values if v is not None]
     if not there:
-        return "not run"
+        return "not run" if values else "not asked for"
     numbers = [v for v in there if not isinstance(v, str)]
     words = [v for v in there if isinstance(v, str) and not (numbers and v == CENSORED)]
     parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]

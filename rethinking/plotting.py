@@ -64,11 +64,22 @@ QUANTITIES: dict[str, dict[str, Any]] = {
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
 }
+# What regularizers act on.
+ACTS_ON: dict[str, dict[str, Any]] = {
+    "none": {"color": "0.6", "linestyle": "-", "marker": "*"},
+    "weights": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "units": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
+    "normalization": {"color": "#009E73", "linestyle": "-", "marker": "^"},
+    "data": {"color": "#000000", "linestyle": "-", "marker": "D"},
+    "labels": {"color": "#CC79A7", "linestyle": "-", "marker": "v"},
+    "gradient": {"color": "#56B4E9", "linestyle": "-", "marker": "P"},
+    "other": {"color": "0.45", "linestyle": ":", "marker": "X"},
+}
 
 
 def look_of(name: Any) -> dict[str, Any]:
     """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, WEIGHTS, QUANTITIES):
+    for looks in (CONDITIONS, MIXES, WEIGHTS, QUANTITIES, ACTS_ON):
         if name in looks:
             return looks[name]
     return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}

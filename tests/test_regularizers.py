@@ -1261,7 +1261,7 @@ def test_the_readmes_regularizer_is_listed_run_and_held_to_the_laws(toy, toy_dir
     assert noisy != without
     swept = f"""
 from rethinking.figures import _sweeps, setting
-print([(s.family, s.values) for s in _sweeps.sweeps(setting("dose", "cpu")) if s.regularizer == {name!r}])
+print([(s.family, s.values) for s in _sweeps.sweeps(setting("dose")) if s.regularizer == {name!r}])
 """
     assert python("-c", swept) == "[('data', (0.1, 0.3, 1.0))]\n"
     laws = python(

@@ -14,19 +14,8 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures._sweeps import (
-    CAVEAT,
-    IMAGES,
-    LEARNS,
-    NETWORKS,
-    SIZE,
-    WORDS,
-    better,
-    budget,
-    specs,
-    stack_panels,
-    stack_table,
-)
+from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
 from rethinking.figures.kit import (
     NO,
     UNJUDGED,
@@ -104,7 +93,7 @@ GRID = Grid("{step}, {labels} labels", labels=list(WORDS), step=list(STEPS))
 def spec(setting: Setting, seed: int, step: str, **condition: str) -> Spec:
     """With as many evaluations whatever the budget: one over masks takes as long as 20."""
     parts, fields, times = STEPS[step]
-    usual = specs(setting, NETWORK, condition["labels"], *parts, times=times)[seed]
+    usual = run(setting, seed, NETWORK, condition["labels"], *parts, times=times)
     return usual.replace(**fields, eval_every=times * usual.eval_every)
 
 

@@ -13,18 +13,8 @@ from collections.abc import Callable
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures._sweeps import (
-    CAVEAT,
-    IMAGES,
-    NETWORKS,
-    SIZE,
-    WORDS,
-    better,
-    budget,
-    specs,
-    stack_panels,
-    stack_table,
-)
+from rethinking.figures._stacks import better, stack_panels, stack_table
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
 from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Measure, at_last_shared, made
 from rethinking.record import Row
 from rethinking.spec import Part, Spec
@@ -70,7 +60,7 @@ GRID = Grid("{stack}, {labels} labels", labels=list(WORDS), stack=list(STACKS))
 
 
 def spec(setting: Setting, seed: int, stack: str, **condition: str) -> Spec:
-    return specs(setting, NETWORK, condition["labels"], *STACKS[stack])[seed]
+    return run(setting, seed, NETWORK, condition["labels"], *STACKS[stack])
 
 
 def shared(name: str, of: Callable[[Row, Row], float]) -> Measure:

@@ -1,271 +1,111 @@
-"""Every (regularizer, strength) as a point: memorization left against test accuracy.
+"""Every (regularizer, strength) as a point: how much it slows random labels against what it does to true ones.
 
-[zhang2017] holds that regularization does not stop memorization, and that its help is of another kind. What would
-speak against that is a corner of this plot: random labels not fitted within the budget, and test accuracy on true
-labels at least that of the network without. What lands there is named.
+[zhang2017] holds that regularization does not stop memorization, and that its help is of another kind. If slowing
+memorization were what helps, points would rise to the right; if it always cost accuracy, they would fall.
 
     rethinking figure frontier                 500 images, one seed: minutes
     rethinking figure frontier --scale cpu     2,000 images (alexnet 1,000), three seeds: the runs of dose
 """
 
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
-from rethinking.constants import FAMILIES
-from rethinking.figures import Setting
-from rethinking.figures._parts import (
-    UNSTATED,
-    highest,
-    missing_note,
-    present,
-)
-from rethinking.figures._sweeps import (
-    CAVEAT,
-    CLEAN,
-    EXTENSION,
-    IMAGES,
-    NETWORKS,
-    OTHER,
-    SIZE,
-    TRIED,
-    TWICE,
-    Sweep,
-    again,
-    budget,
-    changes,
-    differences,
-    diverged,
-    fate_later,
-    memorized,
-    paired,
-    runs_of,
-    say,
-    size,
-    specs,
-    sweeps,
-    without,
-)
-from rethinking.figures.kit.panels import seeds_note
-from rethinking.plotting import WIDTH
-from rethinking.record import Record
+from rethinking.figures import Setting, _sweeps
+from rethinking.figures._sweeps import CHANGE, LEAST, RANDOM, RATIO, TRUE, acting, budget
+from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, Points, made
+from rethinking.figures.kit.frame import mostly
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
-CAPTION = "Every strength: what is left of memorization, against the change of test accuracy on true labels."
-DEPARTURES = [
-    EXTENSION,
-    "At cpu, the network of what is found in the corner is trained to the end of the budget without it too, on true "
-    "labels: that alone may gain.",
-    "Augmented images differ at every step: that they are not fitted within the budget is no memory that is lacking, "
-    "and the paper fits them, with a slower decay of the learning rate, in Table 4.",
-    CAVEAT,
-    CLEAN,
-    TRIED,
-    SIZE,
-    UNSTATED,
-]
-LOOKS = dict(
-    zip(
-        (*FAMILIES, OTHER),
-        (
-            ("#0072B2", "o"),
-            ("#D55E00", "s"),
-            ("#009E73", "^"),
-            ("#000000", "D"),
-            ("#CC79A7", "v"),
-            ("#56B4E9", "P"),
-            ("#777777", "X"),
-        ),
-        strict=True,
-    )
+CAPTION = "Time to fit random labels against the change of test accuracy, and against time to fit, on true labels."
+DEPARTURES = _sweeps.departures(
+    "Augmented images differ at every step: a network that does not fit them within the budget may have the capacity "
+    "to, and the paper fits them, with a slower decay of the learning rate, in Table 4.",
 )
-FITTED = 99.0  # %
-ONWARD = "to the end of the budget"
-FITTED_LATER = " †"  # in the figure
-NEAR = -2.0  # points of change: what stops memorization at less is named
+grid, spec = _sweeps.grid, _sweeps.spec
+TABLE = _sweeps.table()
+SLOW = 4.0  # times as long as the baseline: what random labels cost at the most in Figure 1(b), and within the budget
+_COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "ticks": _sweeps.TICKS}
+_COMMON |= {"mark": SLOW, "xlim": (0.28, 5.6), "xlabel": "random labels: time to fit\nrelative to the baseline"}
+CHANGED: dict[str, Any] = {
+    "ylabel": "true labels: change of test accuracy (points)",
+    "reference": (0, ""),
+    "legend": None,
+}
+TIMED: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "ylim": (0.28, 7.2)}
+PANELS = [
+    Points(y=(CHANGE, TRUE), names=True, **CHANGED, **_COMMON),
+    Points(y=(RATIO, TRUE), diagonal=True, legend="outside lower center", **TIMED, **_COMMON),
+]
+HEIGHT = 4.4
 
 
-def runs(setting: Setting) -> Specs:
-    wanted = runs_of(setting, [(s, s.values) for s in sweeps(setting)])
-    for sweep in sweeps(setting):
-        if sweep.corner and setting.scale == "cpu":
-            onward = [s.replace(stop="budget") for s in specs(setting, sweep.network, "true")]
-            wanted[again(sweep.twin("true"), ONWARD)] = onward
-    return wanted
+def notes(setting: Setting) -> list[str]:
+    return [budget(setting), f"dotted: {SLOW:g} times the baseline's time, and no change; right: equal times"]
 
 
-def _onward(records: Records | dict[str, list[Record]], network: str) -> list[float]:
-    """What the network without gains in test accuracy, in points, trained on from where all examples were right."""
-    alone = without(network, "true")
-    return present(differences(records, again(alone, ONWARD), alone, "test_accuracy"))
+def slow(t: Frame) -> dict[str, Frame]:
+    """The runs of what slows random labels much, where training does not diverge."""
+    out = {}
+    for name, part in acting(t).items():
+        random, true = (part.where(labels=word) for word in ("random", "true"))
+        lost = mostly(random, "diverged") or mostly(true, "diverged")
+        if not lost and random.median(RATIO.name) > SLOW:
+            out[name] = true
+    return out
 
 
-def _against(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> bool | None:
-    """Whether a point lies in the corner that speaks against the paper; None where runs are missing."""
-    change = changes(records, sweep, value, "true", "test_accuracy")
-    fate = memorized(records[sweep.condition(value, "random")])
-    if fate is None or None in change:
-        return None
-    return not fate and not diverged(records, sweep, value) and median(present(change)) >= 0
+def costs(t: Frame) -> bool | None:
+    return all(true.median(CHANGE.name) < 0 for true in slow(t).values()) if slow(t) else None
 
 
-def _named(records: Records | dict[str, list[Record]], sweep: Sweep, value: Any) -> str:
-    """What a point is called: "dropout 0.5 on alexnet (fitted with twice the budget)"."""
-    on = f" on {sweep.network}" if sweep.network != NETWORKS[0] else ""
-    return f"{sweep.regularizer} {say(value)}{on}{fate_later(records, sweep, value)}"
-
-
-def _tried_onward(records: Any) -> list[str]:
-    """The networks that are trained to the end of the budget without."""
-    return [m for m in NETWORKS if again(without(m, "true"), ONWARD) in records]
-
-
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.0), sharey=True, width_ratios=[3, 2])
-    series: dict[str, dict[str, Any]] = {}
-    stopped: list[tuple[float, float, str]] = []
-    columns: dict[str, list[tuple[Sweep, Any]]] = {family: [] for family in LOOKS}
-    for sweep in sweeps(setting):
-        for value in sweep.values:
-            random = present(highest(records[sweep.condition(value, "random")]))
-            change = paired(records, sweep, value, "true", "test_accuracy")
-            x, y = (median(v) if v else None for v in (random, change))
-            series[f"{sweep.name}, {say(value)}"] = {
-                "highest training accuracy on random labels (%)": x,
-                "change of test accuracy (points)": y,
-                "speaks against": _against(records, sweep, value),
-            }
-            if x is None or y is None:
-                continue
-            fate = memorized(records[sweep.condition(value, "random")])
-            if x >= FITTED if fate is None else fate:
-                columns[sweep.family].append((sweep, value))
-                continue
-            if diverged(records, sweep, value):
-                left.plot(x, y, "x", color=LOOKS[sweep.family][0], ms=4.5, clip_on=False)
-                continue
-            _point(left, x, change, sweep, value)
-            left.plot([min(random), max(random)], [y, y], color=LOOKS[sweep.family][0], lw=0.6)
-            if y >= NEAR:
-                stopped.append((x, y, _named(records, sweep, value).replace(f" (fitted with {TWICE})", FITTED_LATER)))
-    for network in _tried_onward(records):
-        gains = _onward(records, network)
-        series[f"{network}, none, {ONWARD}"] = {"change of test accuracy (points)": median(gains) if gains else None}
-    for k, points in enumerate(columns.values()):
-        for j, (sweep, value) in enumerate(points):
-            change = paired(records, sweep, value, "true", "test_accuracy")
-            _point(right, k - 0.35 + 0.7 * (j + 0.5) / len(points), change, sweep, value)
-    families = {sweep.family for sweep in sweeps(setting)}
-    for axes in (left, right):
-        axes.axhline(0, color="0.4", lw=0.6, zorder=1)
-    low, high = left.get_ylim()
-    line = 0.055 * (high - low)
-    for k, (x, y, text) in enumerate(sorted(stopped)):  # rising, so that no line crosses a name
-        words = {"xytext": (x - 3, high + line * (k + 1)), "fontsize": 6, "ha": "right", "va": "center"}
-        line_to = {"arrowstyle": "-", "lw": 0.4, "color": "0.4", "relpos": (1, 0.5), "shrinkA": 0, "shrinkB": 3}
-        left.annotate(text, (x, y), arrowprops=line_to, **words)
-    high = max(high + line * (len(stopped) + 1), 5)
-    left.fill_between([0, FITTED], 0, high, color="0.9", zorder=0, lw=0, label="would speak against the claim")
-    left.set(xlim=(0, FITTED), ylim=(min(low, -5), high))
-    for family in LOOKS:
-        if family in families:
-            left.plot([], [], LOOKS[family][1], color=LOOKS[family][0], label=family)
-    left.plot([], [], "o", color="0.3", mfc="white", label="hollow: another strength than practice's")
-    left.plot([], [], "x", color="0.3", label="training diverges")
-    left.set(
-        xlabel="highest training accuracy on random labels (%)",
-        ylabel="change of test accuracy on true labels\n(points, paired seeds)",
-        title=f"random labels not fitted (below {FITTED:g} %)",
+def gainers(t: Frame) -> str:
+    found = slow(t)
+    if not found:
+        return f"nothing of it slows random labels to more than {SLOW:g} times"
+    free = [
+        f"{name} {true.median(CHANGE.name):+.2f}" for name, true in found.items() if not true.median(CHANGE.name) < 0
+    ]
+    return f"{len(free)} of {len(found)} that slow them so much cost none" + (
+        f": {', '.join(free)} points" * bool(free)
     )
-    places = [k for k, family in enumerate(LOOKS) if family in families]
-    right.set_xticks(places, [list(LOOKS)[k] for k in places], rotation=45, ha="right")
-    right.set(xlim=(-0.6, max(places) + 0.6), title=f"fitted ({FITTED:g} % or more)")
-    figure.legend(loc="outside lower center", ncols=5, fontsize=6)
-    told = f"points: medians over seeds; bars: their range;{FITTED_LATER}: fitted with {TWICE}"
-    head = f"CIFAR-10, {size(setting)}, {seeds_note(setting.seeds)}{missing_note(records)}"
-    figure.suptitle(f"{head}\n{budget(setting)}\n{told}", fontsize=7)
-    return figure, {"series": series}
 
 
-def _point(axes: Any, x: float, change: list[float], sweep: Sweep, value: Any) -> None:
-    """A strength at x, with the range over seeds of its changes of test accuracy."""
-    color, marker = LOOKS[sweep.family]
-    filled = value == sweep.practice
-    axes.plot([x, x], [min(change), max(change)], color=color, lw=0.6, zorder=2)
-    axes.plot(x, median(change), marker, color=color, mfc=color if filled else "white", ms=4.5, zorder=3, clip_on=False)
-
-
-def _more_than_training_on(network: str, chosen: list[Sweep]) -> Claim:
-    own = [s for s in chosen if s.network == network]
-    alone = again(without(network, "true"), ONWARD)
-
-    def measure(groups: dict[str, list[Record]]) -> Reading:
-        gains = _onward(groups, network)
-        ours = {
-            f"{s.regularizer} {say(v)}": paired(groups, s, v, "true", "test_accuracy")
-            for s in own
-            for v in s.values
-            if _against(groups, s, v)
-        }
-        if not ours:
-            return Reading(None, "none speaks against it", {})
-        told = ", ".join(f"{name} {spread(values)}" for name, values in ours.items())
-        numbers: dict[str, list[float | None]] = {k: list(v) for k, v in {ONWARD: gains, **ours}.items()}
-        holds = all(median(values) > median(gains) for values in ours.values())
-        return Reading(holds, f"points: {told}; training on without {spread(gains)}", numbers)
-
-    return Claim(
-        name=f"more than training on, {network}",
-        source="the project's own question",
-        statement=f"on {network}, what speaks against the claim gains more than training on without it",
-        paper="none",
-        tolerance="true labels, medians over seeds: its change of test accuracy against the twin, which stops when "
-        f"every training example is right, is above that of the twin trained {ONWARD}",
-        conditions=(alone, *dict.fromkeys(key for sweep in own for key in sweep.keys)),
-        measure=measure,
-        least_n=min(IMAGES.values()),
-        least_seeds=3,
-    )
+def point(ratio: float | str, change: float, state: str = "fitted") -> Frame:
+    """Made up: a strength that costs, and one that slows random labels so much, and changes test accuracy so."""
+    columns: dict[str, Any] = {"labels": ["random", "true"] * 2, "regularizer": "b", "network": "a"}
+    columns |= {"strength": [1.0, 1.0, 2.0, 2.0], "change": [0.0, -1.0, 0.0, change]}
+    return made(steps_ratio=[4.1, 4.1, ratio, 1.0], state=["fitted", "fitted", state, state], **columns)
 
 
 def claims(setting: Setting) -> list[Claim]:
-    chosen = sweeps(setting)
-    points = [(s, v) for s in chosen for v in s.values]
-    wanted = runs(setting)
-
-    def corner(groups: Records | dict[str, list[Record]]) -> tuple[int, str]:
-        found = sorted(_named(groups, *p) for p in points if _against(groups, *p))
-        there = [p for p in points if _against(groups, *p) is not None]
-        stopped = sum(not memorized(groups[s.condition(v, "random")]) for s, v in there)
-        gone = "" if len(there) == len(points) else f" ({len(points) - len(there)} more are not run)"
-        named = f": {', '.join(found)}" if found else ""
-        text = f"{len(found)} of {len(there)} points speak against it, of {stopped} that are not fitted{named}{gone}"
-        return len(found), text
-
-    def measure(groups: Records | dict[str, list[Record]]) -> Reading:
-        found, text = corner(groups)
-        return Reading(not found, text, {"points in the corner": [float(found)]})
-
-    def decided(records: Records) -> Reading | None:
-        reading = measure(records)
-        return None if reading.holds else reading
-
+    families = dict.fromkeys(sweep.family for sweep in _sweeps.sweeps(setting))
     return [
         Claim(
-            name="no free lunch",
-            source="zhang2017, section 3, extended",
-            statement="no regularizer, at any strength swept, stops memorization and keeps test accuracy",
-            paper="regularization does not stop memorization",
-            tolerance="no point with random labels not fitted (to 99 % in most seeds) and a median change of test "
-            "accuracy on true labels of 0 or more, where training does not diverge",
-            conditions=tuple(c for c in wanted if not c.endswith(ONWARD)),
-            measure=measure,
-            decided=decided,
-            least_n=min(IMAGES.values()),
-            least_seeds=3,
-        ),
-        *(_more_than_training_on(network, chosen) for network in _tried_onward(wanted)),
+            id=f"frontier.slow_costs.{family}",
+            name=f"slow costs, {family}",
+            where={"family": ["none", family]},
+            source="the project's own question",
+            statement=f"what acts on {family} and slows random labels much costs test accuracy on true ones",
+            paper="none",
+            rule=f"every strength at which random labels take more than {SLOW:g} times as long as without, or are not "
+            "fitted within the budget, in the median over seeds: the median change of test accuracy is below 0; what "
+            "diverges in most seeds is left out; a rule made after the runs",
+            holds=costs,
+            ours=gainers,
+            numbers=lambda t: {name: [true.median(CHANGE.name)] for name, true in slow(t).items()},
+            examples=[
+                (point(4.1, -0.1), YES),
+                (point("censored", -0.1, "censored"), YES),
+                (point(4.1, 0.0), NO),
+                (point("censored", 0.0, "censored"), NO),
+                (point(4.0, 0.0), YES),
+                (point("censored", 0.0, "diverged"), YES),
+                (
+                    made(labels=["random", "true"], regularizer="b", strength=1.0, network="a", steps_ratio=4.0),
+                    UNJUDGED,
+                ),
+            ],
+            **LEAST,
+        )
+        for family in families
     ]

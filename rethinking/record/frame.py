@@ -202,15 +202,19 @@ def memorized_bits(record: Record) -> float | None:
 
     It is what the network saves in sending the labels to somebody who has the images, against sending them as they are.
     """
-    spec = record.spec
-    assert isinstance(spec, RunSpec)
+    assert isinstance(record.spec, RunSpec)
     loss = record.final["train_loss"]
     if not math.isfinite(loss):
         return None
+    return max(0.0, label_bits(record.spec) - record.spec.trained * loss / math.log(2))
+
+
+def label_bits(spec: RunSpec) -> float:
+    """m log2(classes): the bits of the m training labels, each class being as likely."""
     labels = [catalog.find("corruptions", c.name).constants for c in spec.corruptions]
     signs = any(constants.get("ONE_LOGIT") for constants in labels)
     classes = 2 if signs else len(catalog.find("data", spec.data).constants["CLASSES"])
-    return max(0.0, spec.trained * (math.log2(classes) - loss / math.log(2)))
+    return spec.trained * math.log2(classes)
 
 
 def condition(spec: RunSpec) -> str:

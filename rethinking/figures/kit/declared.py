@@ -12,6 +12,7 @@ from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.frame import Condition, Frame, Grid
 from rethinking.figures.kit.measures import Measure, highest
 from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.points import Points
 from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
@@ -69,6 +70,8 @@ def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
         elif isinstance(panel, Rows | Spans):
             named.append(panel.x)
+        elif isinstance(panel, Points):
+            named += [panel.x[0], panel.y[0]]
     return list({m.name: m for m in named}.values())
 
 

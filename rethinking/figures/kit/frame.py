@@ -1,6 +1,7 @@
 """Conditions, and the tidy frame of their runs: one row a condition and a seed."""
 
 import math
+import string
 from collections.abc import Sequence
 from itertools import product
 from statistics import median
@@ -22,6 +23,15 @@ Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
 
 
+class _Format(string.Formatter):
+    """As str.format, but numbers and switches as readers write them: 25.0 is "25", True is "on"."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        if value is True and not spec:
+            return "on"
+        return super().format_field(value, spec or ("g" if isinstance(value, float) else ""))
+
+
 class Grid:
     """The conditions of a figure: every combination of the coordinates' values, the last varying fastest.
 
@@ -38,7 +48,23 @@ class Grid:
 
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
-        return self.label_format.format(**condition)
+        return _Format().format(self.label_format, **condition)
+
+
+class Conditions(Grid):
+    """The conditions of a figure, listed: for coordinates of which not every combination is run.
+
+    Args:
+        label: as of Grid. conditions: each with the same coordinates in the same order.
+    """
+
+    def __init__(self, label: str, conditions: Sequence[Condition]):
+        self.conditions = list(conditions)
+        names = self.conditions[0] if self.conditions else {}
+        super().__init__(label, **{k: list(dict.fromkeys(c[k] for c in self.conditions)) for k in names})
+
+    def __iter__(self):
+        return iter(self.conditions)
 
 
 def state_of(record: Record | None) -> str:
@@ -109,9 +135,16 @@ class Frame:
         """`median` for every value of a coordinate, in order of appearance."""
         return {value: self.where(**{by: value}).median(name) for value in self.data[by].unique()}
 
+    def names(self, by: str) -> pd.Series:
+        """What each row is called. by: a coordinate, or a format string of several."""
+        if "{" not in by:
+            return self.data[by]
+        return pd.Series([_Format().format(by, **row) for row in self.data.to_dict("records")], self.data.index)
+
     def groups(self, by: str) -> "dict[Any, Frame]":
-        """The rows for every value of a coordinate, in order of appearance."""
-        return {value: self.where(**{by: value}) for value in self.data[by].unique()}
+        """The rows for every value of a coordinate, or of a format string of several, in order of appearance."""
+        names = self.names(by)
+        return {value: Frame(self.data[names == value]) for value in names.unique()}
 
     def spread(self, name: str, unit: str = "") -> str:
         """Median and range as text."""
@@ -124,3 +157,8 @@ class Frame:
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""
         return [(int(v) if whole else v) if math.isfinite(v) else None for v in self.values(name)]
+
+
+def mostly(runs: Frame, state: str) -> bool:
+    """Whether most of the runs are in that state."""
+    return 2 * int((runs.data["state"] == state).sum()) > len(runs.data)

@@ -11,6 +11,8 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
 from rethinking.record import Record
+from rethinking.record.frame import label_bits, memorized_bits
+from rethinking.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Measure:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
         its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
+        baseline_name: what the baseline is called, where not by its coordinates.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Measure:
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
+    baseline_name: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
@@ -38,7 +42,7 @@ class Measure:
         if not self.baseline:
             return plain
         base = dict(self.baseline)
-        word = _condition(base)
+        word = self.baseline_name or _condition(base)
         out: list[Cell] = []
         for value, place in zip(plain, baselines(data, base), strict=True):
             start = None if place is None else plain[place]
@@ -55,8 +59,9 @@ def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
     """The row of the baseline of every row of a frame: of the same seed, with these coordinates; None for none."""
     others = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c not in baseline]
     at = data[list(baseline)].eq(pd.Series(baseline)).all(axis=1)
-    places = {tuple(data.loc[i, others]): i for i in data.index[at]}
-    return [places.get(tuple(data.loc[i, others])) for i in data.index]
+    keys = list(data[others].itertuples(index=False, name=None))
+    places = {key: place for place, key in enumerate(keys) if at.iloc[place]}
+    return [places.get(key) for key in keys]
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
@@ -128,6 +133,20 @@ def highest() -> Measure:
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
     return Measure("highest", "highest training accuracy (%)", of)
+
+
+def bits_memorized() -> Measure:
+    """The share of the training labels' bits that the network has memorized: a lower bound, from its last loss.
+
+    Of m labels, 1 - cross-entropy / log(classes), not below 0; a loss that is not finite has none.
+    """
+
+    def of(record: Record) -> float | str:
+        bits = memorized_bits(record)
+        assert isinstance(record.spec, RunSpec)
+        return "diverged" if bits is None else bits / label_bits(record.spec)
+
+    return Measure("bits", "share of the labels' bits memorized", of)
 
 
 def gain() -> Measure:

@@ -39,7 +39,7 @@ class Table:
         """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
         out = []
         chosen = frame.where(**self.only)
-        names = self._names(chosen) if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
+        names = chosen.names(self.by) if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
         for label in names.unique():
             part = Frame(chosen.data[names == label])
             row: dict[str, Any] = {self.head: label, "n": [int(n) for n in part.data["n"].iloc[:1]]}
@@ -51,11 +51,6 @@ class Table:
                     row[title] = part.where(**of).cells(measure.name, measure.whole)
             out.append(row)
         return out
-
-    def _names(self, chosen: Frame) -> pd.Series:
-        by = self.by or ""
-        text = by if "{" in by else f"{{{by}}}"
-        return pd.Series([text.format(**row) for row in chosen.data.to_dict("records")], chosen.data.index)
 
 
 @dataclass(frozen=True)
