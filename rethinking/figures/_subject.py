@@ -55,6 +55,11 @@ class Subject:
         return image_size(self.data, self.crop)
 
     @property
+    def cropped(self) -> bool:
+        """Whether networks see less than the whole of an image."""
+        return self.size != tuple(self._constants["SHAPE"][:2])
+
+    @property
     def chance(self) -> float:
         """What guessing one of its classes gives, whatever their shares, in %."""
         return round(100 / len(self._constants["CLASSES"]), 1)
