@@ -1,5 +1,6 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,4 +187,63 @@ def test_rows_of_points_say_which_are_not_run_and_which_partly():
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["a", "b (1 of 2 seeds)", "c"]
     assert not any(label.get_text() for label in axes[1].get_yticklabels())
     assert [(text.get_text(), text.xy[1]) for one in axes for text in one.texts] == [("not run", 2)] * 2
+    plt.close()
+
+
+def test_listed_conditions_keep_their_order_and_numbers_are_named_as_readers_write_them():
+    from rethinking.figures.kit import Conditions
+
+    rows = [{"what": "a", "strength": 25.0}, {"what": "b", "strength": True}, {"what": "a", "strength": "signs"}]
+    grid = Conditions("{what} {strength}", rows)
+    assert list(grid) == rows
+    assert [grid.label(c) for c in grid] == ["a 25", "b on", "a signs"]
+    assert grid.coordinates == {"what": ["a", "b"], "strength": [25.0, True, "signs"]}
+    frame = made(what=["a", "b"], strength=[25.0, 0.5])
+    assert list(frame.groups("{strength}, {what}")) == ["25, a", "0.5, b"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "share"),
+    [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "diverged")],
+)
+def test_bits_memorized_are_a_share_of_what_the_labels_hold(loss, share):
+    from rethinking.figures.kit import bits_memorized
+
+    run = run_with([0.1], [9])
+    run.curve["train_loss"] = [loss]
+    (cell,) = Frame.of([({}, 0, 100, "run", run)], [bits_memorized()]).cells("bits")
+    assert cell == (share if isinstance(share, str) else pytest.approx(share, abs=1e-12))
+
+
+def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn():
+    import matplotlib.pyplot as plt
+
+    from rethinking.figures.kit import Measure, Points
+
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    columns = {"kind": ["weights"] * 3, "what": ["a", "b", "c"], "x": [2.0, "censored", 3.0], "y": [1.0, 2.0, 3.0]}
+    frame = made(state=["fitted", "censored", "diverged"], **columns)
+    panel = Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", names=True, xlim=(0.5, 5), ticks=(1, 2))
+    _, axes = plt.subplots()
+    panel.draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == ["b"]
+    assert [tuple(map(float, c)) for c in axes.collections[0].get_offsets()] == [(2.0, 1.0)]
+    hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [([5], [2.0])]
+    plt.close()
+
+
+def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run():
+    import matplotlib.pyplot as plt
+
+    from rethinking.figures.kit import Measure, Spans
+
+    steps = Measure("steps", "", lambda r: r)
+    columns = {"what": ["a"] * 3, "times": [1, 2, 8], "steps": ["censored", 7.0, "missing"]}
+    frame = made(state=["censored", "fitted", "missing"], **columns)
+    _, axes = plt.subplots()
+    Spans(x=steps, by="what", shades="times", shown_as="random labels").draw(axes, frame, [])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a: 1, 2, 8 (not run)"]
+    assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == [">"]
+    assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
     plt.close()

@@ -283,7 +283,7 @@ def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> clai
     of = [subject.name] if not subject.papers else []
     of += [chosen.model] if _other_network(module, chosen) else []
     least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
-    rule = claim.tolerance.replace("; a rule made after the runs", "")
+    rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
     rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", rule)
     return replace(
         claim,

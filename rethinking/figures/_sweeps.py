@@ -4,8 +4,8 @@ A regularizer is tried on the first of NETWORKS that can carry it, at the STRENG
 AlexNet too. The baseline of a run has no regularizer, and the same images, initial weights, batch order and budget.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from rethinking import catalog
 from rethinking.constants import FAMILIES
@@ -83,13 +83,11 @@ def departures(*own: str) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A regularizer, or several, on a network: the family it acts on, its rising strengths, and the typical one."""
+class Sweep(NamedTuple):
+    """A regularizer, or several, on a network: its rising strengths, and the typical one."""
 
     regularizer: str
     network: str
-    family: str
     strengths: tuple[Any, ...]
     typical: Any
 
@@ -105,13 +103,13 @@ def sweeps(setting: Setting) -> list[Sweep]:
         strengths = tuple(entry.constants.get("STRENGTHS", (typical,)))
         if quick:
             strengths = tuple(v for v in strengths if v in (strengths[0], typical, strengths[-1]))
-        found.append(Sweep(name, PRECISE if name in IN_FLOAT32 else network, family_of(name), strengths, typical))
+        found.append(Sweep(name, PRECISE if name in IN_FLOAT32 else network, strengths, typical))
     for name, strengths in () if quick else ON_ALEXNET.items():
         if not _room(setting, _swept(name)):
             continue
-        found.append(Sweep(name, "alexnet", family_of(name), strengths, _typical(_swept(name))[1]))
+        found.append(Sweep(name, "alexnet", strengths, _typical(_swept(name))[1]))
     order = (*FAMILIES, OTHER)
-    return sorted(found, key=lambda s: (order.index(s.family), _swept(s.regularizer)))
+    return sorted(found, key=lambda s: (order.index(family_of(s.regularizer)), _swept(s.regularizer)))
 
 
 def _room(setting: Setting, regularizer: str) -> bool:
