@@ -58,7 +58,7 @@ def evidence(folder: Path) -> list[tuple[str, figures.Setting]]:
     found = []
     for path in sorted(folder.glob("*.json"), key=lambda p: p.stem):
         drawn = figures.drawn(path)
-        if drawn["scale"] != "quick":
+        if drawn["scale"] != "quick" and "data" not in drawn:  # of other data it is no evidence on the paper
             found.append((drawn["figure"], figures.setting_of(drawn)))
     return found
 
