@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rethinking import corruptions, data, figures, models, regularizers
+    from rethinking.api import compare, experiment, figure, network
     from rethinking.errors import InputError
     from rethinking.record import Record
     from rethinking.record.frame import records
@@ -22,6 +23,10 @@ _HOME = {
     "Part": "rethinking.spec",
     "Record": "rethinking.record",
     "RunSpec": "rethinking.spec",
+    "compare": "rethinking.api",
+    "experiment": "rethinking.api",
+    "figure": "rethinking.api",
+    "network": "rethinking.api",
     "records": "rethinking.record.frame",
     "train": "rethinking.training",
 }
@@ -32,10 +37,14 @@ __all__ = [
     "Part",
     "Record",
     "RunSpec",
+    "compare",
     "corruptions",
     "data",
+    "experiment",
+    "figure",
     "figures",
     "models",
+    "network",
     "records",
     "regularizers",
     "train",

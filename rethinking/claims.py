@@ -13,9 +13,9 @@ REPLICATED = "replicated"
 NOT_REPLICATED = "not replicated"
 NOT_RUN = "not run"
 NOT_JUDGED = "not judged at this scale"
-# Of a claim on other data or another network than the paper's.
-HOLD, NOT_HOLD, EXTENSION_NOT_JUDGED = "hold", "do not hold", "not judged"
-EXTENDED = {REPLICATED: HOLD, NOT_REPLICATED: NOT_HOLD, NOT_JUDGED: EXTENSION_NOT_JUDGED}
+OWN = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)  # verdicts on the paper's own claims
+# Those on extensions, which are never added up with them: another network, other data, another source.
+EXTENSION = {REPLICATED: "holds", NOT_REPLICATED: "does not hold", NOT_RUN: NOT_RUN, NOT_JUDGED: "not judged"}
 CENSORED = "censored"  # a time to fit longer than the run
 
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
@@ -39,15 +39,15 @@ class Claim:
     """A number, an order or a shape in a paper, and how ours is measured.
 
     Attributes:
-        name: a key. source: paper and place. statement: in a sentence. paper: what the paper reports, as text.
+        name: a key. id: stable, what can be cited. source: paper and place; see `own`. statement: in a sentence.
+        paper: what the paper reports, as text.
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
         not_judged: why it is not judged at this setting, where it is not.
         decided: of the records there are, with None for a missing run: what they decide whatever the others say, as one
         exception decides a claim of none; None where they do not.
-        answer: what holds, in a word or two, "fitted". extension: it is of other data or another network than the
-        paper's: it holds or does not, and answers.
+        answer: what holds, in a word or two, "fitted".
     """
 
     name: str
@@ -61,14 +61,26 @@ class Claim:
     least_seeds: int = 1
     not_judged: str = ""
     decided: Callable[[Records], Reading | None] | None = None
+    id: str = ""
     answer: str = ""
-    extension: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether the claim is the paper's own: of [zhang2017], and not said to extend it."""
+        return self.source.startswith("zhang2017") and "extended" not in self.source
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judged claim; `reason` says what is missing where it was not judged."""
+    """A judged claim.
 
+    Attributes:
+        id, name, source, statement, paper, tolerance: the claim's. own: it is the paper's own. verdict: one of OWN, or
+        of EXTENSION's values. ours: what the runs give. reason: what is missing where it was not judged.
+    """
+
+    id: str
+    own: bool
     name: str
     source: str
     statement: str
@@ -92,19 +104,16 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     seeds = min(len(specs[c]) for c in claim.conditions)
 
     def verdict(word: str, reading: Reading | None = None, reason: str | None = None) -> Verdict:
-        ours = reading.ours if reading else None
-        if claim.extension:
-            word = EXTENDED.get(word, word)
-            if reading and claim.answer:
-                ours = f"{'' if reading.holds else 'not '}{claim.answer}: {ours}"
         return Verdict(
+            claim.id,
+            claim.own,
             claim.name,
             claim.source,
             claim.statement,
             claim.paper,
             claim.tolerance,
-            word,
-            ours,
+            word if claim.own else EXTENSION[word],
+            reading.ours if reading else None,
             n,
             seeds,
             reason,

@@ -194,3 +194,8 @@ def concatenate(a: Tensor, b: Tensor) -> Tensor:
     them down, by a fifteenth of Inception's step.
     """
     return _Concatenate.apply(a, b)
+
+
+def two_logits(logits: Tensor) -> Tensor:
+    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits

@@ -1,4 +1,4 @@
-"""Folders that users name, and file systems that cannot do everything."""
+"""Folders that users name, file systems that cannot do everything, and writing a file whole or not at all."""
 
 import errno
 import os
@@ -65,3 +65,34 @@ def where_able() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNABLE:
             raise
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file so that it appears whole or not at all, and stays after a power cut."""
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            with where_able():
+                os.fsync(stream.fileno())
+        with where_able():
+            os.chmod(name, 0o644)
+        os.replace(name, path)
+        if os.name == "posix":  # else the name may be lost, though the bytes are not
+            with where_able():
+                folder = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file has the name of one that `write` has not finished."""
+    return name.startswith(".") and name.count(".") > 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.record import write
+from rethinking.paths import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +60,27 @@ WEIGHTS: dict[str, dict[str, Any]] = {
     "{0, 1}, first layer": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "{0, 1}, all layers": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "D"},
 }
+PENALTIES: dict[str, dict[str, Any]] = {
+    "no penalty": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "L1": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "s"},
+    "strong L1": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "L2": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
+}
+# Kernels, their bandwidths from narrow to wide, and the two ways to build the network of Theorem 1.
+THEORY: dict[str, dict[str, Any]] = {
+    "MNIST pixels": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "MNIST Gabor": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "CIFAR-10 pixels": {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
+    "width 1": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "width 2": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "width 4": {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
+    "no bandwidth": {"color": "#000000", "linestyle": "-", "marker": "v"},
+    "least norm": {"color": "#000000", "linestyle": "-", "marker": "o"},
+    "centres at random points": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
+    "also fits random test labels": {"color": "#0072B2", "linestyle": "-", "marker": "^"},
+    "random direction, midpoint biases": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
+    "chosen direction and biases": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+}
 QUANTITIES: dict[str, dict[str, Any]] = {
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
@@ -79,10 +100,16 @@ ACTS_ON: dict[str, dict[str, Any]] = {
 
 def look_of(name: Any) -> dict[str, Any]:
     """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, WEIGHTS, QUANTITIES, ACTS_ON):
+    for looks in (CONDITIONS, MIXES, WEIGHTS, PENALTIES, THEORY, QUANTITIES, ACTS_ON):
         if name in looks:
             return looks[name]
     return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}
+
+
+def shade(k: int) -> dict[str, Any]:
+    """Grey, dash and marker of the k-th of several in order, from 0."""
+    dashes = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 2)))
+    return {"color": str(min(0.7, 0.1 * k)), "linestyle": dashes[k % len(dashes)], "marker": "os^Dvx"[k % 6]}
 
 
 NOTE = 6.5  # points; words inside a picture
@@ -109,11 +136,15 @@ STYLE = {
 }
 
 
-def style() -> Any:
-    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg."""
+def style(agg: bool = True) -> Any:
+    """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg.
+
+    agg: whether matplotlib draws into files from now on; False leaves a notebook's way of showing pictures alone.
+    """
     import matplotlib
 
-    matplotlib.use("agg")
+    if agg:
+        matplotlib.use("agg")
     import matplotlib.pyplot as plt
     import seaborn
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rethinking import catalog, figures, plotting
-from rethinking.claims import NOT_REPLICATED, REPLICATED
+from rethinking import catalog, claims, figures, plotting
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures.kit import Curves, Frame, Grid, declared, made
 from rethinking.record import Record
 from rethinking.spec import RunSpec
@@ -46,6 +46,68 @@ def test_every_claim_has_an_id_of_its_own_and_is_about_conditions_that_there_are
     assert len(set(ids)) == len(ids)
 
 
+SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
+
+
+def one(holds=True, **needs):
+    return Claim(
+        "c",
+        needs.pop("source", "zhang2017, Table 1"),
+        "t",
+        "p",
+        "r",
+        ("a",),
+        lambda groups: Reading(holds, str(len(groups["a"])), {}),
+        **needs,
+    )
+
+
+def test_verdicts():
+    full, holed = {"a": [object()] * 3}, {"a": [object(), None, object()]}
+    assert judge(one(), SPECS, full).verdict == REPLICATED
+    assert judge(one(holds=False), SPECS, full).verdict == NOT_REPLICATED
+    assert judge(one(), SPECS, holed).verdict == NOT_RUN
+    assert SPECS["a"][1].run_id in judge(one(), SPECS, holed).reason
+    assert judge(one(least_n=101), SPECS, full).verdict == NOT_JUDGED
+    assert judge(one(least_seeds=4), SPECS, holed).verdict == NOT_JUDGED
+    assert judge(one(least_n=100, least_seeds=3), SPECS, full).verdict == REPLICATED
+    exception = Reading(False, "one is enough", {})
+    assert judge(one(decided=lambda records: exception), SPECS, holed).verdict == NOT_REPLICATED
+    assert judge(one(decided=lambda records: None), SPECS, holed).verdict == NOT_RUN
+    assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
+
+
+def test_extensions_have_words_of_their_own():
+    full = {"a": [object()] * 3}
+    for source, own in (
+        ("zhang2017, Table 1", True),
+        ("zhang2017, Table 1, extended", False),
+        ("Li et al. 2019", False),
+    ):
+        assert one(source=source).own == judge(one(source=source), SPECS, full).own == own
+    said = [judge(one(source="Li et al. 2019", **more), SPECS, full).verdict for more in ({}, {"holds": False})]
+    assert said == ["holds", "does not hold"]
+    assert judge(one(source="Li et al. 2019", least_n=101), SPECS, full).verdict == "not judged"
+    assert judge(one(source="Li et al. 2019"), SPECS, {"a": [None] * 3}).verdict == "not run"
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([160, 144, 160], "160 (144 to 160)"),
+        ([944, "censored", 928], "944 (928 to censored)"),
+        (["censored", 800, "censored"], "censored (800 to censored)"),
+        ([800, "censored"], "censored (800 to censored)"),
+        (["censored", "censored"], "2 censored"),
+        (["censored"], "censored"),
+        ([2.5, "p = 0 censored", None], "2.50, 1 p = 0 censored, 2 of 3 seeds"),
+        ([None], "not run"),
+    ],
+)
+def test_a_censored_time_is_above_every_number(values, text):
+    assert claims.told(values) == text
+
+
 def test_a_state_is_never_a_number():
     frame = made(seeds=2, p=[0.0, 0.5, 1.0], steps=[10, 20, "censored"])
     assert frame.cells("steps", whole=True) == [10, 10, 20, 20, "censored", "censored"]
@@ -60,7 +122,7 @@ def test_a_ratio_keeps_why_there_is_none():
 
     class Run:
         def __init__(self, steps):
-            self.steps, self.result = steps, {"status": "budget"}
+            self.steps, self.result, self.curve = steps, {"status": "budget"}, {"train_accuracy": [0.5]}
 
         def steps_to_fit(self):
             return None if self.steps == "censored" else self.steps
@@ -88,7 +150,7 @@ def test_curves_are_of_the_online_log_where_every_run_has_one():
     import matplotlib.pyplot as plt
 
     class Run:
-        result, curve = {"status": "budget"}, {"step": [0, 100], "train_loss": [2.0, 1.0]}
+        result, curve = {"status": "budget"}, {"step": [0, 100], "train_loss": [2.0, 1.0], "train_accuracy": [0.1, 0.1]}
 
         def __init__(self, steps):
             self.online = {"step": steps, "online_loss": [2.5, 1.5, 0.5][: len(steps)]}
@@ -121,7 +183,7 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
         READ_AT={"patience": (1, 2)},
         TABLE=Table("run", measures, by="{labels}, patience {patience}"),
         PANELS=[],
-        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed),
+        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed, data_seed=len(labels)),
     )
     setting = figures.Setting("quick", "mlp-1x512", 2)
     frame, found, labels = declared.frame(module, setting, {"true": [run, None], "random": [None, None]})
@@ -140,7 +202,11 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
 def test_every_line_of_a_figure_has_a_look_of_its_own(name):
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
     grid = declared.grid_of(module, setting)
-    for panel in (each for each in declared.panels_of(module, setting) if getattr(each, "hue", None)):
+    for panel in (
+        each
+        for each in declared.panels_of(module, setting)
+        if getattr(each, "hue", None) and not getattr(each, "shades", False)
+    ):
         looks = [panel.look(value) for value in grid.coordinates[panel.hue]]
         assert len({(look["color"], str(look["linestyle"])) for look in looks}) == len(looks)
         assert plotting.look_of("no such name") not in looks
@@ -188,6 +254,99 @@ def test_rows_of_points_say_which_are_not_run_and_which_partly():
     assert not any(label.get_text() for label in axes[1].get_yticklabels())
     assert [(text.get_text(), text.xy[1]) for one in axes for text in one.texts] == [("not run", 2)] * 2
     plt.close()
+
+
+def test_grids_are_restricted_and_added():
+    some = Grid("{kind}, {k}", kind=["a", "b"], k=[1, 2]).only(lambda kind, k: kind == "a" or k == 1)
+    assert [some.label(c) for c in some] == ["a, 1", "a, 2", "b, 1"]
+    both = some + Grid("alone: {other}", other=["x"])
+    assert [both.label(c) for c in both] == ["a, 1", "a, 2", "b, 1", "alone: x"]
+    assert list(both)[-1] == {"other": "x"}
+    assert both.coordinates == {"kind": ["a", "b"], "k": [1, 2], "other": ["x"]}
+
+
+def test_a_run_of_a_kind_that_lacks_a_column_is_run_and_not_measured():
+    from rethinking.figures.kit import final
+
+    trained, other = run_with([0.25], [9]), Record(Path(), RunSpec(), {"status": "done"}, {}, {"radius": [0.0, 1.0]})
+    rows = [({"kind": kind}, 0, 100, kind, r) for kind, r in (("trained", trained), ("other", other), ("gone", None))]
+    frame = Frame.of(rows, [final("test_accuracy")])
+    assert frame.data["state"].tolist() == ["fitted", "computed", "missing"]
+    assert frame.cells("test_accuracy") == [25.0, "not measured", None]
+
+
+def test_runs_that_differ_in_one_coordinate_are_read_together_and_one_missing_leaves_no_number():
+    from rethinking.figures.kit import Together
+
+    def of(records, k):
+        return sum(r.curve["step"][-1] for r in records[:k])
+
+    total = Together("total", "", of, parameters=("k",), over="k")
+    runs = {0: [run_with([0.0] * 2, [1]), run_with([0.0] * 4, [1])], 1: [run_with([0.0] * 9, [1]), None]}
+    rows = [({"k": k}, seed, 100, "run", runs[seed][k - 1]) for k in (1, 2) for seed in (0, 1)]
+    assert Frame.of(rows, [total]).cells("total") == [1, None, 4, None]
+
+
+def test_votes_and_mean_probabilities_differ_where_one_is_sure_and_two_are_not():
+    import numpy as np
+
+    from rethinking.figures.kit.together import MEAN, VOTE, joined
+
+    sure, unsure = np.array([[9.0, 0.0, 0.0]]), np.array([[0.0, 0.1, 0.0]])
+    assert joined([sure, unsure, unsure], VOTE).tolist() == [1]
+    assert joined([sure, unsure, unsure], MEAN).tolist() == [0]
+    assert joined([unsure, sure], VOTE).tolist() == [0]  # of a tied vote the smallest
+
+
+def test_a_cell_that_is_a_truth_is_told_as_yes_or_no():
+    from rethinking.figures.kit import Table
+
+    frame = made(k=[1, 2, 3, 4], n=100, value=[1.0, 2.0, 3.0, 4.0])
+    table = Table("k", {"even": lambda t: {1: False, 2: True, 3: None, 4: "four"}[t.data["k"].iloc[0]]}, by="k")
+    assert [row["even"] for row in table.rows(frame, [])] == [["no"], ["yes"], [None], ["four"]]
+
+
+def test_zeros_and_axes_are_counted_from_what_is_kept():
+    import numpy as np
+
+    from rethinking.figures.kit import weights_zero
+    from rethinking.figures.kit.balls import on_axes, radii
+    from rethinking.figures.kit.weights import EDGES, density
+
+    run = run_with([0.5], [9])
+    run.__dict__["arrays"] = {"zeros/a": np.array([1, 4]), "zeros/b": np.array([2, 4]), "quantiles/a": np.zeros(3)}
+    assert weights_zero().of(run) == 37.5
+    held = density(np.array([-0.05, 0.0, 0.0, 0.05]))
+    assert held.shape == (len(EDGES) - 1,)
+    assert sorted(held[held > 0]) == [25.0, 25.0, 50.0]
+    curve = {"step": list(range(6)), "radius": [0.0] * 6}
+    curve |= {"l1_first": [0.0, 0.0, 0.0, 1.0, 2.0, 3.0], "l1_second": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
+    curve |= {"l2_first": [0.0, -1.0, 1.0, 2.0, 2.0, 0.0], "l2_second": [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]}
+    found = Record(Path(), RunSpec(), {"status": "done"}, {}, curve)
+    assert [m.of(found) for m in (on_axes("l1"), on_axes("l2"), radii())] == [2, 1, 4]
+
+
+def test_levels_shade_where_the_rule_holds_and_name_every_place():
+    import matplotlib.pyplot as plt
+
+    from rethinking.figures.kit import Levels, Measure
+
+    test = Measure("test", "test (%)", lambda r: 100 * r.final["test_accuracy"])
+    values = {0.0: 0.5, 0.1: 0.25, 1.0: None}
+    rows = [
+        ({"net": "a", "s": s}, 0, 100, f"{s}", None if v is None else run_with([v], [9])) for s, v in values.items()
+    ]
+    rule = (lambda t: t.values("test") == [25.0], "a quarter")
+    panel = Levels(
+        x="s", y=test, hue="net", of="a", xlabel="s", bands={"a": (20.0, 30.0, "paper")}, room=5, shaded=rule
+    )
+    _, axes = plt.subplots()
+    panel.draw(axes, Frame.of(rows, [test]), [r for *_, r in rows])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.1", "1"]
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts if text.get_text() == "not run"] == [("not run", 2)]
+    assert axes.get_ylim() == (15.0, 35.0)
+    assert [round(p.get_x(), 1) for p in axes.patches if round(p.get_width(), 1) == 0.8] == [0.6]
+    assert panel.note.endswith("dark columns: a quarter")
 
 
 def test_listed_conditions_keep_their_order_and_numbers_are_named_as_readers_write_them():

@@ -1,42 +1,26 @@
-"""The command line as a user meets it: bad input in one line, nothing imported that is not needed, plug-ins."""
+"""The command line as a user meets it: bad input in one line, nothing imported that is not needed."""
 
 import csv
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from command import RUN, cli, one_line
 
+from rethinking import report
 from rethinking.cli import main
 from rethinking.cli.spec_options import spec_of
+from rethinking.engines import checks
 from rethinking.record import Runs, digests
 from rethinking.spec import Part, RunSpec
-
-RUN = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2", "--device", "cpu")
-
-
-def cli(*words, limit=None, **env):
-    def setup():
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.run(
-        [sys.executable, "-m", "rethinking.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {k: str(v) for k, v in env.items()},
-        preexec_fn=setup,
-        timeout=300,
-        check=False,
-    )
 
 
 def imported(*words, cwd=None):
@@ -53,14 +37,6 @@ finally:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.split("MODULES")[1].split())
-
-
-def one_line(done):
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.endswith((": starting", ": failed"))]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("rethinking: ")
-    return lines[0]
 
 
 @pytest.mark.parametrize("words", [("--help",), ("list",), ("figure", "--help"), ("data", "where", "toy")])
@@ -129,6 +105,17 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(toy_dir, tmp_path):
         (("data", "fetch", "imagenet"), "unknown data set 'imagenet'"),
         (("bench", "--model", "vgg"), "unknown network 'vgg'"),
         (("nonsense",), "No such command"),
+        (("figure", "toyfig", "--out", ""), "--out is empty text"),
+        (("figure", "toyfig", "--data-dir", ""), "--data-dir is empty text"),
+        (("figure", "toyfig", "--shard", ""), "shard is ''"),
+        (("figure", "toyfig", "--format", "svg,gif"), "format is 'gif', allowed are svg, pdf, png"),
+        (("figure", "toyfig", "--dpi", "99"), "--dpi is given, and svg,pdf has no dots: add png to --format"),
+        (("figure", "all", "fig1a"), "all is every figure, and stands alone"),
+        (("show", ""), "the run is empty text"),
+        (("run", "--precision", "foo"), "precision is 'foo', allowed are auto, float32 and bfloat16"),
+        (("run", "--compare", "--json"), "--json is given beside --compare"),
+        (("run", "--device", "cuda:77"), "device 'cuda:77' is not available here"),
+        (("list", "networks", "resnet"), "unknown network 'resnet': did you mean 'resnet-20'?"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_status_2(words, message, tmp_path):
@@ -275,32 +262,45 @@ def test_a_full_disk_loses_nothing(toy_dir, tmp_path):
     assert cli(*RUN, *where).returncode == 0
 
 
-def test_runs_that_cannot_be_written(toy_dir, tmp_path):
+@pytest.mark.parametrize("option", ["--out", "--runs", "--checkpoints"])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing"])
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_done(tmp_path, monkeypatch, option, place):
+    """The data, too, is fetched only after that."""
+    monkeypatch.setattr("rethinking.data.fetch", lambda *args, **options: pytest.fail("data was fetched"))
     (tmp_path / "file").touch()
-    done = cli(*RUN, "--data-dir", toy_dir, "--runs", tmp_path / "file")
-    assert "cannot write to" in one_line(done)
+    there = {"--runs": tmp_path / "runs", "--out": tmp_path / "out", "--checkpoints": tmp_path / "checkpoints"}
+    words = [word for pair in (there | {option: tmp_path / place}).items() for word in pair]
+    done = cli("figure", "toyfig", "--device", "cpu", "--data-dir", tmp_path / "data", *words)
+    assert f"cannot write to {tmp_path / place}" in one_line(done)
+    assert f"name another with {option}" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_device_that_is_not_there(toy_dir, tmp_path):
-    done = cli(*RUN[:-1], "cuda:77", "--data-dir", toy_dir, "--runs", tmp_path)
-    assert "device 'cuda:77' is not available here" in one_line(done)
+def test_runs_that_the_disk_has_no_room_for_are_refused_before_training(tmp_path, monkeypatch):
+    free = 4 * 1_209_866 * (1 + 4)  # bytes: a run's weights, and twice a checkpoint, with momentum
+    usage = shutil.disk_usage(tmp_path)
+    words = ("run", "--model", "mlp-1x512", "--device", "cpu", "--runs", tmp_path / "runs", "--data-dir", tmp_path)
+    monkeypatch.setattr("rethinking.data.fetch", lambda *args, **options: pytest.fail("data was fetched"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free - 1))
+    assert "1 runs take 24.2 MB on the disk of" in one_line(cli(*words))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
+    with pytest.raises(pytest.fail.Exception, match="data was fetched"):
+        cli(*words)
+
+
+def test_more_workers_than_memory_holds_are_said_before_training(monkeypatch):
+    specs = [RunSpec(seed=k) for k in range(4)]
+    monkeypatch.setattr(checks, "free_memory", lambda: int(2.5 * checks.WORKER_MEMORY))
+    options = {"device": "cpu", "workers": 4}
+    (line,) = checks.before_training(specs, Runs("runs"), **options, count=4)
+    assert "4 workers take up to 8.4 GB of memory, 5.2 GB are free: those beyond 2 may be killed" in line
+    assert checks.before_training(specs, Runs("runs"), **options, count=2) == []
 
 
 def test_no_network_and_no_data(tmp_path):
-    words = (
-        "run",
-        "--data",
-        "nowhere",
-        "--model",
-        "tiny",
-        "--device",
-        "cpu",
-        "--data-dir",
-        tmp_path,
-        "--runs",
-        tmp_path,
+    done = cli(
+        "run", "--data", "nowhere", "--model", "tiny", "--device", "cpu", "--data-dir", tmp_path, "--runs", tmp_path
     )
-    done = cli(*words)
     line = done.stderr.splitlines()[-1]
     assert done.returncode == 2
     assert "nowhere could not be had" in line
@@ -325,10 +325,7 @@ def test_prune_asks_and_keeps_what_figures_need(toy_dir, tmp_path):
     mine.mkdir()
     (mine / "spec.json").write_text('{"n": 100}')  # a spec, but of no run of that name
     before = sorted(p.name for p in (tmp_path / "runs").iterdir())
-    refused = subprocess.run(
-        [sys.executable, "-m", "rethinking.cli", "prune", "--unreferenced", "--runs", str(tmp_path / "runs")],
-        input="n\n", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    refused = cli("prune", "--unreferenced", "--runs", tmp_path / "runs", stdin="n\n")
     assert "unreferenced  toy-64-tiny" in refused.stdout
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == before
     assert "kept, not a run: thesis" in refused.stdout
@@ -381,8 +378,8 @@ def test_a_run_that_cannot_be_leaves_nothing_behind(toy_dir, tmp_path):
 
 def test_plan_trains_nothing(toy_dir, tmp_path):
     done = cli("plan", "toyfig", "--runs", tmp_path / "runs", "--data-dir", toy_dir, "--device", "cpu")
-    assert done.returncode == 0, done.stderr
     assert "4 runs, 4 to train" in done.stdout
+    assert "would be fetched" not in done.stdout
     assert not (tmp_path / "runs").exists()
 
 
@@ -392,410 +389,116 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "[]"
 
 
-# --- one file each -----------------------------------------------------------------------------
-
-NEW = {
-    "corruptions/inverted.py": '''"""Inverted: every pixel becomes its negative, a random half of them."""
-
-import numpy as np
-
-ACTS_ON = "pixels"
-OPTIONS = {"half": {"type": "float", "ge": 0.0, "le": 1.0}}
-
-
-def corrupt(image, label, generator, facts, *, half):
-    return np.where(generator.random(image.shape) < half, 255 - image, image), label
-''',
-    "models/onelayer.py": '''"""One linear layer."""
-
-from torch import nn
-
-
-def build(num_classes=10, in_channels=3, image_size=28):
-    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, num_classes))
-''',
-    "figures/newfig.py": '''"""A new figure."""
-
-import matplotlib.pyplot as plt
-
-MODELS = ["onelayer"]
-SEEDS = {}
-CAPTION = "New."
-DEPARTURES = []
-
-
-def runs(setting):
-    from rethinking.spec import Part
-
-    inverted = Part(name="inverted", options={"half": 0.5})
-    return {"inverted": [setting.spec(0, data="toy", n=64, steps=4, eval_every=2, corruptions=(inverted,))]}
-
-
-def draw(setting, records):
-    figure, _ = plt.subplots()
-    return figure, {}
-
-
-def claims(setting):
-    return []
-''',
-}
-
-
-def test_a_new_thing_is_one_file(toy_dir, tmp_path):
-    for name, text in NEW.items():
-        file = tmp_path / "mine" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    here = Path(__file__).parent
-    env = {"RETHINKING_PLUGINS": os.pathsep.join([str(here / "plugins"), str(tmp_path / "mine")])}
-    listed = cli("list", **env).stdout
-    assert "inverted" in listed
-    assert "half in [0, 1]" in listed
-    assert "onelayer" in listed
-    assert "newfig" in listed
-    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--device", "cpu")
-    done = cli("figure", "newfig", "--out", tmp_path, *where, **env)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "newfig-quick.svg").exists()
-    again = cli(*RUN[:5], "--model", "onelayer", "--corruption", "inverted=0.2", "--steps", "2", *where, **env)
-    assert again.returncode == 0, again.stderr
-    laws = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n0", "-q", "-k", "inverted or onelayer", "-p", "no:cacheprovider",
-         str(here / "test_corruptions.py"), str(here / "test_models.py"), str(here / "test_training.py")],
-        capture_output=True, text=True, env=os.environ | env, cwd=here.parent, check=False,
-    )  # fmt: skip
-    assert laws.returncode == 0, laws.stdout
-    assert int(laws.stdout.split(" passed")[0].split()[-1]) >= 8
-
-
-def test_two_files_with_one_name_are_refused(tmp_path):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "alexnet.py").write_text('"""Mine."""\n')
-    assert "both hold the network 'alexnet'" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
-    assert "not a folder" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path / "missing"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "lacks"),
-    [("data", "SIZES"), ("corruptions", "ACTS_ON"), ("regularizers", "OPTIONS"), ("figures", "MODELS")],
-)
-def test_a_plug_in_without_what_its_kind_must_have_is_one_line(tmp_path, kind, lacks):
-    (tmp_path / kind).mkdir()
-    (tmp_path / kind / "mine.py").write_text('"""Mine."""\n')
-    assert f"mine.py: it has no constant {lacks}" in one_line(cli("list", kind, RETHINKING_PLUGINS=tmp_path))
-
-
-def plug_in(folder: Path, kind: str, text: str) -> dict[str, str]:
-    """The environment in which a file `mine` of that kind is found, beside the plug-ins of the tests."""
-    (folder / kind).mkdir()
-    (folder / kind / "mine.py").write_text(text)
-    return {"RETHINKING_PLUGINS": os.pathsep.join([str(Path(__file__).parent / "plugins"), str(folder)])}
-
-
-GOOD = """
-OPTIONS = {"strength": {"type": "float", "ge": 0.0}}
-NULL = {"strength": 0.0}
-PRACTICE = {"strength": 0.1}
-"""
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('{"type": "float", "ge": 0.0}', '"float"', "OPTIONS['strength'] has type none, allowed are float, int"),
-        ('"float"', '"real"', "OPTIONS['strength'] has type 'real', allowed are float, int, bool, str"),
-        ('"ge"', '"min"', "OPTIONS['strength'] has 'min', allowed are type, ge"),
-        ('"float", "ge"', '"str", "ge"', "OPTIONS['strength'] has 'ge', which is of numbers alone"),
-        ('"ge": 0.0', '"default": "much"', "has the default 'much', which is no float"),
-        ('"ge": 0.0', '"ge": "a"', "has the ge 'a', which is no float"),
-        ('"ge": 0.0', '"choices": "ab"', "has the choices 'ab', which must be a list"),
-        ('"ge": 0.0', '"choices": [0.1, "b"]', "has the choice 'b', which is no float"),
-        ('NULL = {"strength"', 'NULL = {"strenght"', "NULL names 'strenght', which is not in OPTIONS (strength)"),
-        ('PRACTICE = {"strength": 0.1}', "PRACTICE = 0.1", "PRACTICE is 0.1, it must be a dict"),
-        ("NULL", "STRENGTHS = (0.2, 0.5)\nNULL", "STRENGTHS is (0.2, 0.5), it must be values of 'strength', with"),
-        ("NULL", 'FAMILY = "weight"\nNULL', "FAMILY is 'weight', allowed are weights, units, normalization, data"),
-    ],
-)
-def test_a_plug_in_with_a_mistake_in_its_constants_is_one_line(tmp_path, old, new, message):
-    assert old in GOOD
-    env = plug_in(tmp_path, "regularizers", '"""Mine."""\n' + GOOD.replace(old, new))
-    line = one_line(cli("list", "regularizers", **env))
-    assert "mine.py: " in line
-    assert message in line
-
-
-HASHES = 'dict.fromkeys(["train_images"], "")'
-DATA = f"""
-SIZES = {{"train": 2, "test": 2}}
-SHAPE = (28, 28)
-CLASSES = ["a"]
-MEAN = VARIANCE = [1.0]
-SHA256 = {HASHES}
-"""
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "message"),
-    [
-        ("regularizers", GOOD.replace('NULL = {"strength": 0.0}', "NULL = {}"), "NULL is empty: it must give at least"),
-        ("regularizers", GOOD.replace("0.1}", "-1.0}"), "PRACTICE has strength -1.0, which OPTIONS does not allow"),
-        ("regularizers", GOOD.replace("0.1}", "3 * 0.1}"), "PRACTICE is no literal, and so cannot be read without"),
-        ("regularizers", GOOD + 'NEEDS = "convolution"', "NEEDS is 'convolution', allowed are convolutions, pooling"),
-        ("regularizers", GOOD.replace('"ge": 0.0}', '"ge": 0.0}, "b": {"type": "int"}'), "NULL gives b no value"),
-        ("corruptions", 'ACTS_ON = "label"', "ACTS_ON is 'label', allowed are labels, pixels"),
-        ("corruptions", 'ACTS_ON = "labels"\nKEYED_BY = "sed"', "KEYED_BY is 'sed', allowed are example, seed"),
-        ("corruptions", 'ACTS_ON = "labels"\nSAME_AS = {"p": 0.0}', "it must be a list of (options, name or None)"),
-        ("models", 'VARIANTS = {"mine": 3}', "VARIANTS['mine'] is 3, it must be a dict"),
-        ("models", 'HAS = "convolutions"', "HAS is 'convolutions', it must be a list"),
-        ("models", 'HAS = ["convolution"]', "HAS is ['convolution'], allowed are convolutions, pooling"),
-        ("figures", 'MODELS = ["all"]\nSEEDS = {"quick": 0}', "SEEDS['quick'] is 0, it must be a number of seeds"),
-        ("data", DATA, "SHA256 is no literal"),
-        (
-            "data",
-            DATA.replace('"train":', '"training":').replace(HASHES, "{}"),
-            "SIZES has training, test, it must have",
-        ),
-        ("data", DATA.replace(HASHES, "{}"), "SHA256 has , it must have train_images, train_labels"),
-    ],
-)
-def test_a_plug_in_of_any_kind_with_a_wrong_constant_is_one_line(tmp_path, kind, text, message):
-    line = one_line(cli("list", kind, **plug_in(tmp_path, kind, f'"""Mine."""\n{text}\n')))
-    assert "mine.py: " in line
-    assert message in line
-
-
-def test_a_figure_may_have_constants_that_another_kind_has(tmp_path):
-    env = plug_in(tmp_path, "figures", '"""Mine."""\nMODELS = ["all"]\nSEEDS = {"quick": 1}\nSIZES = (1, 2)\n')
-    assert "mine" in cli("list", "figures", **env).stdout
-
-
-def test_a_file_named_like_one_of_the_package_is_refused(tmp_path):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "mlp.py").write_text('"""Mine."""\nVARIANTS = {"mlp-2x64": {}}\n')
-    assert "have one file name: rename one" in one_line(cli("list", "models", RETHINKING_PLUGINS=tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"), [("mine.py", "is in no folder of its kind"), ("networks", "mean 'models'")]
-)
-def test_a_plug_in_in_the_wrong_place_is_one_line(tmp_path, name, message):
-    (tmp_path / name).write_text("") if name.endswith(".py") else (tmp_path / name).mkdir()
-    assert message in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
-
-
-CLAIMING = '''"""Mine."""
-from rethinking.claims import Claim, Reading
-from rethinking.spec import RunSpec
-
-MODELS = ["all"]
-SEEDS = {"quick": 1}
-CAPTION = "Mine."
-DEPARTURES = []
-
-
-def runs(setting):
-    return {"a": [RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)]}
-
-
-def draw(setting, records):
-    import matplotlib.pyplot as plt
-
-    return plt.figure(), {}
-
-
-def claims(setting):
-    return [Claim("mine", "me", "it holds", "none", "always", ("a",), lambda groups: Reading(True, "1", {}))]
-'''
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("    return {", "    return None and {", "runs of "),
-        ('("a",)', '("b",)', "has the condition 'b', not one of runs"),
-        ("return [Claim", "return None and [Claim", "TypeError: 'NoneType' object is not iterable"),
-        ("Reading(True", "True or Reading(True", "AttributeError"),
-        ("return plt.figure(), {}", "return plt.figure()", "TypeError"),
-        ("return plt.figure(), {}", 'return plt.figure(), {"table": [["a", 1]]}', "a table that is no list of dicts"),
-        ("def claims", "def claim", "has no claims: every figure needs one"),
-    ],
-)
-def test_a_figure_with_a_mistake_is_one_line_and_draws_nothing(toy_dir, tmp_path, old, new, message):
-    assert old in CLAIMING
-    env = plug_in(tmp_path, "figures", CLAIMING.replace(old, new))
-    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path / "drawn", "--device", "cpu")
-    done = cli("figure", "mine", *where, **env)  # some are seen only when it is drawn, after lines of training
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    line = done.stderr.splitlines()[-1]
-    assert "mine.py" in line
-    assert message in line
-    assert not list((tmp_path / "drawn").glob("*"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "words", "message"),
-    [
-        (
-            "corruptions",
-            'ACTS_ON = "pixels"\n\n\ndef corrupt(image, label, generator, facts):\n    image[0] = 0\n',
-            ("--corruption", "mine"),
-            "mine.py, line 6: ValueError: assignment destination is read-only",
-        ),
-        (
-            "corruptions",
-            'ACTS_ON = "pixels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image[:9], 0\n',
-            ("--corruption", "mine"),
-            "must give an image of the shape that it is given, and a label",
-        ),
-        (
-            "corruptions",
-            'ACTS_ON = "labels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image, label + 0.5\n',
-            ("--corruption", "mine"),
-            "gives the label",
-        ),
-        ("corruptions", 'ACTS_ON = "labels"\n', ("--corruption", "mine"), "has no corrupt: every corruption needs one"),
-        (
-            "models",
-            "def build(num_classes, in_channels, image_size):\n    return None\n",
-            ("--model", "mine"),
-            "mine.py gives NoneType, no torch Module: mend it",
-        ),
-        (
-            "models",
-            "from torch import nn\n\n\ndef build(num_classes, in_channels, image_size):\n"
-            "    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, 99))\n",
-            ("--model", "mine"),
-            "not 4 logits each",
-        ),
-    ],
-)
-def test_a_run_with_a_mistaken_plug_in_is_one_line_and_leaves_nothing(toy_dir, tmp_path, kind, text, words, message):
-    env = plug_in(tmp_path, kind, f'"""Mine."""\n{text}')
-    rest = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
-    run = [w for w in RUN if w not in ("--model", "tiny")] if "--model" in words else RUN
-    assert message in one_line(cli(*run, *words, "--lr", "0.1", *rest, **env))
-    assert not list((tmp_path / "runs").glob("*"))
-
-
-def test_planning_with_a_mistaken_network_is_one_line(tmp_path):
-    env = plug_in(tmp_path, "figures", CLAIMING.replace('model="tiny"', 'model="mine", learning_rate=0.1'))
-    text = "    return nn.Sequential(nn.Flatten(), nn.Linear(7, 10))\n"
-    plug_in(tmp_path, "models", f'"""Mine."""\nfrom torch import nn\n\n\ndef build(*sizes):\n{text}')
-    assert "mine.py: RuntimeError: " in one_line(cli("plan", "mine", "--device", "cpu", **env))
-
-
-def test_a_record_of_a_plug_in_that_is_not_here_says_so(toy_dir, tmp_path):
-    text = '"""Mine."""\nACTS_ON = "labels"\n\n\ndef corrupt(image, label, generator, facts):\n    return image, 0\n'
-    env = plug_in(tmp_path, "corruptions", text)
-    rest = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
-    assert cli(*RUN, "--corruption", "mine", *rest, **env).returncode == 0
-    (record,) = (tmp_path / "runs").iterdir()
-    line = one_line(cli("show", record.name, "--runs", tmp_path / "runs"))
-    assert "it was made with the plug-in corruptions/mine, which is not here: name its folder" in line
-
-
-def test_a_folder_of_plug_ins_with_a_misspelt_name_is_one_line(tmp_path):
-    (tmp_path / "regularizer").mkdir()
-    assert "did you mean 'regularizers'? rename it" in one_line(cli("list", RETHINKING_PLUGINS=tmp_path))
-
-
-REGULARIZER = (
-    '"""Mine."""\nfrom rethinking.regularizers import Base\n'
-    + GOOD
-    + """
-class Regularizer(Base):
-    def __init__(self, strength):
-        pass
-
-    def batch(self, images, labels, generator):
-        return images
-"""
-)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("return images", "return images, labels", None),
-        ("return images", "return images", "batch of the regularizer mine must give images and labels, as many"),
-        ("return images", "return images[:3], labels", "batch of the regularizer mine must give images and labels"),
-        ("return images", "return images + much, labels", "mine.py, line 13: NameError: name 'much' is not defined"),
-        ("import Base", "import Bass", "mine.py, line 2: ImportError: cannot import name 'Bass'"),
-    ],
-)
-def test_a_mistake_in_a_plug_ins_code_is_one_line_that_says_where(toy_dir, tmp_path, old, new, message):
-    env = plug_in(tmp_path, "regularizers", REGULARIZER.replace(old, new))
-    words = (*RUN, "--regularize", "mine=0.5", "--data-dir", toy_dir, "--runs", tmp_path / "runs")
-    done = cli(*words, **env)
-    if message is None:
-        assert done.returncode == 0, done.stderr
-    else:
-        assert message in one_line(done)
-
-
-FIGURE = '''"""Mine."""
-MODELS = ["all"]
-SEEDS = {"quick": 1}
-CAPTION, DEPARTURES = "Mine.", []
-
-
-def runs(setting):
-    return {"one": [setting.spec(0, data="toy", model="tiny", n=50, steps=2, eval_every=1)]}
-
-
-def draw(setting, records):
-    from matplotlib import pyplot
-
-    return pyplot.figure(), {"series": {"one": [1.0]}}
-
-
-def claims(setting):
-    return []
-'''
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("def draw", "def drawn", "mine.py has no draw: every figure needs one"),
-        ("setting.spec", "setting.spek", "mine.py, line 8: AttributeError"),
-        ("[1.0]", '[float("nan")]', "gives numbers that are no JSON (Out of range float values"),
-        ("pyplot.figure()", "pyplot.figures()", "mine.py, line 14: AttributeError"),
-    ],
-)
-def test_a_mistake_in_a_figure_is_one_line_and_nothing_is_half_written(toy_dir, tmp_path, old, new, message):
-    assert old in FIGURE
-    env = plug_in(tmp_path, "figures", FIGURE.replace(old, new))
-    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path / "out", "--device", "cpu")
-    done = cli("figure", "mine", *where, **env)
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 2
-    assert not list((tmp_path / "out").glob("*"))
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("figure", "toyfig", "--out", ""), "--out is empty text"),
-        (("figure", "toyfig", "--data-dir", ""), "--data-dir is empty text"),
-        (("figure", "toyfig", "--shard", ""), "shard is ''"),
-        (("show", ""), "the run is empty text"),
-        (("figure", "all", "fig1a"), "all is every figure, and stands alone"),
-        (("run", "--precision", "foo"), "precision is 'foo', allowed are auto, float32 and bfloat16"),
-    ],
-)
-def test_empty_and_wrong_words_are_one_line(tmp_path, words, message):
-    assert message in one_line(cli(*words, "--runs", tmp_path / "runs"))
-
-
-def test_a_thing_is_described_with_its_options(tmp_path):
+def test_a_thing_is_described_with_its_options():
     told = cli("list", "regularizers", "dropout").stdout
     assert "Srivastava et al. 2014" in told
     assert "rate in [0, 1): probability of dropping a unit; default 0.5; null 0.0; practice 0.5" in told
     assert "unknown regularizer 'drop'" in one_line(cli("list", "regularizers", "drop"))
+    assert cli("list", "networks").stdout == cli("list", "models").stdout
+    assert cli("list", "datasets").stdout == cli("list", "data").stdout
+
+
+def test_the_bare_command_is_its_help():
+    for words in ((), ("data",)):
+        bare, told = cli(*words), cli(*words, "--help")
+        assert (bare.returncode, bare.stdout) == (0, told.stdout)
+
+
+def test_facts_are_told_as_json_too(toy_dir, tmp_path):
+    """Strict JSON that says what the lines say."""
+    data, runs, out = ("--data-dir", toy_dir), ("--runs", tmp_path / "runs"), ("--out", tmp_path / "out")
+
+    def facts(*words, status=0):
+        done = cli(*words, "--json")
+        assert done.returncode == status, done.stderr
+        return json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+    assert facts("list", "regularizers", "dropout")["regularizers"]["dropout"]["options"]["rate"]["lt"] == 1
+    assert facts("data", "where", "toy", *data) == {"name": "toy", "folder": str(toy_dir / "toy"), "exists": True}
+    assert facts("data", "check", "toy", *data) == {"toy": {"folder": str(toy_dir / "toy"), "right": True}}
+    planned = facts("plan", "toyfig", "--device", "cpu", *runs, "--data-dir", tmp_path)
+    assert planned["to_train"] == 4
+    assert planned["data_to_fetch"] == ["toy"]
+    assert not any(run["complete"] for run in planned["runs"])
+    (drawn,) = facts("figure", "toyfig", "--device", "cpu", "--quiet", "--format", "png", *data, *runs, *out)
+    assert drawn["files"] == [str(tmp_path / "out" / f"toyfig-quick.{form}") for form in ("png", "json")]
+    assert [claim["verdict"] for claim in drawn["claims"]] == ["replicated", "not judged at this scale"]
+    assert facts("plan", "toyfig", "--device", "cpu", *runs, *data)["to_train"] == 0
+    assert facts("verify", *runs, *out) == {"records": 4, "figures": 1, "findings": []}
+    (tmp_path / "out" / "toyfig-quick.png").unlink()
+    assert "toyfig-quick.png is missing" in facts("verify", *runs, *out, status=1)["findings"][0]
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{report.BEGIN}\n{report.END}\n")
+    written = ("report", "--readme", readme, "--out", tmp_path / "nothing", *runs)
+    assert facts(*written, "--check", status=1) == {"readme": str(readme), "up_to_date": False, "written": False}
+    assert facts(*written) == {"readme": str(readme), "up_to_date": True, "written": True}
+    assert facts(*written, "--check")["up_to_date"]
+
+
+def test_several_figures_end_with_a_short_summary_and_quiet_says_nothing(toy_dir, tmp_path):
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--device", "cpu", "--out", tmp_path / "out")
+    quiet = cli("figure", "toyfig", "--quiet", *where)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    done = cli("figure", "toyfig", "theorem1", "--redraw", *where)
+    last = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]]
+    assert last[0] == ["toyfig", "replicated: 1, not judged at this scale: 1"]
+    assert last[1][0] == "theorem1"
+    assert re.search(r"not run: \d+.*, \d+ runs missing$", last[1][1])
+    assert last[2][0] == "in"
+
+
+def test_pictures_of_an_earlier_drawing_are_drawn_again(toy_dir, tmp_path):
+    """So none is left that is of other records than the numbers beside it."""
+    words = (
+        "figure",
+        "toyfig",
+        "--data-dir",
+        toy_dir,
+        "--runs",
+        tmp_path / "runs",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path,
+    )
+    assert cli(*words, "--format", "png", "--dpi", "50").returncode == 0
+    small = (tmp_path / "toyfig-quick.png").read_bytes()
+    assert json.loads((tmp_path / "toyfig-quick.json").read_text())["formats"] == ["png"]
+    assert cli(*words).returncode == 0
+    assert (tmp_path / "toyfig-quick.png").read_bytes() != small  # at 300 dots
+    assert {path.suffix for path in tmp_path.glob("toyfig-quick.*")} == {".svg", ".pdf", ".png", ".json"}
+    assert "formats" not in json.loads((tmp_path / "toyfig-quick.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "found"),
+    [
+        (["list"], "regul", {"regularizers"}),
+        (["list"], "net", {"networks"}),
+        (["list", "networks"], "mlp", {"mlp-1x512", "mlp-3x512"}),
+        (["run", "--corruption"], "part", {"partial_labels"}),
+        (["run", "--stop"], "", {"fitted", "budget"}),
+        (["run", "--precision"], "a", {"auto"}),
+        (["figure", "--scale"], "", {"quick", "cpu", "paper"}),
+        (["figure"], "al", {"all"}),
+        (["show", "--runs", "RUNS"], "toy", {"toy-64-tiny-s0-af416fefe1"}),
+    ],
+)
+def test_names_are_completed(tmp_path, words, incomplete, found):
+    (tmp_path / "toy-64-tiny-s0-af416fefe1").mkdir()
+    (tmp_path / "toy-64-tiny-s0-af416fefe1" / "result.json").touch()
+    words = [str(tmp_path) if word == "RUNS" else word for word in words]
+    completion = ShellComplete(main, {}, "rethinking", "_RETHINKING_COMPLETE")
+    assert {item.value for item in completion.get_completions(words, incomplete)} == found
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "xterm")])
+def test_there_are_no_colours_where_none_are_wanted(monkeypatch, name, value):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["list", "data"], color=True)  # as on a terminal
+    assert ("\x1b" in done.stdout) == (value == "xterm")
 
 
 def test_what_was_held_out_kept_and_corrupted_is_shown(toy_dir, tmp_path):
@@ -804,81 +507,6 @@ def test_what_was_held_out_kept_and_corrupted_is_shown(toy_dir, tmp_path):
     assert re.search(r"test accuracy: .* images, their labels corrupted\n", done.stdout)
     assert re.search(r"held-out accuracy: .* of 20 images, loss", done.stdout)
     assert re.search(r"kept: test_logits, in .*arrays\.npz", done.stdout)
-
-
-# --- streams, signals and folders ----------------------------------------------------------------
-
-
-def shell(line, *, cwd=None, **env):
-    """A line of bash, `rethinking` being this package's command; its status is that of the first in a pipe."""
-    head = f'rethinking() {{ {sys.executable} -m rethinking.cli "$@"; }}; '
-    return subprocess.run(
-        ["bash", "-c", head + line + "; exit ${PIPESTATUS[0]}"],
-        capture_output=True, text=True, env=os.environ | {k: str(v) for k, v in env.items()}, timeout=300, check=False,
-        cwd=cwd,
-    )  # fmt: skip
-
-
-def test_a_reader_that_goes_is_no_failure():
-    for words in ("list", "list regularizers", "run --help"):
-        done = shell(f"rethinking {words} | head -1")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.count("\n") == 1
-
-
-def test_output_that_a_full_disk_refuses_is_one_line():
-    assert "No space left on device" in one_line(shell("rethinking list > /dev/full"))
-
-
-@pytest.mark.parametrize("streams", ["2>&1 | head -c 1 | wc -c", "2>&- >&-", "2>/dev/full", "0<&- 2>&- >&-"])
-def test_training_goes_on_whoever_listens(toy_dir, tmp_path, streams):
-    where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs")
-    done = shell(f"rethinking {' '.join(map(str, (*RUN, *where)))} {streams}", TINY_PRINTS=1)
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "runs").iterdir()
-    assert Runs(tmp_path / "runs").named(folder.name).result["steps"] == 4
-    assert (folder / "curve.csv").read_text().startswith("step,")
-
-
-def heeds_ctrl_c():
-    """In a process that is starting: a shell's background job ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.mark.parametrize(
-    ("sent", "status", "line"),
-    [(signal.SIGTERM, 143, "rethinking: stopped by SIGTERM"), (signal.SIGINT, 130, "rethinking: stopped")],
-)
-def test_a_signal_outside_of_training_is_one_line(tmp_path, sent, status, line):
-    os.mkfifo(tmp_path / "spec.json")  # it waits there
-    words = [sys.executable, "-m", "rethinking.cli", "run", "--spec", tmp_path / "spec.json"]
-    listening = {"stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(
-        words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **listening
-    ) as process:
-        time.sleep(1.0)
-        process.send_signal(sent)
-        _, told = process.communicate(timeout=60)
-    assert (process.returncode, told.strip()) == (status, f"{line}; the same command goes on from here")
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["rethinking", "rethinking.cli"])
-def test_a_signal_while_modules_are_imported_is_one_line(tmp_path, sent, module):
-    (tmp_path / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    words = [sys.executable, "-m", module, "list"]
-    pipes = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.PIPE,
-        "text": True,
-        "env": os.environ | {"PYTHONPATH": path},
-    }
-    with subprocess.Popen(words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes) as process:
-        assert process.stdout.readline() == "importing\n"
-        process.send_signal(sent)
-        _, told = process.communicate(timeout=60)
-    assert (process.returncode, told) == (128 + sent, "rethinking: stopped\n")
 
 
 HUGE = "1" + 400 * "0"
@@ -899,37 +527,6 @@ def test_what_is_long_is_echoed_in_part(tmp_path, words, message):
     line = one_line(cli("run", *words, "--runs", tmp_path / "runs"))
     assert message in line
     assert len(line) <= 1100
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_a_spec_is_read_in_every_encoding_of_json_and_from_standard_input(toy_dir, tmp_path, encoding):
-    spec = RunSpec(data="toy", n=64, model="tiny", steps=4, eval_every=2)
-    file = tmp_path / "spec.json"
-    file.write_bytes(spec.to_json().encode(encoding))
-    rest = f"--device cpu --data-dir {toy_dir} --runs {tmp_path / 'runs'}"
-    assert shell(f"rethinking run --spec - {rest} < {file}").returncode == 0
-    assert Runs(tmp_path / "runs").complete(spec)
-    again = shell(f"rethinking run --spec {file} {rest}")
-    assert (again.returncode, again.stderr) == (0, "")  # it has a record
-
-
-def test_no_spec_is_read_without_end(tmp_path):
-    assert "larger than 4,000,000 bytes" in one_line(cli("run", "--spec", "/dev/zero"))
-    assert "standard input: larger than" in one_line(shell("rethinking run --spec - < /dev/zero"))
-
-
-def test_the_home_folder_is_meant_by_a_tilde(toy_dir, tmp_path):
-    words = " ".join(map(str, RUN))
-    home = {"HOME": tmp_path, "RETHINKING_DATA": "~/data"}
-    (tmp_path / "data").symlink_to(toy_dir)
-    (tmp_path / "here").mkdir()
-    done = shell(f"rethinking {words} --runs='~/runs' --checkpoints='~/checkpoints'", cwd=tmp_path / "here", **home)
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "runs").iterdir())) == 1
-    assert list((tmp_path / "here").iterdir()) == []
-    assert shell("rethinking data where toy --data-dir='~/x'", **home).stdout == f"{tmp_path}/x/toy\n"
-    unknown = one_line(shell("rethinking data where toy --data-dir='~nobody-of-that-name'"))
-    assert "names a home folder that is not known: write the whole path" in unknown
 
 
 def test_the_source_distribution_holds_every_file_of_the_repository(tmp_path):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rethinking import record
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, leased, read
 from rethinking.spec import RunSpec
@@ -18,7 +17,7 @@ from rethinking.spec import RunSpec
 ROOT = Path(__file__).parents[1]
 FLIPS = int(os.environ.get("FLIPS", "300"))
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20, keep=("test_logits",))
-EVALUATION = dict.fromkeys(record.COLUMNS, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
+EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
 
 
 def complete(root, spec=SPEC):

@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rethinking
-from rethinking import record
 from rethinking.errors import InputError
 from rethinking.record import Runs, frame, leased, read
 from rethinking.spec import Part, RunSpec
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
-EVALUATION = dict.fromkeys(record.COLUMNS, 0.5) | {"step": 0, "test_images": 64}
+EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64}
 
 
 def complete(runs, spec, rows, status="budget", diverged_at=None, log=()):
@@ -173,7 +172,7 @@ def test_regularizers_are_told_as_on_the_command_line(given, text, strength, tmp
     assert same(pd.NA if math.isnan(row.strength) else row.strength, strength)
 
 
-numbers = st.floats(allow_nan=True, allow_infinity=True)
+numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
 evaluations = st.lists(st.tuples(st.floats(0, 1), numbers, numbers), min_size=2, max_size=6)
 
 
@@ -219,3 +218,14 @@ def test_a_frame_needs_neither_torch_nor_matplotlib(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == "\n"
     code = "import sys, rethinking, rethinking.record; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_budget_of_a_sweep_is_five_times_what_its_network_takes(committed):
+    budgets = {("mlp-3x512", 2000): 800, ("mlp-3x512", 1000): 400, ("resnet-20", 2000): 1920, ("alexnet", 1000): 960}
+    runs = committed.frame().query("regularizer == 'none' and condition == 'random labels' and stop == 'fitted'")
+    runs = runs.query("seed == 0 and data_seed == 0 and momentum == 0.9 and batch_size == 128 and held_out == 0")
+    runs = runs[~runs.bootstrap & (runs.model_options == "") & (runs.keep == "")]
+    steps = runs.groupby(["model", "n"]).steps_to_fit.min()  # of the finest evaluations
+    measured = {key: 5 * steps[key] for key in budgets if key in steps}
+    assert measured.keys() >= {("mlp-3x512", 2000), ("mlp-3x512", 1000), ("alexnet", 1000)}
+    assert measured == {key: budgets[key] for key in measured}

@@ -14,7 +14,7 @@ from rethinking.corruptions import Facts, corrupt_arrays
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
 from rethinking.spec import Part, RunSpec
-from rethinking.training import batch_norm_statistics, loop, whiten
+from rethinking.training import batch_norm_statistics, batches, whiten
 
 ALL = catalog.names("models")
 
@@ -298,7 +298,7 @@ def test_statistics_belong_to_the_present_weights():
 
 
 def test_statistics_weigh_every_image_alike(monkeypatch):
-    monkeypatch.setattr(loop, "EVAL_BATCH", 20)
+    monkeypatch.setattr(batches, "EVAL_BATCH", 20)
     norm = OffsetBatchNorm2d(3)
     images = torch.randn(41, 3, 4, 4)
     images[40] += 10

@@ -101,7 +101,7 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
     chance = by_name["random labels do not generalize"]
     assert "at chance: " in chance.ours
     assert chance.ours.endswith("chance is 33.3 %")
-    assert {v.verdict for v in drawn.verdicts} <= {claims.HOLD, claims.NOT_HOLD, claims.EXTENSION_NOT_JUDGED}
+    assert {v.verdict for v in drawn.verdicts} <= set(claims.EXTENSION.values())
     assert {(v.source, v.paper) for v in drawn.verdicts} == {("fig1a, asked of mine", "")}
 
 
@@ -115,8 +115,8 @@ def test_a_figure_that_cannot_be_of_other_data_says_so(tmp_path):
 def test_another_network_than_the_papers_is_an_extension():
     setting = figures.setting("fig1a", model="tiny")
     made = figures.claims_of(catalog.load("figures", "fig1a"), setting)
-    assert all(claim.extension and "zhang2017" not in claim.source for claim in made)
-    assert not any(c.extension for c in figures.claims_of(catalog.load("figures", "fig1a"), figures.setting("fig1a")))
+    assert all(not claim.own and "zhang2017" not in claim.source for claim in made)
+    assert all(c.own for c in figures.claims_of(catalog.load("figures", "fig1a"), figures.setting("fig1a")))
 
 
 def test_chance_and_what_counts_as_learned(monkeypatch):

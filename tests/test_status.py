@@ -149,4 +149,5 @@ def test_titles_say_what_differs_and_the_run_id_does_not():
     assert titles[several[0].run_id].endswith(" (batch_size 128, learning_rate 0.05, keep none)")
     assert titles[several[1].run_id].endswith(" (batch_size 16, learning_rate 0.05, keep none)")
     assert titles[several[2].run_id].endswith(" (batch_size 128, learning_rate 0.5, keep test_logits)")
+    assert progress.titles([SPEC, SPEC.replace(steps=50)])[SPEC.run_id] == SPEC.run_id
     assert progress.titles([SPEC]) == {SPEC.run_id: SPEC.run_id}

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from rethinking.errors import InputError
+from rethinking.spec import Context, LinearSpec
 from rethinking.theory import linear
-from rethinking.theory.specs import LinearSpec
 
 CPU = torch.device("cpu")
 
 
 def rows(spec, images):
-    return list(linear.run(spec, images, CPU, lambda step: None))
+    return list(linear.run(spec, Context(images, CPU)))
 
 
 def test_the_least_norm_is_numpys():
@@ -44,7 +44,7 @@ def test_too_many_images_or_equal_ones_are_one_line(toy):
 def test_sgd_on_real_images_goes_to_the_least_norm_at_the_predicted_rate(cifar10):
     spec = LinearSpec(n=50, steps=50 * 160, eval_every=50 * 40)
     found = rows(spec, cifar10)
-    assert tuple(found[0]) == spec.COLUMNS
+    assert tuple(found[0]) == spec.columns
     assert [r["step"] for r in found] == [0, 2000, 4000, 6000, 8000]
     assert found[0]["distance"] == 1
     assert found[-1]["distance"] < 1e-3

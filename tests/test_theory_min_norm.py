@@ -11,14 +11,14 @@ from sklearn.kernel_ridge import KernelRidge
 from rethinking import data
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
+from rethinking.spec import Context, KernelSpec
 from rethinking.theory import dense, features, min_norm
-from rethinking.theory.specs import KernelSpec
 
 CPU = torch.device("cpu")
 
 
 def rows(spec, images, **changes):
-    return list(min_norm.run(spec, dataclasses.replace(images, **changes), CPU, lambda step: None))
+    return list(min_norm.run(spec, Context(dataclasses.replace(images, **changes), CPU)))
 
 
 def problem(n=200, d=12, m=50, seed=0):
@@ -148,7 +148,7 @@ def test_refinement_reaches_1e_5_on_real_digits(mnist, monkeypatch):
     few = data.Split(mnist.test.images[:500], mnist.test.labels[:500])
     spec = KernelSpec(n=1500)
     (row,) = rows(spec, mnist, test=few)
-    assert tuple(row) == spec.COLUMNS
+    assert tuple(row) == spec.columns
     assert row["residual"] < 1e-5
     assert row["train_error"] == 0
     assert row["test_error"] < 0.12

@@ -1,17 +1,32 @@
 """Runs that train nothing keep the records' contract, and leave the identities of training runs as they were."""
 
+import importlib
+import inspect
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+import rethinking.spec
 from rethinking import figures
 from rethinking.engines import local
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
-from rethinking.spec import RunSpec, Spec
-from rethinking.theory.specs import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
+from rethinking.spec import (
+    KINDS,
+    AnySpec,
+    KernelSpec,
+    LinearSpec,
+    RunSpec,
+    Spec,
+    Theorem1Spec,
+    TwoWeightsSpec,
+    from_file,
+    from_json,
+    kind_of,
+)
 
 SPECS = [
     Theorem1Spec(data="toy", n=60, depth=3),
@@ -24,7 +39,7 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
 def test_round_trips_through_json_by_its_kind(spec):
-    again = Spec.from_json(spec.to_json())
+    again = from_json(spec.to_json())
     assert again == spec
     assert type(again) is type(spec)
     assert again.run_id == spec.run_id
@@ -36,14 +51,48 @@ def test_a_training_spec_has_no_kind_and_its_old_name():
     spec = RunSpec(n=2000, model="mlp-3x512", seed=1)
     assert "kind" not in json.loads(spec.to_json())
     assert "kind" not in spec.identity
-    assert Spec.from_json(spec.to_json()) == spec
-    for record in (Path(__file__).parents[1] / "runs").glob("cifar10-*/spec.json"):
-        assert Spec.from_file(record).run_id == record.parent.name
+    assert from_json(spec.to_json()) == spec
+    for record in (Path(__file__).parents[1] / "runs").glob("*/spec.json"):
+        assert from_file(record).run_id == record.parent.name
+
+
+def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
+    classes = [kind.spec for kind in KINDS.values()]
+    assert set(get_args(AnySpec)) == set(classes) == {type(s) for s in SPECS} | {RunSpec}
+    assert {spec for spec in vars(rethinking.spec).values() if isinstance(spec, type) and issubclass(spec, Spec)} == {
+        Spec,
+        *classes,
+    }
+    for name, kind in KINDS.items():
+        assert kind_of(kind.spec()) is kind
+        assert kind.spec().kind == name if "kind" in kind.spec.model_fields else name == "training"
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_every_kind_has_what_its_contract_names(kind):
+    for module, name, arguments in (
+        (kind.module, "run", ["spec", "context"]),
+        (kind.estimator, "estimate", ["spec", "device", "known"]),
+    ):
+        function = getattr(importlib.import_module(module), name)
+        assert list(inspect.signature(function).parameters) == arguments
+        assert function.__annotations__["spec"] is kind.spec
+    assert kind.resumable == ("step" in kind.state)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_every_column_has_its_meaning_and_unit(kind):
+    columns = kind.spec.COLUMNS
+    assert columns[0].name == "step"
+    assert columns[0].whole
+    assert len({column.name for column in columns}) == len(columns)
+    assert all(column.meaning and column.unit for column in columns)
+    assert all(column.varying == (column.unit in ("seconds", "10^9 bytes")) for column in columns)
 
 
 def test_an_unknown_kind_is_one_line():
     with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1, two_weights"):
-        Spec.from_json('{"kind": "dream"}', "here")
+        from_json('{"kind": "dream"}', "here")
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
@@ -53,9 +102,11 @@ def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
     found = runs.find(spec)
     assert found.spec == spec
     assert found.result["status"] == "computed"
-    assert tuple(found.curve) == spec.COLUMNS
+    assert tuple(found.curve) == spec.columns
     written = [list(map(repr, row)) for row in zip(*found.curve.values(), strict=True)]
     assert written == [list(map(repr, row.values())) for row in rows]
+    whole = {column.name for column in spec.COLUMNS if column.whole}
+    assert all(isinstance(value, int) == (name in whole) for row in rows for name, value in row.items())
     assert spec.summary(found.final)
     assert {p.name for p in found.path.iterdir()} == {"spec.json", "curve.csv", "environment.json", "result.json"}
     again = Runs(tmp_path / "again")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinking.errors import InputError
+from rethinking.spec import Context, Theorem1Spec
 from rethinking.theory import theorem1
-from rethinking.theory.specs import Theorem1Spec
 
 
 def points(n, d=20, seed=0):
@@ -170,8 +170,8 @@ def test_bad_specs_are_one_line(fields, message):
 
 def test_fits_random_labels_of_real_images(cifar10):
     spec = Theorem1Spec(n=2000)
-    (row,) = theorem1.run(spec, cifar10, torch.device("cpu"), lambda step: None)
-    assert tuple(row) == spec.COLUMNS
+    (row,) = theorem1.run(spec, Context(cifar10, torch.device("cpu")))
+    assert tuple(row) == spec.columns
     assert row["weights"] == 2 * 2000 + 3072
     assert row["module_error"] < 1e-5
     assert row["plain_right"] == 1

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Lasso, Ridge
 
 from rethinking.errors import InputError
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import Context, TwoWeightsSpec
 from rethinking.theory.two_weights import in_l1_ball, in_l2_ball, problem, run
 
 
@@ -54,7 +54,7 @@ def test_the_loss_is_the_mean_squared_error(toy):
 
 
 def test_rows_go_from_nothing_to_the_free_solution(toy):
-    rows = list(run(TwoWeightsSpec(data="toy", n=200, radii=11), toy, torch.device("cpu"), lambda step: None))
+    rows = list(run(TwoWeightsSpec(data="toy", n=200, radii=11), Context(toy, torch.device("cpu"))))
     assert [row["step"] for row in rows] == list(range(11))
     assert (rows[0]["l1_first"], rows[0]["l2_second"]) == (0, 0)
     for name in ("first", "second", "loss"):

@@ -12,10 +12,11 @@ from rethinking import catalog, models, regularizers
 from rethinking.corruptions import corrupt_example
 from rethinking.data import Split
 from rethinking.errors import InputError
+from rethinking.layers import two_logits
 from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, train, whiten
-from rethinking.training.batches import gather, permutation, prepare, two_logits
+from rethinking.training.batches import gather, permutation, prepare
 
 CPU = torch.device("cpu")
 
@@ -400,30 +401,12 @@ def test_kept_crops_are_the_centre_and_the_four_corners(toy):
 
 
 CHANGES = {
-    "n": 90,
-    "corruptions": [{"name": "random_labels"}],
-    "test_labels": "corrupted",
-    "model": "mlp-3x512",
-    "model_options": {"width": 16},
-    "regularizers": [{"name": "weight_decay", "options": {"strength": 0.01}}],
-    "held_out": 20,
-    "bootstrap": True,
-    "batch_size": 32,
-    "learning_rate": 0.02,
-    "momentum": 0.5,
-    "lr_decay": 0.5,
-    "decay_every": 5,
-    "steps": 50,
-    "stop": "fitted",
-    "eval_every": 5,
-    "interim_test": 50,
-    "evaluation": "probe",
-    "precision": "bfloat16",
-    "keep": ["test_logits"],
-    "data_seed": 1,
-    "seed": 1,
-    "crop": 24,
-}
+    "n": 90, "corruptions": [{"name": "random_labels"}], "test_labels": "corrupted", "model": "mlp-3x512",
+    "model_options": {"width": 16}, "regularizers": [{"name": "weight_decay", "options": {"strength": 0.01}}],
+    "held_out": 20, "bootstrap": True, "batch_size": 32, "learning_rate": 0.02, "momentum": 0.5,
+    "lr_decay": 0.5, "decay_every": 5, "steps": 50, "stop": "fitted", "eval_every": 5, "interim_test": 50,
+    "evaluation": "probe", "precision": "bfloat16", "keep": ["test_logits"], "data_seed": 1, "seed": 1, "crop": 24,
+}  # fmt: skip
 
 ECHOES = {"step", "epoch", "learning_rate", "test_images"}  # columns that the spec says, whatever was trained
 

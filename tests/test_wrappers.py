@@ -369,13 +369,13 @@ def test_every_kind_of_data_set_under_every_corruption(name, workers, tmp_path):
                 hold(kind, wrapper, expected, i, sample)
 
 
-@pytest.mark.slow  # two processes import torch anew
+@pytest.mark.slow  # a process imports torch anew
 def test_spawned_workers_give_the_same(tmp_path):
     kinds = [make(name, tmp_path) for name in KINDS]
     matrix = [(kind, *cell) for kind in kinds for cell in cells(kind, 0, "train")]
     loader = DataLoader(
         Together([wrapper for _, wrapper, _ in matrix]),
-        num_workers=2,
+        num_workers=1,
         collate_fn=list,
         persistent_workers=True,
         multiprocessing_context="spawn",

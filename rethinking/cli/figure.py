@@ -17,6 +17,7 @@ from rethinking.cli.options import (
     data_option,
     device_option,
     json_option,
+    make_again,
     need_data,
     out_option,
     print_json,
@@ -37,6 +38,12 @@ FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a whil
 @click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @anew_option
+@click.option(
+    "--retrain",
+    multiple=True,
+    metavar="PLUGIN",
+    help="Make the runs again that were made with an earlier version of this plug-in; repeatable.",
+)
 @click.option("--minutes", type=float, help="Stop cleanly after so many minutes, and say what is left.")
 @click.option(
     "--format",
@@ -65,6 +72,7 @@ def figure(
     shard: str | None,
     redraw: bool,
     anew: bool,
+    retrain: tuple[str, ...],
     minutes: float | None,
     formats: str,
     dpi: int | None,
@@ -96,12 +104,14 @@ def figure(
     from rethinking import figures as fig
     from rethinking import plotting
     from rethinking.engines import local
-    from rethinking.record import Runs
+    from rethinking.record import Runs, outdated
 
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"--minutes is {minutes:g}, allowed are numbers above 0")
     if minutes is not None and redraw:
         raise InputError("--minutes is given beside --redraw, which trains nothing: leave one out")
+    if retrain and redraw:
+        raise InputError("--retrain is given beside --redraw, which trains nothing: leave one out")
     pictures = plotting.pictures(formats)
     if dpi is not None and "png" not in pictures:
         raise InputError(f"--dpi is given, and {formats} has no dots: add png to --format, or leave it out")
@@ -113,13 +123,19 @@ def figure(
     share = list(wanted.values())
     if shard is not None:
         share = local.shard_of(share, local.parse_shard(shard))
+    old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
+    mine = {spec.run_id for spec in share}
+    again = {name: [spec for spec in specs if spec.run_id in mine] for name, specs in old.items()}
+    stale = {spec.run_id for specs in old.values() for spec in specs}
     for spec in wanted.values():
-        runs.find(spec)  # a damaged record is better known before training than after
+        if spec.run_id not in stale:
+            runs.find(spec)  # a damaged record is better known before training than after
     if redraw and not any(runs.complete(spec) for spec in wanted.values()):
         where = f"{', '.join(figures)} at scale {scale}"
         raise InputError(f"{runs_dir} has no record for {where}: name another scale, other --runs, or train")
     failures, left = [], False
     if not redraw:
+        make_again(runs, again, quiet)
         missing = [spec for spec in share if not runs.complete(spec)]
         check_before(missing, runs, device, workers)
         need_data(missing, runs, data_dir, quiet)

@@ -127,6 +127,17 @@ def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) 
             click.echo(f"rethinking: {line}", err=True)
 
 
+def make_again(runs: Any, found: dict[str, list[Any]], quiet: bool) -> None:
+    """Delete the runs that changed plug-ins have made out of date, and say so: they are missing now."""
+    from rethinking.record import outdated
+
+    outdated.delete(runs, found)
+    for name, specs in found.items():
+        if specs:
+            count = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
+            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now")
+
+
 def say(quiet: bool) -> Callable[[str], None]:
     """Prints a line of progress, unless quiet."""
     return lambda line: None if quiet else click.echo(line, err=True)

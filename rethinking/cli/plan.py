@@ -39,6 +39,7 @@ def plan(
     from rethinking.engines import checks, estimate, local
     from rethinking.engines.progress import duration, titles
     from rethinking.record import Runs
+    from rethinking.spec import kind_of
 
     runs = Runs(runs_dir)
     device = local.resolve_device(device)
@@ -47,7 +48,7 @@ def plan(
     missing = [s for s in wanted.values() if not runs.complete(s)]
     seconds = estimate.seconds(missing, device, runs) if missing else {}
     count = workers or local.default_workers(device)
-    alone = {s.run_id for s in missing if s.ALONE}
+    alone = {s.run_id for s in missing if kind_of(s).alone}
     expected, most = (
         estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
         + sum(seconds[key][k] for key in alone)

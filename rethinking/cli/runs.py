@@ -15,6 +15,7 @@ from rethinking.cli.options import (
     device_option,
     fetch_missing,
     json_option,
+    make_again,
     need_data,
     quiet_option,
     runs_option,
@@ -34,6 +35,7 @@ from rethinking.errors import InputError
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
+@click.option("--again", is_flag=True, help="Make it again where a plug-in that it uses has changed since.")
 @click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
 @quiet_option
 @json_option
@@ -46,6 +48,7 @@ def run(
     until: int | None,
     compare: bool,
     anew: bool,
+    again: bool,
     other_dir: str | None,
     quiet: bool,
     as_json: bool,
@@ -64,14 +67,16 @@ def run(
     rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
     from rethinking.engines import local
-    from rethinking.record import Runs
-    from rethinking.spec import LARGEST, RunSpec, Spec
+    from rethinking.record import Runs, outdated
+    from rethinking.spec import LARGEST, Spec, from_bytes, from_file
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
         raise InputError("--until is given without --compare: add it, or give the budget as --steps")
     if other_dir is not None and not compare:
         raise InputError("--with is given without --compare: add it, or name the folder as --runs")
+    if again and compare:
+        raise InputError("--again is given beside --compare, which needs the record there is: leave one out")
     if as_json and compare:
         raise InputError("--json is given beside --compare, which prints lines: leave one out")
     device = local.resolve_device(device)
@@ -81,10 +86,12 @@ def run(
                 f"{name_of(next(iter(given)))} is given beside --spec: change the file or leave --spec out"
             )
         standard = str(spec_file) == "-"
-        spec: Spec = Spec.from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else Spec.from_file(spec_file)
+        spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
     else:
         spec = spec_of(given, device)
     runs = Runs(runs_dir, checkpoints)
+    if again:
+        make_again(runs, outdated.find(runs, [spec]), quiet)
     record = runs.find(spec)
     if not compare:
         if record is None:
@@ -112,7 +119,7 @@ def run(
         difference = record.difference(second, until)
     size = "" if until is None else f" up to step {second.final['step']}"
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
-    if difference and isinstance(spec, RunSpec):
+    if difference and "train_accuracy" in spec.columns:
         _print_apart(record.up_to(until), second.up_to(until))
     for made in (record.environment, second.environment) if difference else ():
         print_made_by(made)

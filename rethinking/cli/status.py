@@ -67,10 +67,10 @@ def _typed(value: Any, kind: type) -> Any:
 
 def _fields(path: Path) -> dict[str, Any]:
     """The budget of the run in a folder, by its spec; None where that cannot be read."""
-    from rethinking.spec import Spec
+    from rethinking.spec import from_file
 
     try:
-        return {"steps": Spec.from_file(path / "spec.json").steps}
+        return {"steps": from_file(path / "spec.json").steps}
     except InputError:
         return {"steps": None}
 

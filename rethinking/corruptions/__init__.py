@@ -24,39 +24,18 @@ The wrapper of `partial_labels.py` is `rethinking.corruptions.PartialLabels`, an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rethinking import catalog, seeds
 from rethinking.errors import InputError
+from rethinking.images import Facts
 
 if TYPE_CHECKING:
     from rethinking.spec import Part
 
 __path__ += catalog.plugin_folders("corruptions")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a corruption may know of the data set.
-
-    Attributes:
-        num_classes: number of labels. mean, variance: per channel of the full training set's pixels, in the
-        images' own units; finite, a variance not negative.
-
-    Raises:
-        InputError: a mean or variance that is none.
-    """
-
-    num_classes: int = 0
-    mean: tuple[float, ...] = ()
-    variance: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not np.isfinite([*self.mean, *self.variance]).all() or min(self.variance, default=0) < 0:
-            raise InputError(f"mean {self.mean}, variance {self.variance}: give finite numbers, variances of 0 or more")
 
 
 class Keyed:

@@ -1,39 +1,20 @@
 """The torch Dataset wrappers: any corruption around anybody's map-style data set."""
 
-import difflib
 import operator
-import random
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
-from tqdm import tqdm
+from torch.utils.data import Dataset, Subset
 
 from rethinking import catalog
-from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, apply
+from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
+from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of, whole_number
+from rethinking.corruptions._reading import Moments, at, generators_untouched, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options
-
-REGRESSION = ("permutation", "gaussian")
-LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
-# Words that people use for an argument.
-MEANT = {
-    "p": "prob probability rate noise noise_rate noise_level fraction ratio level percent corruption corruption_prob",
-    "num_classes": "classes n_classes nclasses num_class number_of_classes num_labels k c",
-    "variance": "var std sd stddev sigma deviation",
-    "mean": "mu means average",
-    "label": "target label_key target_key label_index y labels targets",
-    "image": "x input image_key data_key feature features pixels img",
-    "channels": "channel data_format layout channel_order channels_first channels_last",
-    "seed": "random_state rng generator random_seed data_seed",
-    "split": "train subset fold part",
-    "among": "over convention uniform",
-}
 
 
 class Corrupted(Dataset):
@@ -95,9 +76,9 @@ class Corrupted(Dataset):
     ):
         constants = catalog.find("corruptions", self.corruption).constants
         with self._named():
-            _check_map_style(dataset, values, type(self).__name__)
-            options = _options(constants.get("OPTIONS", {}), values, options)
-            self.dataset, self.seed, self.split = dataset, _whole_number("seed", seed), split
+            check_map_style(dataset, values, type(self).__name__)
+            options = options_of(constants.get("OPTIONS", {}), values, options)
+            self.dataset, self.seed, self.split = dataset, whole_number("seed", seed), split
             if not isinstance(split, str):
                 raise InputError(f"split is {split!r}: give a word, 'train' or 'test'")
             if channels not in (None, "first", "last"):
@@ -110,10 +91,10 @@ class Corrupted(Dataset):
             self.label = _inherited(dataset, "label", label)
             self.channels = _inherited(dataset, "channels", channels)
             self.regression = self._check_regression(regression, constants)
-            moments = Facts(0, _numbers("mean", mean), _numbers("variance", variance))
+            moments = Facts(0, numbers("mean", mean), numbers("variance", variance))
             if self.regression and num_classes is not None:
                 raise InputError("regression and num_classes are both given: targets have no classes, give one of them")
-            given = None if num_classes is None else _whole_number("num_classes", num_classes, least=1)
+            given = None if num_classes is None else whole_number("num_classes", num_classes, least=1)
             self._length = len(dataset)
             self._trusted, self._label_place = False, self.label
             self._seen: str | None = None  # where an array's channels are, from the first example
@@ -153,7 +134,7 @@ class Corrupted(Dataset):
     def _first_samples(self) -> dict[int, Any]:
         """The first, middle and last sample, and whether the labels that the data set has are those of its samples."""
         count = self._length
-        with _generators_untouched():
+        with generators_untouched():
             samples = {i: self.dataset[i] for i in sorted({0, count // 2, count - 1}) if 0 <= i < count}
         if not samples:
             return samples
@@ -167,7 +148,7 @@ class Corrupted(Dataset):
             return samples  # a pixel corruption needs none
         known = _labels.column(self.dataset, self._label_place)
         self._trusted = known is not None and all(
-            _same(known[i], _samples.take(sample, self._label_place)) for i, sample in samples.items()
+            _samples.same(known[i], _samples.take(sample, self._label_place)) for i, sample in samples.items()
         )
         return samples
 
@@ -226,31 +207,12 @@ class Corrupted(Dataset):
             if self._length == 1:
                 raise InputError("there is one example, whose target has no other to change places with: give more")
             keyed = Keyed(self.seed, self.corruption, self.split)
-            drawn = np.array([keyed(i).random(2) for i in range(self._length)]).reshape(-1, 2)
-            chosen = np.flatnonzero(drawn[:, 0] < self.options.get("p", 1.0))
-            self._source = np.arange(self._length)
-            # The order of independent uniform numbers is a uniform permutation.
-            self._source[chosen] = chosen[np.argsort(drawn[chosen, 1], kind="stable")]
+            self._source = _targets.permuted(self._length, keyed, self.options.get("p", 1.0))
             return
         if not self._length and not (moments.mean and moments.variance):
             raise InputError("the data set has no examples to measure: give mean and variance")
-        reals = [_real(y, i) for i, y in enumerate(self._targets)]
-        for i, real in enumerate(reals):
-            if real.shape != reals[0].shape:
-                raise InputError(
-                    f"the target of dataset[{i}] has the shape {real.shape}, that of dataset[0] {reals[0].shape}: "
-                    "give them one shape, or say regression='permutation'"
-                )
-        values = np.array(reals, dtype=np.float64)
+        self.facts = _targets.moments(self._targets, moments)
         del self._targets
-        mean = np.array(moments.mean or values.mean(axis=0)).reshape(-1)
-        variance = np.array(moments.variance or values.var(axis=0)).reshape(-1)
-        if not variance.any():
-            raise InputError(f"all targets are {values.flat[0]:g}, so their Gaussian is that number: give variance")
-        shape = values.shape[1:]
-        if {mean.size, variance.size} - {1, int(np.prod(shape))}:
-            raise InputError(f"mean and variance are {mean.size} and {variance.size} numbers, a target has {shape}")
-        self.facts = Facts(0, tuple(mean.tolist()), tuple(variance.tolist()))
 
     def _target(self, own: Any, index: int) -> Any:
         if self.regression == "permutation":
@@ -263,7 +225,7 @@ class Corrupted(Dataset):
         generator = Keyed(self.seed, self.corruption, self.split)(index)
         if generator.random() >= self.options.get("p", 1.0):
             return own
-        shape = np.shape(_real(own, index))
+        shape = np.shape(_targets.real(own, index))
         mean, variance = (np.array(v) for v in (self.facts.mean, self.facts.variance))
         mean, deviation = (v.reshape(shape) if v.size > 1 else v for v in (mean, np.sqrt(variance)))
         return _samples.like((mean + deviation * generator.standard_normal(shape)).reshape(shape), own)
@@ -309,7 +271,7 @@ class Corrupted(Dataset):
         """Mean and variance per channel over all examples; of bytes and 16-bit numbers exact before one division."""
         if not self._length:
             raise InputError("the data set has no examples to measure: give mean and variance")
-        moments = _Moments()
+        moments = Moments()
 
         def add(sample: Any, index: int) -> None:
             image = _samples.take(sample, _samples.locate(sample, self.image, "image"))
@@ -333,7 +295,7 @@ class Corrupted(Dataset):
             what = hint if isinstance(index, slice) else f"{index!r}: give a whole number"
             raise InputError(f"{type(self).__name__}: the index is {what}") from None
         place = range(len(self))[place]  # negative indices count from the end; beyond it is an IndexError
-        with self._named(), _at(place):
+        with self._named(), at(place):
             return self._corrupted(self.dataset[place], place)
 
     def _corrupted(self, sample: Any, index: int) -> Any:
@@ -357,16 +319,7 @@ class Corrupted(Dataset):
 
     def _read(self, what: str, part: Callable[[Any, int], Any]) -> list[Any]:
         """part(sample, index) of all samples, one after the other, with progress."""
-        name = f"{type(self).__name__}: {what}"
-        parts, spoken = [], time.monotonic()
-        with _generators_untouched():
-            for i in tqdm(range(self._length), desc=name, disable=None, leave=False, dynamic_ncols=True):
-                if time.monotonic() - spoken > LINE_EVERY and not sys.stderr.isatty():
-                    spoken = time.monotonic()
-                    print(f"{name}: {i} of {self._length} examples read", file=sys.stderr)
-                with _at(i):
-                    parts.append(part(self.dataset[i], i))
-        return parts
+        return read(self.dataset, self._length, f"{type(self).__name__}: {what}", part)
 
     # --- labels ---
 
@@ -406,7 +359,9 @@ class Corrupted(Dataset):
             return np.zeros(len(self), dtype=bool)
         with self._named():
             own = self._own_labels("labels")
-            return np.array([not _same(a, b) for a, b in zip(own, self._replaced(own), strict=True)], dtype=bool)
+            return np.array(
+                [not _samples.same(a, b) for a, b in zip(own, self._replaced(own), strict=True)], dtype=bool
+            )
 
     def __repr__(self) -> str:
         inner = repr(self.dataset) if isinstance(self.dataset, Corrupted) else type(self.dataset).__name__
@@ -416,182 +371,6 @@ class Corrupted(Dataset):
             shown["num_classes"] = self.facts.num_classes
         words = "".join(f", {key}={value!r}" for key, value in shown.items())
         return f"{type(self).__name__}({inner}{words}) of {len(self)} examples"
-
-
-@contextmanager
-def _at(index: int) -> Iterator[None]:
-    """The line of an error names the example."""
-    try:
-        yield
-    except InputError as error:
-        place = "" if f"dataset[{index}]" in str(error) else f"dataset[{index}]: "
-        raise InputError(f"{place}{error}") from None
-
-
-class _Moments:
-    """Mean and variance per channel, added up image by image: of small integers in Python's integers, else float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Any = None
-        self.square: Any = None  # the sum of squares, of deviations where the values are not small integers
-        self.exact = False
-
-    def add(self, values: np.ndarray, index: int) -> None:
-        """values: (positions, C). Raises InputError where they are not finite, or C is another than before."""
-        exact = values.dtype.kind in "bui" and values.dtype.itemsize <= 2
-        if self.mean is None:
-            self.exact = exact
-            self.mean = self.square = np.zeros(values.shape[1], dtype=object if exact else np.float64)
-        if len(self.mean) != values.shape[1]:
-            raise InputError(
-                f"dataset[{index}] has {values.shape[1]} channels, dataset[0] {len(self.mean)}: convert to one of them"
-            )
-        if exact != self.exact:
-            raise InputError(
-                f"dataset[{index}] has the dtype {values.dtype}, dataset[0] another: convert to one of them"
-            )
-        count = len(values)
-        if exact:
-            small = values.astype(np.int64)
-            self.mean = self.mean + small.sum(axis=0).astype(object)
-            self.square = self.square + (small * small).sum(axis=0).astype(object)
-            self.count += count
-            return
-        real = values.astype(np.float64)
-        if not np.isfinite(real).all():
-            raise InputError(f"dataset[{index}] has pixels that are not finite: mend them")
-        mean = real.mean(axis=0)
-        shift = mean - self.mean
-        total = self.count + count
-        self.square = self.square + ((real - mean) ** 2).sum(axis=0) + shift**2 * (self.count * count / total)
-        self.mean = self.mean + shift * (count / total)
-        self.count = total
-
-    def result(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(means, variances), each (C,)."""
-        n = self.count
-        if self.exact:
-            variance = [(n * s - m * m) / (n * n) for m, s in zip(self.mean, self.square, strict=True)]
-            return tuple(m / n for m in self.mean), tuple(variance)
-        return tuple(self.mean.tolist()), tuple((self.square / n).tolist())
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether two labels, of whatever kind, are one."""
-    if a is b:
-        return True
-    try:
-        a, b = (np.asarray(_samples.plain(v)) for v in (a, b))
-        if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:  # float32 samples of float64 targets
-            a, b = (v.astype(min(a.dtype, b.dtype, key=lambda d: d.itemsize)) for v in (a, b))
-        return a.size == b.size and bool(np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f"))
-    except (TypeError, ValueError):
-        return False
-
-
-def _real(target: Any, index: int) -> np.ndarray:
-    """A target as float64. Raises InputError where it is no finite number or array of them."""
-    try:
-        value = np.asarray(_samples.plain(target), dtype=np.float64)
-    except (TypeError, ValueError):
-        value = np.array(np.nan)
-    if not np.isfinite(value).all():
-        raise InputError(
-            f"the target of dataset[{index}] is {_samples.describe(target)}, "
-            "not a finite number: mend it, or say regression='permutation'"
-        )
-    return value
-
-
-@contextmanager
-def _generators_untouched() -> Iterator[None]:
-    """Reads samples without moving the global generators, from which a data set's transforms may draw."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-
-
-def _check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
-    if (dataset is None or isinstance(dataset, int | float | str | bytes)) and any(
-        hasattr(v, "__getitem__") for v in values
-    ):
-        raise InputError(f"the data set comes first: {name}(dataset, {dataset!r})")
-    if isinstance(dataset, DataLoader):
-        raise InputError("this is a DataLoader: wrap its data set, then load the wrapper")
-    if isinstance(dataset, type):
-        raise InputError(f"{dataset.__name__} is a class: make a data set of it first, {dataset.__name__}(...)")
-    if isinstance(dataset, Mapping):
-        raise InputError(
-            f"the data set is a {type(dataset).__name__} of {', '.join(map(repr, dataset))}: take one of them, or of "
-            "two arrays make torch.utils.data.TensorDataset(images, labels)"
-        )
-    if isinstance(dataset, np.ndarray | torch.Tensor | tuple):
-        raise InputError(
-            f"the data set is of type {type(dataset).__name__}: give a torch Dataset or a list of samples; "
-            "of two arrays make one with torch.utils.data.TensorDataset(images, labels)"
-        )
-    if isinstance(dataset, IterableDataset) or (hasattr(dataset, "__iter__") and not hasattr(dataset, "__getitem__")):
-        raise InputError(
-            "the data set is iterable, and the corruption of an example is keyed by its index: "
-            "give a map-style data set, for example list(dataset)"
-        )
-    if not hasattr(dataset, "__getitem__") or isinstance(dataset, str | bytes):
-        raise InputError(f"the data set is {_samples.describe(dataset)}: give a map-style torch Dataset")
-    if not hasattr(dataset, "__len__"):
-        raise InputError("the data set has no length: give a map-style data set with __len__")
-
-
-def _options(declared: dict[str, dict], values: Sequence[Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The corruption's options, by position and by name."""
-    required = [key for key, limits in declared.items() if "default" not in limits]
-    if len(values) > len(required):
-        extra = values[len(required)]
-        raise InputError(
-            f"what {_samples.describe(extra)} is cannot be told from its place: "
-            + (f"name it, num_classes={extra!r} or seed={extra!r}" if isinstance(extra, int) else "name it, NAME=VALUE")
-        )
-    known = ["seed", "split", "image", "label", "channels", "num_classes", "mean", "variance", "regression", *declared]
-    for name in options:
-        if name not in declared:
-            meant = next((k for k, words in MEANT.items() if k in known and name.lower() in words.split()), None)
-            close = [meant] if meant else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            square = " (the square of the deviation)" if close == ["variance"] else ""
-            hint = f"did you mean {close[0]}{square}? " if close else ""
-            raise InputError(f"{name}: {hint}known are {', '.join(known)}")
-    placed = dict(zip(required, values, strict=False))
-    for name in placed.keys() & options.keys():
-        raise InputError(f"{name} is given twice, {placed[name]!r} and {options[name]!r}: give it once")
-    return placed | options
-
-
-def _whole_number(name: str, value: Any, least: int = 0) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
-    return number
-
-
-def _numbers(name: str, value: Any) -> tuple[float, ...]:
-    """A number, or one for each channel, as a tuple."""
-    if value is None:
-        return ()
-    try:
-        array = np.asarray(_samples.plain(value), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is {value!r}: give a number for each channel") from None
-    if not np.isfinite(array).all() or (name == "variance" and (array < 0).any()):
-        raise InputError(
-            f"{name} is {value!r}: give finite numbers" + ", variances of 0 or more" * (name == "variance")
-        )
-    return tuple(array.reshape(-1).tolist())
 
 
 def _inherited(dataset: Any, name: str, given: Any) -> Any:

@@ -171,3 +171,16 @@ def _largest(dtype: Any) -> float:
     if isinstance(dtype, torch.dtype):
         return math.inf if dtype.is_floating_point else torch.iinfo(dtype).max
     return int(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two labels, of whatever kind, are one."""
+    if a is b:
+        return True
+    try:
+        a, b = (np.asarray(plain(v)) for v in (a, b))
+        if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:  # float32 samples of float64 targets
+            a, b = (v.astype(min(a.dtype, b.dtype, key=lambda d: d.itemsize)) for v in (a, b))
+        return a.size == b.size and bool(np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f"))
+    except (TypeError, ValueError):
+        return False

@@ -21,31 +21,28 @@ or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a f
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rethinking import catalog
 from rethinking.constants import ARRAYS
-from rethinking.corruptions import Facts
 from rethinking.data._files import Arrays, Unavailable, read_npy
+from rethinking.data._folder import file_of, scratch_in, write_arrays
 from rethinking.data._own import add, remove
 from rethinking.errors import InputError
-from rethinking.paths import data_dir, expand, where_able
+from rethinking.images import Facts, ImageSet, Split
+from rethinking.paths import data_dir, expand
 
 if TYPE_CHECKING:
     from rethinking.data._torch import Images
 
 __path__ += catalog.plugin_folders("data")
 
-ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
 
 __all__ = [
     "Arrays",
@@ -66,28 +63,6 @@ __all__ = [
 ]
 
 
-class Split(NamedTuple):
-    """images: uint8 (N, H, W, C). labels: int64 (N,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """A data set in memory.
-
-    Attributes:
-        name, classes: words. train, test: Split. facts: number of classes, pixel mean and variance (bytes).
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: Split
-    test: Split
-    facts: Facts
-
-
 def where(name: str, root: str | Path | None = None) -> Path:
     """The folder in which the data set `name` is kept. Raises InputError for an unknown name."""
     return data_dir(root) / entry(name, root).name
@@ -103,10 +78,6 @@ def _again(of: catalog.Entry) -> str:
     if of.own:
         return f"`rethinking data remove {of.name}`, then add it again"
     return f"run `rethinking data fetch {of.name}`"
-
-
-def _file(folder: Path, array: str) -> Path:
-    return folder / f"{array}.npy"
 
 
 def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
@@ -136,7 +107,7 @@ def _read(folder: Path, of: catalog.Entry) -> Arrays:
         split, kind = array.split("_")
         shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         try:
-            arrays[array] = read_npy(_file(folder, array), shape)
+            arrays[array] = read_npy(file_of(folder, array), shape)
         except Unavailable as error:
             raise InputError(f"{error}: delete {folder}, then {_again(of)}") from None
     _verify(of, arrays, str(folder))
@@ -159,7 +130,7 @@ def _lying(of: catalog.Entry, base: Path) -> Arrays:
 def _kept(arrays: Arrays, folder: Path) -> bool:
     """Whether a copy that lies in the data folder could be stored beside it, in our layout; else it is not ours."""
     try:
-        with _scratch(folder.parent) as scratch:
+        with scratch_in(folder.parent) as scratch:
             _store(arrays, scratch / "decoded", folder)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -294,7 +265,7 @@ def fetch(
         if not given.is_dir():
             raise InputError(f"{source} is not a folder: name one that holds {name}")
         tries = [(str(source), lambda _: module.from_folder(given))]
-    with _scratch(base) as scratch, catalog.blame(of):
+    with scratch_in(base) as scratch, catalog.blame(of):
         for number, (description, get) in enumerate(tries):
             say(f"{name}: trying {description}")
             place = scratch / str(number)
@@ -312,31 +283,8 @@ def fetch(
     raise InputError(f"{name} could not be had ({'; '.join(failures)}): give a folder with --from")
 
 
-@contextmanager
-def _scratch(base: Path) -> Iterator[Path]:
-    base.mkdir(parents=True, exist_ok=True)
-    for left in base.glob(".fetch-*"):  # by a fetch that was killed
-        if time.time() - left.stat().st_mtime > ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _write(arrays: Arrays, scratch: Path) -> None:
-    scratch.mkdir()
-    for array in ARRAYS:
-        with _file(scratch, array).open("wb") as stream:
-            np.save(stream, arrays[array], allow_pickle=False)
-            stream.flush()
-            with where_able():
-                os.fsync(stream.fileno())
-
-
 def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
-    _write(arrays, scratch)
+    write_arrays(arrays, scratch)
     while True:
         try:
             os.replace(scratch, folder)

@@ -18,6 +18,7 @@ import numpy as np
 from rethinking import catalog
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable
+from rethinking.data._folder import scratch_in, write_arrays
 from rethinking.data._layouts import Pair, found_at
 from rethinking.errors import InputError
 from rethinking.paths import data_dir, expand
@@ -153,13 +154,11 @@ def _free(name: str, root: str | Path | None) -> Path:
 
 
 def _put(name: str, arrays: Arrays, description: dict[str, Any], folder: Path) -> None:
-    from rethinking.data import _scratch, _write
-
     for known, entry in catalog.entries("data").items():
         if entry.constants["SHA256"] == description["SHA256"]:
             raise InputError(f"these are the images and labels of {known}: use --data {known}")
-    with _scratch(folder.parent) as scratch:
-        _write(arrays, scratch / name)
+    with scratch_in(folder.parent) as scratch:
+        write_arrays(arrays, scratch / name)
         text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         (scratch / name / catalog.DESCRIPTION).write_text(text, encoding="utf-8")
         try:

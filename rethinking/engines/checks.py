@@ -11,17 +11,18 @@ from rethinking.engines.machine import WORKER_MEMORY, free_memory
 from rethinking.errors import InputError
 from rethinking.paths import check_writable, nearest
 from rethinking.record import Runs
-from rethinking.spec import RunSpec, Spec
+from rethinking.spec import Spec
 
 BYTES = 4  # of a weight
 
 
 def weights(spec: Spec) -> int:
     """Bytes of a run's weights, of a network whose file tells its parameters; else 0: it is not known."""
-    if not isinstance(spec, RunSpec) or spec.model_options:
+    network = dict(spec.named).get("models")
+    if network is None or getattr(spec, "model_options", {}):
         return 0
-    told = catalog.find("models", spec.model).constants.get("PAPER", {}).get("parameters", 0)
-    return BYTES * (told.get(spec.model, 0) if isinstance(told, dict) else told)
+    told = catalog.find("models", network).constants.get("PAPER", {}).get("parameters", 0)
+    return BYTES * (told.get(network, 0) if isinstance(told, dict) else told)
 
 
 def space(specs: Sequence[Spec], workers: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """How long runs would take here: from the records of runs like them, else measured by a few steps."""
 
 import heapq
-import importlib
 import json
 import time
 from collections import defaultdict
@@ -13,7 +12,7 @@ from typing import Any
 from rethinking import catalog
 from rethinking.engines.machine import cores, processor
 from rethinking.record import Runs
-from rethinking.spec import RunSpec, Spec, image_size
+from rethinking.spec import RunSpec, Spec, image_size, kind_of
 
 STEPS = 4  # of training, where nothing is known of a network
 EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
@@ -101,9 +100,13 @@ class Known:
 
     Args:
         runs: of `past`. device_name: the processor asked about.
+
+    Attributes:
+        measured: seconds an image of training takes, of networks that no record tells of.
     """
 
     def __init__(self, runs: Iterable[Past], device_name: str):
+        self.measured: dict[str, float] = {}
         self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         self._shares: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         for run in runs:
@@ -151,37 +154,35 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         is measured.
     """
     known = Known(past(runs), processor() if device == "cpu" else _gpu())
-    measured: dict[str, float] = {}
+    place = "cuda:0" if device == "cuda" else device
     out = {}
     for spec in specs:
-        if not isinstance(spec, RunSpec):
-            out[spec.run_id] = _other(spec, device)
-            continue
-        fields = spec.model_dump(mode="json")
-        image = known.image(fields)
-        if image is None:
-            key = str(_speed_keys(fields)[0])
-            if key not in measured:
-                with catalog.blame(catalog.find("models", spec.model)):
-                    measured[key] = _measure(spec, "cuda:0" if device == "cuda" else device)
-            image = measured[key]
-        out[spec.run_id] = known.seconds(fields, image)
+        kind = kind_of(spec)
+        if device == "cpu" and kind.alone:
+            import torch
+
+            torch.set_num_threads(cores())  # as in the run
+        out[spec.run_id] = kind.estimate(spec, place, known)
     return out
+
+
+def estimate(spec: RunSpec, device: str, known: Known) -> tuple[float, float]:
+    """Of a training run; measured by a few steps where nothing is known of such a network."""
+    fields = spec.model_dump(mode="json")
+    image = known.image(fields)
+    if image is None:
+        key = str(_speed_keys(fields)[0])
+        if key not in known.measured:
+            with catalog.blame(catalog.find("models", spec.model)):
+                known.measured[key] = _measure(spec, device)
+        image = known.measured[key]
+    return known.seconds(fields, image)
 
 
 def _gpu() -> str:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-
-
-def _other(spec: Spec, device: str) -> tuple[float, float]:
-    import torch
-
-    if device == "cpu":
-        torch.set_num_threads(cores() if spec.ALONE else 1)  # as in the run
-    known = importlib.import_module(spec.RUNNER).estimate(spec, torch.device("cuda:0" if device == "cuda" else device))
-    return known, known
 
 
 def _measure(spec: RunSpec, device: str) -> float:

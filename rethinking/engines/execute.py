@@ -1,6 +1,5 @@
-"""One run, from its lease to its record: the only place where the trainer and the record meet."""
+"""One run of any kind, from its lease to its record: the only place where what makes a run and the record meet."""
 
-import importlib
 import json
 import os
 import platform
@@ -8,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -24,8 +23,7 @@ from rethinking.engines.machine import cores, processor
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, seal
-from rethinking.spec import RunSpec, Spec
-from rethinking.training import Training, kept
+from rethinking.spec import Context, Kind, Outcome, Spec, kind_of
 from rethinking.training.batches import to_device
 
 CHECKPOINT_EVERY = 120.0  # seconds; a checkpoint is taken at the first step after that long, and at every stop
@@ -147,9 +145,9 @@ def execute(
     until: int | None = None,
     anew: bool = False,
 ) -> bool:
-    """Train `spec` to its end and record it, going on from its checkpoint where there is one.
+    """Make the run of `spec` to its end and record it, going on from its checkpoint where there is one.
 
-    A spec of another kind than RunSpec is computed by its RUNNER, from the beginning, and recorded in the same way.
+    A run of a kind that is not resumable is made from the beginning.
 
     Args:
         spec: the run. runs: where its record goes. device: a torch device. data_dir: see rethinking.data.data_dir.
@@ -171,15 +169,14 @@ def execute(
         if writer is None:
             return runs.complete(spec)
         writer.notes |= {"device": device, "steps": spec.steps}
-        if not isinstance(spec, RunSpec):
-            _compute(spec, writer, _load(spec.data, data_dir), to_device(device), on_step, on_evaluation)
-            return True
-        training = Training(spec, _load(spec.data, data_dir), device)
-        made_with = environment(spec, training.device)
+        kind, context = kind_of(spec), Context(_load(spec.data, data_dir), to_device(device))
+        if context.device.type == "cpu":
+            torch.set_num_threads(cores() if kind.alone else 1)
+        made_with = environment(spec, context.device)
         rows: list[Row] = []
         clock = _Clock()
         try:
-            saved = _saved(writer)
+            saved = _saved(writer, kind) if kind.resumable else None
         except InputError:
             if not anew:
                 raise
@@ -187,7 +184,7 @@ def execute(
         if saved is None:
             writer.discard()  # what another beginning of the run has left
         else:
-            notes, state = saved
+            notes, context.saved = saved
             rows, before = notes["rows"], notes["made_with"]
             clock = _Clock(notes["seconds"], notes["evaluation_seconds"])
             if before["device"] != made_with["device"]:
@@ -197,15 +194,16 @@ def execute(
                 )
             check_plug_ins(spec, before, writer.path)
             made_with = _together(before, made_with)
-            training.restore(state)
-            on_resume(training.step)
+            on_resume(int(context.saved["step"]))
         saved_at = time.monotonic()
 
         def save() -> None:
             nonlocal saved_at
+            if context.state is None:
+                return
             so_far = {"rows": rows, "seconds": clock.so_far(), "evaluation_seconds": clock.evaluation}
             metadata = {"notes": json.dumps(so_far | {"made_with": made_with}), **seal(spec.run_id)}
-            writer.save(rows, safetensors.torch.save(training.state(), metadata), made_with)
+            writer.save(rows, safetensors.torch.save(context.state(), metadata), made_with)
             saved_at = time.monotonic()
 
         def stop() -> None:
@@ -214,7 +212,7 @@ def execute(
                 raise Stopped
 
         def after(step: int) -> None:
-            if until is not None and step > until:
+            if kind.resumable and until is not None and step > until:
                 save()
                 raise _FarEnough
             clock.step(step)
@@ -224,22 +222,28 @@ def execute(
             if time.monotonic() - saved_at >= CHECKPOINT_EVERY:
                 save()
 
-        with _stops_deferred():
-            for evaluation in training.evaluations(after, stop):
+        context.on_step, context.on_part = after, stop
+        with _stops_deferred() if kind.resumable else nullcontext():
+            made = kind.run(spec, context)
+            while True:
+                try:
+                    row = next(made)
+                except StopIteration as end:
+                    outcome: Outcome = end.value
+                    break
                 clock.evaluated()
-                rows.append(evaluation.as_row())
-                writer.notes["summary"] = spec.summary(rows[-1])
-                on_evaluation(rows[-1])
+                rows.append(row)
+                writer.notes["summary"] = spec.summary(row)
+                on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
-            weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-            write(writer.path / "weights.safetensors", safetensors.torch.save(weights))
-            status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-            made_with |= clock.summary()
-            writer.finish(rows, status, training.diverged_at, made_with, kept(training), training.log)
+            if outcome.weights:
+                write(writer.path / "weights.safetensors", safetensors.torch.save(outcome.weights))
+            made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
+            writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return True
 
 
-def _saved(writer: Writer) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
     """The notes and the training state of a run's checkpoint, None where there is none.
 
     Raises:
@@ -261,35 +265,10 @@ def _saved(writer: Writer) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | N
     except (ValueError, TypeError, KeyError, MemoryError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{file} is damaged ({reason}): {BEGIN_ANEW}") from None
-    if "made_with" not in notes or "schedule" not in state:
+    if "made_with" not in notes or not state.keys() >= set(kind.state):
         raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
     writer.check_rows(notes["rows"])
     return notes, state
-
-
-def _compute(
-    spec: Spec,
-    writer: Writer,
-    images: data.ImageSet,
-    device: torch.device,
-    on_step: Callable[[int], None],
-    on_row: Callable[[Row], None],
-) -> None:
-    if device.type == "cpu":
-        torch.set_num_threads(cores() if spec.ALONE else 1)
-    made_with = environment(spec, device)
-    rows: list[Row] = []
-    started = time.monotonic()
-
-    def note(step: int) -> None:
-        writer.notes["step"] = step
-        on_step(step)
-
-    for row in importlib.import_module(spec.RUNNER).run(spec, images, device, note):
-        rows.append(row)
-        on_row(row)
-    made_with["seconds"] = round(time.monotonic() - started, 1)
-    writer.finish(rows, "computed", None, made_with)
 
 
 def environment(spec: Spec, device: torch.device) -> dict[str, Any]:

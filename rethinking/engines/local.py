@@ -22,7 +22,7 @@ from rethinking.engines.machine import gpu_count, workers_that_fit
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
 from rethinking.record import Runs
-from rethinking.spec import Spec
+from rethinking.spec import Spec, kind_of
 
 POLL = 2.0  # seconds between looks at runs that another process is training
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -170,9 +170,9 @@ def run(
     waiting = [spec for spec in specs if not runs.complete(spec)]
     if not waiting or time.monotonic() >= deadline:
         return []
-    alone = device == "cpu" and waiting[0].ALONE
-    if device == "cpu" and len({spec.ALONE for spec in waiting}) > 1:  # first all that share the cores
-        parts = [[s for s in waiting if s.ALONE is each] for each in (False, True)]
+    alone = device == "cpu" and kind_of(waiting[0]).alone
+    if device == "cpu" and len({kind_of(spec).alone for spec in waiting}) > 1:  # first all that share the cores
+        parts = [[s for s in waiting if kind_of(s).alone is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
         options |= {"until": until, "anew": anew, "deadline": deadline, "quiet": quiet}
         return [failure for part in parts for failure in run(part, runs, **options)]

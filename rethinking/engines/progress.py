@@ -10,10 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rethinking.spec import RunSpec, Spec
+from rethinking.spec import Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
+# Fields that a title leaves out: those that a run's name tells, and those of how long and how often it is measured.
 NAMED = {"kind", "data", "n", "model", "model_options", "corruptions", "regularizers", "seed", "data_seed"}
+MEASURED = {"steps", "stop", "eval_every", "interim_test", "evaluation"}
 
 
 def duration(seconds: float) -> str:
@@ -28,7 +30,7 @@ def titles(specs: Sequence[Spec]) -> dict[str, str]:
 
     So of runs with batches of 64 and of 128 each tells which: "cifar10-...-s0-1a2b3c4d5e (batch_size 64)".
     """
-    fields = {spec.run_id: spec.model_dump(mode="json", exclude=NAMED) for spec in specs}
+    fields = {spec.run_id: spec.model_dump(mode="json", exclude=NAMED | MEASURED) for spec in specs}
     values: dict[str, set[str]] = {}
     for each in fields.values():
         for key, value in each.items():
@@ -125,8 +127,6 @@ class Progress:
     def evaluation(self, spec: Spec, row: dict[str, Any]) -> None:
         """A run was evaluated."""
         self.row[spec.run_id] = row
-        if isinstance(spec, RunSpec):
-            self.step(spec, row["step"])
         if self.terminal:
             self.bars[spec.run_id].set_postfix_str(spec.summary(row))
 

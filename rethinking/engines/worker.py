@@ -37,7 +37,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
 
     from rethinking.engines.execute import Stopped, ask_to_stop, commit, execute
     from rethinking.record import Runs
-    from rethinking.spec import Spec
+    from rethinking.spec import from_json
 
     signal.signal(signal.SIGTERM, lambda *_: ask_to_stop() or sys.exit(143))
     commit()  # of the code as it is loaded; the checkout may move on while runs go on
@@ -46,18 +46,25 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.items()}
         print(json.dumps(clean), file=events, flush=True)
 
+    last, now = 0.0, 0
+
+    def on_step(step: int) -> None:
+        nonlocal last, now
+        now = step
+        if time.monotonic() - last >= STEP_EVERY:
+            last = time.monotonic()
+            say(event="step", step=step)
+
+    def on_evaluation(row: dict[str, Any]) -> None:
+        if now:  # said with every evaluation, however soon after the step before
+            say(event="step", step=now)
+        say(event="evaluation", **row)
+
     while (line := jobs.get()) is not None:
-        last, mine = 0.0, ""
-
-        def on_step(step: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= STEP_EVERY:
-                last = time.monotonic()
-                say(event="step", step=step)
-
+        last, now, mine = 0.0, 0, ""
         try:
             job = json.loads(line)
-            spec = Spec.from_json(json.dumps(job["spec"]))
+            spec = from_json(json.dumps(job["spec"]))
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
@@ -65,7 +72,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,
-                on_evaluation=lambda row: say(event="evaluation", **row),
+                on_evaluation=on_evaluation,
                 on_resume=lambda step: say(event="resumed", step=step),
                 until=job["until"],
                 anew=job["anew"],

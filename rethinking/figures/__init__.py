@@ -279,7 +279,7 @@ def _extends(module: ModuleType, chosen: Setting) -> bool:
 
 def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
     """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
-    subject = chosen.subject
+    subject, decided = chosen.subject, claim.decided
     of = [subject.name] if not subject.papers else []
     of += [chosen.model] if _other_network(module, chosen) else []
     least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
@@ -291,8 +291,16 @@ def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> clai
         paper="",
         tolerance=rule if least == 1 else f"{rule}; from n = {least:,} on",
         least_n=least,
-        extension=True,
+        measure=lambda records: _answer(claim, claim.measure(records)),
+        decided=(lambda records: _answer(claim, decided(records))) if decided else None,
     )
+
+
+def _answer(claim: claims.Claim, reading: Any) -> Any:
+    """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
+    if reading is None or reading.holds is None or not claim.answer:
+        return reading
+    return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
 
 
 def _draw_of(module: ModuleType, chosen: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -331,7 +339,7 @@ def draw(
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, verdicts, missing = _made(name, entry.load(), chosen, runs)
+        figure, told, verdicts, missing = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
         if not set(drawn) >= set(plotting.USUAL):
@@ -349,7 +357,7 @@ def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
 
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, _, _ = _made(name, entry.load(), chosen, runs)
+        figure, told, _, _ = made(name, entry.load(), chosen, runs)
         plt.close(figure)
         return json.loads(_json(told, entry))
 
@@ -422,7 +430,7 @@ def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str
     return dict([head, *more.items(), *cells])
 
 
-def _made(
+def made(
     name: str, module: ModuleType, chosen: Setting, runs: Runs
 ) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
     """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""

@@ -1,21 +1,17 @@
 """What several figures share: readings of records, median and range, labels, corrupted labels by p."""
 
-import math
 from collections.abc import Sequence
-from statistics import median
+from dataclasses import replace
 from typing import Any
 
-from rethinking import plotting
 from rethinking.claims import Reading, Records, spread
 from rethinking.figures import CHEAP, Subject
-from rethinking.figures.kit import Frame, measures
+from rethinking.figures.kit import Claim, Frame, Measure, bounded, measures
 from rethinking.record import Record
 from rethinking.spec import Part
 
-# Labels clean, half corrupted and random: p, and how they are drawn.
+# Labels clean, half corrupted and random: p.
 MIXES = {"true labels": 0.0, "half random labels": 0.5, "random labels": 1.0}
-MIX_LOOKS = plotting.MIXES
-ASIDE = dict(zip(MIXES, (-0.12, 0.0, 0.12), strict=True))  # where the three would hide each other
 LEVELS = tuple(round(k / 10, 1) for k in range(11))  # p, the probability of corrupting a label
 WEIGHT_DECAY = 5e-4  # of Tables 1 and 4, which state none: the value of practice, fixed before the runs
 UNSTATED = (
@@ -31,25 +27,33 @@ BUDGET = (
     "images: a run stops when every training example is right. In bfloat16 AlexNet's local response normalization is "
     "lost where it changes a unit by less than 0.25 %."
 )
+SMALL = (
+    "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: 100)."
+)
 DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."
 )
 
 
-def at_chance(subject: Subject, measure: measures.Measure, error: bool = False) -> dict[str, Any]:
-    """How a claim that random labels leave an accuracy (or an error) at chance answers, for that data set.
+def at_chance(subject: Subject, measure: Measure, error: bool = False, **rest: Any) -> Claim:
+    """The claim that random labels leave an accuracy (or an error) at chance, which is another for every data set.
 
-    Where the classes of the test set are too unlike for chance to be one number, it is not judged.
+    Where the classes of the test set are too unlike for chance to be one number, it is not judged. rest: of `bounded`.
     """
     chance = 100 - subject.chance if error else subject.chance
+    bounds = (chance - subject.tolerance, chance + subject.tolerance)
+    claim = bounded(measure, " %", between=bounds, answer="at chance", **rest)
+    if subject.papers:
+        return claim
 
     def ours(t: Frame) -> str:
         text = f"{t.spread(measure.name, ' %')}, chance is {chance:g} %"
         unlike = f"; its largest class has {subject.largest:.1f} % of the test images, so that chance is no one number"
         return text if subject.balanced else text + unlike
 
-    return {"answer": "at chance", **({} if subject.papers else {"ours": ours})}
+    # Runs that are not fitted decide it in any case.
+    return replace(claim, ours=ours, holds=lambda t: claim.holds(t) if subject.balanced or not t.fitted else None)
 
 
 def near_chance(subject: Subject, values: Sequence[float], error: bool = False) -> bool | None:
@@ -87,28 +91,6 @@ def numbered(group: Sequence[Record | None]) -> list[tuple[int, Record]]:
 def present(values: Sequence[float | None]) -> list[float]:
     """The values that are there."""
     return [v for v in values if v is not None]
-
-
-def bar(axes: Any, x: float, values: Sequence[float], look: dict[str, Any], **more: Any) -> None:
-    """Every seed as a point, and their range as a vertical bar, at x. look: of plotting.NETWORKS or CONDITIONS."""
-    if not values:
-        return
-    axes.plot([x] * len(values), values, look["marker"], color=look["color"], alpha=0.8, **more)
-    axes.plot([x, x], [min(values), max(values)], "-", color=look["color"], lw=0.8)
-
-
-def line(axes: Any, points: dict[float, list[float]], look: dict[str, Any], label: str | None = None) -> None:
-    """The medians over seeds as a line, broken where there is none, and the seeds as points with their range.
-
-    Args:
-        points: x -> the values there. look: of plotting.NETWORKS or CONDITIONS. label: in the legend.
-    """
-    for x, values in points.items():
-        bar(axes, x, values, look, ms=3)
-    if any(points.values()):
-        middle = [median(v) if v else math.nan for v in points.values()]
-        axes.plot(list(points), middle, color=look["color"], linestyle=look["linestyle"])
-        axes.plot([], [], color=look["color"], linestyle=look["linestyle"], marker=look["marker"], ms=3, label=label)
 
 
 def least_seeds(network: str) -> int:

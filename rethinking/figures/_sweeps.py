@@ -175,6 +175,11 @@ def grid(setting: Setting, typical: bool = False) -> Conditions:
     return Conditions(LABEL, [row | {"labels": word} for word in WORDS for row in rows])
 
 
+def seeds(setting: Setting, **condition: Any) -> range:
+    """The setting's, for every network: these runs are short."""
+    return range(setting.seeds)
+
+
 def spec(setting: Setting, seed: int, network: str, regularizer: str, strength: Any, labels: str, **of: Any) -> RunSpec:
     """The run of a condition and a seed. of: family, which decides nothing, times, n."""
     stack = parts(regularizer, strength)

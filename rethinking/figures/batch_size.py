@@ -10,21 +10,8 @@ for true, half random and random labels; everything else the same, the learning 
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import (
-    NO,
-    YES,
-    Claim,
-    Frame,
-    Grid,
-    Lines,
-    Table,
-    epochs_to_fit,
-    final,
-    fits,
-    made,
-    steps_to_fit,
-)
+from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels, least_seeds
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, along, epochs_to_fit, final, fits, steps_to_fit
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -35,8 +22,7 @@ DEPARTURES = [
     "An extension: the paper does not vary the batch size, nor state it.",
     "The learning rate starts the same at every batch size and falls every 391 steps, whatever the batch size: small "
     "batches, with more steps an epoch, end at a lower one.",
-    "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: "
-    "100). paper: all 50,000 images, 64 epochs.",
+    f"{SMALL} paper: all 50,000 images, 64 epochs.",
     UNSTATED,
 ]
 BATCHES = {"quick": (16, 128, 500), "cpu": (8, 32, 128, 512, 2000), "paper": (32, 128, 512, 2048)}
@@ -74,11 +60,6 @@ def panels(setting: Setting) -> list[Lines]:
     ]
 
 
-def pair(small: float, large: float, state: str = "fitted") -> Frame:
-    """Made up: the test accuracy of the smallest and the largest batch."""
-    return made(batch=[8, 2000], test_accuracy=[small, large], state=["fitted", state])
-
-
 def smaller_is_better(t: Frame) -> bool:
     few, many = t.medians(TEST.name, "batch").values()
     return t.fitted and few > many
@@ -110,8 +91,8 @@ def claims(setting: Setting) -> list[Claim]:
             rule="true labels: a higher median over seeds, every run fitted",
             holds=smaller_is_better,
             ours=lambda t: ", ".join(f"{g.spread(TEST.name)} % with {b:,}" for b, g in t.groups("batch").items()),
-            numbers=lambda t: {f"true labels, batch {b:,}": g.numbers(TEST.name) for b, g in t.groups("batch").items()},
-            examples=[(pair(40.1, 40.0), YES), (pair(40.0, 40.0), NO), (pair(41.0, 40.0, "censored"), NO)],
+            numbers=lambda t: t.numbers_by(TEST.name, "batch", "true labels, batch {:,}"),
+            examples=along("batch", TEST, met=[[40.1, 40.0]], missed=[[40.0, 40.0]], unfitted=[41.0, 40.0]),
             **least,
         ),
     ]

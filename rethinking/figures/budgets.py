@@ -72,6 +72,9 @@ def grid(setting: Setting) -> Conditions:
     return Conditions(_sweeps.LABEL + ", {images:,} images", rows)
 
 
+seeds = _sweeps.seeds
+
+
 def spec(setting: Setting, seed: int, images: int, strength: Any, **condition: Any) -> RunSpec:
     run = _sweeps.spec(setting, seed, strength=strength, n=images, **condition)
     return run.replace(stop="budget") if strength == ONWARD else run

@@ -12,24 +12,8 @@ from typing import Any
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import (
-    NO,
-    YES,
-    Claim,
-    Curves,
-    Grid,
-    Measure,
-    Table,
-    Zones,
-    best_epoch,
-    best_error,
-    difference,
-    error,
-    final,
-    first_error,
-    gain,
-    made,
-)
+from rethinking.figures.kit import Claim, Curves, Grid, Measure, Table, Zones, hairs
+from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
@@ -67,26 +51,14 @@ TABLE = Table(
     },
 )
 LINES: dict[str, Any] = {"x": "epoch", "columns": {"train_accuracy": "-", "test_accuracy": "--"}, "factor": 100}
-PANELS = [
-    Curves(
-        only={"labels": mix},
-        error=True,
-        hue="labels",
-        zones=Zones(BEST, GAIN, 3.0),
-        title=mix,
-        xlabel="epoch",
-        ylabel="error (%); solid: training, dashed: test" if mix == "true labels" else "",
-        ylim=(0, 100),
-        legend=None,
-        **LINES,
-    )
-    for mix in MIXES
-]
+LINES |= {"error": True, "hue": "labels", "zones": Zones(BEST, GAIN, 3.0), "xlabel": "epoch", "ylim": (0, 100)}
+LINES |= {"ylabel": "error (%); solid: training, dashed: test", "legend": None}
+PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
+LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}
 
 
 def claims(setting: Setting) -> list[Claim]:
     of = setting.subject
-    least: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds(setting.model)}
     return [
         Claim(
             id="curves.overfits",
@@ -99,13 +71,10 @@ def claims(setting: Setting) -> list[Claim]:
             "fitted, in every seed; from n = 2,000 on, a shape",
             holds=lambda t: t.fitted and min(t.values(LATE.name)) > 0 and min(t.values(GAIN.name)) >= 5,
             reads=(GAIN, " points", "lost after the best point"),
-            examples=[
-                (made(late=1.0, gain=[5.0, 9.0]), YES),
-                (made(late=1.0, gain=[4.9, 9.0]), NO),
-                (made(late=[0.0, 1.0], gain=9.0), NO),
-                (made(late=1.0, gain=9.0, state="censored"), NO),
-            ],
-            **least,
+            examples=hairs(
+                {"late": 1.0, "gain": [5.0, 9.0]}, {"gain": [4.9, 9.0]}, {"late": [0.0, 1.0]}, {"state": "censored"}
+            ),
+            **LEAST,
         ),
         Claim(
             id="curves.starts_above",
@@ -118,11 +87,9 @@ def claims(setting: Setting) -> list[Claim]:
             f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
             holds=lambda t: min(t.values(ACCURACY.name)) >= of.learned and min(t.values(START.name)) >= 1,
             reads=(START, " points", "training minus test error"),
-            examples=[
-                (made(test_accuracy=20.0, start=1.0), YES),
-                (made(test_accuracy=[19.9, 40.0], start=1.0), NO),
-                (made(test_accuracy=20.0, start=[0.9, 3.0]), NO),
-            ],
-            **least,
+            examples=hairs(
+                {"test_accuracy": 20.0, "start": 1.0}, {"test_accuracy": [19.9, 40.0]}, {"start": [0.9, 3.0]}
+            ),
+            **LEAST,
         ),
     ]

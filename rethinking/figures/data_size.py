@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Lines, Measure, Table, error, final, made
+from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Lines, Measure, Table, along, error, final, made
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -51,18 +51,9 @@ LABELS: dict[str, Any] = {"xlabel": "training images n", "ylabel": "error (%)", 
 PANELS = [Lines(x="images", y=Y, log=True, ylim=(-2, 100), **LABELS)]
 
 
-def shrinks(t: Frame) -> bool:
-    return t.fitted and all(b < a for a, b in pairwise(t.medians(GAP.name, "images").values()))
-
-
 def ends(t: Frame) -> str:
     first, *_, last = t.medians(GAP.name, "images").values()
     return f"from {first:.2f} to {last:.2f} points"
-
-
-def gaps(*values: float, **more: Any) -> Frame:
-    """Made up: one seed."""
-    return made(images=[1000 * 2**k for k in range(len(values))], gap=list(values), **more)
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -75,15 +66,11 @@ def claims(setting: Setting) -> list[Claim]:
             statement="more data overfit less",
             paper="the gap between training and test error falls with n",
             rule="medians over seeds fall from each n to the next, every run fitted; from n = 1,000 on, a shape",
-            holds=shrinks,
+            holds=lambda t: t.fitted and all(b < a for a, b in pairwise(t.medians(GAP.name, "images").values())),
             ours=ends,
-            numbers=lambda t: {f"n = {n:,}": part.numbers(GAP.name) for n, part in t.groups("images").items()},
+            numbers=lambda t: t.numbers_by(GAP.name, "images", "n = {:,}"),
             least_n=1000,
-            examples=[
-                (gaps(60.0, 55.0, 54.9), YES),
-                (gaps(60.0, 55.0, 55.0), NO),
-                (gaps(60.0, 55.0, 50.0, state="censored"), NO),
-            ],
+            examples=along("images", GAP, [[60.0, 55.0, 54.9]], [[60.0, 55.0, 55.0]], unfitted=[60.0, 55.0, 50.0]),
             **survey,
         ),
         Claim(

@@ -27,7 +27,7 @@ DEPARTURES = _sweeps.departures(
     "Where the loss becomes infinite, as with maxout of 6 and 8 pieces at this learning rate, training fails, which is "
     "no regularization.",
 )
-grid, spec = _sweeps.grid, _sweeps.spec
+grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 PANELS = _sweeps.panels("{regularizer}, {network}", shades="strength", blocks="family")
 HEIGHT = 8.2

@@ -13,8 +13,8 @@ from typing import Any
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting, Subject
-from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
-from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, final, fits, made, steps_to_fit
+from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds
+from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, bounded, final, fits, made, steps_to_fit
 from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
@@ -54,27 +54,12 @@ def spec(setting: Setting, seed: int, condition: str) -> RunSpec:
 STEPS, TRAIN, TEST = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
 TABLE = Table("condition", {"steps to 99 %": STEPS, "final training accuracy (%)": TRAIN, "test accuracy (%)": TEST})
 BY: dict[str, Any] = {"hue": "condition", "xlabel": "step (batches of 128)", "shown": 1.5}
+LOSS: dict[str, Any] = {"columns": {"train_loss": None}, "online": "online_loss", "ylabel": "training loss (nats)"}
+RIGHT: dict[str, Any] = {"columns": {"train_accuracy": None}, "online": "online_accuracy", "factor": 100}
 PANELS = [
-    Curves(
-        columns={"train_loss": None},
-        online="online_loss",
-        ylabel="training loss (nats)",
-        ylim=(0, None),
-        legend=None,
-        **BY,
-    ),
-    Curves(
-        columns={"train_accuracy": None},
-        online="online_accuracy",
-        factor=100,
-        ylabel="training accuracy (%)",
-        ylim=(0, 101),
-        **BY,
-    ),
+    Curves(ylim=(0, None), legend=None, **LOSS, **BY),
+    Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
 ]
-
-
-SHUFFLED = "shuffled pixels"
 
 
 def in_order(t: Frame) -> bool:
@@ -93,14 +78,12 @@ def times(*steps: int | str) -> Frame:
     return made(seeds=3, condition=list(PARTS), steps=list(steps))
 
 
-ORDER: dict[str, Any] = {
-    "ours": lambda t: (
-        "steps to 99 %: "
-        + "; ".join(f"{c} {part.text(STEPS.name, STEPS.whole)}" for c, part in t.groups("condition").items())
-    ),
-    "numbers": lambda t: {f"steps, {c}": p.numbers(STEPS.name, True) for c, p in t.groups("condition").items()},
-    "least_n": FULL,
+ORDER: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True, "least_n": FULL}
+ORDER |= {
+    "least_seeds": least_seeds,
+    "numbers": lambda t: t.numbers_by(STEPS.name, "condition", "steps, {}", whole=True),
 }
+ORDER["ours"] = lambda t: f"steps to 99 %: {t.texts_by(STEPS.name, 'condition', '{} {}', '; ', whole=True)}"
 FITS = fits(
     200,
     id="fig1a.fits.{condition}",
@@ -115,7 +98,9 @@ FITS = fits(
 
 
 def generalizes(of: Subject) -> Claim:
-    return Claim(
+    return bounded(
+        TEST,
+        " %",
         id="fig1a.generalizes",
         name="true labels generalize",
         where={"condition": "true labels"},
@@ -123,19 +108,19 @@ def generalizes(of: Subject) -> Claim:
         statement="test accuracy of true labels is far above chance",
         paper="50.51 to 85.75 % without regularization, by network",
         rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the paper's",
-        holds=lambda t: min(t.values(TEST.name)) >= of.learned,
+        between=(of.learned, 100),
         answer="above chance",
-        reads=(TEST, " %", "test accuracy (%)"),
+        fitted=False,
         least_n=200,
-        examples=[
-            (made(test_accuracy=[20.0, 30.0]), YES),
-            (made(test_accuracy=[19.9, 30.0]), NO),
-        ],
+        met=[[20.0, 30.0]],
+        missed=[[19.9, 30.0]],
     )
 
 
 def chance(of: Subject) -> Claim:
-    return Claim(
+    return at_chance(
+        of,
+        TEST,
         id="fig1a.chance",
         name="random labels do not generalize",
         where={"condition": "random labels"},
@@ -144,16 +129,9 @@ def chance(of: Subject) -> Claim:
         paper="9.78 to 10.61 %, by network",
         rule=f"within {of.tolerance:g} points of {of.chance:g} %, and fitted, in every seed; from n = 200 on, chance "
         "being no matter of size",
-        holds=lambda t: near_chance(of, t.values(TEST.name)) if t.fitted else False,
-        reads=(TEST, " %", "test accuracy (%)"),
         least_n=200,
-        examples=[
-            (made(test_accuracy=[8.0, 12.0]), YES),
-            (made(test_accuracy=[7.9, 10.0]), NO),
-            (made(test_accuracy=[10.0, 12.1]), NO),
-            (made(test_accuracy=10.0, state="censored"), NO),
-        ],
-        **at_chance(of, TEST),
+        met=[[8.0, 12.0]],
+        missed=[[7.9, 10.0], [10.0, 12.1]],
     )
 
 
@@ -162,8 +140,6 @@ ORDERS = [
         id="fig1a.pixels_first",
         name="pixels before labels",
         where={"condition": ["random labels", "random pixels", "Gaussian"]},
-        source="zhang2017, section 2.2",
-        own_network=True,
         statement="random pixels and Gaussian inputs are fitted before random labels",
         paper="random pixels and Gaussian start converging faster than random labels",
         rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which may "
@@ -176,13 +152,11 @@ ORDERS = [
             (times(10, 40, 20, 39, 40), NO),
             (times(10, CENSORED, 20, CENSORED, 39), NO),
         ],
-        **ORDER,
+        **(ORDER | {"source": "zhang2017, section 2.2"}),
     ),
     Claim(
         id="fig1a.order",
         name="order of fitting",
-        source="zhang2017, Figure 1(a)",
-        own_network=True,
         statement="true labels are fitted first, random labels last",
         paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
         rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
@@ -204,8 +178,6 @@ ORDERS = [
 
 
 def claims(setting: Setting) -> list[Claim]:
-    """Orders are judged from one seed on for networks whose runs are long, from three on for others."""
-    counted = [c for c in PARTS if c != SHUFFLED or not setting.model.startswith("mlp")]
-    first, order = (replace(c, least_seeds=least_seeds(setting.model)) for c in ORDERS)
-    of = setting.subject
+    counted = [c for c in PARTS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
+    of, (first, order) = setting.subject, ORDERS
     return [FITS, generalizes(of), chance(of), first, replace(order, where={"condition": counted})]

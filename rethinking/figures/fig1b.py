@@ -9,10 +9,12 @@ training accuracy; a run that does not get there is drawn as censored, never as 
     rethinking figure fig1b --scale paper     the paper's sizes: days on two cores, for a GPU
 """
 
+from typing import Any
+
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Lines, Table, made, relative, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, along, relative, steps_to_fit
 from rethinking.spec import RunSpec
 
 MODELS = ["all"]
@@ -30,10 +32,6 @@ NETWORKS = ["inception", "alexnet", "mlp-1x512"]
 GRID = Grid("{network}, p = {p:g}", network=NETWORKS, p=LEVELS)
 
 
-def seeds(setting: Setting, network: str, p: float) -> range:
-    return setting.seeds_of(network)
-
-
 def spec(setting: Setting, seed: int, network: str, p: float) -> RunSpec:
     if network == "inception" and p == 0 and seed == 0:  # goes on to the end: a row of Table 1
         return setting.spec(seed, model=network)
@@ -42,21 +40,19 @@ def spec(setting: Setting, seed: int, network: str, p: float) -> RunSpec:
 
 STEPS, RATIO = steps_to_fit(), relative(steps_to_fit(), p=0.0)
 TABLE = Table("run", {"steps": STEPS, "ratio": RATIO})
+OVER_P: dict[str, Any] = {"x": "p", "hue": "network", "named": True, "xlabel": "label corruption p"}
 
 
 def panels(setting: Setting) -> list[Lines]:
     whose = "the paper's range, " if setting.papers else ""
     return [
         Lines(
-            x="p",
             y=RATIO,
-            hue="network",
-            named=True,
             band=(1, 4, f"{whose}1 to 4"),
-            xlabel="label corruption p",
             ylabel="time to fit relative to p = 0 (ratio of steps)",
             ylim=(0, None),
             legend="upper left",
+            **OVER_P,
         )
     ]
 
@@ -66,62 +62,34 @@ def small(t: Frame) -> bool:
     return all(1 <= v <= 4 for v in middle.values()) and middle[1.0] > 1
 
 
-def at(*levels: float):
-    return lambda t: ", ".join(f"at p = {p:g} {t.where(p=p).text(RATIO.name)}" for p in levels)
-
-
-def numbers(t: Frame) -> dict[str, list[float | None]]:
-    return {f"p = {p:g}": part.numbers(RATIO.name) for p, part in t.groups("p").items()}
-
-
-def ratios(*values: float | str) -> Frame:
-    """Made up: p from 0 in equal steps, one seed."""
-    state = ["censored" if v == CENSORED else "fitted" for v in values]
-    return made(p=[k / (len(values) - 1) for k in range(len(values))], steps_ratio=list(values), state=state)
-
-
+NOT_SMALL = [[1.0, 2.0, 4.01], [1.0, 0.99, 2.0], [1.0, 2.0, 1.0], [1.0, 2.0, CENSORED], [1.0, 2.0, "p = 0 censored"]]
+EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "source": "zhang2017, Figure 1(b)", "least_seeds": least_seeds}
+EACH["numbers"] = lambda t: t.numbers_by(RATIO.name, "p", "p = {:g}")
 CLAIMS = [
     Claim(
         id="fig1b.factor.{network}",
         name="constant factor, {network}",
-        each={"network": NETWORKS},
-        source="zhang2017, Figure 1(b)",
         statement="corrupted labels slow the fit of {network} by a small constant factor",
         paper="between 1 and 4, for every p",
         rule="medians over seeds between 1 and 4 at every p, above 1 at p = 1; a censored run is above 4; "
         "p = 0 is always fitted",
         holds=small,
-        ours=at(0.5, 1.0),
-        numbers=numbers,
+        ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO.name, "p", "at p = {:g} {}"),
         least_n=FULL,
-        least_seeds=least_seeds,
-        examples=[
-            (ratios(1.0, 2.0, 4.0), YES),
-            (ratios(1.0, 2.0, 4.01), NO),
-            (ratios(1.0, 0.99, 2.0), NO),
-            (ratios(1.0, 2.0, 1.0), NO),
-            (ratios(1.0, 2.0, CENSORED), NO),
-            (ratios(1.0, 2.0, "p = 0 censored"), NO),
-        ],
+        examples=along("p", RATIO, [[1.0, 2.0, 4.0]], NOT_SMALL),
+        **EACH,
     ),
     Claim(
         id="fig1b.slower.{network}",
         name="slower, {network}",
-        each={"network": NETWORKS},
         where={"p": [0.0, 1.0]},
-        source="zhang2017, Figure 1(b)",
         statement="{network} fits random labels more slowly than true ones",
         paper="slower, for every network",
         rule="the median over seeds of the ratio at p = 1 is above 1, every run fitted; from n = 2,000 on",
         holds=lambda t: t.fitted and t.where(p=1.0).median(RATIO.name) > 1,
-        ours=at(1.0),
-        numbers=numbers,
+        ours=lambda t: t.where(p=1.0).texts_by(RATIO.name, "p", "at p = {:g} {}"),
         least_n=2000,
-        least_seeds=least_seeds,
-        examples=[
-            (ratios(1.0, 1.01), YES),
-            (ratios(1.0, 1.0), NO),
-            (ratios(1.0, CENSORED), NO),
-        ],
+        examples=along("p", RATIO, met=[[1.0, 1.01]], missed=[[1.0, 1.0], [1.0, CENSORED]]),
+        **EACH,
     ),
 ]

@@ -8,14 +8,13 @@
 """
 
 from itertools import accumulate
-from typing import Any
 
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
-from rethinking.figures.fig1b import GRID, NETWORKS, seeds, spec
-from rethinking.figures.kit import NO, YES, Claim, Frame, Lines, Table, error, made
+from rethinking.figures.fig1b import GRID, NETWORKS, OVER_P, spec
+from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error
 
-__all__ = ["GRID", "seeds", "spec"]  # of fig1b: the same runs
+__all__ = ["GRID", "spec"]  # of fig1b: the same runs
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
@@ -35,15 +34,12 @@ def panels(setting: Setting) -> list[Lines]:
     chance = 100 - setting.subject.chance
     return [
         Lines(
-            x="p",
             y=ERROR,
-            hue="network",
-            named=True,
             reference=(chance, f"chance, {chance:g} %"),
-            xlabel="label corruption p",
-            ylabel="test error (%)",
+            ylabel=ERROR.label,
             ylim=(0, 100),
             legend="lower right",
+            **OVER_P,
         )
     ]
 
@@ -57,11 +53,6 @@ def rises(t: Frame, of: Subject) -> bool | None:
     middle = list(t.medians(ERROR.name, "p").values())
     steady = all(b >= a - slack(of) for a, b in zip(accumulate(middle, max), middle[1:], strict=False))
     return t.fitted and steady and middle[-1] - middle[0] >= 5 and near_chance(of, middle[-1:], error=True)
-
-
-def errors(*values: float, **more: Any) -> Frame:
-    """Made up: p from 0 in equal steps, one seed."""
-    return made(p=[k / max(1, len(values) - 1) for k in range(len(values))], test_error=list(values), **more)
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -80,19 +71,21 @@ def claims(setting: Setting) -> list[Claim]:
             "fitted; from n = 2,000 on, a shape",
             holds=lambda t: rises(t, of),
             ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR.name, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
-            numbers=lambda t: {f"p = {p:g}": part.numbers(ERROR.name) for p, part in t.groups("p").items()},
+            numbers=lambda t: t.numbers_by(ERROR.name, "p", "p = {:g}"),
             least_n=2000,
             least_seeds=least_seeds,
-            examples=[
-                (errors(83.0, 82.0, 88.0), YES),
-                (errors(83.0, 81.9, 88.1), NO),
-                (errors(83.0, 85.0, 87.9), NO),
-                (errors(83.1, 85.0, 88.0), NO),
-                (errors(50.0, 70.0, 92.1), NO),
-                (errors(50.0, 70.0, 90.0, state="censored"), NO),
-            ],
+            examples=along(
+                "p",
+                ERROR,
+                met=[[83.0, 82.0, 88.0]],
+                missed=[[83.0, 81.9, 88.1], [83.0, 85.0, 87.9], [83.1, 85.0, 88.0], [50.0, 70.0, 92.1]],
+                unfitted=[50.0, 70.0, 90.0],
+            ),
         ),
-        Claim(
+        at_chance(
+            of,
+            ERROR,
+            error=True,
             id="fig1c.chance.{network}",
             name="chance at p = 1, {network}",
             each={"network": NETWORKS},
@@ -102,16 +95,10 @@ def claims(setting: Setting) -> list[Claim]:
             paper="90 %",
             rule=f"median over seeds within {of.tolerance:g} points of {chance:g} %, every run fitted; from n = 2,000 "
             "on, chance being no matter of size",
-            holds=lambda t: near_chance(of, [t.median(ERROR.name)], error=True) if t.fitted else False,
-            **at_chance(of, ERROR, error=True),
-            reads=(ERROR, " %", "test error (%)"),
+            by_median=True,
             least_n=2000,
             least_seeds=least_seeds,
-            examples=[
-                (errors(92.0), YES),
-                (errors(92.1), NO),
-                (errors(87.9), NO),
-                (errors(90.0, state="censored"), NO),
-            ],
+            met=[[92.0]],
+            missed=[[92.1], [87.9]],
         ),
     ]

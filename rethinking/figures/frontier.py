@@ -22,7 +22,7 @@ DEPARTURES = _sweeps.departures(
     "Augmented images differ at every step: a network that does not fit them within the budget may have the capacity "
     "to, and the paper fits them, with a slower decay of the learning rate, in Table 4.",
 )
-grid, spec = _sweeps.grid, _sweeps.spec
+grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 SLOW = 4.0  # times as long as the baseline: what random labels cost at the most in Figure 1(b), and within the budget
 _COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "ticks": _sweeps.TICKS}

@@ -9,263 +9,164 @@ fit the training set as well and do not generalize.
     rethinking figure min_norm --scale paper    all images, for a GPU with 24 GiB
 """
 
-import math
-from statistics import median
 from typing import Any
 
-from rethinking.claims import Claim, Reading, Records, Specs, spread
-from rethinking.figures import Setting
-from rethinking.figures._parts import (
-    numbered,
-)
-from rethinking.figures.kit.panels import seeds_note
-from rethinking.plotting import WIDTH
-from rethinking.record import Record
-from rethinking.theory.specs import KernelSpec, LinearSpec
+from rethinking.claims import spread
+from rethinking.figures import Setting, _kernels
+from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by, numbers
+from rethinking.figures.kit import NO, YES, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, made
+from rethinking.figures.kit.columns import column, falls
+from rethinking.spec import KernelSpec, LinearSpec, Spec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Error and norm of minimum-norm solutions over bandwidths; SGD on a linear model against the least norm."
 DEPARTURES = [
-    "The paper reports one number for each kernel, without its bandwidth.",
-    "Targets are one-hot, 0 and 1, not centred; the norm is of the ten functions together. The paper states neither.",
+    *_kernels.DEPARTURES,
     "The paper argues from the span of the images that SGD finds the least norm, and does not measure it.",
     "Kernels: quick 2,000, cpu 12,000 images; SGD on 2,000 at most.",
     "SGD here takes one image a step, with the step 1 / |x|^2 and no momentum; the linear model has no bias.",
 ]
 IMAGES = {"quick": 2000, "cpu": 12_000}
-WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # gamma times the median squared distance
-KERNELS: dict[str, dict[str, Any]] = {
-    "MNIST pixels": {"data": "mnist"},
-    "MNIST Gabor": {"data": "mnist", "features": "gabor"},
-    "CIFAR-10 pixels": {"data": "cifar10"},
-}
-# Images, whitened or raw, and epochs: enough for 1e-3 where that is within reach.
-DESCENTS = {
-    "quick": ((50, True, 600), (100, True, 600), (300, True, 600)),
-    "cpu": (
-        (50, True, 600),
-        (100, True, 600),
-        (300, True, 600),
-        (600, True, 3000),
-        (300, False, 3000),
-        (2000, False, 100),
+WIDTHS = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0]  # gamma times the median squared distance
+# Images, pixels and epochs of SGD: enough for 1e-3 where that is within reach; quick: the first three.
+DESCENTS = [(50, "whitened", 600), (100, "whitened", 600), (300, "whitened", 600)]
+DESCENTS += [(600, "whitened", 3000), (300, "raw", 3000), (2000, "raw", 100)]
+CONVERGES, CONVERGED = 300, 1e-3  # images at which SGD is judged, and the relative distance to W*
+LEAST, CENTRES, SPOILT = "least norm", "centres at random points", "also fits random test labels"
+SOLUTIONS = {LEAST: "minimum", CENTRES: "random_centres", SPOILT: "test_labels"}
+
+
+def label(kernel: str = "", width: float = 0, images: int = 0, pixels: str = "", solution: str = "", **_: Any) -> str:
+    return solution or (f"{kernel}, width {width:g}" if kernel else f"SGD, n = {images}, {pixels}")
+
+
+def grid(setting: Setting) -> Conditions:
+    kernels = [{"kernel": kernel, "width": width} for kernel in KERNELS for width in WIDTHS]
+    descents = DESCENTS[:3] if setting.scale == "quick" else DESCENTS
+    sgd = [{"images": n, "pixels": pixels, "epochs": epochs} for n, pixels, epochs in descents]
+    return Conditions(label, [*kernels, *sgd, *({"solution": solution} for solution in SOLUTIONS)])
+
+
+def spec(setting: Setting, seed: int, kernel: str = "", width: float = 1, solution: str = "", **descent: Any) -> Spec:
+    if kernel:
+        return KernelSpec.make(n=IMAGES.get(setting.scale), width=width, seed=seed, **KERNELS[kernel])
+    if solution:
+        return LinearSpec.make(n=CONVERGES, solution=SOLUTIONS[solution], data_seed=seed)
+    n, epochs, whitened = descent["images"], descent["epochs"], descent["pixels"] == "whitened"
+    steps = {"steps": epochs * n, "eval_every": max(1, epochs // 100) * n}
+    return LinearSpec.make(n=n, whitened=whitened, seed=seed, data_seed=seed, **steps)
+
+
+ERROR, NORM = column("test_error", "test error (%)", 100, "{:.2f}"), column("norm", "norm √(tr αᵀKα)", form="{:.4g}")
+RESIDUAL, WRONG = column("residual", form="{:.0e}"), column("train_error")
+DISTANCE, EPOCHS = column("distance", form="{:.1e}"), column("epoch", form="{:.0f}")
+MEASURES = [WRONG]
+ALL = {"test error (%)": ERROR, "norm": NORM, "residual": RESIDUAL}
+OF_SGD = {"condition": column("condition", form="{:.1e}"), "distance": DISTANCE, "epochs": EPOCHS}
+OF_SGD |= {"rate predicted": column("rate", form="{:.1e}"), "measured": falls("distance", 1e-10)}
+GAUSSIAN, SGD, LINEAR = {"kernel": list(KERNELS)}, {"pixels": ["whitened", "raw"]}, {"solution": list(SOLUTIONS)}
+TABLE = Tables(Table("run", ALL, only=GAUSSIAN), Table("run", ALL | OF_SGD, only=SGD), Table("run", ALL, only=LINEAR))
+WIDE: dict[str, Any] = {"x": "width", "hue": "kernel", "only": GAUSSIAN, "log": True, "ylog": True, "xticks": WIDTHS}
+WIDE |= {"xlabel": "width = γ × median squared distance"}
+SLOW: dict[str, Any] = {"hue": "n = {images:,.0f}, {pixels}", "only": SGD, "shades": True, "symlog": True, "ylog": True}
+SLOW |= {"xlabel": "epochs of SGD on a linear model", "ylabel": "|W − W*| / |W*|"}
+THREE: dict[str, Any] = {"by": "solution", "only": LINEAR, "log": True, "xlim": (0.3, 500), "ylim": (80, 92)}
+THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
+TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
+PANELS = [
+    Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
+    Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, right=True, ylim=(30, 3000), legend=None, **WIDE),
+    Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
+    NamedPoints(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
+]
+ACROSS, HEIGHT = 2, 4.8
+
+
+def heading(setting: Setting) -> str:
+    return f"Minimum norm, kernels on {_kernels.size(IMAGES.get(setting.scale))}; linear model on CIFAR-10"
+
+
+def over_widths(t: Frame) -> tuple[list[float], list[float]]:
+    """Norms and test errors."""
+    return list(t.medians(NORM.name, "width").values()), list(t.medians(ERROR.name, "width").values())
+
+
+def predicts_nothing(t: Frame) -> bool:
+    norms, errors = over_widths(t)
+    return max(norms) >= 3 * min(norms) and max(errors) <= 1.2 * min(errors)
+
+
+def change(t: Frame) -> str:
+    norms, errors = over_widths(t)
+    return f"norm {max(norms):.0f} to {min(norms):.0f}, error {max(errors):.2f} to {min(errors):.2f} %"
+
+
+def larger(t: Frame) -> bool:
+    fits = not any(t.values(WRONG.name)) and max(t.values(RESIDUAL.name)) < 1e-6
+    least, others = t.where(solution=LEAST), t.where(solution=[CENTRES, SPOILT])
+    above = all(min(others.values(m.name)) > max(least.values(m.name)) for m in (NORM, ERROR))
+    return fits and above and min(others.values(ERROR.name)) >= 85
+
+
+def norm_and_error(t: Frame) -> str:
+    return f"norm {t.spread(NORM.name)}, test error {spread(t.values(ERROR.name), 1)} %"
+
+
+def three(norms: Any = (1, 1.1, 2), errors: Any = (84, 85, 90), left: float = 9e-7, wrong: float = 0) -> Frame:
+    """Made up: the three solutions."""
+    return made(solution=list(SOLUTIONS), norm=norms, test_error=errors, residual=left, train_error=wrong)
+
+
+def two(norms: list[float], errors: list[float]) -> Frame:
+    """Made up: at two widths."""
+    return made(width=[1, 2], norm=norms, test_error=errors)
+
+
+OTHERS = [(1, 1, 2), (1, 0.9, 2)], [(80, 84.9, 90), (85, 85, 90)]  # norms and errors that are not larger enough
+EXTENDED: dict[str, Any] = {"source": "zhang2017, section 5, extended"}
+CLAIMS = [
+    Claim(
+        id="min_norm.norm_and_error",
+        name="norm does not predict the error",
+        where={"kernel": PIXELS, "width": [0.5, 1.0, 2.0]},
+        statement="over bandwidths the norm changes much more than the error",
+        paper=_kernels.ONE_WIDTH,
+        rule="MNIST pixels, widths 0.5 to 2: norm by a factor of at least 3, error by at most a fifth",
+        holds=predicts_nothing,
+        ours=change,
+        numbers=lambda t: {"norm": [*over_widths(t)[0]], "test error (%)": [*over_widths(t)[1]]},
+        least_n=10_000,
+        examples=[(two([3, 9], [5, 6]), YES), (two([3.01, 9], [5, 5]), NO), (two([1, 9], [5, 6.01]), NO)],
+        **EXTENDED,
     ),
-}
-CONVERGES = 300  # images at which SGD is judged
-CONVERGED = 1e-3  # relative distance to W*
-SOLUTIONS = {
-    "minimum": "least norm",
-    "random_centres": "centres at random points",
-    "test_labels": "also fits random test labels",
-}
-LOOKS: dict[str, dict[str, Any]] = {
-    "MNIST pixels": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "MNIST Gabor": {"color": "#D55E00", "marker": "s", "linestyle": (0, (5, 1.5))},
-    "CIFAR-10 pixels": {"color": "#009E73", "marker": "^", "linestyle": (0, (1, 1))},
-}
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 2)))
-
-
-def _descents(setting: Setting) -> tuple[tuple[int, bool, int], ...]:
-    return DESCENTS.get(setting.scale, DESCENTS["cpu"])
-
-
-def _descent_name(n: int, whitened: bool) -> str:
-    return f"SGD, n = {n}, {'whitened' if whitened else 'raw'}"
-
-
-def runs(setting: Setting) -> Specs:
-    n, seeds = IMAGES.get(setting.scale), range(setting.seeds)
-    wanted: Specs = {
-        f"{name}, width {width:g}": [KernelSpec.make(n=n, width=width, seed=seed, **fields) for seed in seeds]
-        for name, fields in KERNELS.items()
-        for width in WIDTHS
-    }
-    for m, whitened, epochs in _descents(setting):
-        steps = {"steps": epochs * m, "eval_every": max(1, epochs // 100) * m}
-        wanted[_descent_name(m, whitened)] = [
-            LinearSpec.make(n=m, whitened=whitened, seed=seed, data_seed=seed, **steps) for seed in seeds
-        ]
-    for solution, words in SOLUTIONS.items():
-        wanted[words] = [LinearSpec.make(n=CONVERGES, solution=solution, data_seed=seed) for seed in seeds]
-    return wanted
-
-
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, ((errors, norms), (distances, rates)) = plt.subplots(2, 2, figsize=(WIDTH, 5.2))
-    series: dict[str, Any] = {}
-    for name, look in LOOKS.items():
-        groups = {w: [r for r in records[f"{name}, width {w:g}"] if r] for w in WIDTHS}
-        widths = [w for w, group in groups.items() if group]
-        for axes, column, factor in ((errors, "test_error", 100), (norms, "norm", 1)):
-            middle = [factor * median([r.final[column] for r in groups[w]]) for w in widths]
-            series[f"{name}, {column}"] = dict(zip(map(str, widths), middle, strict=True))
-            label = (
-                name if len(widths) == len(WIDTHS) else f"{name}: {len(WIDTHS) - len(widths)} of {len(WIDTHS)} not run"
-            )
-            axes.plot(widths, middle, label=label, **look)
-    ticks = {"xscale": "log", "yscale": "log", "xlabel": "width = γ × median squared distance"}
-    errors.set(ylabel="test error (%)", **ticks)
-    norms.set(ylabel="norm √(tr αᵀKα)", **ticks)
-    for axes in (errors, norms):
-        axes.set_xticks(WIDTHS, [f"{w:g}" for w in WIDTHS])
-        axes.minorticks_off()
-    errors.set_yticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
-    errors.set_ylim(0.5, 700)
-    errors.legend(loc="upper left", ncols=2)
-    for norm, name in ((220, "pixels"), (390, "Gabor")):
-        norms.axhline(norm, color="#999999", linewidth=0.7)
-        norms.text(WIDTHS[-1], norm, f"{name} {norm}", ha="right", va="bottom", fontsize=6)
-    norms.set_title("lines: [zhang2017], MNIST, 60,000 images", fontsize=6.5, loc="right")
-
-    points: list[tuple[float, float | None, float, bool]] = []
-    for dash, (n, whitened, _) in zip(DASHES, _descents(setting), strict=False):
-        name = _descent_name(n, whitened)
-        for place, (k, record) in enumerate(numbered(records[name])):
-            curve = record.curve
-            condition = curve["condition"][-1]
-            digits, power = f"{condition:.0e}".split("e")
-            described = f"n = {n:,}{'' if whitened else ', raw'}: condition ${digits} \\cdot 10^{{{int(power)}}}$"
-            epochs, distance = curve["epoch"], curve["distance"]
-            grey = str(min(0.8, 0.15 + 0.1 * len(points)))
-            shown = [(e, d) for e, d in zip(epochs, distance, strict=True) if d > 1e-12]
-            distances.plot(*zip(*shown, strict=True), linestyle=dash, color=grey, label=None if place else described)
-            measured = _rate(record)
-            points.append((condition, measured, curve["rate"][-1], distance[-1] <= CONVERGED))
-            series[f"{name}, seed {k}"] = {"epoch": epochs, "distance": distance}
-        if not any(records[name]):
-            distances.plot([], [], " ", label=f"n = {n}: not run")
-    distances.axhline(CONVERGED, color="#999999", linewidth=0.7)
-    distances.annotate("converged", (0.02, CONVERGED), xycoords=("axes fraction", "data"), fontsize=6, va="top")
-    distances.set(xlabel="epochs of SGD", ylabel="|W − W*| / |W*|", yscale="log", xscale="symlog")
-    distances.set_ylim(1e-12, 3)
-    distances.set_xlim(0, None)
-    distances.legend(loc="lower left", fontsize=6)
-    for near, fill, label in ((True, "full", "measured"), (False, "none", "measured before it converged")):
-        there = [(c, m) for c, m, _, converged in points if m is not None and converged == near]
-        if there:
-            rates.plot(*zip(*there, strict=True), "o", color="#0072B2", fillstyle=fill, label=label)
-    if points:
-        line = sorted((c, p) for c, _, p, _ in points)
-        rates.plot(*zip(*line, strict=True), "-x", color="#000000", linewidth=0.9, label="n λ / (2 tr XXᵀ)")
-        rates.set(xscale="log", yscale="log")
-    else:
-        rates.plot([], [], " ", label="not run")
-    rates.set(xlabel="condition number of XXᵀ", ylabel="−d log distance / d epoch")
-    rates.legend(loc="lower left")
-    text = []
-    for words in SOLUTIONS.values():
-        done = [r.final for r in records[words] if r]
-        if done:
-            test = median([100 * f["test_error"] for f in done])
-            text.append(f"{words}: norm {median([f['norm'] for f in done]):.3g}, test error {test:.0f} %")
-        else:
-            text.append(f"{words}: not run")
-    first, *others = text
-    figure.supxlabel(f"Solutions that fit the same {CONVERGES} images. {first};\n{'; '.join(others)}", fontsize=6.5)
-    images = IMAGES.get(setting.scale)
-    scale = f"REDUCED: kernels on {images:,} training images" if images else "kernels on all training images"
-    seeds = seeds_note(setting.seeds)
-    head = f"Minimum norm, {scale}; linear model on CIFAR-10; {seeds}"
-    figure.suptitle(f"{head}\nλ: the smallest eigenvalue of XXᵀ", fontsize=7)
-    numbers = {"n": images or "all", "reduced": images is not None, "series": series, "table": _table(records)}
-    return figure, numbers
-
-
-def _rate(record: Record) -> float | None:
-    """-d log distance / d epoch over the later half of what lies above 1e-10, where the slowest direction is left."""
-    pairs = zip(record.curve["epoch"], record.curve["distance"], strict=True)
-    kept = [(e, math.log(d)) for e, d in pairs if d > 1e-10]
-    kept = kept[len(kept) // 2 :]
-    if len(kept) < 2 or kept[0][0] == kept[-1][0]:
-        return None
-    rate = (kept[0][1] - kept[-1][1]) / (kept[-1][0] - kept[0][0])
-    return rate if rate > 0 else None
-
-
-def _table(records: Records) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-
-    def column(group: list[Record | None], key: str, form: str, factor: float = 1.0) -> list[str | None]:
-        return [None if r is None else form.format(factor * r.final[key]) for r in group]
-
-    for name, group in records.items():
-        row: dict[str, Any] = {"run": name, "test error (%)": column(group, "test_error", "{:.2f}", 100)}
-        row["norm"] = column(group, "norm", "{:.4g}")
-        row["residual"] = column(group, "residual", "{:.0e}")
-        if name.startswith("SGD"):
-            row["condition"] = column(group, "condition", "{:.1e}")
-            row["distance"] = column(group, "distance", "{:.1e}")
-            row["epochs"] = column(group, "epoch", "{:.0f}")
-            row["rate predicted"] = column(group, "rate", "{:.1e}")
-            row["measured"] = [None if r is None else f"{_rate(r) or math.nan:.1e}" for r in group]
-        rows.append(row)
-    return rows
-
-
-# --- claims ---------------------------------------------------------------------------------------
-
-
-def _predicts_nothing(groups: dict[str, list[Record]]) -> Reading:
-    norms = {c: median([r.final["norm"] for r in group]) for c, group in groups.items()}
-    errors = {c: 100 * median([r.final["test_error"] for r in group]) for c, group in groups.items()}
-    factor = max(norms.values()) / min(norms.values())
-    change = max(errors.values()) / min(errors.values()) - 1
-    text = f"norm {max(norms.values()):.0f} to {min(norms.values()):.0f}, error {max(errors.values()):.2f} to "
-    numbers: dict[str, list[float | None]] = {"norm": list(norms.values()), "test error (%)": list(errors.values())}
-    return Reading(factor >= 3 and change <= 0.2, f"{text}{min(errors.values()):.2f} %", numbers)
-
-
-def _reaches(groups: dict[str, list[Record]]) -> Reading:
-    ends = [r.final["distance"] for group in groups.values() for r in group]
-    epochs = [r.final["epoch"] for group in groups.values() for r in group]
-    return Reading(max(ends) <= CONVERGED, f"{max(ends):.1e} after {max(epochs):.0f} epochs", {"distance": list(ends)})
-
-
-def _larger(groups: dict[str, list[Record]]) -> Reading:
-    least, *others = SOLUTIONS.values()
-    norms = {w: [r.final["norm"] for r in groups[w]] for w in SOLUTIONS.values()}
-    tests = {w: [100 * r.final["test_error"] for r in groups[w]] for w in SOLUTIONS.values()}
-    fits = all(r.final["train_error"] == 0 and r.final["residual"] < 1e-6 for g in groups.values() for r in g)
-    holds = fits and all(
-        min(norms[w]) > max(norms[least]) and min(tests[w]) > max(tests[least]) and min(tests[w]) >= 85 for w in others
-    )
-    text = "; ".join(f"{w}: norm {spread(norms[w])}, test error {spread(tests[w], 1)} %" for w in norms)
-    numbers: dict[str, list[float | None]] = {f"norm, {w}": list(v) for w, v in norms.items()}
-    return Reading(holds, text, numbers)
-
-
-def claims(setting: Setting) -> list[Claim]:
-    return [
-        Claim(
-            name="norm does not predict the error",
-            source="zhang2017, section 5, extended",
-            statement="over bandwidths the norm changes much more than the error",
-            paper="one bandwidth a kernel; norm 220 and 1.2 % on pixels, 390 and 0.6 % with Gabor features",
-            tolerance="MNIST pixels, widths 0.5 to 2: norm by a factor of at least 3, error by at most a fifth",
-            conditions=tuple(f"MNIST pixels, width {w:g}" for w in (0.5, 1.0, 2.0)),
-            measure=_predicts_nothing,
-            least_n=10_000,
-        ),
-        Claim(
-            name="SGD finds the least norm",
-            source="zhang2017, section 5",
-            statement="SGD from zero on a linear model converges to the minimum-norm solution",
-            paper="it converges to it",
-            tolerance=f"relative distance at most {CONVERGED:g} on {CONVERGES} whitened images, in every seed",
-            conditions=(_descent_name(CONVERGES, True),),
-            measure=_reaches,
-        ),
-        Claim(
-            name="other solutions do not generalize",
-            source="zhang2017, section 5, extended",
-            statement="other solutions fit the training set, do not generalize, and have a larger norm",
-            paper="the least-norm solution is one of many",
-            tolerance="residual below 1e-6; test error at least 85 %, above the least norm's; norm larger; every seed",
-            conditions=tuple(SOLUTIONS.values()),
-            measure=_larger,
-        ),
-    ]
+    Claim(
+        id="min_norm.sgd",
+        name="SGD finds the least norm",
+        where={"images": CONVERGES, "pixels": "whitened"},
+        source="zhang2017, section 5",
+        statement="SGD from zero on a linear model converges to the minimum-norm solution",
+        paper="it converges to it",
+        rule=f"relative distance at most {CONVERGED:g} on {CONVERGES} whitened images, in every seed",
+        holds=lambda t: max(t.values(DISTANCE.name)) <= CONVERGED,
+        reads=(DISTANCE, "", "distance"),
+        ours=lambda t: f"{max(t.values(DISTANCE.name)):.1e} after {max(t.values(EPOCHS.name)):.0f} epochs",
+        examples=[(made(distance=[1e-3, 0.0]), YES), (made(distance=[1.001e-3, 0.0]), NO)],
+    ),
+    Claim(
+        id="min_norm.others",
+        name="other solutions do not generalize",
+        where=LINEAR,
+        statement="other solutions fit the training set, do not generalize, and have a larger norm",
+        paper="the least-norm solution is one of many",
+        rule="residual below 1e-6; test error at least 85 %, above the least norm's; norm larger; every seed",
+        holds=larger,
+        ours=lambda t: by(t, "solution", norm_and_error),
+        numbers=numbers(NORM.name, "norm, {}", "solution"),
+        examples=[(three(), YES), (three(left=1e-6), NO), (three(wrong=0.01), NO)]
+        + [(three(norms), NO) for norms in OTHERS[0]]
+        + [(three(errors=errors), NO) for errors in OTHERS[1]],
+        **EXTENDED,
+    ),
+    *_kernels.over_bandwidths("min_norm", 10_000),
+]

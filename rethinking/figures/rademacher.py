@@ -29,10 +29,6 @@ NETWORKS = ["mlp-1x512", "mlp-3x512", "alexnet"]
 GRID = Grid("{network}", network=NETWORKS)
 
 
-def seeds(setting: Setting, network: str) -> range:
-    return setting.seeds_of(network)
-
-
 def spec(setting: Setting, seed: int, network: str) -> RunSpec:
     return setting.spec(seed, model=network, corruptions=(Part(name="random_signs"),))
 

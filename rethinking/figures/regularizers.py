@@ -34,10 +34,10 @@ def grid(setting: Setting) -> Conditions:
     usual = _sweeps.grid(setting, typical=True)
     longer = {c["regularizer"]: {"times": TIMES[c["regularizer"]]} for c in usual if c["regularizer"] in TIMES}
     given = [c | longer.get(c["regularizer"], {}) if c["labels"] == "random" else c for c in usual]
-    return Conditions(usual.label_format, given)
+    return Conditions(usual.naming, given)
 
 
-spec = _sweeps.spec
+seeds, spec = _sweeps.seeds, _sweeps.spec
 # Whether a regularizer ever acts: not where every curve is the baseline's, to the last bit.
 ACTS = Paired("acts", "", lambda run, base: run.difference(base) is not None, baseline=tuple(BASELINE.items()))
 MEASURES = [ACTS]

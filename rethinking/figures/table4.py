@@ -12,6 +12,7 @@ the decay of the learning rate was slowed from 0.95 to 0.999 per epoch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
@@ -22,9 +23,9 @@ from rethinking.spec import Part, RunSpec
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+FAILED = 50  # % of training accuracy; a network that "fails to converge" stays below
 CLOSE = 1.0  # points around the paper's number
 CHANGED = "at least 99 %, until the MLPs' results were known: the paper's own 99.21 is almost below it"
-FAILED = 50  # % of training accuracy; a network that "fails to converge" stays below
 CAPTION = "Training accuracy on random labels with a regularizer on; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
     DECAYED,
@@ -35,7 +36,8 @@ DEPARTURES = [
     "mean.",
     "Rotation is bilinear, of the whole image, what it uncovers black; the centre is cropped after it.",
     BUDGET,
-    f'"Fails to converge" is read as a training accuracy below {FAILED} %.',
+    f'"Fails to converge" is read as a training accuracy below {FAILED} %. The paper states no strength: that AlexNet '
+    "does is judged in figure weight_decay, over all strengths tried.",
     "quick, and Inception at cpu: fewer images; runs with augmentation go on to the end of their budget.",
 ]
 
@@ -71,6 +73,13 @@ REGULARIZERS = {
 
 
 BY_NAME = {row.name: row for row in ROWS}
+
+
+def met(row: Row, train: Sequence[float]) -> bool:
+    """Whether training accuracies in %, one a seed, are those of the paper's row."""
+    return max(train) < FAILED if row.train is None else all(abs(v - row.train) <= CLOSE for v in train)
+
+
 GRID = Grid("{row}", row=list(BY_NAME))
 
 
@@ -87,8 +96,8 @@ def spec(setting: Setting, seed: int, row: str) -> RunSpec:
 
 def _accuracy(record: Record) -> float:
     """In %: of the batches as trained on where they are augmented, else of the training set."""
-    assert isinstance(record.spec, RunSpec)
-    augmented = any(part.name != "weight_decay" for part in record.spec.regularizers)
+    spec = cast(RunSpec, record.spec)
+    augmented = any(part.name != "weight_decay" for part in spec.regularizers)
     return 100 * record.final["online_accuracy" if augmented else "train_accuracy"]
 
 
@@ -108,40 +117,25 @@ PANELS = [
 ]
 
 
-def _claim(row: Row) -> Claim:
-    fitted = row.train is not None
+def _claim(row: Row, paper: float) -> Claim:
+    def off(*points: float) -> Frame:
+        """Made up: how far the training accuracies are from the paper's, one a seed."""
+        return made(train=[paper + v for v in points])
 
-    def holds(t: Frame) -> bool:
-        values = t.values(TRAIN.name)
-        return max(values) < FAILED if row.train is None else max(abs(v - row.train) for v in values) <= CLOSE
-
-    def runs(*train: float) -> Frame:
-        """Made up: training accuracies, one a seed."""
-        return made(train=list(train))
-
-    number = row.train or 0.0
-    fit: Sequence[tuple[Frame, str]] = [
-        (runs(number, number - CLOSE), YES),
-        (runs(number, number - CLOSE - 0.01), NO),
-        (runs(number, number + CLOSE + 0.01), NO),
-    ]
-    failure: Sequence[tuple[Frame, str]] = [(runs(10.0, FAILED - 0.01), YES), (runs(10.0, FAILED), NO)]
     return Claim(
         id=f"table4.{row.name.replace(', ', '.').replace(' ', '_')}",
         name=row.name,
         where={"row": row.name},
         source="zhang2017, Table 4",
-        statement=f"random labels are {'' if fitted else 'not '}fitted by {row.network} with {row.regularizer}",
-        paper="fails to converge" if row.train is None else f"{row.train:.2f} %",
-        rule=f"within {CLOSE:g} point of the paper's number in every seed; {CHANGED}"
-        if fitted
-        else f"below {FAILED} % in every seed",
-        holds=holds,
+        statement=f"random labels are fitted by {row.network} with {row.regularizer}",
+        paper=f"{paper:.2f} %",
+        rule=f"within {CLOSE:g} point of the paper's number in every seed; {CHANGED}",
+        holds=lambda t: met(row, t.values(TRAIN.name)),
         reads=(TRAIN, " %", "training accuracy (%)"),
         least_n=FULL,
         least_seeds=least_seeds(row.network),
-        examples=fit if fitted else failure,
+        examples=[(off(-0.99, 0.0), YES), (off(-1.01, 0.0), NO), (off(0.99, 0.0), YES), (off(1.01, 0.0), NO)],
     )
 
 
-CLAIMS = [_claim(row) for row in ROWS]
+CLAIMS = [_claim(row, row.train) for row in ROWS if row.train is not None]

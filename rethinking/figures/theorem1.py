@@ -11,13 +11,12 @@ beside them a network of the paper's that SGD fits to random labels, and the dep
 from typing import Any
 
 from rethinking import catalog
-from rethinking.claims import Claim, Reading, Records, Specs, spread
-from rethinking.figures import Setting
-from rethinking.figures._parts import present, times_to_fit
-from rethinking.plotting import WIDTH
-from rethinking.record import Record
-from rethinking.spec import Part
-from rethinking.theory.specs import Theorem1Spec
+from rethinking.figures import FULL, Setting
+from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, Measure, Own, Table, Tables, made, steps_to_fit
+from rethinking.figures.kit.columns import column, of_row
+from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.plotting import NOTE, look_of
+from rethinking.spec import Part, Spec, Theorem1Spec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet", "inception", "inception-nobn"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
@@ -28,250 +27,250 @@ DEPARTURES = [
     "Depth k counts layers of weights, so k = 2 is the theorem's own network; weights are counted as wired, nonzero.",
     "Points are the original images, d = 3,072; the trained network sees 28 x 28 pixels, whitened.",
 ]
-SIZES = {"quick": (100, 300, 1000, 2000), "cpu": (100, 300, 1000, 3000, 10_000, 50_000)}
-DEPTHS = (2, 4, 8)
-FULL = 50_000
-PIXELS = 3072  # d
+SIZES = {"quick": (100, 300, 1000, 2000), "cpu": (100, 300, 1000, 3000, 10_000, FULL)}
+DEPTHS, PIXELS = (2, 4, 8), 3072  # k, d
 SGD = "SGD"
-LOOKS: dict[str, dict[str, Any]] = {
-    "random": {"color": "#D55E00", "marker": "s"},
-    "chosen": {"color": "#0072B2", "marker": "o"},
-}
-WORDS = {"random": "random direction, midpoint biases", "chosen": "chosen direction and biases"}
+BUILT = {"random": "random direction, midpoint biases", "chosen": "chosen direction and biases"}
 
 
-def _sizes(setting: Setting) -> tuple[int, ...]:
+def sizes(setting: Setting) -> tuple[int, ...]:
     return SIZES.get(setting.scale, SIZES["cpu"])
 
 
-def _name(construction: str, n: int, depth: int = 2) -> str:
-    return f"{construction}, n = {n}" + (f", k = {depth}" if depth > 2 else "")
+def label(construction: str, images: int = 0, depth: int = 2, **_: Any) -> str:
+    return SGD if construction == SGD else f"{construction}, n = {images}" + (f", k = {depth}" if depth > 2 else "")
 
 
-def runs(setting: Setting) -> Specs:
-    wanted: Specs = {}
-    largest = _sizes(setting)[-1]
-    cases = [(c, n, 2) for c in LOOKS for n in _sizes(setting)] + [("chosen", largest, k) for k in DEPTHS[1:]]
-    for construction, n, depth in cases:
-        wanted[_name(construction, n, depth)] = [
-            Theorem1Spec.make(n=n, construction=construction, depth=depth, seed=seed, data_seed=seed)
-            for seed in range(setting.seeds)
-        ]
-    wanted[SGD] = [setting.spec(seed, corruptions=(Part(name="random_labels"),)) for seed in range(setting.seeds)]
-    return wanted
+def grid(setting: Setting) -> Conditions:
+    cases = [(construction, n, 2) for construction in BUILT for n in sizes(setting)]
+    cases += [("chosen", sizes(setting)[-1], k) for k in DEPTHS[1:]]
+    built = [{"construction": construction, "images": n, "depth": k} for construction, n, k in cases]
+    return Conditions(label, [*built, {"construction": SGD, "network": setting.model}])
 
 
-def draw(setting: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9))
-    sizes = _sizes(setting)
-    series: dict[str, Any] = {}
-    left.plot(sizes, [2 * n + PIXELS for n in sizes], color="#000000", linewidth=0.8, label="2n + d")
-    for construction, look in LOOKS.items():
-        done = {n: [r for r in records[_name(construction, n)] if r] for n in sizes}
-        columns = ("weights", "module_error", "plain_error", "plain_right", "condition", "largest_weight", "gap")
-        series[construction] = {
-            "n": [n for n in sizes if done[n]],
-            **{c: [[r.final[c] for r in group] for group in done.values() if group] for c in columns},
-        }
-        points = [(n, r.final) for n, group in done.items() for r in group]
-        if not points:
-            right.plot([], [], " ", label=f"{WORDS[construction]}: not run")
-            continue
-        ns = [n for n, _ in points]
-        if construction == "chosen":
-            left.plot(ns, [f["weights"] for _, f in points], "o", color=look["color"], label="built, depth 2")
-        for column, dash, fill in (("plain_error", "-", "full"), ("module_error", (0, (4, 2)), "none")):
-            ordinate = [max(f[column], 1e-13) for _, f in points]
-            right.plot(ns, ordinate, linestyle=dash, fillstyle=fill, **look)
-        right.plot(ns, [2.2e-16 * f["condition"] for _, f in points], ":", color=look["color"], linewidth=0.9)
-    for k, marker in zip(DEPTHS[1:], "^v", strict=True):
-        for record in records[_name("chosen", sizes[-1], k)]:
-            if record:
-                left.plot(
-                    sizes[-1], record.final["nonzeros"], marker, color="#009E73", fillstyle="none",
-                    label=f"built, depth {k}: nonzeros",
-                )  # fmt: skip
-    parameters = _parameters(setting.model)
-    sgd = [r for r in records[SGD] if r]
-    if sgd:
-        n = sgd[0].spec.n
-        fits = present([r.steps_to_fit() for r in sgd])
-        ended = f"99 % after {spread(fits, 0)} steps" if fits else "99 % not reached"
-        ended += f"\n({len(sgd) - len(fits)} censored)" if 0 < len(fits) < len(sgd) else ""
-        left.plot(n, parameters, "*", color="#000000", markersize=8, clip_on=False)
-        left.annotate(
-            f"{setting.model}, SGD:\n{ended}", (n, parameters), xytext=(-6, -2),
-            textcoords="offset points", ha="right", va="top", fontsize=7,
-        )  # fmt: skip
-    else:
-        left.plot([], [], " ", label=f"{setting.model}, SGD: not run")
-    for axes in (left, right):
-        axes.set(xscale="log", yscale="log", xlabel="training images n", xlim=(sizes[0] / 1.5, sizes[-1] * 1.5))
-    left.set(ylabel="weights and biases, but for zeros")
-    left.set_ylim(2e3, 2e8)
-    left.legend(loc="upper left")
-    right.axhline(0.5, color="#777777", linewidth=0.7)
-    right.text(sizes[0], 0.4, "above: rounding finds another label", fontsize=6.5, va="top", color="#555555")
-    right.set(ylabel="largest error over all labels (0 to 9)")
-    right.set_ylim(1e-13, 1e9)
-    from matplotlib.lines import Line2D
-
-    entries = [Line2D([], [], label=WORDS[c], linestyle=" ", **look) for c, look in LOOKS.items()]
-    entries += [
-        Line2D([], [], color="#000000", label="plain pass", marker="o"),
-        Line2D([], [], color="#000000", label="kinks in order", linestyle=(0, (4, 2)), marker="o", fillstyle="none"),
-        Line2D([], [], color="#000000", label="rounding × Lemma 1's condition", linestyle=":", linewidth=0.9),
-    ]
-    right.legend(handles=entries, loc="upper left", fontsize=6.5)
-    reduced = sizes[-1] < FULL
-    scale = f"REDUCED: to {sizes[-1]:,} of 50,000 images" if reduced else "to all 50,000 images"
-    figure.suptitle(f"Theorem 1 on CIFAR-10, random labels, {scale}, float64", fontsize=8)
-    numbers = {"n": sizes[-1], "reduced": reduced, "series": series, "table": _table(setting, records)}
-    return figure, numbers
+def spec(setting: Setting, seed: int, construction: str, images: int = 0, depth: int = 2, network: str = "") -> Spec:
+    if construction == SGD:
+        return setting.spec(seed, corruptions=(Part(name="random_labels"),))
+    return Theorem1Spec.make(n=images, construction=construction, depth=depth, seed=seed, data_seed=seed)
 
 
-def _parameters(model: str) -> int:
+def parameters(network: str) -> int:
     """Trained numbers of a network for CIFAR-10, as its file tells the paper's count, else counted."""
-    told = catalog.find("models", model).constants.get("PAPER", {}).get("parameters")
-    told = told.get(model) if isinstance(told, dict) else told
+    told = catalog.find("models", network).constants.get("PAPER", {}).get("parameters")
+    told = told.get(network) if isinstance(told, dict) else told
     if told is not None:
         return told
     from rethinking import models
 
-    return models.count_parameters(models.build(model))
+    return models.count_parameters(models.build(network))
 
 
-def _table(setting: Setting, records: Records) -> list[dict[str, Any]]:
-    """One row per network, one value per seed; null where a run is missing."""
-    rows: list[dict[str, Any]] = []
-    for name, group in records.items():
-        if name == SGD:
-            rows.append(
-                {
-                    "network": f"SGD, {setting.model}",
-                    "weights": [_parameters(setting.model)],
-                    "steps to 99 %": times_to_fit(group),
-                    "seconds": [None if r is None else r.environment.get("seconds") for r in group],
-                }
-            )
-            continue
-        rows.append(
-            {
-                "network": name,
-                "weights": _column(group, "weights"),
-                "nonzeros": _column(group, "nonzeros"),
-                "width": _column(group, "width"),
-                "error": _column(group, "module_error", "{:.1e}"),
-                "plain error": _column(group, "plain_error", "{:.1e}"),
-                "largest weight": _column(group, "largest_weight", "{:.1e}"),
-                "Lemma 1": _column(group, "eigenvalue", "{:.1e}"),
-                "condition at least": _column(group, "condition", "{:.1e}"),
-                "seconds": _column(group, "construction_seconds", "{:.3f}"),
-                "times X a and a sort": [None if r is None else f"{_ratio(r):.1f}" for r in group],
-            }
+WEIGHTS, NONZEROS, WIDTH = (column(name, form="{:.0f}") for name in ("weights", "nonzeros", "width"))
+ERROR, PLAIN, CONDITION = (column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition"))
+RIGHT, STEPS = column("plain_right"), steps_to_fit()
+TIMES = of_row("times", lambda r: r["construction_seconds"] / (r["project_seconds"] + r["sort_seconds"]), form="{:.1f}")
+MEASURES = [RIGHT]
+COLUMNS = {"weights": WEIGHTS, "nonzeros": NONZEROS, "width": WIDTH, "error": ERROR, "plain error": PLAIN}
+COLUMNS |= {"largest weight": column("largest_weight", form="{:.1e}"), "Lemma 1": column("eigenvalue", form="{:.1e}")}
+COLUMNS |= {"condition at least": CONDITION, "seconds": column("construction_seconds", form="{:.3f}")}
+COLUMNS |= {"times X a and a sort": TIMES}
+SECONDS = Measure("run_seconds", "", lambda r: r.environment.get("seconds", UNMEASURED))
+OF_SGD: dict[str, Any] = {
+    "weights": lambda t: parameters(t.data["network"].iloc[0]),
+    "steps to 99 %": STEPS,
+    "seconds": SECONDS,
+}
+TABLE = Tables(
+    Table("network", COLUMNS, only={"construction": list(BUILT)}),
+    Table("network", OF_SGD, by="SGD, {network}", only={"construction": SGD}),
+)
+
+
+def span(axes: Any, t: Frame) -> list[int]:
+    """The numbers of images, which set the axis, also where no run is there."""
+    ns = sorted(int(n) for n in t.where(construction="chosen").data["images"].unique())
+    axes.set_xlim(ns[0] / 1.5, ns[-1] * 1.5)
+    return ns
+
+
+def paint_weights(axes: Any, t: Frame) -> None:
+    built, sgd = t.where(construction="chosen"), t.where(construction=SGD)
+    ns = span(axes, built)
+    axes.plot(ns, [2 * n + PIXELS for n in ns], color="black", lw=0.8, label="2n + d")
+    for k, marker in zip(DEPTHS, "o^v", strict=True):
+        data, fill = built.where(depth=k).data, "full" if k == 2 else "none"
+        name, measure = (f"built, depth {k}", WEIGHTS) if k == 2 else (f"built, depth {k}: nonzeros", NONZEROS)
+        style = {"color": "#0072B2" if k == 2 else "#009E73", "fillstyle": fill}
+        axes.plot(data["images"], data[measure.name], marker, label=name, **style)
+    network, n = sgd.data[["network", "n"]].iloc[0]
+    axes.plot(n, parameters(network), "*", color="black", ms=8, clip_on=False)
+    steps = sgd.text(STEPS.name, whole=True)
+    words = f"{network}, SGD:\n{steps if steps == 'not run' else f'99 % after {steps} steps'}"
+    text = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": NOTE}
+    axes.annotate(words, (n, parameters(network)), (-6, -2), **text)
+
+
+def paint_errors(axes: Any, t: Frame) -> None:
+    span(axes, t)
+    ways = {
+        "plain pass": ("-", "full"),
+        "kinks in order": ((0, (4, 2)), "none"),
+        "rounding × Lemma 1's condition": (":", None),
+    }
+    for construction, words in BUILT.items():
+        look, data = look_of(words), t.where(construction=construction, depth=2).data
+        values = [data[PLAIN.name], data[ERROR.name], 2.2e-16 * data[CONDITION.name]]
+        for (dash, fill), y in zip(ways.values(), values, strict=True):
+            style = {"marker": look["marker"], "fillstyle": fill} if fill else {"lw": 0.9}
+            axes.plot(data["images"], y.clip(lower=1e-13), linestyle=dash, color=look["color"], **style)
+        axes.plot([], [], look["marker"], color=look["color"], label=words)
+    for name, (dash, fill) in ways.items():
+        axes.plot(
+            [], [], linestyle=dash, color="black", marker="o" if fill else "", fillstyle=fill or "none", label=name
         )
-    return rows
 
 
-def _column(group: list[Record | None], column: str, form: str = "{}") -> list[Any]:
-    return [None if r is None else form.format(r.final[column]) for r in group]
+AXES: dict[str, Any] = {"log": True, "ylog": True, "xlabel": "training images n", "legend": "upper left"}
+AXES_OF_ERRORS: dict[str, Any] = {"reference": (0.5, "above: rounding finds another label")}
+PANELS = [
+    Own(paint=paint_weights, ylabel="weights and biases, but for zeros", ylim=(2e3, 2e8), **AXES),
+    Own(
+        paint=paint_errors, ylabel="largest error over all labels (0 to 9)", ylim=(1e-13, 1e9), **AXES_OF_ERRORS, **AXES
+    ),
+]
 
 
-def _ratio(record: Record) -> float:
-    final = record.final
-    return final["construction_seconds"] / (final["project_seconds"] + final["sort_seconds"])
+def heading(setting: Setting) -> str:
+    most = sizes(setting)[-1]
+    size = f"REDUCED: to {most:,} of {FULL:,} images" if most < FULL else f"to all {FULL:,} images"
+    return f"Theorem 1 on CIFAR-10, random labels, {size}, float64"
 
 
-# --- claims ---------------------------------------------------------------------------------------
+def bounds(row: Any) -> tuple[int, int]:
+    """Width and nonzeros that a row's network of depth k may have."""
+    return 2 * int(row.images) // int(row.depth) + 4, 4 * int(row.images) + PIXELS + 10 * int(row.depth)
+
+
+def bounded(t: Frame) -> bool:
+    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
+    return all(r.width <= width and r.nonzeros <= most and r.module_error <= 1e-5 for r, width, most in rows)
+
+
+def against_bounds(t: Frame) -> str:
+    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
+    return "; ".join(
+        f"k = {int(r.depth)}: width {int(r.width):,} (bound {width:,}), {int(r.nonzeros):,} nonzeros (bound {most:,}), "
+        f"error {r.module_error:.0e}"
+        for r, width, most in rows
+    )
+
+
+def counted(t: Frame) -> str:
+    weights, n = t.numbers(WEIGHTS.name, whole=True), int(t.data["images"].iloc[0])
+    return f"{weights[0]:,} = 2 × {n:,} + {PIXELS:,}" if weights[0] == 2 * n + PIXELS else str(weights)
+
+
+def errors(t: Frame, construction: str) -> list[float]:
+    return t.where(construction=construction).values(PLAIN.name)
+
+
+def rounded(t: Frame) -> str:
+    right = min(t.where(construction="chosen").values(RIGHT.name))
+    ours, theirs = (max(errors(t, construction)) for construction in ("chosen", "random"))
+    return f"{100 * right:.2f} % of labels; error {ours:.1e}, of the random direction {theirs:.1e}"
+
+
+def rounds(t: Frame) -> bool:
+    right = min(t.where(construction="chosen").values(RIGHT.name))
+    return right == 1 and max(errors(t, "chosen")) < min(0.07, *errors(t, "random"))
+
+
+def two(chosen: float, random: float, right: float = 1.0) -> Frame:
+    """Made up: the plain pass of both constructions."""
+    return made(construction=["chosen", "random"], plain_error=[chosen, random], plain_right=[right, 0.5])
+
+
+def deep(width: int = 504, nonzeros: int = 7112, error: float = 1e-5) -> Frame:
+    """Made up: depth 4, n = 1,000."""
+    return made(images=1000, depth=4, width=width, nonzeros=nonzeros, module_error=error)
 
 
 def claims(setting: Setting) -> list[Claim]:
-    largest = _sizes(setting)[-1]
-    chosen, plain = _name("chosen", largest), _name("random", largest)
-    deep = tuple(_name("chosen", largest, k) for k in DEPTHS)
-
-    def weights(groups: dict[str, list[Record]]) -> Reading:
-        counted = [r.final["weights"] for r in groups[chosen]]
-        ours = f"{counted[0]:,} = 2 × {largest:,} + {PIXELS:,}" if counted[0] == 2 * largest + PIXELS else str(counted)
-        return Reading(all(c == 2 * largest + PIXELS for c in counted), ours, {"weights": list(counted)})
-
-    def fits(groups: dict[str, list[Record]]) -> Reading:
-        errors = [r.final["module_error"] for r in groups[chosen]]
-        return Reading(max(errors) <= 1e-5, f"largest error {max(errors):.1e}", {"largest error": list(errors)})
-
-    def rounds(groups: dict[str, list[Record]]) -> Reading:
-        ours, theirs = ([r.final["plain_error"] for r in groups[c]] for c in (chosen, plain))
-        right = min(r.final["plain_right"] for r in groups[chosen])
-        text = f"{100 * right:.2f} % of labels; error {max(ours):.1e}, of the random direction {max(theirs):.1e}"
-        holds = right == 1 and max(ours) < min(0.07, *theirs)
-        return Reading(holds, text, {"chosen": list(ours), "random": list(theirs)})
-
-    def quick(groups: dict[str, list[Record]]) -> Reading:
-        ratios = [_ratio(r) for r in groups[chosen]]
-        return Reading(max(ratios) <= 5, f"{max(ratios):.1f} times", {"ratio": list(ratios)})
-
-    def bound(groups: dict[str, list[Record]]) -> Reading:
-        text, numbers, holds = [], {}, True
-        for k, name in zip(DEPTHS, deep, strict=True):
-            width, nonzeros = 2 * largest // k + 4, 4 * largest + PIXELS + 10 * k
-            for r in groups[name]:
-                f = r.final
-                holds &= f["width"] <= width and f["nonzeros"] <= nonzeros and f["module_error"] <= 1e-5
-                text.append(
-                    f"k = {k}: width {f['width']:,} (bound {width:,}), {f['nonzeros']:,} nonzeros (bound "
-                    f"{nonzeros:,}), error {f['module_error']:.0e}"
-                )
-            numbers[f"nonzeros, k = {k}"] = [r.final["nonzeros"] for r in groups[name]]
-        return Reading(holds, "; ".join(text), numbers)
-
+    chosen: dict[str, Any] = {"where": {"construction": "chosen", "images": sizes(setting)[-1], "depth": 2}}
+    both = chosen["where"] | {"construction": list(BUILT)}
+    every = chosen["where"] | {"depth": list(DEPTHS)}
+    theorem = "zhang2017, Theorem 1"
     return [
         Claim(
+            id="theorem1.weights",
             name="2n + d weights",
-            source="zhang2017, Theorem 1",
+            source=theorem,
             statement="a two-layer ReLU network with 2n + d weights represents the sample",
             paper="2n + d",
-            tolerance="the module's parameters, counted, are 2n + d",
-            conditions=(chosen,),
-            measure=weights,
+            rule="the module's parameters, counted, are 2n + d",
+            holds=lambda t: bool((t.data[WEIGHTS.name] == 2 * t.data["images"] + PIXELS).all()),
+            ours=counted,
+            numbers=lambda t: {"weights": t.numbers(WEIGHTS.name, whole=True)},
+            examples=[
+                (made(images=100, weights=3272), YES),
+                *((made(images=100, weights=w), NO) for w in (3271, 3273)),
+            ],
+            **chosen,
         ),
         Claim(
+            id="theorem1.fits",
             name="fits any labels",
-            source="zhang2017, Theorem 1",
+            source=theorem,
             statement="it fits random labels of every image",
             paper="any labels of any n distinct points",
-            tolerance="within 1e-5 of every label, in the module's own evaluation",
-            conditions=(chosen,),
-            measure=fits,
+            rule="within 1e-5 of every label, in the module's own evaluation",
+            holds=lambda t: max(t.values(ERROR.name)) <= 1e-5,
+            reads=(ERROR, "", "largest error"),
+            ours=lambda t: f"largest error {max(t.values(ERROR.name)):.1e}",
+            examples=[(made(module_error=[1e-5, 1e-9]), YES), (made(module_error=[1.01e-5, 1e-9]), NO)],
+            **chosen,
         ),
         Claim(
+            id="theorem1.plain_pass",
             name="plain pass",
-            source="zhang2017, Theorem 1, extended",
+            where=both,
+            source=f"{theorem}, extended",
             statement="a plain float64 forward pass recovers every label by rounding",
             paper="nothing on rounding",
-            tolerance="every label, with a largest error below 0.07 and below that of a random direction's network",
-            conditions=(chosen, plain),
-            measure=rounds,
+            rule="every label, with a largest error below 0.07 and below that of a random direction's network",
+            holds=rounds,
+            ours=rounded,
+            numbers=lambda t: {construction: [*errors(t, construction)] for construction in ("chosen", "random")},
             least_n=FULL,
+            examples=[(two(0.069, 0.07), YES), (two(0.07, 1), NO), (two(0.01, 0.01), NO), (two(0.01, 1, 0.999), NO)],
         ),
         Claim(
+            id="theorem1.quick",
             name="construction is quick",
             source="zhang2017, appendix C, extended",
             statement="the network is built in O(n log n) beyond the projection",
             paper="sort, then solve a triangular system",
-            tolerance="at most 5 times one product X a plus one sort, in the same run",
-            conditions=(chosen,),
-            measure=quick,
+            rule="at most 5 times one product X a plus one sort, in the same run",
+            holds=lambda t: max(t.values(TIMES.name)) <= 5,
+            reads=(TIMES, "", "ratio"),
+            ours=lambda t: f"{max(t.values(TIMES.name)):.1f} times",
             least_n=FULL,
+            examples=[(made(times=[5.0, 1.0]), YES), (made(times=[5.01, 1.0]), NO)],
+            **chosen,
         ),
         Claim(
+            id="theorem1.depth",
             name="depth k",
+            where=every,
             source="zhang2017, Corollary 1",
             statement="depth k does it with width O(n / k) and O(n + d) weights",
             paper="width O(n / k), O(n + d) weights",
-            tolerance="k = 2, 4, 8: width at most 2n / k + 4, nonzeros at most 4n + d + 10k, error at most 1e-5",
-            conditions=deep,
-            measure=bound,
+            rule="k = 2, 4, 8: width at most 2n / k + 4, nonzeros at most 4n + d + 10k, error at most 1e-5",
+            holds=bounded,
+            ours=against_bounds,
+            numbers=lambda t: {
+                f"nonzeros, k = {int(k)}": p.numbers(NONZEROS.name, True) for k, p in t.groups("depth").items()
+            },
+            examples=[(deep(), YES), (deep(width=505), NO), (deep(nonzeros=7113), NO), (deep(error=1.01e-5), NO)],
         ),
     ]

@@ -12,6 +12,7 @@ Without HAS, a regularizer that the network cannot carry is refused when trainin
 """
 
 import math
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
@@ -45,7 +46,7 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
     return network
 
 
-def initialise(network: "nn.Module", seed: int) -> "nn.Module":
+def initialise(network: "nn.Module", seed: int, kept: Container[str] = ()) -> "nn.Module":
     """Set every parameter from `seed`, in place.
 
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
@@ -54,7 +55,7 @@ def initialise(network: "nn.Module", seed: int) -> "nn.Module":
     parameters of one number a channel, as the scale of torch's own norms, keep the constant they were made with.
 
     Args:
-        network: any module on the CPU. seed: a non-negative integer.
+        network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
 
     Raises:
         InputError: such a parameter that is no constant, whose values no seed would determine.
@@ -63,6 +64,8 @@ def initialise(network: "nn.Module", seed: int) -> "nn.Module":
 
     with torch.no_grad():
         for name, parameter in network.named_parameters():
+            if name in kept:
+                continue
             if parameter.ndim < 2:
                 if name.rpartition(".")[2] == "bias":
                     parameter.zero_()
@@ -81,7 +84,7 @@ def features(network: "nn.Module") -> set[str]:
     from torch import nn
 
     from rethinking.layers import LocalResponseNorm, OffsetBatchNorm2d, Residual
-    from rethinking.regularizers._places import hidden_linear
+    from rethinking.surgery import hidden_linear
 
     kinds: dict[str, Any] = {
         "convolutions": nn.Conv2d,

@@ -12,17 +12,18 @@ A record is a folder `<runs>/<run_id>/`:
     lease-0, lease-1 ...    who is making it now
     result.json        written last, with the digests of the others: its existence means that the run is complete
 
-`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it.
+`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it, its files by
+`strict`. `folder` holds all that is in runs/.
 `frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
 """
 
 from rethinking.record.archive import archived
+from rethinking.record.folder import Runs
 from rethinking.record.lease import HEARTBEAT, SILENCE, Making, leased, making
-from rethinking.record.read import COLUMNS, STATUSES, Record, Runs, check_plug_ins, parse_curve, parse_log, read
+from rethinking.record.read import STATUSES, Record, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 
 __all__ = [
-    "COLUMNS",
     "HEARTBEAT",
     "LOG_COLUMNS",
     "SILENCE",

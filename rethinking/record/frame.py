@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.record.read import Record, Runs
+from rethinking.record.folder import Runs
+from rethinking.record.read import Record
 from rethinking.spec import Part, RunSpec, Spec
 
 STATES = ("fitted", "censored", "diverged", "missing")
@@ -86,7 +87,6 @@ MEASURES: _Columns = {
 }
 # Of the curve. A run's settings have a learning rate of their own, the one at step 0.
 _RENAMED = {"learning_rate": "learning_rate_now"}
-_CURVE = (*RunSpec.COLUMNS, "train_images", "held_out_loss", "held_out_accuracy")
 _LOG = {"step": "Int64", "online_loss": "Float64", "online_accuracy": "Float64"}
 
 
@@ -100,21 +100,14 @@ def records(root: str | Path = "runs") -> "Frames":
     return Frames(Runs(root))
 
 
-@dataclass(frozen=True)
-class Frames:
-    """The complete training runs of a folder as data frames.
+class Tidy:
+    """Training runs as data frames.
 
-    Records are read and checked once, when first asked for. Runs that train no network are left out: their curves have
-    other columns. All three methods raise InputError for a damaged record, or for one made with another version of a
-    plug-in than is there now.
+    Attributes:
+        records: the runs, each of a RunSpec.
     """
 
-    runs: Runs
-
-    @cached_property
-    def records(self) -> list[Record]:
-        """Every complete training run, sorted by name."""
-        return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
+    records: list[Record]
 
     def frame(self, wanted: Iterable[Spec] = ()) -> pd.DataFrame:
         """One row a run, with its settings, its state and its measures.
@@ -155,11 +148,11 @@ class Frames:
         and those of columns that a run has not, are <NA>.
         """
         curves = {
-            _RENAMED.get(name, name): (
-                "Int64" if name in RunSpec.INTEGERS else "Float64",
-                [r.curve.get(name) for r in self.records],
+            _RENAMED.get(column.name, column.name): (
+                "Int64" if column.whole else "Float64",
+                [r.curve.get(column.name) for r in self.records],
             )
-            for name in _CURVE
+            for column in RunSpec.COLUMNS
         }
         return self._long([len(r.curve["step"]) for r in self.records], curves)
 
@@ -177,6 +170,23 @@ class Frames:
             flat = [v for k, each in zip(lengths, lists, strict=True) for v in ([None] * k if each is None else each)]
             frame[name] = _series(dtype, flat)
         return frame
+
+
+@dataclass(frozen=True)
+class Frames(Tidy):
+    """The complete training runs of a folder as data frames.
+
+    Records are read and checked once, when first asked for. Runs that train no network are left out: their curves have
+    other columns. All three methods raise InputError for a damaged record, or for one made with another version of a
+    plug-in than is there now.
+    """
+
+    runs: Runs
+
+    @cached_property
+    def records(self) -> list[Record]:  # type: ignore[override]
+        """Every complete training run, sorted by name."""
+        return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
 
 
 def _columns(columns: _Columns, rows: list[Any], missing: int = 0) -> dict[str, pd.Series]:
@@ -202,19 +212,24 @@ def memorized_bits(record: Record) -> float | None:
 
     It is what the network saves in sending the labels to somebody who has the images, against sending them as they are.
     """
-    assert isinstance(record.spec, RunSpec)
+    spec = cast(RunSpec, record.spec)
     loss = record.final["train_loss"]
     if not math.isfinite(loss):
         return None
-    return max(0.0, label_bits(record.spec) - record.spec.trained * loss / math.log(2))
+    return max(0.0, label_bits(spec) - spec.trained * loss / math.log(2))
 
 
 def label_bits(spec: RunSpec) -> float:
     """m log2(classes): the bits of the m training labels, each class being as likely."""
-    labels = [catalog.find("corruptions", c.name).constants for c in spec.corruptions]
-    signs = any(constants.get("ONE_LOGIT") for constants in labels)
-    classes = 2 if signs else len(catalog.find("data", spec.data).constants["CLASSES"])
-    return spec.trained * math.log2(classes)
+    return spec.trained * math.log2(classes(spec))
+
+
+def classes(spec: RunSpec) -> int:
+    """How many values the labels of a run can have."""
+    if any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions):
+        return 2
+    own = getattr(spec, "num_classes", 0)  # of data without a name
+    return own or len(catalog.find("data", spec.data).constants["CLASSES"])
 
 
 def condition(spec: RunSpec) -> str:

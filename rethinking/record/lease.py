@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.record.write import Writer, write
-from rethinking.spec import Spec
+from rethinking.paths import write
+from rethinking.record.write import Writer
+from rethinking.spec import Spec, from_file
 
 if TYPE_CHECKING:
-    from rethinking.record.read import Runs
+    from rethinking.record.folder import Runs
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
@@ -43,7 +44,7 @@ _signs: dict[Path, tuple[int, float]] = {}  # the last sign of life seen: a file
 def run_named(path: Path) -> str | None:
     """The name of the run whose spec.json is at `path`, None where it is no spec."""
     try:
-        return Spec.from_file(path).run_id
+        return from_file(path).run_id
     except InputError:
         return None
 

@@ -3,15 +3,13 @@
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.paths import where_able
+from rethinking.paths import write
 from rethinking.record import digests
 from rethinking.spec import Spec
 
@@ -33,37 +31,6 @@ def format_log(log: Sequence[Sequence[float]]) -> str:
     """online.csv of a `Training.log`: means of six digits."""
     lines = [f"{step:.0f},{loss / images:.6g},{right / images:.6g}" for step, loss, right, images in log]
     return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
-
-
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file so that it appears whole or not at all, and stays after a power cut."""
-    data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            with where_able():
-                os.fsync(stream.fileno())
-        with where_able():
-            os.chmod(name, 0o644)
-        os.replace(name, path)
-        if os.name == "posix":  # else the name may be lost, though the bytes are not
-            with where_able():
-                folder = os.open(path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file has the name of one that `write` has not finished."""
-    return name.startswith(".") and name.count(".") > 1
 
 
 class Writer:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import activations, after, kept
+from rethinking.surgery import activations, after, kept
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping"}}
 NULL = {"rate": 0.0}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import activations, after
+from rethinking.surgery import activations, after
 
 OPTIONS = {
     "on": {"type": "bool", "default": True, "description": "whether to normalize"},

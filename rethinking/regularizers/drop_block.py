@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import activations, after
+from rethinking.surgery import activations, after
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of the units dropped, but for overlaps"},

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Linear, linear
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import become, hidden_linear
+from rethinking.surgery import become, hidden_linear
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping"}}
 NULL = {"rate": 0.0}

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from rethinking.layers import two_logits
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import activation_before, after, before, kept, layers
 from rethinking.seeds import keyed_generator
-from rethinking.training.batches import two_logits
+from rethinking.surgery import activation_before, after, before, kept, layers
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rethinking.errors import InputError
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import activations, after
+from rethinking.surgery import activations, after
 
 OPTIONS = {"channels": {"type": "int", "ge": 0, "default": 16, "description": "in a group"}}
 NULL = {"channels": 0}

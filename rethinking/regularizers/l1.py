@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import weighted
+from rethinking.surgery import weighted
 
 OPTIONS = {"strength": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of absolute weights"}}
 NULL = {"strength": 0.0}

@@ -9,8 +9,8 @@ MLPs, AlexNet, Inception without BN.
 from torch import nn
 
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import activations, after
 from rethinking.regularizers.group_norm import GroupNorm
+from rethinking.surgery import activations, after
 
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to normalize"}}
 NULL = {"on": False}

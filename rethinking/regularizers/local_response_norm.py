@@ -11,7 +11,7 @@ from torch import nn
 
 from rethinking.layers import LocalResponseNorm
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import activations, after
+from rethinking.surgery import activations, after
 
 OPTIONS = {"alpha": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of squares"}}
 NULL = {"alpha": 0.0}

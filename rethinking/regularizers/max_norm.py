@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import weighted
+from rethinking.surgery import weighted
 
 OPTIONS = {"bound": {"type": "float", "ge": 0.0, "description": "of the norm of a unit's incoming weights; 0: none"}}
 NULL = {"bound": 0.0}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Linear
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import Layer, Passed, activations, become
+from rethinking.surgery import Layer, Passed, activations, become
 
 OPTIONS = {"pieces": {"type": "int", "ge": 0, "le": 100, "default": 2, "description": "linear functions a unit"}}
 NULL = {"pieces": 0}

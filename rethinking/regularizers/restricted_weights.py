@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rethinking.errors import InputError
 from rethinking.layers import Linear, linear
 from rethinking.regularizers import Base
-from rethinking.regularizers._places import become, layers
+from rethinking.surgery import become, layers
 
 OPTIONS = {
     "values": {"type": "str", "choices": ["free", "signs", "bits"], "description": "any, {-1, +1} or {0, 1}"},

@@ -9,7 +9,7 @@ more where one has. For networks with convolutions.
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import activations, after, kept
+from rethinking.surgery import activations, after, kept
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "probability of dropping a feature map"}}
 NULL = {"rate": 0.0}

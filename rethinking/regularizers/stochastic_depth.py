@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Residual
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import become
+from rethinking.surgery import become
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "le": 1.0, "default": 0.5, "description": "of the last block left out"}}
 NULL = {"rate": 0.0}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.regularizers._places import become
+from rethinking.surgery import become
 
 OPTIONS = {"share": {"type": "float", "ge": 0.0, "le": 1.0, "default": 1.0, "description": "of windows pooled so"}}
 NULL = {"share": 0.0}

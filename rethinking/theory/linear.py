@@ -16,19 +16,17 @@ The targets are one-hot, 1 for the right class and 0 elsewhere, not centred.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.data import ImageSet
 from rethinking.errors import InputError
+from rethinking.images import IMAGE_SIZE, crop, whiten
 from rethinking.seeds import keyed_generator
-from rethinking.spec import crop_size
-from rethinking.theory.min_norm import distinct, error, one_hot
-from rethinking.theory.specs import LinearSpec
-from rethinking.training.batches import IMAGE_SIZE, crop, permutation, whiten
+from rethinking.spec import Context, LinearSpec, Outcome, Rows, crop_size
+from rethinking.theory.targets import distinct, error, one_hot
+from rethinking.training.batches import permutation
 
 
 def prepare(images: np.ndarray, whitened: bool, size: int | None = IMAGE_SIZE) -> Tensor:
@@ -76,14 +74,13 @@ def kaczmarz(
             yield step, torch.tensor(w).to(x)
 
 
-def run(
-    spec: LinearSpec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
+def run(spec: LinearSpec, context: Context) -> Rows:
     """The rows of SGD's curve, or one row for a solution that is computed directly.
 
     Raises:
         InputError: more images than pixels; equal images with different labels; no test image left.
     """
+    data, device = context.images, context.device
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
     size = crop_size(spec.data)
     kept = distinct(crop(images, size), labels)
@@ -95,7 +92,7 @@ def run(
     eigenvalues = torch.linalg.eigvalsh(x @ x.T)
 
     if spec.solution == "sgd":
-        solutions = kaczmarz(x, y, spec.steps, spec.seed, spec.eval_every, on_step)
+        solutions = kaczmarz(x, y, spec.steps, spec.seed, spec.eval_every, context.on_step)
     elif spec.solution == "minimum":
         solutions = iter([(0, best)])
     elif spec.solution == "random_centres":
@@ -123,8 +120,10 @@ def run(
             "condition": largest / smallest if smallest > 0 else math.inf,
             "rate": len(x) * max(smallest, 0.0) / (2 * eigenvalues.sum().item()),
         }
+    return Outcome()
 
 
-def estimate(spec: LinearSpec, device: torch.device) -> float:
+def estimate(spec: LinearSpec, device: str, known: object = None) -> tuple[float, float]:
     """Seconds, at about 30 microseconds a step."""
-    return 3.0 + (3e-5 * spec.steps if spec.solution == "sgd" else 0.0)
+    seconds = 3.0 + (3e-5 * spec.steps if spec.solution == "sgd" else 0.0)
+    return seconds, seconds

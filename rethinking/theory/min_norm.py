@@ -25,36 +25,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.data import ImageSet
 from rethinking.errors import InputError
+from rethinking.images import ImageSet
 from rethinking.seeds import keyed_generator
+from rethinking.spec import Context, KernelSpec, Outcome, Rows
+from rethinking.spec.theory import PER_FILTER
 from rethinking.theory import dense, features
-from rethinking.theory.specs import PER_FILTER, KernelSpec
+from rethinking.theory.targets import distinct, error, one_hot
 
 MEDIAN_SAMPLE = 2000  # points
 TILE = 1024  # points; a multiple of dense.BLOCK, since a factorization overwrites whole diagonal blocks
 SHIFTS = (0.0, 1e-4, 1e-2)  # tried in turn on the diagonal of the preconditioner, where float32 finds no factor
 SINGULAR = 1e-2  # relative residual above which the system is said to have no solution
-
-
-def distinct(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Indices of the first of each set of equal images, int64, ascending.
-
-    Raises:
-        InputError: two equal images with different labels, by their numbers.
-    """
-    first: dict[bytes, int] = {}
-    kept = []
-    for i, image in enumerate(np.ascontiguousarray(images)):
-        j = first.setdefault(image.tobytes(), i)
-        if j == i:
-            kept.append(i)
-        elif labels[i] != labels[j]:
-            raise InputError(
-                f"images {j} and {i} are equal, their labels {labels[j]} and {labels[i]} are not: nothing interpolates "
-                f"both; give a penalty above 0 or drop one"
-            )
-    return np.array(kept, dtype=np.int64)
 
 
 def bandwidth(points: Tensor, width: float, seed: int = 0) -> float:
@@ -232,11 +214,6 @@ def _singular(n: int, penalty: float, residual: float) -> str:
     )
 
 
-def one_hot(labels: np.ndarray, classes: int, device: torch.device) -> Tensor:
-    """The target coding: float64 (n, classes), 1 for the label and 0 elsewhere."""
-    return torch.eye(classes, dtype=torch.float64, device=device)[torch.from_numpy(labels).to(device)]
-
-
 def peak_gigabytes(device: torch.device) -> float:
     """Largest memory of this process so far, or of the GPU, in 10^9 bytes."""
     if device.type == "cuda":
@@ -244,14 +221,13 @@ def peak_gigabytes(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def run(
-    spec: KernelSpec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
+def run(spec: KernelSpec, context: Context) -> Rows:
     """One row per filter count and penalty, but none for penalty 0 where features are fewer than images.
 
     Raises:
         InputError: too little memory; a singular kernel; equal images with different labels and penalty 0.
     """
+    data, device = context.images, context.device
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
     if min(spec.penalties) == 0:
         kept = distinct(images, labels)
@@ -260,7 +236,7 @@ def run(
     solver = _linear_rows if spec.kernel == "linear" else _gaussian_rows
     with torch.no_grad():
         lapack = dense.lapack_seconds(len(labels), device)
-        for step, row in enumerate(solver(spec, images, y, data, device, on_step), 1):
+        for step, row in enumerate(solver(spec, images, y, data, device, context.on_step), 1):
             alpha, left, history, seconds, test = (row.pop(k) for k in ("alpha", "left", "history", "clock", "test"))
             fitted = y - left - row["penalty"] * alpha  # K alpha
             yield {
@@ -283,11 +259,7 @@ def run(
                 "lapack_seconds": lapack,
                 "peak_gigabytes": peak_gigabytes(device),
             }
-
-
-def error(scores: Tensor, labels: np.ndarray) -> float:
-    """Share of the (N, classes) scores whose largest is not at the label, (N,)."""
-    return float((scores.argmax(1).cpu().numpy() != labels).mean())
+    return Outcome()
 
 
 def _gaussian_rows(
@@ -383,12 +355,12 @@ def _percent(on_step: Callable[[int], None], done: int, of: int) -> Callable[[fl
     return lambda part: on_step(int(100 * (done + part) / of))
 
 
-def estimate(spec: KernelSpec, device: torch.device) -> float:
+def estimate(spec: KernelSpec, device: str, known: object = None) -> tuple[float, float]:
     """Seconds, from the factorization's rate at 4,096 points; within a factor of two or so."""
-    n, each = float(spec.n or 0), _seconds_per_operation(device)
+    n, each = float(spec.n or 0), _seconds_per_operation(torch.device(device))
     work = len(spec.penalties) * max(1, len(spec.filters)) * (n**3 / 3 + 12 * n**2 * 784)
     work += max(spec.filters, default=0) * (4e5 * (n + 1e4) + 8 * n * (n + 2e4))
-    return each * work
+    return each * work, each * work
 
 
 @lru_cache

@@ -21,18 +21,15 @@ of about 1e-16 times that.
 
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rethinking.corruptions import corrupt_arrays
-from rethinking.data import ImageSet
 from rethinking.errors import InputError
-from rethinking.theory.specs import Theorem1Spec
+from rethinking.spec import Context, Outcome, Rows, Theorem1Spec
 
 DIRECTIONS = 2  # products with X from which directions are combined
 CANDIDATES = 24  # combinations tried
@@ -292,14 +289,13 @@ def _tensor(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values))
 
 
-def run(
-    spec: Theorem1Spec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
+def run(spec: Theorem1Spec, context: Context) -> Rows:
     """One row: the network built for the spec's images and evaluated on them.
 
     Raises:
         InputError: two equal images with different labels.
     """
+    data, device = context.images, context.device
     images, labels = corrupt_arrays(
         data.train.images[: spec.n],
         data.train.labels[: spec.n],
@@ -320,7 +316,7 @@ def run(
         start = time.perf_counter()
         plain = network.plain(x)
         plain_seconds = _since(start, x)
-    on_step(1)
+    context.on_step(1)
     yield {
         "step": 1,
         "depth": network.depth,
@@ -340,9 +336,11 @@ def run(
         "plain_seconds": plain_seconds,
         "module_seconds": module_seconds,
     }
+    return Outcome()
 
 
-def estimate(spec: Theorem1Spec, device: torch.device) -> float:
+def estimate(spec: Theorem1Spec, device: str, known: object = None) -> tuple[float, float]:
     """Seconds, from hidden units evaluated and bytes read; within a factor of two or so."""
     assert spec.n is not None
-    return 1.0 + 2e-9 * spec.n**2 + 2e-5 * spec.n
+    seconds = 1.0 + 2e-9 * spec.n**2 + 2e-5 * spec.n
+    return seconds, seconds

@@ -6,15 +6,12 @@ truck), mean taken off. loss(w) = mean (y - x.w)^2 = offset + w^T H w - 2 b^T w,
 |w|_2 <= t, t from 0 to the norm of the free solution (Tibshirani 1996, figure 2; Goodfellow et al. 2016, section 7.1).
 """
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
-from rethinking.data import ImageSet
 from rethinking.errors import InputError
-from rethinking.theory.specs import TwoWeightsSpec
+from rethinking.spec import Context, Outcome, Rows, TwoWeightsSpec
 
 
 def problem(images: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -70,10 +67,9 @@ def in_l2_ball(h: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     return w
 
 
-def run(
-    spec: TwoWeightsSpec, data: ImageSet, device: torch.device, on_step: Callable[[int], None]
-) -> Iterator[dict[str, Any]]:
+def run(spec: TwoWeightsSpec, context: Context) -> Rows:
     """One row per radius. Raises InputError as `problem` does."""
+    data = context.images
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
     h, b, offset = problem(images, labels, data.facts.num_classes)
     free = np.linalg.solve(h, b)
@@ -90,9 +86,11 @@ def run(
         row |= {"curvature_first": float(h[0, 0]), "curvature_second": float(h[1, 1]), "curvature_both": float(h[0, 1])}
         row |= {"slope_first": float(b[0]), "slope_second": float(b[1]), "offset": offset}
         yield row
-        on_step(step + 1)
+        context.on_step(step + 1)
+    return Outcome()
 
 
-def estimate(spec: TwoWeightsSpec, device: torch.device) -> float:
+def estimate(spec: TwoWeightsSpec, device: str, known: object = None) -> tuple[float, float]:
     """Seconds."""
-    return 1.0 + 0.005 * spec.radii
+    seconds = 1.0 + 0.005 * spec.radii
+    return seconds, seconds

@@ -1,7 +1,9 @@
-"""Training: the loop, the batches on the device, checkpoints. It yields evaluations and never writes."""
+"""Training: batches (the data on the device), network, loop. It yields evaluations and never writes."""
 
-from rethinking.training.batches import crop, prepare, whiten
+from rethinking.images import crop, whiten
+from rethinking.training.batches import Tensors, prepare
 from rethinking.training.keep import kept
-from rethinking.training.loop import Evaluation, Training, batch_norm_statistics, train
+from rethinking.training.loop import Evaluation, Training, train
+from rethinking.training.network import batch_norm_statistics
 
-__all__ = ["Evaluation", "Training", "batch_norm_statistics", "crop", "kept", "prepare", "train", "whiten"]
+__all__ = ["Evaluation", "Tensors", "Training", "batch_norm_statistics", "crop", "kept", "prepare", "train", "whiten"]

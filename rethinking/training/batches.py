@@ -1,45 +1,22 @@
-"""The data set on the device: crop, corruption, whitening, once; then a batch is one gather."""
+"""The data set on the device: crop, corruption, whitening, once; then a batch is one gather.
 
-import math
-from typing import Any
+An ImageSet is cropped, corrupted and whitened here. `Tensors` are data of anybody's, which are taken as they are.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking import catalog
 from rethinking.corruptions import corrupt_arrays
-from rethinking.data import ImageSet, Split
 from rethinking.errors import InputError
+from rethinking.images import ImageSet, Split, crop, whiten
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, crop_size
 
-IMAGE_SIZE = 28  # pixels; the paper's centre crop
-
-
-def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
-    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view; None: whole."""
-    if size is None:
-        return images
-    top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
-    return images[:, top : top + size, left : left + size]
-
-
-def whiten(images: Tensor) -> Tensor:
-    """Per-image whitening ([zhang2017] appendix A; TensorFlow's per_image_standardization).
-
-    (x / 255 - mean) / max(std, 1 / sqrt(values)), mean and population standard deviation over all values of an image.
-
-    Args:
-        images: (N, H, W, C) or (N, C, H, W) of any dtype, in units of a byte (0 to 255).
-
-    Returns:
-        float32, same shape.
-    """
-    flat = images.flatten(1).to(torch.float32) / 255
-    deviation, mean = torch.std_mean(flat, dim=1, correction=0, keepdim=True)
-    return ((flat - mean) / deviation.clamp_min(1 / math.sqrt(flat.shape[1]))).reshape(images.shape)
+EVAL_BATCH = 500  # images
 
 
 def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -69,18 +46,106 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
     return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
 
 
+@dataclass(frozen=True)
+class Tensors:
+    """Examples as a network is given them, corrupted and preprocessed already; instead of an ImageSet.
+
+    Attributes:
+        train, test: inputs (N, ...) of any dtype and labels int64 (N,); no test set has no examples.
+        num_classes: of the labels. originals: uint8 (N, C, H, W), the training images before they were whitened, for
+        regularizers that want them; None where the inputs were not whitened.
+    """
+
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    num_classes: int
+    originals: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A run's data on the device.
+
+    Attributes:
+        train, held, test: inputs (N, ...) and labels int64 (N,): trained on, held out, of the test set.
+        num_classes: that the labels have; random signs are two. margin: pixels by which the data set's images exceed
+        those that are trained on, on the shorter side. chosen: int64 (N,), which of the first n images are trained on;
+        None for all of them.
+    """
+
+    train: tuple[Tensor, Tensor]
+    held: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    num_classes: int
+    margin: int
+    chosen: Tensor | None
+
+
+def on_device(spec: RunSpec, data: ImageSet | Tensors, device: torch.device) -> Examples:
+    """The examples of a run: the last `held_out` set aside, the others drawn with replacement for a bootstrap sample.
+
+    Raises:
+        InputError: data that are not the spec's; whole images asked for where there are none.
+    """
+    assert spec.n is not None
+    name = data.name if isinstance(data, ImageSet) else spec.data
+    sides = data.test.images.shape[1:3] if isinstance(data, ImageSet) else ()
+    count = len(data.train[1])
+    if count < spec.n or name != spec.data:
+        given = f"{count:,} training images of {name}"
+        raise InputError(f"the spec is of {spec.n:,} of {spec.data}, given are {given}: give the data of the spec")
+    kept = crop_size(spec.data, spec.crop) if isinstance(data, ImageSet) else None
+    margin = max(0, min(sides) - kept) if kept else 0
+    if "crop_logits" in spec.keep and not margin:
+        size = f"{' x '.join(map(str, sides))} pixels" if sides else "a data set without a name"
+        raise InputError(f"keep is crop_logits: images of {size} leave nothing to crop: drop it")
+    if isinstance(data, ImageSet):
+        images, labels = prepare(data, spec, "train", device)
+        test = prepare(data, spec, "test", device)
+        classes = 2 if one_logit(spec) else data.facts.num_classes
+    else:
+        images, labels = (each[: spec.n].to(device) for each in data.train)
+        test = (data.test[0].to(device), data.test[1].to(device))
+        classes = data.num_classes
+    chosen = torch.arange(len(labels) - spec.held_out, device=device)
+    held = images[len(chosen) :], labels[len(chosen) :]
+    if spec.bootstrap:
+        draws = keyed_generator("cpu", spec.seed, "bootstrap")
+        chosen = torch.randint(len(chosen), chosen.shape, generator=draws).to(device)
+    part = bool(spec.held_out or spec.bootstrap)
+    train = (gather(images, chosen), labels[chosen]) if part else (images, labels)
+    return Examples(train, held, test, classes, margin, chosen if part else None)
+
+
+def originals(spec: RunSpec, data: ImageSet | Tensors, examples: Examples) -> Tensor:
+    """uint8 (N, C, H, W): the training images uncropped, of units of a byte, in the order of `examples.train`.
+
+    Raises InputError where there are none.
+    """
+    if isinstance(data, ImageSet):
+        found = torch.from_numpy(data.train.images[: spec.n]).to(examples.train[1].device).permute(0, 3, 1, 2)
+    elif data.originals is None:
+        raise InputError("the inputs are not whitened 8-bit images, which augmentation acts on: drop the augmentation")
+    else:
+        found = data.originals[: spec.n].to(examples.train[1].device)
+    return found if examples.chosen is None else found[examples.chosen]
+
+
+def laid_out(images: Tensor, channels_last: bool) -> Tensor:
+    """Inputs in the memory format that a network is fastest with; the same values."""
+    planes = channels_last and images.ndim == 4
+    return images.contiguous(memory_format=torch.channels_last if planes else torch.contiguous_format)
+
+
 def one_logit(spec: RunSpec) -> bool:
     """Whether the run's labels are signs, in every split, and its network has one logit."""
     return any(catalog.find("corruptions", c.name).constants.get("ONE_LOGIT") for c in spec.corruptions)
 
 
-def two_logits(logits: Tensor) -> Tensor:
-    """(N, 1), one logit z, as the two logits (0, z), whose cross entropy is the logistic loss; others as given."""
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
-
-
 def gather(images: Tensor, index: Tensor) -> Tensor:
-    """images[index] in the memory format of `images`, (N, C, H, W); by rows, in a seventh to a half of the time."""
+    """images[index] in the memory format of `images`, (N, ...); by rows, in a seventh to a half of the time."""
+    if images.ndim < 3:
+        return images[index]
     if images.is_contiguous():
         return images.flatten(1).index_select(0, index).reshape(-1, *images.shape[1:])
     rows = images.permute(0, 2, 3, 1)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.training.batches import whiten
+from rethinking.images import ImageSet, whiten
 from rethinking.training.loop import Training
 
 KEPT_IMAGES = 2000  # logits of 10,000 test images would take 200 kB a run
@@ -38,6 +38,7 @@ def _test_logits(training: Training) -> dict[str, np.ndarray]:
 
 
 def _crop_logits(training: Training) -> dict[str, np.ndarray]:
+    assert isinstance(training.data, ImageSet)  # others have no images to crop, and are refused
     images = torch.from_numpy(training.data.test.images[:KEPT_IMAGES]).to(training.device)
     kept = training.side
     bottom, right = (side - kept for side in images.shape[1:3])

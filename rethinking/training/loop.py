@@ -1,6 +1,5 @@
 """The one training loop. It yields an evaluation now and then, and writes nothing."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -10,27 +9,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rethinking import models, regularizers
-from rethinking.data import ImageSet
+from rethinking import regularizers
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
-from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.images import ImageSet, crop, whiten
+from rethinking.layers import two_logits
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec, check_parts, crop_size
+from rethinking.spec import RunSpec
+from rethinking.training import batches
 from rethinking.training.batches import (
-    IMAGE_SIZE,
-    crop,
+    Tensors,
     gather,
+    laid_out,
+    on_device,
     one_logit,
+    originals,
     permutation,
-    prepare,
     to_device,
-    two_logits,
-    whiten,
+)
+from rethinking.training.network import (
+    Source,
+    batch_norm_statistics,
+    built,
+    check_fit,
+    gains_from_channels_last,
+    name_of,
+    placed,
 )
 from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
-EVAL_BATCH = 500  # images
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
 
 
@@ -40,18 +47,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One row of a run's curve.
-
-    Attributes:
-        step: batches trained. epoch: passes over the training set. learning_rate: of the next batch.
-        train_loss, train_accuracy: over the training set as it was trained (with its corruption), nats and fraction, in
-        evaluation mode. test_loss, test_accuracy: over the first `test_images` test images.
-        online_loss, online_accuracy: means over the training batches since the last evaluation, as they were seen
-        (augmented, in training mode; soft labels count as their likeliest class); NaN at step 0.
-        held_out_loss, held_out_accuracy: over the images held out, whose labels are corrupted like the rest; None
-        without any. train_images: how many, the first ones, train_loss and train_accuracy are over; None where that is
-        always the whole training set.
-    """
+    """One row of a run's curve: RunSpec.COLUMNS say what each is. None: a column that the run has not."""
 
     step: int
     epoch: float
@@ -90,59 +86,52 @@ class Training:
     for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
 
     Args:
-        spec: what to train. data: the data set, loaded when not given. device: a torch device's name; from here on the
-        whole process has one thread, where that is the CPU, or no TF32, where it is a GPU.
+        spec: what to train. data: the data set, loaded when not given, or `Tensors` of anybody's. device: a torch
+        device's name; from here on the whole process has one thread, where that is the CPU, or no TF32, where it is a
+        GPU. network: a module to train a copy of, or a function that makes one; else the spec's own network.
 
     Attributes:
-        network: the module being trained. side: of the images that it sees, in pixels.
-        log: the online log, [step, sum of losses, right, images] of the batches since the line before.
-        schedule: when it is evaluated. fitted: an evaluation found every training example right, and the spec stops
-        there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
+        network: the module being trained. side: of the images that it sees, in pixels, the longer one; 0 for what has
+        no sides. log: the online log, [step, sum of losses, right, images] of the batches
+        since the line before. schedule: when it is evaluated. fitted: an evaluation found every training example right,
+        and the spec stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
         after that step, of an evaluation.
 
     Raises:
         InputError: no data on disk, data that are not the spec's, a device that is not there, a regularizer that the
-        network cannot carry.
+        network cannot carry, a network that does not fit the data.
     """
 
-    def __init__(self, spec: RunSpec, data: ImageSet | None = None, device: str = "cpu"):
+    def __init__(
+        self,
+        spec: RunSpec,
+        data: ImageSet | Tensors | None = None,
+        device: str = "cpu",
+        network: Source | None = None,
+    ):
         self.spec, self.device = spec, to_device(device)
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
         elif self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # convolutions in float32 are in float32, as all else
         self.data = data = data or load_data(spec.data)
-        assert spec.n is not None
-        if data.name != spec.data or len(data.train.labels) < spec.n:
-            given = f"{len(data.train.labels):,} training images of {data.name}"
-            raise InputError(f"the spec is of {spec.n:,} of {spec.data}, given are {given}: give the data of the spec")
-        height, width = data.test.images.shape[1:3]
-        self.side = min(height, width, crop_size(spec.data, spec.crop) or height)
-        if "crop_logits" in spec.keep and min(height, width) <= self.side:
-            raise InputError(f"keep is crop_logits: images of {height} x {width} pixels leave nothing to crop: drop it")
-        self.train_images, self.train_labels = prepare(data, spec, "train", self.device)
-        self.test_images, self.test_labels = prepare(data, spec, "test", self.device)
-        trained = torch.arange(len(self.train_labels) - spec.held_out, device=self.device)
-        self.held_images, self.held_labels = self.train_images[len(trained) :], self.train_labels[len(trained) :]
-        if spec.bootstrap:
-            draws = keyed_generator("cpu", spec.seed, "bootstrap")
-            trained = torch.randint(len(trained), trained.shape, generator=draws).to(self.device)
-        if spec.held_out or spec.bootstrap:
-            self.train_images, self.train_labels = gather(self.train_images, trained), self.train_labels[trained]
-        self.generator = keyed_generator(self.device, spec.seed, "training")
-        signs = one_logit(spec)
-        margin = min(height, width) - self.side
-        self.run = regularizers.Run(2 if signs else data.facts.num_classes, self.generator, spec.momentum, margin)
-        self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
-        self.originals: Tensor | None = None  # uint8 (N, C, H, W), uncropped, where a regularizer wants them
-        if any(r.wants_originals for r in self.regularizers):
-            self.originals = torch.from_numpy(data.train.images[: spec.n]).to(self.device).permute(0, 3, 1, 2)
-            self.originals = self.originals[trained] if spec.held_out or spec.bootstrap else self.originals
 
-        network = self._built(1 if signs else data.facts.num_classes)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if not any(isinstance(m, nn.Conv2d) for m in self.network.modules()):  # nothing gains from channels_last
-            self.train_images, self.test_images = self.train_images.contiguous(), self.test_images.contiguous()
+        examples = on_device(spec, data, self.device)
+        self.held_images, self.held_labels = examples.held
+        self.generator = keyed_generator(self.device, spec.seed, "training")
+        self.run = regularizers.Run(examples.num_classes, self.generator, spec.momentum, examples.margin)
+        self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
+        wanted = any(r.wants_originals for r in self.regularizers)
+        self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
+
+        shape = tuple(examples.train[0].shape[1:])
+        self.side = max(shape[1:], default=0)
+        self.network = self._built(shape, network)
+        planes = gains_from_channels_last(self.network)
+        (train, self.train_labels), (test, self.test_labels) = examples.train, examples.test
+        self.train_images, self.test_images = laid_out(train, planes), laid_out(test, planes)
+        if network is not None or not isinstance(data, ImageSet):
+            check_fit(self.network, self.train_images[:2], self.run.num_classes, spec.model)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -160,35 +149,10 @@ class Training:
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
 
-    def _built(self, classes: int) -> nn.Module:
-        """The network with its regularizers and initial weights, on the CPU: the same for every device."""
-        spec, (channels, size) = self.spec, self.train_images.shape[1:3]
-        with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
-            network = models.build(spec.model, classes, channels, size, **spec.model_options)
-            if size != IMAGE_SIZE:
-                self._tried(network, channels, size)
-            check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
-            for r in self.regularizers:
-                network = r.network(network)
-                if not isinstance(network, nn.Module):
-                    given = type(network).__name__
-                    raise InputError(f"network of the regularizer {_name(r)} gives {given}, no torch Module: mend it")
-        models.initialise(network, spec.seed)
-        pool_before_relu(network)
-        return network
-
-    def _tried(self, network: nn.Module, channels: int, size: int) -> None:
-        """Refuse a network that cannot take the images, before anything is trained."""
-        image = torch.zeros(1, channels, size, size)
-        try:
-            with torch.no_grad():
-                copy.deepcopy(network).eval()(image)
-        except (RuntimeError, ValueError, IndexError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{self.spec.model} cannot take images of {size} x {size} pixels ({reason}): give --crop {IMAGE_SIZE}, "
-                "or another network"
-            ) from None
+    def _built(self, shape: tuple[int, ...], own: Source | None) -> nn.Module:
+        """The network on the device, for inputs of `shape`."""
+        logits = 1 if one_logit(self.spec) else self.run.num_classes
+        return placed(built(self.spec, self.regularizers, shape, logits, own), self.device)
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -229,7 +193,7 @@ class Training:
             self._epoch = epoch
         batch = self._order[place * spec.batch_size : (place + 1) * spec.batch_size]
         labels = self.train_labels[batch]
-        images = gather(self.train_images if self.originals is None else self.originals, batch).float()
+        images = gather(self.train_images, batch) if self.originals is None else gather(self.originals, batch).float()
         self.run.step, self.run.rate = self.step, spec.rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.run.rate
@@ -264,7 +228,7 @@ class Training:
         """The batch as a regularizer has changed it."""
         result = regularizer.batch(images, labels, self.generator)
         if not isinstance(result, tuple) or len(result) != 2 or not 0 < len(result[0]) == len(result[1]):
-            who = f"batch of the regularizer {_name(regularizer)}"
+            who = f"batch of the regularizer {name_of(regularizer)}"
             raise InputError(f"{who} must give images and labels, as many of each: mend it")
         return result
 
@@ -338,13 +302,15 @@ class Training:
     def logits(self, images: Tensor) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         out = []
-        for part in images.split(EVAL_BATCH):
+        for part in images.split(batches.EVAL_BATCH):
             self._on_part()
             with self._autocast():
                 out.append(two_logits(self.network(part)).float())
         return torch.cat(out)
 
     def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
+        if not len(labels):
+            return math.nan, math.nan
         logits = self.logits(images)
         if logits.shape != (len(images), self.run.num_classes):
             shape = tuple(logits.shape)
@@ -393,41 +359,11 @@ class Training:
             self.schedule.logged(int(right), int(images))
 
 
-def batch_norm_statistics(
-    network: nn.Module,
-    images: Tensor,
-    autocast: Callable[[], Any] = torch.no_grad,
-    on_part: Callable[[], None] = _nothing,
-) -> None:
-    """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
-
-    A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
-    training batches to 100 % evaluated to 9 %. Batch norms that keep one all the same are left alone, as is a network
-    without any.
-    """
-    norms = [m for m in network.modules() if isinstance(m, OffsetBatchNorm2d) and m.momentum is None]
-    if not norms:
-        return
-    was = [(m, m.training) for m in norms]
-    for norm in norms:
-        norm.train()
-    seen = 0
-    with torch.no_grad(), autocast():
-        for part in images.split(EVAL_BATCH):
-            on_part()
-            seen += len(part)
-            for norm in norms:
-                norm.collecting = len(part) / seen
-            network(part)
-    for norm, training in was:
-        norm.train(training)
-        norm.collecting = None
-
-
-def _name(regularizer: regularizers.Base) -> str:
-    return type(regularizer).__module__.rpartition(".")[2]
-
-
-def train(spec: RunSpec, data: ImageSet | None = None, device: str = "cpu") -> Iterator[Evaluation]:
+def train(
+    spec: RunSpec,
+    data: ImageSet | Tensors | None = None,
+    device: str = "cpu",
+    network: Source | None = None,
+) -> Iterator[Evaluation]:
     """Train one run from the beginning; see `Training`."""
-    yield from Training(spec, data, device).evaluations()
+    yield from Training(spec, data, device, network).evaluations()

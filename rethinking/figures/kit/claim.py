@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking import claims as verdicts
+from rethinking.claims import CENSORED
 from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import FITTED, Frame
 from rethinking.figures.kit.measures import Measure, highest
@@ -31,7 +32,7 @@ class Claim:
         median and range. ours, numbers: that as text and as numbers, where it is more.
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
         least_n, least_seeds: training images and seeds below which it is not judged; least_seeds may depend on the
-        values of `each`.
+        values of `each`, or where there are none on the figure's network.
         answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
         the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
@@ -58,13 +59,15 @@ class Claim:
     own_network: bool = False
     examples: Sequence[tuple[Frame, str]] = ()
 
-    def every(self) -> "list[Claim]":
-        """One claim for each combination of `each`, its texts and coordinates filled in."""
+    def every(self, model: str = "") -> "list[Claim]":
+        """One claim for each combination of `each`, texts and coordinates filled in. model: the figure's network."""
         out = []
         for values in product(*self.each.values()):
             one = dict(zip(self.each, values, strict=True))
             texts = {k: getattr(self, k).format(**one) for k in ("id", "name", "statement", "paper", "rule", "source")}
-            seeds = self.least_seeds(**one) if callable(self.least_seeds) else self.least_seeds
+            seeds = self.least_seeds
+            if callable(seeds):
+                seeds = seeds(**one) if one else seeds(model)
             out.append(replace(self, **texts, where=self.where | one, each={}, least_seeds=seeds))
         return out
 
@@ -96,6 +99,38 @@ def fits(least_n: int = 1, **texts: Any) -> Claim:
         examples=[(made(state="fitted"), YES), (made(state=["fitted", "censored"]), NO)],
         **texts,
     )
+
+
+def along(
+    by: str,
+    measure: Measure,
+    met: Sequence[Any],
+    missed: Sequence[Any],
+    unfitted: Sequence[float] = (),
+) -> list[tuple[Frame, str]]:
+    """Examples of a rule on a measure over a coordinate from 0 to 1 in equal steps, one seed.
+
+    Args:
+        met, missed: lists of the measure's values that are met and missed; a run whose value is CENSORED is so.
+        unfitted: values that are missed, but only as no run is fitted.
+    """
+
+    def one(values: Sequence[float | str], state: str = FITTED) -> Frame:
+        places = [k / max(1, len(values) - 1) for k in range(len(values))]
+        states = [CENSORED if v == CENSORED else state for v in values]
+        columns: dict[str, Any] = {by: places, measure.name: list(values), "state": states}
+        return made(**columns)
+
+    late = [(one(unfitted, CENSORED), NO)] if unfitted else []
+    return [*((one(v), YES) for v in met), *((one(v), NO) for v in missed), *late]
+
+
+def hairs(base: dict[str, Any], *changes: dict[str, Any]) -> list[tuple[Frame, str]]:
+    """Examples of a rule of several conditions: columns that just meet all, and changes of which each fails one.
+
+    The columns are of `made`.
+    """
+    return [(made(**base), YES), *((made(**base | change), NO) for change in changes)]
 
 
 def made(seeds: int = 1, **columns: Any) -> Frame:

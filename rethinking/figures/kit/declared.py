@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
 from rethinking.figures.kit.claim import Claim
+from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Frame, Grid
+from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import WIDTH, Curves, Lines, Panel, Rows, title
+from rethinking.figures.kit.named_points import NamedPoints
+from rethinking.figures.kit.panels import WIDTH, Panel, missing_note, title
 from rethinking.figures.kit.points import Points
+from rethinking.figures.kit.rows import Rows
 from rethinking.figures.kit.spans import Spans
 from rethinking.record import Record
 from rethinking.spec import Spec
@@ -41,7 +45,10 @@ def _asked(module: ModuleType, setting: "Setting") -> list[tuple[Condition, int,
     """(condition, seed, spec) of every run."""
     out = []
     for condition in grid_of(module, setting):
-        seeds = module.seeds(setting, **condition) if hasattr(module, "seeds") else range(setting.seeds)
+        if hasattr(module, "seeds"):
+            seeds = module.seeds(setting, **condition)
+        else:
+            seeds = setting.seeds_of(condition["network"]) if "network" in condition else range(setting.seeds)
         out += [(condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
     return out
 
@@ -72,6 +79,8 @@ def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
             named.append(panel.x)
         elif isinstance(panel, Points):
             named += [panel.x[0], panel.y[0]]
+        elif isinstance(panel, NamedPoints):
+            named += [panel.x, panel.y]
     return list({m.name: m for m in named}.values())
 
 
@@ -109,26 +118,37 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
     height = max((panel.height(table) for panel in rows), default=getattr(module, "HEIGHT", 3.0))
     shared = len(rows) == len(panels)
-    picture, axes = plt.subplots(1, len(panels), figsize=(width, height), squeeze=False, sharey=shared)
-    for one, panel in zip(axes[0], panels, strict=True):
+    across = getattr(module, "ACROSS", len(panels))
+    size, down = (width, height), -(-len(panels) // across)
+    picture, axes = plt.subplots(down, across, figsize=size, squeeze=False, sharey=shared)
+    for one, panel in zip(axes.flat, panels, strict=True):
         panel.draw(one, once if isinstance(panel, Curves) else table, found)
+    for first, *others in axes:  # a row's label is said once
+        for one in others:
+            one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
     notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
     own = module.notes(setting) if hasattr(module, "notes") else []
-    head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
+    if hasattr(module, "heading"):
+        head = module.heading(setting) + missing_note(once)
+    else:
+        head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
     picture.suptitle("\n".join([head, *notes, *own]))
     sizes = sorted({int(n) for n in table.data["n"]})
     numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
-    if any(isinstance(panel, Curves) for panel in panels):
-        rows = once.data.index
-        drawn = dict.fromkeys(c for panel in panels if isinstance(panel, Curves) for c in panel.columns)
-        numbers["series"] = _series([found[i] for i in rows], [labels[i] for i in rows], drawn)
+    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
+        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
+        chosen = [i for i in once.data.index if i in drawn]
+        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
+        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
+    for panel in (each for each in panels if hasattr(each, "series")):
+        numbers.setdefault("series", {}).update(panel.series(table, found))
     return picture, numbers
 
 
 def _series(
     found: Sequence[Record | None], labels: Sequence[str], drawn: Iterable[str]
 ) -> dict[str, list[dict[str, Any] | None]]:
-    """The curves, those that are drawn among them, by condition; null for what is not finite."""
+    """Columns of the curves by condition; null for what is not finite."""
     columns = dict.fromkeys(("step", "epoch", "train_loss", "train_accuracy", "test_accuracy", *drawn))
     out: dict[str, list[dict[str, Any] | None]] = {}
     for label, record in zip(labels, found, strict=True):
@@ -136,7 +156,7 @@ def _series(
         if record is None:
             group.append(None)
             continue
-        curve = {c: [v if math.isfinite(v) else None for v in record.curve[c]] for c in columns}
+        curve = {c: [v if math.isfinite(v) else None for v in record.curve[c]] for c in columns if c in record.curve}
         group.append({"run": record.path.name, **curve})
     return out
 
@@ -144,7 +164,7 @@ def _series(
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
     declared = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
-    return [_rule(module, setting, one) for claim in declared for one in claim.every()]
+    return [_rule(module, setting, one) for claim in declared for one in claim.every(setting.model)]
 
 
 def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
@@ -154,7 +174,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
 
     def meant(condition: Condition) -> bool:
         return all(
-            condition[name] in value if isinstance(value, list | tuple) else condition[name] == value
+            condition.get(name) in (value if isinstance(value, list | tuple) else [value])
             for name, value in of_runs.items()
         )
 
@@ -166,6 +186,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
     extended = claim.own_network and setting.model != module.MODELS[0]
     assert isinstance(claim.least_seeds, int)
     return verdicts.Claim(
+        id=claim.id,
         name=claim.name,
         source=claim.source + (", extended" if extended else ""),
         statement=claim.statement,

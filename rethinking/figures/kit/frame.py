@@ -2,7 +2,7 @@
 
 import math
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from rethinking.record.frame import state
 if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
-MISSING, FITTED = "missing", "fitted"
+MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
+Naming = str | Callable[..., str]  # what names a row: a coordinate, a format string of several, or a function of them
 
 
 class _Format(string.Formatter):
@@ -35,41 +36,70 @@ class _Format(string.Formatter):
 class Grid:
     """The conditions of a figure: every combination of the coordinates' values, the last varying fastest.
 
+    Grids are added where a figure has runs of other coordinates beside: `Grid("{p:g}", p=LEVELS) + Grid("{k}", k=KS)`.
+
     Args:
         label: a format string that names a condition, "{network}, p = {p:g}". coordinates: a name -> its values.
     """
 
     def __init__(self, label: str, **coordinates: Sequence[Any]):
-        self.label_format, self.coordinates = label, {k: list(v) for k, v in coordinates.items()}
+        self.coordinates = {k: list(v) for k, v in coordinates.items()}
+        combined = product(*self.coordinates.values())
+        self._conditions = [dict(zip(self.coordinates, values, strict=True)) for values in combined]
+        self._labels = {frozenset(self.coordinates): label}
 
-    def __iter__(self):
-        names = list(self.coordinates)
-        return (dict(zip(names, values, strict=True)) for values in product(*self.coordinates.values()))
+    def __iter__(self) -> Iterator[Condition]:
+        return (dict(condition) for condition in self._conditions)
+
+    def __add__(self, other: "Grid") -> "Grid":
+        both = Grid("")
+        both.coordinates = self.coordinates | other.coordinates
+        both._conditions = self._conditions + other._conditions
+        both._labels = self._labels | other._labels
+        return both
+
+    def only(self, keep: Callable[..., bool]) -> "Grid":
+        """The conditions for which `keep`, given the coordinates by name, is true."""
+        some = self + Grid("")
+        some._conditions = [condition for condition in self._conditions if keep(**condition)]
+        return some
 
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
-        return _Format().format(self.label_format, **condition)
+        return _Format().format(self._labels[frozenset(condition)], **condition)
 
 
 class Conditions(Grid):
-    """The conditions of a figure, listed: for coordinates of which not every combination is run.
+    """The conditions of a figure, listed: not every combination of coordinates is run, nor need all have the same.
 
     Args:
-        label: as of Grid. conditions: each with the same coordinates in the same order.
+        label: as of Grid, or a function of a condition's coordinates. conditions: in order.
     """
 
-    def __init__(self, label: str, conditions: Sequence[Condition]):
-        self.conditions = list(conditions)
-        names = self.conditions[0] if self.conditions else {}
-        super().__init__(label, **{k: list(dict.fromkeys(c[k] for c in self.conditions)) for k in names})
+    def __init__(self, label: Naming, conditions: Sequence[Condition]):
+        self.naming, self.conditions = label, list(conditions)
+        self.coordinates: dict[str, list[Any]] = {}
+        for name, value in ((name, value) for condition in conditions for name, value in condition.items()):
+            values = self.coordinates.setdefault(name, [])
+            values += [value] if value not in values else []
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Condition]:
         return iter(self.conditions)
+
+    def label(self, condition: Condition) -> str:
+        """What the condition is called."""
+        return _name(self.naming, condition)
+
+
+def _name(naming: Naming, row: Condition) -> str:
+    return _Format().format(naming, **row) if isinstance(naming, str) else naming(**row)
 
 
 def state_of(record: Record | None) -> str:
-    """How a run stands: missing, or as a record's state is: diverged, censored or fitted."""
-    return MISSING if record is None else state(record)
+    """How a run stands: missing; as a record's state is: diverged, censored or fitted; computed, if nothing trained."""
+    if record is None:
+        return MISSING
+    return state(record) if "train_accuracy" in record.curve else COMPUTED
 
 
 class Frame:
@@ -93,11 +123,14 @@ class Frame:
         full: int = FULL,
     ) -> "Frame":
         """From (condition, seed, n, run id, record or None) of every run. full: training images of the data set."""
-        rows = [
-            c | {"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r)} for c, seed, n, run, r in runs
-        ]
+        coordinates = dict.fromkeys(name for condition, *_ in runs for name in condition)  # None where it has none
+        every = [dict.fromkeys(coordinates) | condition for condition, *_ in runs]
+        facts = [{"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
+        rows = [c | own for c, own in zip(every, facts, strict=True)]
         data = pd.DataFrame(rows)
         for measure in measures:
+            if measure.name in coordinates:
+                raise ValueError(f"a measure and a coordinate are both called {measure.name!r}: rename one")
             cells = measure.cells(data, [r for *_, r in runs])
             data[measure.name] = [float(v) if isinstance(v, int | float) else math.nan for v in cells]
             data[f"{measure.name}_state"] = [MISSING if v is None else v if isinstance(v, str) else "" for v in cells]
@@ -135,16 +168,16 @@ class Frame:
         """`median` for every value of a coordinate, in order of appearance."""
         return {value: self.where(**{by: value}).median(name) for value in self.data[by].unique()}
 
-    def names(self, by: str) -> pd.Series:
-        """What each row is called. by: a coordinate, or a format string of several."""
-        if "{" not in by:
+    def names(self, by: Naming) -> pd.Series:
+        """What names each row."""
+        if isinstance(by, str) and "{" not in by:
             return self.data[by]
-        return pd.Series([_Format().format(by, **row) for row in self.data.to_dict("records")], self.data.index)
+        return pd.Series([_name(by, row) for row in self.data.to_dict("records")], self.data.index, dtype=object)
 
-    def groups(self, by: str) -> "dict[Any, Frame]":
-        """The rows for every value of a coordinate, or of a format string of several, in order of appearance."""
+    def groups(self, by: Naming) -> "dict[Any, Frame]":
+        """The rows of every name, in order of appearance."""
         names = self.names(by)
-        return {value: Frame(self.data[names == value]) for value in names.unique()}
+        return {name: Frame(self.data[names == name]) for name in names.unique()}
 
     def spread(self, name: str, unit: str = "") -> str:
         """Median and range as text."""
@@ -153,6 +186,14 @@ class Frame:
     def text(self, name: str, whole: bool = False) -> str:
         """Median, range and states as text."""
         return told(self.cells(name, whole))
+
+    def numbers_by(self, name: str, by: str, key: str, whole: bool = False) -> dict[str, list[float | None]]:
+        """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
+        return {key.format(value): part.numbers(name, whole) for value, part in self.groups(by).items()}
+
+    def texts_by(self, name: str, by: str, key: str, between: str = ", ", whole: bool = False) -> str:
+        """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
+        return between.join(key.format(value, part.text(name, whole)) for value, part in self.groups(by).items())
 
     def numbers(self, name: str, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""

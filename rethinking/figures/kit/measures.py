@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -14,6 +14,8 @@ from rethinking.record import Record
 from rethinking.record.frame import label_bits, memorized_bits
 from rethinking.spec import RunSpec
 
+UNMEASURED = "not measured"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -22,8 +24,9 @@ class Measure:
     Attributes:
         name: of its column. label: of an axis, with the unit. of: a record -> a number, or a word where there is none.
         whole: it is a whole number. baseline: coordinates of the run of the same seed that it is compared with. by: how
-        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name.
-        baseline_name: what the baseline is called, where not by its coordinates.
+        its value and the baseline's are. parameters: coordinates of the row that `of` is given too, by name. needs: a
+        column of the curve; a run of a kind that lacks it is UNMEASURED. form: a format string, where tables have it
+        as text. baseline_name: what the baseline is called, where not by its coordinates.
     """
 
     name: str
@@ -33,12 +36,14 @@ class Measure:
     baseline: tuple[tuple[str, Any], ...] = ()
     by: Callable[[float, float], float] = operator.truediv
     parameters: tuple[str, ...] = ()
+    needs: str = ""
+    form: str = ""
     baseline_name: str = ""
 
     def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
         """Its value for every row of a frame: None where the run, or its baseline, is missing."""
         given = data[list(self.parameters)].to_dict("records")
-        plain: list[Cell] = [None if r is None else self.of(r, **g) for r, g in zip(records, given, strict=True)]
+        plain: list[Cell] = [None if r is None else self._read(r, g) for r, g in zip(records, given, strict=True)]
         if not self.baseline:
             return plain
         base = dict(self.baseline)
@@ -53,6 +58,9 @@ class Measure:
             else:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
+
+    def _read(self, record: Record, given: Condition) -> float | int | str:
+        return self.of(record, **given) if not self.needs or self.needs in record.curve else UNMEASURED
 
 
 def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
@@ -78,10 +86,12 @@ def steps_to_fit() -> Measure:
     """Steps to 99 % training accuracy, or censored."""
 
     def of(record: Record) -> int | str:
+        if "train_accuracy" not in record.curve:
+            return UNMEASURED
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
-    return Measure("steps", "steps to 99 % training accuracy", of, whole=True)
+    return Measure("steps", "steps to 99 % training accuracy", of, whole=True, needs="train_accuracy")
 
 
 def epochs_to_fit() -> Measure:
@@ -112,7 +122,7 @@ def _condition(coordinates: dict[str, Any]) -> str:
 
 def final(column: str, label: str = "") -> Measure:
     """100 times a column's last value: "test_accuracy", "train_accuracy"."""
-    return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column])
+    return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column], needs=column)
 
 
 def error(column: str) -> Measure:
@@ -128,11 +138,13 @@ def _word(column: str) -> str:
 def highest() -> Measure:
     """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
 
-    def of(record: Record) -> float:
+    def of(record: Record) -> float | str:
+        if "train_accuracy" not in record.curve:
+            return UNMEASURED
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
-    return Measure("highest", "highest training accuracy (%)", of)
+    return Measure("highest", "highest training accuracy (%)", of, needs="train_accuracy")
 
 
 def bits_memorized() -> Measure:
@@ -143,8 +155,7 @@ def bits_memorized() -> Measure:
 
     def of(record: Record) -> float | str:
         bits = memorized_bits(record)
-        assert isinstance(record.spec, RunSpec)
-        return "diverged" if bits is None else bits / label_bits(record.spec)
+        return "diverged" if bits is None else bits / label_bits(cast(RunSpec, record.spec))
 
     return Measure("bits", "share of the labels' bits memorized", of)
 

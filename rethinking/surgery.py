@@ -1,4 +1,4 @@
-"""Where in a network regularizers act, and how layers are changed without renaming a parameter.
+"""Taking networks apart: where their layers are, and how layers are changed without renaming a parameter.
 
 A layer is changed where it stands: something is put before or after it, or it becomes another class. Its parameters,
 their names and whatever was put there before stay, so the networks with and without a regularizer share their initial

@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rethinking.spec import Part, Positive, Seed, Spec, canonical_corruptions
+from rethinking.spec.base import Column, Positive, Seed, Spec
+from rethinking.spec.part import Part, canonical_corruptions
 
 PER_FILTER = 8  # features that a convolutional filter gives: two signs, four quadrants
 
@@ -21,29 +22,25 @@ class Theorem1Spec(Spec):
         a random direction with biases in the middles of the gaps. data_seed: of the corruptions. seed: of directions.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "step",
-        "depth",
-        "width",
-        "weights",  # trainable numbers: for depth 2 the theorem's 2n + d
-        "nonzeros",  # as wired, with the fixed ones that carry a.x and the sum
-        "gap",  # smallest, of neighbours with different labels, as a fraction of the projections' range
-        "eigenvalue",  # Lemma 1's smallest, for a direction of length 1 and pixels from 0 to 1
-        "condition",  # lower bound of the condition number of A
-        "largest_weight",  # in the same units
-        "module_error",  # largest |c(x_i) - y_i| of the module's own evaluation
-        "plain_error",  # of the plain pass, layer by layer
-        "plain_right",  # fraction of labels that rounding the plain pass recovers
-        "project_seconds",  # one product X @ a
-        "sort_seconds",  # one sort of n numbers
-        "construction_seconds",
-        "plain_seconds",
-        "module_seconds",
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("step", "always 1: one network is built", "networks", whole=True),
+        Column("depth", "layers of weights", "layers", whole=True),
+        Column("width", "hidden units of a layer", "units", whole=True),
+        Column("weights", "trainable numbers: for depth 2 the theorem's 2n + d", "numbers", whole=True),
+        Column("nonzeros", "as wired, with the fixed ones that carry a.x and the sum", "numbers", whole=True),
+        Column("gap", "smallest, of neighbours with different labels", "fraction of the projections' range"),
+        Column("eigenvalue", "Lemma 1's smallest, for a direction of length 1 and pixels from 0 to 1", "1"),
+        Column("condition", "lower bound of the condition number of A", "1"),
+        Column("largest_weight", "for a direction of length 1 and pixels from 0 to 1", "1"),
+        Column("module_error", "largest |c(x_i) - y_i| of the module's own evaluation", "1"),
+        Column("plain_error", "of the plain pass, layer by layer", "1"),
+        Column("plain_right", "labels that rounding the plain pass recovers", "fraction"),
+        Column("project_seconds", "one product X @ a", "seconds", varying=True),
+        Column("sort_seconds", "one sort of n numbers", "seconds", varying=True),
+        Column("construction_seconds", "the whole construction", "seconds", varying=True),
+        Column("plain_seconds", "the plain pass", "seconds", varying=True),
+        Column("module_seconds", "the module's own evaluation", "seconds", varying=True),
     )
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "depth", "width", "weights", "nonzeros"})
-    VARYING: ClassVar[frozenset[str]] = frozenset(c for c in COLUMNS if c.endswith("seconds"))
-    ALONE: ClassVar[bool] = True  # for its times
-    RUNNER: ClassVar[str] = "rethinking.theory.theorem1"
 
     kind: Literal["theorem1"] = "theorem1"
     corruptions: tuple[Part, ...] = (Part(name="random_labels"),)
@@ -64,6 +61,10 @@ class Theorem1Spec(Spec):
     def _check(self) -> "Theorem1Spec":
         object.__setattr__(self, "corruptions", canonical_corruptions(self.corruptions))
         return self
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        return [*super().named, *(("corruptions", p.name) for p in self.corruptions)]
 
     @property
     def words(self) -> list[str]:
@@ -90,30 +91,33 @@ class KernelSpec(Spec):
         seed: of filters and of the subsample whose distances are taken.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "step",
-        "filters",
-        "features",  # numbers that an image becomes
-        "gamma",
-        "penalty",
-        "first_residual",  # |Y - (K + penalty) alpha| / |Y| of the float32 solution
-        "residual",  # the same after refinement
-        "refinements",  # products with the kernel matrix in float64
-        "norm",  # sqrt(tr alpha^T K alpha)
-        "train_error",
-        "test_error",
-        "test_images",
-        "kernel_seconds",  # features and kernel matrices, for "conv" since the last count
-        "factor_seconds",
-        "refine_seconds",
-        "seconds",  # all of this row
-        "lapack_seconds",  # torch.linalg.cholesky alone at this n, extrapolated as n^3 from 8,000 points
-        "peak_gigabytes",  # of the process so far (or of the GPU), 10^9 bytes
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("step", "rows so far, this one included", "rows", whole=True),
+        Column("filters", "of the features; 0 where they are no convolution", "filters", whole=True),
+        Column("features", "numbers that an image becomes", "numbers", whole=True),
+        Column("gamma", "of the Gaussian kernel exp(-gamma |x - y|^2); 0 for a linear one", "1"),
+        Column("penalty", "added to the kernel's diagonal", "its mean diagonal"),
+        Column("first_residual", "|Y - (K + penalty) alpha| / |Y| of the float32 solution", "fraction"),
+        Column("residual", "the same after refinement", "fraction"),
+        Column("refinements", "products with the kernel matrix in float64", "products", whole=True),
+        Column("norm", "sqrt(tr alpha^T K alpha)", "1"),
+        Column("train_error", "over the training images", "fraction"),
+        Column("test_error", "over the test images", "fraction"),
+        Column("test_images", "how many test images were measured", "images", whole=True),
+        Column(
+            "kernel_seconds", "features and kernel matrices, for conv since the last count", "seconds", varying=True
+        ),
+        Column("factor_seconds", "the factorization", "seconds", varying=True),
+        Column("refine_seconds", "the refinement", "seconds", varying=True),
+        Column("seconds", "all of this row", "seconds", varying=True),
+        Column(
+            "lapack_seconds",
+            "torch.linalg.cholesky alone at this n, extrapolated as n^3 from 8,000 points",
+            "seconds",
+            varying=True,
+        ),
+        Column("peak_gigabytes", "memory of the process so far, or of the GPU", "10^9 bytes", varying=True),
     )
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "filters", "features", "refinements", "test_images"})
-    VARYING: ClassVar[frozenset[str]] = frozenset(c for c in COLUMNS if c.endswith(("seconds", "gigabytes")))
-    ALONE: ClassVar[bool] = True
-    RUNNER: ClassVar[str] = "rethinking.theory.min_norm"
 
     kind: Literal["kernel"] = "kernel"
     data: str = "mnist"
@@ -177,20 +181,18 @@ class LinearSpec(Spec):
         data_seed: of random centres and labels. seed: of SGD's order.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "step",
-        "epoch",
-        "distance",  # |W - W*| / |W*|, W* the solution of least norm
-        "residual",  # |X W - Y| / |Y|
-        "norm",  # |W|
-        "train_error",
-        "test_error",  # of all test images; for "test_labels", of all it was not spoilt on
-        "test_images",
-        "condition",  # of X X^T
-        "rate",  # of convergence predicted per epoch: -d log distance / d epoch, from the smallest eigenvalue
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("step", "images that SGD has seen; 0 for a solution computed directly", "images", whole=True),
+        Column("epoch", "passes over the training set", "epochs"),
+        Column("distance", "|W - W*| / |W*|, W* the solution of least norm", "fraction"),
+        Column("residual", "|X W - Y| / |Y|", "fraction"),
+        Column("norm", "|W|", "1"),
+        Column("train_error", "over the training images", "fraction"),
+        Column("test_error", "over the test images; for test_labels, over those it was not spoilt on", "fraction"),
+        Column("test_images", "how many test images were measured", "images", whole=True),
+        Column("condition", "condition number of X X^T", "1"),
+        Column("rate", "of convergence predicted from the smallest eigenvalue: -d log distance", "1 / epoch"),
     )
-    INTEGERS: ClassVar[frozenset[str]] = frozenset({"step", "test_images"})
-    RUNNER: ClassVar[str] = "rethinking.theory.linear"
 
     kind: Literal["linear"] = "linear"
     n: Positive | None = 300
@@ -225,23 +227,22 @@ class TwoWeightsSpec(Spec):
         data, n: as in Spec. radii: number of radii, evenly spaced from 0 to the norm of the free solution.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "step",
-        "radius",  # as a fraction of the free solution's norm, L1 or L2
-        "l1_first",  # the solution in the L1 ball
-        "l1_second",
-        "l1_loss",
-        "l2_first",  # in the L2 ball
-        "l2_second",
-        "l2_loss",
-        "curvature_first",  # loss(w) = offset + w^T H w - 2 b^T w, H of these three
-        "curvature_second",
-        "curvature_both",
-        "slope_first",  # b
-        "slope_second",
-        "offset",
+    COLUMNS: ClassVar[tuple[Column, ...]] = (
+        Column("step", "radii so far, before this one", "radii", whole=True),
+        Column("radius", "of both balls", "the free solution's norm, L1 or L2"),
+        Column("l1_first", "first weight of the solution in the L1 ball", "1"),
+        Column("l1_second", "second weight of the same", "1"),
+        Column("l1_loss", "of the same", "1"),
+        Column("l2_first", "first weight of the solution in the L2 ball", "1"),
+        Column("l2_second", "second weight of the same", "1"),
+        Column("l2_loss", "of the same", "1"),
+        Column("curvature_first", "H_11, where loss(w) = offset + w^T H w - 2 b^T w", "1"),
+        Column("curvature_second", "H_22", "1"),
+        Column("curvature_both", "H_12", "1"),
+        Column("slope_first", "b_1", "1"),
+        Column("slope_second", "b_2", "1"),
+        Column("offset", "the loss of w = 0", "1"),
     )
-    RUNNER: ClassVar[str] = "rethinking.theory.two_weights"
 
     kind: Literal["two_weights"] = "two_weights"
     n: Positive | None = 2000

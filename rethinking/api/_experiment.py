@@ -1,0 +1,321 @@
+"""Training in this process: an experiment, and the trained network of a run."""
+
+import difflib
+import operator
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from rethinking import catalog, data, regularizers
+from rethinking.api._result import Result
+from rethinking.data import ImageSet
+from rethinking.engines.execute import commit, execute
+from rethinking.engines.local import resolve_device, resolve_precision
+from rethinking.errors import InputError
+from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.seeds import keyed_generator
+from rethinking.spec import Part, RunSpec, image_size
+from rethinking.training import Training
+from rethinking.training.batches import Tensors, one_logit
+from rethinking.training.handed import WHITEN, Handed, HandedSpec
+from rethinking.training.network import Source, built, placed
+
+EPOCHS = 30  # where nothing says how long
+# Fields of a spec that `experiment` takes by name, besides its own arguments.
+_OWN = ("data", "model", "model_options", "corruptions", "regularizers", "n", "seed", "data_seed", "keep")
+FIELDS = tuple(name for name in RunSpec.model_fields if name not in _OWN)
+
+
+def experiment(
+    dataset: Any,
+    network: Source | str,
+    *,
+    test: Any = None,
+    corruption: str | Part | Sequence[str | Part] = (),
+    regularizers: str | Part | Sequence[str | Part] = (),
+    n: int | None = None,
+    epochs: int | None = None,
+    seeds: int | Sequence[int] = 1,
+    preprocess: str | None = None,
+    image: Any = None,
+    label: Any = None,
+    channels: str | None = None,
+    num_classes: int | None = None,
+    device: str = "auto",
+    progress: bool | None = None,
+    save: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    **fields: Any,
+) -> Result:
+    """Train a network on anybody's data, in this process, a run a seed.
+
+    Args:
+        dataset: any map-style torch Dataset, a pair (images, labels) of tensors or arrays, or a data set's name. It is
+            read once, and held in memory. test: likewise, what test accuracy is of; a data set with a name has its own.
+        network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
+            called with torch's generator at the seed; or a name as "mlp-1x512,width=64", initialised as in the figures.
+        corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"].
+        n: the first so many training examples; None for all. epochs: passes over the training set, 30 where neither
+            this nor `steps` is given. seeds: how many, from 0, or which; of the corruption and of the training.
+        preprocess: "whiten" for the paper's per-image whitening, which a data set with a name has anyway. Others are
+            taken as they come: float32, 8-bit images in fractions of 255, not cropped.
+        image, label, channels: where they are in a sample, and where an array has its channels, "first" or "last"; see
+            rethinking.corruptions. num_classes: where the data do not tell.
+        device: "auto", "cpu", "cuda" or one GPU. progress: whether a bar is shown; None where somebody can see it.
+        save: a folder of records. What is there already is read, not trained. data_dir: the folder of data sets.
+        fields: other fields of rethinking.RunSpec: batch_size, learning_rate, momentum, steps, stop="fitted",
+            eval_every (steps; by default an epoch), held_out, precision ...
+
+    Raises:
+        InputError: in one line, before anything is trained.
+    """
+    _check_arguments(dataset, network, fields, preprocess)
+    where = resolve_device(device)
+    fields["precision"] = resolve_precision(fields.get("precision", "float32"), where)
+    fields |= {"corruptions": _parts("corruptions", corruption), "regularizers": _parts("regularizers", regularizers)}
+    if isinstance(network, str):
+        part = Part.parse("models", network)
+        fields |= {"model": part.name, "model_options": part.options}
+    else:
+        fields |= {"model": _called(network), "own_network": True}
+    handed = None
+    if isinstance(dataset, str):
+        own = {"test": test, "image": image, "label": label, "channels": channels, "num_classes": num_classes}
+        extra = next((name for name, value in own.items() if value is not None), None)
+        if extra:
+            raise InputError(f"{extra} is given, and the data set {dataset} has its own: leave it out")
+        fields |= {"data": dataset, "n": n}
+    else:
+        places = {"image": image, "label": label, "channels": channels, "num_classes": num_classes}
+        handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"))
+        fields |= {"data": handed.name, "n": handed.n, "num_classes": handed.num_classes}
+        fields |= {"preprocess": preprocess or ""}
+    named = handed is None and isinstance(network, str)
+    if save is not None and not named:
+        what = "data" if handed else "a network"
+        raise InputError(
+            f"save is {str(save)!r}, but a record needs {what} with a name: leave save out, or give a name"
+        )
+    specs = _specs(RunSpec if named else HandedSpec, fields, epochs, _seeds(seeds))
+    with _process_restored():
+        if save is not None:
+            return _saved(specs, save, where, data_dir, progress)
+        images = None if handed else data.load(specs[0].data, data_dir)
+        module = None if isinstance(network, str) else network
+        made = []
+        for spec in specs:
+            given = handed.tensors(spec) if handed else images  # type: ignore[arg-type]
+            made.append(_trained(spec, given, where, module, progress))
+    return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made])
+
+
+def network(
+    run: str | Path | Record,
+    runs: str | Path = "runs",
+    *,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    progress: bool | None = None,
+) -> nn.Module:
+    """The trained network of a run, on the CPU and in evaluation mode: its weights where they are, else trained again.
+
+    Args:
+        run: a record, its folder, or enough of its name to find it in `runs`. device, data_dir, progress: as in
+            `experiment`, where it has to be trained again. Then its weights are kept, if they are those of the record.
+
+    Raises:
+        InputError: no such run, or one that trains no network; weights that are damaged; no data to train it on.
+    """
+    record = _record(run, runs)
+    spec = record.spec
+    if not isinstance(spec, RunSpec):
+        raise InputError(f"{record.path.name} trains no network: name a training run")
+    file = record.path / digests.WEIGHTS
+    if file.is_file():
+        digests.check(record.path, record.result, weights=True)
+        trained = _untrained(spec)
+        trained.load_state_dict(safetensors.torch.load_file(file))
+        return trained.eval()
+    with _process_restored():
+        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)
+    other = record.difference(again, record.final["step"])
+    if other:
+        warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
+        return trained
+    with suppress(OSError):
+        write(file, safetensors.torch.save({k: v.contiguous() for k, v in trained.state_dict().items()}))
+        if record.result.get("digests", {}).get(file.name, digests.sha256(file)) != digests.sha256(file):
+            file.unlink()  # the same curve, but not the same weights
+    return trained
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preprocess: Any) -> None:
+    a_class = isinstance(dataset, type) and issubclass(dataset, nn.Module)
+    swapped = isinstance(dataset, str) and dataset not in catalog.names("data") and _is_data(network)
+    if isinstance(dataset, nn.Module) or a_class or swapped:
+        raise InputError("the data set comes first: experiment(dataset, network)")
+    if isinstance(dataset, str):
+        catalog.find("data", dataset)
+    if isinstance(network, type):
+        name = network.__name__
+        raise InputError(
+            f"network is the class {name}: give an instance, {name}(...), or a function, lambda: {name}(...)"
+        )
+    if not isinstance(network, str) and not callable(network):
+        known = ", ".join(catalog.names("models"))
+        what = type(network).__name__
+        raise InputError(f"network is a {what}: give a torch.nn.Module, a function that makes one, or one of {known}")
+    unknown = next((name for name in fields if name not in FIELDS), None)
+    if unknown:
+        known_ones = [*(experiment.__kwdefaults__ or ()), *FIELDS]
+        near = difflib.get_close_matches(unknown, known_ones, n=1, cutoff=0.5)
+        raise InputError(f"{unknown}: {f'did you mean {near[0]}? ' if near else ''}known are {', '.join(known_ones)}")
+    if preprocess not in (None, WHITEN):
+        raise InputError(f"preprocess is {preprocess!r}: give 'whiten', or leave it out")
+
+
+def _is_data(given: Any) -> bool:
+    return not isinstance(given, str | nn.Module) and hasattr(given, "__getitem__") and hasattr(given, "__len__")
+
+
+def _called(network: Source) -> str:
+    name = type(network).__name__ if isinstance(network, nn.Module) else getattr(network, "__name__", "network")
+    return "network" if name == "<lambda>" else name
+
+
+def _parts(kind: str, given: str | Part | Sequence[str | Part]) -> tuple[Part, ...]:
+    each = [given] if isinstance(given, str | Part) else list(given)
+    wrong = next((part for part in each if not isinstance(part, str | Part)), None)
+    if wrong is not None:
+        raise InputError(f"{kind} has {wrong!r}: give text as on the command line, 'NAME=VALUE'")
+    return tuple(part if isinstance(part, Part) else Part.parse(kind, part) for part in each)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+    return number
+
+
+def _seeds(given: int | Sequence[int]) -> list[int]:
+    if not isinstance(given, Sequence | range) or isinstance(given, str):
+        return list(range(_whole("seeds", given, 1)))
+    seeds = [_whole("a seed", seed, 0) for seed in given]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds is {given!r}: give each seed once, or how many")
+    return seeds
+
+
+def _specs(kind: type[RunSpec], fields: dict[str, Any], epochs: int | None, seeds: list[int]) -> list[RunSpec]:
+    """The spec of every seed, as long as `epochs` says."""
+    if epochs is not None and "steps" in fields:
+        raise InputError("epochs and steps are both given: give one of them")
+    first = kind.make(**fields, seed=seeds[0], data_seed=seeds[0])
+    length = {} if "steps" in fields else {"steps": _whole("epochs", EPOCHS if epochs is None else epochs, 1)}
+    length = {name: epochs * first.epoch_steps for name, epochs in length.items()}
+    length |= {} if "eval_every" in fields else {"eval_every": first.epoch_steps}
+    return [first.replace(**length, seed=seed, data_seed=seed) for seed in seeds]
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _process_restored() -> Iterator[None]:
+    """Training has one thread and no TF32; what comes after it has what it had."""
+    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+def _bar(shown: bool | None, steps: Iterable[int] | None = None, **options: Any) -> Any:
+    """A progress bar, a notebook's own in a notebook. shown: None for there and in a terminal."""
+    from tqdm.auto import tqdm
+
+    notebook = "ipykernel" in sys.modules
+    off = (False if notebook else None) if shown is None else not shown
+    return tqdm(steps, disable=off, leave=False, **options)
+
+
+def _trained(
+    spec: RunSpec, given: ImageSet | Tensors | None, device: str, own: Source | None, shown: bool | None
+) -> tuple[Record, nn.Module]:
+    """A run in memory: its record, which has no files, and its network."""
+    began = time.monotonic()
+    training = Training(spec, given, device, own)
+    rows = []
+    with _bar(shown, total=spec.steps, desc=f"{spec.model}, seed {spec.seed}", unit=" steps") as bar:
+        for evaluation in training.evaluations(lambda step: bar.update(step - bar.n)):
+            rows.append(evaluation.as_row())
+            bar.set_postfix_str(spec.summary(rows[-1]))
+    status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
+    result = {"status": status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
+    made = {"seconds": round(time.monotonic() - began, 1), "commit": commit(), "device": training.device.type}
+    record = Record(Path(spec.run_id), spec, result, made, {name: [row[name] for row in rows] for name in rows[0]})
+    means = [(step, loss / images, right / images) for step, loss, right, images in training.log]
+    vars(record)["online"] = {name: [line[k] for line in means] for k, name in enumerate(LOG_COLUMNS)}
+    for parameter in training.network.parameters():
+        parameter.grad = None
+    return record, training.network.cpu().eval()
+
+
+def _given(trained: nn.Module) -> nn.Module:
+    return trained
+
+
+def _saved(
+    specs: list[RunSpec], save: str | Path, device: str, data_dir: str | Path | None, shown: bool | None
+) -> Result:
+    """The experiment as records in a folder: what is missing is trained, as `rethinking run` does."""
+    runs, root = Runs(save), None if data_dir is None else str(data_dir)
+    for spec in specs:
+        if runs.find(spec) is None:
+            runs.writable()
+            with _bar(shown, total=spec.steps, desc=f"{spec.model}, seed {spec.seed}", unit=" steps") as bar:
+                go_on = {"on_step": lambda step, bar=bar: bar.update(step - bar.n)}
+                execute(spec, runs, device=device, data_dir=root, **go_on)  # type: ignore[arg-type]
+        if not runs.complete(spec):
+            raise InputError(f"{spec.run_id}: another process is training it: wait for it, or name another folder")
+    records = [runs.find(spec) for spec in specs]
+    networks = [partial(network, record, device=device, data_dir=data_dir) for record in records if record]
+    return Result([record for record in records if record], networks)
+
+
+def _record(run: str | Path | Record, runs: str | Path) -> Record:
+    if isinstance(run, Record):
+        return run
+    if isinstance(run, Path) or (Path(run) / "result.json").is_file():
+        return read(Path(run))
+    return Runs(runs).named(run)
+
+
+def _untrained(spec: RunSpec) -> nn.Module:
+    """The network of a spec before it is trained, on the CPU, without its data."""
+    constants = catalog.find("data", spec.data).constants
+    (height, width), channels = constants["SHAPE"][:2], [*constants["SHAPE"], 1][2]
+    seen = image_size(spec.data, spec.crop)
+    classes = 2 if one_logit(spec) else len(constants["CLASSES"])
+    generator = keyed_generator("cpu", spec.seed, "training")
+    context = regularizers.Run(classes, generator, spec.momentum, min(height, width) - min(seen))
+    parts = [regularizers.build(part, context) for part in spec.regularizers]
+    made = built(spec, parts, (channels, *seen), 1 if one_logit(spec) else classes)
+    return placed(made, torch.device("cpu"))

@@ -1,0 +1,138 @@
+"""Curves of single runs over steps or epochs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from rethinking.figures.kit.frame import Frame
+from rethinking.figures.kit.measures import Measure, comparable
+from rethinking.figures.kit.panels import Panel
+from rethinking.plotting import NOTE, shade
+from rethinking.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Where a run underfits and where it overfits: before and after its best epoch.
+
+    Attributes:
+        best: the measure of that epoch. gain: of what stopping there gains. least: points of it, in every seed, below
+        which no zones are drawn: noise of few test images.
+    """
+
+    best: Measure
+    gain: Measure
+    least: float
+
+    def draw(self, axes: "Axes", frame: Frame) -> None:
+        """On `axes`."""
+        above: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": NOTE, "va": "bottom"}
+        if not frame.values(self.gain.name):
+            return
+        if min(frame.values(self.gain.name)) < self.least:
+            axes.annotate(f"stopping gains under {self.least:g} points", (1, 1.0), ha="right", **above)
+            return
+        middle = frame.median(self.best.name)
+        axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
+        axes.axvspan(0, middle, color="0.94", zorder=0)
+        axes.annotate("underfits", (0, 1.0), **above)
+        axes.annotate("overfits", (1, 1.0), ha="right", **above)
+
+
+@dataclass(frozen=True)
+class Curves(Panel):
+    """A column of the curve, or of the online log where the runs have one, against steps or epochs; a line a run.
+
+    Attributes:
+        x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
+        factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
+        online log that is drawn instead, where every run drawn has a log. shaded: what falls short of the best so far,
+        of the evaluations on the same test images. shown: times the longest time to fit, where every run is fitted:
+        what is after it is cut off. zones: of under- and overfitting. symlog: x is linear to 1 and logarithmic beyond.
+        shades: lines differ in order, as shades of grey with dashes of their own.
+    """
+
+    x: str = "step"
+    columns: dict[str, Any] = field(default_factory=dict)
+    factor: float = 1.0
+    error: bool = False
+    only: dict[str, Any] = field(default_factory=dict)
+    online: str | None = None
+    shaded: bool = False
+    shown: float | None = None
+    zones: Zones | None = None
+    symlog: bool = False
+    shades: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        return "shaded: short of the best so far; the last point is of all test images" if self.shaded else ""
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`; records: of the frame's rows."""
+        import seaborn
+
+        chosen = frame.where(**self.only)
+        drawn = [r for i in chosen.data.index if (r := records[i])]
+        logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
+        groups = chosen.groups(self.hue) if self.hue else {"": chosen}
+        for k, (value, part) in enumerate(groups.items()):
+            look, label = shade(k) if self.shades else self.look(value), str(value)
+            there = [r for i in part.data.index if (r := records[i])]
+            if not there:
+                axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
+                continue
+            partly = f" ({len(there)} of {len(part.data)} seeds)" if len(there) < len(part.data) else ""
+            for column, dash in self.columns.items():
+                linestyle = look["linestyle"] if dash is None else dash
+                for record in there:
+                    data = self._data(record, column, logged)
+                    style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
+                    seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
+                    if self.shaded:
+                        same = self._of_curve(record, column).iloc[comparable(record)]
+                        best = same["y"].cummin() if self.error else same["y"].cummax()
+                        axes.fill_between(same[self.x], same["y"], best, color=look["color"], alpha=0.25, lw=0)
+                    axes.plot(
+                        data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
+                    )
+            axes.plot([], [], color=look["color"], linestyle=linestyle, marker=look["marker"], label=label + partly)
+        if self.symlog:
+            axes.set_xscale("symlog")
+        self.finish(axes)
+        if logged:
+            axes.set_ylabel(f"{self.ylabel}, of the batches")
+        ends = [r.curve[self.x][-1] for r in drawn]
+        times = [r.steps_to_fit() for r in drawn] if self.shown else []
+        fits = [t for t in times if t is not None]
+        cut = self.shown * max(fits) if self.shown and fits and len(fits) == len(times) else math.inf
+        if ends:
+            axes.set_xlim(0, min(cut, 1.02 * max(ends)))
+        if cut < max(ends, default=0):
+            axes.set_xlabel(f"{self.xlabel}; shown to {cut:,.0f} of {max(ends):,}")
+        if self.zones:
+            self.zones.draw(axes, chosen)
+        if self.title:
+            axes.set_title(self.title, pad=12)
+
+    def _data(self, record: Record, column: str, logged: bool) -> pd.DataFrame:
+        if logged and self.online:
+            return self._scaled(record.online["step"], record.online[self.online])
+        return self._of_curve(record, column)
+
+    def _of_curve(self, record: Record, column: str) -> pd.DataFrame:
+        return self._scaled(record.curve[self.x], record.curve[column])
+
+    def _scaled(self, x: Sequence[float], values: Sequence[float]) -> pd.DataFrame:
+        data = pd.DataFrame({self.x: x, "y": values})
+        data["y"] *= self.factor
+        if self.error:
+            data["y"] = self.factor - data["y"]
+        return data

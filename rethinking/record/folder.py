@@ -1,0 +1,300 @@
+"""A folder of records: what is complete, begun or left behind, and deleting it."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rethinking.errors import InputError
+from rethinking.paths import is_temporary, write
+from rethinking.record import digests, outdated
+from rethinking.record.lease import freed, held, hold, is_lease, run_named
+from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
+from rethinking.record.strict import json_of, text_of
+from rethinking.spec import KINDS, Spec, kind_of
+
+RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
+
+
+class Runs:
+    """A folder of records.
+
+    Args:
+        root: the folder; made when first written to. checkpoints: the folder of checkpoints, each in a folder with
+        its run's name; None for beside the records.
+    """
+
+    def __init__(self, root: str | Path = "runs", checkpoints: str | Path | None = None):
+        if str(root) == "":
+            raise InputError("the folder of the runs is empty text: name one, as --runs runs")
+        self.root = Path(root)
+        self.checkpoints = self.root if checkpoints is None else Path(checkpoints)
+
+    def path(self, spec: Spec) -> Path:
+        """Where the record of `spec` is, or would be."""
+        return self.root / spec.run_id
+
+    def complete(self, spec: Spec) -> bool:
+        """Whether the run was trained to its end."""
+        return (self.path(spec) / "result.json").is_file()
+
+    def busy(self, spec: Spec) -> bool:
+        """Whether a live process is training the run."""
+        return held(self.path(spec))
+
+    def free(self, spec: Spec) -> bool:
+        """Whether no live process is training the run; leases that dead ones have left are then removed."""
+        return freed(self.path(spec))
+
+    def find(self, spec: Spec) -> Record | None:
+        """The record of `spec`, None where it is not complete.
+
+        Raises:
+            InputError: it is damaged, or was made with another version of a plug-in than is there now.
+        """
+        if not self.complete(spec):
+            return None
+        record = read(self.path(spec))
+        if record.spec != spec:
+            raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
+        check_plug_ins(spec, record.environment, record.path)
+        return record
+
+    def complete_records(self, kind: str | None = None) -> list[Record]:
+        """Every complete record, or every one of a kind of run, sorted by name, checked as in `find`.
+
+        Raises InputError for the first that is not sound, of whatever kind.
+        """
+        found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        found = [record for record in found if kind is None or kind_of(record.spec) is KINDS[kind]]
+        changed: outdated.Outdated = {}
+        for record in found:
+            for name in outdated.changed(record.spec, record.environment):
+                changed.setdefault(name, []).append(record.spec)
+        outdated.refuse(changed)
+        return found
+
+    def summaries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+        """Name, spec, environment and result of every complete record, as their files hold them, sorted by name.
+
+        For a quick look: no curve is read and no digest checked. A record with a file that cannot be read is left out.
+        """
+        for path in sorted(self.root.glob("*/result.json")):
+            folder = path.parent
+            with suppress(InputError):
+                spec, made_with = json_of(folder / "spec.json"), json_of(folder / "environment.json")
+                yield folder.name, spec, made_with, json_of(path)
+
+    def digest(self) -> int:
+        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.
+
+        Returns:
+            How many lines were added.
+
+        Raises:
+            InputError: a record is damaged, or is not what its lines say.
+        """
+        lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
+        if lines:
+            file = self.root / digests.LIST
+            write(file, (file.read_text(encoding="ascii") if file.exists() else "") + "\n".join(lines) + "\n")
+        return len(lines)
+
+    def begun(self, spec: Spec) -> Record:
+        """The record of `spec`, or what there is of its curve so far. Raises InputError."""
+        if self.complete(spec):
+            return read(self.path(spec))
+        path = self.path(spec)
+        made_with = environment_of(path / "environment.json")
+        return Record(path, spec, {}, made_with, parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec))
+
+    def reached(self, run: Spec | str) -> int | None:
+        """The step that an unfinished run, or that of a name, goes on from; None where it has no checkpoint.
+
+        Raises InputError where the checkpoint is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.checkpoints / (run if isinstance(run, str) else run.run_id) / "checkpoint.safetensors"
+        try:
+            with safe_open(path, framework="numpy") as held:
+                return int(held.get_tensor("step"))
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path} is damaged ({reason}): delete it and the run begins anew") from None
+
+    def named(self, run: str) -> Record:
+        """The record whose folder is, or uniquely begins or ends with, `run`. Raises InputError."""
+        if not run:
+            raise InputError(f"the run is empty text: give its folder's name in {self.root}")
+        known = sorted(p.parent.name for p in self.root.glob("*/result.json"))
+        hits = [k for k in known if k == run] or [k for k in known if k.startswith(run) or k.endswith(run)]
+        if len(hits) != 1:
+            what = f"{len(hits)} runs match: {', '.join(hits[:4])}" if hits else f"{len(known)} runs are there"
+            raise InputError(f"no single complete run {run!r} in {self.root} ({what}): give its folder's name")
+        return read(self.root / hits[0])
+
+    def survey(self) -> "Iterator[Found]":
+        """What there is in the folder, sorted by name, in time linear in the number of runs: no spec is read."""
+        for entry in sorted(os.scandir(self.root), key=lambda e: e.name) if self.root.is_dir() else ():
+            if entry.is_symlink() or entry.is_dir():
+                yield self._found(Path(entry.path))
+
+    def _found(self, path: Path) -> "Found":
+        beside = self.checkpoints / path.name
+        link = next((p for p in (path, beside) if p.is_symlink()), None)
+        if link is not None:
+            return Found(path, link=link)
+        entries = list(os.scandir(path))
+        if beside != path and beside.is_dir():
+            entries += os.scandir(beside)
+        link = next((Path(e.path) for e in entries if e.is_symlink()), None)
+        names = {e.name for e in entries}
+        return Found(
+            path,
+            run="spec.json" in names and _named_as_a_run(path.name),
+            complete="result.json" in names,
+            busy=any(map(is_lease, names)) and held(path),
+            weights=digests.WEIGHTS in names,
+            temporary=tuple(Path(e.path) for e in entries if is_temporary(e.name)),
+            link=link,
+        )
+
+    def delete(self, found: "Found", only: str = "run") -> str:
+        """Delete what `survey` found, under the run's lease, where it is still so: what happened meanwhile is not lost.
+
+        The result goes first, so that half of a deletion is an unfinished run.
+
+        Args:
+            only: "run" for all of it, "weights", or "temporary" for the files that a killed process was writing.
+
+        Returns:
+            Why it was left alone; empty text where it was deleted.
+        """
+        path = found.path
+        try:
+            link = found.link or self._found(path).link
+            if link:  # before a lease would be taken behind it
+                return f"{link} is a link"
+            with hold(path) as mine:
+                if mine is None:
+                    return "a process is making it"
+                now = self._found(path)
+                if only == "temporary":
+                    return _unlink(now.temporary)
+                if now.complete != found.complete:
+                    return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
+                if only == "weights":
+                    return _unlink([path / digests.WEIGHTS])
+                if run_named(path / "spec.json") != path.name:
+                    return "its spec is not of a run of that name"
+                (path / "result.json").unlink(missing_ok=True)
+                for entry in list(os.scandir(path)):
+                    if entry.is_dir(follow_symlinks=False) and not is_lease(entry.name):
+                        shutil.rmtree(entry.path)
+                    elif not entry.is_dir(follow_symlinks=False):
+                        os.unlink(entry.path)
+                if self.checkpoints / path.name != path:
+                    shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
+        except FileNotFoundError:
+            return "it is gone meanwhile"
+        return ""
+
+    def strays(self) -> list[Path]:
+        """What killed processes or deleted runs have left outside the runs' folders, sorted; no link is followed.
+
+        These are half-written files directly in the folder of the runs, and the folders of checkpoints whose run has
+        none. What was changed within the last hour is not among them: it may be in use, by another folder's runs, too.
+        """
+        if not self.root.is_dir():  # perhaps misspelt
+            return []
+        places = [self.root, *([self.checkpoints] if self.checkpoints.is_dir() else [])]
+        return sorted(path for place in dict.fromkeys(places) for path in place.iterdir() if self._stray(path))
+
+    def _stray(self, path: Path) -> bool:
+        try:
+            if path.is_symlink():
+                return False
+            if path.is_dir():
+                inside = list(os.scandir(path))
+                known = all(e.name == "checkpoint.safetensors" or is_temporary(e.name) for e in inside)
+                if not known or not all(e.is_file(follow_symlinks=False) for e in inside):
+                    return False
+                if not _named_as_a_run(path.name) or os.path.lexists(self.root / path.name):
+                    return False
+                changed = max(os.stat(p).st_mtime for p in (path, *inside))
+            else:
+                if path.parent != self.root or not re.fullmatch(rf"\.{digests.LIST}\.[a-z0-9_]{{8}}", path.name):
+                    return False
+                changed = path.stat().st_mtime
+        except OSError:  # gone meanwhile, or not ours
+            return False
+        return time.time() - changed > RECENT
+
+    def sweep(self, stray: Path) -> str:
+        """Delete one of `strays`, where it still is one; a checkpoint under its run's lease.
+
+        Returns:
+            Why it was left alone; empty text where it was deleted.
+        """
+        if not self._stray(stray):
+            return "it is gone or in use meanwhile"
+        if not stray.is_dir():
+            return _unlink([stray])
+        folder = self.root / stray.name
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return "its run is there meanwhile"
+        with hold(folder) as mine:  # which removes the folder
+            if mine is None:
+                return "a process is making it"
+            _unlink(stray.iterdir())
+            stray.rmdir()
+        return ""
+
+    def writable(self) -> None:
+        """Raise InputError where records could not be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise InputError(f"cannot write to {self.root} ({error.strerror}): name another with --runs") from None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder or link among the runs.
+
+    Attributes:
+        path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
+        live process is making it. weights: whether it has any. temporary: files that a process was writing, and that
+        a killed one has left. link: one in it, or itself; it is not followed.
+    """
+
+    path: Path
+    run: bool = False
+    complete: bool = False
+    busy: bool = False
+    weights: bool = False
+    temporary: tuple[Path, ...] = ()
+    link: Path | None = None
+
+
+def _named_as_a_run(name: str) -> bool:
+    return re.search(r"-[0-9a-f]{10}\Z", name) is not None
+
+
+def _unlink(paths: Iterable[Path]) -> str:
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return ""

@@ -1,0 +1,80 @@
+"""Runs made with another version of a plug-in than is there now: named once, and made again on demand."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rethinking import catalog
+from rethinking.errors import InputError
+from rethinking.spec import Spec
+
+if TYPE_CHECKING:
+    from rethinking.record.folder import Runs
+
+Outdated = dict[str, list[Spec]]  # "models/mine" -> the runs
+
+
+def changed(spec: Spec, environment: dict[str, Any]) -> list[str]:
+    """The plug-ins of a run, as "models/mine", that had other files when the run was made or begun."""
+    then, now = environment.get("plug_ins", {}), spec.plug_ins
+    return [name for name in sorted(now) if isinstance(then, dict) and then.get(name, now[name]) != now[name]]
+
+
+def line(name: str, runs: Sequence[str]) -> str:
+    """What there is to say of runs, at least one, that a changed plug-in has made out of date."""
+    kind, _, named = name.partition("/")
+    file = f"{kind}/{catalog.find(kind, named).path.name}"
+    which = f"{runs[0]} was" if len(runs) == 1 else f"{len(runs)} runs ({runs[0]} among them) were"
+    again = f"`rethinking run --again` or `figure --retrain {named}`"
+    return f"{which} made with another version of {file}: make that again with {again}, or bring the file back"
+
+
+def find(runs: "Runs", specs: Iterable[Spec]) -> Outdated:
+    """Of runs that are complete or begun, those that are out of date, by plug-in. Damaged ones are left to others."""
+    found: Outdated = {}
+    for spec in (s for s in specs if s.plug_ins):
+        try:
+            environment = json.loads((runs.path(spec) / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        for name in changed(spec, environment) if isinstance(environment, dict) else ():
+            found.setdefault(name, []).append(spec)
+    return found
+
+
+def refuse(found: Outdated) -> None:
+    """Raise InputError where there are any, in one line for all."""
+    if found:
+        raise InputError("; ".join(line(name, [spec.run_id for spec in specs]) for name, specs in found.items()))
+
+
+def chosen(found: Outdated, names: Sequence[str], specs: Iterable[Spec]) -> Outdated:
+    """Those of the named plug-ins, "mine" or "models/mine"; all must be among them.
+
+    Args:
+        specs: every run that is asked for.
+
+    Raises:
+        InputError: a name that none of the runs uses; runs that are out of date by other plug-ins.
+    """
+    used = sorted({name for spec in specs for name in spec.plug_ins})
+    for name in names:
+        if name not in used and name not in [each.partition("/")[2] for each in used]:
+            known = f"they use {', '.join(used)}" if used else "they use none"
+            raise InputError(f"--retrain is {name!r}, and no run asked for uses a plug-in of that name: {known}")
+    refuse({name: runs for name, runs in found.items() if not {name, name.partition("/")[2]} & set(names)})
+    return found
+
+
+def delete(runs: "Runs", found: Outdated) -> list[Spec]:
+    """Delete what there is of runs that are out of date, so that they are made again. Returns their specs.
+
+    Raises InputError where one is being made, or has links in it.
+    """
+    every = {spec.run_id: spec for specs in found.values() for spec in specs}
+    there = {each.path.name: each for each in runs.survey() if each.path.name in every}
+    for name in every:
+        reason = runs.delete(there[name]) if name in there else ""
+        if reason:
+            raise InputError(f"{runs.root / name} cannot be made again ({reason}): wait, or move it away")
+    return list(every.values())

@@ -1,0 +1,239 @@
+"""The results, once: every drawn figure with its table and its verdicts, made again from the records.
+
+Pages, the README's scoreboard and other views are made from this model alone.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rethinking import catalog, claims, figures
+from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_RUN, OWN
+from rethinking.errors import InputError
+from rethinking.record import Runs
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict, as a drawn figure's file has it.
+
+    Attributes:
+        result: the figure's stem. rule: the tolerance. ours: or why there is no verdict. The rest as in
+        rethinking.claims.Verdict.
+    """
+
+    result: str
+    id: str
+    own: bool
+    verdict: str
+    name: str
+    source: str
+    statement: str
+    paper: str
+    rule: str
+    ours: str
+    n: tuple[int, ...]
+    seeds: int
+
+    @property
+    def size(self) -> str:
+        """Full size, or reduced."""
+        return "full size" if min(self.n, default=0) >= figures.FULL else "reduced"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A drawn figure.
+
+    Attributes:
+        name, setting, stem: of the figure, and of its files. numbers: the content of its .json, which the records give.
+    """
+
+    name: str
+    setting: figures.Setting
+    stem: str
+    numbers: dict[str, Any]
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """Its claims."""
+        return [_judged(self.stem, claim) for claim in self.numbers["claims"]]
+
+    @property
+    def title(self) -> str:
+        """The figure's name in words, the network where it is of one, the seeds where they were asked for."""
+        network = "" if self.setting.model == figures.ALL else f", {self.setting.model}"
+        return f"{artefact(self.name) or self.name}{network}" + (
+            f", {self.setting.seeds} seeds" if self.setting.asked else ""
+        )
+
+    @property
+    def command(self) -> str:
+        """What draws it, training what is missing."""
+        own = figures.setting(self.name, self.setting.scale)
+        model = f" --model {self.setting.model}" if self.setting.model != own.model else ""
+        seeds = f" --seeds {self.setting.seeds}" if self.setting.asked else ""
+        return f"rethinking figure {self.name} --scale {self.setting.scale}{model}{seeds}"
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of training images of its claims, or of its runs."""
+        return sorted({n for claim in self.judged for n in claim.n})
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """The effects, the paper's figures, tables and theorem, what it says elsewhere, what extends it."""
+        if self.name == "effects":
+            return -1, self.stem
+        if artefact(self.name):
+            return 0, self.stem
+        return (1 if any(claim.own for claim in self.judged) else 2), self.stem
+
+
+def artefact(name: str) -> str:
+    """What the paper calls the figure that is drawn by this name: "Figure 1(a)", "Table 1"; else nothing."""
+    found = re.fullmatch(r"(fig|table|theorem)(\d+)([a-z]?)", name)
+    if not found:
+        return ""
+    kind, number, letter = found.groups()
+    return (
+        {"fig": "Figure", "table": "Table", "theorem": "Theorem"}[kind] + f" {number}" + (f"({letter})" * bool(letter))
+    )
+
+
+def _judged(stem: str, claim: dict[str, Any]) -> Judged:
+    return Judged(
+        result=stem,
+        id=claim["id"],
+        own=claim["own"],
+        verdict=claim["verdict"],
+        name=claim["name"],
+        source=claim["source"],
+        statement=claim["statement"],
+        paper=claim["paper"],
+        rule=claim["tolerance"],
+        ours=claim["ours"] or claim["reason"] or "",
+        n=tuple(claim["n"]),
+        seeds=claim["seeds"],
+    )
+
+
+def results(runs: Runs, folder: Path) -> list[Result]:
+    """Every drawn figure of `folder` that is evidence (scale cpu or paper), by rank.
+
+    Raises:
+        InputError: a figure's file is not what the records give; a damaged record; a plug-in's mistake.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        drawn = figures.drawn(path)
+        if drawn["scale"] == "quick" or "data" in drawn:  # of other data it is no evidence on the paper
+            continue
+        setting = figures.setting_of(drawn)
+        again = figures.numbers(drawn["figure"], setting, runs)
+        if drawn != again:
+            raise InputError(
+                f"{path} is not of the records there are: run `rethinking figure {drawn['figure']} --scale "
+                f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
+            )
+        found.append(Result(drawn["figure"], setting, path.stem, drawn))
+    return sorted(found, key=lambda result: result.rank)
+
+
+def counts(judged: Iterable[Judged]) -> str:
+    """How many of each verdict: "11 replicated, 8 not run"."""
+    count = Counter(claim.verdict for claim in judged)
+    return ", ".join(f"{count[w]} {w}" for w in dict.fromkeys([*OWN, *EXTENSION.values()]) if count[w]) or "no claims"
+
+
+# --- the paper's artefacts -------------------------------------------------------------------------
+
+# Every figure, table and theorem of the paper, and its section on linear models; what is drawn of it here, and the
+# claims that its row of the scoreboard quotes.
+ARTEFACTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "Figure 1(a)": (("fig1a",), "five conditions are fitted by Inception"),
+    "Figure 1(b)": (("fig1b",), "time to fit against label corruption"),
+    "Figure 1(c)": (("fig1c",), "test error against label corruption"),
+    "Figure 2(a)": ((), "early stopping on ImageNet, Inception v3"),
+    "Figure 2(b)": (("fig2b",), "batch normalization and early stopping, Inception"),
+    "Table 1": (("table1", "effects"), "training and test accuracy, 19 rows"),
+    "Table 2": ((), "ImageNet, Inception v3, true and random labels"),
+    "Table 3": (("table3",), "minimum-norm kernel solutions"),
+    "Table 4": (("table4",), "random labels fitted with regularizers"),
+    "Theorem 1": (("theorem1",), "a network with 2n + d weights fits any labels"),
+    "Section 5": (("min_norm",), "SGD finds the solution of minimum norm"),
+}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A row of the scoreboard.
+
+    Attributes:
+        name: the paper's. about: in a few words. judged: the paper's own claims on it. stems: of the figures here.
+    """
+
+    name: str
+    about: str
+    judged: list[Judged]
+    stems: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """Full size, reduced or not run; the first two with "partly" where some of its claims are not run."""
+        there = [claim for claim in self.judged if claim.verdict not in (NOT_RUN, NOT_JUDGED)]
+        if not there:
+            return "not run"
+        partly = "partly, " if any(claim.verdict == NOT_RUN for claim in self.judged) else ""
+        return partly + ("full size" if all(claim.size == "full size" for claim in there) else "reduced")
+
+
+def scoreboard(found: Sequence[Result]) -> list[Artefact]:
+    """A row for each of ARTEFACTS."""
+    rows = []
+    for name, (drawn, about) in ARTEFACTS.items():
+        here = [r for r in found if r.name in drawn]
+        own = [claim for r in here for claim in r.judged if claim.own]
+        rows.append(Artefact(name, about, own, tuple(r.stem for r in here)))
+    return rows
+
+
+def departures(found: Sequence[Result]) -> dict[str, str]:
+    """Those that several figures share, each with its number: {"text": "D1"}, the most frequent first."""
+    names: dict[str, set[str]] = {}
+    for result in found:
+        for text in result.numbers["departures"]:
+            names.setdefault(text, set()).add(result.name)
+    shared = sorted((text for text, by in names.items() if len(by) > 1), key=lambda text: (-len(names[text]), text))
+    return {text: f"D{k}" for k, text in enumerate(shared, 1)}
+
+
+def commits(result: Result) -> list[str]:
+    """The commits that its runs were made with, sorted."""
+    return sorted({str(made["commit"]) for made in result.numbers["runs"].values()})
+
+
+def hours(result: Result) -> float:
+    """Core-hours that its runs took where they were made."""
+    return sum(made["seconds"] or 0 for made in result.numbers["runs"].values()) / 3600
+
+
+def caption(name: str) -> str:
+    """A figure's caption."""
+    return str(catalog.load("figures", name).CAPTION)
+
+
+def as_text(value: Any) -> str:
+    """A table's cell: the median over seeds with its range, states in words."""
+    return claims.told(value)
+
+
+def dump(found: Sequence[Result]) -> str:
+    """All claims as JSON: what other views are made from."""
+    rows = [vars(claim) for result in found for claim in result.judged]
+    return json.dumps(rows, indent=1)

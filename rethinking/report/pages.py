@@ -1,0 +1,174 @@
+"""Markdown pages of the results: an index, one page a figure, the departures that figures share."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from rethinking.claims import EXTENSION, NOT_REPLICATED
+from rethinking.report import model
+from rethinking.report.model import Artefact, Judged, Result
+
+NOTE = "<!-- written by `rethinking report`, not by hand -->"
+LARGEST = 60_000  # bytes of a page; what a table has more is in the figure's .json
+KINDS = ((True, "The paper's own claims"), (False, "Extensions: another network, other data, another source"))
+
+
+def cell(text: str) -> str:
+    """Text as it stands in a cell of a table: no markup, no line break."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is its head. Cells are written as they are: see `cell`."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
+
+
+def scoreboard(rows: Sequence[Artefact], link: str) -> str:
+    """The paper's artefacts, one a row.
+
+    Args:
+        link: the path of the results pages from the page that the table stands on.
+    """
+    out = [["in the paper", "what", "here", "the paper's claims", "pages"]]
+    for row in rows:
+        pages = ", ".join(f"[{stem}]({link}{stem}.md)" for stem in row.stems) or "none"
+        out.append([f"**{row.name}**", row.about, row.status, model.counts(row.judged), pages])
+    return table(out)
+
+
+def claims_table(judged: Sequence[Judged], *, where: bool = False) -> str:
+    """Claims with their verdicts, one a row. where: the figure's page is named too."""
+    head = ["verdict", "claim", "id", "source says", "ours (median, range over seeds)", "rule", "n", "seeds"]
+    rows = [head + ["page"] * where]
+    for claim in judged:
+        source = cell(claim.paper if claim.own else f"{claim.source}: {claim.paper}")
+        n = ", ".join(f"{k:,}" for k in claim.n)
+        row = [
+            f"**{claim.verdict}**",
+            cell(claim.statement),
+            f"`{claim.id}`",
+            source,
+            cell(claim.ours),
+            cell(claim.rule),
+            n,
+        ]
+        rows.append([*row, str(claim.seeds), *([f"[{claim.result}]({claim.result}.md)"] * where)])
+    return table(rows)
+
+
+def numbers(result: Result, most: int) -> str:
+    """The figure's table, cut after `most` bytes."""
+    shown = [row for row in result.numbers.get("table", []) if _has_numbers(row)]
+    gone = len(result.numbers.get("table", [])) - len(shown)
+    out, size, left = [], 0, 0
+    for head, rows in groupby(shown, key=list):  # a row of other columns begins another table
+        lines = []
+        for row in rows:
+            line = [cell(model.as_text(value)) for value in row.values()]
+            size += sum(map(len, line)) + 3 * len(line)
+            if size > most:
+                left += 1
+            else:
+                lines.append(line)
+        if lines:
+            out.append(table([[cell(name) for name in head], *lines]))
+    notes = [f"{gone} of {gone + len(shown)} rows are not run."] if gone else []
+    notes += [f"{left} more rows are in `figures/{result.stem}.json`."] if left else []
+    return "\n\n".join([*out, *notes])
+
+
+def _has_numbers(row: dict[str, Any]) -> bool:
+    _, *cells = row
+    return any(v is not None for key in cells if key != "n" and not key.startswith("paper") for v in row[key])
+
+
+def page(result: Result, shared: dict[str, str]) -> str:
+    """A figure's page.
+
+    Args:
+        shared: departures with their numbers, as model.departures gives them.
+    """
+    size = ", ".join(f"{n:,}" for n in result.sizes)
+    images = f" The claims are judged on {size} training images." if size else ""
+    own = [text for text in result.numbers["departures"] if text not in shared]
+    numbered = [shared[text] for text in result.numbers["departures"] if text in shared]
+    parts = [
+        NOTE,
+        f"# {cell(result.title)}",
+        f"{cell(result.numbers['caption'])}{images}",
+        f"![{cell(result.numbers['caption'])}](../../figures/{result.stem}.svg)",
+    ]
+    for of_the_paper, title in KINDS:
+        judged = [claim for claim in result.judged if claim.own == of_the_paper]
+        if judged:
+            parts += [f"## {title}: {model.counts(judged)}", claims_table(judged)]
+    parts += ["## Departures from the paper"]
+    parts += ["\n".join(f"{k}. {cell(text)}" for k, text in enumerate(own, 1))] if own else []
+    if numbered:
+        parts.append(f"Shared with other figures: {', '.join(numbered)}; see [departures](departures.md).")
+    made = ", ".join(f"`{commit}`" for commit in model.commits(result)) or "none"
+    missing = len(result.numbers["missing"])
+    gone = f" {missing} runs that it needs are not run." if missing else ""
+    tail = [
+        "## How it was made",
+        f"    {result.command}",
+        f"{len(result.numbers['runs'])} runs, {model.hours(result):.1f} core-hours where they were made.{gone} Their "
+        f"records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with the commits {made}.",
+    ]
+    left = LARGEST - len("\n\n".join(parts + tail).encode()) - 1000
+    told = numbers(result, left)
+    if told:
+        place = next(k for k, part in enumerate(parts) if part.startswith("## "))
+        parts[place:place] = ["## Numbers", told]
+    return "\n\n".join([*parts, *tail]) + "\n"
+
+
+def departures(found: Sequence[Result], shared: dict[str, str]) -> str:
+    """The page of the departures that figures share."""
+    parts = [NOTE, "# Departures that several figures share"]
+    for text, number in shared.items():
+        by = dict.fromkeys(f"[{r.stem}]({r.stem}.md)" for r in found if text in r.numbers["departures"])
+        parts += [f"**{number}.** {cell(text)}", f"In {', '.join(by)}."]
+    return "\n\n".join(parts) + "\n"
+
+
+def index(found: Sequence[Result]) -> str:
+    """The page of all results: the scoreboard, what did not replicate, every figure."""
+    own = [claim for result in found for claim in result.judged if claim.own]
+    more = [claim for result in found for claim in result.judged if not claim.own]
+    used = {run for result in found for run in result.numbers["runs"]}
+    full = [claim for claim in own if claim.size == "full size"]
+    parts = [
+        NOTE,
+        "# Results",
+        f"Of the paper's own claims, {len(own)} are stated here: {model.counts(own)}; {len(full)} of them are about "
+        f"all 50,000 images. Extensions are counted apart: {len(more)} claims, {model.counts(more)}. They rest on "
+        f"{len(used)} records. Ours is the median over seeds with the range.",
+        "## The paper's figures and tables",
+        scoreboard(model.scoreboard(found), ""),
+        "## What did not replicate",
+        claims_table([c for c in own if c.verdict == NOT_REPLICATED], where=True),
+        "## All figures",
+    ]
+    rows = [["page", "scale", "the paper's own claims", "extensions", "what"]]
+    for r in found:
+        told = [model.counts(c for c in r.judged if c.own == mine) for mine in (True, False)]
+        told = ["" if text == "no claims" else text for text in told]
+        rows.append([f"[{r.stem}]({r.stem}.md)", r.setting.scale, *told, cell(r.numbers["caption"])])
+    return "\n\n".join([*parts, table(rows)]) + "\n"
+
+
+def extensions(found: Sequence[Result]) -> str:
+    """The page of the extensions that do not hold."""
+    judged = [c for r in found for c in r.judged if not c.own and c.verdict == EXTENSION[NOT_REPLICATED]]
+    return "\n\n".join([NOTE, "# Extensions that do not hold", claims_table(judged, where=True)]) + "\n"
+
+
+def pages(found: Sequence[Result]) -> dict[str, str]:
+    """Every page by its file's name."""
+    shared = model.departures(found)
+    out = {"index.md": index(found), "departures.md": departures(found, shared), "extensions.md": extensions(found)}
+    return out | {f"{result.stem}.md": page(result, shared) for result in found}

@@ -1,0 +1,52 @@
+"""Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
+
+`part` holds corruptions and regularizers by name, `base` what every spec is, `cropping` which part of an image is seen,
+`training` and `theory` the kinds of run, `kinds` the union of them. Importing them imports no torch.
+"""
+
+from rethinking.spec.base import Column, Spec
+from rethinking.spec.cropping import canonical_crop, crop_size, image_size
+from rethinking.spec.kinds import (
+    KINDS,
+    LARGEST,
+    AnySpec,
+    Context,
+    Kind,
+    Outcome,
+    Rows,
+    from_bytes,
+    from_file,
+    from_json,
+    kind_of,
+)
+from rethinking.spec.part import Part, check_options, check_parts
+from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
+from rethinking.spec.training import EPOCH, RunSpec
+
+__all__ = [
+    "EPOCH",
+    "KINDS",
+    "LARGEST",
+    "AnySpec",
+    "Column",
+    "Context",
+    "KernelSpec",
+    "Kind",
+    "LinearSpec",
+    "Outcome",
+    "Part",
+    "Rows",
+    "RunSpec",
+    "Spec",
+    "Theorem1Spec",
+    "TwoWeightsSpec",
+    "canonical_crop",
+    "check_options",
+    "check_parts",
+    "crop_size",
+    "from_bytes",
+    "from_file",
+    "from_json",
+    "image_size",
+    "kind_of",
+]

@@ -1,0 +1,261 @@
+"""Data and networks without a name: anybody's data set as `Tensors`, and the spec of a run on it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from rethinking import catalog, corruptions
+from rethinking.corruptions import _arguments, _features, _labels, _reading, _samples
+from rethinking.errors import InputError
+from rethinking.images import whiten
+from rethinking.spec import RunSpec, canonical_crop
+from rethinking.training.batches import Tensors, one_logit
+
+WHITEN = "whiten"
+_LARGEST = {torch.uint8: 255, torch.uint16: 65535}  # what becomes 1 in images as they come
+
+
+class HandedSpec(RunSpec):
+    """The spec of a run whose data or network were handed over; no other process can make it from this alone.
+
+    Attributes:
+        num_classes: of the data, where they are no data set of the package; 0 where they are.
+        own_network: whether `model` is only what the network is called.
+        preprocess: "whiten" for the paper's whitening of data that were handed over.
+    """
+
+    num_classes: Annotated[int, Field(ge=0)] = 0
+    own_network: bool = False
+    preprocess: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_n(cls, given: Any) -> Any:
+        return given if given.get("num_classes") else super()._resolve_n(given)  # type: ignore[operator]
+
+    @model_validator(mode="after")
+    def _check_n(self) -> "HandedSpec":
+        return self if self.num_classes else super()._check_n()  # type: ignore[operator]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_rate(cls, given: Any) -> Any:
+        if given.get("own_network"):
+            return given | {"learning_rate": given.get("learning_rate") or 0.01}
+        return super()._resolve_rate(given)  # type: ignore[operator]
+
+    def _check_crop(self) -> None:
+        if self.num_classes and self.crop is not None:
+            raise ValueError(f"crop is {self.crop}: data that are handed over are taken whole: crop them yourself")
+        if not self.num_classes and self.own_network:
+            object.__setattr__(self, "crop", canonical_crop(self.data, self.crop))  # of any shape
+        elif not self.num_classes:
+            super()._check_crop()
+
+    def _entry(self) -> catalog.Entry:
+        return catalog.Entry("models", self.model, Path(), "", {}) if self.own_network else super()._entry()
+
+
+class _Held:
+    """Samples in memory, (feature, label), as a map-style data set that says its classes."""
+
+    def __init__(self, features: Sequence[Any], labels: np.ndarray, num_classes: int):
+        self.features, self.targets, self.classes = features, labels, list(range(num_classes))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.features[index], int(self.targets[index])
+
+
+class Pair:
+    """Images and labels, two sequences of one length, as a map-style data set. Raises InputError where they are not."""
+
+    def __init__(self, images: Any, labels: Any):
+        counts = [len(each) if getattr(each, "ndim", 1) else 0 for each in (images, labels)]
+        if counts[0] != counts[1]:
+            raise InputError(
+                f"there are {counts[0]:,} images and {counts[1]:,} labels: give (images, labels) of one length"
+            )
+        self.images, self.targets = images, labels
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.images[index], self.targets[index]
+
+
+def map_style(dataset: Any, role: str = "dataset") -> Any:
+    """A map-style data set: as given, or of a pair of arrays. Raises InputError for anything else."""
+    arrays = isinstance(dataset, tuple | list) and len(dataset) == 2
+    if arrays and (isinstance(dataset, tuple) or all(isinstance(v, Tensor | np.ndarray) for v in dataset)):
+        return Pair(*dataset)
+    if isinstance(dataset, DataLoader):
+        raise InputError(f"{role} is a DataLoader, which shuffles and repeats: give its data set, loader.dataset")
+    try:
+        _arguments.check_map_style(dataset, (), role)
+    except InputError as error:
+        raise InputError(f"{role}: {error}") from None
+    return dataset
+
+
+class Handed:
+    """A data set of anybody's, read once into memory.
+
+    Args:
+        dataset: of the training examples, map-style or a pair. n: the first so many; None for all. test: likewise, all
+        of them; None for none. image, label: where they are in a sample; channels: "first" or "last" (see
+        rethinking.corruptions). num_classes: counted where neither this nor the data set tells. progress: of an
+        iterable, as tqdm.
+
+    Attributes:
+        name: what the data are called. n: training examples. num_classes: of the labels.
+
+    Raises:
+        InputError: in one line: what has no index or length; fewer examples than n, or than two; labels that are no
+        classes, or of one class; images whose channel axis cannot be known.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        n: int | None = None,
+        test: Any = None,
+        image: Any = None,
+        label: Any = None,
+        channels: str | None = None,
+        num_classes: int | None = None,
+        progress: Callable[[Any], Any] = iter,
+    ):
+        if channels not in (None, "first", "last"):
+            raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+        self._places = {"image": image, "label": label}
+        self.channels, self._progress = channels, progress
+        called = getattr(dataset, "name", None)
+        self.name = called if isinstance(called, str) else type(dataset).__name__
+        dataset = map_style(dataset)
+        size = len(dataset)
+        if size < 2:
+            raise InputError(f"dataset has {size} example{'s' * (size != 1)}: give at least 2")
+        if n is not None and not 2 <= n <= size:
+            raise InputError(f"n is {n:,}, the data set has {size:,} examples: give 2 to {size:,}")
+        self.n = size if n is None else n
+        features, labels = self._read(dataset, self.n)
+        place = _samples.locate(dataset[0], label, "label")
+        declared = _labels.classes(dataset, place) if num_classes is None else range(num_classes)
+        found = _labels.as_classes(labels, None if declared is None else len(declared))
+        self.num_classes = _labels.counted(found) if declared is None else len(declared)
+        if self.num_classes < 2:
+            raise InputError("every label is of one class, so there is nothing to tell apart: give two classes or more")
+        self._train = _Held(features, found, self.num_classes)
+        more = ([], []) if test is None else self._read(map_style(test, "test"), None)
+        self._test = _Held(more[0], _labels.as_classes(more[1], self.num_classes), self.num_classes)
+
+    def _read(self, dataset: Any, n: int | None) -> tuple[list[Any], list[Any]]:
+        features, labels = [], []
+        with _reading.generators_untouched():
+            for i in self._progress(range(len(dataset) if n is None else n)):
+                sample = dataset[i]
+                feature, label = (
+                    _samples.take(sample, _samples.locate(sample, at, role)) for role, at in self._places.items()
+                )
+                if getattr(getattr(label, "dtype", type(label)), "is_floating_point", isinstance(label, float)):
+                    what = _samples.describe(label)
+                    raise InputError(f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...")
+                features.append(feature)
+                labels.append(label)
+        return features, labels
+
+    def tensors(self, spec: HandedSpec) -> Tensors:
+        """The examples of a run, corrupted by its data seed, on the CPU.
+
+        Images as they come are float32 with channels first: 8-bit ones in fractions of 255, as torchvision's ToTensor
+        gives them, 16-bit ones of 65,535; whole numbers of other kinds are int64, as tokens are.
+
+        Raises:
+            InputError: inputs of several shapes, or that are no finite numbers; a corruption that they cannot have.
+        """
+        moments: dict[str, Any] = {}  # measured over the training set, for the test set too
+        train = self._split(spec, "train", self._train, moments)
+        test = (train[0][:0], train[1][:0])
+        if len(self._test):
+            test = self._split(spec, "test", self._test, moments)
+        if test[0].shape[1:] != train[0].shape[1:]:
+            shapes = [tuple(images.shape[1:]) for images, _ in (test, train)]
+            raise InputError(f"test has inputs of shape {shapes[0]}, dataset of {shapes[1]}: make them the same")
+        originals = None
+        if spec.preprocess == WHITEN and self._numbers(self._train.features[0]).dtype == torch.uint8:
+            originals = self._stacked(self._train.features, self._train.features)
+            originals = originals if originals.ndim == 4 else originals[:, None]
+        return Tensors(train, test, 2 if one_logit(spec) else self.num_classes, originals)
+
+    def _split(self, spec: HandedSpec, split: str, held: _Held, moments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        data: Any = held
+        for part in spec.corruptions:
+            constants = catalog.find("corruptions", part.name).constants
+            true = split == "test" and spec.test_labels == "true" and not constants.get("ONE_LOGIT")
+            if constants["ACTS_ON"] == "labels" and true:
+                continue
+            needs = {name: moments[name] for name in constants.get("NEEDS", ()) if name in moments}
+            wrapper = getattr(corruptions, corruptions._camel(part.name))
+            data = wrapper(data, seed=spec.data_seed, split=split, channels=self.channels, **part.options, **needs)
+            moments |= {name: getattr(data.facts, name) for name in constants.get("NEEDS", ())}
+        pairs = [data[i] for i in range(len(data))]
+        images = self._stacked([feature for feature, _ in pairs], held.features)
+        images = self._preprocessed(images, held.features, spec)
+        if images.is_floating_point() and not images.isfinite().all():
+            bad = int((~images.flatten(1).isfinite().all(1)).nonzero()[0, 0])
+            raise InputError(f"the input of dataset[{bad}] ({split}) is not finite: mend it")
+        return images, torch.tensor([label for _, label in pairs], dtype=torch.int64)
+
+    def _numbers(self, feature: Any) -> Tensor:
+        """A feature as a tensor, of its own dtype and order of axes."""
+        _features.check(feature)
+        if isinstance(feature, Tensor):
+            return feature.detach().cpu().as_subclass(Tensor)
+        array = np.asarray(feature)
+        if isinstance(feature, Image.Image) or array.dtype.kind not in _features.NUMBERS:
+            array = _features.to_array(feature, "last")  # which refuses palettes, and what is no number
+        return torch.from_numpy(array.copy())
+
+    def _stacked(self, features: Sequence[Any], raw: Sequence[Any]) -> Tensor:
+        """Features as one tensor (N, ...), channels first. raw: the features before they were corrupted."""
+        out: list[Tensor] = []
+        for i, (feature, own) in enumerate(zip(features, raw, strict=True)):
+            each = self._numbers(feature)
+            picture = isinstance(own, Image.Image)
+            order = "last" if picture else self.channels or _features.order_of(own)
+            if each.ndim > 2 and order == "last":
+                each = each.movedim(-1, 0)
+            out.append(each[None] if picture and each.ndim == 2 else each)
+            if out[-1].shape != out[0].shape:
+                shapes = f"{tuple(out[-1].shape)}, that of dataset[0] {tuple(out[0].shape)}"
+                raise InputError(f"the input of dataset[{i}] has the shape {shapes}: resize them to one shape")
+        return torch.stack(out)
+
+    def _preprocessed(self, images: Tensor, raw: Sequence[Any], spec: HandedSpec) -> Tensor:
+        kind = self._numbers(raw[0]).dtype  # a Gaussian in its place is of the same units
+        if images.ndim == 3 and (spec.preprocess == WHITEN or not spec.own_network) and images.dtype != torch.int64:
+            images = images[:, None]  # grey
+        if spec.preprocess != WHITEN:
+            if kind in _LARGEST:
+                return images.float() / _LARGEST[kind]
+            return images.float() if images.is_floating_point() or images.dtype == torch.bool else images.long()
+        if images.ndim != 4 or (kind != torch.uint8 and not self._fractions(raw)):
+            raise InputError(f"preprocess is 'whiten', of 8-bit images or fractions, these are {kind}: leave it out")
+        values = images.permute(0, 2, 3, 1).contiguous()  # in the order in which a data set with a name is whitened
+        return whiten(values if kind == torch.uint8 else 255 * values.float()).permute(0, 3, 1, 2)
+
+    def _fractions(self, raw: Sequence[Any]) -> bool:
+        """Whether all values are floats from 0 to 1."""
+        values = map(self._numbers, raw)
+        return all(v.is_floating_point() and v.min() >= 0 and v.max() <= 1 for v in values)

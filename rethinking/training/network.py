@@ -1,0 +1,204 @@
+"""The network of a run: built or copied, regularized, initialised under the seed. On the CPU: the same everywhere."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from rethinking import models, regularizers
+from rethinking.errors import InputError
+from rethinking.images import IMAGE_SIZE
+from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.spec import RunSpec, check_parts
+from rethinking.training import batches
+
+Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
+
+
+def built(
+    spec: RunSpec,
+    parts: Sequence[regularizers.Base],
+    shape: tuple[int, ...],
+    logits: int,
+    own: Source | None = None,
+) -> nn.Module:
+    """The network that a run trains, in training mode.
+
+    The spec's own gets every weight from the seed, see `rethinking.models.initialise`. A module is copied and keeps the
+    weights that it has. What makes one is called with torch's generator at the seed. In all three cases, parameters
+    that a regularizer adds, or gives another shape, are drawn from the seed.
+
+    Args:
+        parts: the regularizers. shape: of one input, (C, H, W) for a network of the spec. logits: its outputs.
+
+    Raises:
+        InputError: a regularizer that the network cannot carry; images that no network of the spec takes; no module.
+    """
+    with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
+        if own is None:
+            if len(shape) != 3 or shape[1] != shape[2]:
+                raise InputError(f"{spec.model} takes square images (C, H, W), these are {shape}: give another network")
+            network = models.build(spec.model, logits, shape[0], shape[1], **spec.model_options)
+            if shape[1] != IMAGE_SIZE:
+                _check_size(network, shape, spec.model)
+        else:
+            network = _copied(own) if isinstance(own, nn.Module) else _called(own, spec.seed)
+        given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
+        check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
+        for r in parts:
+            network = r.network(network) if own is None else _carrying(r, network, spec.model)
+            if not isinstance(network, nn.Module):
+                kind = type(network).__name__
+                raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
+    if own is None:
+        models.initialise(network, spec.seed)
+        pool_before_relu(network)
+        return network
+    kept = {name for name, p in network.named_parameters() if name in given and given[name].shape == p.shape}
+    models.initialise(network, spec.seed, kept=kept)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in kept:
+                parameter.copy_(given[name])
+    return network
+
+
+def _check_size(network: nn.Module, shape: tuple[int, ...], name: str) -> None:
+    """Raise InputError where a network of the spec cannot take images of a shape (C, H, W)."""
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network).eval()(torch.zeros(1, *shape))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        size = f"{shape[1]} x {shape[2]}"
+        raise InputError(
+            f"{name} cannot take images of {size} pixels ({reason}): give --crop {IMAGE_SIZE}, or another network"
+        ) from None
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    if any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        raise InputError("the network has lazy layers, which have no weights yet: call it once on a few images first")
+    try:
+        return copy.deepcopy(network).cpu().train()
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"the network cannot be copied ({reason}): give a function that makes one") from None
+
+
+def _called(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    torch.default_generator.manual_seed(seed)
+    network = make()
+    if not isinstance(network, nn.Module):
+        raise InputError(f"the function gives {type(network).__name__}: let it return a torch.nn.Module")
+    return _copied(network)
+
+
+_SEAMS = ("parameters", "batch", "penalty", "gradient", "after_step")
+
+
+def _carrying(regularizer: regularizers.Base, network: nn.Module, name: str) -> nn.Module:
+    """A network of one's own with a regularizer. Raises InputError where it finds nothing there to act on."""
+    before = _layers(network)
+    try:
+        network = regularizer.network(network)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name} cannot carry {name_of(regularizer)} ({reason}): drop it") from None
+    idle = all(getattr(type(regularizer), seam) is getattr(regularizers.Base, seam) for seam in _SEAMS)
+    if idle and isinstance(network, nn.Module) and _layers(network) == before:
+        raise InputError(
+            f"{name} has no layers that {name_of(regularizer)} acts on: drop it, or build them with torch.nn"
+        )
+    return network
+
+
+def _layers(network: nn.Module) -> list[tuple]:
+    """What tells whether a network was changed: of every module its class, its settings and how many hooks it has."""
+    plain = int | float | str | bool | None
+    found: list[tuple] = []
+    for name, m in network.named_modules():
+        settings = {k: v for k, v in vars(m).items() if isinstance(v, plain)}
+        found.append((name, type(m), len(m._forward_hooks), len(m._forward_pre_hooks), settings))
+    return found
+
+
+def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> None:
+    """Raise InputError unless a network gives every image as many logits as there are classes, and can be trained.
+
+    Args:
+        images: a few, on the network's device. name: what the network is called.
+    """
+    if not any(p.requires_grad for p in network.parameters()):
+        raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
+    network.eval()
+    shape = tuple(images.shape[1:])
+    try:
+        with torch.no_grad():
+            out = network(images)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}") from None
+    network.train()
+    outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
+    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
+        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise InputError(
+            f"{name} gives {given} for {len(images)} inputs of shape {shape}, not {classes} logits each: give it "
+            f"{classes} outputs, or say num_classes"
+        )
+
+
+def batch_norm_statistics(
+    network: nn.Module,
+    images: Tensor,
+    autocast: Callable[[], Any] = torch.no_grad,
+    on_part: Callable[[], None] = lambda: None,
+) -> None:
+    """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
+
+    A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
+    training batches to 100 % evaluated to 9 %. Batch norms that keep one all the same are left alone, as is a network
+    without any.
+    """
+    norms = [m for m in network.modules() if isinstance(m, OffsetBatchNorm2d) and m.momentum is None]
+    if not norms:
+        return
+    was = [(m, m.training) for m in norms]
+    for norm in norms:
+        norm.train()
+    seen = 0
+    with torch.no_grad(), autocast():
+        for part in images.split(batches.EVAL_BATCH):
+            on_part()
+            seen += len(part)
+            for norm in norms:
+                norm.collecting = len(part) / seen
+            network(part)
+    for norm, training in was:
+        norm.train(training)
+        norm.collecting = None
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network on a device, in channels_last memory; but volumes, which have no such format."""
+    if any(p.ndim == 5 for p in network.parameters()):
+        return network.to(device)
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def gains_from_channels_last(network: nn.Module) -> bool:
+    """Whether the network has convolutions of images, which are faster in that memory format."""
+    return any(isinstance(m, nn.Conv2d) for m in network.modules())
+
+
+def name_of(regularizer: regularizers.Base) -> str:
+    """What a regularizer is called on the command line."""
+    return type(regularizer).__module__.rpartition(".")[2]

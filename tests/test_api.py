@@ -1,0 +1,301 @@
+"""From Python: the same curves as on the command line, anybody's data and network, every wrong input in one line."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+import rethinking as rt
+from rethinking import data, figures
+from rethinking.engines import execute
+from rethinking.engines.local import resolve_precision
+from rethinking.errors import InputError
+from rethinking.record import Runs, format_curve
+from rethinking.spec import RunSpec
+from rethinking.training import handed
+from rethinking.training import run as training_run
+from rethinking.training.batches import prepare
+
+FIELDS = {"n": 120, "steps": 12, "eval_every": 4, "batch_size": 50, "device": "cpu", "progress": False}
+SHORT = {"epochs": 2, "learning_rate": 0.05, "device": "cpu", "progress": False}
+
+
+class Net(nn.Module):
+    """A network of a user's, with functions where ours have modules."""
+
+    def __init__(self, inputs=3 * 28 * 28, classes=4):
+        super().__init__()
+        self.first, self.last = nn.Linear(inputs, 16), nn.Linear(16, classes)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x.flatten(1))))
+
+
+def curve(record) -> str:
+    return format_curve(record.rows)
+
+
+@pytest.fixture
+def tensors():
+    draws = torch.Generator().manual_seed(0)
+    return torch.randn(40, 5, generator=draws), torch.arange(40) % 4
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, rethinking as rt; dir(rt); assert 'torch' not in sys.modules; rt.experiment, rt.figure"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("model", ["tiny", "mlp-1x512,width=16"])
+def test_an_experiment_is_the_curve_of_rethinking_run(toy_dir, tmp_path, model):
+    """The same strings, the same curve, bit for bit; in memory, recorded, and by the command line."""
+    words = {"corruption": "partial_labels=0.5", "regularizers": ["weight_decay=0.001"]}
+    inside = rt.experiment("toy", model, **words, **FIELDS, seeds=[3], data_dir=toy_dir)
+    command = ["run", "--data", "toy", "--model", model, "--corruption", words["corruption"], "--seed", "3"]
+    command += ["--regularize", *words["regularizers"], "--data-seed", "3", "--runs", str(tmp_path / "runs")]
+    for option, field in (("--n", "n"), ("--steps", "steps"), ("--eval-every", "eval_every")):
+        command += [option, str(FIELDS[field])]
+    command += ["--batch-size", "50", "--device", "cpu", "--data-dir", str(toy_dir)]
+    subprocess.run([sys.executable, "-m", "rethinking", *command], check=True, capture_output=True)
+    outside = Runs(tmp_path / "runs").find(inside.spec)
+    assert curve(inside.records[0]) == curve(outside)
+    saved = rt.experiment("toy", model, **words, **FIELDS, seeds=[3], data_dir=toy_dir, save=tmp_path / "saved")
+    assert curve(Runs(tmp_path / "saved").find(inside.spec)) == curve(saved.records[0]) == curve(outside)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_run, "Training", None)  # what is saved is read, not trained again
+        again = rt.experiment("toy", model, **words, **FIELDS, seeds=[3], save=tmp_path / "saved")
+    assert curve(again.records[0]) == curve(outside)
+    for network in (rt.network(outside), saved.network):
+        for name, weights in inside.network.state_dict().items():
+            assert torch.equal(network.state_dict()[name], weights), name
+
+
+def test_the_network_of_a_run_is_its_weights_or_trained_again(toy_dir, tmp_path):
+    result = rt.experiment("toy", "tiny", **FIELDS, data_dir=toy_dir, save=tmp_path)
+    folder = tmp_path / result.spec.run_id
+    file = folder / "weights.safetensors"
+    kept, options = file.read_bytes(), {"data_dir": toy_dir, "device": "cpu", "progress": False}
+    network = rt.network(folder)
+    file.unlink()
+    again = rt.network(result.spec.run_id, tmp_path, **options)
+    assert file.read_bytes() == kept
+    assert not again.training
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+    file.write_bytes(kept[:-4] + b"\0\0\0\1")
+    with pytest.raises(InputError, match="was changed"):
+        rt.network(folder)
+
+
+@pytest.mark.parametrize(
+    ("model", "parts", "augmented"),
+    [
+        ("tiny", ["random_pixels", "random_labels"], ()),
+        ("tiny", "shuffled_pixels", ()),
+        ("mlp-1x512,width=16", "partial_labels=0.5", "horizontal_flip"),
+    ],
+)
+def test_a_data_set_of_ones_own_is_trained_like_the_same_with_a_name(toy_dir, model, parts, augmented):
+    """Cut and whitened as the paper has it: the same images, labels, corruptions and flips, so the same curve."""
+    words = FIELDS | {"corruption": parts, "regularizers": augmented}
+    named = rt.experiment("toy", model, **words, data_dir=toy_dir)
+    cut = {"root": toy_dir, "transform": lambda image: image.crop((2, 2, 30, 30))}
+    pictures, test = (data.torch_dataset("toy", train, **cut) for train in (True, False))
+    own = rt.experiment(pictures, model, test=test, preprocess="whiten", **words)
+    assert curve(own.records[0]) == curve(named.records[0])
+    assert own.memorized_bits == named.memorized_bits
+
+
+def test_tensors_are_taken_as_they_come(toy, toy_dir):
+    """Prepared outside, they give the same curve."""
+    run = RunSpec.make(data="toy", n=120, model="tiny")
+    parts = [prepare(toy, run, split, torch.device("cpu")) for split in ("train", "test")]
+    own = rt.experiment(parts[0], "tiny", test=TensorDataset(*parts[1]), corruption="partial_labels=0.5", **FIELDS)
+    named = rt.experiment("toy", "tiny", corruption="partial_labels=0.5", **FIELDS, data_dir=toy_dir)
+    assert curve(own.records[0]) == curve(named.records[0])
+
+
+def seen(dataset, **options):
+    held = handed.Handed(dataset, **options)
+    spec = handed.HandedSpec.make(data="x", n=held.n, num_classes=held.num_classes, model="net", own_network=True)
+    return held.tensors(spec).train[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "expected"),
+    [
+        (np.arange(90, dtype=np.uint8).reshape(6, 5, 3), {}, lambda a: torch.from_numpy(a).permute(2, 0, 1) / 255),
+        (np.arange(24, dtype=np.uint8).reshape(2, 4, 3), {"channels": "first"}, lambda a: torch.from_numpy(a) / 255),
+        (np.linspace(-1, 1, 12).reshape(3, 2, 2), {"channels": "first"}, lambda a: torch.from_numpy(a).float()),
+        (np.arange(6, dtype=np.uint16).reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype(np.float32)) / 65535),
+        (torch.arange(7), {}, lambda a: a),
+        ([3, 1, 2], {}, torch.tensor),
+    ],
+)
+def test_inputs_as_they_come_against_a_slow_reference(image, options, expected):
+    inputs = seen([(image, 0), (image, 1)], **options)
+    assert torch.equal(inputs[1], expected(image))
+    assert inputs.dtype == expected(image).dtype
+
+
+def test_a_module_is_copied_and_trained_from_its_weights(tensors):
+    network = Net(5).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    still, moved = (rt.experiment(tensors, network, **(SHORT | {"learning_rate": rate})) for rate in (1e-30, 0.1))
+    for name, value in before.items():
+        assert torch.equal(network.state_dict()[name], value)
+        assert torch.equal(still.network.state_dict()[name], value)
+        assert not torch.equal(moved.network.state_dict()[name], value)
+    with torch.no_grad():
+        right = (moved.network(tensors[0]).argmax(1) == tensors[1]).double().mean()
+    assert moved.records[0].final["train_accuracy"] == right
+    assert not network.training | moved.network.training
+
+
+def test_a_function_is_called_under_the_seed(tensors):
+    torch.manual_seed(5)
+    first = rt.experiment(tensors, lambda: Net(5), **SHORT, seeds=[0, 1])
+    again = rt.experiment(tensors, lambda: Net(5), **SHORT, seeds=[1])
+    assert curve(first.records[1]) == curve(again.records[0]) != curve(first.records[0])
+
+
+@pytest.mark.parametrize("part", ["dropout=0.5", "weight_decay=0.01", "maxout", "dropconnect"])
+def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
+    """Weights that the two share start the same: at a vanishing rate they stay as given."""
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+    plain, with_it = (rt.experiment(tensors, network, regularizers=r, **SHORT) for r in ((), part))
+    assert curve(plain.records[0]) != curve(with_it.records[0])
+    fields = SHORT | {"learning_rate": 1e-30, "regularizers": part}
+    still, twice = (rt.experiment(tensors, network, **fields).network.state_dict() for _ in range(2))
+    for name, value in network.state_dict().items():
+        if part != "weight_decay=0.01" and name in still and still[name].shape == value.shape:
+            assert torch.equal(still[name], value)
+    assert all(torch.equal(still[name], twice[name]) for name in still)
+
+
+def test_memorized_bits_are_what_sending_the_labels_saves(tensors):
+    result = rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 40}), seeds=3)
+    bits = []
+    for network in result.networks:
+        with torch.no_grad():
+            lost = nn.functional.cross_entropy(network(tensors[0]), tensors[1], reduction="sum") / np.log(2)
+        bits.append(40 * 2 - lost.item())
+    assert result.frame()["memorized_bits"].tolist() == pytest.approx(bits, rel=1e-4)
+    assert result.memorized_bits == pytest.approx(sorted(bits)[1], rel=1e-4)
+    assert f"{result.memorized_bits:,.0f} of 80 bits memorized" in repr(result)
+    assert result.frame()["test_accuracy"].isna().all()  # there is no test set, and no number
+
+
+def test_frames_are_those_of_records(toy_dir, tmp_path):
+    fields = FIELDS | {"seeds": 2, "data_dir": toy_dir}
+    result = rt.experiment("toy", "tiny", corruption="random_labels", **fields, save=tmp_path)
+    memory = rt.experiment("toy", "tiny", corruption="random_labels", **fields)
+    for frame in ("frame", "curves", "online"):
+        ours, theirs = (getattr(each, frame)() for each in (memory, rt.records(tmp_path)))
+        pd.testing.assert_frame_equal(*(f.drop(columns="seconds", errors="ignore") for f in (ours, theirs)), rtol=1e-5)
+    assert "<table" in result._repr_html_()
+    axes = result.plot()
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 4]
+    assert len(lines) == 4  # training and test, two seeds
+    assert sorted(lines[0].get_ydata()) == sorted(100 * result.records[0].curve["train_accuracy"][k] for k in range(4))
+    axes.figure.clear()
+
+
+def test_a_comparison_is_the_difference_by_seed(tensors):
+    result = rt.experiment(tensors, Net(5), corruption="random_labels", seeds=[0, 1, 2], **SHORT)
+    baseline = rt.experiment(tensors, Net(5), seeds=[1, 2, 3], **SHORT)
+    both = rt.compare(result, baseline)
+    ours, theirs = ([r.final["train_accuracy"] for r in each.records] for each in (result, baseline))
+    expected = [ours[1] - theirs[0], ours[2] - theirs[1]]
+    assert both.frame()["seed"].tolist() == [1, 2]
+    assert both.frame()["train_accuracy"].tolist() == expected
+    assert both.frame()["steps_to_fit"].isna().all()  # censored is no number
+    assert both.changed == {"condition": ("true labels", "random labels")}
+    low, high = (f"{100 * v:+.2f}" for v in sorted(expected))
+    assert f"({low} to {high}) points" in repr(both)
+    assert "seeds 0, 3 left out" in repr(both)
+    with pytest.raises(InputError, match="2 runs of seed 1"):
+        rt.compare(pd.concat([result.frame(), result.frame().query("seed == 1")]), baseline)
+    with pytest.raises(InputError, match="same seeds"):
+        rt.compare(result, result.frame().assign(seed=9).head(1))
+
+
+def test_a_figure_is_the_one_that_the_command_draws(toy_dir, tmp_path):
+    setting = figures.setting("toyfig", "quick", None, 1, resolve_precision("auto", "cpu"))
+    wanted = figures.unique(figures.specs("toyfig", setting))
+    for spec in wanted[:1]:
+        execute.execute(spec, Runs(tmp_path), data_dir=str(toy_dir))
+    drawing = rt.figure("toyfig", seeds=1, runs=tmp_path)
+    assert [s.run_id for s in drawing.missing] == [wanted[1].run_id]
+    assert drawing.frame()["state"].tolist()[-1] == "missing"
+    assert drawing.numbers == figures.draw("toyfig", setting, Runs(tmp_path), tmp_path / "out").numbers
+    assert drawing._repr_html_().startswith("<svg")
+    with pytest.raises(InputError, match="has no record for toyfig at scale cpu"):
+        rt.figure("toyfig", scale="cpu", runs=tmp_path / "none")
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        return iter([(torch.zeros(5), 0)])
+
+
+def small(**changed):
+    draws = torch.Generator().manual_seed(0)
+    return [(torch.randn(5, generator=draws), changed.get("label", k % 4)) for k in range(8)]
+
+
+FIRST_TRIES = [
+    (lambda: rt.experiment(Net(5), small()), r"the data set comes first: experiment\(dataset, network\)"),
+    (lambda: rt.experiment("mlp-1x512", small()), r"the data set comes first"),
+    (lambda: rt.experiment(small(), Net), r"network is the class Net: give an instance, Net\(\.\.\.\)"),
+    (lambda: rt.experiment(small(), Net(6)), r"Net does not take inputs of shape \(5,\)"),
+    (lambda: rt.experiment(small(), Net(5, 3)), r"Net gives \(2, 3\) .* not 4 logits each"),
+    (lambda: rt.experiment(small(label="cat"), Net(5)), r"label of dataset\[0\] is 'cat' \(str\).*map the names to 0"),
+    (lambda: rt.experiment(small(label=0.5), Net(5)), r"label of dataset\[0\] is 0\.5 \(float\), not a class"),
+    (lambda: rt.experiment(small(label=0), Net(5)), r"every label is of one class"),
+    (lambda: rt.experiment(small()[:1], Net(5)), r"dataset has 1 example: give at least 2"),
+    (lambda: rt.experiment(small(), Net(5), n=9), r"n is 9, the data set has 8 examples: give 2 to 8"),
+    (lambda: rt.experiment(Endless(), Net(5)), r"the data set is iterable"),
+    (lambda: rt.experiment(DataLoader(small()), Net(5)), r"dataset is a DataLoader.*loader\.dataset"),
+    (lambda: rt.experiment((torch.zeros(4, 5), torch.zeros(3)), Net(5)), r"there are 4 images and 3 labels"),
+    (lambda: rt.experiment([{"x": torch.zeros(5), "y": 1}] * 3, Net(5), image="x", label="z"), r"no key 'z'"),
+    (lambda: rt.experiment(small(), Net(5), epoch=3), r"epoch: did you mean epochs\?"),
+    (lambda: rt.experiment(small(), Net(5), epochs=0), r"epochs is 0: give a whole number, 1 or more"),
+    (lambda: rt.experiment(small(), Net(5), corruption="random_lables"), r"did you mean 'random_labels'\?"),
+    (lambda: rt.experiment(small(), Net(5), save="runs"), r"a record needs data with a name"),
+    (lambda: rt.experiment("tojj", Net(5)), r"unknown data set 'tojj': did you mean 'toy'\?"),
+    (lambda: rt.experiment("nowhere", "tiny"), r"run `rethinking data fetch nowhere`"),
+    (lambda: rt.experiment("toy", "tiny", test=small()), r"test is given, and the data set toy has its own"),
+    (lambda: rt.experiment(small(), "tiny"), r"tiny takes square images"),
+    (lambda: rt.experiment(small(), lambda: 3), r"the function gives int"),
+    (lambda: rt.experiment(small(), Net(5), regularizers="stochastic_pooling"), r"needs pooling"),
+    (lambda: rt.experiment(small(), nn.Linear(5, 4), regularizers="dropout"), r"Linear .*dropout"),
+    (lambda: rt.experiment(small(), Net(5), preprocess="whiten"), r"preprocess is 'whiten', of 8-bit images"),
+    (lambda: rt.experiment(small(), Net(5), test=[(torch.zeros(3), 1)]), r"test has inputs of shape \(3,\)"),
+    (lambda: rt.network("no-such-run"), r"no single complete run 'no-such-run'"),
+    (lambda: rt.figure("fig1z"), r"unknown figure 'fig1z'"),
+    (lambda: rt.compare(3, 4), r"result is a int"),
+]
+
+
+@pytest.mark.parametrize(("act", "line"), FIRST_TRIES)
+def test_first_tries_are_answered_in_one_line(act, line, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=line) as caught:
+        act()
+    assert "\n" not in str(caught.value)
+
+
+def test_training_leaves_the_process_as_it_was(tensors):
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    try:
+        torch.set_num_threads(2)
+        rt.experiment(tensors, lambda: Net(5), regularizers="dropout", **SHORT)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,224 @@
+"""Measures of made-up records: states are never numbers, seeds are paired by number, order does not matter."""
+
+import math
+import random
+from pathlib import Path
+from statistics import median
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rethinking import claims
+from rethinking.figures import kit
+from rethinking.record import Record
+from rethinking.record.frame import state
+from rethinking.spec import RunSpec
+
+
+def record(train, test=None, losses=None, images=None, status="budget"):
+    """A record with those accuracies, one evaluation every 10 steps and every 2 epochs."""
+    count = len(train)
+    curve = {"step": [10 * k for k in range(count)], "epoch": [2.0 * k for k in range(count)]}
+    curve |= {"train_accuracy": list(train), "train_loss": list(losses or [1.0] * count)}
+    curve |= {"test_accuracy": list(test or train), "test_images": list(images or [100] * count)}
+    curve |= {"online_accuracy": [math.nan] + [0.25] * (count - 1), "held_out_accuracy": list(test or train)}
+    return Record(Path(), RunSpec(), {"status": status}, {}, curve)
+
+
+fractions = st.integers(0, 1000).map(lambda k: k / 1000)
+curves = st.lists(fractions, min_size=2, max_size=8)
+# Of a run: None where it is missing, "diverged", else when it reaches 99 % (None: not within its 9 evaluations).
+fates = st.one_of(st.none(), st.just("diverged"), st.tuples(st.one_of(st.none(), st.integers(1, 8))))
+
+
+def run_of(fate):
+    if fate is None:
+        return None
+    if fate == "diverged":
+        return record([0.1, 0.2], losses=[1.0, math.nan], status="diverged")
+    return record([0.99 if fate[0] is not None and k >= fate[0] else 0.98 for k in range(9)])
+
+
+def steps_of(fate):
+    """What steps to fit must be: a number, a state, or None."""
+    return None if fate is None else "censored" if fate == "diverged" or fate[0] is None else 10 * fate[0]
+
+
+def frame_of(fates_by_condition, measures, order=None):
+    """A frame of {p: fates, one a seed}, its rows in an order."""
+    rows = [
+        ({"p": p}, seed, 100, f"{p}-{seed}", run_of(fate))
+        for p, group in fates_by_condition.items()
+        for seed, fate in enumerate(group)
+    ]
+    if order:
+        order.shuffle(rows)
+    return kit.Frame.of(rows, measures)
+
+
+STEPS, RATIO = kit.steps_to_fit(), kit.relative(kit.steps_to_fit(), p=0.0)
+pairs = st.integers(1, 4).flatmap(
+    lambda n: st.fixed_dictionaries({p: st.lists(fates, min_size=n, max_size=n) for p in (0.0, 0.5, 1.0)})
+)
+
+
+@given(pairs)
+@settings(max_examples=60, deadline=None)
+def test_every_run_keeps_its_row_and_its_state(groups):
+    frame = frame_of(groups, [STEPS])
+    fate = [fate for group in groups.values() for fate in group]
+    assert frame.cells("steps", whole=True) == [steps_of(f) for f in fate]
+    expected = [
+        "missing" if f is None else f if f == "diverged" else "censored" if f[0] is None else "fitted" for f in fate
+    ]
+    assert frame.data["state"].tolist() == expected
+    assert frame.fitted == (set(expected) == {"fitted"})
+    is_number = [isinstance(steps_of(f), int) for f in fate]
+    assert frame.data["steps"].notna().tolist() == is_number
+    assert (frame.data["steps_state"] == "").tolist() == is_number
+    assert len(frame.where(p=0.0).cells("steps")) == len(groups[0.0])
+
+
+@given(pairs)
+@settings(max_examples=60, deadline=None)
+def test_a_ratio_is_to_the_baseline_of_the_same_seed_or_says_why_there_is_none(groups):
+    frame = frame_of(groups, [STEPS, RATIO])
+    for p, group in groups.items():
+        expected = []
+        for fate, start in zip(map(steps_of, group), map(steps_of, groups[0.0]), strict=True):
+            if fate is None or start is None:
+                expected.append(None)
+            elif start == "censored":
+                expected.append("p = 0 censored")
+            else:
+                expected.append(fate if fate == "censored" else fate / start)
+        assert frame.where(p=p).cells("steps_ratio") == expected
+
+
+@given(pairs, st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_rows_does_not_matter(groups, seed):
+    one, other = (frame_of(groups, [STEPS, RATIO], order) for order in (None, random.Random(seed)))
+    for name in ("steps", "steps_ratio"):
+        for p in groups:
+            a, b = one.where(p=p), other.where(p=p)
+            assert sorted(map(str, a.cells(name))) == sorted(map(str, b.cells(name)))
+            if a.values(name):
+                assert repr(a.median(name)) == repr(b.median(name))  # NaN too
+        by_seed = [dict(zip(f.data["run"], f.cells(name), strict=True)) for f in (one, other)]
+        assert by_seed[0] == by_seed[1]
+
+
+@given(st.lists(fates, min_size=1, max_size=7))
+@settings(max_examples=100, deadline=None)
+def test_a_median_counts_censored_runs_above_every_number(group):
+    frame, values = frame_of({0.0: group}, [STEPS]), [steps_of(f) for f in group]
+    there = [math.inf if v == "censored" else v for v in values if v is not None]
+    assert frame.values("steps") == there
+    if there:
+        assert frame.median("steps") == median(there)
+        assert frame.medians("steps", "p") == {0.0: median(there)}
+        assert frame.numbers("steps", whole=True) == [None if v == math.inf else v for v in there]
+
+
+@given(st.lists(st.one_of(st.none(), st.just("censored"), st.integers(0, 9999)), min_size=1, max_size=7), st.randoms())
+@settings(max_examples=100, deadline=None)
+def test_a_cell_says_how_many_of_its_seeds_there_are_and_ranks_censored_last(values, order):
+    text = claims.told(values)
+    there = [v for v in values if v is not None]
+    assert (text == "not run") == (not there)
+    assert text.endswith(f"{len(there)} of {len(values)} seeds") == (0 < len(there) < len(values))
+    assert ("censored" in text) == ("censored" in there)
+    numbers = sorted(v for v in there if v != "censored")
+    if numbers:
+        ranked = numbers + [math.inf] * there.count("censored")
+        middle = f"{median(ranked):,.0f}".replace("inf", "censored")
+        assert text.startswith(middle)
+        if len(there) > 1:
+            assert f"({numbers[0]:,} to {f'{ranked[-1]:,.0f}'.replace('inf', 'censored')})" in text
+    shuffled = list(values)
+    order.shuffle(shuffled)
+    assert claims.told(shuffled) == text
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=7), st.randoms())
+def test_a_spread_is_median_and_range_in_any_order(values, order):
+    shuffled = list(values)
+    order.shuffle(shuffled)
+    text = claims.spread(shuffled, unit=" %")
+    assert text.startswith(f"{median(values):,.2f} %")
+    assert text.endswith(f" ({min(values):,.2f} to {max(values):,.2f})") == (len(values) > 1)
+
+
+@given(curves, st.data())
+@settings(max_examples=100, deadline=None)
+def test_readings_of_one_run(accuracies, data):
+    tests = data.draw(st.lists(fractions, min_size=len(accuracies), max_size=len(accuracies)))
+    run = record(accuracies, tests)
+    assert kit.final("train_accuracy").of(run) == 100 * accuracies[-1]
+    assert kit.final("test_accuracy").of(run) == 100 * tests[-1]
+    assert kit.final("online_accuracy").of(run) == 25
+    assert kit.error("test_accuracy").of(run) == 100 - 100 * tests[-1]
+    assert kit.first_error("test_accuracy").of(run) == 100 * (1 - tests[1])
+    assert kit.highest().of(run) == 100 * max(accuracies)
+    gap = kit.difference("gap", kit.final("train_accuracy"), kit.final("test_accuracy"), "")
+    assert gap.of(run) == 100 * accuracies[-1] - 100 * tests[-1]
+    reached = [k for k, a in enumerate(accuracies) if a >= 0.99]
+    assert STEPS.of(run) == (10 * reached[0] if reached else "censored")
+    assert kit.epochs_to_fit().of(run) == (2.0 * reached[0] if reached else "censored")
+    assert state(run) == ("fitted" if reached else "censored")
+    late = kit.difference("late", STEPS, kit.final("test_accuracy"), "")
+    assert (late.of(run) == "censored") == (not reached)
+
+
+@given(st.lists(fractions, min_size=3, max_size=8), fractions, st.integers(0, 2))
+@settings(max_examples=100, deadline=None)
+def test_early_stopping_is_read_off_evaluations_on_the_same_test_images(tests, last, fit):
+    """The last evaluation is on other images, and another on the way may be."""
+    images = [100] * len(tests) + [10_000]
+    images[fit] = 100 if fit == 0 else 9_999
+    run = record([0.5] * len(images), [*tests, last], images=images)
+    there = [k for k in range(len(tests)) if images[k] == 100]
+    assert kit.gain().of(run) == 100 * (max(tests[k] for k in there) - tests[there[-1]])
+    later = there[1:] or range(len(images))
+    best = max((*tests, last)[k] for k in later)
+    first = next(k for k in later if (*tests, last)[k] == best)
+    assert kit.best_epoch().of(run) == 2.0 * first
+    assert kit.best_error().of(run) == 100 * (1 - best)
+
+
+@given(curves)
+@settings(max_examples=100, deadline=None)
+def test_a_loss_that_is_not_finite_counts_for_nothing(accuracies):
+    """Whatever the accuracy was then; and the run has diverged, fitted before or not."""
+    losses = [1.0] * (len(accuracies) - 1) + [math.nan]
+    run = record([*accuracies[:-1], 1.0], losses=losses, status="diverged")
+    reached = [k for k, a in enumerate(accuracies[:-1]) if a >= 0.99]
+    assert STEPS.of(run) == (10 * reached[0] if reached else "censored")
+    assert kit.highest().of(run) == 100 * max(accuracies[:-1])
+    assert state(run) == "diverged"
+
+
+@given(st.integers(2, 5), st.integers(0, 4))
+@settings(max_examples=30, deadline=None)
+def test_a_difference_to_the_baseline_is_paired_by_seed_where_seeds_are_missing(count, gone):
+    change = kit.minus(kit.final("test_accuracy"), "change", "", p=0.0)
+    rows = [({"p": 0.0}, k, 100, "", record([0.5, 0.1 * k])) for k in range(count) if k != gone]
+    rows += [({"p": 1.0}, k, 100, "", record([0.5, 0.1 * k + 0.05])) for k in reversed(range(count))]
+    cells = kit.Frame.of(rows, [change]).where(p=1.0).cells("change")
+    assert cells == [None if k == gone else pytest.approx(5.0) for k in reversed(range(count))]
+
+
+@given(curves, st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_stopping_returns_the_best_evaluation_before_it_lost_patience(held, patience):
+    run = record([0.5] * len(held), held)
+    best = seen = 0
+    while seen + 1 < len(held) and seen - best < patience:
+        seen += 1
+        best = seen if held[seen] > held[best] else best
+    assert kit.returned_epoch().of(run, patience=patience) == 2.0 * best
+    assert kit.stopping_gain().of(run, patience=patience) == 100 * (held[best] - held[-1])
+    if patience > len(held):
+        assert held[best] == max(held)

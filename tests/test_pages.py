@@ -1,0 +1,268 @@
+"""Generated pages against the drawn figures' files: every cell, verdict and count on a page is of a figure's JSON."""
+
+import json
+import math
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from rethinking import report
+from rethinking.errors import InputError
+from rethinking.record import Runs
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DRAWN = {path.stem: json.loads(path.read_text()) for path in sorted(ROOT.glob("figures/*.json"))}
+DRAWN = {stem: drawn for stem, drawn in DRAWN.items() if drawn["scale"] != "quick"}
+OWN = ("replicated", "not replicated", "not run", "not judged at this scale")
+EXTENSION = ("holds", "does not hold", "not run", "not judged")
+PAGES = ROOT / "docs" / "results"
+ARTEFACTS = {
+    "Figure 1(a)": ["fig1a"],
+    "Figure 1(b)": ["fig1b"],
+    "Figure 1(c)": ["fig1c"],
+    "Figure 2(a)": [],
+    "Figure 2(b)": ["fig2b"],
+    "Table 1": ["table1", "effects"],
+    "Table 2": [],
+    "Table 3": ["table3"],
+    "Table 4": ["table4"],
+    "Theorem 1": ["theorem1"],
+    "Section 5": ["min_norm"],
+}
+
+
+def tables(text):
+    """Every table of a Markdown text: its head, and its rows as dicts; without the escapes of markup."""
+    for block in re.findall(r"(?:^\|.*\n)+", text + "\n", re.M):
+        head, _, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
+        head, *rows = [[re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", each.strip()) for each in row] for row in (head, *rows)]
+        yield head, [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def cell(values):
+    """What a cell must say of the values of its seeds."""
+    if not isinstance(values, list):
+        return values
+    if not values:
+        return "not asked for"
+    there = [v for v in values if v is not None]
+    numbers = [v for v in there if not isinstance(v, str)]
+    late = [math.inf] * there.count("censored") if numbers else []
+    words = Counter(v for v in there if isinstance(v, str) and not (late and v == "censored"))
+    parts = [f"{count} {word}" if len(there) > 1 else word for word, count in words.items()]
+    if numbers:
+        places = 0 if all(isinstance(v, int) for v in numbers) else 2
+        low, middle, high = (f"{f(numbers + late):,.{places}f}" for f in (min, median, max))
+        parts.insert(
+            0, (middle if len(numbers + late) == 1 else f"{middle} ({low} to {high})").replace("inf", "censored")
+        )
+    few = [f"{len(there)} of {len(values)} seeds"] if there and len(there) < len(values) else []
+    return ", ".join([*parts, *few]) or "not run"
+
+
+def has_numbers(row):
+    return any(v is not None for k, cells in [*row.items()][1:] if k[:5] != "paper" and k != "n" for v in cells)
+
+
+def told(claim):
+    """The row of a claim."""
+    return {
+        "verdict": f"**{claim['verdict']}**",
+        "claim": claim["statement"],
+        "id": f"`{claim['id']}`",
+        "source says": claim["paper"] if claim["own"] else f"{claim['source']}: {claim['paper']}",
+        "ours (median, range over seeds)": claim["ours"] or claim["reason"] or "",
+        "rule": claim["tolerance"],
+        "n": ", ".join(f"{n:,}" for n in claim["n"]),
+        "seeds": str(claim["seeds"]),
+    }
+
+
+def counted(claims):
+    """Their verdicts as a page counts them."""
+    count = Counter(claim["verdict"] for claim in claims)
+    return ", ".join(f"{count[w]} {w}" for w in dict.fromkeys([*OWN, *EXTENSION]) if count[w]) or "no claims"
+
+
+def every_claim(own):
+    """(stem, claim) of the paper's own claims, or of the extensions."""
+    return [(stem, c) for stem, drawn in DRAWN.items() for c in drawn["claims"] if c["own"] == own]
+
+
+def check_figure(stem, text):
+    """Hold a figure's page against its file."""
+    drawn = DRAWN[stem]
+    assert f"(../../figures/{stem}.svg)" in text
+    found = [(head, rows) for head, rows in tables(text)]
+    claims = [row for head, rows in found if head[0] == "verdict" for row in rows]
+    numbers = [row for head, rows in found if head[0] != "verdict" for row in rows]
+    own, more = ([c for c in drawn["claims"] if c["own"] == which] for which in (True, False))
+    assert claims == [told(c) for c in own + more]
+    heads = [f"## The paper's own claims: {counted(own)}"] * bool(own)
+    heads += [f"## Extensions: another network, other data, another source: {counted(more)}"] * bool(more)
+    assert re.findall(r"^## (?:The paper|Extensions).*", text, re.M) == heads
+    run = [row for row in drawn.get("table", []) if has_numbers(row)]
+    cut = re.search(r"^(\d+) more rows are in", text, re.M)
+    shown = run[: len(run) - int(cut[1])] if cut else run
+    assert numbers == [{k: " ".join(str(cell(v)).split()) for k, v in row.items()} for row in shown]
+    missing, every = re.search(r"^(\d+) of (\d+) rows are not run", text, re.M), len(drawn.get("table", []))
+    assert (missing and (int(missing[1]), int(missing[2]))) == ((every - len(run), every) if every > len(run) else None)
+    assert f"{len(drawn['runs'])} runs, " in text
+
+
+def check_board(text):
+    """Hold the scoreboard against the files."""
+    rows = next(rows for head, rows in tables(text) if head[0] == "in the paper")
+    assert [row["in the paper"].strip("*") for row in rows] == list(ARTEFACTS)
+    for row, names in zip(rows, ARTEFACTS.values(), strict=True):
+        claims = [c for drawn in DRAWN.values() if drawn["figure"] in names for c in drawn["claims"] if c["own"]]
+        assert row["the paper's claims"] == counted(claims)
+        judged = [c for c in claims if not c["verdict"].startswith(("not run", "not judged"))]
+        full = all(min(c["n"]) == 50_000 or "theorem1" in names or "table3" in names for c in judged)
+        partly = any(c["verdict"] == "not run" for c in claims)
+        status = ("partly, " if partly else "") + ("full size" if full else "reduced") if judged else "not run"
+        assert row["here"] == status
+
+
+def check_index(text):
+    """Hold the index against the files."""
+    check_board(text)
+    own, more = every_claim(True), every_claim(False)
+    used = {run for drawn in DRAWN.values() for run in drawn["runs"]}
+    assert f"{len(own)} are stated here: {counted(c for _, c in own)}; " in text
+    assert f"{len(more)} claims, {counted(c for _, c in more)}." in text
+    assert f"{len(used)} records" in text
+    assert used <= {path.parent.name for path in ROOT.glob("runs/*/result.json")}
+    failed = next(rows for head, rows in tables(text) if head[-1] == "page")
+    expected = [told(c) | {"page": f"[{stem}]({stem}.md)"} for stem, c in own if c["verdict"] == "not replicated"]
+    assert sorted(failed, key=str) == sorted(expected, key=str)
+    rows = next(rows for head, rows in tables(text) if head[0] == "page")
+    assert sorted(row["page"] for row in rows) == sorted(f"[{stem}]({stem}.md)" for stem in DRAWN)
+    for row in rows:
+        drawn = DRAWN[re.match(r"\[([\w-]+)\]", row["page"])[1]]
+        for which, column in ((True, "the paper's own claims"), (False, "extensions")):
+            count = counted(c for c in drawn["claims"] if c["own"] == which)
+            assert row[column] == ("" if count == "no claims" else count)
+        assert (row["scale"], row["what"]) == (drawn["scale"], drawn["caption"])
+
+
+def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
+    assert {path.stem for path in PAGES.glob("*.md")} == {*DRAWN, "index", "departures", "extensions"}
+    for stem in DRAWN:
+        check_figure(stem, (PAGES / f"{stem}.md").read_text())
+    check_index((PAGES / "index.md").read_text())
+    check_board(README.read_text())
+    rows = next(rows for head, rows in tables((PAGES / "extensions.md").read_text()))
+    expected = [told(c) | {"page": f"[{s}]({s}.md)"} for s, c in every_claim(False) if c["verdict"] == "does not hold"]
+    assert sorted(rows, key=str) == sorted(expected, key=str)
+    assert all(path.stat().st_size <= 60_000 for path in PAGES.glob("*.md"))
+
+
+def test_departures_have_a_number_where_figures_share_them():
+    shared = dict(re.findall(r"^\*\*(D\d+)\.\*\* (.*)", (PAGES / "departures.md").read_text(), re.M))
+    for stem, drawn in DRAWN.items():
+        text = (PAGES / f"{stem}.md").read_text()
+        numbered = re.findall(r"\bD\d+\b", text.partition("Shared with other figures: ")[2].partition("; see")[0])
+        own = re.findall(r"^\d+\. (.*)", text.partition("## Departures")[2], re.M)
+        plain = [re.sub(r"\\(.)", r"\1", each) for each in own + [shared[number] for number in numbered]]
+        assert sorted(plain) == sorted(" ".join(each.split()) for each in drawn["departures"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"\*\*replicated\*\*", "**not replicated**"),
+        (r"(\d\.\d)\d( \|)", r"\g<1>0\g<2>1"),  # a cell that goes on
+        (r"\| 50,000 \|", "| 1 |"),
+        (r"\n\| mlp.*\d.*", ""),  # a row less
+        (r"\n\| \*\*.*", ""),
+        (r"claims: \d+", "claims: 99"),
+    ],
+)
+def test_a_page_with_one_change_is_noticed(old, new):
+    text = (PAGES / "table1-paper.md").read_text()
+    changed = re.sub(old, new, text, count=1)
+    assert changed != text
+    with pytest.raises((AssertionError, ValueError)):
+        check_figure("table1-paper", changed)
+
+
+def test_the_readme_and_the_pages_are_up_to_date():
+    assert report.update(README, Runs(ROOT / "runs"), ROOT / "figures", check=True) == []
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_figures():
+    """Its words are written by hand; each number in them that is ours stands in the file of the figure named here."""
+    text = " ".join(README.read_text().split())
+
+    def row(stem, key):
+        return next(r for r in DRAWN[stem]["table"] if next(iter(r.values())) == key)
+
+    fits = {
+        word: median(row("fig1a-paper-mlp-3x512", f"{word} labels")["steps to 99 %"]) for word in ("true", "random")
+    }
+    assert f"in {fits['random'] / fits['true']:.1f} times the steps of true ones" in text
+    tests = [median(row("fig1a-paper-mlp-3x512", f"{word} labels")["test accuracy (%)"]) for word in ("true", "random")]
+    assert "falls from {:.2f} to {:.2f} %".format(*tests) in text
+    changes = [
+        row("effects-paper", f"weight decay, alexnet{more}")["ours (points)"][0] for more in ("", " with random crop")
+    ]
+    assert f"AlexNet's test accuracy by {changes[0]:.2f} points" in text
+    assert f"with random crop by {changes[1]:.2f}" in text
+    error = next(c for c in DRAWN["table3-cpu"]["claims"] if "CIFAR-10 pixels has this error" in c["statement"])
+    assert f"has {error['ours']} test error".replace(" %", " %") in text
+
+
+def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
+    runs, page = Runs(ROOT / "runs"), tmp_path / "README.md"
+    (tmp_path / "figures").mkdir()
+    shutil.copy(ROOT / "figures" / "table4-paper.json", tmp_path / "figures")
+    page.write_text(f"before\n{report.BEGIN}{report.END}\nafter\n")
+    assert page in report.update(page, runs, tmp_path / "figures", check=True)
+    assert page in report.update(page, runs, tmp_path / "figures")
+    whole = page.read_text()
+    assert (whole[:7], whole[-7:]) == ("before\n", "\nafter\n")
+    for text in (whole, whole.replace("replicated", "run", 1)):
+        page.write_text(text)
+        assert report.update(page, runs, tmp_path / "figures", check=True) == ([] if text == whole else [page])
+        assert page.read_text() == text
+    assert report.update(page, runs, tmp_path / "figures") == [page]
+    assert page.read_text() == whole
+    other = tmp_path / "docs" / "results" / "table4-paper.md"
+    kept = other.read_text()
+    other.write_text(kept.replace("replicated", "run", 1))
+    stray = other.with_name("gone-cpu.md")
+    stray.write_text(kept)
+    assert set(report.update(page, runs, tmp_path / "figures")) == {other, stray}
+    assert (other.read_text(), stray.exists()) == (kept, False)
+
+
+def test_a_file_without_markers_is_refused(tmp_path):
+    (tmp_path / "README.md").write_text("nothing")
+    with pytest.raises(InputError, match="has no scoreboard"):
+        report.update(tmp_path / "README.md", Runs(ROOT / "runs"), ROOT / "figures")
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", "\xff"])
+def test_what_is_no_drawn_figure_is_named(tmp_path, content):
+    (tmp_path / "fig1a-cpu.json").write_text(content, encoding="latin1")
+    shutil.copy(README, tmp_path / "README.md")
+    with pytest.raises(InputError, match=r"fig1a-cpu\.json is not a drawn figure: draw it again"):
+        report.update(tmp_path / "README.md", Runs(ROOT / "runs"), tmp_path)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_figure_that_is_not_of_the_records_there_are_is_refused(tmp_path, gone):
+    """The records are gone, or one of them was made again."""
+    (tmp_path / "figures").mkdir()
+    shutil.copy(README, tmp_path / "README.md")
+    drawn = json.loads((ROOT / "figures" / "l1_l2-cpu.json").read_text())
+    next(iter(drawn["runs"].values()))["seconds"] += not gone
+    (tmp_path / "figures" / "l1_l2-cpu.json").write_text(json.dumps(drawn))
+    with pytest.raises(InputError, match="is not of the records there are"):
+        report.update(tmp_path / "README.md", Runs(tmp_path / "none" if gone else ROOT / "runs"), tmp_path / "figures")

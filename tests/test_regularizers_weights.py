@@ -1,0 +1,232 @@
+"""Regularizers of weights and gradients, and normalizations, each against a slow reference or a law of its own."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from toys import CLASSES, build, generator, part, spec, with_it
+
+from rethinking import models, regularizers
+from rethinking import surgery as places
+from rethinking.errors import InputError
+from rethinking.layers import LocalResponseNorm
+from rethinking.regularizers.batch_norm import BatchNorm
+from rethinking.regularizers.dropout import Dropout
+from rethinking.regularizers.restricted_weights import RestrictedConv2d, RestrictedLinear, bound, restrict
+from rethinking.spec import Part
+from rethinking.training import Training, train
+
+
+def norms(network: nn.Module) -> torch.Tensor:
+    return torch.cat([m.weight.detach().flatten(1).norm(dim=1) for m in places.weighted(network)])
+
+
+def test_max_norms_bound_holds_after_every_step(toy):
+    training = Training(spec(Part(name="max_norm", options={"bound": 0.9})), toy)
+    for _ in range(8):
+        training.train_step()
+        assert norms(training.network).max() <= 0.9 * (1 + 1e-6)
+    free = Training(spec(), toy)
+    assert norms(free.network).max() > 0.9
+
+
+def test_max_norm_scales_only_what_is_too_long():
+    network = models.initialise(models.build("mlp-1x512"), 0)
+    before = copy.deepcopy(network)
+    lengths = before.layers[0].weight.norm(dim=1)
+    middle = lengths.median().item()
+    build("max_norm", bound=middle).after_step(network)
+    for old, new, length in zip(before.layers[0].weight, network.layers[0].weight, lengths, strict=True):
+        torch.testing.assert_close(new, old * min(1.0, middle / length.item()))
+        assert torch.equal(new, old) or length > middle
+    assert torch.equal(network.layers[0].bias, before.layers[0].bias)
+
+
+def test_l1s_zeros_are_exact_and_its_step_is_the_formula(toy):
+    plain = Training(spec(), toy)
+    sparse = Training(spec(Part(name="l1", options={"strength": 0.05})), toy)
+    plain.train_step(), sparse.train_step()
+    after = dict(sparse.network.named_parameters())
+    shrink = 0.1 * 0.05 / (1 - 0.9)  # rate times strength, over what momentum leaves
+    for name, parameter in plain.network.named_parameters():
+        w = parameter.detach()
+        slow = w.sign() * (w.abs() - shrink).clamp_min(0) if name.endswith("weight") else w
+        torch.testing.assert_close(after[name].detach(), slow, rtol=1e-6, atol=1e-8)
+    for _ in range(20):
+        plain.train_step(), sparse.train_step()
+
+    def zeros(training: Training) -> float:
+        return torch.cat([(m.weight == 0).flatten() for m in places.layers(training.network)]).float().mean().item()
+
+    assert zeros(sparse) > 0.3
+    assert zeros(plain) == 0
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_l1_ends_where_the_penalized_loss_is_least(momentum):
+    """1/2 (w - 1)^2 + 0.5 |w| is least at 0.5."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    run = regularizers.Run(CLASSES, generator(), momentum=momentum, rate=0.01)
+    penalty = regularizers.build(Part(name="l1", options={"strength": 0.5}), run)
+    sgd = torch.optim.SGD(layer.parameters(), lr=run.rate, momentum=momentum)
+    for _ in range(3000):
+        sgd.zero_grad()
+        (0.5 * (layer.weight - 1) ** 2).sum().backward()
+        sgd.step()
+        penalty.after_step(layer)
+    assert layer.weight.item() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_weight_decay_is_on_weights_only_and_is_sgds():
+    network = models.initialise(models.build("inception"), 0)
+    part = Part(name="weight_decay", options={"strength": 0.01})
+    groups = regularizers.build(part).parameters(network, [{"params": list(network.parameters())}])
+    decay = {id(p): g.get("weight_decay", 0.0) for g in groups for p in g["params"]}
+    for name, parameter in network.named_parameters():
+        assert decay[id(parameter)] == (0.01 if name.endswith("weight") else 0.0)
+    assert len(decay) == len(list(network.parameters()))
+
+
+def test_weight_decay_shrinks_by_the_formula(toy):
+    """One step from the same weights differs by exactly -rate * strength * w on weights, nothing on biases."""
+    decayed = Training(spec(Part(name="weight_decay", options={"strength": 0.1})), toy)
+    plain = Training(spec(), toy)
+    before = {k: v.clone() for k, v in plain.network.state_dict().items()}
+    plain.train_step(), decayed.train_step()
+    after = dict(decayed.network.named_parameters())
+    for name, parameter in plain.network.named_parameters():
+        shrink = 0.1 * 0.1 * before[name] if name.endswith("weight") and parameter.ndim > 1 else 0
+        torch.testing.assert_close(after[name], parameter - shrink, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("values", ["signs", "bits"])
+def test_restricted_weights_are_in_their_set(toy, values):
+    training = Training(spec(Part(name="restricted_weights", options={"values": values})), toy)
+    layers = places.layers(training.network)
+    assert len(layers) == 5
+    allowed = {"signs": {-1.0, 1.0}, "bits": {0.0, 1.0}}[values]
+
+    def in_use(layer) -> set[float]:
+        scaled = restrict(layer.weight, values) / (bound(layer.weight) / math.sqrt(3))
+        return set(scaled.round(decimals=4).unique().tolist())
+
+    assert all(in_use(layer) == allowed for layer in layers)
+    for _ in range(5):
+        training.train_step()
+        for layer in layers:
+            assert isinstance(layer, RestrictedLinear | RestrictedConv2d)
+            assert layer.weight.abs().max() <= bound(layer.weight)
+            if isinstance(layer, RestrictedLinear):
+                used = layer(torch.eye(layer.in_features)) - layer.bias  # what the layer really multiplies by
+                scale = bound(layer.weight) / math.sqrt(3)
+                assert set((used / scale).round(decimals=4).unique().tolist()) <= allowed
+            assert in_use(layer) <= allowed
+
+
+def test_restricted_weights_gradient_goes_straight_through():
+    weight = torch.randn(4, 5, requires_grad=True)
+    upstream = torch.randn(4, 5)
+    for values, low in (("signs", -1.0), ("bits", 0.0)):
+        hard = restrict(weight, values)
+        scale = math.sqrt(6 / (4 + 5)) / math.sqrt(3)  # Glorot's standard deviation
+        torch.testing.assert_close(hard, scale * torch.where(weight > 0, 1.0, low))
+        (gradient,) = torch.autograd.grad(hard, weight, upstream)
+        assert torch.equal(gradient, upstream)
+
+
+def test_restricted_weights_learn_by_the_gradient_of_the_weights_in_use():
+    layer = torch.nn.Linear(5, 4, bias=False)
+    images, upstream = torch.randn(7, 5), torch.randn(7, 4)
+    places.become(layer, RestrictedLinear, values="signs")
+    layer(images).backward(upstream)
+    torch.testing.assert_close(layer.weight.grad, upstream.T @ images)
+
+
+def test_restricted_weights_on_one_layer():
+    network = with_it("restricted_weights", "alexnet", values="bits", layer=3)
+    kinds = [isinstance(m, RestrictedLinear | RestrictedConv2d) for m in places.layers(network)]
+    assert kinds == [False, False, True, False, False]
+    with pytest.raises(InputError, match=r"restricted_weights.layer is 6, the network has 5 layers: give 0 to 5"):
+        with_it("restricted_weights", "alexnet", values="bits", layer=6)
+
+
+def test_gradient_noises_variance_falls():
+    network = models.initialise(models.build("mlp-1x512"), 0)
+    noise = build("gradient_noise", strength=0.3)
+    for step in (0, 1, 50):
+        noise.run.step = step
+        for p in network.parameters():
+            p.grad = torch.full_like(p, 2.0)
+        noise.gradient(network)
+        added = network.layers[0].weight.grad - 2
+        assert added.var().item() == pytest.approx(0.3 / (1 + step) ** 0.55, rel=0.02)
+        assert abs(added.mean().item()) < 0.003
+
+
+def test_batch_norm_makes_inception_of_inception_without_it():
+    ours = with_it("batch_norm", "inception-nobn")
+    theirs = models.initialise(models.build("inception"), 0)
+    assert models.count_parameters(ours) == models.count_parameters(theirs)
+    images = torch.randn(6, 3, 28, 28)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_of_units_is_torchs_and_a_batch_of_one_is_its_own_mean():
+    norm, theirs = BatchNorm(6), nn.BatchNorm1d(6, eps=1e-3)
+    with torch.no_grad():
+        theirs.bias.copy_(norm.bias.normal_())
+    x = torch.randn(9, 6)
+    torch.testing.assert_close(norm(x), theirs(x))
+    torch.testing.assert_close(norm(x[:1]), norm.bias[None])
+
+
+def test_a_last_batch_of_one_trains(toy):
+    last = list(train(spec(part("batch_norm", "PRACTICE"), model="mlp-1x512", n=33, steps=4, learning_rate=0.01), toy))
+    assert math.isfinite(last[-1].train_loss)
+
+
+def test_batch_norm_and_dropout_stand_in_the_order_given():
+    after = {"place": "after"}
+    for names, kinds in (
+        (("dropout", "batch_norm"), [Dropout, BatchNorm]),
+        (("batch_norm", "dropout"), [BatchNorm, Dropout]),
+    ):
+        network = models.build("mlp-1x512")
+        for name in names:
+            network = build(name, **(after if name == "batch_norm" else {})).network(network)
+        assert [type(m) for m in network.layers[1].after] == kinds
+
+
+@pytest.mark.parametrize(("name", "options"), [("group_norm", {"channels": 16}), ("layer_norm", {})])
+def test_group_and_layer_norm_are_torchs(name, options):
+    network = with_it(name, "alexnet", **options)
+    images = torch.randn(3, 3, 28, 28)
+    conv, linear = network.features[0][0], network.classifier[0]
+    raw = F.conv2d(images, conv.weight, conv.bias, padding=2)
+    groups = 4 if name == "group_norm" else 1
+    torch.testing.assert_close(conv(images), F.group_norm(raw, groups), rtol=1e-4, atol=1e-4)
+    flat = torch.randn(3, linear.in_features)
+    raw = F.linear(flat, linear.weight, linear.bias)
+    reference = F.layer_norm(raw, (384,)) if name == "layer_norm" else F.group_norm(raw, 24)
+    torch.testing.assert_close(linear(flat), reference, rtol=1e-4, atol=1e-4)
+    assert not hasattr(network.classifier[4], "after")  # logits are not normalized
+
+
+def test_group_norm_says_what_divides():
+    with pytest.raises(InputError, match=r"group_norm.channels is 5, a layer has 64 channels: give a divisor"):
+        with_it("group_norm", "alexnet", channels=5)
+
+
+def test_local_response_norm_is_krizhevskys():
+    network = with_it("local_response_norm", "inception-nobn", alpha=0.01)
+    count = sum(isinstance(m, LocalResponseNorm) for m in network.modules())
+    assert count == sum(isinstance(m, nn.Conv2d) for m in network.modules())
+    (norm,) = network.blocks[0].relu.after
+    x = torch.rand(2, 8, 3, 3)
+    y = norm(x)
+    for c in range(8):
+        total = sum(x[:, j].square() for j in range(max(0, c - 2), min(8, c + 3)))
+        torch.testing.assert_close(y[:, c], x[:, c] / (1 + 0.01 * total) ** 0.75)
