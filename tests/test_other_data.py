@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import rethinking
 from rethinking import catalog, claims, data, figures
+from rethinking.api._experiment import _untrained
 from rethinking.cli import main
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.figures import Subject
 from rethinking.record import Runs
+from rethinking.report import model
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training import Training
 
@@ -58,6 +61,31 @@ def test_images_are_trained_on_whole_unless_the_set_or_the_caller_crops(tmp_path
     with pytest.raises(InputError, match="of 20 x 32 pixels, the networks take squares: give --crop 20"):
         RunSpec.make(data="wide", **TINY)
     assert RunSpec.make(data="wide", crop=20, **TINY).crop == 20
+
+
+def test_a_network_is_loaded_for_the_images_that_its_run_saw(tmp_path):
+    image = IMAGES.repeat(2, axis=1).repeat(2, axis=2)
+    data.add("large", _npz(tmp_path, train_images=image, test_images=image[:9]))
+    for crop in (None, 28, 20):
+        spec = RunSpec.make(data="large", crop=crop, **TINY)
+        _untrained(spec).load_state_dict(Training(spec).network.state_dict())
+
+
+def test_a_comparison_names_the_crop_where_that_is_what_differs(tmp_path):
+    data.add("mine", _npz(tmp_path))
+    runs = Runs(tmp_path / "runs")
+    specs = [RunSpec.make(data="mine", crop=crop, **TINY) for crop in (None, 20)]
+    for spec in specs:
+        execute(spec, runs)
+    frame = rethinking.records(runs.root).frame()
+    whole, cut = (frame[frame["run"] == spec.run_id] for spec in specs)
+    assert rethinking.compare(cut, whole).changed == {"crop": (None, 20)}
+    assert rethinking.compare(cut, cut).changed == {}
+
+
+def test_data_that_are_handed_over_are_not_cropped():
+    with pytest.raises(InputError, match="crop is 16: data that are handed over are taken whole"):
+        rethinking.experiment((IMAGES, LABELS), "mlp-1x512", crop=16, steps=1)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -144,3 +172,14 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
     words = ("--model", "mlp-1x512,width=8", "--steps", 4, "--eval-every", 2, "--crop", 16)
     assert "mine-30-" in run("run", "--data", "mine", *words, "--runs", tmp_path / "runs", *where)
     assert "removed" in run("data", "remove", "mine", "--yes", *where)
+
+
+def test_a_figure_of_other_data_is_no_part_of_the_results(tmp_path):
+    data.add("mine", _npz(tmp_path))
+    runs = Runs(tmp_path / "runs")
+    setting = of_mine("fig1a", scale="cpu", model="mlp-1x512")
+    drawn = figures.draw("fig1a", setting, runs, tmp_path / "figures")
+    assert figures.setting_of(drawn.numbers) == setting
+    assert model.results(runs, tmp_path / "figures") == []
+    figures.draw("fig1a", figures.setting("fig1a", "cpu", "mlp-1x512"), runs, tmp_path / "figures")
+    assert [result.stem for result in model.results(runs, tmp_path / "figures")] == ["fig1a-cpu-mlp-1x512"]
