@@ -16,6 +16,13 @@ def number(size: int, *key: object) -> int:
     return int.from_bytes(hashlib.sha256("/".join(map(str, key)).encode()).digest()[:size], "big")
 
 
+def seed_default(seed: int) -> None:
+    """Put torch's default generator at a seed, for code that draws from it; call it within torch.random.fork_rng."""
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+
+
 def keyed_generator(device: "torch.device | str", *key: object) -> "torch.Generator":
     """A torch generator on `device`, seeded by the first 7 bytes of a key's hash."""
     import torch

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from command import RUN, cli, one_line
@@ -52,10 +51,12 @@ def test_a_signal_outside_of_training_is_one_line(tmp_path, sent, status, line):
     os.mkfifo(tmp_path / "spec.json")  # it waits there
     words = [sys.executable, "-m", "rethinking.cli", "run", "--spec", tmp_path / "spec.json"]
     listening = {"stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(
-        words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **listening
-    ) as process:
-        time.sleep(1.0)
+    with (
+        subprocess.Popen(
+            words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **listening
+        ) as process,
+        (tmp_path / "spec.json").open("wb"),
+    ):  # once it reads there
         process.send_signal(sent)
         _, told = process.communicate(timeout=60)
     assert (process.returncode, told.strip()) == (status, f"{line}; the same command goes on from here")

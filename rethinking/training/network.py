@@ -12,6 +12,7 @@ from rethinking import models, regularizers
 from rethinking.errors import InputError
 from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
+from rethinking.seeds import seed_default
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training import batches
 
@@ -90,7 +91,7 @@ def _copied(network: nn.Module) -> nn.Module:
 
 
 def _called(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    torch.default_generator.manual_seed(seed)
+    seed_default(seed)
     network = make()
     if not isinstance(network, nn.Module):
         raise InputError(f"the function gives {type(network).__name__}: let it return a torch.nn.Module")
