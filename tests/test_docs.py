@@ -138,6 +138,22 @@ def test_a_plug_in_that_a_page_shows_is_found_and_checked(page, tmp_path):
             assert done.returncode == 0, done.stderr
 
 
+def test_the_figure_that_a_page_shows_is_drawn_and_judged(tmp_path, cifar10):
+    """With fewer images than the page's."""
+    ((kind, name, text),) = GIVEN.findall((DOCS / "own-figure.md").read_text("utf-8"))
+    (tmp_path / kind).mkdir()
+    fewer = text.replace("until_fitted(seed, ", "until_fitted(seed, n=100, ")
+    assert fewer != text
+    (tmp_path / kind / f"{name}.py").write_text(fewer, "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(HERE), "RETHINKING_PLUGINS": str(tmp_path)}
+    command = [sys.executable, "-m", "rethinking", "figure", name, "--device", "cpu", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (claim,) = json.loads((tmp_path / "figures" / f"{name}-quick.json").read_text("utf-8"))["claims"]
+    assert claim["verdict"] in ("holds", "does not hold")
+    assert claim["ours"].startswith("at p = 0.5 ")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_relative_link_leads_to_a_file(page):
     text = FENCE.sub("", page.read_text("utf-8"))
