@@ -138,6 +138,7 @@ def test_a_plug_in_that_a_page_shows_is_found_and_checked(page, tmp_path):
             assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_figure_that_a_page_shows_is_drawn_and_judged(tmp_path, cifar10):
     """With fewer images than the page's."""
     ((kind, name, text),) = GIVEN.findall((DOCS / "own-figure.md").read_text("utf-8"))
