@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: figure test check clean
+.PHONY: figure test check docs clean
 
 figure: $(VENV)/installed
 	$(BIN)/rethinking data fetch cifar10
@@ -19,6 +19,9 @@ check: $(VENV)/installed-test
 	$(BIN)/rethinking verify
 	$(BIN)/rethinking report --check
 
+docs: $(VENV)/installed-docs
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+
 $(VENV)/installed: setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +30,10 @@ $(VENV)/installed: setup.py constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

@@ -36,6 +36,13 @@ setup(
             "ruff>=0.9",
             "mypy>=1.14",
         ],
+        "docs": [
+            "sphinx>=9.0",
+            "myst-parser>=5.0",
+            "furo>=2025.12",
+            "sphinx-click>=6.2",
+            "sphinxcontrib-bibtex>=2.7",
+        ],
     },
     entry_points={"console_scripts": ["rethinking = rethinking.__main__:main"]},
 )

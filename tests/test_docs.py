@@ -1,0 +1,222 @@
+"""The pages that are written by hand: their snippets run, their commands parse, their links lead somewhere."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import click
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+from test_imports import ROOMS, ROOT
+
+from rethinking import claims
+from rethinking.cli.root import main
+from rethinking.figures.kit.frame import COMPUTED
+from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.record.frame import STATES
+
+HERE = Path(__file__).parents[1]
+DOCS = HERE / "docs"
+WRITTEN = [HERE / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*WRITTEN, *sorted((DOCS / "results").glob("*.md"))]
+FENCE = re.compile(r"^(?P<in> *)```(?P<kind>[^\n]*)\n(?P<text>.*?)^(?P=in)```$", re.M | re.S)
+GIVEN = re.compile(r"Write this as `plugins/(\w+)/(\w+)\.py`[^`]*```python\n(.*?)^```$", re.M | re.S)
+
+
+def named(path):
+    return str(path.relative_to(HERE))
+
+
+def snippets(text):
+    """The Python of a page, in order."""
+    return [found["text"] for found in FENCE.finditer(text) if found["kind"] == "python"]
+
+
+def commands(text):
+    """The words after `rethinking` of every command line of a page, without what is said of it beside it."""
+    shown = [f["text"] for f in FENCE.finditer(text) if f["kind"] in ("console", "bash")]
+    shown.append("\n".join(re.findall(r"^ {4}(.*)", FENCE.sub("", text), re.M)))
+    lines = re.findall(r"^ *(?:\$ |exec )?(?:[\w./]*/)?rethinking +(.+)$", "\n".join(shown), re.M)
+    return [shlex.split(re.split(r" {2,}|\t| #", line)[0]) for line in lines]
+
+
+def parsed(words, command=main):
+    """Parse a command line without running it; click raises what is wrong with it."""
+    if isinstance(command, click.Group):
+        assert words, f"{command.name} needs a command"
+        assert words[0] in command.commands, f"{words[0]} is no command"
+        parsed(words[1:], command.commands[words[0]])
+    else:
+        command.make_context(command.name, list(words))
+
+
+def run(page, tmp_path, monkeypatch):
+    """The names that a page's Python leaves, run beside the records in a folder for what it writes."""
+    for name in ("runs", "figures"):
+        (tmp_path / name).symlink_to(HERE / name)
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("agg")
+    names = {"__name__": page.stem}
+    for snippet in snippets(page.read_text("utf-8")):
+        exec(compile(snippet, named(page), "exec"), names)
+    plt.close("all")
+    return names
+
+
+WITH_SNIPPETS = [p for p in WRITTEN if snippets(p.read_text("utf-8")) and p.name != "records.md"]  # it has its own test
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=named)
+def test_every_snippet_runs(page, tmp_path, monkeypatch):
+    run(page, tmp_path, monkeypatch)
+
+
+def test_ten_lines_give_the_medians_of_figure_1b(tmp_path, monkeypatch):
+    names = run(DOCS / "records.md", tmp_path, monkeypatch)
+    assert len(snippets((DOCS / "records.md").read_text("utf-8"))[0].split("\n\n")[1].splitlines()) <= 10
+    table = json.loads((HERE / "figures" / "fig1b-paper.json").read_text("utf-8"))["table"]
+    rows = {float(row["run"].split(" = ")[1]): row["ratio"] for row in table if row["run"].startswith("mlp-1x512, ")}
+    expected = {p: median(values) for p, values in rows.items()}
+    assert len(expected) == 11
+    assert names["medians"].to_dict() == expected
+    (line,) = [line for line in names["axes"].get_lines() if len(line.get_xdata()) > 1]
+    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p.read_text("utf-8"))], ids=named)
+def test_every_command_line_parses(page):
+    for words in commands(page.read_text("utf-8")):
+        parsed(words)
+
+
+@pytest.mark.parametrize("words", ["figur fig1a", "plan fig1a --scael cpu", "run --n many", "data get cifar10", "show"])
+def test_a_wrong_command_line_is_seen(words):
+    with pytest.raises((click.UsageError, AssertionError)):
+        parsed(shlex.split(words))
+
+
+def test_command_lines_are_found():
+    text = "    rethinking list      what\n\n```console\n$ .venv/bin/rethinking plan fig1a  # why\n```\nrethinking x\n"
+    assert sorted(commands(text)) == [["list"], ["plan", "fig1a"]]
+
+
+@pytest.mark.slow
+def test_the_tutorial_s_commands_do_what_it_says(tmp_path):
+    """All but the check of every record, which CI makes anyway."""
+    (tmp_path / "runs").symlink_to(HERE / "runs")
+    (tmp_path / "figures").mkdir()
+    for words in commands((DOCS / "tutorial.md").read_text("utf-8")):
+        if words != ["verify"]:
+            command = [sys.executable, "-m", "rethinking", *words]
+            environment = os.environ | {"PYTHONPATH": str(HERE)}
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+    drawn = json.loads((tmp_path / "figures" / "fig1b-paper.json").read_text("utf-8"))
+    assert drawn == json.loads((HERE / "figures" / "fig1b-paper.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", [p for p in WRITTEN if GIVEN.search(p.read_text("utf-8"))], ids=named)
+def test_a_plug_in_that_a_page_shows_is_found_and_checked(page, tmp_path):
+    found = GIVEN.findall(page.read_text("utf-8"))
+    for kind, name, text in found:
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / f"{name}.py").write_text(text, "utf-8")
+    (tmp_path / "runs").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(HERE), "RETHINKING_PLUGINS": str(tmp_path)}
+    for kind, name, text in found:
+        variant = re.search(r'^VARIANTS = \{"([\w-]+)"', text, re.M)
+        lines = [["list", kind, variant[1] if variant else name], *([["plan", name]] if kind == "figures" else [])]
+        for words in lines:
+            command = [sys.executable, "-m", "rethinking", *words]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_figure_that_a_page_shows_is_drawn_and_judged(tmp_path, cifar10):
+    """With fewer images than the page's."""
+    ((kind, name, text),) = GIVEN.findall((DOCS / "own-figure.md").read_text("utf-8"))
+    (tmp_path / kind).mkdir()
+    fewer = text.replace("until_fitted(seed, ", "until_fitted(seed, n=100, ")
+    assert fewer != text
+    (tmp_path / kind / f"{name}.py").write_text(fewer, "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(HERE), "RETHINKING_PLUGINS": str(tmp_path)}
+    command = [sys.executable, "-m", "rethinking", "figure", name, "--device", "cpu", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (claim,) = json.loads((tmp_path / "figures" / f"{name}-quick.json").read_text("utf-8"))["claims"]
+    assert claim["verdict"] in ("holds", "does not hold")
+    assert claim["ours"].startswith("at p = 0.5 ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_to_a_file(page):
+    text = FENCE.sub("", page.read_text("utf-8"))
+    links = [link for link in re.findall(r"\]\(<?([^)\s>]+)>?\)", text) if not re.match(r"[a-z]+:", link)]
+    gone = [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
+    assert not gone
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_page_is_long(page):
+    assert page.stat().st_size <= (12_000 if page.name == "README.md" else 60_000)
+
+
+def test_every_page_is_in_the_site_s_contents():
+    listed = set(re.findall(r"^[\w/-]+$", (DOCS / "index.md").read_text("utf-8"), re.M))
+    assert listed >= {page.stem for page in DOCS.glob("*.md")} - {"index"}
+
+
+def test_the_glossary_has_every_word():
+    text = (DOCS / "verdicts.md").read_text("utf-8")
+    heads = {word for head in re.findall(r"^- \*\*(.+?)\*\*", text, re.M) for word in head.split(", ")}
+    words = {
+        *claims.OWN,
+        *claims.EXTENSION.values(),
+        *STATES,
+        COMPUTED,
+        UNMEASURED,
+        claims.told([None]),
+        claims.told([]),
+    }
+    words |= {"full size", "reduced", "partly", "budget", "partly run", "no number"}
+    assert words <= heads
+
+
+def test_the_design_lists_the_rooms_that_there_are():
+    text = (DOCS / "design.md").read_text("utf-8")
+    table = text.split("<!-- rooms, from the top -->")[1].split("<!-- end of rooms -->")[0]
+    rows = [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in re.findall(r"^\| `.*", table, re.M)]
+    there = {path.stem for path in ROOT.glob("[!_]*")} | {"__main__"}
+    assert rows == [kept for rooms in ROOMS if (kept := rooms & there)]
+
+
+@pytest.mark.parametrize("title", ["The label of one image", "The strength of one regularizer"])
+def test_a_path_through_the_package_is_short_and_right(title):
+    text = (DOCS / "design.md").read_text("utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
+    steps = re.findall(r"^\d+\. `([\w/]+\.py)`: (.*)", text, re.M)
+    assert 2 <= len(steps) <= 8
+    for path, told in steps:
+        source = (HERE / path).read_text("utf-8")
+        for name in re.findall(r"`([A-Za-z_.]+)`", told):
+            if not name.endswith(".csv"):
+                assert re.search(rf"(def|class) {name.split('.')[-1]}\b", source), f"{name} is not in {path}"
+
+
+def test_every_source_that_the_package_names_has_its_reference_and_no_other():
+    text = (DOCS / "references.bib").read_text("utf-8")
+    entries = re.findall(r"author = \{(.+?)\},\n  title.*?year = \{(\d+)\}", text, re.S)
+    assert len(entries) == text.count("@")
+    listed = {(names.split(",")[0], year) for names, year in entries}
+    sources = [path.read_text("utf-8") for path in [*sorted(ROOT.rglob("*.py")), *sorted(DOCS.glob("*.md"))]]
+    whole = re.sub(r"\s+", " ", " ".join(sources).replace("[zhang2017]", "Zhang et al. 2017"))
+    several = r"([A-Z][A-Za-z]+)(?: et al\.| & [A-Z]\w+|, [A-Z]\w+ & [A-Z]\w+) \(?((?:19|20)\d\d)\b"
+    cited = set(re.findall(several, whole))
+    alone = {(name, year) for name, year in listed if f"{name} {year}" in whole}
+    assert cited | alone == listed
