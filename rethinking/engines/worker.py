@@ -23,7 +23,7 @@ from rethinking.errors import InputError
 STEP_EVERY = 0.5  # seconds between step events
 
 
-def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) -> None:
+def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: str | None) -> None:
     """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is something to save
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
@@ -66,7 +66,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
-                Runs(runs_root, checkpoints),
+                Runs(runs_root, checkpoints, weights),
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,
