@@ -190,12 +190,12 @@ def test_a_mistake_in_a_probe_is_one_line_and_leaves_nothing(made, toy_dir, tmp_
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(probes, "__path__", [*probes.__path__, str(tmp_path / "probes")])
     monkeypatch.delitem(sys.modules, "rethinking.probes.mine", raising=False)
-    catalog.entries.cache_clear()
+    catalog._files.cache_clear()
     try:
         with pytest.raises(InputError) as caught:
             execute(probe("mine"), made, data_dir=str(toy_dir))
     finally:
-        catalog.entries.cache_clear()
+        catalog._files.cache_clear()
         sys.modules.pop("rethinking.probes.mine", None)
     assert message in str(caught.value)
     assert not list(made.root.glob("probe-mine-toy-*"))
