@@ -1,4 +1,6 @@
-"""What can be named: data sets, corruptions, networks, regularizers, figures. A file is named after what it holds.
+"""What can be named: data sets, corruptions, networks, regularizers, probes, figures.
+
+A file is named after what it holds.
 
 A kind is a folder of this package; every file in it whose name does not begin with an underscore is one entry, and the
 file's name is the entry's name. A file may hold named variants instead, as a literal `VARIANTS = {name: options}`.
@@ -32,13 +34,14 @@ from rethinking.constants import wrong
 from rethinking.errors import InputError
 from rethinking.paths import data_dir, expand
 
-KINDS = ("data", "corruptions", "models", "regularizers", "figures")
+KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.
 _DEFINED = {
     "data": ("sources", "from_folder"),
     "corruptions": ("corrupt",),
     "models": ("build",),
     "regularizers": ("Regularizer",),
+    "probes": ("measure",),
     "figures": ("CAPTION", "DEPARTURES"),
 }
 _NOUN = {
@@ -46,6 +49,7 @@ _NOUN = {
     "corruptions": "corruption",
     "models": "network",
     "regularizers": "regularizer",
+    "probes": "probe",
     "figures": "figure",
 }
 DESCRIPTION = "description.json"  # of an own data set: the constants of its kind, and what it was made of

@@ -17,6 +17,7 @@ NEEDED = {
     "corruptions": ("ACTS_ON",),
     "models": (),
     "regularizers": ("OPTIONS", "NULL", "PRACTICE"),
+    "probes": ("COLUMNS",),
     "figures": ("MODELS", "SEEDS"),
 }
 ALLOWED = {
@@ -24,9 +25,10 @@ ALLOWED = {
     "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PERMUTES", "REGRESSION"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
+    "probes": ("OPTIONS", "ARRAYS"),
     "figures": ("OTHER_DATA",),
 }
-DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS")
+DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS", "COLUMNS", "ARRAYS")
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
 
@@ -58,6 +60,7 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
         "corruptions": _wrong_corruption,
         "models": _wrong_model,
         "regularizers": _wrong_regularizer,
+        "probes": _wrong_probe,
         "figures": _wrong_figure,
     }[kind](own)
 
@@ -192,6 +195,21 @@ def _wrong_data(own: dict[str, Any]) -> str | None:
 
 def _number(value: Any, least: float) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value >= least
+
+
+def _wrong_probe(own: dict[str, Any]) -> str | None:
+    columns = own["COLUMNS"]
+    if not columns or {"step", "event"} & columns.keys():
+        return f"COLUMNS is {columns!r}, it must name columns, but not 'step' or 'event', which are taken"
+    for name, facts in columns.items():
+        words = isinstance(facts, dict) and all(isinstance(facts.get(key), str) for key in ("meaning", "unit"))
+        if not isinstance(name, str) or not name.isidentifier():
+            return f"COLUMNS has {name!r}, a name must be of letters, digits and underscores"
+        if not words or not {"meaning", "unit"} <= facts.keys() <= {"meaning", "unit", "whole", "varying"}:
+            return f"COLUMNS[{name!r}] is {facts!r}, it must have meaning and unit, and may have whole and varying"
+        if not all(isinstance(facts.get(key, False), bool) for key in ("whole", "varying")):
+            return f"COLUMNS[{name!r}] is {facts!r}, its whole and varying must be True or False"
+    return None
 
 
 def _wrong_figure(own: dict[str, Any]) -> str | None:

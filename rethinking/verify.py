@@ -24,7 +24,7 @@ def records(runs: Runs) -> Iterator[str]:
             record = read(folder)
             digests.check(folder, record.result, weights=True)
             check_plug_ins(record.spec, record.environment, folder)
-            if getattr(record.spec, "keep", ()):
+            if record.spec.kept:
                 record.arrays  # noqa: B018  (reading checks it)
             record.online  # noqa: B018
             if folder.name in listed:

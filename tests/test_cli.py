@@ -422,7 +422,7 @@ def test_facts_are_told_as_json_too(toy_dir, tmp_path):
     assert not any(run["complete"] for run in planned["runs"])
     (drawn,) = facts("figure", "toyfig", "--device", "cpu", "--quiet", "--format", "png", *data, *runs, *out)
     assert drawn["files"] == [str(tmp_path / "out" / f"toyfig-quick.{form}") for form in ("png", "json")]
-    assert [claim["verdict"] for claim in drawn["claims"]] == ["replicated", "not judged at this scale"]
+    assert [claim["verdict"] for claim in drawn["claims"]] == ["holds", "not judged"]
     assert facts("plan", "toyfig", "--device", "cpu", *runs, *data)["to_train"] == 0
     assert facts("verify", *runs, *out) == {"records": 4, "figures": 1, "findings": []}
     (tmp_path / "out" / "toyfig-quick.png").unlink()
@@ -441,7 +441,7 @@ def test_several_figures_end_with_a_short_summary_and_quiet_says_nothing(toy_dir
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     done = cli("figure", "toyfig", "theorem1", "--redraw", *where)
     last = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]]
-    assert last[0] == ["toyfig", "replicated: 1, not judged at this scale: 1"]
+    assert last[0] == ["toyfig", "holds: 1, not judged: 1"]
     assert last[1][0] == "theorem1"
     assert re.search(r"not run: \d+.*, \d+ runs missing$", last[1][1])
     assert last[2][0] == "in"

@@ -19,6 +19,8 @@ from rethinking.spec import (
     AnySpec,
     KernelSpec,
     LinearSpec,
+    Part,
+    ProbeSpec,
     RunSpec,
     Spec,
     Theorem1Spec,
@@ -34,6 +36,10 @@ SPECS = [
     KernelSpec(data="toy", n=60, kernel="linear", penalties=(0.1, 0.2)),
     LinearSpec(data="toy", n=20, steps=200, eval_every=50),
     TwoWeightsSpec(data="toy", n=60, radii=5),
+    ProbeSpec(
+        run=RunSpec(data="toy", n=64, model="tiny", steps=2),
+        probe=Part(name="deletion", options={"images": 20, "points": 2}),
+    ),
 ]
 
 
@@ -64,8 +70,9 @@ def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
         *classes,
     }
     for name, kind in KINDS.items():
-        assert kind_of(kind.spec()) is kind
-        assert kind.spec().kind == name if "kind" in kind.spec.model_fields else name == "training"
+        spec = next(s for s in [*SPECS, RunSpec()] if type(s) is kind.spec)
+        assert kind_of(spec) is kind
+        assert spec.kind == name if "kind" in kind.spec.model_fields else name == "training"
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -91,7 +98,9 @@ def test_every_column_has_its_meaning_and_unit(kind):
 
 
 def test_an_unknown_kind_is_one_line():
-    with pytest.raises(InputError, match="here: kind is 'dream', known are kernel, linear, theorem1, two_weights"):
+    with pytest.raises(
+        InputError, match="here: kind is 'dream', known are kernel, linear, probe, theorem1, two_weights"
+    ):
         from_json('{"kind": "dream"}', "here")
 
 
@@ -105,7 +114,7 @@ def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
     assert tuple(found.curve) == spec.columns
     written = [list(map(repr, row)) for row in zip(*found.curve.values(), strict=True)]
     assert written == [list(map(repr, row.values())) for row in rows]
-    whole = {column.name for column in spec.COLUMNS if column.whole}
+    whole = {column.name for column in spec.described if column.whole}
     assert all(isinstance(value, int) == (name in whole) for row in rows for name, value in row.items())
     assert spec.summary(found.final)
     assert {p.name for p in found.path.iterdir()} == {"spec.json", "curve.csv", "environment.json", "result.json"}

@@ -23,6 +23,7 @@ from rethinking.cli.options import (
     print_json,
     quiet_option,
     runs_option,
+    weights_option,
     workers_option,
 )
 from rethinking.errors import InputError
@@ -59,6 +60,7 @@ FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a whil
 @out_option
 @runs_option
 @checkpoints_option
+@weights_option
 @data_option
 def figure(
     figures: tuple[str, ...],
@@ -81,6 +83,7 @@ def figure(
     out: str,
     runs_dir: str,
     checkpoints: str | None,
+    weights: str | None,
     data_dir: str | None,
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
@@ -118,7 +121,7 @@ def figure(
     if dpi is not None and "png" not in pictures:
         raise InputError(f"--dpi is given, and {formats} has no dots: add png to --format, or leave it out")
     check_writable(out, "--out")
-    runs = Runs(runs_dir, checkpoints)
+    runs = Runs(runs_dir, checkpoints, weights)
     device = local.resolve_device(device)
     if figures or not redraw:
         chosen = settings(figures, scale, model, seeds, device, data, crop)

@@ -22,7 +22,7 @@ def _names_of_kind(context: click.Context, parameter: click.Parameter, incomplet
 @click.argument("name", required=False, shell_complete=_names_of_kind)
 @json_option
 def list_(kind: str | None, name: str | None, as_json: bool) -> None:
-    """List what can be named: data, corruptions, models, regularizers, figures (or one KIND of them).
+    """List what can be named: data, corruptions, models, regularizers, probes, figures (or one KIND of them).
 
     With a NAME, say what it is, whole, and its options with their defaults. Models are also called networks, and data
     datasets.

@@ -92,6 +92,14 @@ checkpoints_option = click.option(
 )
 
 
+weights_option = click.option(
+    "--weights",
+    type=FilePath(),
+    callback=named,
+    help="Folder of the trained weights; default beside the records.",
+)
+
+
 anew_option = click.option(
     "--anew",
     is_flag=True,

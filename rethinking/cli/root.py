@@ -8,6 +8,7 @@ from rethinking.cli.figure import figure
 from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
 from rethinking.cli.plan import plan
+from rethinking.cli.probe import probe
 from rethinking.cli.report import report
 from rethinking.cli.runs import run
 from rethinking.cli.show import show
@@ -29,7 +30,7 @@ def main(context: click.Context) -> None:
     rethinking figure fig1a         train what is missing, draw Figure 1(a), judge the paper's claims
     rethinking plan fig1a           what that would train, and for how long
     rethinking status               what is being trained, where, and how far it is
-    rethinking list                 data sets, corruptions, networks, regularizers, figures
+    rethinking list                 data sets, corruptions, networks, regularizers, probes, figures
     rethinking run --model alexnet --corruption partial_labels=0.5 --n 5000
 
     Runs are kept in runs/ and never trained twice; figures come out in figures/. Anything can be stopped with
@@ -40,5 +41,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_, figure, plan, run, show, status, prune, digest, verify, report, data, bench):
+for command in (list_, figure, plan, run, probe, show, status, prune, digest, verify, report, data, bench):
     main.add_command(command)

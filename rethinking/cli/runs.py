@@ -19,6 +19,7 @@ from rethinking.cli.options import (
     need_data,
     quiet_option,
     runs_option,
+    weights_option,
 )
 from rethinking.cli.show import print_made_by, print_record
 from rethinking.cli.spec_options import SpecCommand, name_of, spec_of
@@ -42,6 +43,7 @@ from rethinking.errors import InputError
 @device_option
 @runs_option
 @checkpoints_option
+@weights_option
 @data_option
 def run(
     spec_file: Path | None,
@@ -55,6 +57,7 @@ def run(
     device: str,
     runs_dir: str,
     checkpoints: str | None,
+    weights: str | None,
     data_dir: str | None,
     **fields: Any,
 ) -> int | None:
@@ -89,7 +92,7 @@ def run(
         spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
     else:
         spec = spec_of(given, device)
-    runs = Runs(runs_dir, checkpoints)
+    runs = Runs(runs_dir, checkpoints, weights)
     if again:
         make_again(runs, outdated.find(runs, [spec]), quiet)
     record = runs.find(spec)

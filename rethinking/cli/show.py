@@ -9,13 +9,13 @@ import click
 from rethinking.cli.options import json_option, print_json, runs_option
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     folder = Path(context.params.get("runs_dir") or "runs")
     return sorted(p.parent.name for p in folder.glob("*/result.json") if p.parent.name.startswith(incomplete))
 
 
 @click.command()
-@click.argument("run", shell_complete=_complete)
+@click.argument("run", shell_complete=complete_run)
 @json_option
 @runs_option
 def show(run: str, as_json: bool, runs_dir: str) -> None:
@@ -33,13 +33,13 @@ def print_record(record: Any, as_json: bool = False) -> None:
         print_json({**parts, "environment": made, "curve": record.curve})
         return
     click.secho(record.path.name, bold=True)
-    always = ("data", "n", "model", "seed")
-    fields = spec.model_dump(mode="json", include=set(always))
-    for key, value in ({k: fields[k] for k in always if k in fields} | spec.identity).items():
+    for key, value in spec.shown.items():
         click.echo(f"  {key}: {json.dumps(value)}")
     if result["status"] == "computed":
         for row in record.rows:
             click.echo("  " + ", ".join(f"{k}: {v:.6g}" for k, v in row.items()))
+        if spec.kept:
+            click.echo(f"  kept: {', '.join(spec.kept)}, in {record.path / 'arrays.npz'}")
         print_made_by(made)
         return
     ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}

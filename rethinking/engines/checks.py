@@ -45,8 +45,9 @@ def before_training(specs: Sequence[Spec], runs: Runs, *, device: str, workers: 
     """
     check_writable(runs.root, "--runs")
     check_writable(runs.checkpoints, "--checkpoints")
+    check_writable(runs.weights, "--weights")
     places = Counter[Path]()
-    for place, size in zip((runs.root, runs.checkpoints), space(specs, count), strict=True):
+    for place, size in zip((runs.weights, runs.checkpoints), space(specs, count), strict=True):
         places[place] += size
     for device_number in {os.stat(nearest(place)).st_dev for place in places}:
         here = [place for place in places if os.stat(nearest(place)).st_dev == device_number]

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ from rethinking import data
 from rethinking.engines.machine import cores, processor
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
-from rethinking.record.digests import BEGIN_ANEW, seal
-from rethinking.spec import Context, Kind, Outcome, Spec, kind_of
+from rethinking.record.digests import BEGIN_ANEW, check_weights, seal
+from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
 
 CHECKPOINT_EVERY = 120.0  # seconds; a checkpoint is taken at the first step after that long, and at every stop
@@ -157,7 +158,8 @@ def execute(
         as damaged, stale, another run's or an earlier version's, which deletes it, or is missing.
 
     Returns:
-        True when the record is complete, or as far as asked; False when another process is training it.
+        True when the record is complete, or as far as asked; False when another process is making it, or is training
+        the run that it needs.
 
     Raises:
         InputError: no data, no such device; a checkpoint that is refused, of another kind of device, or made with other
@@ -165,11 +167,22 @@ def execute(
         OSError: the disk is full, or not writable.
         Stopped: `ask_to_stop` was called, and the checkpoint is written.
     """
+    elsewhere = False  # whether another process is training the run whose weights are wanted
     with suppress(_FarEnough), leased(runs, spec) as writer:
         if writer is None:
             return runs.complete(spec)
         writer.notes |= {"device": device, "steps": spec.steps}
-        kind, context = kind_of(spec), Context(_load(spec.data, data_dir), to_device(device))
+
+        def trained(run: RunSpec) -> dict[str, torch.Tensor]:
+            nonlocal elsewhere
+            found = _weights(run, runs, device=device, data_dir=data_dir, anew=anew)
+            if found is None:
+                elsewhere = True
+                raise _FarEnough
+            return found
+
+        kind = kind_of(spec)
+        context = Context(_load(spec.data, data_dir), to_device(device), weights=trained)
         if context.device.type == "cpu":
             torch.set_num_threads(cores() if kind.alone else 1)
         made_with = environment(spec, context.device)
@@ -237,10 +250,56 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                write(writer.path / "weights.safetensors", safetensors.torch.save(outcome.weights))
+                write(writer.weights_path, safetensors.torch.save(outcome.weights))
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
-    return True
+    return not elsewhere
+
+
+def _weights(
+    run: RunSpec, runs: Runs, *, device: str, data_dir: str | None, anew: bool
+) -> dict[str, torch.Tensor] | None:
+    """The weights of a run's network, by name, on the CPU; where they are gone, after training it again.
+
+    A run without a record is trained and recorded. One whose weights are gone is trained elsewhere, from the checkpoint
+    of the last try where there is one, and must come out as its record has it; its weights are then kept.
+
+    Returns:
+        None where another process is training it.
+
+    Raises:
+        InputError: the record or the weights are damaged; trained again, the run is another.
+    """
+    path, record = runs.weights_of(run), runs.find(run)
+    if record is None:
+        if not execute(run, runs, device=device, data_dir=data_dir, anew=anew):
+            return None
+        record = runs.find(run)
+        assert record is not None
+    if not path.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            other = Runs(scratch, runs.checkpoints)
+            execute(run, other, device=device, data_dir=data_dir, anew=anew)
+            second = other.find(run)
+            assert second is not None
+            difference = record.difference(second)
+            held, now = (r.result.get("digests", {}).get(path.name) for r in (record, second))
+            if difference is None and held not in (None, now):
+                difference = "the same curve, but other weights"
+            if difference:
+                made = record.environment
+                raise InputError(
+                    f"the weights of {run.run_id} are not in {path.parent}, and trained again on this {device} it is "
+                    f"another run ({difference}): name their folder with --weights, or make them where the run was "
+                    f"made ({made.get('device_name')}, torch {made.get('torch')})"
+                )
+            write(path, other.weights_of(run).read_bytes())
+    check_weights(path, record.result)
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except (ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is damaged ({reason}): delete it, and the run is trained again") from None
 
 
 def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:

@@ -353,7 +353,7 @@ def command(module: str, *arguments: str | None) -> list[str]:
 
 
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
-    folders = (str(runs.root.absolute()), device, str(runs.checkpoints.absolute()))
+    folders = (str(runs.root.absolute()), device, *(str(p.absolute()) for p in (runs.checkpoints, runs.weights)))
     words = command("engines.worker", *folders, str(Path(data_dir).absolute()) if data_dir else None)
     return subprocess.Popen(
         words,

@@ -23,7 +23,7 @@ from rethinking.errors import InputError
 STEP_EVERY = 0.5  # seconds between step events
 
 
-def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) -> None:
+def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: str | None) -> None:
     """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
     if data_dir:  # where own data sets are found by name
         os.environ["RETHINKING_DATA"] = data_dir
@@ -68,7 +68,7 @@ def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) ->
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
-                Runs(runs_root, checkpoints),
+                Runs(runs_root, checkpoints, weights),
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,

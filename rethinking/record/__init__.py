@@ -7,8 +7,9 @@ A record is a folder `<runs>/<run_id>/`:
     online.csv         the online log: mean loss (nats) and accuracy of the training batches since the line before;
                        runs made before it was kept have none
     environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
-    arrays.npz         where the spec has `keep`: what is kept of the trained network
-    weights.safetensors, checkpoint.safetensors    ignored by git; the checkpoint goes when the run is complete
+    arrays.npz         where the spec has `keep`, or the probe arrays: what is kept of the trained network
+    weights.safetensors, checkpoint.safetensors    ignored by git, elsewhere where asked for; the checkpoint goes when
+                       the run is complete
     lease-0, lease-1 ...    who is making it now
     result.json        written last, with the digests of the others: its existence means that the run is complete
 

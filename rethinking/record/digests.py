@@ -44,9 +44,9 @@ def of_result(result: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def sealed(result: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The result of the record whose other files are in `folder`, with its digests."""
-    files = [folder / name for name in (*FILES, WEIGHTS)]
+def sealed(result: dict[str, Any], folder: Path, weights: Path | None = None) -> dict[str, Any]:
+    """The result of the record whose other files are in `folder`, with its digests. weights: the file, if elsewhere."""
+    files = [*(folder / name for name in FILES), weights or folder / WEIGHTS]
     result = result | {"digests": {p.name: sha256(p) for p in files if p.is_file()}}
     return result | {"digest": of_result(result)}
 
@@ -69,6 +69,13 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
     _compare(folder, FILES, held, "result.json")
     if weights and WEIGHTS in held and (folder / WEIGHTS).is_file():
         _compare(folder, (WEIGHTS,), held, "result.json")
+
+
+def check_weights(path: Path, result: dict[str, Any]) -> None:
+    """Raise InputError unless a file of weights is the one that a record was completed with, where its result tells."""
+    held = result.get("digests", {}).get(WEIGHTS)
+    if held is not None and sha256(path) != held:
+        raise InputError(f"{path} is another file than its record was completed with, by its SHA-256: move it away")
 
 
 def check_listed(folder: Path) -> None:

@@ -26,19 +26,26 @@ class Runs:
     """A folder of records.
 
     Args:
-        root: the folder; made when first written to. checkpoints: the folder of checkpoints, each in a folder with
-        its run's name; None for beside the records.
+        root: the folder; made when first written to. checkpoints, weights: the folders of checkpoints and of trained
+        weights, each in a folder with its run's name; None for beside the records.
     """
 
-    def __init__(self, root: str | Path = "runs", checkpoints: str | Path | None = None):
+    def __init__(
+        self, root: str | Path = "runs", checkpoints: str | Path | None = None, weights: str | Path | None = None
+    ):
         if str(root) == "":
             raise InputError("the folder of the runs is empty text: name one, as --runs runs")
         self.root = Path(root)
         self.checkpoints = self.root if checkpoints is None else Path(checkpoints)
+        self.weights = self.root if weights is None else Path(weights)
 
     def path(self, spec: Spec) -> Path:
         """Where the record of `spec` is, or would be."""
         return self.root / spec.run_id
+
+    def weights_of(self, spec: Spec) -> Path:
+        """Where the weights of a run's network are, or would be."""
+        return self.weights / spec.run_id / digests.WEIGHTS
 
     def complete(self, spec: Spec) -> bool:
         """Whether the run was trained to its end."""
@@ -150,12 +157,15 @@ class Runs:
 
     def _found(self, path: Path) -> "Found":
         beside = self.checkpoints / path.name
-        link = next((p for p in (path, beside) if p.is_symlink()), None)
+        link = next((p for p in (path, beside, self.weights / path.name) if p.is_symlink()), None)
         if link is not None:
             return Found(path, link=link)
         entries = list(os.scandir(path))
         if beside != path and beside.is_dir():
             entries += os.scandir(beside)
+        apart = self.weights / path.name
+        if apart not in (path, beside) and apart.is_dir():
+            entries += os.scandir(apart)
         link = next((Path(e.path) for e in entries if e.is_symlink()), None)
         names = {e.name for e in entries}
         return Found(
@@ -193,7 +203,7 @@ class Runs:
                 if now.complete != found.complete:
                     return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
                 if only == "weights":
-                    return _unlink([path / digests.WEIGHTS])
+                    return _unlink([self.weights / path.name / digests.WEIGHTS])
                 if run_named(path / "spec.json") != path.name:
                     return "its spec is not of a run of that name"
                 (path / "result.json").unlink(missing_ok=True)
@@ -204,6 +214,8 @@ class Runs:
                         os.unlink(entry.path)
                 if self.checkpoints / path.name != path:
                     shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
+                if self.weights / path.name != path:
+                    shutil.rmtree(self.weights / path.name, ignore_errors=True)
         except FileNotFoundError:
             return "it is gone meanwhile"
         return ""

@@ -66,7 +66,7 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
         try:
             if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
                 write(folder / "spec.json", spec.to_json())
-            yield Writer(folder, spec, runs.checkpoints, notes)
+            yield Writer(folder, spec, runs.checkpoints, notes, runs.weights)
         except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
             if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
                 (folder / "spec.json").unlink(missing_ok=True)

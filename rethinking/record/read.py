@@ -115,7 +115,7 @@ class Record:
 
         until: compare the curves up to this step alone.
         """
-        varying = {column.name for column in self.spec.COLUMNS if column.varying}
+        varying = {column.name for column in self.spec.described if column.varying}
         fixed = [name for name in self.spec.columns if name not in varying]
         counts = [sum(until is None or step <= until for step in r.curve["step"]) for r in (self, other)]
         if counts[0] != counts[1]:
@@ -140,7 +140,7 @@ def environment_of(path: Path) -> dict[str, Any]:
     """What an environment.json holds. Raises InputError also where a value is not of its kind."""
     value = json_of(path)
     plug_ins, seconds = value.get("plug_ins", {}), value.get("seconds", 0)
-    kinds = "(data|models|corruptions|regularizers)/.+"
+    kinds = "(data|models|corruptions|regularizers|probes)/.+"
     named = isinstance(plug_ins, dict) and all(re.fullmatch(kinds, k, re.DOTALL) for k in plug_ins)
     wrong = None
     if not named or not all(isinstance(digest, str) for digest in plug_ins.values()):
@@ -200,7 +200,7 @@ def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
 
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     """The columns of a curve.csv. Raises InputError where it is truncated or has other columns than the spec's."""
-    columns, whole = spec.columns, {column.name for column in spec.COLUMNS if column.whole}
+    columns, whole = spec.columns, {column.name for column in spec.described if column.whole}
     try:
         rows = list(csv.reader(io.StringIO(text)))
     except csv.Error:  # a field of more than 128 KiB

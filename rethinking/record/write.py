@@ -41,11 +41,17 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path, spec: Spec, checkpoints: Path | None = None, notes: dict[str, Any] | None = None
+        self,
+        path: Path,
+        spec: Spec,
+        checkpoints: Path | None = None,
+        notes: dict[str, Any] | None = None,
+        weights: Path | None = None,
     ) -> None:
         self.path, self.spec = path, spec
         self.notes: dict[str, Any] = {} if notes is None else notes
         self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
+        self.weights_path = (weights or path.parent) / path.name / digests.WEIGHTS
 
     @property
     def checkpoint(self) -> tuple[bytes, dict[str, str]] | None:
@@ -118,7 +124,7 @@ class Writer:
             write(self.path / "arrays.npz", packed.getvalue())
         if log:
             write(self.path / "online.csv", format_log(log))
-        sealed = digests.sealed(result, self.path)
+        sealed = digests.sealed(result, self.path, self.weights_path)
         write(self.path / "result.json", json.dumps(sealed, indent=2, allow_nan=False) + "\n")
         self.checkpoint_path.unlink(missing_ok=True)
         for folder in {self.path, self.checkpoint_path.parent}:

@@ -1,7 +1,7 @@
 """Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
 
 `part` holds corruptions and regularizers by name, `base` what every spec is, `cropping` which part of an image is seen,
-`training` and `theory` the kinds of run, `kinds` the union of them. Importing them imports no torch.
+`training`, `theory` and `probe` the kinds of run, `kinds` the union of them. Importing them imports no torch.
 """
 
 from rethinking.spec.base import Column, Spec
@@ -20,6 +20,7 @@ from rethinking.spec.kinds import (
     kind_of,
 )
 from rethinking.spec.part import Part, check_options, check_parts
+from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 from rethinking.spec.training import EPOCH, RunSpec
 
@@ -35,6 +36,7 @@ __all__ = [
     "LinearSpec",
     "Outcome",
     "Part",
+    "ProbeSpec",
     "Rows",
     "RunSpec",
     "Spec",

@@ -44,7 +44,7 @@ class Spec(BaseModel):
 
     Attributes:
         data: a data set's name. n: the first n training images, in the official order; None means all.
-        COLUMNS: of the record's curve, "step" first; `columns` names those of this run.
+        COLUMNS: of the curves of this kind, "step" first; `described` are those of this run.
         steps: what a run counts up to as it goes on. precision: of the arithmetic, in a word or two.
     """
 
@@ -53,35 +53,18 @@ class Spec(BaseModel):
     if TYPE_CHECKING:  # of every kind: a field, or a constant of the class
 
         @property
+        def data(self) -> str: ...
+
+        @property
+        def n(self) -> int | None: ...
+
+        @property
         def steps(self) -> int: ...
 
         @property
         def precision(self) -> str: ...
 
     COLUMNS: ClassVar[tuple[Column, ...]]
-
-    data: str = Field(default="cifar10", description="Data set.")
-    n: Positive | None = Field(
-        default=None, description="The first n training images, in the official order; default all."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve_n(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
-        data, n = (given.get(key, cls.model_fields[key].default) for key in ("data", "n"))
-        if isinstance(data, str) and n is None:
-            given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
-        return given
-
-    @model_validator(mode="after")
-    def _check_n(self) -> Self:
-        size = catalog.find("data", self.data).constants["SIZES"]["train"]
-        if self.n is not None and self.n > size:
-            raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
-        return self
 
     @classmethod
     def make(cls, **fields: Any) -> Self:
@@ -133,9 +116,21 @@ class Spec(BaseModel):
         return {name: digest for name, digest in found if digest}
 
     @property
+    def described(self) -> tuple[Column, ...]:
+        """The columns of this run's curve, in order."""
+        return self.COLUMNS
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns of this run's curve, in order."""
-        return tuple(column.name for column in self.COLUMNS)
+        """Their names."""
+        return tuple(column.name for column in self.described)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What `rethinking show` says of it, by name: what identifies it, and its data, network and seed."""
+        always = ("data", "n", "model", "seed")
+        fields = self.model_dump(mode="json", include=set(always))
+        return {name: fields[name] for name in always if name in fields} | self.identity
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -165,3 +160,34 @@ class Spec(BaseModel):
     def replace(self, **fields: Any) -> Self:
         """A validated copy with some fields changed. Raises InputError."""
         return type(self).make(**{k: getattr(self, k) for k in type(self).model_fields} | fields)
+
+
+class ImagesSpec(Spec):
+    """A spec of the first n images of a data set.
+
+    Attributes:
+        data, n: as in Spec.
+    """
+
+    data: str = Field(default="cifar10", description="Data set.")
+    n: Positive | None = Field(
+        default=None, description="The first n training images, in the official order; default all."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_n(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}  # JSON has no tuples
+        data, n = (given.get(key, cls.model_fields[key].default) for key in ("data", "n"))
+        if isinstance(data, str) and n is None:
+            given["n"] = catalog.find("data", data).constants["SIZES"]["train"]
+        return given
+
+    @model_validator(mode="after")
+    def _check_n(self) -> Self:
+        size = catalog.find("data", self.data).constants["SIZES"]["train"]
+        if self.n is not None and self.n > size:
+            raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
+        return self

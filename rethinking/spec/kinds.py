@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
 from rethinking.spec.base import Spec
+from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 from rethinking.spec.training import RunSpec
 
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 
 LARGEST = 4_000_000  # bytes of a spec.json
 
-AnySpec = RunSpec | Theorem1Spec | KernelSpec | LinearSpec | TwoWeightsSpec
+AnySpec = RunSpec | Theorem1Spec | KernelSpec | LinearSpec | TwoWeightsSpec | ProbeSpec
 
 
 def _nothing() -> None:
     pass
+
+
+def _no_weights(run: RunSpec) -> "dict[str, torch.Tensor]":
+    raise InputError(f"the weights of {run.run_id} are not at hand: give a context that finds them")
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Context:
         on_part: to be called every second or so within what takes longer than a step; what it raises ends the run.
         saved: the state that a resumable run goes on from; None for its beginning.
         state: set by a resumable run before its first step: gives its state as it is now, with its "step".
+        weights: gives those of a training run's network, by name, on the CPU; from its record, or trained again.
     """
 
     images: "ImageSet"
@@ -49,6 +55,7 @@ class Context:
     on_part: Callable[[], None] = _nothing
     saved: "dict[str, torch.Tensor] | None" = None
     state: "Callable[[], dict[str, torch.Tensor]] | None" = None
+    weights: "Callable[[RunSpec], dict[str, torch.Tensor]]" = _no_weights
 
 
 @dataclass
@@ -117,6 +124,7 @@ KINDS = {
     "kernel": _computed(KernelSpec, "rethinking.theory.min_norm", alone=True),  # for its memory
     "linear": _computed(LinearSpec, "rethinking.theory.linear"),
     "two_weights": _computed(TwoWeightsSpec, "rethinking.theory.two_weights"),
+    "probe": _computed(ProbeSpec, "rethinking.probes"),
 }
 _KIND_OF = {kind.spec: kind for kind in KINDS.values()}
 

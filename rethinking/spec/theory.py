@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rethinking.spec.base import Column, Positive, Seed, Spec
+from rethinking.spec.base import Column, ImagesSpec, Positive, Seed
 from rethinking.spec.part import Part, canonical_corruptions
 
 PER_FILTER = 8  # features that a convolutional filter gives: two signs, four quadrants
@@ -13,7 +13,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 
 
-class Theorem1Spec(Spec):
+class Theorem1Spec(ImagesSpec):
     """The network of Theorem 1 or its corollary, built for the first n images (see rethinking.theory.theorem1).
 
     Attributes:
@@ -76,7 +76,7 @@ class Theorem1Spec(Spec):
         )
 
 
-class KernelSpec(Spec):
+class KernelSpec(ImagesSpec):
     """Minimum-norm interpolation, (K + penalty I) alpha = Y, one row a filter count and penalty (see min_norm.py).
 
     Attributes:
@@ -170,7 +170,7 @@ class KernelSpec(Spec):
         )
 
 
-class LinearSpec(Spec):
+class LinearSpec(ImagesSpec):
     """A linear model of the first n images that fits them, found by SGD or made to generalize badly (see linear.py).
 
     Attributes:
@@ -220,7 +220,7 @@ class LinearSpec(Spec):
         )
 
 
-class TwoWeightsSpec(Spec):
+class TwoWeightsSpec(ImagesSpec):
     """Least squares in two weights, held in L1 and L2 balls of rising radius (see two_weights.py).
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from rethinking import catalog
-from rethinking.spec.base import Column, Positive, Seed, Spec
+from rethinking.spec.base import Column, ImagesSpec, Positive, Seed
 from rethinking.spec.cropping import canonical_crop, image_size
 from rethinking.spec.part import (
     Part,
@@ -21,7 +21,7 @@ from rethinking.spec.part import (
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
 
 
-class RunSpec(Spec):
+class RunSpec(ImagesSpec):
     """A training run: everything that determines its result.
 
     partial_labels with p = 1 becomes random_labels, with p = 0 no corruption; a regularizer at its null is left out.
@@ -150,10 +150,10 @@ class RunSpec(Spec):
         return catalog.find("models", self.model)
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def described(self) -> tuple[Column, ...]:
         absent = {"train_images"} if self.evaluation == "all" else set()
         absent |= set() if self.held_out else {"held_out_loss", "held_out_accuracy"}
-        return tuple(name for name in super().columns if name not in absent)
+        return tuple(column for column in super().described if column.name not in absent)
 
     @property
     def kept(self) -> tuple[str, ...]:

@@ -1,0 +1,77 @@
+"""Probes as a kind of run: see rethinking.spec.Kind."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch
+
+from rethinking import catalog
+from rethinking.errors import InputError
+from rethinking.probes._trained import trained
+from rethinking.seeds import keyed_generator
+from rethinking.spec import Context, Outcome, ProbeSpec, Rows
+
+
+def run(spec: ProbeSpec, context: Context) -> Rows:
+    """The rows of a probe of a run's network, which it leaves as it was.
+
+    Raises:
+        InputError: the weights cannot be had; a probe that gives other columns or arrays than its file declares, or
+        that changes the network.
+    """
+    entry = catalog.find("probes", spec.probe.name)
+    with catalog.blame(entry):
+        measure = entry.load().measure
+    weights = context.weights(spec.run)
+    subject = trained(spec.run, context.images, weights, str(context.device), context.on_part)
+    generator = keyed_generator("cpu", spec.run.seed, "probe", spec.probe.name)
+    arrays: dict[str, np.ndarray] = {}
+    made = _in_turn(measure(subject, generator, **spec.options), arrays)
+    for step in range(1, 2**63):
+        with catalog.blame(entry), torch.no_grad():
+            row = next(made, None)
+            if row is None:
+                break
+            row = _checked(spec, {"step": step, **row}, entry)
+        yield row
+        context.on_part()
+    if step == 1:
+        raise InputError(f"{entry.path} gives no rows: every probe yields one at least")
+    if set(arrays) != set(spec.kept):
+        given = ", ".join(arrays) or "none"
+        raise InputError(f"{entry.path} gives the arrays {given}, ARRAYS has {', '.join(spec.kept) or 'none'}: mend it")
+    after = subject.network.state_dict()
+    changed = [name for name, value in weights.items() if not _same(value, after.get(name))]
+    if changed or any(m.training for m in subject.network.modules()):
+        raise InputError(f"{entry.path} changes the network ({(changed or ['training mode'])[0]}): let it take a copy")
+    context.on_step(1)
+    return Outcome(arrays=arrays)
+
+
+def _in_turn(made: Any, arrays: dict[str, np.ndarray]) -> Generator[dict[str, Any], None, None]:
+    """The rows that a probe yields, or returns in a list; `arrays` gets what it returns after them."""
+    arrays |= (yield from made) or {}
+
+
+def _checked(spec: ProbeSpec, row: dict[str, Any], entry: catalog.Entry) -> dict[str, Any]:
+    """A row in the order of the columns, its numbers Python's own. Raises InputError where it has other columns."""
+    if row.keys() != set(spec.columns):
+        raise InputError(
+            f"{entry.path} gives a row of {', '.join(row)}, COLUMNS has {', '.join(spec.columns)}: mend it"
+        )
+    kinds = {column.name: int if column.whole else float for column in spec.described}
+    return {name: kinds[name](row[name]) for name in spec.columns}
+
+
+def _same(before: torch.Tensor, after: torch.Tensor | None) -> bool:
+    """Whether two tensors are equal to the bit."""
+    return after is not None and torch.equal(*(t.cpu().reshape(-1).view(torch.uint8) for t in (before, after)))
+
+
+def estimate(spec: ProbeSpec, device: str, known: Any) -> tuple[float, float]:
+    """Seconds: some for the probe, and at most those of training the run again, where its weights are gone."""
+    own = 10.0 + 1e-3 * spec.run.trained
+    image = known.image(spec.run.model_dump(mode="json"))
+    again = known.seconds(spec.run.model_dump(mode="json"), image)[1] if image else 0.0
+    return own, own + again

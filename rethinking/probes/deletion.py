@@ -1,0 +1,96 @@
+"""Deletion: accuracy on the training set as more and more units or feature maps are switched off, in random order.
+
+Morcos, Barrett, Rabinowitz, Botvinick, "On the importance of single directions for generalization" (ICLR 2018),
+section 2.3: a unit is deleted by clamping its activation, a feature map's at all positions, to zero, or to its mean
+over the training images (`to`); units add up in an order drawn anew for each repeat. A unit is what a ReLU gives. With
+`to` zero, what reads it gets nothing from it; zeroed incoming weights, a replication's way, would leave the offset of a
+batch norm. `layer` is counted from 1 at the image; 0 is all layers at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.errors import InputError
+from rethinking.probes._folding import hooked
+from rethinking.probes._trained import Trained
+from rethinking.surgery import activations
+
+OPTIONS = {
+    "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
+    "repeats": {"type": "int", "ge": 1, "le": 1000, "default": 3, "description": "orders of deletion"},
+    "points": {"type": "int", "ge": 1, "le": 1000, "default": 10, "description": "shares deleted, besides none"},
+    "to": {"type": "str", "choices": ["zero", "mean"], "default": "zero", "description": "what units are clamped to"},
+}
+COLUMNS = {
+    "layer": {"meaning": "whose units are deleted, counted from 1 at the image; 0: of all", "unit": "1", "whole": True},
+    "repeat": {"meaning": "the order of deletion, from 1", "unit": "1", "whole": True},
+    "units": {"meaning": "units or feature maps there are", "unit": "units", "whole": True},
+    "deleted": {"meaning": "how many of them are deleted", "unit": "units", "whole": True},
+    "share": {"meaning": "deleted / units", "unit": "fraction"},
+    "accuracy": {"meaning": "over the training images measured", "unit": "fraction"},
+}
+
+
+def measure(trained, generator, *, images, repeats, points, to):
+    inputs, labels = (each[:images] for each in trained.train)
+    relus = [relu for _, relu in activations(trained.network)]
+    if not relus:
+        raise InputError(f"{trained.spec.model} has no ReLU behind a layer, so no unit to delete: give another network")
+    means = mean_activations(trained, relus, inputs)
+    widths = [len(mean) for mean in means]
+    values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]
+    for layer in range(len(relus) + 1):
+        first = sum(widths[: layer - 1]) if layer else 0
+        units = widths[layer - 1] if layer else sum(widths)
+        for repeat in range(1, repeats + 1):
+            order = first + torch.randperm(units, generator=generator)
+            for deleted in dict.fromkeys(round(units * k / points) for k in range(points + 1)):
+                gone = torch.zeros(sum(widths), dtype=torch.bool)
+                gone[order[:deleted]] = True
+                with clamped(relus, gone.to(inputs.device).split(widths), values):
+                    accuracy = trained.accuracy(inputs, labels)
+                yield {
+                    "layer": layer,
+                    "repeat": repeat,
+                    "units": units,
+                    "deleted": deleted,
+                    "share": deleted / units,
+                    "accuracy": accuracy,
+                }
+
+
+def clamped(relus: Sequence[nn.Module], gone: Sequence[Tensor], values: Sequence[Tensor]) -> Any:
+    """A context in which units are clamped.
+
+    Args:
+        relus: whose outputs are (N, units, ...). gone, values: (units,) each, which are clamped, and to what.
+    """
+
+    def clamp(k: int, given: Tensor, output: Tensor) -> Tensor:
+        shape = (1, -1, *[1] * (output.ndim - 2))
+        return torch.where(gone[k].view(shape), values[k].to(output.dtype).view(shape), output)
+
+    return hooked(relus, clamp)
+
+
+def mean_activations(trained: Trained, relus: Sequence[nn.Module], inputs: Tensor) -> list[Tensor]:
+    """The mean activation of every unit, over images and positions: float32 (units,) for each ReLU.
+
+    Raises InputError where a ReLU does not act once on an image.
+    """
+    sums: dict[int, Tensor] = {}
+    seen = [0] * len(relus)
+
+    def add(k: int, given: Tensor, output: Tensor) -> None:
+        total = output.double().flatten(2).mean(2).sum(0) if output.ndim > 2 else output.double().sum(0)
+        sums[k] = sums[k] + total if k in sums else total
+        seen[k] += len(output)
+
+    with hooked(relus, add):
+        trained.logits(inputs)
+    if set(seen) != {len(inputs)}:
+        raise InputError(f"{trained.spec.model} uses a ReLU twice or not at all: units cannot be told apart")
+    return [(sums[k] / len(inputs)).float() for k in range(len(relus))]
