@@ -3,13 +3,15 @@
 import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from command import cli, one_line
 
 import rethinking
-from rethinking import catalog, revision
+from rethinking import catalog, figures, plotting, revision, verify
+from rethinking.record import Runs
 from rethinking.report import cite, references
 from rethinking.report.escape import latex
 from rethinking.streams import plain
@@ -104,3 +106,29 @@ def test_every_file_tells_the_same_version_title_and_licence():
     assert cite.TITLE == zenodo["title"] == re.search(r'^title: "(.+)"$', cff, re.M)[1]
     assert cite.AUTHORS == zenodo["creators"][0]["name"] == re.search(r"^  - name: (.+)$", cff, re.M)[1]
     assert cli("--version").stdout == f"rethinking, version {revision.told()}\n"
+
+
+def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(tmp_path):
+    chosen, runs = figures.setting("table4", "paper"), Runs(tmp_path / "runs")
+    numbers = figures.drawn(ROOT / "figures" / "table4-paper.json")
+    for run in numbers["runs"]:
+        shutil.copytree(ROOT / "runs" / run, runs.root / run)
+    shutil.copy(ROOT / "runs" / "DIGESTS", runs.root)
+    drawn = figures.draw("table4", chosen, runs, tmp_path / "a", plotting.FORMATS)
+    expected = figures.provenance(numbers)
+    assert expected["claims"] == [claim["id"] for claim in numbers["claims"]]
+    assert [plotting.about(file) for file in drawn.files[:3]] == [expected] * 3
+    alone = shutil.copy(drawn.files[0], tmp_path / "renamed.svg")
+    for file in (*drawn.files, alone):
+        found = verify.whence(Path(file), runs, tmp_path / "none")
+        assert (sorted(found.runs), found.findings) == (sorted(numbers["runs"]), ())
+    first, second, *_ = numbers["runs"]
+    (runs.root / first / "curve.csv").write_text("step\n")
+    damaged = cli("whence", drawn.files[1], "--runs", runs.root, "--out", tmp_path)
+    assert damaged.returncode == 1
+    assert f"{first}/curve.csv is not a curve" in damaged.stdout
+    shutil.rmtree(runs.root / second)  # the runs that are left are not those of the picture
+    assert verify.whence(Path(alone), runs, tmp_path / "none").runs is None
+    for name, content in (("a.svg", "<svg/>"), ("b.pdf", "%PDF"), ("c.png", ""), ("d.gif", ""), ("e.svg", "<")):
+        (tmp_path / name).write_text(content)
+        assert re.search("does not say|no picture", one_line(cli("whence", tmp_path / name)))
