@@ -4,6 +4,7 @@ import click
 
 from rethinking.cli.bench import bench
 from rethinking.cli.cite import cite, whence
+from rethinking.cli.compare import compare
 from rethinking.cli.data import data
 from rethinking.cli.figure import figure
 from rethinking.cli.group import Group
@@ -56,5 +57,22 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_, figure, plan, run, show, status, prune, digest, verify, report, cite, whence, data, bench):
+for command in (
+    list_,
+    figure,
+    plan,
+    run,
+    show,
+    status,
+    prune,
+    digest,
+    verify,
+    report,
+    cite,
+    whence,
+    compare,
+    export,
+    data,
+    bench,
+):
     main.add_command(command)
