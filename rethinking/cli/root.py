@@ -6,6 +6,7 @@ from rethinking.cli.bench import bench
 from rethinking.cli.cite import cite, whence
 from rethinking.cli.compare import compare
 from rethinking.cli.data import data
+from rethinking.cli.export import export
 from rethinking.cli.figure import figure
 from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
