@@ -1,4 +1,4 @@
-"""The laws that every regularizer in the folder obeys, alone and several at once, the that of docs/plug-ins.md included."""
+"""The laws that every regularizer in the folder obeys, that of docs/plug-ins.md included."""
 
 import functools
 import math

@@ -84,6 +84,8 @@ def figure(
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
+    With --redraw alone, and no FIGURES, what is drawn in the --out folder at scales cpu and paper is drawn again.
+
     Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). Other formats that are
     there of an earlier drawing are drawn again, too. A run is trained once,
     whichever figures need it, in the order of the figures; a second call trains nothing.
@@ -114,7 +116,9 @@ def figure(
     check_writable(out, "--out")
     runs = Runs(runs_dir, checkpoints)
     device = local.resolve_device(device)
-    chosen = settings(figures, scale, model, seeds, device)
+    chosen = settings(figures, scale, model, seeds, device) if figures or not redraw else fig.evidence(Path(out))
+    if not chosen:
+        raise InputError(f"{out} has no drawn figure of scale cpu or paper: name figures")
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     share = list(wanted.values())
     if shard is not None:
@@ -145,11 +149,12 @@ def figure(
     if some and not left:
         drawn = {}
         for name, setting in chosen:
-            drawn[name] = fig.draw(name, setting, runs, Path(out), pictures, dpi or plotting.DPI)
+            stem = fig.stem(name, setting)
+            drawn[stem] = fig.draw(name, setting, runs, Path(out), pictures, dpi or plotting.DPI)
             if not quiet and not as_json:
-                _print_drawn(name, drawn[name])
+                _print_drawn(name, drawn[stem])
         if as_json:
-            print_json([_facts(name, each) for name, each in drawn.items()])
+            print_json([_facts(each) for each in drawn.values()])
         elif len(drawn) > 1 and not quiet:
             _print_summary(drawn)
     if failures:
@@ -159,9 +164,9 @@ def figure(
         raise click.Abort
 
 
-def _facts(name: str, drawn: Any) -> dict[str, Any]:
+def _facts(drawn: Any) -> dict[str, Any]:
     told = {key: drawn.numbers[key] for key in ("scale", "model", "seeds", "caption", "claims", "missing")}
-    return {"figure": name, **told, "files": [str(file) for file in drawn.files]}
+    return {"figure": drawn.numbers["figure"], **told, "files": [str(file) for file in drawn.files]}
 
 
 def _print_summary(drawn: dict[str, Any]) -> None:
@@ -169,8 +174,8 @@ def _print_summary(drawn: dict[str, Any]) -> None:
     click.secho(f"\n{len(drawn)} figures", bold=True)
     for name, each in drawn.items():
         missing = f", {len(each.missing)} runs missing" if each.missing else ""
-        click.echo(f"  {name:<18}  {_counted(each.verdicts)}{missing}")
-    click.echo(f"  {'in all':<18}  {_counted([v for each in drawn.values() for v in each.verdicts])}")
+        click.echo(f"  {name:<22}  {_counted(each.verdicts)}{missing}")
+    click.echo(f"  {'in all':<22}  {_counted([v for each in drawn.values() for v in each.verdicts])}")
 
 
 def _counted(verdicts: list[Any]) -> str:

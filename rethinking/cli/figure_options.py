@@ -27,7 +27,7 @@ def figure_options(command):
             shell_complete=among(SCALES),
             help="quick (minutes, reduced), cpu (hours on a CPU) or paper (the paper's sizes, for a GPU).",
         ),
-        click.argument("figures", nargs=-1, required=True, shell_complete=_figures),
+        click.argument("figures", nargs=-1, shell_complete=_figures),
     ):
         command = option(command)
     return command
@@ -38,6 +38,8 @@ def settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: int
     from rethinking.engines.local import resolve_precision
     from rethinking.figures import setting
 
+    if not figures:
+        raise InputError("no figure is given: name one, or all; `rethinking list figures` has them")
     if "all" in figures and len(figures) > 1:
         raise InputError(f"figures are {' '.join(figures)}: all is every figure, and stands alone")
     names = catalog.names("figures") if figures == ("all",) else list(dict.fromkeys(figures))

@@ -149,6 +149,16 @@ def setting_of(numbers: dict[str, Any]) -> Setting:
     return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds)
 
 
+def evidence(folder: Path) -> list[tuple[str, Setting]]:
+    """Figure and setting of every drawn file of `folder` that is evidence (scale cpu or paper), by file name.
+
+    Raises:
+        InputError: a .json that is not a drawn figure.
+    """
+    found = [drawn(path) for path in sorted(folder.glob("*.json"))]
+    return [(each["figure"], setting_of(each)) for each in found if each["scale"] != "quick"]
+
+
 def stem(name: str, chosen: Setting) -> str:
     """The drawn file's name: figure, scale, and the network and seeds where they are not the figure's own."""
     default = setting(name, chosen.scale)

@@ -130,18 +130,15 @@ def results(runs: Runs, folder: Path) -> list[Result]:
         InputError: a figure's file is not what the records give; a damaged record; a plug-in's mistake.
     """
     found = []
-    for path in sorted(folder.glob("*.json")):
-        drawn = figures.drawn(path)
-        if drawn["scale"] == "quick":
-            continue
-        setting = figures.setting_of(drawn)
-        again = figures.numbers(drawn["figure"], setting, runs)
+    for name, setting in figures.evidence(folder):
+        stem = figures.stem(name, setting)
+        path = folder / f"{stem}.json"
+        drawn, again = figures.drawn(path), figures.numbers(name, setting, runs)
         if drawn != again:
             raise InputError(
-                f"{path} is not of the records there are: run `rethinking figure {drawn['figure']} --scale "
-                f"{setting.scale} --redraw`, with its --model and --seeds, and then report again"
+                f"{path} is not of the records there are: run `rethinking figure --redraw`, and then report again"
             )
-        found.append(Result(drawn["figure"], setting, path.stem, drawn))
+        found.append(Result(name, setting, stem, drawn))
     return sorted(found, key=lambda result: result.rank)
 
 
