@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ import pandas as pd
 
 from rethinking import revision
 from rethinking.errors import InputError
-from rethinking.paths import write
 from rethinking.record import Record, Runs, digests
 from rethinking.record.frame import SETTINGS, records
 from rethinking.report import cite, model
@@ -321,10 +322,21 @@ def tensorboard(runs: Runs, to: Path) -> int:
 
 
 def written(files: dict[str, Path | str], to: Path) -> list[Path]:
-    """Write each file below a folder, which must be empty or missing. Raises InputError."""
+    """Write each file below a folder, which must be empty or missing, and which appears whole. Raises InputError."""
     check_empty(to)
-    for place, content in files.items():
-        write(to / place, content.read_bytes() if isinstance(content, Path) else content)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
+        whole = Path(scratch, "whole")
+        for place, content in files.items():
+            path = whole / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, path)
+            else:
+                path.write_text(content, encoding="utf-8")
+        if to.is_dir():
+            to.rmdir()
+        whole.rename(to)
     return [to / place for place in files]
 
 
