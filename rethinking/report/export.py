@@ -7,6 +7,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,7 @@ def _table(result: Result) -> str:
 # --- RO-Crate -------------------------------------------------------------------------------------
 
 _RUN = "https://w3id.org/ro/wfrun/process/0.5"
+_TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 _TYPES = {".json": "application/json", ".csv": "text/csv", ".svg": "image/svg+xml", ".pdf": "application/pdf"}
 _TYPES |= {".png": "image/png", ".npz": "application/zip"}
 
@@ -227,9 +229,9 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
                 "name": f"Run {run}",
                 "description": "Made with what its environment.json says",
                 "instrument": software,
-                "object": [held_there["spec.json"]],
+                "object": held_there["spec.json"],
                 "result": [entity for name, entity in held_there.items() if name != "spec.json"],
-                "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+                "agent": {"@id": "#authors"},
             }
         )
         actions.append({"@id": f"#{run}"})
@@ -247,7 +249,7 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
                 "instrument": software,
                 "object": [{"@id": f"runs/{run}/curve.csv"} for run in sorted(result.numbers["runs"])],
                 "result": pictures,
-                "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+                "agent": {"@id": "#authors"},
             }
         )
         actions.append({"@id": f"#{result.stem}"})
@@ -257,6 +259,7 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
         "conformsTo": {"@id": _RUN},
         "name": cite.TITLE,
         "description": "Drawn figures, with the records of the runs that they are drawn from",
+        "datePublished": datetime.now(UTC).date().isoformat(),
         "license": {"@id": "https://spdx.org/licenses/MIT"},
         "hasPart": parts,
         "mentions": actions,
@@ -284,7 +287,7 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
         },
         {**paper, "@type": "ScholarlyArticle", "name": cite.PAPER.title},
     ]
-    text = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": metadata + graph}
+    text = {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": metadata + graph}
     files["ro-crate-metadata.json"] = json.dumps(text, indent=1) + "\n"
     return files
 
