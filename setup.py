@@ -9,6 +9,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["rethinking", "rethinking.*"]),
+    package_data={"rethinking.report": ["page.html"]},
     install_requires=[
         "torch>=2.11",
         "torchvision>=0.26",
@@ -17,6 +18,7 @@ setup(
         "seaborn>=0.13.2",
         "matplotlib>=3.9",
         "click>=8.1",
+        "jinja2>=3.1.5",
         "pydantic>=2.9",
         "platformdirs>=4.0",
         "safetensors>=0.4.5",

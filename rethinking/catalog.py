@@ -5,6 +5,9 @@ file's name is the entry's name. A file may hold named variants instead, as a li
 The folders named in the environment variable RETHINKING_PLUGINS (separated like PATH) add to it: a file in
 `<folder>/corruptions/` is found, listed, tested and used like the package's own.
 
+A data set may also be one of somebody's own, which `rethinking data add` has put into the data folder: a folder with
+the arrays and a description, whose name is the set's.
+
 Listing reads the files without importing them, so it needs neither torch nor matplotlib: names, first docstring lines
 and literal constants (VARIANTS, OPTIONS, PAPER ...) come from the syntax tree.
 """
@@ -13,19 +16,21 @@ import ast
 import difflib
 import hashlib
 import importlib
+import json
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from rethinking.constants import wrong
 from rethinking.errors import InputError
-from rethinking.paths import expand
+from rethinking.paths import data_dir, expand
 
 KINDS = ("data", "corruptions", "models", "regularizers", "figures")
 # What a file of the kind must define.
@@ -43,6 +48,9 @@ _NOUN = {
     "regularizers": "regularizer",
     "figures": "figure",
 }
+DESCRIPTION = "description.json"  # of an own data set: the constants of its kind, and what it was made of
+NAME = r"[A-Za-z0-9][A-Za-z0-9_]{0,39}"  # what an own data set can be called
+_LONGEST = 4_000_000  # bytes of a description
 # Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
@@ -70,12 +78,20 @@ class Entry:
         """The first line of what the file says of itself, in the list."""
         return self.text.partition("\n")[0]
 
+    @property
+    def own(self) -> bool:
+        """Whether it is an own data set, put into the data folder."""
+        return self.path.name == DESCRIPTION
+
     def load(self) -> ModuleType:
         """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
+        if self.own:
+            return importlib.import_module("rethinking.data._own")
         with blame():
             module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
         declared = hasattr(module, "GRID") or hasattr(module, "grid")
-        parts = ("spec", "TABLE", "PANELS") if declared else ("runs", "draw", "claims")
+        panels = "panels" if hasattr(module, "panels") else "PANELS"
+        parts = ("spec", "TABLE", panels) if declared else ("runs", "draw", "claims")
         for word in (*_DEFINED[self.kind], *(parts if self.kind == "figures" else ())):
             if not hasattr(module, word):
                 raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")
@@ -98,13 +114,62 @@ def plugin_folders(kind: str) -> list[str]:
     return [str(Path(r) / kind) for r in roots if (Path(r) / kind).is_dir()]
 
 
-@cache
 def entries(kind: str) -> dict[str, Entry]:
     """All entries of a kind, by name, sorted.
 
     Raises:
-        InputError: two files claim one name; a file that is not Python, or whose constants are not what its kind needs.
+        InputError: two files claim one name; a file that is not Python, or whose constants are not what its kind needs;
+        a damaged description of an own data set.
     """
+    found = _files(kind)
+    return dict(sorted((_own_sets() | found).items())) if kind == "data" else found
+
+
+def _own_sets() -> dict[str, Entry]:
+    try:
+        folder = data_dir()
+    except InputError:  # there is none
+        return {}
+    found = (own_set(path.parent.name, folder) for path in sorted(folder.glob(f"*/{DESCRIPTION}")))
+    return {entry.name: entry for entry in found if entry}
+
+
+def own_set(name: str, root: str | Path | None = None) -> Entry | None:
+    """The own data set of that name in a data folder, see `paths.data_dir`; None where there is none.
+
+    Raises InputError for a damaged description.
+    """
+    if name in _files("data") or not re.fullmatch(NAME, name):
+        return None
+    try:
+        path = data_dir(root) / name / DESCRIPTION
+        now = path.stat()
+    except (InputError, OSError):
+        return None
+    return _described(path, now.st_mtime_ns, now.st_size, now.st_ino)
+
+
+@lru_cache(maxsize=1000)
+def _described(path: Path, *_: int) -> Entry:
+    damaged = f"{path} is damaged: remove {path.parent.name} with `rethinking data remove`, and add it again"
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise ValueError
+        constants = json.loads(content)
+        text = constants["TEXT"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(damaged) from None
+    problem = wrong("data", constants, set()) or (None if isinstance(text, str) else "TEXT is no text")
+    if problem:
+        raise InputError(f"{damaged} ({problem})")
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    return Entry("data", path.parent.name, path, text, constants, digest=digest)
+
+
+@cache
+def _files(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")
     found: dict[str, Entry] = {}
@@ -160,7 +225,7 @@ def _read(kind: str, path: Path) -> list[Entry]:
 
 def plug_in_line(error: BaseException) -> str | None:
     """Where in a plug-in an error arose, "plugins/regularizers/mine.py, line 22"; None where in none."""
-    own = {str(e.path) for kind in KINDS for e in entries(kind).values() if e.digest}
+    own = {str(e.path) for kind in KINDS for e in _files(kind).values() if e.digest}
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
 
@@ -190,9 +255,15 @@ def names(kind: str) -> list[str]:
 
 def find(kind: str, name: str) -> Entry:
     """The entry of that name. Raises InputError that offers the nearest known name."""
-    known = entries(kind)
-    if name in known:
-        return known[name]
+    files = _files(kind)
+    if name in files:
+        return files[name]
+    known = files
+    if kind == "data":
+        own = own_set(name)
+        if own:
+            return own
+        known = entries(kind)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise InputError(f"unknown {_NOUN[kind]} {name!r}: {hint}known are {', '.join(known)}")

@@ -47,6 +47,7 @@ class Claim:
         not_judged: why it is not judged at this setting, where it is not.
         decided: of the records there are, with None for a missing run: what they decide whatever the others say, as one
         exception decides a claim of none; None where they do not.
+        answer: what holds, in a word or two, "fitted".
     """
 
     name: str
@@ -61,6 +62,7 @@ class Claim:
     not_judged: str = ""
     decided: Callable[[Records], Reading | None] | None = None
     id: str = ""
+    answer: str = ""
 
     @property
     def own(self) -> bool:

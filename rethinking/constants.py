@@ -1,5 +1,6 @@
 """The literal constants of a plug-in's file: which there may be, what they must be. They are read without an import."""
 
+import math
 from typing import Any
 
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
@@ -19,11 +20,11 @@ NEEDED = {
     "figures": ("MODELS", "SEEDS"),
 }
 ALLOWED = {
-    "data": (),
+    "data": ("CROP",),
     "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PERMUTES", "REGRESSION"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
-    "figures": (),
+    "figures": ("OTHER_DATA",),
 }
 DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS")
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
@@ -160,18 +161,37 @@ def _wrong_corruption(own: dict[str, Any]) -> str | None:
     return None
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _wrong_data(own: dict[str, Any]) -> str | None:
     for name, keys in (("SIZES", SPLITS), ("SHA256", ARRAYS)):
         if set(own[name]) != set(keys):
             return f"{name} has {', '.join(map(str, own[name]))}, it must have {', '.join(keys)}"
+    if not all(map(_whole, own["SIZES"].values())):
+        return f"SIZES is {own['SIZES']!r}, it must be numbers of images, 1 or more"
+    if not all(isinstance(digest, str) for digest in own["SHA256"].values()):
+        return f"SHA256 is {own['SHA256']!r}, it must be digests"
     shape = own["SHAPE"]
-    if not isinstance(shape, list | tuple) or len(shape) not in (2, 3) or not all(isinstance(s, int) for s in shape):
+    if not isinstance(shape, list | tuple) or len(shape) not in (2, 3) or not all(map(_whole, shape)):
         return f"SHAPE is {shape!r}, it must be (height, width) or (height, width, channels)"
+    classes = own["CLASSES"]
+    if not isinstance(classes, list | tuple) or len(classes) < 2 or not all(isinstance(c, str) for c in classes):
+        return f"CLASSES is {classes!r}, it must be a list of two names or more"
     channels = shape[2] if len(shape) == 3 else 1
-    for name in ("MEAN", "VARIANCE"):
-        if not isinstance(own[name], list | tuple) or len(own[name]) != channels:
-            return f"{name} is {own[name]!r}, it must be a list, one number for each of {channels} channels"
+    for name, least in (("MEAN", -math.inf), ("VARIANCE", 0.0)):
+        values = own[name]
+        listed = isinstance(values, list | tuple) and len(values) == channels
+        if not listed or not all(_number(v, least) for v in values):
+            return f"{name} is {values!r}, it must be a list, one number for each of {channels} channels"
+    if "CROP" in own and not _whole(own["CROP"]):
+        return f"CROP is {own['CROP']!r}, it must be a number of pixels, 1 or more"
     return None
+
+
+def _number(value: Any, least: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= least
 
 
 def _wrong_figure(own: dict[str, Any]) -> str | None:
@@ -180,4 +200,6 @@ def _wrong_figure(own: dict[str, Any]) -> str | None:
     for scale, seeds in own["SEEDS"].items():
         if not isinstance(seeds, int) or seeds < 1:
             return f"SEEDS[{scale!r}] is {seeds!r}, it must be a number of seeds, 1 or more"
+    if not isinstance(own.get("OTHER_DATA", False), bool):
+        return f"OTHER_DATA is {own['OTHER_DATA']!r}, it must be True or False"
     return None

@@ -57,8 +57,10 @@ class ImageSet:
     facts: Facts
 
 
-def crop(images: Any, size: int = IMAGE_SIZE) -> Any:
-    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view."""
+def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
+    """Centre crop of an array or tensor: (N, H, W, C) -> (N, min(H, size), min(W, size), C), a view; None: whole."""
+    if size is None:
+        return images
     top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
     return images[:, top : top + size, left : left + size]
 

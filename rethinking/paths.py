@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rethinking.errors import InputError
@@ -20,6 +20,23 @@ def expand(text: str | os.PathLike[str]) -> Path:
     if given.startswith("~") and expanded == given:
         raise InputError(f"{given!r} names a home folder that is not known: write the whole path")
     return Path(expanded)
+
+
+def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder.
+
+    Raises InputError where there is neither of them, nor a home folder.
+    """
+    named = root or os.environ.get("RETHINKING_DATA")
+    if named:
+        return expand(named)
+    import platformdirs
+
+    with suppress(RuntimeError):
+        folder = platformdirs.user_cache_dir("rethinking")
+        if not folder.startswith("~"):
+            return Path(folder)
+    raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
 
 
 def nearest(path: Path) -> Path:

@@ -202,7 +202,11 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
 def test_every_line_of_a_figure_has_a_look_of_its_own(name):
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
     grid = declared.grid_of(module, setting)
-    for panel in (each for each in module.PANELS if getattr(each, "hue", None) and not getattr(each, "shades", False)):
+    for panel in (
+        each
+        for each in declared.panels_of(module, setting)
+        if getattr(each, "hue", None) and not getattr(each, "shades", False)
+    ):
         looks = [panel.look(value) for value in grid.coordinates[panel.hue]]
         assert len({(look["color"], str(look["linestyle"])) for look in looks}) == len(looks)
         assert plotting.look_of("no such name") not in looks

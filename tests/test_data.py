@@ -72,7 +72,9 @@ def test_a_flipped_byte_is_found(toy_dir, tmp_path):
     raw[-1000] ^= 1
     file.write_bytes(raw)
     for use in (data.load, data.check):
-        with pytest.raises(InputError, match=r"toy from .*train_images has SHA-256 .*delete it, fetch again"):
+        with pytest.raises(
+            InputError, match=r"toy from .*train_images has SHA-256 .*delete it, then run `rethinking data fetch toy`"
+        ):
             use("toy", root)
 
 

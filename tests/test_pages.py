@@ -40,7 +40,9 @@ def tables(text):
     """Every table of a Markdown text: its head, and its rows as dicts; without the escapes of markup."""
     for block in re.findall(r"(?:^\|.*\n)+", text + "\n", re.M):
         head, _, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()]
-        head, *rows = [[re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", each.strip()) for each in row] for row in (head, *rows)]
+        head, *rows = [
+            [re.sub(r"\\([\\`*_\[\]<>|#&$~])", r"\1", each.strip()) for each in row] for row in (head, *rows)
+        ]
         yield head, [dict(zip(head, row, strict=True)) for row in rows]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from toys import AUGMENTATION, LABELS, build, generator, part, spec
+from toys import AUGMENTATION, CLASSES, LABELS, build, generator, part, spec
 
 from rethinking import regularizers
 from rethinking.regularizers.colour import contrast, tint
@@ -89,8 +89,8 @@ def test_augmentation_differs_within_a_batch_and_from_batch_to_batch(name):
 
 def test_random_crop_cuts_each_image_at_its_own_place():
     place = torch.arange(32 * 32, dtype=torch.float32).reshape(1, 1, 32, 32).repeat(200, 3, 1, 1)
-    crop_at_random = regularizers.build(Part(name="random_crop"))
     generator = torch.Generator().manual_seed(0)
+    crop_at_random = regularizers.build(Part(name="random_crop"), regularizers.Run(CLASSES, generator, margin=4))
     images, labels = crop_at_random.batch(place, torch.arange(200), generator)
     assert images.shape == (200, 3, 28, 28)
     assert labels.tolist() == list(range(200))

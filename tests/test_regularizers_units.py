@@ -104,7 +104,7 @@ def test_statistics_of_batch_norm_are_measured_without_masks(toy):
 
 def test_a_random_crop_of_what_cannot_be_cropped_is_refused():
     run = regularizers.Run(CLASSES, generator(), margin=0)
-    with pytest.raises(InputError, match="random_crop is on: images of 28 pixels or fewer leave nothing"):
+    with pytest.raises(InputError, match="random_crop is on, but images are trained on whole"):
         regularizers.build(Part(name="random_crop"), run).network(models.build("mlp-1x512"))
 
 

@@ -78,10 +78,14 @@ def compare(result: Tidy | pd.DataFrame, baseline: Tidy | pd.DataFrame) -> Compa
         {name: ours[name].astype("Float64") - theirs[name].astype("Float64") for name in MEASURES}
     )
     settings = [name for name in SETTINGS if name not in ("run", "seed", "data_seed", "strength", "p")]
-    first = [(name, theirs[name].iloc[0], ours[name].iloc[0]) for name in settings]
+    first = [(name, *(_value(frame[name].iloc[0]) for frame in (theirs, ours))) for name in settings]
     changed = {name: (before, after) for name, before, after in first if before != after}
     alone = frames["result"].index.symmetric_difference(frames["baseline"].index)
     return Comparison(difference.reset_index(), changed, tuple(map(int, alone)))
+
+
+def _value(cell: Any) -> Any:
+    return None if pd.isna(cell) else cell
 
 
 def _frame(given: Any, role: str) -> pd.DataFrame:

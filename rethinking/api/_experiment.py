@@ -21,11 +21,10 @@ from rethinking.data import ImageSet
 from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
-from rethinking.images import IMAGE_SIZE, crop
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
 from rethinking.revision import commit
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Part, RunSpec
+from rethinking.spec import Part, RunSpec, image_size
 from rethinking.training import Training
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
@@ -313,11 +312,11 @@ def _record(run: str | Path | Record, runs: str | Path) -> Record:
 def _untrained(spec: RunSpec) -> nn.Module:
     """The network of a spec before it is trained, on the CPU, without its data."""
     constants = catalog.find("data", spec.data).constants
-    height, width, channels = constants["SHAPE"]
-    shape = crop(torch.empty((1, height, width, channels))).shape[1:]
+    (height, width), channels = constants["SHAPE"][:2], [*constants["SHAPE"], 1][2]
+    seen = image_size(spec.data, spec.crop)
     classes = 2 if one_logit(spec) else len(constants["CLASSES"])
     generator = keyed_generator("cpu", spec.seed, "training")
-    context = regularizers.Run(classes, generator, spec.momentum, min(height, width) - IMAGE_SIZE)
+    context = regularizers.Run(classes, generator, spec.momentum, min(height, width) - min(seen))
     parts = [regularizers.build(part, context) for part in spec.regularizers]
-    made = built(spec, parts, (channels, *shape[:2]), 1 if one_logit(spec) else classes)
+    made = built(spec, parts, (channels, *seen), 1 if one_logit(spec) else classes)
     return placed(made, torch.device("cpu"))

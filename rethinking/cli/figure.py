@@ -65,6 +65,8 @@ def figure(
     figures: tuple[str, ...],
     scale: str,
     seeds: int | None,
+    data: str | None,
+    crop: int | None,
     model: str | None,
     device: str,
     workers: int | None,
@@ -85,6 +87,9 @@ def figure(
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
     With --redraw alone, and no FIGURES, what is drawn in the --out folder at scales cpu and paper is drawn again.
+
+    With --data NAME, many can be drawn of another data set, as of one's own (`rethinking data add`): they then ask the
+    paper's questions of it, and nothing is replicated.
 
     Writes figures/<name>-<scale>.svg, .pdf and .json (the plotted numbers and the verdicts). Other formats that are
     there of an earlier drawing are drawn again, too. A run is trained once,
@@ -116,7 +121,10 @@ def figure(
     check_writable(out, "--out")
     runs = Runs(runs_dir, checkpoints)
     device = local.resolve_device(device)
-    chosen = settings(figures, scale, model, seeds, device) if figures or not redraw else fig.evidence(Path(out))
+    if figures or not redraw:
+        chosen = settings(figures, scale, model, seeds, device, data, crop)
+    else:
+        chosen = fig.evidence(Path(out))
     if not chosen:
         raise InputError(f"{out} has no drawn figure of scale cpu or paper: name figures")
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
@@ -217,8 +225,8 @@ def _print_drawn(name: str, drawn: Any) -> None:
     for verdict in drawn.verdicts:
         click.secho(f"  {verdict.verdict.upper()}", bold=True, nl=False)
         click.echo(f": {plain(verdict.statement)}")
-        ours = plain(verdict.ours or verdict.reason)
-        click.echo(f"      {plain(verdict.source)}: {plain(verdict.paper)}. Ours: {ours}.")
+        paper = f": {plain(verdict.paper)}. Ours: " if verdict.paper else ": "
+        click.echo(f"      {plain(verdict.source)}{paper}{plain(verdict.ours or verdict.reason)}.")
         size = ", ".join(f"{n:,}" for n in verdict.n)
         click.echo(f"      Rule: {plain(verdict.tolerance)}. n = {size}, seeds: {verdict.seeds}.")
     click.echo(f"  {_counted(drawn.verdicts)}")

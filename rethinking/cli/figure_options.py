@@ -19,6 +19,8 @@ def figure_options(command):
     """Options of a command: the figures, and what they are drawn for."""
     for option in (
         click.option("--model", shell_complete=completed("models"), help="Another network than the figure's own."),
+        click.option("--data", shell_complete=completed("data"), help="Another data set than the paper's CIFAR-10."),
+        click.option("--crop", type=click.IntRange(1), help="Side of the centre square that is kept of each image."),
         click.option("--seeds", type=click.IntRange(1, 1000), help="Number of seeds; default the figure's own."),
         click.option(
             "--scale",
@@ -33,8 +35,16 @@ def figure_options(command):
     return command
 
 
-def settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: int | None, device: str) -> list[Any]:
-    """Name and setting of each of the figures, "all" being every one. Raises InputError."""
+def settings(
+    figures: tuple[str, ...],
+    scale: str,
+    model: str | None,
+    seeds: int | None,
+    device: str,
+    data: str | None = None,
+    crop: int | None = None,
+) -> list[Any]:
+    """Name and setting of each of the figures, "all" being every one that can be of the data. Raises InputError."""
     from rethinking.engines.local import resolve_precision
     from rethinking.figures import setting
 
@@ -43,5 +53,7 @@ def settings(figures: tuple[str, ...], scale: str, model: str | None, seeds: int
     if "all" in figures and len(figures) > 1:
         raise InputError(f"figures are {' '.join(figures)}: all is every figure, and stands alone")
     names = catalog.names("figures") if figures == ("all",) else list(dict.fromkeys(figures))
+    if figures == ("all",) and (data or crop):
+        names = [name for name in names if catalog.find("figures", name).constants.get("OTHER_DATA")]
     precision = resolve_precision("auto", device)
-    return [(name, setting(name, scale, model, seeds, precision)) for name in names]
+    return [(name, setting(name, scale, model, seeds, precision, data, crop)) for name in names]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,6 +35,23 @@ def named(context: click.Context, parameter: click.Parameter, given: str | None)
     return given
 
 
+def data_folder(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """The folder named for data sets is where own ones are found by name, too, as long as the command runs."""
+    if named(context, parameter, given) is None:
+        return given
+    before = os.environ.get("RETHINKING_DATA")
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop("RETHINKING_DATA", None)
+        else:
+            os.environ["RETHINKING_DATA"] = before
+
+    context.call_on_close(restore)
+    os.environ["RETHINKING_DATA"] = str(given)
+    return given
+
+
 class FilePath(click.Path):
     """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -."""
 
@@ -55,7 +73,7 @@ out_option = click.option(
 data_option = click.option(
     "--data-dir",
     type=FilePath(),
-    callback=named,
+    callback=data_folder,
     help="Folder of the data sets; else $RETHINKING_DATA, else the user's cache.",
 )
 device_option = click.option(

@@ -19,6 +19,8 @@ def plan(
     figures: tuple[str, ...],
     scale: str,
     seeds: int | None,
+    data: str | None,
+    crop: int | None,
     model: str | None,
     device: str,
     workers: int | None,
@@ -41,7 +43,7 @@ def plan(
 
     runs = Runs(runs_dir)
     device = local.resolve_device(device)
-    chosen = settings(figures, scale, model, seeds, device)
+    chosen = settings(figures, scale, model, seeds, device, data, crop)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     missing = [s for s in wanted.values() if not runs.complete(s)]
     seconds = estimate.seconds(missing, device, runs) if missing else {}

@@ -5,20 +5,34 @@ from pathlib import Path
 import click
 
 from rethinking.cli.options import FilePath, json_option, out_option, print_json, runs_option
+from rethinking.errors import InputError
 from rethinking.paths import check_writable
 
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where a page is stale.")
 @click.option("--readme", default="README.md", show_default=True, type=FilePath(path_type=Path), help="The file.")
+@click.option("--html", type=FilePath(path_type=Path), help="Write one self-contained HTML page to this file instead.")
 @json_option
 @out_option
 @runs_option
-def report(check: bool, readme: Path, as_json: bool, out: str, runs_dir: str) -> int:
+def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str, runs_dir: str) -> int:
     """Write the README's scoreboard and the pages of docs/results from the records, every number and verdict anew."""
     from rethinking import report as results
     from rethinking.record import Runs
 
+    if html:
+        if check:
+            raise InputError("--check and --html are both given: --check looks at the Markdown pages, leave out one")
+        from rethinking.report.html import save
+
+        check_writable(html.parent, "--html")
+        size = save(html, Runs(runs_dir), Path(out))
+        if as_json:
+            print_json({"html": str(html), "bytes": size})
+        else:
+            click.echo(f"{html}: written, {size:,} bytes")
+        return 0
     if not check:
         check_writable(readme.parent, "--readme")
     stale = results.update(readme, Runs(runs_dir), Path(out), check=check)

@@ -4,11 +4,15 @@ Sources, in order: the cache, an official copy already on disk, then the file's 
 from the host that torchvision names. Whatever the source, the decoded arrays must have the SHA-256 written in the file
 before they are used. The cache holds them as plain .npy files, which are never unpickled.
 
+Own data sets, which `add` measures and puts into the data folder, are verified by the digests in their description.
+
 A data set is a file with literal constants
 
     SIZES = {"train": 50000, "test": 10000}; SHAPE = (H, W, C); CLASSES = [...]
     MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}, of the
     bytes of each array, uint8 in C order
+
+    CROP = 28, where networks are to see the centre of so many pixels alone
 
 and `sources() -> [(description, function)]`; each function takes a scratch folder and gives the four decoded arrays,
 or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a folder holds.
@@ -17,11 +21,9 @@ or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a f
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,61 +32,56 @@ import numpy as np
 from rethinking import catalog
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable, read_npy
+from rethinking.data._folder import file_of, scratch_in, write_arrays
+from rethinking.data._own import add, remove
 from rethinking.errors import InputError
 from rethinking.images import Facts, ImageSet, Split
-from rethinking.paths import expand, where_able
+from rethinking.paths import data_dir, expand
 
 if TYPE_CHECKING:
     from rethinking.data._torch import Images
 
 __path__ += catalog.plugin_folders("data")
 
-ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
 
 __all__ = [
     "Arrays",
     "ImageSet",
     "Split",
     "Unavailable",
+    "add",
     "check",
     "data_dir",
+    "entry",
     "facts",
     "fetch",
     "load",
+    "remove",
     "synthetic",
     "torch_dataset",
     "where",
 ]
 
 
-def data_dir(root: str | Path | None = None) -> Path:
-    """The folder of all data sets: `root`, else $RETHINKING_DATA, else the platform's cache folder.
-
-    Raises InputError where there is neither of them, nor a home folder.
-    """
-    named = root or os.environ.get("RETHINKING_DATA")
-    if named:
-        return expand(named)
-    import platformdirs
-
-    with suppress(RuntimeError):
-        folder = platformdirs.user_cache_dir("rethinking")
-        if not folder.startswith("~"):
-            return Path(folder)
-    raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
-
-
 def where(name: str, root: str | Path | None = None) -> Path:
     """The folder in which the data set `name` is kept. Raises InputError for an unknown name."""
-    return data_dir(root) / catalog.find("data", name).name
+    return data_dir(root) / entry(name, root).name
 
 
-def _file(folder: Path, array: str) -> Path:
-    return folder / f"{array}.npy"
+def entry(name: str, root: str | Path | None = None) -> catalog.Entry:
+    """What the catalogue knows of a data set, an own one of that data folder included. Raises InputError."""
+    return catalog.own_set(name, root) or catalog.find("data", name)
 
 
-def _verify(name: str, arrays: Arrays, source: str) -> None:
-    constants = catalog.find("data", name).constants
+def _again(of: catalog.Entry) -> str:
+    """What to do where a copy is missing or wrong."""
+    if of.own:
+        return f"`rethinking data remove {of.name}`, then add it again"
+    return f"run `rethinking data fetch {of.name}`"
+
+
+def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
+    name, constants = of.name, of.constants
     for array in ARRAYS:
         values = arrays[array]
         split, kind = array.split("_")
@@ -99,34 +96,33 @@ def _verify(name: str, arrays: Arrays, source: str) -> None:
         if digest != constants["SHA256"][array]:
             raise InputError(
                 f"{name} from {source}: {array} has SHA-256 {digest}, expected "
-                f"{constants['SHA256'][array]}: a damaged copy or another version; delete it, fetch again"
+                f"{constants['SHA256'][array]}: a damaged copy or another version; delete it, then {_again(of)}"
             )
 
 
-def _read(folder: Path, name: str) -> Arrays:
-    constants = catalog.find("data", name).constants
+def _read(folder: Path, of: catalog.Entry) -> Arrays:
+    constants = of.constants
     arrays = {}
     for array in ARRAYS:
         split, kind = array.split("_")
         shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         try:
-            arrays[array] = read_npy(_file(folder, array), shape)
+            arrays[array] = read_npy(file_of(folder, array), shape)
         except Unavailable as error:
-            raise InputError(f"{error}: delete {folder}, then run `rethinking data fetch {name}`") from None
-    _verify(name, arrays, str(folder))
+            raise InputError(f"{error}: delete {folder}, then {_again(of)}") from None
+    _verify(of, arrays, str(folder))
     return arrays
 
 
-def _lying(name: str, base: Path) -> Arrays:
+def _lying(of: catalog.Entry, base: Path) -> Arrays:
     """A data set from the known layout that the data folder `base` has it in, verified. Raises Unavailable."""
-    entry = catalog.find("data", name)
-    with catalog.blame(entry):
+    with catalog.blame(of):
         try:
-            arrays = entry.load().from_folder(base)
+            arrays = of.load().from_folder(base)
         except Unavailable as error:
             missing = str(error)
         else:
-            _verify(name, arrays, f"the copy in {base}")
+            _verify(of, arrays, f"the copy in {base}")
             return arrays
     raise Unavailable(missing)
 
@@ -134,7 +130,7 @@ def _lying(name: str, base: Path) -> Arrays:
 def _kept(arrays: Arrays, folder: Path) -> bool:
     """Whether a copy that lies in the data folder could be stored beside it, in our layout; else it is not ours."""
     try:
-        with _scratch(folder.parent) as scratch:
+        with scratch_in(folder.parent) as scratch:
             _store(arrays, scratch / "decoded", folder)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -145,20 +141,20 @@ def _kept(arrays: Arrays, folder: Path) -> bool:
 
 def check(name: str, root: str | Path | None = None) -> Path:
     """Verify the copy on disk and return its folder. Raises InputError where it is missing or wrong."""
-    folder = where(name, root)
+    folder, of = where(name, root), entry(name, root)
     if folder.is_dir():
-        _read(folder, name)
+        _read(folder, of)
         return folder
     try:
-        _lying(name, folder.parent)
+        _lying(of, folder.parent)
     except Unavailable as error:
-        raise InputError(f"{name} is not in {folder} ({error}): run `rethinking data fetch {name}`") from None
+        raise InputError(f"{name} is not in {folder} ({error}): {_again(of)}") from None
     return folder.parent
 
 
-def facts(name: str) -> Facts:
+def facts(name: str, root: str | Path | None = None) -> Facts:
     """Number of classes, pixel mean and variance of a data set, without loading it."""
-    constants = catalog.find("data", name).constants
+    constants = entry(name, root).constants
     return Facts(len(constants["CLASSES"]), tuple(constants["MEAN"]), tuple(constants["VARIANCE"]))
 
 
@@ -180,22 +176,21 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
     Raises:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
     """
-    folder = where(name, root)
+    folder, of = where(name, root), entry(name, root)
     if folder.is_dir():
-        arrays = _read(folder, name)
+        arrays = _read(folder, of)
     else:
         try:
-            arrays = _lying(name, folder.parent)
+            arrays = _lying(of, folder.parent)
         except Unavailable as error:
-            raise InputError(f"{name} is not in {folder} ({error}): run `rethinking data fetch {name}`") from None
+            raise InputError(f"{name} is not in {folder} ({error}): {_again(of)}") from None
         _kept(arrays, folder)
-    constants = catalog.find("data", name).constants
 
     def split(which: str) -> Split:
         images = np.require(arrays[f"{which}_images"], requirements=["C", "W"])
         return Split(images, arrays[f"{which}_labels"].astype(np.int64))
 
-    return ImageSet(name, tuple(constants["CLASSES"]), split("train"), split("test"), facts(name))
+    return ImageSet(name, tuple(of.constants["CLASSES"]), split("train"), split("test"), facts(name, root))
 
 
 def torch_dataset(
@@ -244,7 +239,9 @@ def fetch(
     Raises:
         InputError: nothing found, in one line that lists what was tried; or a copy with the wrong SHA-256.
     """
-    folder, base = where(name, root), data_dir(root)
+    folder, base, of = where(name, root), data_dir(root), entry(name, root)
+    if of.own and source is not None:
+        raise InputError(f"{name} is an own data set, which is added and not fetched: {_again(of)}")
     if folder.is_dir() and source is None:
         return check(name, root)
     failures = []
@@ -252,7 +249,7 @@ def fetch(
         copy = f"the copy in {base}"
         say(f"{name}: trying {copy}")
         try:
-            arrays = _lying(name, base)
+            arrays = _lying(of, base)
         except (Unavailable, InputError) as error:
             failures.append(f"{copy}: {error}")
             say(f"{name}: {failures[-1]}")
@@ -260,8 +257,7 @@ def fetch(
             place = folder if _kept(arrays, folder) else base
             say(f"{name}: verified, in {place}")
             return place
-    entry = catalog.find("data", name)
-    module = entry.load()
+    module = of.load()
     if source is None:
         tries = module.sources()
     else:
@@ -269,14 +265,14 @@ def fetch(
         if not given.is_dir():
             raise InputError(f"{source} is not a folder: name one that holds {name}")
         tries = [(str(source), lambda _: module.from_folder(given))]
-    with _scratch(base) as scratch, catalog.blame(entry):
+    with scratch_in(base) as scratch, catalog.blame(of):
         for number, (description, get) in enumerate(tries):
             say(f"{name}: trying {description}")
             place = scratch / str(number)
             place.mkdir()
             try:
                 arrays = get(place)
-                _verify(name, arrays, description)
+                _verify(of, arrays, description)
             except (Unavailable, InputError) as error:
                 failures.append(f"{description}: {error}")
                 say(f"{name}: {failures[-1]}")
@@ -287,27 +283,8 @@ def fetch(
     raise InputError(f"{name} could not be had ({'; '.join(failures)}): give a folder with --from")
 
 
-@contextmanager
-def _scratch(base: Path) -> Iterator[Path]:
-    base.mkdir(parents=True, exist_ok=True)
-    for left in base.glob(".fetch-*"):  # by a fetch that was killed
-        if time.time() - left.stat().st_mtime > ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
-    scratch.mkdir()
-    for array in ARRAYS:
-        with _file(scratch, array).open("wb") as stream:
-            np.save(stream, arrays[array], allow_pickle=False)
-            stream.flush()
-            with where_able():
-                os.fsync(stream.fileno())
+    write_arrays(arrays, scratch)
     while True:
         try:
             os.replace(scratch, folder)

@@ -19,6 +19,7 @@ from rethinking.data._sources import npm_pack, official_download
 
 SIZES = {"train": 50_000, "test": 10_000}
 SHAPE = (32, 32, 3)
+CROP = 28  # pixels; the paper's centre crop
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 MEAN = [125.306918046875, 122.950394140625, 113.86538318359375]
 VARIANCE = [3968.14567502344, 3855.0076164071534, 4449.543636066647]

@@ -12,7 +12,7 @@ from typing import Any
 from rethinking import catalog
 from rethinking.engines.machine import cores, processor
 from rethinking.record import Runs
-from rethinking.spec import RunSpec, Spec, kind_of
+from rethinking.spec import RunSpec, Spec, image_size, kind_of
 
 STEPS = 4  # of training, where nothing is known of a network
 EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
@@ -47,6 +47,7 @@ def past(runs: Runs) -> list[Past]:
             continue
         try:
             size = work(spec, result["steps"], result["evaluations"])
+            _speed_keys(spec)  # of a data set that is known here
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
             found.append(Past(name, spec, made["device_name"], result["steps"], image, made["seconds"]))
@@ -83,13 +84,13 @@ def _names(spec: dict[str, Any]) -> tuple[str, ...]:
 def _speed_keys(spec: dict[str, Any]) -> list[tuple]:
     """What runs of one speed share, the nearest first."""
     options = json.dumps(spec.get("model_options", {}), sort_keys=True)
-    plain = (spec["model"], options, spec["precision"])
+    plain = (spec["model"], options, spec["precision"], image_size(spec["data"], spec.get("crop")))
     return [(*plain, spec["batch_size"], _names(spec)), (*plain, _names(spec)), plain]
 
 
 def _length_keys(spec: dict[str, Any]) -> list[tuple]:
     """What runs that are fitted after like times share, the nearest first."""
-    near = (spec["model"], spec["n"], spec["batch_size"], _parts(spec, "corruptions"))
+    near = (spec["data"], spec["model"], spec["n"], spec["batch_size"], _parts(spec, "corruptions"))
     labels = (spec["model"], _parts(spec, "corruptions"))
     return [(*near, _parts(spec, "regularizers")), (*near, _names(spec)), near, labels, (spec["model"],)]
 

@@ -25,6 +25,8 @@ STEP_EVERY = 0.5  # seconds between step events
 
 def main(runs_root: str, device: str, checkpoints: str, data_dir: str | None) -> None:
     """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
+    if data_dir:  # where own data sets are found by name
+        os.environ["RETHINKING_DATA"] = data_dir
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is something to save
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
     events = os.fdopen(os.dup(1), "w")

@@ -6,6 +6,7 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
     SEEDS = {"quick": 1, ...}         seeds at each scale
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
+    OTHER_DATA = True                 it can be drawn of any data set; else of the paper's alone
     runs(setting) -> {condition: [Spec, one per seed]}
     draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
     claims(setting) -> [Claim, ...]
@@ -15,6 +16,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +26,14 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
+from rethinking.figures._subject import FULL, Subject
 from rethinking.record import Record, Runs, write
 from rethinking.revision import VERSION
-from rethinking.spec import EPOCH, RunSpec, Spec
+from rethinking.spec import EPOCH, RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
+
+__all__ = ["FULL", "Drawn", "Setting", "Subject", "draw", "drawn", "numbers", "setting", "specs", "stem", "unique"]
 
 SCALES = ("quick", "cpu", "paper")
 
@@ -39,7 +44,9 @@ REDUCED_N = {
 }
 OTHER_N = {"quick": 200, "cpu": 2000}
 QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
-FULL = 50_000
+LEAST_N = 100  # of quick runs of convolutions on images of more pixels than the paper's, which are fewer
+PIXELS = 28 * 28
+ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 ALL = "all"  # the model of a figure that compares networks, or trains none
 # At scales cpu and paper these have several seeds in figures of all networks and train in float32, evaluated every
 # epoch; others have one seed, and train in bfloat16, evaluated every fifth epoch of all images or with the probe.
@@ -54,7 +61,7 @@ class Setting:
         scale: one of SCALES. model: a network, or ALL. seeds: number of seeds; run k has training and data seed k.
         precision: of quick runs, resolved for this machine (and with it Inception's n); cpu and paper fix theirs, so
         that their records are found from any machine. asked: the number of seeds was asked for, and makes other runs
-        than the figure's own.
+        than the figure's own. data, crop: as in a spec; another data set than the paper's is not compared with it.
     """
 
     scale: str
@@ -62,6 +69,41 @@ class Setting:
     seeds: int
     precision: str = "float32"
     asked: bool = False
+    data: str = "cifar10"
+    crop: int | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The data set that it is of."""
+        return Subject(self.data, self.crop)
+
+    @property
+    def papers(self) -> bool:
+        """Whether both data and network are the paper's: else what is found extends the paper, at most."""
+        return self.subject.papers and not self.other_network
+
+    @property
+    def other_network(self) -> bool:
+        """Whether it is of one network that is not the paper's."""
+        return self.model != ALL and "parameters" not in catalog.find("models", self.model).constants.get("PAPER", {})
+
+    @property
+    def epoch(self) -> int:
+        """Steps of batch 128 in one pass over all training images: the unit of the paper's schedule."""
+        return EPOCH if self.subject.papers else -(-self.subject.full // 128)
+
+    def images(self, model: str) -> int:
+        """The training images that runs of a network have, where a figure does not say."""
+        full = self.subject.full
+        usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
+        if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
+            usual = QUICK_BFLOAT16_N
+        if self.subject.papers:
+            return usual
+        height, width = self.subject.size
+        if self.scale == "quick" and model not in CHEAP and height * width > PIXELS:
+            usual = max(LEAST_N, usual * PIXELS // (height * width) // 10 * 10)
+        return full if self.scale == "paper" else min(usual, full)
 
     def spec(self, seed: int, **fields: Any) -> RunSpec:
         """The spec that all figures start from at this scale, with `fields` on top.
@@ -76,19 +118,21 @@ class Setting:
         model = fields.pop("model", self.model)
         if model == ALL:
             raise InputError("the figure is of all networks (MODELS): give spec(seed, model=...) one")
-        usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
-        if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
-            usual = QUICK_BFLOAT16_N
-        n = fields.pop("n", usual)
-        common: dict[str, Any] = {"data": "cifar10", "n": n, "model": model, "seed": seed, "data_seed": seed}
-        if n < FULL:
+        n = fields.pop("n", self.images(model))
+        papers = self.subject.papers
+        common: dict[str, Any] = {"data": self.data, "n": n, "model": model, "seed": seed, "data_seed": seed}
+        if self.crop is not None:
+            common["crop"] = self.crop
+        if not papers and self.scale == "paper":
+            common["decay_every"] = self.epoch
+        if n < FULL if papers else self.scale != "paper":
             epoch = -(-n // 128)
             epochs = 100 if self.scale == "quick" else 200
             common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": 4 * epoch}
         elif self.scale == "paper" and model.startswith("inception"):
-            common |= {"steps": 64 * EPOCH, "eval_every": EPOCH, "evaluation": "probe"}
+            common |= {"steps": 64 * self.epoch, "eval_every": self.epoch, "evaluation": "probe"}
         else:
-            common |= {"steps": 90 * EPOCH, "eval_every": EPOCH if model in CHEAP else 5 * EPOCH}
+            common |= {"steps": 90 * self.epoch, "eval_every": self.epoch if model in CHEAP else 5 * self.epoch}
         if self.scale == "quick":
             common |= {"interim_test": 250, "precision": self.precision}
         elif model not in CHEAP:
@@ -100,7 +144,7 @@ class Setting:
         evaluated with the probe, so that the time is known to 2 %.
         """
         if self.scale == "paper" and fields.get("model", self.model) not in CHEAP:
-            fields = {"stop": "fitted", "eval_every": EPOCH, "evaluation": "probe"} | fields
+            fields = {"stop": "fitted", "eval_every": self.epoch, "evaluation": "probe"} | fields
         return self.spec(seed, **fields)
 
     def seeds_of(self, model: str) -> range:
@@ -109,8 +153,14 @@ class Setting:
 
     @property
     def reduced(self) -> bool:
-        """Whether fewer than the paper's 50,000 images are trained on."""
-        return self.spec(0).n != FULL
+        """Whether fewer than all images are trained on."""
+        return self.spec(0).n != self.subject.full
+
+    def within(self, n: int) -> int:
+        """A number of training images that a figure names, as far as other data than the paper's have them."""
+        if self.subject.papers:
+            return n
+        return self.subject.full if self.scale == "paper" else min(n, self.subject.full)
 
 
 @dataclass(frozen=True)
@@ -124,7 +174,13 @@ class Drawn:
 
 
 def setting(
-    name: str, scale: str = "quick", model: str | None = None, seeds: int | None = None, precision: str = "float32"
+    name: str,
+    scale: str = "quick",
+    model: str | None = None,
+    seeds: int | None = None,
+    precision: str = "float32",
+    data: str | None = None,
+    crop: int | None = None,
 ) -> Setting:
     """The setting of figure `name`, defaults filled in. Raises InputError."""
     entry = catalog.find("figures", name)
@@ -136,7 +192,14 @@ def setting(
     if model not in (None, ALL):
         catalog.find("models", model)
     default = entry.constants["SEEDS"].get(scale, 1)
-    own = Setting(scale, model or models[0], default, precision)
+    data = data or "cifar10"
+    catalog.find("data", data)
+    own = Setting(scale, model or models[0], default, precision, data=data, crop=canonical_crop(data, crop))
+    if not own.subject.papers and not entry.constants.get("OTHER_DATA"):
+        can = [n for n, e in catalog.entries("figures").items() if e.constants.get("OTHER_DATA")]
+        raise InputError(
+            f"{name} is of CIFAR-10 alone, as the paper has it: figures of other data are {', '.join(can)}"
+        )
     if seeds is None:
         return own
     given = replace(own, seeds=seeds, asked=True)
@@ -146,23 +209,28 @@ def setting(
 def setting_of(numbers: dict[str, Any]) -> Setting:
     """The setting that a figure of scale cpu or paper was drawn for, from its `drawn` numbers. Raises InputError."""
     seeds = numbers["seeds"] if numbers["asked"] else None
-    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds)
+    of = numbers.get("data"), numbers.get("crop")
+    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, "float32", *of)
 
 
 def evidence(folder: Path) -> list[tuple[str, Setting]]:
-    """Figure and setting of every drawn file of `folder` that is evidence (scale cpu or paper), by file name.
+    """Figure and setting of every drawn file of `folder` that is evidence, by file name.
+
+    It is of scale cpu or paper, and of the paper's data.
 
     Raises:
         InputError: a .json that is not a drawn figure.
     """
     found = [drawn(path) for path in sorted(folder.glob("*.json"))]
-    return [(each["figure"], setting_of(each)) for each in found if each["scale"] != "quick"]
+    return [(each["figure"], setting_of(each)) for each in found if each["scale"] != "quick" and "data" not in each]
 
 
 def stem(name: str, chosen: Setting) -> str:
-    """The drawn file's name: figure, scale, and the network and seeds where they are not the figure's own."""
+    """The drawn file's name: figure, scale, and the data, network and seeds where they are not the figure's own."""
     default = setting(name, chosen.scale)
     parts = [name, chosen.scale]
+    parts += [chosen.data] if chosen.data != default.data else []
+    parts += [f"crop{chosen.crop}"] if chosen.crop is not None else []
     parts += [chosen.model] if chosen.model != default.model else []
     parts += [f"{chosen.seeds}seeds"] if chosen.asked else []
     return "-".join(parts)
@@ -206,10 +274,47 @@ def runs_of(module: ModuleType, chosen: Setting) -> Specs:
 
 
 def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
-    """The claims of a figure's module."""
+    """The claims of a figure's module; on other data or another network than the paper's, as questions to that."""
     from rethinking.figures.kit import declared
 
-    return declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
+    made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
+    return [_extension(module, chosen, claim) for claim in made] if _extends(module, chosen) else made
+
+
+def _other_network(module: ModuleType, chosen: Setting) -> bool:
+    """Whether a figure is drawn for a network that is neither the paper's nor the figure's own."""
+    return chosen.other_network and chosen.model != module.MODELS[0]
+
+
+def _extends(module: ModuleType, chosen: Setting) -> bool:
+    """Whether a figure is of other data or another network than the paper's, and its own."""
+    return not chosen.subject.papers or _other_network(module, chosen)
+
+
+def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
+    """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
+    subject, decided = chosen.subject, claim.decided
+    of = [subject.name] if not subject.papers else []
+    of += [chosen.model] if _other_network(module, chosen) else []
+    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
+    rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
+    rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", rule)
+    return replace(
+        claim,
+        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(of)}",
+        paper="",
+        tolerance=rule if least == 1 else f"{rule}; from n = {least:,} on",
+        least_n=least,
+        measure=lambda records: _answer(claim, claim.measure(records)),
+        decided=(lambda records: _answer(claim, decided(records))) if decided else None,
+    )
+
+
+def _answer(claim: claims.Claim, reading: Any) -> Any:
+    """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
+    if reading is None or reading.holds is None or not claim.answer:
+        return reading
+    return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
 
 
 def _draw_of(module: ModuleType, chosen: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
@@ -297,24 +402,87 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
+def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
+    """How the runs of other data are made: what stands where a figure of the paper's data lists its departures."""
+
+    def between(values: Iterable[float]) -> str:
+        each = sorted(set(values))
+        return f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
+
+    runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
+    epochs = between(round(s.steps / s.epoch_steps) for s in runs)
+    images, batches = between(s.n or 0 for s in runs), between(s.batch_size for s in runs)
+    early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
+    subject = chosen.subject
+    return [
+        f"{subject.facts}.",
+        "Each image is whitened by itself; corruptions are drawn once, before that.",
+        f"A run trains on {images} images in batches of {batches}, and ends after {epochs} epochs{early}. SGD with "
+        f"momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted means "
+        "99 % training accuracy at some evaluation.",
+        f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
+        "the test images.",
+    ]
+
+
+def _what(chosen: Setting) -> dict[str, Any]:
+    """Of what it is drawn, where that is not the paper's data."""
+    if chosen.subject.papers:
+        return {}
+    return {"data": chosen.data, "crop": chosen.crop}
+
+
+def _extended(module: ModuleType, chosen: Setting) -> str:
+    """What a caption adds, of other data or another network than the paper's."""
+    of = [] if chosen.subject.papers else [chosen.subject.facts]
+    of += [f"the network {chosen.model}"] if _other_network(module, chosen) else []
+    return f" An extension to {' and '.join(of)}." if of else ""
+
+
+def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
+    """What a picture of other data says of the paper's questions, where there are few: "at chance: 12 %, ..."."""
+    answers: dict[str, list[str]] = {}
+    for claim, verdict in zip(asked, verdicts, strict=True):
+        if claim.answer and verdict.ours:
+            answers.setdefault(claim.answer, []).append(verdict.ours)
+    several = {
+        word: f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}" for word, texts in answers.items()
+    }
+    parts = [texts[0] if len(texts) == 1 else several[word] for word, texts in answers.items()]
+    return "; ".join(parts)
+
+
+def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table, which names other data and another network than the paper's."""
+    more = {} if chosen.subject.papers else {"data": chosen.subject.name}
+    more |= {"network": chosen.model} if _other_network(module, chosen) else {}
+    head, *cells = row.items()
+    return dict([head, *more.items(), *cells])
+
+
 def made(
     name: str, module: ModuleType, chosen: Setting, runs: Runs
 ) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
     """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
-    verdicts = [claims.judge(claim, wanted, records) for claim in claims_of(module, chosen)]
+    asked = claims_of(module, chosen)
+    verdicts = [claims.judge(claim, wanted, records) for claim in asked]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     figure, told = _draw_of(module, chosen, records)
+    if _extends(module, chosen) and isinstance(told.get("table"), list):
+        told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
+        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
     told = {
         "figure": name,
         "scale": chosen.scale,
         "model": chosen.model,
         "seeds": chosen.seeds,
         "asked": chosen.asked,
-        "caption": module.CAPTION,
-        "departures": module.DEPARTURES,
+        **_what(chosen),
+        "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
+        "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
         **told,
         "claims": [v.as_json() for v in verdicts],
         "runs": made_by(found.values()),

@@ -1,11 +1,12 @@
 """What several figures share: readings of records, median and range, labels, corrupted labels by p."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rethinking.claims import Reading, Records, spread
-from rethinking.figures import CHEAP
-from rethinking.figures.kit import measures
+from rethinking.figures import CHEAP, Subject
+from rethinking.figures.kit import Claim, Frame, Measure, bounded, measures
 from rethinking.record import Record
 from rethinking.spec import Part
 
@@ -33,6 +34,32 @@ DECAYED = (
     f"Weight decay {WEIGHT_DECAY:g} on the weights of convolutions and linear layers; the paper states no strength; "
     "figure weight_decay asks which agrees with its rows."
 )
+
+
+def at_chance(subject: Subject, measure: Measure, error: bool = False, **rest: Any) -> Claim:
+    """The claim that random labels leave an accuracy (or an error) at chance, which is another for every data set.
+
+    Where the classes of the test set are too unlike for chance to be one number, it is not judged. rest: of `bounded`.
+    """
+    chance = 100 - subject.chance if error else subject.chance
+    bounds = (chance - subject.tolerance, chance + subject.tolerance)
+    claim = bounded(measure, " %", between=bounds, answer="at chance", **rest)
+    if subject.papers:
+        return claim
+
+    def ours(t: Frame) -> str:
+        text = f"{t.spread(measure.name, ' %')}, chance is {chance:g} %"
+        unlike = f"; its largest class has {subject.largest:.1f} % of the test images, so that chance is no one number"
+        return text if subject.balanced else text + unlike
+
+    # Runs that are not fitted decide it in any case.
+    return replace(claim, ours=ours, holds=lambda t: claim.holds(t) if subject.balanced or not t.fitted else None)
+
+
+def near_chance(subject: Subject, values: Sequence[float], error: bool = False) -> bool | None:
+    """Whether accuracies (or errors), in %, are at chance; None where that is no one number."""
+    chance = 100 - subject.chance if error else subject.chance
+    return all(abs(v - chance) <= subject.tolerance for v in values) if subject.balanced else None
 
 
 def decay(strength: float) -> tuple[Part, ...]:

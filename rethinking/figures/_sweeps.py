@@ -97,7 +97,7 @@ def sweeps(setting: Setting) -> list[Sweep]:
     found, quick = [], setting.scale == "quick"
     for name, entry in catalog.entries("regularizers").items():
         network = next((m for m in NETWORKS[: 1 if quick else None] if _carries(m, name)), None)
-        if network is None or (entry.digest and not quick):
+        if network is None or (entry.digest and not quick) or not _room(setting, name):
             continue
         typical = _typical(name)[1]
         strengths = tuple(entry.constants.get("STRENGTHS", (typical,)))
@@ -105,9 +105,16 @@ def sweeps(setting: Setting) -> list[Sweep]:
             strengths = tuple(v for v in strengths if v in (strengths[0], typical, strengths[-1]))
         found.append(Sweep(name, PRECISE if name in IN_FLOAT32 else network, strengths, typical))
     for name, strengths in () if quick else ON_ALEXNET.items():
+        if not _room(setting, _swept(name)):
+            continue
         found.append(Sweep(name, "alexnet", strengths, _typical(_swept(name))[1]))
     order = (*FAMILIES, OTHER)
     return sorted(found, key=lambda s: (order.index(family_of(s.regularizer)), _swept(s.regularizer)))
+
+
+def _room(setting: Setting, regularizer: str) -> bool:
+    """Whether a random crop has anything to cut; other regularizers do without."""
+    return regularizer != "random_crop" or setting.subject.cropped
 
 
 def _swept(regularizer: str) -> str:
@@ -181,7 +188,14 @@ def spec(setting: Setting, seed: int, network: str, regularizer: str, strength: 
 
 def images_of(setting: Setting, network: str) -> int:
     """How many images the network is trained on."""
-    return {"quick": QUICK_IMAGES, "cpu": IMAGES[network], "paper": FULL}[setting.scale]
+    return setting.within({"quick": QUICK_IMAGES, "cpu": IMAGES[network], "paper": FULL}[setting.scale])
+
+
+def steps_of(setting: Setting, model: str, n: int) -> int:
+    """The budget of a reduced run: of other data, whose time to fit is not known before, 100 or 200 epochs."""
+    if setting.subject.papers:
+        return BUDGETS[model, n]
+    return (100 if setting.scale == "quick" else 200) * -(-n // 128)
 
 
 def run(
@@ -195,7 +209,7 @@ def run(
         n = n or images_of(setting, network)
         epoch = -(-n // 128)
         every = epoch if model in CHEAP else 4 * epoch  # an evaluation costs as much as an epoch of training
-        fields |= {"n": n, "steps": times * BUDGETS[model, n], "eval_every": every}
+        fields |= {"n": n, "steps": times * steps_of(setting, model, n), "eval_every": every}
     elif times != 1:
         fields |= {"steps": times * setting.spec(0, **fields).steps}
     return setting.spec(seed, **fields)
@@ -249,12 +263,14 @@ def acting(t: Frame) -> dict[str, Frame]:
 def budget(setting: Setting, *networks: str) -> str:
     """How long the runs on some images may take, for a figure's title. networks: all, where none is named."""
     if setting.scale == "paper":
-        return "budget: the paper's schedule"
+        return "budget: the paper's schedule" if setting.subject.papers else "90 epochs at most"
     images = {m: images_of(setting, m) for m in networks or NETWORKS}
+    if not setting.subject.papers:
+        return f"{100 if setting.scale == 'quick' else 200} epochs at most"
     steps = [f"{BUDGETS[m, n]:,} for {m}" for m, n in images.items() if (m, n) in BUDGETS]
     return f"steps at most {', '.join(steps)}: 5 times what random labels take without"
 
 
 def size(setting: Setting, network: str) -> str:
     """On how many images, for a figure's title."""
-    return size_note(images_of(setting, network))
+    return size_note(images_of(setting, network), setting.subject.full)

@@ -16,6 +16,7 @@ from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+OTHER_DATA = True
 CAPTION = "Test accuracy and epochs to fit against batch size, for true, half random and random labels."
 DEPARTURES = [
     "An extension: the paper does not vary the batch size, nor state it.",
@@ -28,12 +29,19 @@ BATCHES = {"quick": (16, 128, 500), "cpu": (8, 32, 128, 512, 2000), "paper": (32
 IMAGES, EPOCHS = {"quick": 500, "cpu": 2000, "paper": FULL}, {"quick": 100, "cpu": 200, "paper": 64}
 
 
+def batches_of(setting: Setting) -> list[int]:
+    """The batch sizes; of a set with fewer images, its whole is the largest."""
+    most = setting.within(IMAGES[setting.scale])
+    fit = [b for b in BATCHES[setting.scale] if b <= most] or [most]
+    return fit if setting.subject.papers or most <= fit[-1] else [*fit, min(most, BATCHES[setting.scale][-1])]
+
+
 def grid(setting: Setting) -> Grid:
-    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=BATCHES[setting.scale])
+    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches_of(setting))
 
 
 def spec(setting: Setting, seed: int, batch: int, **mix: str) -> RunSpec:
-    n = IMAGES[setting.scale]
+    n = setting.within(IMAGES[setting.scale])
     epoch = -(-n // batch)
     length = {"steps": EPOCHS[setting.scale] * epoch, "eval_every": epoch, "stop": "fitted"}
     return setting.spec(seed, n=n, batch_size=batch, corruptions=labels(MIXES[mix["labels"]]), **length)
@@ -42,10 +50,14 @@ def spec(setting: Setting, seed: int, batch: int, **mix: str) -> RunSpec:
 STEPS, TIME, TEST, TRAIN = steps_to_fit(), epochs_to_fit(), final("test_accuracy"), final("train_accuracy")
 TABLE = Table("run", {"steps to 99 %": STEPS, "training accuracy (%)": TRAIN, "test accuracy (%)": TEST})
 BY: dict[str, Any] = {"x": "batch", "hue": "labels", "log": True, "xlabel": "batch size", "ylim": (0, None)}
-PANELS = [
-    Lines(y=TEST, ylabel="test accuracy (%)", reference=(10, "chance"), legend=None, **BY),
-    Lines(y=TIME, ylabel="epochs to 99 % training accuracy", legend="upper left", **BY),
-]
+
+
+def panels(setting: Setting) -> list[Lines]:
+    chance = (setting.subject.chance, "chance")
+    return [
+        Lines(y=TEST, ylabel="test accuracy (%)", reference=chance, legend=None, **BY),
+        Lines(y=TIME, ylabel="epochs to 99 % training accuracy", legend="upper left", **BY),
+    ]
 
 
 def smaller_is_better(t: Frame) -> bool:
@@ -54,13 +66,14 @@ def smaller_is_better(t: Frame) -> bool:
 
 
 def claims(setting: Setting) -> list[Claim]:
-    few, *_, many = BATCHES[setting.scale]
+    batches = batches_of(setting)
+    few, many = batches[0], batches[-1]
     least: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds(setting.model)}
     return [
         fits(
             id="batch_size.fitted.{batch}",
             name="fitted with batch {batch}",
-            each={"batch": BATCHES[setting.scale]},
+            each={"batch": batches},
             where={"labels": "random labels"},
             source="zhang2017, section 2.1, extended",
             statement="random labels are fitted with batches of {batch:,}",

@@ -17,6 +17,7 @@ from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+OTHER_DATA = True
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
 DEPARTURES = [
     "An extension: the paper varies neither width nor the weights' values.",
@@ -55,7 +56,7 @@ def _parts(weights: str) -> tuple[Part, ...]:
 
 
 def spec(setting: Setting, seed: int, weights: str, width: int) -> RunSpec:
-    n = IMAGES.get(setting.scale, FULL)
+    n = setting.within(IMAGES.get(setting.scale, FULL))
     epoch = -(-n // 128)
     fields: dict[str, Any] = {"n": n, "corruptions": labels(1.0), "stop": "fitted", "eval_every": min(4 * epoch, EPOCH)}
     fields["steps"] = EPOCHS[setting.scale] * epoch
@@ -64,19 +65,23 @@ def spec(setting: Setting, seed: int, weights: str, width: int) -> RunSpec:
 
 STEPS, TRAIN = steps_to_fit(), final("train_accuracy")
 TABLE = Table("run", {"training accuracy (%)": TRAIN, "steps to 99 %": STEPS})
-PANELS = [
-    Lines(
-        x="width",
-        y=TRAIN,
-        hue="weights",
-        log=True,
-        reference=[(99, ""), (10, "")],
-        xlabel="units of each hidden layer",
-        ylabel="training accuracy, random labels (%)\ndotted: 99 %, fitted, and 10 %, chance",
-        ylim=(0, 102),
-        legend="outside right center",
-    )
-]
+
+
+def panels(setting: Setting) -> list[Lines]:
+    chance = setting.subject.chance
+    return [
+        Lines(
+            x="width",
+            y=TRAIN,
+            hue="weights",
+            log=True,
+            reference=[(99, ""), (chance, "")],
+            xlabel="units of each hidden layer",
+            ylabel=f"training accuracy, random labels (%)\ndotted: 99 %, fitted, and {chance:g} %, chance",
+            ylim=(0, 102),
+            legend="outside right center",
+        )
+    ]
 
 
 def notes(setting: Setting) -> list[str]:

@@ -21,6 +21,7 @@ from rethinking.record import Record
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at rising strength."
 DEPARTURES = _sweeps.departures(
     "Where the loss becomes infinite, as with maxout of 6 and 8 pieces at this learning rate, training fails, which is "

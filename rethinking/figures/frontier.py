@@ -16,6 +16,7 @@ from rethinking.figures.kit.frame import mostly
 
 MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
+OTHER_DATA = True
 CAPTION = "Time to fit random labels against the change of test accuracy, and against time to fit, on true labels."
 DEPARTURES = _sweeps.departures(
     "Augmented images differ at every step: a network that does not fit them within the budget may have the capacity "

@@ -64,6 +64,7 @@ SETTINGS: _Columns = {
     "evaluation": ("string", lambda s: s.evaluation),
     "precision": ("string", lambda s: s.precision),
     "keep": ("string", lambda s: ",".join(s.keep)),
+    "crop": ("Int64", lambda s: s.crop),
     "data_seed": ("int64", lambda s: s.data_seed),
     "seed": ("int64", lambda s: s.seed),
 }

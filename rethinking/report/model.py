@@ -225,6 +225,17 @@ def caption(name: str) -> str:
     return str(catalog.load("figures", name).CAPTION)
 
 
+# Characters that act on a terminal or reorder a line: controls but tab and line feed, and marks of direction.
+_ACTING = {k: chr(0x2400 + k) for k in range(32) if chr(k) not in "\t\n"} | {0x7F: "\u2421"}
+_ACTING |= dict.fromkeys([*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+_ACTING |= dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")  # in no file of UTF-8 text
+
+
+def visible(text: str) -> str:
+    """Text with a picture of each character that would act instead of being shown: "\u241b" for escape."""
+    return text.translate(_ACTING)
+
+
 def as_text(value: Any) -> str:
     """A table's cell: the median over seeds with its range, states in words."""
     return claims.told(value)

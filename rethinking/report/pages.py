@@ -1,12 +1,13 @@
 """Markdown pages of the results: an index, one page a figure, the departures that figures share."""
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from rethinking.claims import EXTENSION, NOT_REPLICATED
 from rethinking.report import model
-from rethinking.report.model import Artefact, Judged, Result
+from rethinking.report.model import Artefact, Judged, Result, visible
 
 NOTE = "<!-- written by `rethinking report`, not by hand -->"
 LARGEST = 60_000  # bytes of a page; what a table has more is in the figure's .json
@@ -14,10 +15,18 @@ KINDS = ((True, "The paper's own claims"), (False, "Extensions: another network,
 
 
 def cell(text: str) -> str:
-    """Text as it stands in a cell of a table: no markup, no line break."""
-    for mark in "\\`*_[]<>|#":
+    """Text as it stands in a cell of a table: no markup, no formula, no line break, nothing that acts on a terminal."""
+    for mark in "\\`*_[]<>|#&$~":
         text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Text as code in a cell of a table: between more backticks than it holds."""
+    text = visible(" ".join(text.split())).replace("|", "\\|")
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if len(ticks) > 1 else ""
+    return f"{ticks}{space}{text}{space}{ticks}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -49,7 +58,7 @@ def claims_table(judged: Sequence[Judged], *, where: bool = False) -> str:
         row = [
             f"**{claim.verdict}**",
             cell(claim.statement),
-            f"`{claim.id}`",
+            code(claim.id),
             source,
             cell(claim.ours),
             cell(claim.rule),
@@ -109,12 +118,12 @@ def page(result: Result, shared: dict[str, str]) -> str:
     parts += ["\n".join(f"{k}. {cell(text)}" for k, text in enumerate(own, 1))] if own else []
     if numbered:
         parts.append(f"Shared with other figures: {', '.join(numbered)}; see [departures](departures.md).")
-    made = ", ".join(f"`{commit}`" for commit in model.commits(result)) or "none"
+    made = ", ".join(code(commit) for commit in model.commits(result)) or "none"
     missing = len(result.numbers["missing"])
     gone = f" {missing} runs that it needs are not run." if missing else ""
     tail = [
         "## How it was made",
-        f"    {result.command}",
+        f"    {visible(result.command)}",
         f"{len(result.numbers['runs'])} runs, {model.hours(result):.1f} core-hours where they were made.{gone} Their "
         f"records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with the commits {made}.",
     ]

@@ -1,10 +1,11 @@
 """Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
 
-`part` holds corruptions and regularizers by name, `base` what every spec is, `training` and `theory` the kinds of run,
-`kinds` the union of them. Importing them imports no torch.
+`part` holds corruptions and regularizers by name, `base` what every spec is, `cropping` which part of an image is seen,
+`training` and `theory` the kinds of run, `kinds` the union of them. Importing them imports no torch.
 """
 
 from rethinking.spec.base import Column, Spec
+from rethinking.spec.cropping import canonical_crop, crop_size, image_size
 from rethinking.spec.kinds import (
     KINDS,
     LARGEST,
@@ -39,10 +40,13 @@ __all__ = [
     "Spec",
     "Theorem1Spec",
     "TwoWeightsSpec",
+    "canonical_crop",
     "check_options",
     "check_parts",
+    "crop_size",
     "from_bytes",
     "from_file",
     "from_json",
+    "image_size",
     "kind_of",
 ]

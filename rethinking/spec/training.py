@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from rethinking import catalog
 from rethinking.spec.base import Column, Positive, Seed, Spec
+from rethinking.spec.cropping import canonical_crop, image_size
 from rethinking.spec.part import (
     Part,
     canonical_corruptions,
@@ -99,6 +100,10 @@ class RunSpec(Spec):
     )
     data_seed: Seed = Field(default=0, description="Of the corruptions.")
     seed: Seed = Field(default=0, description="Of initial weights, batch order and everything else in training.")
+    crop: Positive | None = Field(
+        default=None,
+        description="Side of the centre square that is kept of each image; by default CIFAR-10's 28, else all.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +121,7 @@ class RunSpec(Spec):
         network = self._entry()
         object.__setattr__(self, "model_options", changed_options(network, self.model_options))
         object.__setattr__(self, "keep", tuple(sorted(set(self.keep))))
+        self._check_crop()
         assert self.n is not None
         if self.held_out >= self.n:
             raise ValueError(f"held_out is {self.held_out} of n = {self.n}: give 0 to {self.n - 1}")
@@ -129,6 +135,15 @@ class RunSpec(Spec):
             raise ValueError(f"keep is crop_logits: {acts['pixels']} is of the centre crop alone: drop one of them")
         check_parts(self.regularizers, self.corruptions, self.model, network.constants.get("HAS"))
         return self
+
+    def _check_crop(self) -> None:
+        object.__setattr__(self, "crop", canonical_crop(self.data, self.crop))
+        height, width = image_size(self.data, self.crop)
+        if height != width:
+            raise ValueError(
+                f"the images of {self.data} are of {height} x {width} pixels, the networks take squares: give --crop "
+                f"{min(height, width)}"
+            )
 
     def _entry(self) -> catalog.Entry:
         """The network's file."""
@@ -168,7 +183,7 @@ class RunSpec(Spec):
         for part in (*self.corruptions, *self.regularizers):
             value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
             parts.append(part.name + (f"-{value}" if value else ""))
-        return [*parts, f"s{self.seed}"]
+        return [*parts, *([f"crop{self.crop}"] if self.crop else []), f"s{self.seed}"]
 
     def summary(self, row: dict[str, Any]) -> str:
         train, test = ("-" if v is None else f"{100 * v:.1f} %" for v in (row["train_accuracy"], row["test_accuracy"]))

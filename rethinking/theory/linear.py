@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 from rethinking.errors import InputError
-from rethinking.images import crop, whiten
+from rethinking.images import IMAGE_SIZE, crop, whiten
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Context, LinearSpec, Outcome, Rows
+from rethinking.spec import Context, LinearSpec, Outcome, Rows, crop_size
 from rethinking.theory.targets import distinct, error, one_hot
 from rethinking.training.batches import permutation
 
 
-def prepare(images: np.ndarray, whitened: bool) -> Tensor:
-    """Bytes (N, H, W, C) -> float64 (N, d): cropped to 28 x 28 and whitened image by image, or over 255."""
-    x = torch.from_numpy(np.ascontiguousarray(crop(images)))
+def prepare(images: np.ndarray, whitened: bool, size: int | None = IMAGE_SIZE) -> Tensor:
+    """Bytes (N, H, W, C) -> float64 (N, d): cropped to `size` pixels, and whitened image by image, or over 255."""
+    x = torch.from_numpy(np.ascontiguousarray(crop(images, size)))
     return (whiten(x) if whitened else x.to(torch.float32) / 255).flatten(1).double()
 
 
@@ -82,11 +82,12 @@ def run(spec: LinearSpec, context: Context) -> Rows:
     """
     data, device = context.images, context.device
     images, labels = data.train.images[: spec.n], data.train.labels[: spec.n]
-    kept = distinct(crop(images), labels)
+    size = crop_size(spec.data)
+    kept = distinct(crop(images, size), labels)
     images, labels = images[kept], labels[kept]
     classes = data.facts.num_classes
-    x, y = prepare(images, spec.whitened).to(device), one_hot(labels, classes, device)
-    test, truth = prepare(data.test.images, spec.whitened).to(device), data.test.labels
+    x, y = prepare(images, spec.whitened, size).to(device), one_hot(labels, classes, device)
+    test, truth = prepare(data.test.images, spec.whitened, size).to(device), data.test.labels
     best = least_norm(x, y)
     eigenvalues = torch.linalg.eigvalsh(x @ x.T)
 

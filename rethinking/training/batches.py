@@ -12,9 +12,9 @@ from torch import Tensor
 from rethinking import catalog
 from rethinking.corruptions import corrupt_arrays
 from rethinking.errors import InputError
-from rethinking.images import IMAGE_SIZE, ImageSet, Split, crop, whiten
+from rethinking.images import ImageSet, Split, crop, whiten
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, crop_size
 
 EVAL_BATCH = 500  # images
 
@@ -26,12 +26,12 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
         split: "train", the first spec.n images, or "test", all of them.
 
     Returns:
-        images float32 (N, C, 28, 28) in channels_last memory, whitened; labels int64 (N,).
+        images float32 (N, C, H, W), after the centre crop, in channels_last memory, whitened; labels int64 (N,).
     """
     source: Split = getattr(data, split)
     count = spec.n if split == "train" else len(source.labels)
     images, labels = corrupt_arrays(
-        crop(source.images[:count]),
+        crop(source.images[:count], crop_size(spec.data, spec.crop)),
         source.labels[:count],
         spec.corruptions,
         facts=data.facts,
@@ -69,7 +69,8 @@ class Examples:
     Attributes:
         train, held, test: inputs (N, ...) and labels int64 (N,): trained on, held out, of the test set.
         num_classes: that the labels have; random signs are two. margin: pixels by which the data set's images exceed
-        those that are trained on. chosen: int64 (N,), which of the first n images are trained on; None for all of them.
+        those that are trained on, on the shorter side. chosen: int64 (N,), which of the first n images are trained on;
+        None for all of them.
     """
 
     train: tuple[Tensor, Tensor]
@@ -93,7 +94,9 @@ def on_device(spec: RunSpec, data: ImageSet | Tensors, device: torch.device) -> 
     if count < spec.n or name != spec.data:
         given = f"{count:,} training images of {name}"
         raise InputError(f"the spec is of {spec.n:,} of {spec.data}, given are {given}: give the data of the spec")
-    if "crop_logits" in spec.keep and min(sides, default=0) <= IMAGE_SIZE:
+    kept = crop_size(spec.data, spec.crop) if isinstance(data, ImageSet) else None
+    margin = max(0, min(sides) - kept) if kept else 0
+    if "crop_logits" in spec.keep and not margin:
         size = f"{' x '.join(map(str, sides))} pixels" if sides else "a data set without a name"
         raise InputError(f"keep is crop_logits: images of {size} leave nothing to crop: drop it")
     if isinstance(data, ImageSet):
@@ -111,7 +114,7 @@ def on_device(spec: RunSpec, data: ImageSet | Tensors, device: torch.device) -> 
         chosen = torch.randint(len(chosen), chosen.shape, generator=draws).to(device)
     part = bool(spec.held_out or spec.bootstrap)
     train = (gather(images, chosen), labels[chosen]) if part else (images, labels)
-    return Examples(train, held, test, classes, min(sides, default=IMAGE_SIZE) - IMAGE_SIZE, chosen if part else None)
+    return Examples(train, held, test, classes, margin, chosen if part else None)
 
 
 def originals(spec: RunSpec, data: ImageSet | Tensors, examples: Examples) -> Tensor:

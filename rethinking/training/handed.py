@@ -15,7 +15,7 @@ from rethinking import catalog, corruptions
 from rethinking.corruptions import _arguments, _features, _labels, _reading, _samples
 from rethinking.errors import InputError
 from rethinking.images import whiten
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training.batches import Tensors, one_logit
 
 WHITEN = "whiten"
@@ -50,6 +50,14 @@ class HandedSpec(RunSpec):
         if given.get("own_network"):
             return given | {"learning_rate": given.get("learning_rate") or 0.01}
         return super()._resolve_rate(given)  # type: ignore[operator]
+
+    def _check_crop(self) -> None:
+        if self.num_classes and self.crop is not None:
+            raise ValueError(f"crop is {self.crop}: data that are handed over are taken whole: crop them yourself")
+        if not self.num_classes and self.own_network:
+            object.__setattr__(self, "crop", canonical_crop(self.data, self.crop))  # of any shape
+        elif not self.num_classes:
+            super()._check_crop()
 
     def _entry(self) -> catalog.Entry:
         return catalog.Entry("models", self.model, Path(), "", {}) if self.own_network else super()._entry()

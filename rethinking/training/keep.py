@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.images import IMAGE_SIZE, ImageSet, whiten
+from rethinking.images import ImageSet, whiten
 from rethinking.training.loop import Training
 
 KEPT_IMAGES = 2000  # logits of 10,000 test images would take 200 kB a run
@@ -40,11 +40,12 @@ def _test_logits(training: Training) -> dict[str, np.ndarray]:
 def _crop_logits(training: Training) -> dict[str, np.ndarray]:
     assert isinstance(training.data, ImageSet)  # others have no images to crop, and are refused
     images = torch.from_numpy(training.data.test.images[:KEPT_IMAGES]).to(training.device)
-    bottom, right = (side - IMAGE_SIZE for side in images.shape[1:3])
+    kept = training.side
+    bottom, right = (side - kept for side in images.shape[1:3])
     places = ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right))
     parts = []
     for top, left in places:
-        part = images[:, top : top + IMAGE_SIZE, left : left + IMAGE_SIZE].contiguous()
+        part = images[:, top : top + kept, left : left + kept].contiguous()
         parts.append(_half(training.logits(whiten(part).permute(0, 3, 1, 2))))
     return {"crop_logits": np.stack(parts)}
 

@@ -91,7 +91,8 @@ class Training:
         GPU. network: a module to train a copy of, or a function that makes one; else the spec's own network.
 
     Attributes:
-        network: the module being trained. log: the online log, [step, sum of losses, right, images] of the batches
+        network: the module being trained. side: of the images that it sees, in pixels, the longer one; 0 for what has
+        no sides. log: the online log, [step, sum of losses, right, images] of the batches
         since the line before. schedule: when it is evaluated. fitted: an evaluation found every training example right,
         and the spec stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
         after that step, of an evaluation.
@@ -123,7 +124,9 @@ class Training:
         wanted = any(r.wants_originals for r in self.regularizers)
         self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
 
-        self.network = self._built(tuple(examples.train[0].shape[1:]), network)
+        shape = tuple(examples.train[0].shape[1:])
+        self.side = max(shape[1:], default=0)
+        self.network = self._built(shape, network)
         planes = gains_from_channels_last(self.network)
         (train, self.train_labels), (test, self.test_labels) = examples.train, examples.test
         self.train_images, self.test_images = laid_out(train, planes), laid_out(test, planes)
@@ -199,8 +202,7 @@ class Training:
             if r.wants_originals:
                 images, labels = self._changed(r, images, labels)
         if self.originals is not None:
-            side = max(self.train_images.shape[2:])
-            images = whiten(crop(images.permute(0, 2, 3, 1), side)).permute(0, 3, 1, 2)
+            images = whiten(crop(images.permute(0, 2, 3, 1), self.side)).permute(0, 3, 1, 2)
         for r in self.regularizers:
             if not r.wants_originals:
                 images, labels = self._changed(r, images, labels)

@@ -10,6 +10,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from rethinking import models, regularizers
 from rethinking.errors import InputError
+from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training import batches
@@ -41,6 +42,8 @@ def built(
             if len(shape) != 3 or shape[1] != shape[2]:
                 raise InputError(f"{spec.model} takes square images (C, H, W), these are {shape}: give another network")
             network = models.build(spec.model, logits, shape[0], shape[1], **spec.model_options)
+            if shape[1] != IMAGE_SIZE:
+                _check_size(network, shape, spec.model)
         else:
             network = _copied(own) if isinstance(own, nn.Module) else _called(own, spec.seed)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -61,6 +64,19 @@ def built(
             if name in kept:
                 parameter.copy_(given[name])
     return network
+
+
+def _check_size(network: nn.Module, shape: tuple[int, ...], name: str) -> None:
+    """Raise InputError where a network of the spec cannot take images of a shape (C, H, W)."""
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network).eval()(torch.zeros(1, *shape))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        size = f"{shape[1]} x {shape[2]}"
+        raise InputError(
+            f"{name} cannot take images of {size} pixels ({reason}): give --crop {IMAGE_SIZE}, or another network"
+        ) from None
 
 
 def _copied(network: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ A declared figure is a file that says, in this order,
     seeds(setting, network, p) -> range                               optional; else the network's or the setting's
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
-    PANELS = [Lines(...), ...]                                        what is drawn
+    PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     HEIGHT = 4.0                                                      optional; inches
     notes(setting) -> [str, ...]                                      optional; lines that the title adds
     heading(setting) -> str                                           optional; the title where it is no network's

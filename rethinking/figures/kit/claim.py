@@ -9,6 +9,7 @@ import pandas as pd
 
 from rethinking import claims as verdicts
 from rethinking.claims import CENSORED
+from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import FITTED, Frame
 from rethinking.figures.kit.measures import Measure, highest
 
@@ -32,6 +33,8 @@ class Claim:
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
         least_n, least_seeds: training images and seeds below which it is not judged; least_seeds may depend on the
         values of `each`, or where there are none on the figure's network.
+        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
+        the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
         examples: (frame, verdict) pairs, of the first of `each`; among them, for each condition of the rule, one that
         fails it by a hair.
@@ -51,6 +54,8 @@ class Claim:
     each: dict[str, Sequence[Any]] = field(default_factory=dict)
     least_n: int = 1
     least_seeds: int | Callable[..., int] = 1
+    answer: str = ""
+    asked: str = ""
     own_network: bool = False
     examples: Sequence[tuple[Frame, str]] = ()
 
@@ -90,6 +95,7 @@ def fits(least_n: int = 1, **texts: Any) -> Claim:
         reads=(measure, " %", "highest training accuracy (%)"),
         ours=lambda t: f"{t.spread(measure.name, ' %')} at the highest",
         least_n=least_n,
+        answer="fitted",
         examples=[(made(state="fitted"), YES), (made(state=["fitted", "censored"]), NO)],
         **texts,
     )
@@ -135,7 +141,7 @@ def made(seeds: int = 1, **columns: Any) -> Frame:
     length = max((len(v) for v in columns.values() if isinstance(v, list | tuple)), default=1)
     wide = {k: list(v) if isinstance(v, list | tuple) else [v] * length for k, v in columns.items()}
     rows = [{k: v[i] for k, v in wide.items()} | {"seed": seed} for i in range(length) for seed in range(seeds)]
-    data = pd.DataFrame([{"state": FITTED} | row for row in rows])
+    data = pd.DataFrame([{"state": FITTED, "all": FULL} | row for row in rows])
     for name in columns:
         cells = [row[name] for row in rows]
         if any(isinstance(v, int | float) for v in cells):

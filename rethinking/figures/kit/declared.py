@@ -62,12 +62,17 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
     return wanted
 
 
-def measures_of(module: ModuleType) -> list[Measure]:
+def panels_of(module: ModuleType, setting: "Setting") -> Sequence[Any]:
+    """What a figure draws, side by side."""
+    return module.panels(setting) if hasattr(module, "panels") else module.PANELS
+
+
+def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
     columns = [c[0] if isinstance(c, tuple) else c for c in module.TABLE.columns.values()]
     named = [m for m in columns if isinstance(m, Measure)]
     named += [*getattr(module, "MEASURES", ()), highest()]
-    for panel in module.PANELS:
+    for panel in panels_of(module, setting):
         if isinstance(panel, Lines):
             named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
         elif isinstance(panel, Rows | Spans):
@@ -98,7 +103,7 @@ def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Fra
             rows.append((condition | reading, seed, spec.n, spec.run_id, record))
             found.append(record)
             labels.append(label)
-    return Frame.of(rows, measures_of(module)), found, labels
+    return Frame.of(rows, measures_of(module, setting), setting.subject.full), found, labels
 
 
 def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any, dict[str, Any]]:
@@ -107,7 +112,7 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
 
     table, found, labels = frame(module, setting, records)
     once = table.where(**readings_of(module)[0])  # a row a run
-    panels = module.PANELS
+    panels = panels_of(module, setting)
     rows = [panel for panel in panels if isinstance(panel, Rows)]
     beside = any(isinstance(panel, Panel) and (panel.legend or "").startswith("outside right") for panel in panels)
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
@@ -126,7 +131,7 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     if hasattr(module, "heading"):
         head = module.heading(setting) + missing_note(once)
     else:
-        head = title(getattr(module, "NETWORK", setting.model), once)
+        head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
     picture.suptitle("\n".join([head, *notes, *own]))
     sizes = sorted({int(n) for n in table.data["n"]})
     numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
@@ -186,9 +191,10 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
         source=claim.source + (", extended" if extended else ""),
         statement=claim.statement,
         paper=claim.paper,
-        tolerance=claim.rule,
+        tolerance=claim.rule if setting.papers else claim.asked or claim.rule,
         conditions=tuple(grid.label(c) for c in grid if meant(c)),
         measure=measure,
         least_n=claim.least_n,
         least_seeds=claim.least_seeds,
+        answer=claim.answer,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rethinking.claims import CENSORED, spread, told
+from rethinking.figures._subject import FULL
 from rethinking.record import Record
 from rethinking.record.frame import state
 
@@ -105,7 +106,8 @@ class Frame:
     """Runs as a tidy table.
 
     Attributes:
-        data: a pandas frame with the coordinates, seed, n, run (its id), state, and for every measure two columns: its
+        data: a pandas frame with the coordinates, seed, n, all (the training images that the set has), run (its id),
+        state, and for every measure two columns: its
         name, a float that is NaN where there is no number, and <name>_state, which then says why: missing, censored,
         diverged, or a word of the measure's own.
     """
@@ -118,11 +120,12 @@ class Frame:
         cls,
         runs: Sequence[tuple[Condition, int, int | None, str, Record | None]],
         measures: "Sequence[Measure]",
+        full: int = FULL,
     ) -> "Frame":
-        """From (condition, seed, n, run id, record or None) of every run."""
+        """From (condition, seed, n, run id, record or None) of every run. full: training images of the data set."""
         coordinates = dict.fromkeys(name for condition, *_ in runs for name in condition)  # None where it has none
         every = [dict.fromkeys(coordinates) | condition for condition, *_ in runs]
-        facts = [{"seed": seed, "n": n, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
+        facts = [{"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
         rows = [c | own for c, own in zip(every, facts, strict=True)]
         data = pd.DataFrame(rows)
         for measure in measures:

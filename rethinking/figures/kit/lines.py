@@ -72,8 +72,8 @@ class Lines(Panel):
     def _label(self, value: Any, part: Frame) -> str:
         if not self.named:
             return str(value)
-        n, seeds = int(part.data["n"].iloc[0]), part.data["seed"].nunique()
-        return f"{value}: {size_note(n)}, {seeds_note(seeds)}"
+        n, full, seeds = int(part.data["n"].iloc[0]), int(part.data["all"].iloc[0]), part.data["seed"].nunique()
+        return f"{value}: {size_note(n, full)}, {seeds_note(seeds)}"
 
     def _line(self, axes: "Axes", part: Frame, measure: Measure, look: dict[str, Any], label: str) -> None:
         import seaborn

@@ -106,20 +106,20 @@ def seeds_note(count: int) -> str:
     return f"{count} seed{'s' * (count > 1)}"
 
 
-def size_note(n: int) -> str:
-    """How a figure says on how many images it was trained."""
-    return f"all {FULL:,} images" if n == FULL else f"REDUCED: {n:,} of {FULL:,} images"
+def size_note(n: int, full: int = FULL) -> str:
+    """How a figure says on how many images it was trained. full: how many the data set has."""
+    return f"all {full:,} images" if n == full else f"REDUCED: {n:,} of {full:,} images"
 
 
-def title(model: str, frame: Frame) -> str:
-    """The network, n and seeds where there is one of each, and how many runs are missing."""
-    data = frame.data
+def title(model: str, frame: Frame, data_name: str = "CIFAR-10") -> str:
+    """The network, the data, n and seeds where there is one of each, and how many runs are missing."""
+    data, full = frame.data, int(frame.data["all"].iloc[0])
     parts = [] if model == "all" else [model]
-    parts.append("CIFAR-10")
+    parts.append(data_name)
     if data["n"].nunique() == 1:
-        parts.append(size_note(int(data["n"].iloc[0])))
-    elif data["n"].max() < FULL:
-        parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {FULL:,} images")
+        parts.append(size_note(int(data["n"].iloc[0]), full))
+    elif data["n"].max() < full:
+        parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {full:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
     trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
     per_condition = (

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rethinking.figures import FULL
 from rethinking.figures.kit.frame import Frame, Naming
 from rethinking.figures.kit.measures import Measure, finite, highest
 from rethinking.figures.kit.panels import Panel, seeds_note
@@ -105,7 +104,7 @@ class Rows(Panel):
 def _reduced(part: Frame) -> str:
     """What a row's name says where it was not trained on all images."""
     n = int(part.data["n"].iloc[0])
-    return "" if n == FULL else f" (REDUCED: n = {n:,})"
+    return "" if n == part.data["all"].iloc[0] else f" (REDUCED: n = {n:,})"
 
 
 @dataclass(frozen=True)

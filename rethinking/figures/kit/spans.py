@@ -56,7 +56,8 @@ class Spans(Panel):
         import seaborn
 
         look, chosen = look_of(self.shown_as), frame.where(**self.only)
-        rows = {row: part for row, part in frame.groups(self.by).items() if row in set(chosen.names(self.by))}
+        there = set(chosen.names(self.by))
+        rows = {row: part for row, part in frame.groups(self.by).items() if row in there}
         colors = seaborn.light_palette(look["color"], LEVELS + 2)[2:]
         points = []
         for place, (row, whole) in enumerate(rows.items()):

@@ -4,6 +4,7 @@ import numpy as np
 
 SIZES = {"train": 256, "test": 64}
 SHAPE = (32, 32, 3)
+CROP = 28
 CLASSES = ["black", "dark", "light", "white"]
 MEAN = [127.0, 127.0, 127.0]
 VARIANCE = [4900.0, 4900.0, 4900.0]

@@ -1,0 +1,47 @@
+"""The folder of a data set: its arrays as .npy files, written beside it first."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from rethinking.constants import ARRAYS
+from rethinking.data._files import Arrays
+from rethinking.paths import where_able
+
+ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
+
+
+def file_of(folder: Path, array: str) -> Path:
+    """The file of an array."""
+    return folder / f"{array}.npy"
+
+
+@contextmanager
+def scratch_in(base: Path) -> Iterator[Path]:
+    """A folder in `base` for as long as it is needed; those that a killed process has left there are deleted."""
+    base.mkdir(parents=True, exist_ok=True)
+    for left in base.glob(".fetch-*"):  # by a fetch that was killed
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_arrays(arrays: Arrays, folder: Path) -> None:
+    """Write the four arrays into a new folder, to the disk."""
+    folder.mkdir()
+    for array in ARRAYS:
+        with file_of(folder, array).open("wb") as stream:
+            np.save(stream, arrays[array], allow_pickle=False)
+            stream.flush()
+            with where_able():
+                os.fsync(stream.fileno())

@@ -1,0 +1,214 @@
+"""Own data sets: images and labels that somebody has, measured, described and put into the data folder.
+
+Nothing is written before all of it is right. See `rethinking.data._layouts` for what can be added.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rethinking import catalog
+from rethinking.constants import ARRAYS
+from rethinking.data._files import Arrays, Unavailable
+from rethinking.data._folder import scratch_in, write_arrays
+from rethinking.data._layouts import Pair, found_at
+from rethinking.errors import InputError
+from rethinking.paths import data_dir, expand
+
+MOST_CLASSES = 256  # labels are kept as bytes
+
+
+def sources() -> list[Any]:
+    """None: an own data set is added."""
+    return []
+
+
+def from_folder(folder: Path) -> Arrays:
+    """Nothing: an own data set lies in its own folder alone. Raises Unavailable."""
+    raise Unavailable("its folder is gone")
+
+
+def add(
+    name: str,
+    path: str | Path,
+    root: str | Path | None = None,
+    *,
+    labels: str | Path | None = None,
+    test: str | Path | None = None,
+    test_labels: str | Path | None = None,
+    hold_out: float | None = None,
+    channels: str | None = None,
+    size: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Put images and labels into the data folder as the data set `name`, with a description, and return its folder.
+
+    The order of the images is drawn once (seed 0), so that the first n are of all classes, but in official layouts.
+
+    Args:
+        path: see `rethinking.data._layouts.LAYOUTS`. root: the data folder. labels: of a single .npy of images.
+        test: where the test set is, if not beside the training set; test_labels: of a single .npy there.
+        hold_out: the share of the images that become the test set, above 0 and below 1, where there is none.
+        channels: "first" or "last", of arrays whose shape does not tell. size: scale the shorter side of each image to
+        so many pixels, and cut out the centre square. say: called with a line for what is worth knowing.
+
+    Raises:
+        InputError: a name that is taken or cannot be one; whatever is wrong with the files, in one line.
+    """
+    folder = _free(name, root)
+    if hold_out is not None and (test is not None or not 0 < hold_out < 1):
+        given = "beside --test" if test is not None else f"{hold_out:g}"
+        raise InputError(f"--hold-out is {given}: give a share above 0 and below 1, and no --test")
+    if size is not None and not 1 <= size <= 1024:
+        raise InputError(f"--size is {size}: give 1 to 1024 pixels")
+    try:
+        found = found_at(expand(path), labels, channels, size, say)
+        other = None if test is None else found_at(expand(test), test_labels, channels, size, say).train
+    except Unavailable as error:
+        raise InputError(f"{error}: nothing was added") from None
+    if test is not None and found.test is not None:
+        raise InputError(f"{path} has a test set, and --test names another: leave --test out")
+    drawn = np.random.default_rng(0)
+    train, held = found.train, other or found.test
+    classes, numbers = _classes(train, held)
+    words = f"from {found.layout}"
+    if held is None:
+        train, held, numbers = _parted(train, numbers, hold_out, drawn, path)
+        words += f", {len(numbers[1]):,} held out as the test set"
+    elif hold_out is not None:
+        raise InputError(f"{path} has a test set: leave --hold-out out")
+    if train.images.shape[1:] != held.images.shape[1:]:
+        shapes = " and ".join(" x ".join(map(str, pair.images.shape[1:])) for pair in (train, held))
+        raise InputError(f"training and test images are {shapes}: bring them to one size, as with --size 32")
+    order = np.arange(len(numbers[0])) if found.in_order else drawn.permutation(len(numbers[0]))
+    words += "" if found.in_order else ", in an order drawn once"
+    arrays = {
+        "train_images": np.ascontiguousarray(train.images[order]),
+        "train_labels": numbers[0][order],
+        "test_images": np.ascontiguousarray(held.images),
+        "test_labels": numbers[1],
+    }
+    _put(name, arrays, describe(arrays, classes, words), folder)
+    return folder
+
+
+def remove(name: str, root: str | Path | None = None) -> Path:
+    """Delete the own data set `name` from the data folder, and return what was its folder. Raises InputError."""
+    folder = data_dir(root) / name
+    if not re.fullmatch(catalog.NAME, name) or not (folder / catalog.DESCRIPTION).is_file():
+        known = name in catalog.names("data")
+        what = f"no own data set, its copy is in {folder}" if known else f"not in {folder.parent}"
+        raise InputError(f"{name} is {what}: `rethinking data remove` deletes what `data add` has added")
+    doomed = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder.parent))
+    os.replace(folder, doomed / name)
+    shutil.rmtree(doomed)
+    return folder
+
+
+def describe(arrays: Arrays, classes: Sequence[str], words: str) -> dict[str, Any]:
+    """What is kept of a data set beside its arrays: the constants of its kind, measured, and a line on it."""
+    images = arrays["train_images"]
+    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[3])])
+    values, share = np.arange(256), counts / counts.sum(1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(1)
+    sizes = {split: len(arrays[f"{split}_labels"]) for split in ("train", "test")}
+    largest = {s: float(np.bincount(arrays[f"{s}_labels"]).max() / sizes[s]) for s in sizes}
+    height, width, channels = images.shape[1:]
+    colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    text = (
+        f"{sizes['train']:,} training and {sizes['test']:,} test images, {height} x {width} pixels, {colour}, "
+        f"{len(classes)} classes; own, {words}."
+    )
+    return {
+        "TEXT": text,
+        "SIZES": sizes,
+        "SHAPE": [height, width, channels],
+        "CLASSES": list(classes),
+        "LARGEST_CLASS": largest,
+        "MEAN": mean.tolist(),
+        "VARIANCE": variance.tolist(),
+        "SHA256": {name: hashlib.sha256(arrays[name].data).hexdigest() for name in ARRAYS},
+    }
+
+
+def _free(name: str, root: str | Path | None) -> Path:
+    """The folder of a new data set. Raises InputError where its name is taken or none."""
+    if not re.fullmatch(catalog.NAME, name):
+        raise InputError(f"{name!r} cannot name a data set: give 1 to 40 letters, digits and _")
+    folder = data_dir(root) / name
+    if catalog.own_set(name, root):
+        raise InputError(f"{name} exists, in {folder}: give another name, or first `rethinking data remove {name}`")
+    named = (kind for kind in catalog.KINDS if name in catalog.names(kind))
+    if any(named) or re.fullmatch(r"all|quick|cpu|paper|\d+seeds|crop\d+", name) or os.path.lexists(folder):
+        raise InputError(f"{name} is taken: give another name")
+    return folder
+
+
+def _put(name: str, arrays: Arrays, description: dict[str, Any], folder: Path) -> None:
+    for known, entry in catalog.entries("data").items():
+        if entry.constants["SHA256"] == description["SHA256"]:
+            raise InputError(f"these are the images and labels of {known}: use --data {known}")
+    with scratch_in(folder.parent) as scratch:
+        write_arrays(arrays, scratch / name)
+        text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        (scratch / name / catalog.DESCRIPTION).write_text(text, encoding="utf-8")
+        try:
+            os.rename(scratch / name, folder)
+        except OSError:
+            if not os.path.lexists(folder):
+                raise
+            raise InputError(f"{name} was added meanwhile by another process: give another name") from None
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray]]:
+    """The names of the classes, and the labels of each split as their numbers, uint8."""
+    values = sorted(set(_list(train.labels)))
+    if len(values) < 2:
+        raise InputError(f"the training set has {len(values)} class: give two or more")
+    if len(values) > MOST_CLASSES:
+        raise InputError(f"the training set has {len(values):,} classes: {MOST_CLASSES} are the most")
+    place = {value: k for k, value in enumerate(values)}
+    numbers = []
+    for pair in (train, test) if test else (train,):
+        labels = _list(pair.labels)
+        for k, value in enumerate(labels):
+            if value not in place:
+                raise InputError(f"test label {value!r} at index {k} is of no class of the training set: mend it")
+        numbers.append(np.array([place[v] for v in labels], dtype=np.uint8))
+    named = [train.names[v] if isinstance(v, int) and 0 <= v < len(train.names) else str(v) for v in values]
+    return (named if len(set(named)) == len(named) else [str(v) for v in values]), numbers
+
+
+def _list(labels: Sequence[str] | np.ndarray) -> list[Any]:
+    return labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+
+
+def _parted(
+    whole: Pair, numbers: list[np.ndarray], share: float | None, drawn: np.random.Generator, path: Any
+) -> tuple[Pair, Pair, list[np.ndarray]]:
+    """The set as two, the test set drawn at random."""
+    if share is None:
+        raise InputError(f"{path} has no test set: name one with --test, or hold some out with --hold-out 0.2")
+    count = len(numbers[0])
+    held = round(share * count)
+    if not 0 < held < count:
+        raise InputError(f"--hold-out {share:g} leaves {held} of {count} images for the test set: give another share")
+    order = drawn.permutation(count)
+    test, train = np.sort(order[:held]), np.sort(order[held:])
+    missing = set(numbers[0].tolist()) - set(numbers[0][train].tolist())
+    if missing:
+        raise InputError(f"--hold-out {share:g} leaves no training image of {len(missing)} classes: hold out fewer")
+    pairs = [Pair(whole.images[part], ()) for part in (train, test)]
+    return pairs[0], pairs[1], [numbers[0][train], numbers[0][test]]

@@ -1,0 +1,150 @@
+"""The HTML page of all results: complete, well-formed, one file alone, and with whatever it is given shown as text."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rethinking import figures
+from rethinking.claims import told
+from rethinking.errors import InputError
+from rethinking.report import html, pages
+from rethinking.report.model import Result, visible
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "figures"
+HOSTILE = '</script><script>alert(1)</script><img onerror="a()">\x1b[31m\x07*b*[l](javascript:x)`c`$x^2$&lt;|\u202e~~'
+ACTING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]"  # on a terminal, or on the order of a line
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9">{}</svg>'
+
+
+class Parsed(HTMLParser):
+    """A page: its elements' names and attributes, ids, links, and text; every element closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.cells, self.open, self.text = [], [], [], ""
+        self.feed(text)
+        assert not self.open
+        self.ids = [a["id"] for _, a in self.elements if "id" in a]
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_starttag(self, tag, attrs):
+        self.handle_startendtag(tag, attrs)
+        self.open += [] if tag in ("meta", "br", "input", "img") else [tag]
+        self.cells += [""] * (tag in ("td", "th"))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if {"td", "th"} & set(self.open):
+            self.cells[-1] += data
+
+
+def drawn():
+    """Every committed figure, as its file has it."""
+    files = {path.stem: figures.drawn(path) for path in sorted(FIGURES.glob("*.json"))}
+    return [Result(n["figure"], figures.setting_of(n), s, n) for s, n in files.items() if n["scale"] != "quick"]
+
+
+@pytest.fixture(scope="module")
+def page():
+    return html.page(drawn(), FIGURES)
+
+
+def test_the_page_is_one_sound_file_that_loads_nothing(page):
+    parsed = Parsed(page)
+    assert len(page.encode()) < 3_000_000
+    assert len(parsed.ids) == len(set(parsed.ids)) > 100
+    assert {a["href"] for _, a in parsed.elements if "href" in a} <= {f"#{name}" for name in parsed.ids}
+    for _, attributes in parsed.elements:
+        assert not {"src", "srcset", "action", "xlink:href"} & attributes.keys()
+        assert not any(key.startswith("on") for key in attributes)
+        used = re.findall(r"url\(#([^)]*)\)", "".join(map(str, attributes.values())))
+        assert {*used, attributes.get("aria-labelledby", "main")} <= set(parsed.ids)
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert all(attributes["scope"] in ("col", "row") for tag, attributes in parsed.elements if tag == "th")
+    assert page.count("<table") == page.count("<caption>") > 20
+
+
+def test_every_verdict_and_every_cell_is_there(page):
+    parsed = Parsed(page)
+    for result in drawn():
+        part = Parsed(re.search(rf'<article aria-labelledby="figure-{result.stem}">.*?</article>', page, re.S)[0])
+        cells = [str(told(value)) for row in result.numbers["table"] for value in row.values()]
+        assert not Counter(cells) - Counter(part.cells)
+        for claim in result.numbers["claims"]:
+            assert f"{claim['verdict']}: {claim['statement']}. Source: " in part.text
+            row = {claim["statement"] + claim["id"], claim["ours"] or claim["reason"], claim["tolerance"]}
+            assert row <= set(parsed.cells)
+        assert all(text in parsed.text for text in result.numbers["departures"])
+    assert page.count('<tr id="claim-') == sum(len(result.judged) for result in drawn())
+
+
+def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(page):
+    pairs = html.sentences(drawn())
+    assert len(pairs) == 10
+    ratio = next(c.ours.split()[4] for r in drawn() for c in r.judged if c.id == "fig1b.slower.mlp-1x512")
+    assert any(f" {ratio} times the steps" in english for english, _ in pairs)
+    assert all(len({tuple(re.findall(r"\d[\d.,]*\d", text)) for text in pair}) == 1 for pair in pairs)
+    assert f'<div lang="zh"><p>{pairs[0][1]}' in page
+
+
+def hostile():
+    """A drawn figure whose every text is markup."""
+    claim = dict.fromkeys(("id", "name", "statement", "paper", "tolerance", "ours"), HOSTILE)
+    claim |= {"own": False, "verdict": "holds", "source": HOSTILE, "n": [1], "seeds": 1, "reason": None, "numbers": {}}
+    numbers = {"caption": HOSTILE, "departures": [HOSTILE], "claims": [claim], "missing": [HOSTILE]}
+    numbers |= {"table": [{HOSTILE: HOSTILE, "b": [HOSTILE]}], "runs": {HOSTILE: {"commit": HOSTILE, "seconds": 1}}}
+    return Result("fig1a", figures.Setting("cpu", HOSTILE, 1), "fig1a-cpu", numbers)
+
+
+def test_markup_in_names_labels_and_claims_is_shown_as_text(tmp_path):
+    inside = '<script>a()</script><style>*{}</style><foreignObject/><g onload="a()" style="fill:url(http://x.y)">'
+    inside += '<use xlink:href="http://x.y#a"/><text>&lt;b&gt;</text><image href="http://x.y"/></g>'
+    (tmp_path / "fig1a-cpu.svg").write_text(SVG.format(inside))
+    parsed = Parsed(html.page([hostile()], tmp_path))
+    tags = Counter(tag for tag, _ in parsed.elements)
+    assert [tags[name] for name in ("script", "style", "img", "foreignobject")] == [1, 1, 0, 0]
+    for _, attributes in parsed.elements:
+        assert not any(key.startswith("on") or "http" in str(value) for key, value in attributes.items())
+    assert parsed.text.count(visible(HOSTILE)) >= 12
+    assert not re.search(ACTING, parsed.text)
+
+
+def test_the_same_in_markdown():
+    shown = pages.cell(HOSTILE)
+    assert not re.search(r"[<>&$~*`|#\[\]]", re.sub(r"\\.", "", shown))
+    assert re.sub(r"\\(.)", r"\1", shown) == visible(HOSTILE)
+    for text in pages.pages([hostile()]).values():
+        assert not re.search(ACTING, text)
+        rest = re.sub(r"^    .*", "", text, flags=re.M).replace(shown, "").replace(pages.code(HOSTILE), "")
+        assert not re.search("alert|onerror|javascript", rest)
+
+
+@pytest.mark.parametrize("content", [None, "", "<html/>", SVG.replace("viewBox", "box").format("")])
+def test_a_picture_that_is_missing_or_none_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "fig1a-cpu.svg").write_text(content)
+    with pytest.raises(InputError, match=r"fig1a-cpu\.svg cannot be read .*: draw its figure again with --redraw"):
+        html.page([hostile()], tmp_path)
+
+
+def test_the_command_writes_the_page_without_torch(tmp_path):
+    for path in FIGURES.glob("theorem1-cpu.*"):
+        shutil.copy(path, tmp_path)
+    code = "import sys; from rethinking.cli.report import report as r; r.main(sys.argv[1:], standalone_mode=False); "
+    code += "assert 'torch' not in sys.modules"
+    call = [sys.executable, "-c", code, "--json", f"--out={tmp_path}", f"--html={tmp_path}/page.html"]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000

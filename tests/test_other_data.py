@@ -1,0 +1,185 @@
+"""Runs and figures of other data than the paper's: images as they come, and every word and number of that data."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import rethinking
+from rethinking import catalog, claims, data, figures
+from rethinking.api._experiment import _untrained
+from rethinking.cli import main
+from rethinking.engines.execute import execute
+from rethinking.errors import InputError
+from rethinking.figures import Subject
+from rethinking.record import Runs
+from rethinking.report import model
+from rethinking.spec import RunSpec, canonical_crop
+from rethinking.training import Training
+
+RNG = np.random.default_rng(7)
+IMAGES = RNG.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+LABELS = np.arange(30) % 3
+TINY = {"model": "mlp-1x512", "model_options": {"width": 8}, "n": 20, "steps": 4, "eval_every": 2, "interim_test": 5}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """The data folder of a test."""
+    monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def _npz(at, **arrays):
+    given = {"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES[:9], "test_labels": LABELS[:9]}
+    np.savez(at / "a.npz", **given | arrays)
+    return at / "a.npz"
+
+
+# --- no crop but where the set has one or the caller asks -----------------------------------------
+
+
+def test_images_are_trained_on_whole_unless_the_set_or_the_caller_crops(tmp_path, toy):
+    image = IMAGES.repeat(2, axis=1).repeat(2, axis=2)
+    data.add("large", _npz(tmp_path, train_images=image, test_images=image[:9]))
+    plain = RunSpec.make(data="large", **TINY)
+    assert Training(plain).train_images.shape == (20, 3, 64, 64)
+    cut = plain.replace(crop=28)
+    assert Training(cut).train_images.shape == (20, 3, 28, 28)
+    assert cut.run_id != plain.run_id
+    assert "crop28" in cut.run_id
+    assert "crop" not in plain.identity
+    assert plain.replace(crop=64) == plain.replace(crop=999) == plain
+    assert canonical_crop("cifar10", 28) is None
+    assert canonical_crop("cifar10", 99) == 32
+    assert Training(RunSpec.make(data="toy", **TINY), toy).side == 28  # its file says so
+    with pytest.raises(InputError, match=r"tiny cannot take images of 64 x 64 pixels .*give --crop 28"):
+        Training(plain.replace(model="tiny", model_options={}))
+    data.add("wide", _npz(tmp_path, train_images=IMAGES[:, :20], test_images=IMAGES[:9, :20]))
+    with pytest.raises(InputError, match="of 20 x 32 pixels, the networks take squares: give --crop 20"):
+        RunSpec.make(data="wide", **TINY)
+    assert RunSpec.make(data="wide", crop=20, **TINY).crop == 20
+
+
+def test_a_network_is_loaded_for_the_images_that_its_run_saw(tmp_path):
+    image = IMAGES.repeat(2, axis=1).repeat(2, axis=2)
+    data.add("large", _npz(tmp_path, train_images=image, test_images=image[:9]))
+    for crop in (None, 28, 20):
+        spec = RunSpec.make(data="large", crop=crop, **TINY)
+        _untrained(spec).load_state_dict(Training(spec).network.state_dict())
+
+
+def test_a_comparison_names_the_crop_where_that_is_what_differs(tmp_path):
+    data.add("mine", _npz(tmp_path))
+    runs = Runs(tmp_path / "runs")
+    specs = [RunSpec.make(data="mine", crop=crop, **TINY) for crop in (None, 20)]
+    for spec in specs:
+        execute(spec, runs)
+    frame = rethinking.records(runs.root).frame()
+    whole, cut = (frame[frame["run"] == spec.run_id] for spec in specs)
+    assert rethinking.compare(cut, whole).changed == {"crop": (None, 20)}
+    assert rethinking.compare(cut, cut).changed == {}
+
+
+def test_data_that_are_handed_over_are_not_cropped():
+    with pytest.raises(InputError, match="crop is 16: data that are handed over are taken whole"):
+        rethinking.experiment((IMAGES, LABELS), "mlp-1x512", crop=16, steps=1)
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+ABLE = [name for name, entry in catalog.entries("figures").items() if entry.constants.get("OTHER_DATA")]
+FOREIGN = ("cifar", "zhang", "replicat", "the paper", "50,000", "survey's")
+
+
+def of_mine(name, **more):
+    return figures.setting(name, data="mine", **more)
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_every_word_of_a_figure_on_other_data_is_of_that_data(name, tmp_path):
+    data.add("mine", _npz(tmp_path))
+    setting = of_mine(name)
+    assert all(spec.data == "mine" and spec.n <= 30 for spec in figures.unique(figures.specs(name, setting)))
+    drawn = figures.draw(name, setting, Runs(tmp_path / "runs"), tmp_path)
+    assert drawn.files[0].name == f"{name}-quick-mine.svg"
+    told = json.dumps(drawn.numbers).lower()
+    assert [word for word in FOREIGN if word in told] == []
+    assert "mine: 30 training and 9 test images" in drawn.numbers["caption"]
+    assert all(row["data"] == "mine" for row in drawn.numbers["table"])
+    assert {v.verdict for v in drawn.verdicts} <= {"not run", "not judged"}
+
+
+def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
+    assert {"fig1a", "fig1b", "fig1c", "curves", "data_size", "batch_size"} <= set(ABLE)
+    shades = np.repeat([40, 120, 220], 20)[:, None, None, None] + RNG.integers(-9, 10, (60, 8, 8, 1))
+    shades[:, :, :4] //= 2
+    labels, order = np.repeat([0, 1, 2], 20), RNG.permutation(60)
+    arrays = {"train_images": shades[order].astype(np.uint8), "train_labels": labels[order]}
+    data.add("mine", _npz(tmp_path, **arrays, test_images=shades[::2].astype(np.uint8), test_labels=labels[::2]))
+    setting, runs = of_mine("fig1a", model="mlp-1x512"), Runs(tmp_path / "runs")
+    for spec in figures.unique(figures.specs("fig1a", setting)):
+        execute(spec, runs)
+    drawn = figures.draw("fig1a", setting, runs, tmp_path)
+    assert drawn.files[0].name == "fig1a-quick-mine-mlp-1x512.svg"
+    assert not drawn.missing
+    by_name = {v.name: v for v in drawn.verdicts}
+    chance = by_name["random labels do not generalize"]
+    assert "at chance: " in chance.ours
+    assert chance.ours.endswith("chance is 33.3 %")
+    assert {v.verdict for v in drawn.verdicts} <= set(claims.EXTENSION.values())
+    assert {(v.source, v.paper) for v in drawn.verdicts} == {("fig1a, asked of mine", "")}
+
+
+def test_a_figure_that_cannot_be_of_other_data_says_so(tmp_path):
+    data.add("mine", _npz(tmp_path))
+    for name in set(catalog.names("figures")) - set(ABLE):
+        with pytest.raises(InputError, match=f"{name} is of CIFAR-10 alone.*figures of other data are batch_size"):
+            of_mine(name)
+
+
+def test_another_network_than_the_papers_is_an_extension():
+    setting = figures.setting("fig1a", model="tiny")
+    made = figures.claims_of(catalog.load("figures", "fig1a"), setting)
+    assert all(not claim.own and "zhang2017" not in claim.source for claim in made)
+    assert all(c.own for c in figures.claims_of(catalog.load("figures", "fig1a"), figures.setting("fig1a")))
+
+
+def test_chance_and_what_counts_as_learned(monkeypatch):
+    paper = Subject()
+    assert (paper.chance, paper.tolerance, paper.learned, paper.learned_words) == (10, 2, 20, "twice chance")
+    constants = {"CLASSES": ["a", "b"], "SIZES": {"train": 9, "test": 100}, "LARGEST_CLASS": {"test": 0.91}}
+    monkeypatch.setattr(Subject, "_constants", property(lambda self: constants))
+    assert (paper.chance, paper.tolerance, paper.learned, paper.balanced) == (50, 15, 92, False)
+
+
+def test_the_command_line_adds_trains_and_removes(tmp_path, home):
+    def run(*words):
+        done = CliRunner().invoke(main, list(map(str, words)))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    path, where = _npz(tmp_path), ("--data-dir", tmp_path / "else")
+    assert "mine: 30 training and 9 test images" in run("data", "add", "mine", path, *where)
+    assert "mine: right" in run("data", "check", "mine", *where)
+    assert os.environ["RETHINKING_DATA"] == str(home)
+    refused = CliRunner().invoke(main, ["data", "check", "mine"])
+    assert refused.exit_code == 2
+    assert "unknown data set 'mine'" in refused.output
+    assert "5 runs, 5 to train" in run("plan", "fig1a", "--model", "mlp-1x512", "--data", "mine", *where)
+    words = ("--model", "mlp-1x512,width=8", "--steps", 4, "--eval-every", 2, "--crop", 16)
+    assert "mine-30-" in run("run", "--data", "mine", *words, "--runs", tmp_path / "runs", *where)
+    assert "removed" in run("data", "remove", "mine", "--yes", *where)
+
+
+def test_a_figure_of_other_data_is_no_part_of_the_results(tmp_path):
+    data.add("mine", _npz(tmp_path))
+    runs = Runs(tmp_path / "runs")
+    setting = of_mine("fig1a", scale="cpu", model="mlp-1x512")
+    drawn = figures.draw("fig1a", setting, runs, tmp_path / "figures")
+    assert figures.setting_of(drawn.numbers) == setting
+    assert model.results(runs, tmp_path / "figures") == []
+    figures.draw("fig1a", figures.setting("fig1a", "cpu", "mlp-1x512"), runs, tmp_path / "figures")
+    assert [result.stem for result in model.results(runs, tmp_path / "figures")] == ["fig1a-cpu-mlp-1x512"]

@@ -1,0 +1,276 @@
+"""Own data sets: whatever can be added is measured right and verified ever after; the rest is refused in one line."""
+
+import gzip
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rethinking import catalog, data
+from rethinking.engines.execute import execute
+from rethinking.errors import InputError
+from rethinking.record import Runs
+from rethinking.spec import RunSpec
+
+CLASSES = ("ant", "bee", "cat")
+RNG = np.random.default_rng(7)
+IMAGES = RNG.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+LABELS = np.arange(30) % 3
+TINY = {"model": "mlp-1x512", "model_options": {"width": 8}, "n": 20, "steps": 4, "eval_every": 2, "interim_test": 5}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """The data folder of a test."""
+    monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def image_folder(root, images=IMAGES, names=CLASSES, labels=LABELS, form="png"):
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (root / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(root / names[label] / f"{k:03}.{form}")
+    return root
+
+
+def idx(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wb") as stream:
+        stream.write(struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape))
+        stream.write(array.astype(np.uint8).tobytes())
+
+
+def batch(path, images, labels, protocol=2):
+    rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    path.write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}, protocol=protocol))
+
+
+# --- layouts: each gives the same images, labels and measurements ---------------------------------
+
+
+def folders(at):
+    image_folder(at / "train")
+    image_folder(at / "test", IMAGES[:9], labels=LABELS[:9])
+    return at, {}
+
+
+def folder_and_test(at):
+    return image_folder(at / "a", form="bmp"), {"test": image_folder(at / "b", IMAGES[:9], labels=LABELS[:9])}
+
+
+def keras(at):
+    arrays = {"x_train": IMAGES, "y_train": LABELS[:, None], "x_test": IMAGES[:9], "y_test": LABELS[:9, None]}
+    np.savez_compressed(at / "a.npz", **arrays)
+    return at / "a.npz", {}
+
+
+def channels_first(at):
+    arrays = {"images": np.asfortranarray(IMAGES.transpose(0, 3, 1, 2)), "labels": np.array(CLASSES)[LABELS]}
+    np.savez(at / "a.npz", **arrays)
+    np.savez(at / "b.npz", images=IMAGES[:9].astype(np.int64), labels=np.array(CLASSES)[LABELS[:9]])
+    return at / "a.npz", {"test": at / "b.npz"}
+
+
+def npy_pair(at):
+    for name, array in {"x": IMAGES, "y": LABELS, "tx": IMAGES[:9], "ty": LABELS[:9]}.items():
+        np.save(at / f"{name}.npy", array)
+    return at / "x.npy", {"labels": at / "y.npy", "test": at / "tx.npy", "test_labels": at / "ty.npy"}
+
+
+def npy_folder(at):
+    arrays = {"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES[:9], "test_labels": LABELS[:9]}
+    for name, array in arrays.items():
+        np.save(at / f"{name}.npy", array)
+    return at, {}
+
+
+def cifar_pickles(at):
+    for k in range(5):
+        batch(at / f"data_batch_{k + 1}", IMAGES[6 * k : 6 * k + 6], LABELS[6 * k : 6 * k + 6], protocol=2 + k % 2)
+    batch(at / "test_batch", IMAGES[:9], LABELS[:9])
+    (at / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CLASSES)}))
+    return at, {}
+
+
+def cifar_binary(at):
+    rows = np.concatenate([LABELS[:, None], IMAGES.transpose(0, 3, 1, 2).reshape(30, -1)], axis=1).astype(np.uint8)
+    (at / "data_batch_1.bin").write_bytes(rows.tobytes())
+    (at / "test_batch.bin").write_bytes(rows[:9].tobytes())
+    return at, {}
+
+
+LAYOUTS = [folders, folder_and_test, keras, channels_first, npy_pair, npy_folder, cifar_pickles, cifar_binary]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_images_their_labels_and_their_measure(layout, tmp_path):
+    path, options = layout(tmp_path)
+    folder = data.add("mine", path, **options)
+    assert data.check("mine") == folder
+    loaded, constants = data.load("mine"), catalog.find("data", "mine").constants
+    right = {image.tobytes(): label for image, label in zip(IMAGES, LABELS, strict=True)}
+    for split, count in ((loaded.train, 30), (loaded.test, 9)):
+        assert split.images.shape == (count, 32, 32, 3)
+        assert len({image.tobytes() for image in split.images}) == count
+        assert [right[image.tobytes()] for image in split.images] == split.labels.tolist()
+    if layout in (cifar_pickles, cifar_binary):
+        assert np.array_equal(loaded.train.images, IMAGES)  # an official layout has its order
+    named = layout in (folders, folder_and_test, channels_first, cifar_pickles)
+    assert loaded.classes == (CLASSES if named else ("0", "1", "2"))
+    pixels = IMAGES.reshape(-1, 3).astype(np.float64)
+    assert np.allclose(loaded.facts.mean, pixels.mean(0))
+    assert np.allclose(loaded.facts.variance, pixels.var(0))
+    assert constants["LARGEST_CLASS"] == {"train": 1 / 3, "test": 1 / 3}
+    assert "mine" in catalog.names("data")
+    assert "30 training and 9 test images" in catalog.find("data", "mine").summary
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_mnists_layout_and_grey_images(end, tmp_path, home):
+    for split, count in (("train", 30), ("t10k", 9)):
+        idx(tmp_path / f"raw/{split}-images-idx3-ubyte{end}", IMAGES[:count, ..., 0])
+        idx(tmp_path / f"raw/{split}-labels-idx1-ubyte{end}", LABELS[:count])
+    data.add("digits", tmp_path)
+    assert np.array_equal(data.load("digits").train.images, IMAGES[..., :1])
+    data.add("grey", image_folder(tmp_path / "grey", IMAGES[..., :1]), hold_out=0.2, size=16)
+    assert data.load("grey").train.images.shape == (24, 16, 16, 1)
+    assert set(data.load("grey").train.labels[:12].tolist()) == {0, 1, 2}  # an order drawn once, not by class
+    assert data.remove("grey") == home / "grey"
+    assert sorted(os.listdir(home)) == ["digits"]
+
+
+# --- what cannot be added is refused in one line, and leaves nothing ------------------------------
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("evil",)
+
+
+def _npz(at, **arrays):
+    given = {"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES[:9], "test_labels": LABELS[:9]}
+    np.savez(at / "a.npz", **given | arrays)
+    return at / "a.npz"
+
+
+def _bomb(at):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000, 1000, 1000, 3), }"
+    with zipfile.ZipFile(at / "b.npz", "w") as archive:
+        for name in ("images", "labels"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    return at / "b.npz"
+
+
+def _truncated(at):
+    path = _npz(at)
+    path.write_bytes(path.read_bytes()[:5000])
+    return path
+
+
+def _with(at, name, content=b"", image=None):
+    """A good folder with another file in it."""
+    image_folder(at / "a")
+    place = at / "a" / name
+    place.parent.mkdir(exist_ok=True)
+    image.save(place) if image else place.write_bytes(content)
+    return at / "a"
+
+
+def _evil(at):
+    cifar_pickles(at)
+    (at / "data_batch_1").write_bytes(pickle.dumps({"data": Evil(), "labels": [1]}))
+    return at
+
+
+def _gif(at):
+    frames = [Image.fromarray(IMAGES[k]) for k in (0, 1)]
+    image_folder(at / "a")
+    frames[0].save(at / "a/ant/x.gif", save_all=True, append_images=frames[1:])
+    return at / "a"
+
+
+CLEAR = Image.new("RGBA", (32, 32))
+BAD = {
+    "is not there: name a folder": lambda at: at / "nothing",
+    "is nothing that can be added": lambda at: _with(at, "x.txt", b"x") / "x.txt",
+    "has no test set: name one with --test, or": lambda at: image_folder(at),
+    "the training set has 1 class": lambda at: _npz(at, train_labels=LABELS * 0),
+    "has 30 images, .* 29 labels": lambda at: _npz(at, train_labels=LABELS[1:]),
+    "test label 7 at index 0 is of no class": lambda at: _npz(at, test_labels=LABELS[:9] + 7),
+    "give one label an image": lambda at: _npz(at, train_labels=np.eye(3)[LABELS]),
+    "is float64: give whole numbers or names": lambda at: _npz(at, train_labels=LABELS / 2),
+    "it holds object, no plain numbers": lambda at: _npz(at, train_labels=np.array([Evil()] * 30)),
+    "is float64: give bytes": lambda at: _npz(at, train_images=IMAGES / 255),
+    "is uint16 from 0 to .*: give bytes": lambda at: _npz(at, train_images=IMAGES.astype(np.uint16) * 257),
+    "channels may be first or last: give --channels": lambda at: _npz(at, train_images=IMAGES[:, :3]),
+    r"is \(30, 3072\): give images": lambda at: _npz(at, train_images=IMAGES.reshape(30, -1)),
+    "holds whatever: name the arrays train_images": lambda at: (np.savez(at / "c", whatever=1), at / "c.npz")[1],
+    "labels.npy.*larger than|images.npy.*larger than": _bomb,
+    "a.npz cannot be read": _truncated,
+    "images differ in size": lambda at: _with(at, "ant/x.png", image=Image.new("RGB", (31, 32))),
+    "x.png cannot be read": lambda at: _with(at, "ant/x.png", b"not a picture"),
+    "pixels of mode I;16": lambda at: _with(at, "ant/x.png", image=Image.new("I;16", (32, 32))),
+    "has transparent pixels": lambda at: _with(at, "ant/x.png", image=CLEAR),
+    "holds several pictures": _gif,
+    "dog holds no image": lambda at: _with(at, "dog/notes.txt"),
+    "which is not opened": _evil,
+    "training and test images are": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_what_cannot_be_added_is_refused_in_one_line_and_leaves_nothing(line, tmp_path, home, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = BAD[line](tmp_path)
+    hold_out = 0.2 if path.is_dir() and "test" not in line and "opened" not in line else None
+    with pytest.raises(InputError, match=line) as error:
+        data.add("mine", path, hold_out=hold_out)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "evil").exists()
+    assert not home.exists() or os.listdir(home) == []
+
+
+def test_a_name_is_free_or_refused(tmp_path):
+    path = _npz(tmp_path)
+    data.add("mine", path)
+    for name, line in {
+        "mine": "mine exists, in",
+        "again": "these are the images and labels of mine",
+        "cifar10": "cifar10 is taken",
+        "alexnet": "alexnet is taken",
+        "3seeds": "is taken",
+        "../x": "cannot name a data set",
+        "my-set": "cannot name a data set",
+    }.items():
+        with pytest.raises(InputError, match=line):
+            data.add(name, path)
+    for name in ("cifar10", "nothing", "../data"):
+        with pytest.raises(InputError, match="deletes what `data add` has added"):
+            data.remove(name)
+
+
+def test_a_changed_set_is_noticed(tmp_path, home):
+    data.add("mine", _npz(tmp_path))
+    spec, runs = RunSpec.make(data="mine", **TINY), Runs(tmp_path / "runs")
+    execute(spec, runs)
+    record = runs.find(spec)
+    assert record.environment["plug_ins"] == {"data/mine": catalog.find("data", "mine").digest}
+    file = home / "mine" / "train_images.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    for use in (data.load, data.check):
+        with pytest.raises(InputError, match=r"train_images has SHA-256 .*`rethinking data remove mine`, then add it"):
+            use("mine")
+    data.remove("mine")
+    data.add("mine", _npz(tmp_path, train_labels=np.roll(LABELS, 1)))
+    with pytest.raises(InputError, match="was made with another version of data/"):
+        runs.find(spec)
+    (home / "mine" / catalog.DESCRIPTION).write_text('{"TEXT": "x", "SIZES": {"train": -1, "test": 1}}')
+    with pytest.raises(InputError, match=r"description.json is damaged: remove mine with"):
+        catalog.find("data", "mine")
+    data.remove("mine")
