@@ -25,6 +25,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "tensorboard": ["tensorboard>=2.17"],
         "test": [
             "pytest>=8",
             "pytest-timeout>=2.3",

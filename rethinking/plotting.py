@@ -1,6 +1,8 @@
 """Shared pieces of the figures, and the one style sheet. matplotlib is imported when something is drawn."""
 
 import io
+import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Formats of pictures, with the metadata that would change from drawing to drawing.
+# Formats of pictures, with the metadata that would change from drawing to drawing; and where what a picture says of
+# itself stands in them.
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+ABOUT = {"svg": "Description", "pdf": "Subject", "png": "Description"}
+LARGEST = 50_000_000  # bytes of a picture that is read
 USUAL = ("svg", "pdf")  # what is drawn unless others are asked for
 DPI = 300  # dots per inch
 WIDTH = 6.75  # inches, the text width of a page
@@ -167,19 +172,67 @@ def pictures(text: str) -> tuple[str, ...]:
     return tuple(word for word in FORMATS if word in asked)
 
 
-def save(figure: "Figure", stem: Path, formats: Iterable[str] = USUAL, dpi: int = DPI) -> list[Path]:
+def save(
+    figure: "Figure", stem: Path, formats: Iterable[str] = USUAL, dpi: int = DPI, about: dict[str, Any] | None = None
+) -> list[Path]:
     """Write stem.svg, stem.pdf and the like, the same bytes every time, and close the figure.
 
-    formats: of FORMATS. dpi: dots per inch of those that have dots.
+    formats: of FORMATS. dpi: dots per inch of those that have dots. about: what each says of itself, see `about`.
     """
     import matplotlib.pyplot as plt
 
     paths = []
     for form in formats:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=form, metadata=FORMATS[form], dpi=dpi)
+        told = {} if about is None else {"Title": stem.name, ABOUT[form]: json.dumps(about)}
+        figure.savefig(buffer, format=form, metadata=FORMATS[form] | told, dpi=dpi)
         path = stem.with_name(f"{stem.name}.{form}")
         write(path, buffer.getvalue())
         paths.append(path)
     plt.close(figure)
     return paths
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a picture that `save` wrote says of itself. Raises InputError where it is none, or says nothing."""
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise InputError(f"{path} is no picture of a figure: give one of {', '.join('.' + each for each in FORMATS)}")
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): name another file") from None
+    try:
+        if len(content) > LARGEST:
+            raise ValueError
+        found = json.loads(_READERS[form](content))
+        if not isinstance(found, dict):
+            raise ValueError
+    except (ValueError, KeyError, SyntaxError, OSError, RecursionError):  # SyntaxError: of XML and of PNG
+        raise InputError(f"{path} does not say what it was drawn from: draw it again with --redraw") from None
+    return found
+
+
+def _of_svg(content: bytes) -> str:
+    from xml.etree import ElementTree
+
+    if b"<!ENTITY" in content:  # which none of ours has, and which can be made to fill the memory
+        raise ValueError
+    found = ElementTree.fromstring(content).find(".//{http://purl.org/dc/elements/1.1/}description")
+    return "" if found is None else found.text or ""
+
+
+def _of_pdf(content: bytes) -> str:
+    found = re.search(rb"/Subject \(((?:[^\\()]|\\.)*)\)", content, re.DOTALL)
+    return re.sub(rb"\\(.)", rb"\1", found[1]).decode("ascii") if found else ""
+
+
+def _of_png(content: bytes) -> str:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=["png"]) as image:
+        return str(image.info["Description"])
+
+
+_READERS = {"svg": _of_svg, "pdf": _of_pdf, "png": _of_png}

@@ -63,3 +63,9 @@ def finish() -> None:
         os.dup2(sink, sys.stdout.fileno())
         os.close(sink)
         raise
+
+
+def plain(text: object) -> str:
+    """Text in one line without control characters: those that would move a cursor or turn the writing are escaped."""
+    words = " ".join(str(text).split())
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in words)

@@ -2,7 +2,9 @@
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,7 @@ def records(runs: Runs) -> Iterator[str]:
     folders = {p.parent.name: p.parent for p in sorted(runs.root.glob("*/result.json"))}
     listed = digests.listed(runs.root)
     for folder in folders.values():
-        try:
-            record = read(folder)
-            digests.check(folder, record.result, weights=True)
-            check_plug_ins(record.spec, record.environment, folder)
-            if record.spec.kept:
-                record.arrays  # noqa: B018  (reading checks it)
-            record.online  # noqa: B018
-            if folder.name in listed:
-                digests.check_listed(folder)
-            elif not digests.OWN & record.result.keys():
-                yield f"{folder} has no digests, and no line in {digests.LIST}: run `rethinking digest`"
-        except InputError as error:
-            yield str(error)
+        yield from _record(folder)
     for run in sorted(listed.keys() - folders.keys()):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
     try:
@@ -42,6 +32,23 @@ def records(runs: Runs) -> Iterator[str]:
         return
     for run in sorted(kept - folders.keys()):
         yield f"{runs.root / run} is in {archive.LIST}, but no complete record is there: bring it back"
+
+
+def _record(folder: Path) -> Iterator[str]:
+    """What is wrong with one complete record."""
+    try:
+        record = read(folder)
+        digests.check(folder, record.result, weights=True)
+        check_plug_ins(record.spec, record.environment, folder)
+        if record.spec.kept:
+            record.arrays  # noqa: B018  (reading checks it)
+        record.online  # noqa: B018
+        if folder.name in digests.listed(folder.parent):
+            digests.check_listed(folder)
+        elif not digests.OWN & record.result.keys():
+            yield f"{folder} has no digests, and no line in {digests.LIST}: run `rethinking digest`"
+    except InputError as error:
+        yield str(error)
 
 
 def drawn(runs: Runs, folder: Path) -> Iterator[str]:
@@ -81,6 +88,71 @@ def _where(then: Any, now: Any) -> str:
     if isinstance(then, dict) and isinstance(now, dict):
         return f" at {next(k for k in [*then, *now] if then.get(k) != now.get(k))}"
     return ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a picture was drawn from.
+
+    Attributes:
+        about: what it says of itself, as rethinking.figures.provenance. runs: the runs that it was drawn from; None
+        where those that are known are others. findings: what is wrong with these runs, or with the numbers beside the
+        picture.
+    """
+
+    about: dict[str, Any]
+    runs: tuple[str, ...] | None
+    findings: tuple[str, ...]
+
+
+def whence(path: Path, runs: Runs, folder: Path) -> Origin:
+    """What a picture, or the .json beside it, was drawn from, and whether that still verifies.
+
+    The picture's digest of its runs is compared with the .json beside it, then with that of its name in `folder`, then
+    with the runs that the figure asks for and that are there.
+
+    Raises:
+        InputError: a file that does not say what it was drawn from.
+    """
+    about = figures.provenance(figures.drawn(path)) if path.suffix == ".json" else plotting.about(path)
+    shape = {"figure": str, "scale": str, "model": str, "seeds": int, "asked": bool, "claims": list, "runs": str}
+    if any(not isinstance(about.get(key), kind) for key, kind in shape.items()):
+        raise InputError(f"{path} does not say what it was drawn from: draw it again with --redraw")
+    findings: list[str] = []
+    for beside in dict.fromkeys([path.with_suffix(".json"), folder / f"{path.stem}.json"]):
+        numbers = figures.drawn(beside) if beside.is_file() else None
+        if numbers and figures.provenance(numbers)["runs"] == about["runs"]:
+            with _noted(findings):
+                findings += _drawn(runs, beside)
+            return _origin(about, numbers["runs"], runs, findings)
+    for precision in ("float32", "bfloat16"):
+        with _noted(findings):
+            chosen = figures.setting(
+                about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None, precision
+            )
+            there = [s.run_id for s in figures.unique(figures.specs(about["figure"], chosen)) if runs.complete(s)]
+            if figures.provenance(about | {"claims": [], "runs": there})["runs"] == about["runs"]:
+                return _origin(about, there, runs, [])
+    what = "other runs than those that the figure asks for and that are there"
+    return Origin(about, None, tuple(dict.fromkeys(findings)) or (f"{path} was drawn from {what}: name other --runs",))
+
+
+def _origin(about: dict[str, Any], names: Iterable[str], runs: Runs, findings: list[str]) -> Origin:
+    for run in names:
+        if (runs.root / run / "result.json").is_file():
+            findings += _record(runs.root / run)
+        else:
+            findings.append(f"{runs.root / run} has no complete record: bring it back, or name other --runs")
+    return Origin(about, tuple(names), tuple(dict.fromkeys(findings)))
+
+
+@contextmanager
+def _noted(findings: list[str]) -> Iterator[None]:
+    """An InputError becomes a finding."""
+    try:
+        yield
+    except InputError as error:
+        findings.append(str(error))
 
 
 def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir: str | None = None) -> Iterator[str]:

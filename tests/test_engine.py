@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 import rethinking
-from rethinking import catalog, figures
+from rethinking import catalog, figures, revision
 from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine
 from rethinking.errors import InputError
@@ -352,9 +352,9 @@ def test_the_packages_own_files_have_no_digest_and_others_have():
 
 
 def test_the_commit_is_that_of_the_code_as_it_was_loaded(monkeypatch):
-    before = execute.commit()
-    monkeypatch.setattr(execute.subprocess, "run", lambda *args, **kwargs: pytest.fail("git was asked again"))
-    assert execute.commit() == before
+    before = revision.commit()
+    monkeypatch.setattr(revision.subprocess, "run", lambda *args, **kwargs: pytest.fail("git was asked again"))
+    assert revision.commit() == before
 
 
 def test_two_processes_train_each_run_once(toy_dir, tmp_path):
@@ -619,9 +619,7 @@ def test_the_commit_of_another_users_checkout_is_known(tmp_path):
     git.chmod(0o755)
     refused = subprocess.run([git, "-C", tmp_path, "status"], capture_output=True, text=True)
     assert "dubious ownership" in refused.stderr
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from rethinking.engines import execute; print(execute.commit())"
-    )
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from rethinking import revision; print(revision.commit())"
     environ = os.environ | {"PATH": f"{git.parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=environ)
     assert done.stdout == f"{commit}\n", done.stderr
@@ -640,8 +638,8 @@ def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
         ("{", "unknown"),
     ):
         (about / "direct_url.json").write_text(text)
-        assert execute._installed_from(tmp_path / "rethinking") == expected
-    assert execute._installed_from(tmp_path) == "unknown"  # another copy's
+        assert revision._installed_from(tmp_path / "rethinking") == expected
+    assert revision._installed_from(tmp_path) == "unknown"  # another copy's
 
 
 def test_several_workers_share_a_gpu(toy_dir, tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ ROOMS = [
     {"images", "seeds"},
     {"catalog"},
     {"constants"},
-    {"plotting", "style", "streams"},
+    {"plotting", "style", "streams", "revision"},
     {"paths"},
     {"errors"},
     {"rethinking"},  # the package itself, which imports its rooms when they are first asked for

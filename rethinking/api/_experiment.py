@@ -18,10 +18,11 @@ from torch import nn
 from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
 from rethinking.data import ImageSet
-from rethinking.engines.execute import commit, execute
+from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.revision import commit
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, image_size
 from rethinking.training import Training

@@ -28,6 +28,7 @@ from rethinking.cli.options import (
 )
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
+from rethinking.streams import plain
 
 FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a while to import
 
@@ -223,14 +224,14 @@ def _print_drawn(name: str, drawn: Any) -> None:
     click.secho(f"\n{name}: {numbers['caption']}", bold=True)
     for row in numbers.get("table", []):
         head, *cells = row.items()
-        click.echo(f"  {head[1]:<16}  " + "   ".join(f"{k}: {told(v)}" for k, v in cells))
+        click.echo(f"  {plain(head[1]):<16}  " + "   ".join(plain(f"{k}: {told(v)}") for k, v in cells))
     for verdict in drawn.verdicts:
         click.secho(f"  {verdict.verdict.upper()}", bold=True, nl=False)
-        click.echo(f": {verdict.statement}")
-        paper = f": {verdict.paper}. Ours: " if verdict.paper else ": "
-        click.echo(f"      {verdict.source}{paper}{verdict.ours or verdict.reason}.")
+        click.echo(f": {plain(verdict.statement)}")
+        paper = f": {plain(verdict.paper)}. Ours: " if verdict.paper else ": "
+        click.echo(f"      {plain(verdict.source)}{paper}{plain(verdict.ours or verdict.reason)}.")
         size = ", ".join(f"{n:,}" for n in verdict.n)
-        click.echo(f"      Rule: {verdict.tolerance}. n = {size}, seeds: {verdict.seeds}.")
+        click.echo(f"      Rule: {plain(verdict.tolerance)}. n = {size}, seeds: {verdict.seeds}.")
     click.echo(f"  {_counted(drawn.verdicts)}")
     if drawn.missing:
         click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")

@@ -51,7 +51,7 @@ def _shown(text: str) -> str:
         return text if left_out <= 0 else f"{text[: most * 3 // 4]}…({left_out:,} more)…{text[-(most // 4) :]}"
 
     long = rf"\S{{{WORD},}}|'[^']{{{WORD},}}'|\"[^\"]{{{WORD},}}\""
-    return cut(re.sub(long, lambda word: cut(word[0], WORD), " ".join(text.split())), LINE)
+    return cut(re.sub(long, lambda word: cut(word[0], WORD), streams.plain(text)), LINE)
 
 
 class Group(click.Group):

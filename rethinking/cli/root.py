@@ -3,7 +3,10 @@
 import click
 
 from rethinking.cli.bench import bench
+from rethinking.cli.cite import cite, whence
+from rethinking.cli.compare import compare
 from rethinking.cli.data import data
+from rethinking.cli.export import export
 from rethinking.cli.figure import figure
 from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
@@ -16,12 +19,27 @@ from rethinking.cli.status import status
 from rethinking.cli.upkeep import digest, prune, verify
 
 
+def _version(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        from rethinking import revision
+
+        click.echo(f"rethinking, version {revision.told()}")
+        context.exit()
+
+
 @click.group(
     cls=Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(package_name="rethinking")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version, with the commit where there is one.",
+)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Replicates "Understanding deep learning requires rethinking generalization" (Zhang et al., ICLR 2017).
@@ -41,5 +59,23 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (list_, figure, plan, run, probe, show, status, prune, digest, verify, report, data, bench):
+for command in (
+    list_,
+    figure,
+    plan,
+    run,
+    probe,
+    show,
+    status,
+    prune,
+    digest,
+    verify,
+    report,
+    cite,
+    whence,
+    compare,
+    export,
+    data,
+    bench,
+):
     main.add_command(command)

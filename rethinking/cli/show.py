@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from rethinking.cli.options import json_option, print_json, runs_option
+from rethinking.streams import plain
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -62,6 +63,9 @@ def print_record(record: Any, as_json: bool = False) -> None:
 def print_made_by(made: dict[str, Any]) -> None:
     """Print what a run was made with."""
     click.echo(
-        f"  made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
-        f"{made.get('threads')} threads, {made.get('precision')}, {made.get('seconds')} s"
+        "  "
+        + plain(
+            f"made by: commit {made.get('commit')}, torch {made.get('torch')}, {made.get('device_name')}, "
+            f"{made.get('threads')} threads, {made.get('precision')}, {made.get('seconds')} s"
+        )
     )

@@ -16,6 +16,7 @@ from rethinking.cli.options import (
     runs_option,
 )
 from rethinking.errors import InputError
+from rethinking.streams import plain
 
 
 @click.command()
@@ -148,7 +149,7 @@ def verify(deep: int, seed: int, device: str, as_json: bool, out: str, runs_dir:
     for finding in chain(checks.records(runs), checks.drawn(runs, Path(out)), again):
         findings.append(finding)
         if not as_json:
-            click.echo(finding)
+            click.echo(plain(finding))
     records, figures = (len(list(place.glob(p))) for place, p in ((runs.root, "*/result.json"), (Path(out), "*.json")))
     if as_json:
         print_json({"records": records, "figures": figures, "findings": findings})

@@ -3,15 +3,12 @@
 import json
 import os
 import platform
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache, lru_cache
-from importlib import metadata
-from pathlib import Path
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -24,6 +21,7 @@ from rethinking.engines.machine import cores, processor
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, check_weights, seal
+from rethinking.revision import commit
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
 
@@ -362,38 +360,3 @@ def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         return was if same else f"{was}, then {now[key]}"
 
     return {key: each(key) for key in now}
-
-
-@cache
-def commit() -> str:
-    """The commit of this package's code when first asked, "+changes" where tracked files differ, or "unknown".
-
-    Of its checkout, whoever owns that, or of the checkout that pip installed it from. Asked when a process starts: its
-    code stays that commit's, wherever the checkout goes.
-    """
-    here = Path(__file__).parents[1]
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-
-    def git(*words: str) -> str:
-        # Git reads no configuration of another user's checkout, which may name programs, but the code here runs anyway.
-        command = ["git", "-c", "safe.directory=*", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout.strip()
-
-    try:
-        if not git("ls-files", "__init__.py"):
-            return _installed_from(here)
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return _installed_from(here)
-
-
-def _installed_from(here: Path) -> str:
-    """The commit that pip recorded when it installed the package that lies `here`; "unknown" where it did not."""
-    for distribution in metadata.distributions(name="rethinking"):
-        try:
-            if Path(str(distribution.locate_file("rethinking"))).samefile(here):
-                return json.loads(distribution.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"][:12]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return "unknown"

@@ -35,8 +35,9 @@ def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: 
     jobs: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
 
-    from rethinking.engines.execute import Stopped, ask_to_stop, commit, execute
+    from rethinking.engines.execute import Stopped, ask_to_stop, execute
     from rethinking.record import Runs
+    from rethinking.revision import commit
     from rethinking.spec import from_json
 
     signal.signal(signal.SIGTERM, lambda *_: ask_to_stop() or sys.exit(143))

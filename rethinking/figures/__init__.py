@@ -14,6 +14,7 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
 It reads records and never trains. Scales differ only in fields of the specs.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.figures._subject import FULL, Subject
 from rethinking.record import Record, Runs, write
+from rethinking.revision import VERSION
 from rethinking.spec import EPOCH, RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
@@ -332,6 +334,22 @@ def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
 
 
+def provenance(told: dict[str, Any]) -> dict[str, Any]:
+    """What a picture says of itself, from its numbers.
+
+    The commit of the code that drew it is not among it, as a picture is drawn to the same bytes by every commit of a
+    version; those that the runs were made with are in the .json.
+
+    Returns:
+        figure, scale, model, seeds, asked; claims, their ids; runs, the SHA-256 of the names of the runs it was drawn
+        from, sorted, each with a line break after it; version, of this package.
+    """
+    setting = {key: told[key] for key in ("figure", "scale", "model", "seeds", "asked")}
+    names = "".join(f"{run}\n" for run in sorted(told["runs"]))
+    digest = f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
+    return setting | {"claims": [c["id"] for c in told["claims"]], "runs": digest, "version": VERSION}
+
+
 def draw(
     name: str,
     chosen: Setting,
@@ -357,7 +375,7 @@ def draw(
         if not set(drawn) >= set(plotting.USUAL):
             told |= {"formats": drawn}
         text = _json(told, entry)
-        files = plotting.save(figure, base, drawn, dpi)
+        files = plotting.save(figure, base, drawn, dpi, provenance(told))
     path = base.with_name(base.name + ".json")
     write(path, text)
     return Drawn([*files, path], told, verdicts, missing)

@@ -1,0 +1,70 @@
+"""Citations, and what a picture was made from."""
+
+from pathlib import Path
+
+import click
+
+from rethinking import catalog
+from rethinking.cli.options import FilePath, among, json_option, out_option, print_json, runs_option
+from rethinking.errors import InputError
+from rethinking.streams import plain
+
+FORMATS = ("text", "bibtex", "ris", "csl")  # of rethinking.report.cite, which takes a while to import
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in catalog.names("figures") if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("what", required=False, metavar="[FIGURE|CLAIM]", shell_complete=_complete)
+@click.option(
+    "--format", "form", default="text", show_default=True, shell_complete=among(FORMATS), help=f"{', '.join(FORMATS)}."
+)
+@out_option
+def cite(what: str | None, form: str, out: str) -> None:
+    """Cite this software with its version and commit, the paper, and the source of every method in a figure.
+
+    A claim is named by its id, as on the pages of results and in figures/*.json; its verdict is cited with it.
+
+    \b
+    rethinking cite                                  the software and the paper
+    rethinking cite regularizers --format bibtex     and every method in the figure
+    rethinking cite fig1b.factor.alexnet
+    """
+    if form not in FORMATS:
+        raise InputError(f"format is {form!r}, allowed are {', '.join(FORMATS)}")
+    from rethinking.report import cite as citations
+
+    click.echo(citations.FORMATS[form](citations.citation(what, Path(out))))
+
+
+@click.command()
+@click.argument("file", type=FilePath(path_type=Path))
+@json_option
+@out_option
+@runs_option
+def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
+    """Tell which runs a drawn FILE (.svg, .pdf, .png or .json) was made from, and whether they still verify.
+
+    A picture carries the figure, its scale and claims, a digest of its runs and this package's version. What was
+    changed by hand in the picture itself is not found: draw it again to compare. The exit status is 1 where anything
+    is wrong.
+    """
+    from rethinking import verify
+    from rethinking.record import Runs
+
+    found = verify.whence(file, Runs(runs_dir), Path(out))
+    about, findings = found.about, list(found.findings)
+    if as_json:
+        print_json({"about": about, "runs": found.runs, "findings": findings})
+        return int(bool(findings))
+    claims = f"claims: {', '.join(map(str, about['claims'])) or 'none'}"
+    told = f"{file}: {about['figure']}, scale {about['scale']}, drawn with version {about.get('version')}"
+    for line in (told, claims, f"runs: {about['runs']}", *(found.runs or ()), *findings):
+        click.echo(("" if line is told else "  ") + plain(line))
+    if found.runs is None:
+        click.echo("  which runs these were is not known here")
+    else:
+        click.echo(f"  {len(found.runs)} runs: {'they verify' if not findings else f'{len(findings)} findings'}")
+    return int(bool(findings))

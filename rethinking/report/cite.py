@@ -1,0 +1,150 @@
+"""Citations: this software, the paper, and the source of every method in a figure or of a claim."""
+
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rethinking import catalog, figures, revision
+from rethinking.errors import InputError
+from rethinking.report.escape import latex
+from rethinking.report.references import PAPER, Work, of_figure
+from rethinking.streams import plain
+
+TITLE = "rethinking: a replication of Understanding deep learning requires rethinking generalization"
+AUTHORS = "The rethinking authors"
+KEY = "rethinking"
+_PLACE = {"inproceedings": "booktitle", "incollection": "booktitle", "article": "journal", "book": "publisher"}
+_PLACE |= {"techreport": "institution", "misc": "howpublished"}
+_RIS = {"inproceedings": "CPAPER", "article": "JOUR", "book": "BOOK", "techreport": "RPRT", "incollection": "CHAP"}
+_CSL = {"inproceedings": "paper-conference", "article": "article-journal", "book": "book", "techreport": "report"}
+_CSL |= {"incollection": "chapter"}
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What is cited.
+
+    Attributes:
+        note: what of this software, in a sentence; empty for all of it. works: the paper first.
+    """
+
+    note: str
+    works: tuple[Work, ...]
+
+
+def citation(what: str | None, folder: Path) -> Citation:
+    """What to cite for a figure, or for a claim of a drawn one by its id; None for the software and the paper alone.
+
+    Args:
+        folder: of the drawn figures, whose claims have verdicts.
+
+    Raises:
+        InputError: neither a figure nor a claim of a drawn one.
+    """
+    if what is None:
+        return Citation("", (PAPER,))
+    if what in catalog.names("figures"):
+        return Citation(f"Figure {what}: {catalog.load('figures', what).CAPTION}", tuple(of_figure(what)))
+    known = []
+    for path in sorted(folder.glob("*.json")):
+        drawn = figures.drawn(path)
+        for claim in drawn.get("claims", []):
+            known.append(str(claim["id"]))
+            if claim["id"] == what:
+                found = f"Claim {what}, {path.stem}: {claim['statement']}; verdict: {claim['verdict']}"
+                return Citation(plain(found), tuple(of_figure(drawn["figure"])))
+    near = difflib.get_close_matches(what, [*catalog.names("figures"), *known], 3)
+    hint = f"did you mean {', '.join(near)}?" if near else "see `rethinking list figures`"
+    raise InputError(f"{what!r} is neither a figure nor the id of a claim in {folder}: {hint}")
+
+
+def _fields(cited: Citation) -> dict[str, str]:
+    """Those of this software, under BibTeX's names."""
+    known = revision.commit() != revision.UNKNOWN
+    about = [cited.note] * bool(cited.note) + [f"Commit {revision.commit()}"] * known
+    return {"title": TITLE, "version": revision.VERSION, "note": plain(". ".join(about).replace("..", "."))}
+
+
+def bibtex(cited: Citation) -> str:
+    """An entry for the software, and one a work."""
+    own = [("author", f"{{{AUTHORS}}}"), *((k, latex(v)) for k, v in _fields(cited).items() if v)]
+    entries = [("software", KEY, own)]
+    for work in cited.works:
+        fields = [("author", latex(" and ".join(work.authors))), ("title", f"{{{latex(work.title)}}}")]
+        fields += [(_PLACE[work.kind], latex(work.place)), ("year", str(work.year))]
+        fields += [(k, latex(v).replace("-", "--") if k == "pages" else latex(v)) for k, v in work.more.items()]
+        fields += [("archiveprefix", "arXiv")] if "eprint" in work.more else []
+        entries.append((work.kind, work.key, fields))
+    return "\n\n".join(
+        f"@{kind}{{{key},\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in fields) + "}"
+        for kind, key, fields in entries
+    )
+
+
+def ris(cited: Citation) -> str:
+    """The same in RIS."""
+    own = _fields(cited)
+    entries = [[("TY", "COMP"), ("AU", AUTHORS), ("TI", TITLE), ("ET", own["version"]), ("N1", own["note"])]]
+    for work in cited.works:
+        first, _, last = work.more.get("pages", "").partition("-")
+        lines = [("TY", _RIS.get(work.kind, "GEN")), *(("AU", name) for name in work.authors), ("TI", work.title)]
+        lines += [("T2" if work.kind in ("inproceedings", "article", "incollection") else "PB", work.place)]
+        lines += [("PY", str(work.year)), ("VL", work.more.get("volume", "")), ("IS", work.more.get("number", ""))]
+        lines += [("SP", first), ("EP", last), ("DO", work.more.get("doi", "")), ("UR", _url(work))]
+        entries.append(lines)
+    return "\n\n".join(
+        "\n".join([*(f"{tag}  - {plain(value)}" for tag, value in lines if value), "ER  - "]) for lines in entries
+    )
+
+
+def csl(cited: Citation) -> str:
+    """The same in CSL-JSON."""
+    own = _fields(cited)
+    items: list[dict[str, Any]] = [
+        {
+            "id": KEY,
+            "type": "software",
+            "title": TITLE,
+            "author": [{"literal": AUTHORS}],
+            "version": own["version"],
+            "note": own["note"],
+        }
+    ]
+    for work in cited.works:
+        names = [dict(zip(("family", "given"), name.split(", ", 1), strict=True)) for name in work.authors]
+        item: dict[str, Any] = {
+            "id": work.key,
+            "type": _CSL.get(work.kind, "article"),
+            "title": work.title,
+            "author": names,
+        }
+        item["issued"] = {"date-parts": [[work.year]]}
+        item["publisher" if work.kind in ("book", "techreport", "misc") else "container-title"] = work.place
+        renamed = {"number": "issue", "pages": "page", "doi": "DOI"}
+        item |= {renamed.get(k, k): v for k, v in work.more.items() if k != "eprint"}
+        items.append({k: v for k, v in (item | {"URL": _url(work)}).items() if v})
+    return json.dumps(items, indent=1, ensure_ascii=False)
+
+
+def text(cited: Citation) -> str:
+    """The same as lines to read."""
+    note = _fields(cited)["note"]
+    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}." + (f" {note}." if note else "").replace("..", ".")]
+    for work in cited.works:
+        names = [f"{given} {family}" for family, given in (name.split(", ", 1) for name in work.authors)]
+        more = "".join(f", {label} {work.more[k]}" for k, label in _LABELS.items() if k in work.more)
+        lines.append(f"{', '.join(names)}. {work.title}. {work.place}, {work.year}{more}.")
+    return "\n".join(map(plain, lines))
+
+
+_LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv"}
+
+
+def _url(work: Work) -> str:
+    return f"https://arxiv.org/abs/{work.more['eprint']}" if "eprint" in work.more else ""
+
+
+FORMATS: dict[str, Callable[[Citation], str]] = {"bibtex": bibtex, "ris": ris, "csl": csl, "text": text}

@@ -1,0 +1,53 @@
+"""What code this is: the package's version and its commit."""
+
+import json
+import os
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import rethinking
+
+VERSION = rethinking.__version__
+UNKNOWN = "unknown"
+
+
+@cache
+def commit() -> str:
+    """The commit of this package's code when first asked, "+changes" where tracked files differ, or "unknown".
+
+    Of its checkout, whoever owns that, or of the checkout that pip installed it from. Asked when a process starts: its
+    code stays that commit's, wherever the checkout goes.
+    """
+    here = Path(__file__).parent
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        # Git reads no configuration of another user's checkout, which may name programs, but the code here runs anyway.
+        command = ["git", "-c", "safe.directory=*", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout.strip()
+
+    try:
+        if not git("ls-files", "__init__.py"):
+            return _installed_from(here)
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return _installed_from(here)
+
+
+def _installed_from(here: Path) -> str:
+    """The commit that pip recorded when it installed the package that lies `here`; "unknown" where it did not."""
+    for distribution in metadata.distributions(name="rethinking"):
+        try:
+            if Path(str(distribution.locate_file("rethinking"))).samefile(here):
+                return json.loads(distribution.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"][:12]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return UNKNOWN
+
+
+def told() -> str:
+    """The version, with the commit where there is one: "0.1.0, commit 1a2b3c4d5e6f"."""
+    return VERSION if commit() == UNKNOWN else f"{VERSION}, commit {commit()}"

@@ -1,0 +1,134 @@
+"""Citations: of what the docstrings cite and nothing else; pictures that say what they were drawn from."""
+
+import ast
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from command import cli, one_line
+
+import rethinking
+from rethinking import catalog, figures, plotting, revision, verify
+from rethinking.record import Runs
+from rethinking.report import cite, references
+from rethinking.report.escape import latex
+from rethinking.streams import plain
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = 'a}\\input{x}%\n\x1b[2J\u202e$_^~#&|<"\u2212'
+
+
+def entries(text):
+    """A BibTeX text by key, read character by character as BibTeX does: braces balance, `\\{` does not count."""
+    found, rest = {}, text
+    while rest.strip():
+        head = re.match(r"\s*@(\w+)\{([a-z0-9]+),\n", rest)
+        assert head, rest[:80]
+        fields, rest = {}, rest[head.end() :]
+        while not rest.startswith("}"):
+            name = re.match(r"  (\w+) = \{", rest)
+            assert name, rest[:80]
+            depth, at = 1, name.end()
+            while depth:
+                depth += {"{": 1, "}": -1}.get(rest[at], 0)
+                at += 2 if rest[at] == "\\" else 1
+            fields[name[1]], rest = rest[name.end() : at - 1], rest[at:].removeprefix(",\n")
+        assert head[2] not in found
+        found[head[2]], rest = fields | {"": head[1]}, rest[1:]
+    return found
+
+
+def docstrings():
+    for path in Path(rethinking.__file__).parent.rglob("*.py"):
+        if path.name != "references.py":
+            yield path, path.read_text("utf-8")
+
+
+def test_every_citation_in_the_package_is_a_work_and_every_work_is_cited():
+    name = r"[A-Z][A-Za-z]+"
+    pattern = rf"{name}(?:, {name})*(?: et al\.| & {name})? (?:19|20)\d\d\b"
+    known = {each for work in references.WORKS for each in work.names}
+    for path, text in docstrings():
+        for found in re.findall(pattern, " ".join(text.replace("#", " ").split())):
+            assert found in known or re.match("ICLR|In |November", found), (path, found)
+    used = {work for _, text in docstrings() for work in references.cited(text)}
+    assert used | {references.PAPER} == set(references.WORKS)
+    assert len({work.key for work in references.WORKS}) == len(references.WORKS)
+
+
+@pytest.mark.parametrize("name", catalog.names("figures"))
+def test_a_figure_cites_this_software_the_paper_and_what_it_is_made_of_in_every_format(name):
+    cited = cite.citation(name, ROOT / "figures")
+    found = entries(cite.bibtex(cited))
+    assert list(found)[:2] == [cite.KEY, "zhang2017"]
+    assert found[cite.KEY]["version"] == revision.VERSION
+    keys = list(found)
+    assert [item["id"] for item in json.loads(cite.csl(cited))] == keys
+    assert cite.ris(cited).count("TY  - ") == cite.ris(cited).count("\nER  - ") == len(keys)
+    assert len(cite.text(cited).splitlines()) == len(keys)
+    for work in cited.works:
+        assert work.title in cite.text(cited)
+        assert work.title in cite.ris(cited)
+
+
+def test_the_source_of_each_method_is_cited_with_the_figure_that_uses_it_alone():
+    keys = {name: [work.key for work in references.of_figure(name)] for name in ("fig1b", "regularizers", "table3")}
+    assert {"wan2013", "ghiasi2018", "ioffe2015"} <= set(keys["regularizers"])
+    assert {"coates2011", "daugman1985"} <= set(keys["table3"])
+    assert not {"wan2013", "daugman1985", "he2016"} & set(keys["fig1b"])
+
+
+def test_a_claim_is_cited_by_its_id_with_its_verdict():
+    claim = json.loads((ROOT / "figures" / "table4-paper.json").read_text())["claims"][0]
+    told = cli("cite", claim["id"], "--out", ROOT / "figures").stdout
+    assert f"Claim {claim['id']}" in told
+    assert f"verdict: {claim['verdict']}" in told
+    assert "did you mean" in one_line(cli("cite", claim["id"] + "x", "--out", ROOT / "figures"))
+    assert "allowed are text, bibtex" in one_line(cli("cite", "--format", "word"))
+
+
+def test_what_others_wrote_is_escaped():
+    assert plain(HOSTILE) == 'a}\\input{x}% \\x1b[2J\\u202e$_^~#&|<"\u2212'
+    text = latex(HOSTILE)
+    assert re.sub(r"\\text\w+\{\}|\\[&%$#_{}]|\$-\$", "", text) == "ainputx x1b[2Ju202e"
+    fields = entries(cite.bibtex(cite.Citation(HOSTILE, (references.PAPER,))))["rethinking"]
+    assert latex(HOSTILE) in fields["note"]
+
+
+def test_every_file_tells_the_same_version_title_and_licence():
+    cff, zenodo = (ROOT / "CITATION.cff").read_text(), json.loads((ROOT / ".zenodo.json").read_text())
+    assert rethinking.__version__ == zenodo["version"] == re.search(r"^version: (.+)$", cff, re.M)[1]
+    setup = ast.parse((ROOT / "setup.py").read_text()).body[-1].value
+    assert {k.arg: k.value for k in setup.keywords}["version"].value == rethinking.__version__
+    assert re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == rethinking.__version__
+    assert cite.TITLE == zenodo["title"] == re.search(r'^title: "(.+)"$', cff, re.M)[1]
+    assert cite.AUTHORS == zenodo["creators"][0]["name"] == re.search(r"^  - name: (.+)$", cff, re.M)[1]
+    assert cli("--version").stdout == f"rethinking, version {revision.told()}\n"
+
+
+def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(tmp_path):
+    chosen, runs = figures.setting("table4", "paper"), Runs(tmp_path / "runs")
+    numbers = figures.drawn(ROOT / "figures" / "table4-paper.json")
+    for run in numbers["runs"]:
+        shutil.copytree(ROOT / "runs" / run, runs.root / run)
+    shutil.copy(ROOT / "runs" / "DIGESTS", runs.root)
+    drawn = figures.draw("table4", chosen, runs, tmp_path / "a", plotting.FORMATS)
+    expected = figures.provenance(numbers)
+    assert expected["claims"] == [claim["id"] for claim in numbers["claims"]]
+    assert [plotting.about(file) for file in drawn.files[:3]] == [expected] * 3
+    alone = shutil.copy(drawn.files[0], tmp_path / "renamed.svg")
+    for file in (*drawn.files, alone):
+        found = verify.whence(Path(file), runs, tmp_path / "none")
+        assert (sorted(found.runs), found.findings) == (sorted(numbers["runs"]), ())
+    first, second, *_ = numbers["runs"]
+    (runs.root / first / "curve.csv").write_text("step\n")
+    damaged = cli("whence", drawn.files[1], "--runs", runs.root, "--out", tmp_path)
+    assert damaged.returncode == 1
+    assert f"{first}/curve.csv is not a curve" in damaged.stdout
+    shutil.rmtree(runs.root / second)  # the runs that are left are not those of the picture
+    assert verify.whence(Path(alone), runs, tmp_path / "none").runs is None
+    for name, content in (("a.svg", "<svg/>"), ("b.pdf", "%PDF"), ("c.png", ""), ("d.gif", ""), ("e.svg", "<")):
+        (tmp_path / name).write_text(content)
+        assert re.search("does not say|no picture", one_line(cli("whence", tmp_path / name)))

@@ -1,0 +1,93 @@
+"""Two runs, or two folders of records, against each other: each difference in words, and none that is not there."""
+
+import json
+import shutil
+
+import pytest
+from command import cli, one_line
+
+from rethinking import plotting
+from rethinking.record import Runs, leased, read
+from rethinking.report import difference
+from rethinking.spec import RunSpec
+
+SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
+
+
+def record(runs: Runs, spec: RunSpec, accuracy: float = 1.0, **made) -> str:
+    """A record with a made-up curve. Returns its name."""
+    rows = [
+        dict.fromkeys(spec.columns, 0.5) | {"step": step, "train_accuracy": accuracy * step / 4, "test_images": 40}
+        for step in (0, 2, 4)
+    ]
+    with leased(runs, spec) as writer:
+        writer.finish(rows, "budget", None, MADE | made)
+    return spec.run_id
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Ours and theirs: one seed differs, one version, one curve, and one record of theirs is damaged."""
+    ours, theirs = Runs(tmp_path / "ours"), Runs(tmp_path / "theirs")
+    same, version, curve, damaged = (SPEC.replace(batch_size=k) for k in (8, 16, 32, 64))
+    names = {"same": record(ours, same), "version": record(ours, version)}
+    names |= {"curve": record(ours, curve), "damaged": record(ours, damaged), "seed": record(ours, SPEC)}
+    record(theirs, same)
+    record(theirs, version, torch="2.1\x1b[31m")
+    record(theirs, curve, 0.9)
+    shutil.copytree(ours.root / names["damaged"], theirs.root / names["damaged"])
+    file = theirs.root / names["damaged"] / "curve.csv"
+    file.write_bytes(file.read_bytes().replace(b"0.5", b"0.4", 1))
+    names["other seed"] = record(theirs, SPEC.replace(seed=7))
+    return ours.root, theirs.root, names
+
+
+def test_two_folders_that_differ_in_a_seed_a_version_and_a_damaged_record_say_each(folders):
+    ours, theirs, names = folders
+    done = cli("compare", ours, theirs)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    found = {word: [line for line in lines if line.startswith(f"{word}: ")] for word in ("damaged", "seed", "curve")}
+    assert lines[0] == f"records: 5 in {ours}, 5 in {theirs}"
+    assert [names["damaged"] in line and "theirs" in line for line in found["damaged"]] == [True]
+    assert found["seed"] == [f"seed: {names['seed']} against {names['other seed']}: seed 0 against 7"]
+    assert f"environment: torch 2.0 against 2.1\\x1b[31m in 1 of 4 runs: {names['version']}" in lines
+    assert names["curve"] in found["curve"][0]
+    assert "at most 10.00 points apart, at step 4" in found["curve"][0]
+    assert found["curve"][1:] == ["curve: 2 of 3 runs that both have agree to the last bit"]
+    assert not any(line.startswith("only in") for line in lines)
+    assert "\x1b" not in done.stdout
+    assert len(json.loads(cli("compare", ours, theirs, "--json").stdout)["lines"]) == len(lines)
+
+
+def test_a_folder_against_itself_differs_in_nothing(folders):
+    ours, _, names = folders
+    lines = difference.of_folders(ours, ours).lines
+    assert lines[1:3] == ["environment: the same", "curve: 5 of 5 runs that both have agree to the last bit"]
+    (ours / names["same"]).rename(ours.parent / names["same"])
+    missing = difference.of_folders(ours.parent / "ours", ours.parent / "theirs").lines
+    assert f"only in {ours.parent / 'theirs'}: 1 runs: {names['same']}" in missing
+
+
+def test_two_runs_say_what_differs_in_spec_environment_curve_and_verdict(folders):
+    ours, theirs, names = folders
+    found = difference.of_runs(read(ours / names["seed"]), read(theirs / names["other seed"])).lines
+    assert found[:3] == ["spec: seed 0 against 7", "environment: the same", found[2]]
+    assert found[2].startswith("curve: of another spec; training accuracy at most 0.00 points apart")
+    assert found[3].startswith("verdict: the same, budget at step 4, 99 % training accuracy at step 4")
+    slower = difference.of_runs(read(ours / names["curve"]), read(theirs / names["curve"])).lines
+    assert "not reached" in slower[-1]
+    told = cli("compare", names["version"], theirs / names["version"], "--runs", ours).stdout
+    assert "environment: torch 2.0 against 2.1" in told
+
+
+def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders, tmp_path):
+    ours, theirs, names = folders
+    for a, b, name in ((ours, theirs, "f.svg"), (ours / names["curve"], theirs / names["curve"], "r.png")):
+        assert cli("compare", a, b, "--out", tmp_path / name).returncode == 0
+        assert (tmp_path / name).stat().st_size > 1000
+    assert "two runs, or two folders" in one_line(cli("compare", ours, theirs / names["same"]))
+    assert "no complete record" in one_line(cli("compare", ours, tmp_path))
+    endings = one_line(cli("compare", ours, theirs, "--out", tmp_path / "x.gif"))
+    assert all(form in endings for form in plotting.FORMATS)

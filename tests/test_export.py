@@ -1,0 +1,123 @@
+"""What other programs are given: the same numbers everywhere, nothing of it markup; a crate that tells its parts."""
+
+import csv
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from command import cli, one_line
+from test_pages import DRAWN, README, cell, tables
+
+from rethinking import figures
+from rethinking.record import Runs
+from rethinking.report import export, model
+from rethinking.report.escape import latex
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "figures"
+
+
+@pytest.fixture(scope="module")
+def found():
+    """The committed results, as the exports get them, without drawing every figure again."""
+    results = [
+        model.Result(drawn["figure"], figures.setting_of(drawn), stem, drawn)
+        for stem, drawn in DRAWN.items()
+        if drawn["figure"] in ("table1", "table3", "table4")
+    ]
+    return sorted(results, key=lambda result: result.rank)
+
+
+def read_csv(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found):
+    csvs = [dict(zip(export._CELLS, row, strict=True)) for row in export.cells(found)]
+    texts = export.tables(found)
+    crate = export.crate(found, Runs(ROOT / "runs"), FIGURES)
+    for result in found:
+        drawn = DRAWN[result.stem]
+        page = (ROOT / "docs" / "results" / f"{result.stem}.md").read_text()
+        head, rows = next((h, r) for h, r in tables(page) if h[0] == "row")
+        paged = {row[head[0]]: row for row in rows}
+        assert json.loads(crate[f"figures/{result.stem}.json"].read_text()) == drawn
+        for row in drawn["table"]:
+            shown = [k for k in row if k in ("train (%)", "test (%)", "test error (%)", "norm")]
+            for column in shown:
+                where = (result.stem, row["row"], column)
+                mine = [c["value"] for c in csvs if (c["figure"], c["row"], c["column"]) == where]
+                assert mine == ["" if v is None else v for v in row[column]]
+                if row["row"] in paged:
+                    assert paged[row["row"]][column] == cell(row[column])
+            told = [f"& {latex(cell(row[column]))}" for column in shown]
+            assert any(all(each in line for each in told) for line in texts[f"{result.stem}.tex"].splitlines())
+    own = model.counts(c for r in found if r.name == "table4" for c in r.judged if c.own)
+    assert f"{own} |" in next(line for line in README.read_text().splitlines() if "**Table 4**" in line)
+
+
+def test_tables_are_set_as_the_paper_has_them_with_booktabs_and_escaped(found):
+    for text in export.tables(found).values():
+        assert text.count("\\toprule") == text.count("\\bottomrule") == 1
+        columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1])
+        rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+        assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
+        assert not re.search(r"(?<!\\)[%#]", text.partition("\n")[2])
+    assert "network & random crop & weight decay & labels" in export.tables(found)["table1-paper.tex"]
+    hostile = "\\input{x} & \x1b[31m 100 %"
+    numbers = found[-1].numbers | {"table": [{"row": hostile, "n": [1], "train (%)": [hostile]}]}
+    bad = model.Result("table4", found[-1].setting, found[-1].stem, numbers)
+    (text,) = export.tables([bad]).values()
+    assert r"\textbackslash{}input\{x\} \& \textbackslash{}x1b[31m 100 \%" in text
+    assert "\\input" not in text
+
+
+def test_every_column_of_the_csv_files_has_a_meaning(found, tmp_path):
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    names = [n for r in found for n in r.numbers["runs"]]
+    for run in names[:2] + names[-2:] + [n for n in names if "kernel" in n][:1]:
+        if not (runs / run).exists():
+            (runs / run).symlink_to(ROOT / "runs" / run)
+    files = export.tidy(found, Runs(runs))
+    known = {(row["file"], row["column"]): row["meaning"] for row in read_csv(files["dictionary.csv"])}
+    for file, text in files.items():
+        rows = read_csv(text)
+        assert rows, file
+        if file != "dictionary.csv":
+            assert {column for f, column in known if f == file} == set(rows[0])
+    assert all(known.values())
+    assert sum(r["verdict"] == "replicated" for r in read_csv(files["claims.csv"])) == sum(
+        c["verdict"] == "replicated" for r in found for c in r.numbers["claims"]
+    )
+
+
+def test_a_crate_tells_every_file_and_which_run_made_it(found, tmp_path):
+    files = export.crate(found[-1:], Runs(ROOT / "runs"), FIGURES)
+    export.written(files, tmp_path / "crate")
+    graph = json.loads((tmp_path / "crate" / "ro-crate-metadata.json").read_text())["@graph"]
+    by_id = {entity["@id"]: entity for entity in graph}
+    assert len(by_id) == len(graph)
+    there = {str(p.relative_to(tmp_path / "crate")) for p in (tmp_path / "crate").rglob("*") if p.is_file()}
+    assert {e["@id"] for e in graph if e["@type"] == "File"} == there - {"ro-crate-metadata.json"}
+    made = {e["@id"] for e in graph if e["@type"] == "CreateAction"}
+    assert made == {f"#{run}" for run in found[-1].numbers["runs"]} | {f"#{found[-1].stem}"}
+    for entity in graph:
+        for key in ("object", "result", "hasPart", "mentions"):
+            value = entity.get(key, [])
+            assert all(each["@id"] in by_id for each in (value if isinstance(value, list) else [value]))
+    with pytest.raises(Exception, match="not an empty folder"):
+        export.written(files, tmp_path / "crate")
+
+
+def test_what_is_missing_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    words = ("--runs", ROOT / "runs", "--out", FIGURES)
+    told = one_line(cli("export", "tensorboard", "--to", tmp_path / "x", *words))
+    assert "pip install 'rethinking[tensorboard]'" in told
+    assert not (tmp_path / "x").exists()
+    assert "allowed are crate, csv" in one_line(cli("export", "word", "--to", tmp_path))
