@@ -441,8 +441,8 @@ def test_several_figures_end_with_a_short_summary_and_quiet_says_nothing(toy_dir
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     done = cli("figure", "toyfig", "theorem1", "--redraw", *where)
     last = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]]
-    assert last[0] == ["toyfig", "holds: 1, not judged: 1"]
-    assert last[1][0] == "theorem1"
+    assert last[0] == ["toyfig-quick", "holds: 1, not judged: 1"]
+    assert last[1][0] == "theorem1-quick"
     assert re.search(r"not run: \d+.*, \d+ runs missing$", last[1][1])
     assert last[2][0] == "in"
 

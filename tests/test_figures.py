@@ -364,9 +364,9 @@ def test_a_sweep_changes_the_regularizer_and_nothing_else(scale, name):
 
 def test_a_plug_in_is_swept_at_quick_alone(monkeypatch):
     """So that committed figures do not ask for runs of a regularizer that somebody has in a folder of their own."""
-    entries = catalog.entries
+    files = catalog._files
     mine = {"mine": dataclasses.replace(catalog.find("regularizers", "dropout"), name="mine", digest="0" * 12)}
-    monkeypatch.setattr(catalog, "entries", lambda kind: entries(kind) | (mine if kind == "regularizers" else {}))
+    monkeypatch.setattr(catalog, "_files", lambda kind: files(kind) | (mine if kind == "regularizers" else {}))
     swept = {scale: _sweeps.sweeps(figures.setting("dose", scale)) for scale in ("quick", "cpu", "paper")}
     assert {s: any(one.regularizer == "mine" for one in each) for s, each in swept.items()} == {
         "quick": True,

@@ -25,7 +25,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 def cite(what: str | None, form: str, out: str) -> None:
     """Cite this software with its version and commit, the paper, and the source of every method in a figure.
 
-    A claim is named by its id, as on the pages of results and in figures/*.json; its verdict is cited with it.
+    A claim is named by its id, as on the pages of results and in the .json of figures/; its verdict is cited with it.
 
     \b
     rethinking cite                                  the software and the paper

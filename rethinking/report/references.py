@@ -247,6 +247,14 @@ WORKS = (
         eprint="1801.05134",
     ),
     _work(
+        "inproceedings",
+        "Neyshabur, Behnam; Bhojanapalli, Srinadh; McAllester, David; Srebro, Nathan",
+        2017,
+        "Exploring generalization in deep learning",
+        "Advances in Neural Information Processing Systems",
+        eprint="1706.08947",
+    ),
+    _work(
         "misc",
         "Neelakantan, Arvind; Vilnis, Luke; Le, Quoc V.; Sutskever, Ilya; Kaiser, Lukasz; Kurach, Karol; Martens, "
         "James",

@@ -1,5 +1,6 @@
 """A claim, its rule, and made-up examples that the rule must judge as they say."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -72,12 +73,14 @@ class Claim:
         return out
 
     def summary(self, frame: Frame) -> tuple[str, Numbers]:
-        """What the runs give, as text and as numbers."""
+        """What the runs give, as text and as numbers; None where one is not finite."""
         text, numbers = "", Numbers()
         if self.reads:
             measure, unit, key = self.reads
             text, numbers = frame.spread(measure.name, unit), {key: frame.numbers(measure.name)}
-        return self.ours(frame) if self.ours else text, self.numbers(frame) if self.numbers else numbers
+        told = self.numbers(frame) if self.numbers else numbers
+        finite = {k: [v if v is None or math.isfinite(v) else None for v in values] for k, values in told.items()}
+        return self.ours(frame) if self.ours else text, finite
 
     def verdict(self, frame: Frame) -> str:
         """The verdict on a complete frame."""
