@@ -1,6 +1,6 @@
 """Deletion: accuracy on the training set as more and more units or feature maps are switched off, in random order.
 
-Morcos, Barrett, Rabinowitz, Botvinick, "On the importance of single directions for generalization" (ICLR 2018),
+Morcos et al. 2018, "On the importance of single directions for generalization",
 section 2.3: a unit is deleted by clamping its activation, a feature map's at all positions, to zero, or to its mean
 over the training images (`to`); units add up in an order drawn anew for each repeat. A unit is what a ReLU gives. With
 `to` zero, what reads it gets nothing from it; zeroed incoming weights, a replication's way, would leave the offset of a

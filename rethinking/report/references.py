@@ -248,10 +248,18 @@ WORKS = (
     ),
     _work(
         "inproceedings",
+        "Morcos, Ari S.; Barrett, David G. T.; Rabinowitz, Neil C.; Botvinick, Matthew",
+        2018,
+        "On the importance of single directions for generalization",
+        _ICLR,
+        eprint="1803.06959",
+    ),
+    _work(
+        "inproceedings",
         "Neyshabur, Behnam; Bhojanapalli, Srinadh; McAllester, David; Srebro, Nathan",
         2017,
         "Exploring generalization in deep learning",
-        "Advances in Neural Information Processing Systems",
+        _NIPS,
         eprint="1706.08947",
     ),
     _work(
