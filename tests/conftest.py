@@ -18,8 +18,8 @@ def real(name: str) -> data.ImageSet:
     """A real data set, or a skip that says how to get it."""
     try:
         return data.load(name)
-    except InputError:
-        pytest.skip(f"{name} is not on this disk: rethinking data fetch {name}")
+    except InputError as error:
+        pytest.skip(f"{name} is not at hand ({error}): rethinking data fetch {name}")
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def parsed(words, command=main):
         assert words[0] in command.commands, f"{words[0]} is no command"
         parsed(words[1:], command.commands[words[0]])
     else:
-        command.make_context(command.name, list(words))
+        command.make_context(command.name, list(words)).close()
 
 
 def run(page, tmp_path, monkeypatch):

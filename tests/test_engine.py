@@ -327,9 +327,9 @@ def test_a_record_made_with_another_version_of_a_plug_in_is_refused(toy_dir, tmp
         sitting(runs, toy_dir, other, on_step=stop_at(25))
     tiny = catalog.find("models", "tiny")
     assert runs.find(SPEC).environment["plug_ins"]["models/tiny"] == tiny.digest
-    changed = catalog.entries("models") | {"tiny": dataclasses.replace(tiny, digest="0" * 12)}
+    changed = catalog._files("models") | {"tiny": dataclasses.replace(tiny, digest="0" * 12)}
     monkeypatch.setattr(
-        catalog, "entries", lambda kind, known=catalog.entries: changed if kind == "models" else known(kind)
+        catalog, "_files", lambda kind, known=catalog._files: changed if kind == "models" else known(kind)
     )
     for again in (lambda: runs.find(SPEC), lambda: sitting(runs, toy_dir, other)):
         with pytest.raises(InputError, match=r"made with another version of models/tiny\.py: make that again"):
