@@ -122,7 +122,8 @@ def check_board(text):
     rows = next(rows for head, rows in tables(text) if head[0] == "in the paper")
     assert [row["in the paper"].strip("*") for row in rows] == list(ARTEFACTS)
     for row, names in zip(rows, ARTEFACTS.values(), strict=True):
-        claims = [c for drawn in DRAWN.values() if drawn["figure"] in names for c in drawn["claims"] if c["own"]]
+        papers = [d for stem, d in DRAWN.items() if d["figure"] in names and stem == f"{d['figure']}-{d['scale']}"]
+        claims = [c for drawn in papers for c in drawn["claims"] if c["own"]]
         assert row["the paper's claims"] == counted(claims)
         judged = [c for c in claims if not c["verdict"].startswith(("not run", "not judged"))]
         full = all(min(c["n"]) == 50_000 or "theorem1" in names or "table3" in names for c in judged)

@@ -191,11 +191,12 @@ class Artefact:
 
 
 def scoreboard(found: Sequence[Result]) -> list[Artefact]:
-    """A row for each of ARTEFACTS."""
+    """A row for each of ARTEFACTS; figures of another network than the paper's are linked and not counted."""
     rows = []
     for name, (drawn, about) in ARTEFACTS.items():
         here = [r for r in found if r.name in drawn]
-        own = [claim for r in here for claim in r.judged if claim.own]
+        papers = [r for r in here if r.setting.model == figures.setting(r.name, r.setting.scale).model]
+        own = [claim for r in papers for claim in r.judged if claim.own]
         rows.append(Artefact(name, about, own, tuple(r.stem for r in here)))
     return rows
 
