@@ -45,6 +45,13 @@ def toy(toy_dir):
     return data.load("toy", toy_dir)
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The data folder of a test."""
+    monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
     """In CI nothing may be skipped: what CI does not run, nobody knows to hold."""

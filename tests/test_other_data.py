@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from small_images import IMAGES, LABELS, RNG, TINY
 
 import rethinking
 from rethinking import catalog, claims, data, figures
@@ -19,17 +20,7 @@ from rethinking.report import model
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training import Training
 
-RNG = np.random.default_rng(7)
-IMAGES = RNG.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
-LABELS = np.arange(30) % 3
-TINY = {"model": "mlp-1x512", "model_options": {"width": 8}, "n": 20, "steps": 4, "eval_every": 2, "interim_test": 5}
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """The data folder of a test."""
-    monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def _npz(at, **arrays):

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from small_images import IMAGES, LABELS, TINY
 
 from rethinking import catalog, data
 from rethinking.engines.execute import execute
@@ -17,17 +18,8 @@ from rethinking.record import Runs
 from rethinking.spec import RunSpec
 
 CLASSES = ("ant", "bee", "cat")
-RNG = np.random.default_rng(7)
-IMAGES = RNG.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
-LABELS = np.arange(30) % 3
-TINY = {"model": "mlp-1x512", "model_options": {"width": 8}, "n": 20, "steps": 4, "eval_every": 2, "interim_test": 5}
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """The data folder of a test."""
-    monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def image_folder(root, images=IMAGES, names=CLASSES, labels=LABELS, form="png"):

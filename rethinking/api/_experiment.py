@@ -1,7 +1,6 @@
 """Training in this process: an experiment, and the trained network of a run."""
 
 import difflib
-import operator
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from torch import nn
 
 from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
+from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
 from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
@@ -204,20 +204,10 @@ def _parts(kind: str, given: str | Part | Sequence[str | Part]) -> tuple[Part, .
     return tuple(part if isinstance(part, Part) else Part.parse(kind, part) for part in each)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
-    return number
-
-
 def _seeds(given: int | Sequence[int]) -> list[int]:
     if not isinstance(given, Sequence | range) or isinstance(given, str):
-        return list(range(_whole("seeds", given, 1)))
-    seeds = [_whole("a seed", seed, 0) for seed in given]
+        return list(range(whole_number("seeds", given, 1)))
+    seeds = [whole_number("a seed", seed, 0) for seed in given]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds is {given!r}: give each seed once, or how many")
     return seeds
@@ -228,7 +218,7 @@ def _specs(kind: type[RunSpec], fields: dict[str, Any], epochs: int | None, seed
     if epochs is not None and "steps" in fields:
         raise InputError("epochs and steps are both given: give one of them")
     first = kind.make(**fields, seed=seeds[0], data_seed=seeds[0])
-    length = {} if "steps" in fields else {"steps": _whole("epochs", EPOCHS if epochs is None else epochs, 1)}
+    length = {} if "steps" in fields else {"steps": whole_number("epochs", EPOCHS if epochs is None else epochs, 1)}
     length = {name: epochs * first.epoch_steps for name, epochs in length.items()}
     length |= {} if "eval_every" in fields else {"eval_every": first.epoch_steps}
     return [first.replace(**length, seed=seed, data_seed=seed) for seed in seeds]
