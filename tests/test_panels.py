@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from rethinking import plotting
-from rethinking.figures.kit import Curves, Frame, Measure, Rows, made
+from rethinking.figures.kit import Curves, Frame, Lines, Measure, Rows, made
 from rethinking.figures.kit.measures import comparable
 
 ACCURACY = Measure("accuracy", "accuracy (%)", lambda r: r.final["accuracy"])
@@ -54,6 +54,24 @@ def test_words_stand_where_neither_the_papers_mark_nor_ours_is(axes):
     panel.draw(axes, rows_of(99.0, None, None, 5.0), [])
     sides = {k: text.get_horizontalalignment() for k, text in words(axes).items()}
     assert sides == {0: "left", 1: "left", 2: "right", 3: "right"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "below", "legend"),
+    [
+        ([], [], ["a", "b"]),
+        ([1], [(1, "partly run")], ["a", "b"]),
+        ([0, 1], [], ["a: not run", "b"]),
+        ([0, 1, 2, 3], [(0, "not run"), (1, "not run")], ["a: not run", "b: not run"]),
+    ],
+)
+def test_lines_say_below_the_axis_what_the_legend_does_not(axes, gone, below, legend):
+    """A line of which nothing is run is named in the legend alone, unless no line is run."""
+    frame = made(network=list("aabb"), p=[0, 1, 0, 1], accuracy=[1.0, 2.0, 3.0, 4.0], n=50_000, all=50_000)
+    frame.data.loc[gone, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [])
+    assert sorted((text.xy[0], text.get_text()) for text in axes.texts) == below
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == legend
 
 
 def test_a_row_with_some_of_its_seeds_says_so(axes):

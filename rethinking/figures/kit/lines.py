@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Frame
 from rethinking.figures.kit.measures import Measure
@@ -51,7 +53,7 @@ class Lines(Panel):
                 for x in late:
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
                     axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
-        _mark_missing(axes, frame, self.x)
+        _mark_missing(axes, self._begun(frame), self.x)
         levels = list(frame.data[self.x].unique())
         axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing
         if self.log:
@@ -63,6 +65,12 @@ class Lines(Panel):
             axes.set_xlim(min(levels) / 1.2 if self.log else min(levels), max(levels) * 1.2)
         self.finish(axes)
         axes.set_ylim(self.ylim[0], self.ylim[1] if self.ylim[1] is not None else top)
+
+    def _begun(self, frame: Frame) -> Frame:
+        """The lines of which a run is there: of the others the legend says that they are not run."""
+        lines = frame.groups(self.hue).values() if self.hue and self.legend else []
+        begun = [part.data for part in lines if (part.data["state"] != MISSING).any()]
+        return Frame(pd.concat(begun)) if begun else frame
 
     def _moved(self, part: Frame, places: float) -> Frame:
         if self.apart == 1:
