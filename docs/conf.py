@@ -1,9 +1,14 @@
 """The site of these pages: `make docs`, or `sphinx-build -W -b html docs docs/_build`."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import rethinking
+from rethinking.report import cite, references
+
+# One list of works: rethinking/report/references.py.
+Path(__file__).with_name("references.bib").write_text(cite.bibtex_of(references.WORKS) + "\n", encoding="utf-8")
 
 project = "rethinking"
 author = "The rethinking authors"

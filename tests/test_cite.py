@@ -53,7 +53,8 @@ def test_every_citation_in_the_package_is_a_work_and_every_work_is_cited():
     for path, text in docstrings():
         for found in re.findall(pattern, " ".join(text.replace("#", " ").split())):
             assert found in known or re.match("ICLR|NeurIPS|In |November", found), (path, found)
-    used = {work for _, text in docstrings() for work in references.cited(text)}
+    pages = [path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")]
+    used = {work for text in [*(text for _, text in docstrings()), *pages] for work in references.cited(text)}
     assert used | {references.PAPER} == set(references.WORKS)
     assert len({work.key for work in references.WORKS}) == len(references.WORKS)
 

@@ -20,6 +20,7 @@ from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.record.frame import STATES
+from rethinking.report import references
 
 HERE = Path(__file__).parents[1]
 DOCS = HERE / "docs"
@@ -209,11 +210,8 @@ def test_a_path_through_the_package_is_short_and_right(title):
                 assert re.search(rf"(def|class) {name.split('.')[-1]}\b", source), f"{name} is not in {path}"
 
 
-def test_every_source_that_the_package_names_has_its_reference_and_no_other():
-    text = (DOCS / "references.bib").read_text("utf-8")
-    entries = re.findall(r"author = \{(.+?)\},\n  title.*?year = \{(\d+)\}", text, re.S)
-    assert len(entries) == text.count("@")
-    listed = {(names.split(",")[0], year) for names, year in entries}
+def test_every_source_that_the_package_and_the_pages_name_has_its_reference_and_no_other():
+    listed = {(work.families[0], str(work.year)) for work in references.WORKS}
     sources = [path.read_text("utf-8") for path in [*sorted(ROOT.rglob("*.py")), *sorted(DOCS.glob("*.md"))]]
     whole = re.sub(r"\s+", " ", " ".join(sources).replace("[zhang2017]", "Zhang et al. 2017"))
     several = r"([A-Z][A-Za-z]+)(?: et al\.| & [A-Z]\w+|, [A-Z]\w+ & [A-Z]\w+) \(?((?:19|20)\d\d)\b"

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,17 +71,23 @@ def _fields(cited: Citation) -> dict[str, str]:
 def bibtex(cited: Citation) -> str:
     """An entry for the software, and one a work."""
     own = [("author", f"{{{AUTHORS}}}"), *((k, latex(v)) for k, v in _fields(cited).items() if v)]
-    entries = [("software", KEY, own)]
-    for work in cited.works:
+    return "\n\n".join([_entry("software", KEY, own), bibtex_of(cited.works)])
+
+
+def bibtex_of(works: Iterable[Work]) -> str:
+    """An entry a work."""
+    entries = []
+    for work in works:
         fields = [("author", latex(" and ".join(work.authors))), ("title", f"{{{latex(work.title)}}}")]
         fields += [(_PLACE[work.kind], latex(work.place)), ("year", str(work.year))]
         fields += [(k, latex(v).replace("-", "--") if k == "pages" else latex(v)) for k, v in work.more.items()]
         fields += [("archiveprefix", "arXiv")] if "eprint" in work.more else []
-        entries.append((work.kind, work.key, fields))
-    return "\n\n".join(
-        f"@{kind}{{{key},\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in fields) + "}"
-        for kind, key, fields in entries
-    )
+        entries.append(_entry(work.kind, work.key, fields))
+    return "\n\n".join(entries)
+
+
+def _entry(kind: str, key: str, fields: list[tuple[str, str]]) -> str:
+    return f"@{kind}{{{key},\n" + "".join(f"  {name} = {{{value}}},\n" for name, value in fields) + "}"
 
 
 def ris(cited: Citation) -> str:

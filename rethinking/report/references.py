@@ -1,4 +1,4 @@
-"""The works that this package's docstrings cite, as data: what a figure's methods come from.
+"""The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from.
 
 A docstring cites by author and year, "Wan et al. 2013" or "Ioffe & Szegedy 2015"; `cited` finds these in a text.
 """
@@ -85,6 +85,15 @@ WORKS = (
         "Layer normalization",
         "arXiv",
         eprint="1607.06450",
+    ),
+    _work(
+        "article",
+        "Bishop, Chris M.",
+        1995,
+        "Training with noise is equivalent to Tikhonov regularization",
+        "Neural Computation",
+        volume="7",
+        pages="108-116",
     ),
     _work("article", "Breiman, Leo", 1996, "Bagging predictors", "Machine Learning", volume="24", pages="123-140"),
     _work(
