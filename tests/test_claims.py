@@ -1,6 +1,7 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +43,7 @@ def test_every_claim_has_an_id_of_its_own_and_is_about_conditions_that_there_are
     for rule in rules:
         assert rule.conditions
         assert set(rule.conditions) <= set(wanted)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_.+-]*[a-z0-9]", rule.id) for rule in rules)
     ids = [one.id for each in every_claim() for one in each.values[2].every()]
     assert len(set(ids)) == len(ids)
 

@@ -166,6 +166,11 @@ def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
     assert all(path.stat().st_size <= 60_000 for path in PAGES.glob("*.md"))
 
 
+def test_every_claim_on_every_page_has_an_id_of_its_own():
+    ids = [claim["id"] for drawn in DRAWN.values() for claim in drawn["claims"]]
+    assert len(set(ids)) == len(ids)
+
+
 def test_departures_have_a_number_where_figures_share_them():
     shared = dict(re.findall(r"^\*\*(D\d+)\.\*\* (.*)", (PAGES / "departures.md").read_text(), re.M))
     for stem, drawn in DRAWN.items():

@@ -1,6 +1,7 @@
 """A claim, its rule, and made-up examples that the rule must judge as they say."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -66,6 +67,7 @@ class Claim:
         for values in product(*self.each.values()):
             one = dict(zip(self.each, values, strict=True))
             texts = {k: getattr(self, k).format(**one) for k in ("id", "name", "statement", "paper", "rule", "source")}
+            texts["id"] = _slug(texts["id"])
             seeds = self.least_seeds
             if callable(seeds):
                 seeds = seeds(**one) if one else seeds(model)
@@ -88,6 +90,11 @@ class Claim:
         if holds is None:
             return verdicts.NOT_JUDGED
         return verdicts.REPLICATED if holds else verdicts.NOT_REPLICATED
+
+
+def _slug(name: str) -> str:
+    """A name that can be cited and stand in a link: of small letters, digits, points and signs, "_" for the rest."""
+    return re.sub(r"(?<=\.)_|_$", "", re.sub(r"[^a-z0-9.+-]+", "_", name.lower().replace("\N{MINUS SIGN}", "-")))
 
 
 def fits(least_n: int = 1, **texts: Any) -> Claim:

@@ -186,7 +186,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
     extended = claim.own_network and setting.model != module.MODELS[0]
     assert isinstance(claim.least_seeds, int)
     return verdicts.Claim(
-        id=claim.id,
+        id=claim.id if setting.model == module.MODELS[0] else f"{claim.id}.{setting.model}",
         name=claim.name,
         source=claim.source + (", extended" if extended else ""),
         statement=claim.statement,
