@@ -186,8 +186,8 @@ class Runs:
         The result goes first, so that half of a deletion is an unfinished run.
 
         Args:
-            only: "run" for all of it, "weights", or "temporary" for what a killed process has left: the files that it was
-            writing, and its lease.
+            only: "run" for all of it, "weights", or "temporary" for what a killed process has left: the files that it
+                was writing, and its lease.
 
         Returns:
             Why it was left alone; empty text where it was deleted.
@@ -296,8 +296,9 @@ class Found:
 
     Attributes:
         path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
-        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any. temporary: files that a process was writing, and that
-        a killed one has left. link: one in it, or itself; it is not followed.
+        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any.
+        temporary: files that a process was writing, and that a killed one has left. link: one in it, or itself; it is
+        not followed.
     """
 
     path: Path
