@@ -46,6 +46,14 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
         if name not in constants:
             return f"it has no constant {name} that can be read without importing it"
     own = {name: constants[name] for name in (*NEEDED[kind], *ALLOWED[kind]) if name in constants}
+    try:
+        return _wrong(kind, own)
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+        # A value of a type that a check does not expect, deep in another; the line of the file tells which.
+        return f"its constants ({', '.join(own)}) hold a value of a type that is not allowed ({error})"
+
+
+def _wrong(kind: str, own: dict[str, Any]) -> str | None:
     for name, value in own.items():
         if name in DICTS and not isinstance(value, dict):
             return f"{name} is {value!r}, it must be a dict"
@@ -120,8 +128,10 @@ def _wrong_regularizer(own: dict[str, Any]) -> str | None:
         unset = [key for key in options if key not in values and "default" not in options[key] and key not in null]
         if unset:
             return f"{name} gives {unset[0]} no value, and it has no default"
-    first = next(iter(options))
-    unknown = [key for key, only in own.get("ONLY", {}).items() if {key, *only} - options.keys()]
+    first, only = next(iter(options)), own.get("ONLY", {})
+    if not all(isinstance(words, list | tuple | dict) for words in only.values()):
+        return f"ONLY is {only!r}, it must give for each option what it asks for"
+    unknown = [key for key, words in only.items() if {key, *words} - options.keys()]
     if unknown:
         return f"ONLY names {unknown[0]!r}: it and what it asks for must be in OPTIONS ({', '.join(options)})"
     swept = own.get("STRENGTHS", (practice.get(first),))

@@ -62,11 +62,11 @@ def records(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     listed = Budget(budget.tries // 20, 1e9)
     for file, what in sets.with_damage([runs.root / digests.LIST], chance, listed):
         tally.judge(f"{file.name}, {what}", whole, right, "the same lines")
-    _swapped(tally, made, runs, whole, right)
+    _swapped(tally, made, runs, use, right)
     return tally
 
 
-def _swapped(tally: Tally, made: list[Path], runs: Runs, use: Callable[[], Any], right: Any) -> None:
+def _swapped(tally: Tally, made: list[Path], runs: Runs, use: Callable[[Path], Any], right: dict[Path, Any]) -> None:
     """Files of one record in another, gone, or of another name."""
     for path in made:
         for file in sorted(p for p in path.iterdir() if p.is_file()):
@@ -74,20 +74,21 @@ def _swapped(tally: Tally, made: list[Path], runs: Runs, use: Callable[[], Any],
             file.unlink()
             if file.name == "weights.safetensors":  # which may be deleted
                 tally.judge(
-                    f"{file.name} is gone", lambda path=path: _sound(verify.records(runs)), None, "weights may go"
+                    f"{file.name} is gone", lambda path=path: _sound(verify.record(path)), None, "weights may go"
                 )
-            elif file.name == "result.json" and path.name not in digests.listed(runs.root):
-                pass  # it is an unfinished run then
-            else:
-                tally.judge(f"{path.name}/{file.name} is gone", use, right)
+            elif file.name != "result.json":
+                tally.judge(f"{path.name}/{file.name} is gone", lambda path=path: use(path), right[path])
+            elif path.name in digests.listed(runs.root):  # else it is an unfinished run
+                tally.judge(f"{path.name}/{file.name} is gone", lambda: _sound(verify.records(runs)), None)
             for other in made:
                 if other != path and (other / file.name).is_file() and (other / file.name).read_bytes() != whole:
                     shutil.copy(other / file.name, file)
-                    tally.judge(f"{path.name}/{file.name} is that of {other.name}", use, right)
+                    tried = f"{path.name}/{file.name} is that of {other.name}"
+                    tally.judge(tried, lambda path=path: use(path), right[path])
             file.write_bytes(whole)
-        path.rename(path.with_name("toy-100-tiny-s0-0123456789"))
-        tally.judge(f"{path.name} has another name", use, right)
-        path.with_name("toy-100-tiny-s0-0123456789").rename(path)
+        moved = path.rename(path.with_name("toy-100-tiny-s0-0123456789"))
+        tally.judge(f"{path.name} has another name", lambda moved=moved: use(moved), "refused")
+        moved.rename(path)
 
 
 def checkpoints(folder: Path, budget: Budget, chance: random.Random) -> Tally:

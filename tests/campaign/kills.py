@@ -115,8 +115,6 @@ class Action:
 
 
 def _train(spec: Any, folder: Path, **options: Any) -> None:
-    execute.CHECKPOINT_EVERY = 0.0
-    lease.HEARTBEAT = 0.2  # seconds for which a lease without its owner's name is believed
     runs, began = Runs(folder / "runs", folder / "checkpoints"), time.monotonic()
     while not execute.execute(spec, runs, data_dir=str(folder.parent / "data"), **options):
         if time.monotonic() - began > 10:
@@ -188,6 +186,15 @@ ACTIONS = [
 def calls(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """Every action is killed at points of its own, drawn again and again, as far as the budget goes."""
     tally, place = Tally("kills at a call"), folder / "place"
+    execute.CHECKPOINT_EVERY, lease.HEARTBEAT, before = 0.0, 0.2, (execute.CHECKPOINT_EVERY, lease.HEARTBEAT)
+    try:
+        _calls(tally, place, folder, budget, chance)
+    finally:
+        execute.CHECKPOINT_EVERY, lease.HEARTBEAT = before
+    return tally
+
+
+def _calls(tally: Tally, place: Path, folder: Path, budget: Budget, chance: random.Random) -> None:
     sets.toy(folder / "data")
     known = []
     for action in ACTIONS:
@@ -202,7 +209,6 @@ def calls(folder: Path, budget: Budget, chance: random.Random) -> Tally:
         which, at = points[k % len(points)]
         action, count, end = known[which]
         _one(tally, action, place, folder, f"{action.name}, at {at} of {count}", at, end)
-    return tally
 
 
 def begun(place: Path, folder: Path) -> Path:
@@ -228,6 +234,13 @@ def _counted(action: Action, place: Path, file: Path) -> None:
     write(str(count))
 
 
+def _again(action: Action, place: Path) -> None:
+    """After a kill; a lease that has lost its owner's name is believed for some time."""
+    if any(is_lease(p.name) for p in (place / "runs").glob("*/*")):
+        time.sleep(1.5 * lease.HEARTBEAT)
+    action.act(place)
+
+
 def _one(tally: Tally, action: Action, place: Path, folder: Path, tried: str, at: int, end: Any) -> None:
     action.prepare(begun(place, folder))
     bystander = place / "runs" / sets.NOISY.run_id
@@ -241,7 +254,7 @@ def _one(tally: Tally, action: Action, place: Path, folder: Path, tried: str, at
         return tally.add(HANG, tried)
     if status not in (0, -signal.SIGKILL):
         return tally.add(TRACEBACK, tried, said)
-    status, said = apart(lambda: action.act(place))
+    status, said = apart(lambda: _again(action, place))
     if status != 0:
         return tally.add(HANG if status is None else TRACEBACK, f"{tried}, begun again", said)
     if record(bystander) != record(folder / "old"):

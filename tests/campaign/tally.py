@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,6 +94,7 @@ def apart(action: Callable[[], Any]) -> tuple[int | None, str]:
             os.dup2(errors.fileno(), 2)
             sys.stdout, sys.stderr = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
             status = 1
+            warnings.simplefilter("default")  # as a command has it, whatever the tests have
             try:
                 action()
                 status = 0
