@@ -79,8 +79,10 @@ def full_disk(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             tally.add(HANG, tried)
         elif "Traceback" in said + said_again or again:
             tally.add(TRACEBACK, tried, said + said_again)
-        elif kills.record(place / "runs" / sets.NOISY.run_id) != record:
-            tally.add(LOST, tried)
+        elif (now := kills.record(place / "runs" / sets.NOISY.run_id)) != record:
+            tally.add(
+                LOST, tried, f"{[name for name in record if now.get(name) != record[name]]} of the record beside it"
+            )
         else:
             same = action.end(place) == end
             why = "one line, and with room it comes to the same end" if status else "there was room enough"

@@ -104,10 +104,13 @@ def apart(action: Callable[[], Any]) -> tuple[int | None, str]:
                 print(f"rethinking: {error}", file=sys.stderr)
                 status = 2
             except BaseException:
-                traceback.print_exc()
+                with suppress(OSError):
+                    traceback.print_exc()
             finally:
-                sys.stderr.flush()
-                os._exit(status)
+                try:
+                    sys.stderr.flush()
+                finally:  # also on a full disk: else two processes would go on from here
+                    os._exit(status)
         status = _waited(pid)
         errors.seek(0)
         return status, errors.read()
