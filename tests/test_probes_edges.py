@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import binomtest
 from test_probes import CARRIER, TINY, generator, probe, subject, trained_rows
 from torch import nn
 
-from rethinking import models
+from rethinking import catalog, models, probes
 from rethinking.errors import InputError
 from rethinking.images import Split, whiten
 from rethinking.probes import one_pixel, shift
@@ -246,9 +247,9 @@ def test_the_short_cut_is_left_where_a_network_does_not_begin_linearly(toy):
 
 def test_an_attack_changes_no_more_than_its_pixels_to_bytes(toy, monkeypatch):
     trained = subject(toy)
-    given, seen = Pixels(trained, trained.pixels("train", 6)), []
+    given, seen = Pixels(trained, trained.pixels("train", 2)), []
     monkeypatch.setattr(given, "_plainly", lambda *each: seen.append(each) or Pixels._plainly(given, *each))
-    attacks = one_pixel.Attacks.of(trained.train[1][:6], 4, True)
+    attacks = one_pixel.Attacks.of(trained.train[1][:2], 4, True)
     with torch.no_grad():
         one_pixel.evolve(given, attacks, generator(), 3, 30, 4, "confident")
         one_pixel.search(given, attacks)
@@ -277,21 +278,24 @@ def test_a_network_that_looks_at_one_pixel_is_broken_there_and_nowhere_else(toy)
     images = toy.train.images[:24].copy()
     images[:, 2 + 7, 2 + 20] = np.where(np.arange(24) % 2, 250, 5)[:, None]  # far from the mean
     trained = with_network(toy, Looks(7, 20), images)
-    object.__setattr__(trained, "train", (trained.train[0], torch.arange(24) % 2))
-    given, attacks = Pixels(trained, trained.pixels("train", 4)), one_pixel.Attacks.of(trained.train[1][:4], 4, False)
+    given, labels = Pixels(trained, trained.pixels("train", 2)), torch.tensor([0, 1])
     with torch.no_grad():
-        assert one_pixel.search(given, attacks).kind.tolist() == [1, 0, 1, 0]
         place = torch.arange(28 * 28).repeat_interleave(8)[:, None]
         corners = torch.tensor(list(np.ndindex(2, 2, 2))).float().repeat(28 * 28, 1)[:, None] * 255
         kind = given.logits(torch.zeros_like(place[:, 0]), place, corners).argmax(1)
         hits = place[:, 0][kind != 0]
         assert hits.tolist() == [7 * 28 + 20] * 4  # the corners with red
-        found = one_pixel.evolve(given, attacks, generator(), 1, 200, 60, "changed")
-        assert (found.kind != attacks.label).any()  # one place of 784: it misses some
-        targets = one_pixel.Attacks.of(trained.train[1][:4], 4, True)
-        reached = one_pixel.search(given, targets)
-        assert torch.equal(targets.succeeded(reached.kind), targets.target < 2)  # no class but these two is ever given
-        assert targets.broken(reached.kind).all()
+        reached = one_pixel.search(given, one_pixel.Attacks.of(labels, 4, True)).kind
+        assert reached.tolist() == [1, 0, 0, 0, 1, 1]  # no class but these two is ever given
+        attacks = one_pixel.Attacks.of(labels.repeat(2), 4, False)
+        attacks = dataclasses.replace(attacks, image=attacks.image % 2)
+        assert (one_pixel.evolve(given, attacks, generator(), 1, 150, 60, "changed").kind != attacks.label).any()
+    options = probe("one_pixel", images=3, population=4, generations=0, exhaustive=True).options
+    rows = list(one_pixel.measure(trained, generator(), **options))
+    assert [(r["images"], r["broken"], r["missed"], r["forwards"]) for r in rows] == [
+        (3, 0, 3, 12),
+        (3, 3, 0, 3 * 6272),
+    ] * 2
 
 
 class Grey:
@@ -341,16 +345,36 @@ def test_the_evolution_finds_nothing_that_trying_everything_denies_and_most_of_t
         assert attack.cost(last)[0].tolist() == [0.0, -18.0]  # the log odds of p = 1/2 and of 1 / (1 + e^18)
 
 
+def test_the_evolution_breaks_more_than_as_many_candidates_at_random():
+    network = random_network(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 3), seed=4)
+    with torch.no_grad():
+        given = Grey(torch.randint(256, (60, 8, 8, 1), generator=generator()).float(), network)
+        attacks = one_pixel.Attacks.of(network(given.images.flatten(1) / 255).argmax(1), 3, True)
+        broken = [
+            attacks.succeeded(one_pixel.evolve(given, attacks, generator(), 5, *each, "confident").kind).sum()
+            for each in ((30, 39), (1200, 0))
+        ]
+    assert broken[0] > 1.1 * broken[1]
+
+
 def test_attacks_do_not_depend_on_what_is_attacked_beside_them(toy, monkeypatch):
     trained = subject(toy, MLP)
     given, attacks = Pixels(trained, trained.pixels("train", 12)), one_pixel.Attacks.of(trained.train[1][:12], 4, False)
     results = []
+    quickly = given._quickly
+    monkeypatch.setattr(given, "_quickly", lambda which, *rest: together_alone(which) or quickly(which, *rest))
+
+    def together_alone(which):
+        assert (which == which[0]).all()
+        assert len(which) == 30
+
     for together in (1, 90, 10**6):
         monkeypatch.setattr(one_pixel, "TOGETHER", together)
         with torch.no_grad():
             found = one_pixel.evolve(given, attacks, generator(), 2, 30, 5, "confident")
         results.append((found.kind.tolist(), found.cost.tolist(), found.forwards))
     assert results[0] == results[1] == results[2]
+    assert np.isfinite(results[0][1]).any()
 
 
 def test_three_candidates_are_different_and_uniform():
@@ -414,3 +438,28 @@ def test_options_out_of_range_are_one_line(name, option, value, message):
     with pytest.raises(InputError, match=rf"^{name}\.{option} is {value!r}: .*{message}") as caught:
         probe(name, **{option: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("shift", {"images": 8, "reach": 2, "steps": 3}),
+        ("shift", {"images": 8, "reach": 1, "scale": 0.0}),
+        ("one_pixel", {"images": 2, "population": 30, "generations": 5, "until": "confident"}),
+        ("one_pixel", {"images": 2, "population": 30, "generations": 5, "pixels": 3}),
+    ],
+)
+def test_the_time_is_estimated_from_how_many_images_are_evaluated(toy, monkeypatch, name, options):
+    trained, spec, counts = subject(toy), probe(name, CARRIER, **options), []
+    logits = trained._training.logits
+    monkeypatch.setattr(trained._training, "logits", lambda x: counts.append(len(x)) or logits(x))
+    trained_rows(spec, trained)
+    said = catalog.load("probes", name).forwards(CARRIER, **spec.options)
+    if name == "shift":
+        assert sum(counts) == said
+    else:
+        assert said / 4 < sum(counts) - len(toy.test.labels) <= said
+    known = SimpleNamespace(image=lambda run: 0.3, seconds=lambda run, image: (1.0, 2.0))
+    expected, most = probes.estimate(spec, "cpu", known)
+    assert expected == pytest.approx(10 + 0.001 * CARRIER.n + 0.1 * said)
+    assert most == expected + 2

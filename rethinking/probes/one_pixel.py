@@ -37,7 +37,7 @@ from rethinking.probes._pixels import Pixels
 
 OPTIONS = {
     "pixels": {"type": "int", "ge": 1, "le": 100, "default": 1, "description": "changed in an image, at most"},
-    "images": {"type": "int", "ge": 1, "default": 200, "description": "attacked of each split: the first right ones"},
+    "images": {"type": "int", "ge": 1, "default": 100, "description": "attacked of each split: the first right ones"},
     "targeted": {"type": "bool", "default": False, "description": "towards each other class in turn, not any"},
     "until": {
         "type": "str",
@@ -73,10 +73,7 @@ COLUMNS = {
         "meaning": "mean over successes of the probability of the class that the image gets",
         "unit": "probability",
     },
-    "forwards": {
-        "meaning": "changed images evaluated, per attack (all attacks of an image share an exhaustive search's)",
-        "unit": "images",
-    },
+    "forwards": {"meaning": "changed images that the search evaluated in all", "unit": "images", "whole": True},
 }
 ARRAYS = {
     "train": "int32 (attacks, 5): the image's place among those trained on, its label, the target (-1: none), the "
@@ -84,7 +81,7 @@ ARRAYS = {
     "test": "the same of the test set",
 }
 F = 0.5  # factor on the difference of two candidates
-SURE = {False: math.log(0.05 / 0.95), True: -math.log(0.9 / 0.1)}  # cost at which `confident` stops, by targeted
+AWAY, TOWARDS = math.log(0.05 / 0.95), math.log(0.1 / 0.9)  # costs at which `confident` stops: 5 %, 90 %
 TOGETHER, GPU_PART = 100_000, 30_000  # candidates that evolve together; changed images that a GPU evaluates at a time
 
 
@@ -128,6 +125,12 @@ def measure(trained, generator, *, pixels, images, targeted, until, population, 
         columns = [places[attacks.image], attacks.label, attacks.target, *ends]
         arrays[split] = torch.stack(columns, 1).int().cpu().numpy()
     return arrays
+
+
+def forwards(run, *, pixels, images, targeted, population, generations, exhaustive, **_):
+    """Images that it evaluates at most, but for classes beyond ten."""
+    evolved = (9 if targeted else 1) * population * (generations + 1)
+    return 2 * images * (evolved + 6272 * (exhaustive and pixels == 1)) + run.trained
 
 
 def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -232,8 +235,7 @@ def evolve(
             if until == "changed":
                 left = found.cost[at].isinf()
             else:
-                sure = torch.where(attacks.target[at] < 0, SURE[False], SURE[True])
-                left = cost.amin(1) > sure
+                left = cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
             own = [each for each, stays in zip(own, left.tolist(), strict=True) if stays]
             at, people, cost = at[left], people[left], cost[left]
             if not own:

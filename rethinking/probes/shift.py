@@ -109,6 +109,11 @@ def measure(trained, generator, *, images, reach, border, scale, steps):
     }
 
 
+def forwards(run, *, images, reach, scale, steps, **_):
+    """Images that it evaluates at most."""
+    return 2 * images * ((2 * reach + 1) ** 2 + (2 * steps + 1) * (scale > 0))
+
+
 def right(p: Tensor, labels: Tensor) -> Tensor:
     """The accuracy of each copy: probabilities (..., N, classes), int64 (N,) -> float64 (...)."""
     return (p.argmax(-1) == labels).double().mean(-1)
