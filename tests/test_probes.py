@@ -27,7 +27,11 @@ from rethinking.surgery import weighted
 
 TINY = RunSpec.make(data="toy", n=64, model="tiny", steps=6, eval_every=3, corruptions=(Part(name="random_labels"),))
 CARRIER = TINY.replace(model="carrier", learning_rate=0.05)
-QUICK = {"deletion": {"images": 32, "repeats": 1, "points": 2}}
+QUICK = {
+    "deletion": {"images": 32, "repeats": 1, "points": 2},
+    "one_pixel": {"images": 3, "population": 8, "generations": 2, "exhaustive": False},
+    "shift": {"images": 8, "reach": 1, "steps": 1},
+}
 
 
 def probe(name, run=TINY, **options):

@@ -12,6 +12,10 @@ and a function of the trained network, its data on the device, a generator and t
         yield {"norm": ...}                 rows of COLUMNS
         return {"margins": ...}             where it has ARRAYS
 
+and, where it evaluates the network more than a few times over, for the estimate of the time
+
+    def forwards(run, *, images): return 25 * images        images evaluated, at most; run: a RunSpec
+
 It leaves the network as it was, to the bit, and draws from the generator alone, so that its record can be made again.
 """
 

@@ -70,8 +70,12 @@ def _same(before: torch.Tensor, after: torch.Tensor | None) -> bool:
 
 
 def estimate(spec: ProbeSpec, device: str, known: Any) -> tuple[float, float]:
-    """Seconds: some for the probe, and at most those of training the run again, where its weights are gone."""
-    own = 10.0 + 1e-3 * spec.run.trained
+    """Seconds: those of the probe, a third of a training step's for each image that it says it evaluates, and at most
+    those of training the run again, where its weights are gone.
+    """
     image = known.image(spec.run.model_dump(mode="json"))
-    again = known.seconds(spec.run.model_dump(mode="json"), image)[1] if image else 0.0
-    return own, own + again
+    if not image:
+        return 10.0 + 1e-3 * spec.run.trained, 10.0 + 1e-3 * spec.run.trained
+    count = getattr(catalog.load("probes", spec.probe.name), "forwards", None)
+    own = 10.0 + 1e-3 * spec.run.trained + (count(spec.run, **spec.options) * image / 3 if count else 0.0)
+    return own, own + known.seconds(spec.run.model_dump(mode="json"), image)[1]

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rethinking.images import ImageSet
+from rethinking import catalog
+from rethinking.errors import InputError
+from rethinking.images import ImageSet, Split
 from rethinking.spec import RunSpec
 from rethinking.training import Training
+from rethinking.training.batches import cropped, trained_on
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,37 @@ class Trained:
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """The share of images whose likeliest class is their label."""
         return (self.logits(images).argmax(1) == labels).double().mean().item()
+
+    def pixels(self, split: str, count: int) -> Tensor:
+        """The first images of a split before they are whitened, cropped and corrupted as the run's were.
+
+        Args:
+            split: "train" or "test". count: of images, at most; as many as there are.
+
+        Returns:
+            float32 (N, H, W, C) in units of a byte, on the CPU, of the same images as the first of `train` or `test`.
+        """
+        index = self._places(split, count)
+        found, _ = cropped(self.images, self.spec, split, int(index.max()) + 1)
+        return torch.from_numpy(found[index.numpy()]).float()
+
+    def originals(self, split: str, count: int) -> Tensor:
+        """The same images as they are on disk, uncropped: uint8 (N, H, W, C), on the CPU.
+
+        Raises InputError where the run corrupts pixels, which it does in the crop alone.
+        """
+        for part in self.spec.corruptions:
+            if catalog.find("corruptions", part.name).constants["ACTS_ON"] == "pixels":
+                raise InputError(
+                    f"{part.name} is of the centre crop alone, which has no pixels around it: measure a run without it"
+                )
+        source: Split = getattr(self.images, split)
+        return torch.from_numpy(source.images[self._places(split, count).numpy()])
+
+    def _places(self, split: str, count: int) -> Tensor:
+        """int64 (N,): where the first images of a split are in the data set."""
+        index = trained_on(self.spec) if split == "train" else torch.arange(len(self.images.test.labels))
+        return index[:count]
 
 
 def trained(

@@ -79,6 +79,17 @@ PAPER = _work(
 WORKS = (
     PAPER,
     _work(
+        "article",
+        "Azulay, Aharon; Weiss, Yair",
+        2019,
+        "Why do deep convolutional networks generalize so poorly to small image transformations?",
+        "Journal of Machine Learning Research",
+        volume="20",
+        number="184",
+        pages="1-25",
+        eprint="1805.12177",
+    ),
+    _work(
         "misc",
         "Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.",
         2016,
@@ -319,6 +330,17 @@ WORKS = (
     ),
     _work(
         "article",
+        "Storn, Rainer; Price, Kenneth",
+        1997,
+        "Differential evolution - a simple and efficient heuristic for global optimization over continuous spaces",
+        "Journal of Global Optimization",
+        volume="11",
+        number="4",
+        pages="341-359",
+        doi="10.1023/A:1008202821328",
+    ),
+    _work(
+        "article",
         "Strohmer, Thomas; Vershynin, Roman",
         2009,
         "A randomized Kaczmarz algorithm with exponential convergence",
@@ -326,6 +348,18 @@ WORKS = (
         volume="15",
         number="2",
         pages="262-278",
+    ),
+    _work(
+        "article",
+        "Su, Jiawei; Vargas, Danilo Vasconcellos; Sakurai, Kouichi",
+        2019,
+        "One pixel attack for fooling deep neural networks",
+        "IEEE Transactions on Evolutionary Computation",
+        volume="23",
+        number="5",
+        pages="828-841",
+        doi="10.1109/TEVC.2019.2890858",
+        eprint="1710.08864",
     ),
     _work(
         "inproceedings",
@@ -363,6 +397,17 @@ WORKS = (
         _ICML,
         pages="1058-1066",
     ),
+    _work(
+        "article",
+        "Wilson, Edwin B.",
+        1927,
+        "Probable inference, the law of succession, and statistical inference",
+        "Journal of the American Statistical Association",
+        volume="22",
+        number="158",
+        pages="209-212",
+        doi="10.1080/01621459.1927.10502953",
+    ),
     _work("inproceedings", "Wu, Yuxin; He, Kaiming", 2018, "Group normalization", _ECCV, eprint="1803.08494"),
     _work(
         "misc",
@@ -396,6 +441,15 @@ WORKS = (
         "mixup: beyond empirical risk minimization",
         _ICLR,
         eprint="1710.09412",
+    ),
+    _work(
+        "inproceedings",
+        "Zhang, Richard",
+        2019,
+        "Making convolutional networks shift-invariant again",
+        _ICML,
+        pages="7324-7334",
+        eprint="1904.11486",
     ),
 )
 

@@ -28,22 +28,43 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
     Returns:
         images float32 (N, C, H, W), after the centre crop, in channels_last memory, whitened; labels int64 (N,).
     """
+    corrupt_labels = split == "train" or spec.test_labels == "corrupted" or one_logit(spec)
+    images, labels = cropped(data, spec, split, spec.n if split == "train" else None, corrupt_labels)
+    out = torch.empty(images.shape, dtype=torch.float32, device=device)
+    for chunk in torch.arange(len(images)).split(4096):  # so that the scratch memory stays small
+        a, b = int(chunk[0]), int(chunk[-1]) + 1
+        out[a:b] = whiten(torch.from_numpy(np.ascontiguousarray(images[a:b])).to(device))
+    return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+
+
+def cropped(
+    data: ImageSet, spec: RunSpec, split: str, count: int | None = None, corrupt_labels: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` images of a split, or all, as a network of the run is given them, but not yet whitened.
+
+    Returns:
+        images (N, H, W, C) in units of a byte, after the centre crop and the corruptions: uint8, or float32 where one
+        gives that; labels int64 (N,), the data set's own unless `corrupt_labels`.
+    """
     source: Split = getattr(data, split)
-    count = spec.n if split == "train" else len(source.labels)
-    images, labels = corrupt_arrays(
+    return corrupt_arrays(
         crop(source.images[:count], crop_size(spec.data, spec.crop)),
         source.labels[:count],
         spec.corruptions,
         facts=data.facts,
         seed=spec.data_seed,
         split=split,
-        corrupt_labels=split == "train" or spec.test_labels == "corrupted" or one_logit(spec),
+        corrupt_labels=corrupt_labels,
     )
-    out = torch.empty(images.shape, dtype=torch.float32, device=device)
-    for chunk in torch.arange(len(images)).split(4096):  # so that the scratch memory stays small
-        a, b = int(chunk[0]), int(chunk[-1]) + 1
-        out[a:b] = whiten(torch.from_numpy(np.ascontiguousarray(images[a:b])).to(device))
-    return out.permute(0, 3, 1, 2), torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+
+
+def trained_on(spec: RunSpec) -> Tensor:
+    """int64 (N,) on the CPU: which of the first spec.n images are trained on, in order, one as often as it is drawn."""
+    assert spec.n is not None
+    count = spec.n - spec.held_out
+    if not spec.bootstrap:
+        return torch.arange(count)
+    return torch.randint(count, (count,), generator=keyed_generator("cpu", spec.seed, "bootstrap"))
 
 
 @dataclass(frozen=True)
@@ -107,11 +128,8 @@ def on_device(spec: RunSpec, data: ImageSet | Tensors, device: torch.device) -> 
         images, labels = (each[: spec.n].to(device) for each in data.train)
         test = (data.test[0].to(device), data.test[1].to(device))
         classes = data.num_classes
-    chosen = torch.arange(len(labels) - spec.held_out, device=device)
-    held = images[len(chosen) :], labels[len(chosen) :]
-    if spec.bootstrap:
-        draws = keyed_generator("cpu", spec.seed, "bootstrap")
-        chosen = torch.randint(len(chosen), chosen.shape, generator=draws).to(device)
+    held = images[spec.n - spec.held_out :], labels[spec.n - spec.held_out :]
+    chosen = trained_on(spec).to(device)
     part = bool(spec.held_out or spec.bootstrap)
     train = (gather(images, chosen), labels[chosen]) if part else (images, labels)
     return Examples(train, held, test, classes, margin, chosen if part else None)

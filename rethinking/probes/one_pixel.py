@@ -1,0 +1,299 @@
+"""One pixel: how often changing one pixel of an image, or a few, changes the class that a network gives it.
+
+Su et al. 2019, "One Pixel Attack for Fooling Deep Neural Networks", section III. Differential evolution (Storn & Price
+1997) works on 400 candidates, each of k pixels (row, column, colour). A child is a + F (b - c), with F = 0.5, of three
+different candidates drawn at random; there is no crossover. It takes its parent's place where it is fitter. The first
+candidates have uniform places and colours from N(128, 127). A candidate is fit where the probability of the image's
+label is small or, with `targeted`, where that of another class is large, each other class in turn. These numbers are as
+the literature quotes the paper, which was not at hand.
+
+What the paper leaves open is chosen here. A child that leaves the image, or the range of bytes, is put back to its
+edge. Colours are rounded to bytes. Fitness is compared as log odds, which have the order of the probabilities but still
+differ where these round to 1. An evolution ends after `generations`, or before as `until` says:
+
+    changed      once a candidate succeeds: another class than the label is the likeliest, or the target is
+    confident    the paper's rule: once the probability of the label is at most 5 %, or that of the target at least 90 %
+
+An attack succeeds where any candidate does, so both rules give the same successes. `confidence` is comparable to the
+paper's with `confident` alone.
+
+For one pixel, `exhaustive` tries every place with the corners of the colour cube, 28 x 28 x 8 = 6,272 changed images of
+each image. It judges how many images the evolution misses; it misses in turn those that only other colours break.
+
+The attack changes the pixels as they are before the whitening, after crop and corruption; every changed image is
+whitened anew. Attacked are the first images of each split that are classified as their label: of the training set as
+the labels that the network was trained on. The interval of a rate is that of Wilson 1927 at 95 %.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Generator, Tensor
+
+from rethinking.errors import InputError
+from rethinking.probes._pixels import Pixels
+
+OPTIONS = {
+    "pixels": {"type": "int", "ge": 1, "le": 100, "default": 1, "description": "changed in an image, at most"},
+    "images": {"type": "int", "ge": 1, "default": 100, "description": "attacked of each split: the first right ones"},
+    "targeted": {"type": "bool", "default": False, "description": "towards each other class in turn, not any"},
+    "until": {
+        "type": "str",
+        "choices": ["changed", "confident"],
+        "default": "changed",
+        "description": "when an evolution stops",
+    },
+    "population": {"type": "int", "ge": 4, "le": 10000, "default": 400, "description": "candidates"},
+    "generations": {"type": "int", "ge": 0, "le": 10000, "default": 100, "description": "at most"},
+    "exhaustive": {"type": "bool", "default": True, "description": "search all places too, for one pixel"},
+}
+COLUMNS = {
+    "test": {"meaning": "0: training images, with the labels trained on; 1: test images", "unit": "1", "whole": True},
+    "exhaustive": {
+        "meaning": "0: differential evolution; 1: all places and corner colours",
+        "unit": "1",
+        "whole": True,
+    },
+    "accuracy": {"meaning": "of all images of the split", "unit": "fraction"},
+    "images": {"meaning": "attacked, all of them classified right", "unit": "images", "whole": True},
+    "broken": {"meaning": "of them, those on which an attack succeeded", "unit": "images", "whole": True},
+    "rate": {"meaning": "broken / images", "unit": "fraction"},
+    "low": {"meaning": "lower end of the 95 % interval of the rate", "unit": "fraction"},
+    "high": {"meaning": "upper end of the same", "unit": "fraction"},
+    "missed": {
+        "meaning": "images that the record's other search, if any, broke and this did not",
+        "unit": "images",
+        "whole": True,
+    },
+    "attacks": {"meaning": "one an image, or one for each other class", "unit": "attacks", "whole": True},
+    "successes": {"meaning": "attacks that succeeded", "unit": "attacks", "whole": True},
+    "confidence": {
+        "meaning": "mean over successes of the probability of the class that the image gets",
+        "unit": "probability",
+    },
+    "forwards": {"meaning": "changed images that the search evaluated in all", "unit": "images", "whole": True},
+}
+ARRAYS = {
+    "train": "int32 (attacks, 5): the image's place among those trained on, its label, the target (-1: none), the "
+    "class that the evolution ends with (the label where it fails), that of the exhaustive search (-1: not done)",
+    "test": "the same of the test set",
+}
+F = 0.5  # factor on the difference of two candidates
+AWAY, TOWARDS = math.log(0.05 / 0.95), math.log(0.1 / 0.9)  # costs at which `confident` stops: 5 %, 90 %
+TOGETHER, GPU_PART = 100_000, 30_000  # candidates that evolve together; changed images that a GPU evaluates at a time
+
+
+def measure(trained, generator, *, pixels, images, targeted, until, population, generations, exhaustive):
+    arrays = {}
+    for test, split in enumerate(("train", "test")):
+        inputs, labels = getattr(trained, split)
+        right = trained.logits(inputs).argmax(1) == labels
+        places = right.nonzero().squeeze(1)[:images]
+        if not len(places):
+            raise InputError(
+                f"{trained.spec.model} has no {split} image right, so there is none to attack: train longer"
+            )
+        given = trained.pixels(split, int(places[-1]) + 1)[places.cpu()].to(trained.device)
+        subject = Pixels(trained, given)
+        attacks = Attacks.of(labels[places], trained.num_classes, targeted)
+        searches = [evolve(subject, attacks, generator, pixels, population, generations, until)]
+        if exhaustive and pixels == 1:
+            searches.append(search(subject, attacks))
+        broken = [attacks.broken(found.kind) for found in searches]
+        for which, found in enumerate(searches):
+            successes = int(attacks.succeeded(found.kind).sum())
+            count = int(broken[which].sum())
+            low, high = wilson(count, len(places))
+            yield {
+                "test": test,
+                "exhaustive": which,
+                "accuracy": right.double().mean().item(),
+                "images": len(places),
+                "broken": count,
+                "rate": count / len(places),
+                "low": low,
+                "high": high,
+                "missed": int((torch.stack(broken).any(0) & ~broken[which]).sum()),
+                "attacks": len(attacks.label),
+                "successes": successes,
+                "confidence": found.probability.nansum().item() / successes if successes else math.nan,
+                "forwards": found.forwards,
+            }
+        ends = [found.kind for found in searches] + [torch.full_like(attacks.label, -1)] * (2 - len(searches))
+        columns = [places[attacks.image], attacks.label, attacks.target, *ends]
+        arrays[split] = torch.stack(columns, 1).int().cpu().numpy()
+    return arrays
+
+
+def forwards(run, *, pixels, images, targeted, population, generations, exhaustive, **_):
+    """Images that it evaluates at most, but for classes beyond ten."""
+    evolved = (9 if targeted else 1) * population * (generations + 1)
+    return 2 * images * (evolved + 6272 * (exhaustive and pixels == 1)) + run.trained
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's interval of a probability, (low, high); z: the normal quantile, by default of 95 %."""
+    share, width = successes / trials, z**2 / trials
+    middle = (share + width / 2) / (1 + width)
+    half = math.sqrt(share * (1 - share) * width + width**2 / 4) / (1 + width)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """What is attacked: int64 (A,) each, of the images attacked the place, label and target, -1 where there is none."""
+
+    image: Tensor
+    label: Tensor
+    target: Tensor
+
+    @classmethod
+    def of(cls, labels: Tensor, classes: int, targeted: bool) -> "Attacks":
+        """One attack on each of the images with these labels, or one for each other class."""
+        image = torch.arange(len(labels), device=labels.device)
+        if not targeted:
+            return cls(image, labels, torch.full_like(labels, -1))
+        image, target = image.repeat_interleave(classes), torch.arange(classes).to(labels).repeat(len(labels))
+        other = target != labels[image]
+        return cls(image[other], labels[image[other]], target[other])
+
+    def __getitem__(self, which: Tensor | slice) -> "Attacks":
+        return Attacks(self.image[which], self.label[which], self.target[which])
+
+    def succeeded(self, kind: Tensor) -> Tensor:
+        """Whether that class is a success: int64 (A,) or (A, M) -> bool."""
+        label, target = (each.view(-1, *[1] * (kind.ndim - 1)) for each in (self.label, self.target))
+        return torch.where(target < 0, kind != label, kind == target)
+
+    def broken(self, kind: Tensor) -> Tensor:
+        """bool (images,): whether any attack on an image has succeeded."""
+        hit = torch.zeros(int(self.image.max()) + 1, dtype=torch.bool, device=kind.device)
+        return hit.index_fill(0, self.image[self.succeeded(kind)], True)
+
+    def cost(self, logits: Tensor) -> Tensor:
+        """float64 (A, M), small where a candidate is fit: the log odds of the label, or of all but the target."""
+        logits = logits.double()
+        wanted = torch.where(self.target < 0, self.label, self.target)[:, None, None].expand(-1, logits.shape[1], 1)
+        odds = (logits.gather(2, wanted) - logits.scatter(2, wanted, -math.inf).logsumexp(2, keepdim=True)).squeeze(2)
+        return torch.where((self.target < 0)[:, None], odds, -odds)
+
+
+class Found:
+    """The best success of each attack so far.
+
+    Attributes:
+        kind: int64 (A,), the class that it gets; the label where there is none. probability: float64 (A,), of that
+        class, NaN where there is none. cost: float64 (A,), infinite where there is none. forwards: changed images
+        evaluated so far.
+    """
+
+    def __init__(self, attacks: Attacks):
+        self.kind = attacks.label.clone()
+        self.probability = torch.full_like(attacks.label, math.nan, dtype=torch.float64)
+        self.cost = torch.full_like(self.probability, math.inf)
+        self.forwards = 0
+
+    def see(self, attacks: Attacks, at: Tensor, logits: Tensor, cost: Tensor) -> None:
+        """Candidates of the attacks `at`, int64 (a,), which are `attacks`: (a, M, classes), their cost (a, M)."""
+        kind = logits.argmax(2)
+        least, which = torch.where(attacks.succeeded(kind), cost, math.inf).min(1)
+        better = least < self.cost[at]
+        at, which, row = at[better], which[better], better.nonzero().squeeze(1)
+        self.cost[at] = least[better]
+        self.kind[at] = kind[row, which]
+        self.probability[at] = logits[row, which].double().softmax(1).amax(1)
+
+
+# --- the searches ---------------------------------------------------------------------------------
+
+
+def evolve(
+    subject: Pixels, attacks: Attacks, generator: Generator, pixels: int, population: int, generations: int, until: str
+) -> Found:
+    """Differential evolution, see above. Every attack has draws of its own, whatever others there are."""
+    found = Found(attacks)
+    seeds = torch.randint(2**63 - 1, (len(attacks.label),), generator=generator)
+    for at in torch.arange(len(seeds)).split(max(1, TOGETHER // population)):
+        own = [torch.Generator().manual_seed(int(seed)) for seed in seeds[at]]
+        at = at.to(attacks.label.device)
+        people = torch.stack([first(subject.shape, pixels, population, each) for each in own]).to(at.device)
+        cost = torch.full(people.shape[:2], math.inf, dtype=torch.float64, device=at.device)
+        for generation in range(generations + 1):
+            children = people
+            if generation:
+                draws = torch.stack([three(population, each) for each in own]).to(at.device)
+                a, b, c = (people.gather(1, d[:, :, None, None].expand_as(people)) for d in draws.unbind(1))
+                children = within(a + F * (b - c), subject.shape)
+            logits, of_children = evaluated(subject, attacks[at], children)
+            found.see(attacks[at], at, logits, of_children)
+            fitter = of_children <= cost
+            people = torch.where(fitter[:, :, None, None], children, people)
+            cost = torch.where(fitter, of_children, cost)
+            found.forwards += cost.numel()
+            if until == "changed":
+                left = found.cost[at].isinf()
+            else:
+                left = cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
+            own = [each for each, stays in zip(own, left.tolist(), strict=True) if stays]
+            at, people, cost = at[left], people[left], cost[left]
+            if not own:
+                break
+    return found
+
+
+def search(subject: Pixels, attacks: Attacks) -> Found:
+    """All places of one pixel with all corners of the colour cube, once an image."""
+    found = Found(attacks)
+    height, width, channels = subject.shape
+    corners = torch.tensor(list(product((0.0, 255.0), repeat=channels))).to(subject.images)
+    places = torch.arange(height * width, device=corners.device).repeat_interleave(len(corners))[:, None]
+    colours = corners.repeat(height * width, 1)[:, None]
+    for image in range(len(subject.images)):
+        logits = subject.logits(torch.full_like(places[:, 0], image), places, colours)
+        at = (attacks.image == image).nonzero().squeeze(1)
+        of_each = logits.expand(len(at), -1, -1)
+        found.see(attacks[at], at, of_each, attacks[at].cost(of_each))
+        found.forwards += len(logits)
+    return found
+
+
+def evaluated(subject: Pixels, attacks: Attacks, people: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (a, M, classes) and cost (a, M) of candidates (a, M, k, 2 + C).
+
+    On a CPU those of one attack are evaluated together, so that no rounding depends on what else there is.
+    """
+    (count, size), (height, width, _) = people.shape[:2], subject.shape
+    row, column = (people[..., k].long().clamp_max(side - 1) for k, side in enumerate((height, width)))
+    logits = subject.logits(
+        attacks.image.repeat_interleave(size),
+        (row * width + column).flatten(0, 1),
+        people[..., 2:].round().flatten(0, 1),
+        part=size if people.device.type == "cpu" else size * max(1, GPU_PART // size),
+    ).view(count, size, -1)
+    return logits, attacks.cost(logits)
+
+
+def first(shape: tuple[int, ...], pixels: int, population: int, generator: Generator) -> Tensor:
+    """The first candidates of an attack, float32 (M, k, 2 + C): row, column and colour of each pixel."""
+    height, width, channels = shape
+    places = torch.rand(population, pixels, 2, generator=generator) * torch.tensor([height, width])
+    colours = 128 + 127 * torch.randn(population, pixels, channels, generator=generator)
+    return within(torch.cat([places, colours], 2), shape)
+
+
+def within(people: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Candidates (..., 2 + C), put back to the edge of the image and of the colours."""
+    most = torch.tensor([*shape[:2], *[255.0] * shape[2]]).to(people)
+    return people.clamp_min(0).minimum(most)
+
+
+def three(population: int, generator: Generator) -> Tensor:
+    """Three different candidates for each child, uniformly: int64 (3, M)."""
+    a, b, c = (torch.randint(population - k, (population,), generator=generator) for k in range(3))
+    b += b >= a
+    low, high = torch.minimum(a, b), torch.maximum(a, b)
+    c += c >= low
+    c += c >= high
+    return torch.stack([a, b, c])
