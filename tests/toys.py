@@ -29,7 +29,7 @@ def with_it(name: str, model: str, num_classes: int = 10, **options) -> nn.Modul
 
 def spec(*parts: Part, **fields) -> RunSpec:
     """A small run whose parts go through the loop as they are, nulls too."""
-    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 10, "eval_every": 4}
+    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 20, "eval_every": 8}
     return RunSpec.make(**(common | fields)).model_copy(update={"regularizers": parts})
 
 
@@ -38,11 +38,11 @@ def curve(run: RunSpec, toy) -> str:
 
 
 def broken_off(run: RunSpec, toy) -> tuple[Training, list[dict]]:
-    """A run of `spec`, and its curve so far, after 4 steps: in the midst of an epoch, which has 3."""
+    """A run of `spec`, and its curve so far, after 8 steps: in the midst of an epoch, which has 3."""
     training, rows = Training(run, toy), []
     for evaluation in training.evaluations():
         rows.append(evaluation.as_row())
-        if evaluation.step == 4:
+        if evaluation.step == 8:
             break
     return training, rows
 
