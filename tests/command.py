@@ -9,9 +9,11 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from rethinking.cli import main
+from rethinking.spec import RunSpec
 
 PLUG_INS = Path(__file__).parent / "plugins"
 RUN = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2", "--device", "cpu")
+RUN_SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
 
 
 def cli(*words, limit=None, stdin=None, **env):

@@ -1,6 +1,8 @@
 """Shared by all tests: the toy data set (a plug-in), real data where it is at hand, and no skips in CI."""
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ HERE = Path(__file__).parent
 _named = [p for p in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if p]
 os.environ["RETHINKING_PLUGINS"] = os.pathsep.join(dict.fromkeys([str(HERE / "plugins"), *_named]))
 
-from rethinking import data  # noqa: E402
+from rethinking import catalog, data  # noqa: E402
 from rethinking.errors import InputError  # noqa: E402
 
 
@@ -45,11 +47,50 @@ def toy(toy_dir):
     return data.load("toy", toy_dir)
 
 
+@pytest.fixture(scope="session")
+def toy_runs(toy_dir, tmp_path_factory):
+    """A folder of records: the four of toyfig, and that of `command.RUN`; not to be changed."""
+    from command import RUN_SPEC
+
+    from rethinking import figures
+    from rethinking.engines.execute import execute
+    from rethinking.record import Runs
+
+    runs = Runs(tmp_path_factory.mktemp("records"))
+    for spec in (*figures.unique(figures.specs("toyfig", figures.setting("toyfig"))), RUN_SPEC):
+        assert execute(spec, runs, data_dir=str(toy_dir))
+    return runs.root
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """The data folder of a test."""
     monkeypatch.setenv("RETHINKING_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """A function that writes plug-ins, KIND__NAME=text, and lets them be found beside those of the tests."""
+    written = []
+
+    def write(**files):
+        for name, text in files.items():
+            kind, _, stem = name.partition("__")
+            file = tmp_path / "mine" / kind / f"{stem}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            package = importlib.import_module(f"rethinking.{kind}")
+            monkeypatch.setattr(package, "__path__", [*package.__path__, str(file.parent)])
+            written.append(f"rethinking.{kind}.{stem}")
+        monkeypatch.setenv("RETHINKING_PLUGINS", os.pathsep.join([str(HERE / "plugins"), str(tmp_path / "mine")]))
+        importlib.invalidate_caches()
+        catalog._files.cache_clear()
+
+    yield write
+    catalog._files.cache_clear()
+    for name in written:
+        sys.modules.pop(name, None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -110,44 +110,6 @@ def test_a_censored_time_is_above_every_number(values, text):
     assert claims.told(values) == text
 
 
-def test_a_state_is_never_a_number():
-    frame = made(seeds=2, p=[0.0, 0.5, 1.0], steps=[10, 20, "censored"])
-    assert frame.cells("steps", whole=True) == [10, 10, 20, 20, "censored", "censored"]
-    assert frame.data["steps"].isna().tolist() == [False] * 4 + [True] * 2
-    assert frame.medians("steps", "p") == {0.0: 10, 0.5: 20, 1.0: float("inf")}  # above every number
-    assert frame.numbers("steps", whole=True) == [10, 10, 20, 20, None, None]
-    assert frame.where(p=[0.0, 1.0]).text("steps", whole=True) == "censored (10 to censored)"
-
-
-def test_a_ratio_keeps_why_there_is_none():
-    from rethinking.figures.kit import Measure, relative
-
-    class Run:
-        def __init__(self, steps):
-            self.steps, self.result, self.curve = steps, {"status": "budget"}, {"train_accuracy": [0.5]}
-
-        def steps_to_fit(self):
-            return None if self.steps == "censored" else self.steps
-
-    steps = Measure("steps", "", lambda r: r.steps)
-    rows = [(0.0, 0, 10), (1.0, 0, 30), (0.0, 1, "censored"), (1.0, 1, 30), (0.0, 2, None), (1.0, 2, 30), (1.0, 3, 30)]
-    rows += [(0.0, 4, 10), (1.0, 4, "censored"), (0.0, 5, 10), (1.0, 5, None)]
-    runs = [({"p": p}, seed, 100, "run", None if s is None else Run(s)) for p, seed, s in rows]
-    frame = Frame.of(runs, [steps, relative(steps, p=0.0)])
-    by_seed = dict(zip(frame.where(p=1.0).data["seed"], frame.where(p=1.0).cells("steps_ratio"), strict=True))
-    assert by_seed == {0: 3.0, 1: "p = 0 censored", 2: None, 3: None, 4: "censored", 5: None}
-    states = dict(zip(zip(frame.data["p"], frame.data["seed"], strict=True), frame.data["state"], strict=True))
-    assert states[0.0, 1] == "censored"
-    assert states[0.0, 2] == "missing"
-    assert states[1.0, 0] == "fitted"
-
-
-def test_a_grid_is_every_combination_the_last_varying_fastest():
-    grid = Grid("{network}, p = {p:g}", network=["a", "b"], p=[0.0, 0.5])
-    assert list(grid) == [{"network": n, "p": p} for n in "ab" for p in (0.0, 0.5)]
-    assert [grid.label(c) for c in grid] == ["a, p = 0", "a, p = 0.5", "b, p = 0", "b, p = 0.5"]
-
-
 def test_curves_are_of_the_online_log_where_every_run_has_one():
     import matplotlib.pyplot as plt
 
@@ -267,16 +229,6 @@ def test_grids_are_restricted_and_added():
     assert both.coordinates == {"kind": ["a", "b"], "k": [1, 2], "other": ["x"]}
 
 
-def test_a_run_of_a_kind_that_lacks_a_column_is_run_and_not_measured():
-    from rethinking.figures.kit import final
-
-    trained, other = run_with([0.25], [9]), Record(Path(), RunSpec(), {"status": "done"}, {}, {"radius": [0.0, 1.0]})
-    rows = [({"kind": kind}, 0, 100, kind, r) for kind, r in (("trained", trained), ("other", other), ("gone", None))]
-    frame = Frame.of(rows, [final("test_accuracy")])
-    assert frame.data["state"].tolist() == ["fitted", "computed", "missing"]
-    assert frame.cells("test_accuracy") == [25.0, "not measured", None]
-
-
 def test_runs_that_differ_in_one_coordinate_are_read_together_and_one_missing_leaves_no_number():
     from rethinking.figures.kit import Together
 
@@ -364,8 +316,7 @@ def test_listed_conditions_keep_their_order_and_numbers_are_named_as_readers_wri
 
 
 @pytest.mark.parametrize(
-    ("loss", "share"),
-    [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "diverged")],
+    ("loss", "share"), [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "diverged")]
 )
 def test_bits_memorized_are_a_share_of_what_the_labels_hold(loss, share):
     from rethinking.figures.kit import bits_memorized

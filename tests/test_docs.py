@@ -1,18 +1,15 @@
 """The pages that are written by hand: their snippets run, their commands parse, their links lead somewhere."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
-from statistics import median
 
 import click
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from command import cli
 from test_imports import ROOMS, ROOT
 
 from rethinking import claims
@@ -20,7 +17,6 @@ from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.record.frame import STATES
-from rethinking.report import references
 
 HERE = Path(__file__).parents[1]
 DOCS = HERE / "docs"
@@ -58,7 +54,7 @@ def parsed(words, command=main):
 
 
 def run(page, tmp_path, monkeypatch):
-    """The names that a page's Python leaves, run beside the records in a folder for what it writes."""
+    """Run a page's Python beside the records, in a folder for what it writes."""
     for name in ("runs", "figures"):
         (tmp_path / name).symlink_to(HERE / name)
     monkeypatch.chdir(tmp_path)
@@ -67,27 +63,14 @@ def run(page, tmp_path, monkeypatch):
     for snippet in snippets(page.read_text("utf-8")):
         exec(compile(snippet, named(page), "exec"), names)
     plt.close("all")
-    return names
 
 
-WITH_SNIPPETS = [p for p in WRITTEN if snippets(p.read_text("utf-8")) and p.name != "records.md"]  # it has its own test
+WITH_SNIPPETS = [p for p in WRITTEN if snippets(p.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=named)
 def test_every_snippet_runs(page, tmp_path, monkeypatch):
     run(page, tmp_path, monkeypatch)
-
-
-def test_ten_lines_give_the_medians_of_figure_1b(tmp_path, monkeypatch):
-    names = run(DOCS / "records.md", tmp_path, monkeypatch)
-    assert len(snippets((DOCS / "records.md").read_text("utf-8"))[0].split("\n\n")[1].splitlines()) <= 10
-    table = json.loads((HERE / "figures" / "fig1b-paper.json").read_text("utf-8"))["table"]
-    rows = {float(row["run"].split(" = ")[1]): row["ratio"] for row in table if row["run"].startswith("mlp-1x512, ")}
-    expected = {p: median(values) for p, values in rows.items()}
-    assert len(expected) == 11
-    assert names["medians"].to_dict() == expected
-    (line,) = [line for line in names["axes"].get_lines() if len(line.get_xdata()) > 1]
-    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p.read_text("utf-8"))], ids=named)
@@ -96,60 +79,43 @@ def test_every_command_line_parses(page):
         parsed(words)
 
 
-@pytest.mark.parametrize("words", ["figur fig1a", "plan fig1a --scael cpu", "run --n many", "data get cifar10", "show"])
-def test_a_wrong_command_line_is_seen(words):
-    with pytest.raises((click.UsageError, AssertionError)):
-        parsed(shlex.split(words))
-
-
-def test_command_lines_are_found():
-    text = "    rethinking list      what\n\n```console\n$ .venv/bin/rethinking plan fig1a  # why\n```\nrethinking x\n"
-    assert sorted(commands(text)) == [["list"], ["plan", "fig1a"]]
-
-
 @pytest.mark.slow
-def test_the_tutorial_s_commands_do_what_it_says(tmp_path):
+def test_the_tutorial_s_commands_do_what_it_says(tmp_path, monkeypatch):
     """All but the check of every record, which CI makes anyway."""
     (tmp_path / "runs").symlink_to(HERE / "runs")
     (tmp_path / "figures").mkdir()
+    monkeypatch.chdir(tmp_path)
     for words in commands((DOCS / "tutorial.md").read_text("utf-8")):
         if words != ["verify"]:
-            command = [sys.executable, "-m", "rethinking", *words]
-            environment = os.environ | {"PYTHONPATH": str(HERE)}
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            done = cli(*words)
             assert done.returncode == 0, done.stderr
     drawn = json.loads((tmp_path / "figures" / "fig1b-paper.json").read_text("utf-8"))
     assert drawn == json.loads((HERE / "figures" / "fig1b-paper.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("page", [p for p in WRITTEN if GIVEN.search(p.read_text("utf-8"))], ids=named)
-def test_a_plug_in_that_a_page_shows_is_found_and_checked(page, tmp_path):
-    found = GIVEN.findall(page.read_text("utf-8"))
-    for kind, name, text in found:
-        (tmp_path / kind).mkdir(exist_ok=True)
-        (tmp_path / kind / f"{name}.py").write_text(text, "utf-8")
+def test_a_plug_in_that_a_page_shows_is_found_and_checked(page, found, tmp_path, monkeypatch):
+    given = GIVEN.findall(page.read_text("utf-8"))
+    found(**{f"{kind}__{name}": text for kind, name, text in given})
     (tmp_path / "runs").mkdir()
-    environment = os.environ | {"PYTHONPATH": str(HERE), "RETHINKING_PLUGINS": str(tmp_path)}
-    for kind, name, text in found:
+    monkeypatch.chdir(tmp_path)
+    for kind, name, text in given:
         variant = re.search(r'^VARIANTS = \{"([\w-]+)"', text, re.M)
         lines = [["list", kind, variant[1] if variant else name], *([["plan", name]] if kind == "figures" else [])]
         for words in lines:
-            command = [sys.executable, "-m", "rethinking", *words]
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            done = cli(*words)
             assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-def test_the_figure_that_a_page_shows_is_drawn_and_judged(tmp_path, cifar10):
+def test_the_figure_that_a_page_shows_is_drawn_and_judged(found, tmp_path, monkeypatch, cifar10):
     """With fewer images than the page's."""
     ((kind, name, text),) = GIVEN.findall((DOCS / "own-figure.md").read_text("utf-8"))
-    (tmp_path / kind).mkdir()
     fewer = text.replace("until_fitted(seed, ", "until_fitted(seed, n=100, ")
     assert fewer != text
-    (tmp_path / kind / f"{name}.py").write_text(fewer, "utf-8")
-    environment = os.environ | {"PYTHONPATH": str(HERE), "RETHINKING_PLUGINS": str(tmp_path)}
-    command = [sys.executable, "-m", "rethinking", "figure", name, "--device", "cpu", "--quiet"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    found(**{f"{kind}__{name}": fewer})
+    monkeypatch.chdir(tmp_path)
+    done = cli("figure", name, "--device", "cpu", "--quiet")
     assert done.returncode == 0, done.stderr
     (claim,) = json.loads((tmp_path / "figures" / f"{name}-quick.json").read_text("utf-8"))["claims"]
     assert claim["verdict"] in ("holds", "does not hold")
@@ -208,13 +174,3 @@ def test_a_path_through_the_package_is_short_and_right(title):
         for name in re.findall(r"`([A-Za-z_.]+)`", told):
             if not name.endswith(".csv"):
                 assert re.search(rf"(def|class) {name.split('.')[-1]}\b", source), f"{name} is not in {path}"
-
-
-def test_every_source_that_the_package_and_the_pages_name_has_its_reference_and_no_other():
-    listed = {(work.families[0], str(work.year)) for work in references.WORKS}
-    sources = [path.read_text("utf-8") for path in [*sorted(ROOT.rglob("*.py")), *sorted(DOCS.glob("*.md"))]]
-    whole = re.sub(r"\s+", " ", " ".join(sources).replace("[zhang2017]", "Zhang et al. 2017"))
-    several = r"([A-Z][A-Za-z]+)(?: et al\.| & [A-Z]\w+|, [A-Z]\w+ & [A-Z]\w+) \(?((?:19|20)\d\d)\b"
-    cited = set(re.findall(several, whole))
-    alone = {(name, year) for name, year in listed if f"{name} {year}" in whole}
-    assert cited | alone == listed

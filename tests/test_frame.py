@@ -3,8 +3,6 @@
 import doctest
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from statistics import median
 
@@ -143,9 +141,7 @@ def test_memorized_bits_are_of_the_classes_there_are_and_not_below_0(tmp_path):
         ([], "true labels", 0.0),
         ([("random_labels", {})], "random labels", 1.0),
         ([("partial_labels", {"p": 0.3})], "partially corrupted labels", 0.3),
-        ([("partial_labels", {"p": 0.0})], "true labels", 0.0),
         ([("partial_labels", {"p": 1.0})], "random labels", 1.0),
-        ([("shuffled_pixels", {})], "shuffled pixels", 0.0),
         ([("random_labels", {}), ("gaussian", {})], "Gaussian + random labels", 1.0),
     ],
 )
@@ -158,11 +154,9 @@ def test_conditions_are_in_the_papers_words(corruptions, words, p):
     ("given", "text", "strength"),
     [
         ([], "none", None),
-        (["weight_decay=5e-4"], "weight_decay=0.0005", 5e-4),
         (["dropout=0.5,mode=monte_carlo"], "dropout=0.5,mode=monte_carlo", 0.5),
         (["batch_norm=true"], "batch_norm=true", None),
         (["dropout=0.5", "max_norm=3"], "dropout=0.5 + max_norm=3.0", None),
-        (["weight_decay=0"], "none", None),
     ],
 )
 def test_regularizers_are_told_as_on_the_command_line(given, text, strength, tmp_path):
@@ -208,16 +202,6 @@ def test_no_folder_and_a_damaged_record_are_one_line(tmp_path):
     (runs.path(SPEC) / "curve.csv").write_text("step\n")
     with pytest.raises(InputError, match="is not a curve"):
         rethinking.records(tmp_path).frame()
-
-
-def test_a_frame_needs_neither_torch_nor_matplotlib(tmp_path):
-    code = (
-        f"import sys, rethinking; rethinking.records({str(ROOT / 'runs')!r}).curves();"
-        "sys.exit(', '.join({'torch', 'matplotlib', 'seaborn'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == "\n"
-    code = "import sys, rethinking, rethinking.record; sys.exit('pandas' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_budget_of_a_sweep_is_five_times_what_its_network_takes(committed):

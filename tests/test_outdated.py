@@ -1,57 +1,59 @@
 """A plug-in that is edited: its runs are named in one line, and made again when that is asked for."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command import PLUG_INS, cli
 
+from rethinking import catalog, figures
 from rethinking.errors import InputError
 from rethinking.record import Runs, outdated
 from rethinking.spec import RunSpec
 
-PLUGINS = Path(__file__).parent / "plugins"
+
+@pytest.fixture
+def plug_ins(tmp_path, monkeypatch):
+    """A copy of the tests' plug-ins, in their place."""
+    folder = shutil.copytree(PLUG_INS, tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    with monkeypatch.context() as patch:
+        patch.setenv("RETHINKING_PLUGINS", str(folder))
+        yield folder
+    catalog._files.cache_clear()
 
 
-def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(toy_dir, tmp_path):
-    shutil.copytree(PLUGINS, tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = os.environ | {"RETHINKING_PLUGINS": str(tmp_path / "plugins"), "TOY_STEPS": "30"}
+def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(plug_ins, toy_runs, toy_dir, tmp_path):
+    root = shutil.copytree(toy_runs, tmp_path / "runs")
 
     def call(*words):
-        folders = ["--runs", "runs", "--data-dir", str(toy_dir), "--device", "cpu"]
-        command = [sys.executable, "-m", "rethinking", *words, *folders]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-        return done.returncode, done.stderr.strip().splitlines(), done.stdout
+        catalog._files.cache_clear()
+        done = cli(*words, "--runs", root, "--data-dir", toy_dir, "--device", "cpu")
+        return done.returncode, done.stderr.strip().splitlines()
 
-    figure = ("figure", "toyfig", "--seeds", "1", "--workers", "1")
-    status, told, _ = call(*figure)
-    assert status == 0, told
-    runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/result.json"))
+    figure = ("figure", "toyfig", "--seeds", 1, "--workers", 1, "--out", tmp_path / "out")
+    runs = [root / s.run_id for s in figures.unique(figures.specs("toyfig", figures.Setting("quick", "tiny", 1)))]
     old = [(run / "environment.json").read_text() for run in runs]
-    file = tmp_path / "plugins" / "models" / "tiny.py"
+    assert call(*figure) == (0, [])
+    file = plug_ins / "models" / "tiny.py"
     file.write_text(file.read_text() + "\n# edited\n")
 
-    status, told, _ = call(*figure)
+    status, told = call(*figure)
     assert (status, len(told)) == (2, 1)
     assert re.search(r"2 runs \(.*\) were made with another version of models/tiny\.py: .*--retrain tiny", told[0])
-    status, told, _ = call(*figure, "--retrain", "tinny")
+    status, told = call(*figure, "--retrain", "tinny")
     assert status == 2
     assert "no run asked for uses a plug-in of that name: they use data/toy, models/tiny" in told[0]
     assert [(run / "environment.json").read_text() for run in runs] == old  # nothing was touched
 
-    status, told, _ = call("run", "--spec", str(runs[0] / "spec.json"), "--again")
+    status, told = call("run", "--spec", runs[0] / "spec.json", "--again")
     assert status == 0, told
     assert "1 run made with another version of models/tiny, made again now" in told[0]
-    status, told, _ = call(*figure, "--retrain", "tiny")
+    status, told = call(*figure, "--retrain", "tiny")
     assert status == 0, told
     assert told[0].startswith("rethinking: 1 run made with another version of models/tiny")
     again = [(run / "environment.json").read_text() for run in runs]
     assert all(a != b for a, b in zip(again, old, strict=True))
-    status, told, _ = call("run", "--spec", str(runs[0] / "spec.json"), "--again")
-    assert (status, told) == (0, [])  # it is made with what is there
+    assert call("run", "--spec", runs[0] / "spec.json", "--again") == (0, [])  # it is made with what is there
     assert (runs[0] / "environment.json").read_text() == again[0]
 
 

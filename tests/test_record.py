@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from rethinking import record
 from rethinking.errors import InputError
-from rethinking.record import Runs, digests, format_curve, lease, leased, parse_curve, read, write
+from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import RunSpec
 
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -104,31 +104,6 @@ def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):
             Runs(tmp_path / "c").find(spec).arrays  # noqa: B018
 
 
-def test_time_to_fit_is_the_first_evaluation_at_99_percent(tmp_path):
-    rows = [row(k, train_accuracy=a) for k, a in ((0, 0.1), (5, 0.9899), (10, 0.99), (15, 0.98), (20, 1.0))]
-    complete(Runs(tmp_path), rows=rows)
-    found = Runs(tmp_path).find(SPEC)
-    assert found.steps_to_fit() == 10
-    assert found.steps_to_fit(0.999) == 20
-    assert found.steps_to_fit(1.01) is None
-
-
-def test_not_a_number_survives_the_curve(tmp_path):
-    complete(Runs(tmp_path), rows=[row(0, online_loss=float("nan")), row(20, train_loss=float("inf"))])
-    found = Runs(tmp_path).find(SPEC)
-    assert found.curve["online_loss"][0] != found.curve["online_loss"][0]
-    assert found.curve["train_loss"][1] == float("inf")
-    assert found.result["final"]["train_loss"] is None  # JSON has no infinity
-
-
-def test_curves_round_trip(tmp_path):
-    rows = [row(k, train_loss=0.1 * k / 7) for k in range(5)]
-    curve = parse_curve(format_curve(rows), tmp_path, SPEC)
-    assert format_curve([dict(zip(curve, v, strict=True)) for v in zip(*curve.values(), strict=True)]) == format_curve(
-        rows
-    )
-
-
 def without_digests(path):
     """A record as they were made before they held digests."""
     result = json.loads((path / "result.json").read_text())
@@ -187,42 +162,6 @@ def test_damaged_and_foreign_records_are_one_line(tmp_path, name, change, messag
     assert str(path) in str(caught.value)
 
 
-BAD_JSON = {
-    b'{"a": NaN}': "nan is no number|NaN is no number",
-    b'{"a": [Infinity]}': "Infinity is no number",
-    b'{"a": -Infinity}': "-Infinity is no number",
-    b'{"a": 1e999}': "1e999 is no number that a float can hold",
-    b'{"a": 0.01e-999}': "is no number that a float can hold",
-    b'{"a": %s}' % (b"9" * 5000): "more than 64 bits",
-    b'{"a": %s}' % (b"9" * 20): "more than 64 bits",
-    b'{"a": 0.%s}' % (b"9" * 5000 + b"e5000"): "is no number that a float can hold",
-    rb'{"a": ["\ud800"]}': "half of a surrogate pair",
-    rb'{"\uDC00": 1}': "half of a surrogate pair",
-    b'{"a": "\xed\xa0\x80"}': "not text in UTF-8",
-    b'{"a": "\xff"}': "not text in UTF-8",
-    b'{"a": 1, "a": 1}': "a key is given twice",
-    b'{"b": {"a": 1, "\\u0061": 2}}': "a key is given twice",
-    b'{"a":' * 100_000: "nested too deeply|not valid JSON",
-    b"[" * 100_000 + b"]" * 100_000: "nested too deeply",
-    b'{"a": %s}' % (b"[" * 300 + b"]" * 300): "nested too deeply",
-    b"\xef\xbb\xbf{}": "begins with a byte-order mark",
-    "{}".encode("utf-16"): "not text in UTF-8",
-    b"": "not valid JSON",
-}
-
-
-@pytest.mark.parametrize("name", ["result.json", "environment.json"])
-@pytest.mark.parametrize(("content", "message"), BAD_JSON.items(), ids=range(len(BAD_JSON)))
-def test_json_that_would_be_read_with_another_meaning_is_one_line(tmp_path, name, content, message):
-    path = without_digests(complete(Runs(tmp_path)))
-    (path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        Runs(tmp_path).find(SPEC)
-    assert str(path / name) in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-    str(caught.value).encode()
-
-
 @pytest.mark.parametrize("kind", ["200 MB", "folder", "pipe", "device"])
 def test_a_file_that_is_no_records_json_is_not_read(tmp_path, kind):
     path = complete(Runs(tmp_path)) / "environment.json"
@@ -260,12 +199,9 @@ WORDS = [
     b"[[1, {}]]", b'""',
 ]  # fmt: skip
 STONES = [
-    b"NaN", b"-Infinity", b"1e999", b"1e-999", b"9" * 30, b"-" + b"9" * 5000, rb'"\ud800"', b"\xff", b"\x00",
-    b'"',
-]  # fmt: skip
-STONES += [
-    b"\xef\xbb\xbf", b'{"a":1,"a":2}', b"[" * 900 + b"]" * 900, b'{"a":' * 2000, b"\n", b",", b":",
-    b"\xe2\x80\xa8",
+    b"NaN", b"-Infinity", b"1e999", b"1e-999", b"9" * 30, b"-" + b"9" * 5000, rb'"\ud800"', b'"\xff"', b"\x00", b'"',
+    b"\xef\xbb\xbf", b'{"a":1,"a":2}', b'{"a":1,"\\u0061":2}', b"[" * 900 + b"]" * 900, b'{"a":' * 2000, b",", b":",
+    b"[" * 100_000, b'"\xed\xa0\x80"', rb'{"\uDC00":1}', b"0." + b"9" * 5000 + b"e5000",
 ]  # fmt: skip
 
 
@@ -289,26 +225,29 @@ def spoilt(content, rng):
 def test_whatever_a_records_json_holds_it_is_read_as_it_says_or_refused_in_one_line(tmp_path):
     path, rng, read_as, refused = without_digests(complete(Runs(tmp_path))), random.Random(0), 0, []
     whole = {name: (path / name).read_bytes() for name in ("result.json", "environment.json", "spec.json")}
-    made_with = {
-        "commit": "abc", "seconds": 1.5, "plug_ins": {}, "threads": 1, "torch": "2", "numpy": "1",
-        "python": "3",
-    }  # fmt: skip
+    made_with = {"commit": "abc", "seconds": 1.5, "plug_ins": {}, "threads": 1, "torch": "2", "numpy": "1"}
     whole["environment.json"] = json.dumps(made_with).encode()
-    for name in 300 * ["environment.json"] + 60 * ["result.json", "spec.json"]:
-        for each, content in whole.items():
-            (path / each).write_bytes(content)
-        content = spoilt(whole[name], rng)
-        (path / name).write_bytes(content)
+    tried = [("environment.json", whole["environment.json"].replace(b'"abc"', stone)) for stone in STONES]
+    tried += [("result.json", whole["result.json"].replace(b'"budget"', stone)) for stone in STONES]
+    bad = (b"", "{}".encode("utf-16"), b"\xef\xbb\xbf{}")
+    tried += [(name, content) for name in whole for content in bad]
+    certain = len(tried)  # which is refused
+    names = 200 * ["environment.json"] + 40 * ["result.json", "spec.json"]
+    tried += [(name, spoilt(whole[name], rng)) for name in names]
+    for k, (name, content) in enumerate(tried):
+        for each, right in whole.items():
+            (path / each).write_bytes(content if each == name else right)
         try:
             found = read(path)
         except InputError as error:
             refused.append(str(error))
             continue
+        assert k >= certain, content[:200]
         read_as += 1
         assert found.spec == SPEC
         if name != "spec.json":
             assert same(found.result if name == "result.json" else found.environment, exact(content)), content[:200]
-    assert min(read_as, len(refused)) > 30  # both are tried
+    assert min(read_as, len(refused) - certain) > 20  # both are tried
     for line in refused:
         line.encode()
         assert len(line.splitlines()) == 1
@@ -334,13 +273,13 @@ def test_kept_arrays_that_are_gone_or_damaged_anywhere_are_one_line(tmp_path):
     path = complete(Runs(tmp_path), spec, arrays={"test_logits": np.arange(6, dtype=np.float16)}) / "arrays.npz"
     whole = path.read_bytes()
     seen = 0
-    for k in range(len(whole)):
+    for k in range(0, len(whole), 3):
         path.write_bytes(whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :])
         try:
             assert Runs(tmp_path).find(spec).arrays["test_logits"].tolist() == list(range(6))  # a byte of no meaning
         except InputError:
             seen += 1
-    assert seen > len(whole) / 2
+    assert seen > len(whole) / 6
     path.unlink()
     with pytest.raises(InputError, match=r"arrays\.npz is missing"):
         Runs(tmp_path).find(spec)
@@ -399,42 +338,19 @@ def owner(runs, **changes):
     return folder / "owner.json"
 
 
-def test_a_dead_owners_lease_is_taken(tmp_path):
-    runs = Runs(tmp_path)
-    owner(runs, started="1")  # a process id that has since been given to another process
-    with leased(runs, SPEC) as writer:
-        assert writer is not None
-    assert list(runs.path(SPEC).glob("lease-*")) == []
-
-
-def test_a_live_owners_lease_is_not(tmp_path):
-    runs = Runs(tmp_path)
-    owner(runs)
-    with leased(runs, SPEC) as writer:
-        assert writer is None
-    assert (runs.path(SPEC) / "lease-0").is_dir()
-
-
-def test_a_lease_of_an_earlier_version_is_honoured_while_its_owner_lives_and_taken_after(tmp_path):
-    runs = Runs(tmp_path)
-    folder = owner(runs).parent
-    folder.rename(folder.with_name("claim-3"))
-    with leased(runs, SPEC) as writer:
-        assert writer is None
-    write(folder.with_name("claim-3") / "owner.json", json.dumps(lease._me() | {"started": "1"}))
-    with leased(runs, SPEC) as writer:
-        assert [p.name for p in writer.path.glob("lease-*")] == ["lease-4"]
-    assert not list(tmp_path.glob("*/*-[0-9]"))
-
-
-@pytest.mark.parametrize(("silent", "free"), [(record.SILENCE + 60, True), (1, False)])
-def test_another_machines_lease_is_taken_after_its_silence(tmp_path, silent, free):
-    runs = Runs(tmp_path)
-    file = owner(runs, host="elsewhere")
-    then = file.stat().st_mtime - silent
-    os.utime(file, (then, then))
-    with leased(runs, SPEC) as writer:
-        assert (writer is not None) == free
+def test_a_lease_is_held_while_its_owner_lives_and_taken_after(tmp_path):
+    """Also one by the name of an earlier version. A process id may since have been given to another process."""
+    for name, following in (("lease-0", "lease-1"), ("claim-3", "lease-4")):
+        runs = Runs(tmp_path / name)
+        folder = owner(runs).parent
+        folder = folder.rename(folder.with_name(name))
+        with leased(runs, SPEC) as writer:
+            assert writer is None
+        assert folder.is_dir()
+        write(folder / "owner.json", json.dumps(lease._me() | {"started": "1"}))
+        with leased(runs, SPEC) as writer:
+            assert (writer.path / following).exists()
+        assert not list(tmp_path.glob("*/*/*-[0-9]"))
 
 
 def test_a_lease_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
@@ -470,14 +386,15 @@ class Clocks:
         return self.count
 
 
-@pytest.mark.parametrize("ahead", [0, 3600, -100])
-def test_another_machines_silence_is_counted_by_the_readers_clock(tmp_path, monkeypatch, ahead):
+@pytest.mark.parametrize(("first", "ahead"), [(0, 0), (3600, 3600), (-100, -100), (-100, -3600)])
+def test_another_machines_silence_is_counted_by_the_readers_clock(tmp_path, monkeypatch, first, ahead):
     """A lease is held while its file's time changes, whatever it is, and given up SILENCE after the last change."""
     runs, clocks = Runs(tmp_path), Clocks(10**9)
     monkeypatch.setattr(lease, "time", clocks)
     file = owner(runs, host="elsewhere")
-    for _ in range(100):  # 1,000 s of life
-        os.utime(file, (clocks.wall + ahead, clocks.wall + ahead))
+    for k in range(100):  # 1,000 s of life
+        then = clocks.wall + (ahead if k else first)
+        os.utime(file, (then, then))
         assert runs.busy(SPEC)
         clocks.wait(lease.HEARTBEAT)
     clocks.wait(lease.SILENCE - 2 * lease.HEARTBEAT)
@@ -497,28 +414,6 @@ def test_a_first_look_goes_by_the_files_time_where_that_is_past(tmp_path, monkey
     assert runs.busy(SPEC) == held
     clocks.wait(10)
     assert runs.busy(SPEC) == (age < 0)
-
-
-def test_an_owner_whose_clock_is_far_behind_is_believed_by_who_has_seen_it_live(tmp_path, monkeypatch):
-    runs, clocks = Runs(tmp_path), Clocks(10**9)
-    monkeypatch.setattr(lease, "time", clocks)
-    file = owner(runs, host="elsewhere")
-    for behind in (100, 3600, 3600, 3600):
-        os.utime(file, (clocks.wall - behind, clocks.wall - behind))
-        for _ in range(2):
-            assert runs.busy(SPEC)
-            clocks.wait(5)
-
-
-def test_a_lease_without_a_name_that_is_dated_in_the_future_is_given_up(tmp_path, monkeypatch):
-    runs, clocks = Runs(tmp_path), Clocks(10**9)
-    monkeypatch.setattr(lease, "time", clocks)
-    folder = runs.path(SPEC) / "lease-0"
-    folder.mkdir(parents=True)
-    os.utime(folder, (2 * 10**9, 2 * 10**9))
-    assert runs.busy(SPEC)
-    clocks.wait(lease.HEARTBEAT + 1)
-    assert not runs.busy(SPEC)
 
 
 def test_who_waited_out_a_silence_removes_the_lease_for_who_has_not(tmp_path, monkeypatch):
@@ -561,16 +456,16 @@ def test_a_number_that_no_other_can_follow_is_one_line(tmp_path):
 
 
 OWNERS = {
-    "list": b"[]", "object": b"{}", "null": b"null", "number": b"7", "text": b'"x"', "nothing": b"",
-    "no process": b'{"host": 1}', "large": b'{"host": "' + 10**7 * b"x" + b'", "pid": 1, "started": "1"}',
-    "deep": 10**5 * b"[", "deep objects": 10**5 * b'{"a":', "not UTF-8": b'{"host": "\xff", "pid": 1, "started": "1"}',
-    "digits": b'{"host": "a", "pid": ' + 5000 * b"9" + b', "started": "1"}', "not a number": b"NaN",
-    "a path": b'{"host": "a", "pid": "../..", "started": 1}', "infinite": b'{"host": "a", "pid": 1e999, "started": 1}',
-    "a list as host": b'{"host": [], "pid": 1, "started": 1}', "UTF-16": '{"host": "a"}'.encode("utf-16"),
+    "list": b"[]", "no process": b'{"host": 1}', "nothing": b"", "deep": 10**5 * b"[", "not a number": b"NaN",
+    "large": b'{"host": "' + 10**7 * b"x" + b'", "pid": 1, "started": "1"}',
+    "not UTF-8": b'{"host": "\xff", "pid": 1, "started": "1"}',
+    "digits": b'{"host": "a", "pid": ' + 5000 * b"9" + b', "started": "1"}',
+    "a path": b'{"host": "a", "pid": "../..", "started": 1}',
+    "a list as host": b'{"host": [], "pid": 1, "started": 1}',
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*OWNERS, "folder", "pipe", "link to nothing"])
+@pytest.mark.parametrize("name", [*OWNERS, "folder", "pipe", "link to nothing", "no file, dated in the future"])
 def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name):
     runs, clocks = Runs(tmp_path), Clocks(time.time())
     monkeypatch.setattr(lease, "time", clocks)
@@ -582,8 +477,10 @@ def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name)
         file.mkdir()
     elif name == "pipe":
         os.mkfifo(file)
-    else:
+    elif name == "link to nothing":
         file.symlink_to("nothing")
+    else:
+        os.utime(file.parent, (2**31 - 1, 2**31 - 1))
     assert runs.busy(SPEC)
     clocks.wait(lease.HEARTBEAT + 1)
     assert not runs.busy(SPEC)
@@ -764,27 +661,23 @@ def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_what_a_file_system_cannot_do_is_not_needed(tmp_path, monkeypatch, code):
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_what_a_file_system_cannot_do_is_not_needed_and_a_disk_that_fails_is_not_passed_over(
+    tmp_path, monkeypatch, code
+):
     def refuse(*_):
         raise OSError(code, os.strerror(code))
 
-    for name in ("fsync", "chmod"):
-        monkeypatch.setattr(os, name, refuse)
+    write(tmp_path / "file", "old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    if code in (errno.EIO, errno.ENOSPC):  # the old file is left, and no litter
+        for name in ("file", "another"):
+            with pytest.raises(OSError, match=os.strerror(code)):
+                write(tmp_path / name, "new")
+        assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+        return
+    monkeypatch.setattr(os, "chmod", refuse)
     write(tmp_path / "file", "text")
     assert (tmp_path / "file").read_text() == "text"
     complete(Runs(tmp_path / "runs"))
     assert Runs(tmp_path / "runs").find(SPEC)
-
-
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_a_disk_that_fails_is_not_passed_over_and_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, code):
-    def fail(*_):
-        raise OSError(code, os.strerror(code))
-
-    write(tmp_path / "file", "old")
-    monkeypatch.setattr(os, "fsync", fail)
-    for name in ("file", "another"):
-        with pytest.raises(OSError, match=os.strerror(code)):
-            write(tmp_path / name, "new")
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]

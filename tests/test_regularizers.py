@@ -17,7 +17,7 @@ from rethinking import catalog, models
 from rethinking.constants import FEATURES
 from rethinking.errors import InputError
 from rethinking.spec import Part, RunSpec, check_parts
-from rethinking.training import Training, train
+from rethinking.training import Training
 
 
 @functools.cache
@@ -69,18 +69,15 @@ def slower(toy):
 
 @pytest.mark.parametrize("name", ALL)
 def test_null_is_bitwise_nothing_and_practice_is_not(toy, plain, practised, name):
+    """And every weight that the networks with and without it share starts identical."""
+    assert RunSpec.make(model=carrier(name), data="toy", regularizers=(part(name, "NULL"),)).regularizers == ()
     assert curve(on(name, "NULL"), toy) == plain[carrier(name)]
     assert practised[name] != plain[carrier(name)]
     assert "nan" not in practised[name].split("\n", 2)[2]  # it trained
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_shared_weights_start_identical(toy, name):
     without = dict(Training(spec(model=carrier(name)), toy).network.named_parameters())
     with_it = dict(Training(on(name), toy).network.named_parameters())
-    shared = set(without) & set(with_it)
-    assert {k for k in without if k.endswith("weight")} <= shared
-    assert all(torch.equal(without[k], with_it[k]) for k in shared)
+    assert {k for k in without if k.endswith("weight")} <= set(with_it)
+    assert all(torch.equal(without[k], with_it[k]) for k in set(without) & set(with_it))
 
 
 def resumes(run, toy, whole):
@@ -142,8 +139,16 @@ sys.stdout.buffer.write(pickle.dumps(curves))
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_strength_out_of_range_is_refused(name):
-    options = catalog.find("regularizers", name).constants["OPTIONS"]
+def test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_range(name):
+    entry = catalog.find("regularizers", name)
+    module = entry.load()
+    assert entry.summary.endswith(".")
+    assert re.search(r"\b(19|20)\d\d\b|zhang2017", module.__doc__)
+    assert "ractice" in module.__doc__
+    options = entry.constants["OPTIONS"]
+    assert set(entry.constants["NULL"]) | set(entry.constants["PRACTICE"]) <= set(options)
+    assert next(iter(options)) in entry.constants["NULL"]  # what NAME=VALUE sets is the strength
+    assert all("default" in v or k in entry.constants["PRACTICE"] for k, v in options.items())
     for key, limits in options.items():
         bad = [{"str": 1, "bool": 1, "int": 0.5, "float": "much"}[limits["type"]]]
         bad += ["nonsense"] if "choices" in limits else []
@@ -155,38 +160,19 @@ def test_strength_out_of_range_is_refused(name):
             bad += [kind(limits[k]) for k in ("gt", "lt") if k in limits]
             bad += [math.nan, math.inf] if kind is float else []
         for value in bad:
-            given = part(name, "PRACTICE").options | {key: value}
+            given = Part.model_construct(name=name, options=part(name, "PRACTICE").options | {key: value})
             with pytest.raises(InputError, match=rf"^{name}\.{key} is ") as caught:
-                RunSpec.make(
-                    data="toy", model=carrier(name), regularizers=(Part.model_construct(name=name, options=given),)
-                )
+                RunSpec.make(data="toy", model=carrier(name), regularizers=(given,))
             assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_null_is_left_out_of_a_spec(name):
-    assert RunSpec.make(model=carrier(name), data="toy", regularizers=(part(name, "NULL"),)).regularizers == ()
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_says_its_source_range_null_and_practice(name):
-    entry = catalog.find("regularizers", name)
-    module = entry.load()
-    assert entry.summary.endswith(".")
-    assert re.search(r"\b(19|20)\d\d\b|zhang2017", module.__doc__)
-    assert "ractice" in module.__doc__
-    options = entry.constants["OPTIONS"]
-    assert set(entry.constants["NULL"]) | set(entry.constants["PRACTICE"]) <= set(options)
-    assert next(iter(options)) in entry.constants["NULL"]  # what NAME=VALUE sets is the strength
-    assert all("default" in v or k in entry.constants["PRACTICE"] for k, v in options.items())
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
 @pytest.mark.parametrize("name", ALL)
 def test_trains_in_bfloat16(toy, name):
-    last = list(train(on(name, precision="bfloat16", steps=6), toy))[-1]
-    assert math.isfinite(last.train_loss)
-    assert math.isfinite(last.online_loss)
+    training = Training(on(name, precision="bfloat16"), toy)
+    for _ in range(2):
+        training.train_step()
+    assert all(p.isfinite().all() for p in training.network.parameters())
 
 
 def test_samples_count_only_where_masks_are_averaged():
@@ -243,14 +229,10 @@ def test_a_stack_trains_and_resumes(toy):
     [
         ("mlp-1x512", ["stochastic_depth"], "needs residual blocks, mlp-1x512 has none: take resnet-20"),
         ("mlp-3x512", ["stochastic_pooling"], "stochastic_pooling needs pooling, mlp-3x512 has none: take alexnet or "),
-        ("resnet-20", ["stochastic_pooling"], "stochastic_pooling needs pooling, resnet-20 has none"),
         ("mlp-3x512", ["spatial_dropout"], "spatial_dropout needs convolutions"),
-        ("mlp-3x512", ["drop_block"], "drop_block needs convolutions"),
-        ("mlp-3x512", ["local_response_norm"], "local_response_norm needs convolutions"),
         ("alexnet", ["local_response_norm"], "cannot go with local response normalization, which alexnet has"),
         ("inception", ["dropconnect"], "dropconnect needs hidden linear layers"),
         ("inception", ["batch_norm"], "cannot go with batch normalization, which inception has: take alexnet"),
-        ("inception", ["layer_norm"], "layer_norm cannot go with batch normalization"),
         ("resnet-20", ["maxout"], "maxout cannot go with residual blocks"),
         ("alexnet", ["maxout", "dropconnect"], "maxout cannot go with dropconnect, which changes what it works on"),
         ("alexnet", ["maxout", "stochastic_pooling"], "stochastic_pooling cannot go with maxout"),
@@ -276,22 +258,16 @@ def test_augmentation_of_corrupted_pixels_is_refused(name):
         RunSpec.make(regularizers=(part(name, "PRACTICE"),), corruptions=(Part(name="shuffled_pixels"),))
 
 
-def test_a_network_that_says_nothing_is_asked_before_training(toy):
-    run = RunSpec.make(data="toy", model="tiny", regularizers=(part("stochastic_depth", "PRACTICE"),))
-    with pytest.raises(InputError, match="stochastic_depth needs residual blocks, tiny has none"):
-        Training(run, toy)
-
-
 @pytest.mark.parametrize("name", catalog.names("models"))
 def test_a_network_has_what_it_says(name):
+    """And each feature that a file may name is found in some network."""
     declared = catalog.find("models", name).constants.get("HAS")
     if isinstance(declared, dict):
         declared = declared[name]
-    assert declared is None or set(declared) == models.features(models.build(name))
-
-
-def test_each_feature_that_a_file_may_name_is_found_in_some_network():
-    assert set().union(*(models.features(models.build(name)) for name in catalog.names("models"))) == set(FEATURES)
+    found = models.features(models.build(name))
+    assert declared is None or set(declared) == found
+    if name == "carrier":
+        assert set().union(found, *(models.features(models.build(n)) for n in catalog.names("models"))) == set(FEATURES)
 
 
 def tutorial() -> tuple[str, str]:
@@ -301,40 +277,12 @@ def tutorial() -> tuple[str, str]:
     return found
 
 
-def test_the_readmes_regularizer_is_listed_run_and_held_to_the_laws(toy, toy_dir, tmp_path):
+def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(tmp_path):
     name, text = tutorial()
-    (tmp_path / "plugins" / "regularizers").mkdir(parents=True)
-    (tmp_path / "plugins" / "regularizers" / f"{name}.py").write_text(text, encoding="utf-8")
-    both = os.pathsep.join([os.environ["RETHINKING_PLUGINS"], str(tmp_path / "plugins")])
-
-    def python(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"RETHINKING_PLUGINS": both},
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert re.search(rf"^  {name} ", python("-m", "rethinking.cli", "list", "regularizers"), flags=re.MULTILINE)
-    run = ("run", "--data", "toy", "--n", "64", "--model", "tiny", "--steps", "4", "--eval-every", "2")
-    where = ("--device", "cpu", "--data-dir", str(toy_dir), "--runs", str(tmp_path / "runs"))
-    python("-m", "rethinking.cli", *run, "--regularize", f"{name}=0.2", *where)
-    (record,) = (tmp_path / "runs").iterdir()
-    assert record.name.startswith(f"toy-64-tiny-{name}-0.2-s0-")
-    without = curve(RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), toy)
-    noisy = (record / "curve.csv").read_text()
-    assert noisy.splitlines()[:2] == without.splitlines()[:2]  # the same beginning
-    assert noisy != without
-    swept = f"""
-from rethinking.figures import _sweeps, setting
-swept = [s.strengths for s in _sweeps.sweeps(setting("dose")) if s.regularizer == {name!r}]
-print(_sweeps.family_of({name!r}), swept)
-"""
-    assert python("-c", swept) == "data [(0.1, 1.0)]\n"
-    laws = python(
-        "-m", "pytest", "-n0", "-q", str(Path(__file__)), "-k", f"{name} and not readmes", "-p", "no:cacheprovider"
-    )
-    assert re.search(r"^\d+ passed, \d+ deselected", laws.splitlines()[-1])
+    (tmp_path / "regularizers").mkdir()
+    (tmp_path / "regularizers" / f"{name}.py").write_text(text, encoding="utf-8")
+    both = os.pathsep.join([os.environ["RETHINKING_PLUGINS"], str(tmp_path)])
+    words = ["-m", "pytest", "-n0", "-q", str(Path(__file__)), "-k", f"{name} and not page", "-p", "no:cacheprovider"]
+    environment = os.environ | {"RETHINKING_PLUGINS": both}
+    laws = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, check=False)
+    assert re.search(r"^[4-9] passed, \d+ deselected", laws.stdout.splitlines()[-1]), laws.stdout

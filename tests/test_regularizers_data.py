@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from toys import AUGMENTATION, CLASSES, LABELS, build, generator, part, spec
 
 from rethinking import regularizers
-from rethinking.regularizers.colour import contrast, tint
 from rethinking.regularizers.mixup import beta
 from rethinking.regularizers.rotation import rotate
 from rethinking.spec import Part
@@ -26,13 +25,6 @@ def test_flip_mirrors_some_images_of_a_batch_and_leaves_the_others():
     assert 70 < sum(mirrored) < 130  # half, within four standard deviations
     always, _ = build("horizontal_flip", probability=1.0).batch(images, labels, generator())
     assert torch.equal(always, images.flip(3))
-
-
-def test_rotation_by_quarter_turns_is_exact():
-    images = 255 * torch.rand(4, 3, 32, 32)
-    turned = rotate(images, torch.tensor([0.0, 90.0, -90.0, 180.0]))
-    for image, result, quarters in zip(images, turned, (0, 1, -1, 2), strict=True):
-        torch.testing.assert_close(result, torch.rot90(image, quarters, (1, 2)), rtol=0, atol=1e-2)
 
 
 def test_rotation_against_scipys():
@@ -104,39 +96,13 @@ def test_random_crop_cuts_each_image_at_its_own_place():
     assert not torch.equal(again, images)
 
 
-def test_colour_keeps_to_bytes_and_its_strength_scales_it():
-    images = 255 * torch.rand(100, 3, 8, 8, generator=generator())
-    full, _ = build("colour").batch(images, LABELS[:100], generator())
-    slight, _ = build("colour", strength=0.01).batch(images, LABELS[:100], generator())
-    assert full.min() >= 0
-    assert full.max() <= 255
-    assert (slight - images).abs().max() < 8
-    assert (full - images).abs().mean() > 30 * (slight - images).abs().mean()
-    grey, _ = build("colour").batch(images[:, :1], LABELS[:100], generator())
-    assert not torch.equal(grey, images[:, :1])
-
-
-def test_saturation_and_hue_against_the_standard_librarys():
-    from colorsys import hsv_to_rgb, rgb_to_hsv
-
-    images = torch.rand(4, 3, 5, 5, generator=generator(1))
-    images[0, :, 0, 0] = 0.4  # grey has no hue
-    saturation, hue = torch.tensor([0.5, 1.5, 1.0, 1.2]), torch.tensor([0.2, -0.2, 0.0, 0.1])
-    ours = tint(images, saturation, hue)
-    for k in range(4):
-        for i in range(5):
-            for j in range(5):
-                h, s, v = rgb_to_hsv(*images[k, :, i, j].tolist())
-                slow = hsv_to_rgb((h + hue[k].item()) % 1, min(1.0, s * saturation[k].item()), v)
-                torch.testing.assert_close(ours[k, :, i, j], torch.tensor(slow), atol=1e-5, rtol=1e-4)
-
-
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_colour_against_a_slow_reference(strength):
     """slim's distort_color: brightness, saturation, hue, contrast, with a draw of each for each image."""
     from colorsys import hsv_to_rgb, rgb_to_hsv
 
     images = 255 * torch.rand(6, 3, 5, 4, generator=generator(1))
+    images[0, :, 0, 0] = 102  # grey has no hue
     ours, _ = build("colour", strength=strength).batch(images, LABELS[:6], generator())
     draws = strength * torch.empty(4, 6).uniform_(-1, 1, generator=generator())
     for image, result, draw in zip(images.numpy(), ours.numpy(), draws.T.tolist(), strict=True):
@@ -148,15 +114,8 @@ def test_colour_against_a_slow_reference(strength):
         mean = x.mean((1, 2), keepdims=True)
         x = np.clip(mean + (x - mean) * (1 + 0.5 * contrast), 0, 1)
         np.testing.assert_allclose(result, 255 * x, atol=0.01)
-
-
-def test_contrast_is_about_each_channels_mean():
-    images = torch.rand(3, 3, 6, 6)
-    factor = torch.tensor([0.5, 1.0, 1.5])
-    for k, result in enumerate(contrast(images, factor)):
-        for c in range(3):
-            mean = images[k, c].mean()
-            torch.testing.assert_close(result[c], (images[k, c] - mean) * factor[k] + mean)
+    grey, _ = build("colour").batch(images[:, :1], LABELS[:6], generator())
+    assert not torch.equal(grey, images[:, :1])
 
 
 def test_cutout_blots_out_one_square_an_image():
@@ -225,11 +184,3 @@ def test_disturbed_labels_are_redrawn_every_batch():
     _, soft = disturb.batch(images, F.one_hot(labels, 4).float(), draws)
     torch.testing.assert_close(soft.mean(0), torch.tensor([0.7, 0.1, 0.1, 0.1]), atol=0.012, rtol=0)
     assert torch.equal(soft.sum(1), torch.ones(20_000))
-
-
-def test_the_training_set_keeps_its_labels(toy):
-    training = Training(spec(part("disturb_label", "PRACTICE")), toy)
-    before = training.train_labels.clone()
-    for _ in range(6):
-        training.train_step()
-    assert torch.equal(training.train_labels, before)

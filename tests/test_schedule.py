@@ -126,15 +126,19 @@ def test_an_accuracy_of_another_size_is_no_fit():
 
 
 def test_the_online_log_is_the_means_of_the_batches_since_the_line_before(toy):
-    training = Training(spec(model="mlp-1x512", learning_rate=1e-30, n=256, steps=6), toy)
+    """And an evaluation's online values are those of the batches since the evaluation before."""
+    training = Training(spec(model="mlp-1x512", learning_rate=1e-30, n=256, steps=6, eval_every=2), toy)
     rows = rows_of(training)
     lines = format_log(training.log).splitlines()
     assert lines[0] == "step,online_loss,online_accuracy"
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4", "5", "6"]
     pairs = [[float(x) for x in line.split(",")[1:]] for line in lines[1:]]
+    assert math.isnan(rows[0]["online_loss"])
     for k in (0, 2, 4):  # two batches are an epoch, and the network stands still
-        assert (pairs[k][0] + pairs[k + 1][0]) / 2 == pytest.approx(rows[0]["train_loss"], rel=1e-5)
-        assert (pairs[k][1] + pairs[k + 1][1]) / 2 == pytest.approx(rows[0]["train_accuracy"], rel=1e-5)
+        expected = pytest.approx([rows[0]["train_loss"], rows[0]["train_accuracy"]], rel=1e-5)
+        assert [(a + b) / 2 for a, b in zip(pairs[k], pairs[k + 1], strict=True)] == expected
+        row = rows[1 + k // 2]
+        assert [row["online_loss"], row["online_accuracy"]] == expected
 
 
 @pytest.mark.parametrize("model", ["tiny", "alexnet"])

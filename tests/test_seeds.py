@@ -4,15 +4,12 @@ import hashlib
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import rethinking
 from rethinking import models, seeds
-from rethinking.corruptions import Facts, Keyed, corrupt_arrays
-from rethinking.spec import Part
 
 
 def test_the_initial_weights_of_a_layer_stay_what_they_were():
@@ -30,19 +27,6 @@ def test_the_initial_weights_of_a_layer_stay_what_they_were():
     ]
 
 
-@pytest.mark.parametrize(
-    ("split", "labels"), [("train", [876, 894, 425, 282, 500, 942]), ("test", [752, 286, 50, 970, 874, 365])]
-)
-def test_the_draws_of_a_corruption_stay_what_they_were(split, labels):
-    """Of one keyed by the example, and of one keyed by the seed alone."""
-    facts = {"facts": Facts(num_classes=1000), "seed": 3, "split": split}
-    images = np.arange(8, dtype=np.uint8).reshape(1, 1, 8).repeat(6, 0)
-    parts = [Part(name="random_labels"), Part(name="shuffled_pixels")]
-    corrupted, drawn = corrupt_arrays(images, np.zeros(6, dtype=np.int64), parts, **facts)
-    assert drawn.tolist() == labels
-    assert corrupted.reshape(6, 8).tolist() == 6 * [[2, 5, 1, 3, 0, 6, 7, 4]]
-
-
 def test_the_draws_of_a_training_stay_what_they_were():
     generator = seeds.keyed_generator("cpu", 3, "batches", 0)
     assert generator.initial_seed() == 65190928891258400
@@ -54,14 +38,6 @@ def test_the_draws_of_a_training_stay_what_they_were():
 def test_a_number_is_the_beginning_of_a_hash(size):
     digest = hashlib.sha256(b"3/batches/0").hexdigest()
     assert seeds.number(size, 3, "batches", 0) == int(digest[: 2 * size], 16)
-
-
-def test_drawing_touches_no_global_generator():
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    torch.rand(2, generator=seeds.keyed_generator("cpu", 0))
-    Keyed(0, "random_labels", "train")(0).random()
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
 
 
 def test_no_other_file_seeds_torch_or_makes_a_number_of_a_hash():

@@ -9,10 +9,8 @@ from typing import get_args
 import pytest
 
 import rethinking.spec
-from rethinking import figures
 from rethinking.engines import local
 from rethinking.engines.execute import execute
-from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import (
     KINDS,
@@ -97,13 +95,6 @@ def test_every_column_has_its_meaning_and_unit(kind):
     assert all(column.varying == (column.unit in ("seconds", "10^9 bytes")) for column in columns)
 
 
-def test_an_unknown_kind_is_one_line():
-    with pytest.raises(
-        InputError, match="here: kind is 'dream', known are kernel, linear, probe, theorem1, two_weights"
-    ):
-        from_json('{"kind": "dream"}', "here")
-
-
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.run_id)
 def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
     runs, rows = Runs(tmp_path), []
@@ -128,9 +119,3 @@ def test_workers_take_runs_of_all_kinds(toy_dir, tmp_path):
     runs = Runs(tmp_path)
     assert local.run([SPECS[1], training, SPECS[0], SPECS[3]], runs, workers=2, data_dir=str(toy_dir)) == []
     assert all(runs.complete(s) for s in (SPECS[1], training, SPECS[0], SPECS[3]))
-
-
-def test_a_figure_without_a_network_refuses_one():
-    assert figures.setting("table3").model == figures.ALL
-    with pytest.raises(InputError, match="table3 is not of one network, --model alexnet is given"):
-        figures.setting("table3", model="alexnet")

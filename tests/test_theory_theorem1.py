@@ -28,15 +28,6 @@ def matrix(network, x):
     return (z[:, None] - network.biases[0].detach()).clamp_min(0).numpy()
 
 
-@pytest.mark.parametrize("chosen", [True, False])
-@pytest.mark.parametrize("n", [1, 2, 3, 50, 500])
-def test_has_2n_plus_d_weights_and_fits(n, chosen):
-    x, y = points(n)
-    network = theorem1.construct(x, y, chosen=chosen)
-    assert sum(p.numel() for p in network.parameters()) == 2 * n + 20
-    assert max(off_by(network, x, y)) < 1e-5
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     n=st.integers(1, 60),
@@ -51,6 +42,7 @@ def test_every_depth_fits_any_labels(n, depth, seed, low, chosen):
     labels = low + y.double() / 3
     network = theorem1.construct(x, labels, depth=depth, seed=seed, chosen=chosen)
     assert network.depth == depth
+    assert depth > 2 or sum(p.numel() for p in network.parameters()) == 2 * n + 20
     assert max(off_by(network, x, labels)) < 1e-8 * max(1, abs(low)) * 100
 
 

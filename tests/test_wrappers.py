@@ -29,7 +29,7 @@ from rethinking.corruptions import (
     corrupt_arrays,
 )
 from rethinking.errors import InputError
-from rethinking.spec import Part, RunSpec
+from rethinking.spec import Part
 
 N = 6
 RNG = np.random.default_rng(11)
@@ -312,16 +312,16 @@ def cells(kind: Kind, seed, split):
 
 
 class Together(Dataset):
-    """Several data sets of one length in one loader, whose workers then start once."""
+    """Several data sets in one loader, whose workers then start once; a shorter one begins again."""
 
     def __init__(self, parts):
         self.parts = parts
 
     def __len__(self):
-        return min(map(len, self.parts))
+        return max(map(len, self.parts))
 
     def __getitem__(self, index):
-        return [part[index] for part in self.parts]
+        return [part[index % len(part)] for part in self.parts]
 
 
 def hold(kind, wrapper, expected, index, sample):
@@ -348,48 +348,29 @@ def hold(kind, wrapper, expected, index, sample):
         assert np.shape(sample[label_at]) == np.shape(own[label_at])
 
 
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("workers", [0, 2])
-def test_every_kind_of_data_set_under_every_corruption(name, workers, tmp_path):
-    kind = make(name, tmp_path)
-    matrix = cells(kind, 3, "test")
+@pytest.mark.parametrize(("context", "seed", "split"), [(None, 3, "test"), ("fork", 3, "test"), ("spawn", 0, "train")])
+def test_every_kind_of_data_set_under_every_corruption(context, seed, split, tmp_path):
+    """Read here, by two workers, and by one that imports all anew; twice over; its labels also without its images."""
+    kinds = {name: make(name, tmp_path) for name in KINDS}
+    matrix = [(name, kind, *cell) for name, kind in kinds.items() for cell in cells(kind, seed, split)]
     loader = DataLoader(
-        Together([wrapper for wrapper, _ in matrix]),
-        batch_size=2,
-        num_workers=workers,
+        Together([wrapper for _, _, wrapper, _ in matrix]),
+        num_workers={None: 0, "fork": 2, "spawn": 1}[context],
         collate_fn=list,
-        persistent_workers=workers > 0,
-        multiprocessing_context="fork" if workers else None,
+        persistent_workers=context is not None,
+        multiprocessing_context=context,
     )
     for _ in range(2):  # epochs
         rows = [row for batch in loader for row in batch]
-        assert len(rows) == len(kind.labels)
+        assert len(rows) == N
         for i, row in enumerate(rows):
-            for (wrapper, expected), sample in zip(matrix, row, strict=True):
-                hold(kind, wrapper, expected, i, sample)
-
-
-@pytest.mark.slow  # a process imports torch anew
-def test_spawned_workers_give_the_same(tmp_path):
-    kinds = [make(name, tmp_path) for name in KINDS]
-    matrix = [(kind, *cell) for kind in kinds for cell in cells(kind, 0, "train")]
-    loader = DataLoader(
-        Together([wrapper for _, wrapper, _ in matrix]),
-        num_workers=1,
-        collate_fn=list,
-        persistent_workers=True,
-        multiprocessing_context="spawn",
-    )
-    for _ in range(2):
-        for i, (row,) in enumerate(loader):
-            for (kind, wrapper, expected), sample in zip(matrix, row, strict=True):
-                hold(kind, wrapper, expected, i, sample)
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_labels_are_known_without_reading_what_the_set_says_of_them(name, tmp_path):
-    kind = make(name, tmp_path)
-    for wrapper, expected in cells(kind, 1, "train"):
+            for (name, kind, wrapper, expected), sample in zip(matrix, row, strict=True):
+                try:
+                    hold(kind, wrapper, expected, i % len(kind.labels), sample)
+                except AssertionError as error:
+                    error.add_note(f"{name} under {wrapper}, sample {i}")
+                    raise
+    for _, kind, wrapper, expected in matrix:
         labels = [expected(i)[1] for i in range(len(kind.labels))]
         assert np.allclose(wrapper.targets, labels, rtol=1e-12, atol=0)
         own = kind.labels if wrapper._acts_on_labels else labels
@@ -412,56 +393,53 @@ def picture(mode):
     return image
 
 
-@pytest.mark.parametrize("wrapper", LABEL_WRAPPERS)
-def test_label_wrappers_hand_on_the_very_same_object(wrapper):
-    inputs = [picture(mode) for mode in MODES]
-    inputs += [tv_tensors.Image(torch.zeros(3, 4, 4)), torch.zeros(3, dtype=torch.bfloat16), "a text", None, object()]
-    inputs += [torch.ones(2, requires_grad=True), np.zeros((16, 16, 16)), {"tokens": [1, 2]}, [[1], [2, 3]]]
-    wrapped = whole_set(wrapper, Samples([(x, i % 3) for i, x in enumerate(inputs)], num_classes=3))
-    assert all(wrapped[i][0] is x for i, x in enumerate(inputs))
+TENSORS = {
+    "tv_tensor": tv_tensors.Image(torch.arange(48, dtype=torch.uint8).reshape(3, 4, 4)),
+    "bfloat16": torch.arange(48.0).reshape(3, 4, 4).to(torch.bfloat16),
+    "gradient": torch.arange(48.0).reshape(3, 4, 4).requires_grad_(),
+    "strided": torch.arange(48).reshape(3, 4, 4).transpose(1, 2),
+    "bool": torch.arange(48).reshape(3, 4, 4) > 20,
+    "complex": torch.arange(48.0).reshape(3, 4, 4).to(torch.complex64),
+}
 
 
-@pytest.mark.parametrize("wrapper", PIXEL_WRAPPERS)
-def test_pixel_wrappers_hand_on_the_very_same_label_and_need_no_class_count(wrapper):
-    labels = [torch.zeros(4), "cat", None, 2.5, object()]
-    wrapped = wrapper(Samples([(np.ones((4, 4)), y, "more") for y in labels]))
-    assert all(wrapped[i][1] is y and wrapped[i][2] == "more" for i, y in enumerate(labels))
-    assert not hasattr(wrapped, "classes")
-    assert wrapper(TensorDataset(torch.ones(2, 5)))[1][0].shape == (5,)  # samples without a label
+@pytest.mark.parametrize("wrapper", LABEL_WRAPPERS + PIXEL_WRAPPERS)
+def test_what_a_wrapper_does_not_act_on_is_handed_on_as_the_very_same_object(wrapper):
+    things = [
+        *map(picture, MODES),
+        *TENSORS.values(),
+        "a text",
+        None,
+        object(),
+        np.zeros((16, 16, 16)),
+        {"t": [1]},
+        [1],
+    ]
+    if wrapper in LABEL_WRAPPERS:
+        wrapped = whole_set(wrapper, Samples([(x, i % 3) for i, x in enumerate(things)], num_classes=3))
+        assert all(wrapped[i][0] is x for i, x in enumerate(things))
+    else:  # and no number of classes is needed, nor a label
+        wrapped = wrapper(Samples([(np.ones((4, 4)), y, "more") for y in things]))
+        assert all(wrapped[i][1] is y and wrapped[i][2] == "more" for i, y in enumerate(things))
+        assert not hasattr(wrapped, "classes")
+        assert wrapper(TensorDataset(torch.ones(2, 5)))[1][0].shape == (5,)
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wrapper", [ShuffledPixels, RandomPixels])
-def test_pictures_of_every_mode_stay_what_they_are(wrapper, mode):
-    image = picture(mode)
-    moved_image = wrapper(Samples([(image, 0)]), seed=4)[0][0]
+def test_pictures_and_tensors_of_every_kind_stay_what_they_are(wrapper):
     word, split = ("shuffled_pixels", None) if wrapper is ShuffledPixels else ("random_pixels", "train")
     order = stream(4, word, split, 0).permutation(45)
-    for place, source in enumerate(order.tolist()):
-        assert moved_image.getpixel((place % 9, place // 9)) == image.getpixel((source % 9, source // 9))
-    assert (moved_image.mode, moved_image.size) == (image.mode, image.size)
-    assert moved_image.getpalette() == image.getpalette()
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        tv_tensors.Image(torch.arange(48, dtype=torch.uint8).reshape(3, 4, 4)),
-        torch.arange(48.0).reshape(3, 4, 4).to(torch.bfloat16),
-        torch.arange(48.0).reshape(3, 4, 4).requires_grad_(),
-        torch.arange(48).reshape(3, 4, 4).transpose(1, 2),
-        torch.arange(48).reshape(3, 4, 4) > 20,
-        torch.arange(48.0).reshape(3, 4, 4).to(torch.complex64),
-    ],
-    ids=["tv_tensor", "bfloat16", "gradient", "strided", "bool", "complex"],
-)
-def test_tensors_of_every_kind_are_permuted(image):
-    found = RandomPixels(Samples([(image, 0)]))[0][0]
-    assert type(found) is type(image)
-    assert (found.dtype, found.shape, found.requires_grad) == (image.dtype, image.shape, image.requires_grad)
-    order = stream(0, "random_pixels", "train", 0).permutation(16)
-    for place, source in enumerate(order.tolist()):
-        assert torch.equal(found[:, place // 4, place % 4], image[:, source // 4, source % 4])
+    for image in map(picture, MODES):
+        found = wrapper(Samples([(image, 0)]), seed=4)[0][0]
+        for place, source in enumerate(order.tolist()):
+            assert found.getpixel((place % 9, place // 9)) == image.getpixel((source % 9, source // 9))
+        assert (found.mode, found.size, found.getpalette()) == (image.mode, image.size, image.getpalette())
+    order = stream(4, word, split, 0).permutation(16)
+    for image in TENSORS.values():
+        found = wrapper(Samples([(image, 0)]), seed=4)[0][0]
+        assert type(found) is type(image)
+        assert (found.dtype, found.shape, found.requires_grad) == (image.dtype, image.shape, image.requires_grad)
+        assert torch.equal(found.flatten(1), image.flatten(1)[:, torch.from_numpy(order)])
 
 
 def test_lists_and_words_are_sequences_of_positions():
@@ -491,32 +469,27 @@ def test_samples_keep_their_kind():
     ]:
         found = RandomLabels(Samples([sample]), num_classes=3, **named)[0]
         assert type(found) is type(sample)
-        labels = [found.label if isinstance(found, Record) else found[1]]
-        assert labels == [expected]
-        assert (found.image if isinstance(found, Record) else found[0]) is image
+        kept, label = (found.image, found.label) if isinstance(found, Record) else (found[0], found[1])
+        assert kept is image
+        assert label == expected
     assert sample == {0: image, 1: 1}  # the data set's own sample is left alone
 
 
 @pytest.mark.parametrize(
-    "label",
-    [1, True, np.int64(1), np.uint8(1), np.array([1]), torch.tensor(1), torch.tensor([1], dtype=torch.uint8)],
+    ("label", "classes"),
+    [(y, 2) for y in (1, True, np.int64(1), np.array([1]), torch.tensor([1], dtype=torch.uint8))]
+    + [(torch.tensor(1, dtype=torch.uint8), 1000)],
     ids=repr,
 )
-def test_labels_keep_their_kind(label):
-    found = RandomLabels(Samples([(0, label)] * 20), num_classes=2)
+def test_labels_keep_their_kind_where_it_can_hold_the_class(label, classes):
+    found = RandomLabels(Samples([(0, label)] * 20), num_classes=classes)
+    dtype = torch.int64 if classes > 256 else getattr(label, "dtype", None)
     for i in range(20):
         new = found[i][1]
         assert type(new) is type(label)
-        assert getattr(new, "dtype", None) == getattr(label, "dtype", None)
+        assert getattr(new, "dtype", None) in (dtype, getattr(label, "dtype", None))
         assert np.shape(new) == np.shape(label)
-        assert int(np.asarray(new).item()) == slow_class(1, 2, 1.0, "all", 0, "train", i)
-
-
-def test_a_class_that_the_labels_dtype_cannot_hold_is_an_int64():
-    wrapped = RandomLabels(Samples([(0, torch.tensor(1, dtype=torch.uint8))] * 40), num_classes=1000)
-    expected = [slow_class(1, 1000, 1.0, "all", 0, "train", i) for i in range(40)]
-    assert [int(wrapped[i][1]) for i in range(40)] == expected
-    assert max(expected) > 255
+        assert int(np.asarray(new).item()) == slow_class(1, classes, 1.0, "all", 0, "train", i)
 
 
 # --- the noise's conventions ---------------------------------------------------------------------------------------
@@ -524,36 +497,20 @@ def test_a_class_that_the_labels_dtype_cannot_hold_is_an_int64():
 
 @pytest.mark.parametrize(("among", "rate"), [("all", 0.4 * 3 / 4), ("others", 0.4)])
 def test_the_rate_that_results_is_the_docstring_s(among, rate):
-    dataset = Samples([(0, i % 4) for i in range(4000)], num_classes=4)
-    changed = PartialLabels(dataset, 0.4, among=among).changed_labels().sum()
-    assert abs(changed - 4000 * rate) < 6 * (4000 * rate * (1 - rate)) ** 0.5
-
-
-def test_other_classes_are_uniform_and_never_the_true_one():
-    dataset = Samples([(0, 1)] * 3000, num_classes=4)
-    wrapped = PartialLabels(dataset, 1.0, among="others")
-    counts = np.bincount(wrapped.targets, minlength=4)
-    assert counts[1] == 0
-    assert np.all(np.abs(counts[[0, 2, 3]] - 1000) < 6 * 26)
-    some = PartialLabels(dataset, 0.3, among="others").changed_labels()
-    assert np.all(PartialLabels(dataset, 0.6, among="others").changed_labels()[some])
-    parts = [Part(name="partial_labels", options={"p": 1.0, "among": "others"})]
-    nothing = np.empty((3000, 0, 0))
-    _, labels = corrupt_arrays(nothing, np.ones(3000, int), parts, facts=corruptions.Facts(4))
+    """And what is changed at one p is changed at every larger one; other classes are uniform."""
+    dataset = Samples([(0, i % 4) for i in range(2000)], num_classes=4)
+    changed = PartialLabels(dataset, 0.4, among=among).changed_labels()
+    assert abs(changed.sum() - 2000 * rate) < 6 * (2000 * rate * (1 - rate)) ** 0.5
+    wrapped = PartialLabels(dataset, 1.0, among=among)
+    assert np.all(wrapped.changed_labels()[changed])
+    kinds, share = (4, 1 / 4) if among == "all" else (3, 1 / 3)
+    by = np.bincount((wrapped.targets - np.arange(2000)) % 4, minlength=4)[4 - kinds :]
+    assert by.sum() == 2000
+    assert np.all(np.abs(by - 2000 * share) < 6 * (2000 * share * (1 - share)) ** 0.5)
+    parts = [Part(name="partial_labels", options={"p": 1.0, "among": among})]
+    own = np.arange(2000) % 4
+    _, labels = corrupt_arrays(np.empty((2000, 0, 0)), own, parts, facts=corruptions.Facts(4))
     assert np.array_equal(labels, wrapped.targets)
-
-
-def test_the_papers_convention_is_the_default_and_has_no_second_name():
-    def run(**options):
-        return RunSpec(corruptions=(Part(name="partial_labels", options=options),)).run_id
-
-    assert run(p=0.3, among="all") == run(p=0.3)
-    assert run(p=0.0, among="others") == RunSpec().run_id
-    assert "among" not in RunSpec(corruptions=(Part(name="partial_labels", options={"p": 0.3}),)).to_json()
-    assert run(p=1.0, among="all") == run(p=1.0) != run(p=1.0, among="others")
-    dataset = Samples([(0, i % 3) for i in range(50)], num_classes=3)
-    expected = PartialLabels(dataset, 0.5, among="all").targets
-    assert np.array_equal(PartialLabels(dataset, 0.5).targets, expected)
 
 
 # --- regression ----------------------------------------------------------------------------------------------------
@@ -563,45 +520,38 @@ def bfloat16(y):
     return torch.tensor(y, dtype=torch.bfloat16)
 
 
-def real_valued(n=300, kind=float):
-    return Samples([(0, kind(y)) for y in np.random.default_rng(1).gamma(2.0, size=n)])
-
-
-@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor, lambda y: torch.tensor([y, 2 * y]), bfloat16])
+@pytest.mark.parametrize("kind", [float, np.float32, lambda y: torch.tensor([y, 2 * y]), bfloat16])
 def test_a_permutation_keeps_the_targets_of_the_set(kind):
-    dataset = real_valued(kind=kind)
+    dataset = Samples([(0, kind(y)) for y in np.random.default_rng(1).gamma(2.0, size=300)])
     own = np.array([np.asarray(y.float() if kind is bfloat16 else y) for _, y in dataset])
     found = RandomLabels(dataset, regression="permutation")
-    assert np.array_equal(np.sort(found.targets, axis=0), np.sort(own, axis=0))
     assert found.changed_labels().mean() > 0.95
     partly = PartialLabels(dataset, 0.3, regression="permutation")
-    assert np.array_equal(np.sort(partly.targets, axis=0), np.sort(own, axis=0))
+    for wrapped in (found, partly):
+        assert np.array_equal(np.sort(wrapped.targets, axis=0), np.sort(own, axis=0))
     assert abs(partly.changed_labels().sum() - 90) < 5 + 6 * 63**0.5  # a few stay in place
     assert np.array_equal(PartialLabels(dataset, 1.0, regression="permutation").targets, found.targets)
     for i in range(5):
         assert type(found[i][1]) is type(dataset[i][1])
         assert torch.equal(torch.tensor(found.targets[i]).float(), torch.as_tensor(found[i][1]).float())
-
-
-def test_gaussian_targets_have_the_targets_moments_of_each_component():
-    dataset = real_valued(4000, lambda y: torch.tensor([y, -10 * y], dtype=torch.float64))
-    own = np.array([y.numpy() for _, y in dataset])
-    found = RandomLabels(dataset, regression="gaussian")
-    values = found.targets
-    assert np.all(np.abs(values.mean(0) - own.mean(0)) < 5 * own.std(0) / 4000**0.5)
-    assert np.all(np.abs(values.var(0) / own.var(0) - 1) < 5 * (2 / 4000) ** 0.5)
-    assert found[0][1].dtype == torch.float64
-    other = RandomLabels(dataset, regression="gaussian", mean=(1.0, 2.0), variance=(0.0, 4.0)).targets
-    assert np.all(other[:, 0] == 1.0)
-    assert type(RandomLabels(Samples([(0, y) for y in range(9)]), regression="gaussian")[0][1]) is float
-    lists = RandomLabels(Samples([(0, [y, y * y]) for y in range(9)]), regression="gaussian")
-    assert [type(v) for v in lists[0][1]] == [float, float]
-
-
-def test_any_target_can_be_permuted():
     texts = Samples([(0, f"text {i}") for i in range(30)])
     found = RandomLabels(texts, regression="permutation")
     assert sorted(found[i][1] for i in range(30)) == sorted(y for _, y in texts)
+
+
+def test_gaussian_targets_have_the_targets_moments_of_each_component():
+    """Or those that are given; of the slow reference by the matrix, which has one component."""
+    own = np.random.default_rng(1).gamma(2.0, size=(1000, 1)) * [1, -10]
+    dataset = Samples([(0, torch.tensor(y)) for y in own])
+    values = RandomLabels(dataset, regression="gaussian").targets
+    assert np.all(np.abs(values.mean(0) - own.mean(0)) < 5 * own.std(0) / 1000**0.5)
+    assert np.all(np.abs(values.var(0) / own.var(0) - 1) < 5 * (2 / 1000) ** 0.5)
+    other = RandomLabels(dataset, regression="gaussian", mean=(1.0, 2.0), variance=(0.0, 4.0))
+    assert np.all(other.targets[:, 0] == 1.0)
+    assert other[0][1].dtype == torch.float64
+    assert type(RandomLabels(Samples([(0, y) for y in range(9)]), regression="gaussian")[0][1]) is float
+    lists = RandomLabels(Samples([(0, [y, y * y]) for y in range(9)]), regression="gaussian")
+    assert [type(v) for v in lists[0][1]] == [float, float]
 
 
 # --- classes, counted once -----------------------------------------------------------------------------------------
@@ -683,28 +633,19 @@ def test_a_target_transform_is_heeded():
 
 
 def test_moments_are_measured_once_and_not_in_a_worker():
-    dataset = Samples([(a, 0) for a in bytes_of(6, 5, 3)])
+    values = 1e8 + np.random.default_rng(0).normal(size=(N, 6, 5, 3))  # large: they must not cancel
+    dataset = Samples([(a, 0) for a in values])
     wrapped = pickle.loads(pickle.dumps(Gaussian(dataset)))
     assert dataset.read <= 3 + N
     before = wrapped.dataset.read
-    values = np.array([a for a, _ in dataset.samples], dtype=np.float64).reshape(-1, 3)
+    values = values.reshape(-1, 3)
     assert wrapped.facts.mean == pytest.approx(values.mean(0), rel=1e-14)
-    assert wrapped.facts.variance == pytest.approx(values.var(0), rel=1e-13)
+    assert wrapped.facts.variance == pytest.approx(values.var(0), rel=1e-6)
     _ = wrapped[0]
     assert wrapped.dataset.read == before + 1
-
-
-def test_moments_of_large_values_do_not_cancel():
-    values = 1e8 + np.random.default_rng(0).normal(size=(50, 8, 8))
-    wrapped = Gaussian(Samples([(v, 0) for v in values]))
-    assert wrapped.facts.variance[0] == pytest.approx(values.var(), rel=1e-6)
-
-
-def test_given_moments_are_taken_and_a_number_will_do():
     grey = Samples([(np.zeros((3, 3)), 0)])
     assert Gaussian(grey, mean=2, variance=0.0)[0][0].tolist() == [[2.0] * 3] * 3
     assert Gaussian(grey, mean=(2.0,)).facts == corruptions.Facts(0, (2.0,), (0.0,))
-    assert grey.read < 20
 
 
 class Noisy(Samples):
@@ -726,14 +667,6 @@ def test_global_generators_are_not_moved():
 
 
 # --- a data set like any other -------------------------------------------------------------------------------------
-
-
-def test_transforms_inside_and_outside():
-    inside = Samples([(F.to_image(a), y) for a, y in zip(bytes_of(6, 4, 3), LABELS, strict=True)])
-    scaled = Samples([(F.to_dtype(a, torch.float32, scale=True), y) for a, y in inside.samples])
-    for i in range(N):
-        outside = F.to_dtype(RandomPixels(inside)[i][0], torch.float32, scale=True)
-        assert torch.equal(RandomPixels(scaled)[i][0], outside)
 
 
 def test_named_places_are_taken_from_the_wrapper_inside():
@@ -808,7 +741,7 @@ def test_cifar10_as_a_torch_dataset_is_the_verified_copy(cifar10):
     parts = [Part(name="partial_labels", options={"p": 0.3})]
     first = cifar10.train.images[:500], cifar10.train.labels[:500]
     _, labels = corrupt_arrays(*first, parts, facts=cifar10.facts)
-    assert np.array_equal(PartialLabels(dataset, 0.3).targets[:500], labels)
+    assert np.array_equal(PartialLabels(Subset(dataset, range(500)), 0.3).targets, labels)
 
 
 # --- refused, at construction, in one line that says what to do ------------------------------------------------------
@@ -826,21 +759,16 @@ def pairs(images=None, labels=LABELS, **attributes):
 
 REFUSED = {
     "iterable": (lambda: RandomLabels(Stream()), "is iterable.*keyed by its index.*list\\(dataset\\)"),
-    "generator": (lambda: RandomPixels(x for x in []), "is iterable.*keyed by its index"),
     "order of arguments": (lambda: PartialLabels(0.3, pairs()), r"data set comes first: PartialLabels\(dataset, 0.3"),
     "near miss": (lambda: PartialLabels(pairs(), prob=0.3), r"prob: did you mean p\?"),
-    "near miss of classes": (lambda: RandomLabels(pairs(), n_classes=3), r"did you mean num_classes\?"),
-    "near miss of seed": (lambda: RandomLabels(pairs(), sed=3), r"sed: did you mean seed\?"),
     "deviation": (lambda: Gaussian(pairs(), std=1.0), "did you mean variance .the square"),
     "what is it": (lambda: RandomLabels(pairs(), 3), "num_classes=3 or seed=3"),
     "three by position": (lambda: PartialLabels(pairs(), 0.3, 10), "num_classes=10 or seed=10"),
     "twice": (lambda: PartialLabels(pairs(), 0.3, p=0.5), "p is given twice"),
     "per cent": (lambda: PartialLabels(pairs(), 30, num_classes=3), "p is 30.*less than or equal to 1"),
-    "text": (lambda: PartialLabels(pairs(), "0.3", num_classes=3), "p is '0.3'.*valid number"),
     "convention": (lambda: PartialLabels(pairs(), 0.3, among="other", num_classes=3), "among is 'other'.*'others'"),
     "seed": (lambda: RandomLabels(pairs(), seed=0.5), "seed is 0.5: give a whole number"),
     "seed of truth": (lambda: RandomLabels(pairs(), seed=True), "seed is True: give a whole number"),
-    "negative seed": (lambda: RandomLabels(pairs(), seed=-1), "seed is -1"),
     "split": (lambda: RandomLabels(pairs(), split=True), "split is True: give a word"),
     "keys not named": (lambda: RandomLabels(dicts().dataset), "'pixel_values', 'label', 'id'.*label=KEY"),
     "wrong key": (lambda: RandomLabels(dicts().dataset, label="lable"), "did you mean 'label'"),
@@ -848,22 +776,17 @@ REFUSED = {
     "wrong position": (lambda: RandomLabels(pairs(), label=2), "a sample has 2 parts, none at position 2"),
     "no label": (lambda: RandomLabels(TensorDataset(torch.zeros(3, 4))), "a sample has 1 parts"),
     "bare arrays": (lambda: RandomLabels(np.zeros((5, 4, 4))), r"TensorDataset\(images, labels\)"),
-    "two arrays": (lambda: RandomPixels((np.zeros((2, 4)), np.zeros(2))), r"TensorDataset\(images, labels\)"),
     "bare samples": (lambda: RandomPixels([torch.zeros(4)] * 3), r"must give \(image, label\)"),
     "a dict of splits": (lambda: RandomLabels({"train": pairs()}), "a dict of 'train': take one of them"),
     "label of pixels": (lambda: RandomPixels(dicts().dataset, image="pixel_values", label="y"), "no key 'y'"),
-    "image of labels": (lambda: RandomLabels(dicts().dataset, image="x", label="label"), "no key 'x'"),
     "classes of targets": (lambda: RandomLabels(pairs(), regression="gaussian", num_classes=3), "give one of them"),
     "a class": (lambda: RandomLabels(Samples), r"Samples is a class: make a data set of it first, Samples\("),
     "a loader": (lambda: RandomLabels(DataLoader(pairs())), "this is a DataLoader: wrap its data set"),
-    "nothing": (lambda: RandomLabels(None), "the data set is None.*give a map-style torch Dataset"),
     "strings": (lambda: RandomLabels(pairs(labels=["cat", "dog"])), r"dataset\[0\] is 'cat'.*map the names to 0, 1"),
     "one-hot": (lambda: RandomLabels(pairs(labels=list(torch.eye(3))), num_classes=3), r"dataset\[0\].*argmax"),
     "real-valued": (lambda: RandomLabels(pairs(labels=[0.5, 1.0])), r"dataset\[0\] is 0.5.*regression='permutation'"),
     "real-valued targets": (lambda: PartialLabels(regression().dataset, 0.5), "regression='permutation' or 'gaussian'"),
-    "wrong choice": (lambda: RandomLabels(pairs(), regression=True), "give 'permutation' or 'gaussian'"),
     "regression of pixels": (lambda: RandomPixels(pairs(), regression="gaussian"), "leave it out"),
-    "one-hot list": (lambda: RandomLabels(pairs(labels=[[0, 1]]), num_classes=2), r"dataset\[0\] is \[0, 1\].*one-hot"),
     "unlike targets": (
         lambda: RandomLabels(pairs(labels=[[0.5], [0.5, 1.0]]), regression="gaussian"),
         r"dataset\[1\] has the shape \(2,\)",
@@ -879,19 +802,19 @@ REFUSED = {
     "one class": (lambda: RandomLabels(pairs(labels=[0, 0], targets=[0, 0])), "there is one class.*num_classes=2"),
     "one example": (lambda: RandomLabels(pairs(labels=[0.5]), regression="permutation"), "one example.*give more"),
     "channels": (lambda: RandomPixels(pairs([np.zeros((16, 16, 16))], [0])), "say channels='first' or 'last'"),
-    "channels of both": (lambda: RandomPixels(pairs([np.zeros((3, 16, 3))], [0])), "say channels='first' or 'last'"),
-    "tensor last": (lambda: ShuffledPixels(pairs([torch.zeros(16, 16, 3)], [0])), "say channels='first' or 'last'"),
     "video": (lambda: ShuffledPixels(pairs([torch.zeros(3, 16, 16, 3)], [0])), "say channels='first' or 'last'"),
     "channels of what": (lambda: RandomPixels(pairs(), channels="NHWC"), "channels is 'NHWC': give 'first' or 'last'"),
     "no positions": (lambda: RandomPixels(pairs([3.5], [0])), "which has no positions"),
-    "a single value": (lambda: ShuffledPixels(pairs([np.array(3)], [0])), "which has no positions"),
     "a text": (lambda: RandomPixels(pairs(["a text"], [0])), "turn a text into tokens first"),
-    "nested lists": (lambda: RandomPixels(pairs([[[1, 2], [3, 4]]], [0])), "nested list.*make it an array"),
     "words": (lambda: Gaussian(pairs([["a", "b"]], [0])), "not made of real numbers"),
     "palette": (lambda: Gaussian(pairs([picture("P")], [0])), r"convert\('RGB'\)"),
     "mixed modes": (lambda: Gaussian(pairs([picture("RGB"), picture("L")], [0, 0])), r"dataset\[1\] has 1 channels"),
     "infinite": (lambda: Gaussian(pairs([np.zeros((2, 2)), np.full((2, 2), np.inf)], [0, 0])), r"dataset\[1\]"),
     "nothing to measure": (lambda: Gaussian(Samples([])), "no examples to measure: give mean and variance"),
+    "others of targets": (
+        lambda: PartialLabels(regression().dataset, 0.3, among="others", regression="gaussian"),
+        "regression targets have no other classes: leave it out",
+    ),
     "moments": (lambda: Gaussian(pairs(), mean="x"), "mean is 'x': give a number for each channel"),
     "no other class": (
         lambda: PartialLabels(pairs(labels=[0, 0]), 0.5, among="others", num_classes=1),
@@ -911,16 +834,10 @@ def test_a_first_try_is_answered_in_one_line(case):
 
 def test_a_label_out_of_range_that_is_met_later_is_named_by_its_index():
     wrapped = RandomLabels(pairs(labels=[0, 1, 7, 0.5]), num_classes=2)
-    with pytest.raises(InputError, match=r"RandomLabels: the label of dataset\[2\] is 7, give 0 to 1"):
-        wrapped[2]
-    with pytest.raises(InputError, match=r"the label of dataset\[3\] is 0.5"):
-        wrapped[3]
-    with pytest.raises(InputError, match=r"the label of dataset\[2\] is 7"):
-        wrapped.changed_labels()
-
-
-@pytest.mark.parametrize("regression", ["permutation", "gaussian"])
-def test_regression_targets_have_no_other_classes(regression):
-    pairs = [(np.zeros(3), 0.5 * k) for k in range(4)]
-    with pytest.raises(InputError, match="regression targets have no other classes: leave it out"):
-        PartialLabels(pairs, 0.3, among="others", regression=regression)
+    for act, words in (
+        (lambda: wrapped[2], r"RandomLabels: the label of dataset\[2\] is 7, give 0 to 1"),
+        (lambda: wrapped[3], r"the label of dataset\[3\] is 0.5"),
+        (wrapped.changed_labels, r"the label of dataset\[2\] is 7"),
+    ):
+        with pytest.raises(InputError, match=words):
+            act()

@@ -10,8 +10,6 @@ PAPER = {"learning_rate": 0.05}
 
 
 def build(num_classes=10, in_channels=3, image_size=28):
-    if os.environ.get("TINY_DIES"):
-        os._exit(9)
     if os.environ.get("TINY_PRINTS"):
         print("a network is built")
     return nn.Sequential(
