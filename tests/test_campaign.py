@@ -11,8 +11,8 @@ import pytest
 CAMPAIGN = Path(__file__).parent / "campaign"
 sys.path.insert(0, str(CAMPAIGN))
 
-from parts import PARTS
-from tally import DETECTED, HARMLESS, Budget, Tally
+from parts import PARTS  # noqa: E402
+from tally import DETECTED, HARMLESS, Budget, Tally  # noqa: E402
 
 # Pages need every figure made again, as test_pages does; several processes and signals are in test_engine.
 SMALL = {"records": 60, "checkpoints": 40, "caches": 30, "folders": 30, "drawn": 4, "specs": 200}
