@@ -22,6 +22,7 @@ from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.record.bundle import committed
 from rethinking.revision import commit
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, image_size
@@ -296,7 +297,7 @@ def _record(run: str | Path | Record, runs: str | Path) -> Record:
         return run
     if isinstance(run, Path) or (Path(run) / "result.json").is_file():
         return read(Path(run))
-    return Runs(runs).named(run)
+    return Runs(*committed(runs)).named(run)
 
 
 def _untrained(spec: RunSpec) -> nn.Module:

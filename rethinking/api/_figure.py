@@ -16,6 +16,7 @@ from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures.kit import declared
 from rethinking.record import Runs
+from rethinking.record.bundle import advice, committed
 from rethinking.record.frame import Tidy
 from rethinking.spec import RunSpec, Spec
 
@@ -102,10 +103,11 @@ def figure(
         InputError: an unknown figure, scale or network; no record; a damaged one.
     """
     precision = resolve_precision("auto", resolve_device("auto"))
-    setting, folder = figures.setting(name, scale, model, seeds, precision), Runs(runs)
+    setting, folder = figures.setting(name, scale, model, seeds, precision), Runs(*committed(runs))
     if not any(folder.complete(spec) for spec in figures.unique(figures.specs(name, setting))):
         command = f"rethinking figure {name} --scale {scale}"
         raise InputError(
             f"{runs} has no record for {name} at scale {scale}: name other runs, or train with `{command}`"
+            + advice(folder.root)
         )
     return Drawing(name, setting, folder)

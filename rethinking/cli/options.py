@@ -100,6 +100,18 @@ weights_option = click.option(
 )
 
 
+def reading(*folders: str, quiet: bool = False) -> list[str]:
+    """Folders to read from, the package's own where the first, a default, is not here; that is said."""
+    from rethinking.record.bundle import committed
+
+    places = [str(place) for place in committed(*folders)]
+    if places != list(folders):
+        say(quiet)(
+            f"rethinking: there is no folder {folders[0]} here: reading {places[0]}, which came with the package"
+        )
+    return places
+
+
 anew_option = click.option(
     "--anew",
     is_flag=True,

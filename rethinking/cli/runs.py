@@ -18,6 +18,7 @@ from rethinking.cli.options import (
     make_again,
     need_data,
     quiet_option,
+    reading,
     runs_option,
     weights_option,
 )
@@ -92,6 +93,7 @@ def run(
         spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
     else:
         spec = spec_of(given, device)
+    (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]
     runs = Runs(runs_dir, checkpoints, weights)
     if again:
         make_again(runs, outdated.find(runs, [spec]), quiet)
