@@ -36,10 +36,9 @@ def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
             texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
             assert min(t.get_fontsize() for t in texts) >= 16
             whole = figure.bbox.padded(1)
-            lines = [t.get_window_extent() for t in figure.texts]
-            panels = [axes.get_tightbbox() for axes in figure.axes] + [
-                each.get_window_extent() for each in figure.legends
-            ]
+            lines = [t.get_window_extent() for t in figure.texts if t.get_text()]
+            panels = [axes.get_tightbbox() for axes in figure.axes]
+            panels += [legend.get_window_extent() for legend in figure.legends]
             for box in [*lines, *panels]:
                 assert whole.x0 <= box.x0 < box.x1 <= whole.x1
                 assert whole.y0 <= box.y0 < box.y1 <= whole.y1
