@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import tempfile
 import threading
 import time
@@ -17,11 +16,11 @@ import torch
 from safetensors import SafetensorError
 
 from rethinking import data
-from rethinking.engines.machine import cores, processor
+from rethinking.engines.machine import cores
+from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, check_weights, seal
-from rethinking.revision import commit
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
 
@@ -184,6 +183,7 @@ def execute(
         if context.device.type == "cpu":
             torch.set_num_threads(cores() if kind.alone else 1)
         made_with = environment(spec, context.device)
+        context.made_with = arithmetic(made_with)
         rows: list[Row] = []
         clock = _Clock()
         try:
@@ -204,7 +204,7 @@ def execute(
                     f"{before['device']}, or delete its folder to begin again"
                 )
             check_plug_ins(spec, before, writer.path)
-            made_with = _together(before, made_with)
+            made_with = together(before, made_with)
             on_resume(int(context.saved["step"]))
         saved_at = time.monotonic()
 
@@ -326,37 +326,3 @@ def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.
         raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
     writer.check_rows(notes["rows"])
     return notes, state
-
-
-def environment(spec: Spec, device: torch.device) -> dict[str, Any]:
-    """What this process makes a run with; its seconds, of training and evaluation, are added at the end."""
-    import numpy
-    import torchvision
-
-    import rethinking
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {
-        "rethinking": rethinking.__version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "numpy": numpy.__version__,
-        "device": device.type,
-        "device_name": name,
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
-        "precision": spec.precision,
-        **({"plug_ins": spec.plug_ins} if spec.plug_ins else {}),
-    }
-
-
-def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What several sittings made a run with, one after the other where they differ: "2.11, then 2.12"."""
-
-    def each(key: str) -> Any:
-        was = before.get(key, now[key])
-        same = was == now[key] or str(was).endswith(f", then {now[key]}")
-        return was if same else f"{was}, then {now[key]}"
-
-    return {key: each(key) for key in now}
