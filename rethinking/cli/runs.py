@@ -91,6 +91,11 @@ def run(
             )
         standard = str(spec_file) == "-"
         spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
+    elif not given:
+        raise InputError(
+            "nothing is said of the run, and Inception on all 50,000 images would take days: say what to train, as "
+            "--model mlp-3x512 --n 2000, or --model inception"
+        )
     else:
         spec = spec_of(given, device)
     (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]

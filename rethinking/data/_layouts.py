@@ -243,7 +243,7 @@ def _read(what: str, opened: Open) -> np.ndarray:
             raise ValueError(f"version {version} of .npy")
         shape, fortran, dtype = header(stream)
         if dtype.hasobject or dtype.kind not in "biufSU":
-            raise ValueError(f"it holds {dtype}, no plain numbers or text")
+            raise ValueError(f"it holds {dtype}, no plain numbers or text: save it again, names as array.astype(str)")
         count = 1
         for side in shape:
             count *= side
