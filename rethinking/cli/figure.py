@@ -157,12 +157,15 @@ def figure(
     if not redraw:
         make_again(runs, again, quiet)
         missing = [spec for spec in share if not runs.complete(spec)]
-        check_before(missing, runs, device, workers)
-        need_data(missing, runs, data_dir, quiet)
         deadline = math.inf if minutes is None else started + 60 * minutes
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
         options |= {"anew": anew, "quiet": quiet}
-        failures = local.run(share, runs, wait=shard is None, **options)
+        try:
+            check_before(missing, runs, device, workers)
+            need_data(missing, runs, data_dir, quiet)
+            failures = local.run(share, runs, wait=shard is None, **options)
+        finally:
+            outdated.settle(runs, share)
         left = minutes is not None and _print_left(missing, runs, failures)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())

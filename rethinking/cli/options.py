@@ -148,14 +148,16 @@ def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) 
 
 
 def make_again(runs: Any, found: dict[str, list[Any]], quiet: bool) -> None:
-    """Delete the runs that changed plug-ins have made out of date, and say so: they are missing now."""
+    """Set aside the runs that changed plug-ins have made out of date, and say so: they are missing now."""
     from rethinking.record import outdated
 
-    outdated.delete(runs, found)
+    again = {spec.run_id for spec in outdated.set_aside(runs, found)}
     for name, specs in found.items():
-        if specs:
-            count = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
-            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now")
+        number = sum(spec.run_id in again for spec in specs)
+        if number:
+            count = "1 run" if number == 1 else f"{number} runs"
+            kept = f"until then kept in {runs.root / outdated.ASIDE}"
+            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now; {kept}")
 
 
 def say(quiet: bool) -> Callable[[str], None]:

@@ -37,7 +37,11 @@ from rethinking.errors import InputError
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
-@click.option("--again", is_flag=True, help="Make it again where a plug-in that it uses has changed since.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Make it again where a plug-in that it uses has changed since; the old one goes when that is complete.",
+)
 @click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
 @quiet_option
 @json_option
@@ -105,10 +109,13 @@ def run(
     record = runs.find(spec)
     if not compare:
         if record is None:
-            check_before([spec], runs, device, 1)
-            need_data([spec], runs, data_dir, quiet)
             options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
-            failures = local.run([spec], runs, quiet=quiet, **options)
+            try:
+                check_before([spec], runs, device, 1)
+                need_data([spec], runs, data_dir, quiet)
+                failures = local.run([spec], runs, quiet=quiet, **options)
+            finally:
+                outdated.settle(runs, [spec])
             if failures:
                 raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
         if not quiet or as_json:
