@@ -18,7 +18,7 @@ from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
-from rethinking.engines.execute import execute
+from rethinking.engines.execute import execute, packed
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
@@ -154,10 +154,10 @@ def network(
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
         return trained
-    with suppress(OSError):
-        write(file, safetensors.torch.save({k: v.contiguous() for k, v in trained.state_dict().items()}))
-        if record.result.get("digests", {}).get(file.name, digests.sha256(file)) != digests.sha256(file):
-            file.unlink()  # the same curve, but not the same weights
+    content = packed({k: v.contiguous() for k, v in trained.state_dict().items()}, spec.run_id, record.result)
+    if content is not None:  # else it is the same curve, but not the same weights
+        with suppress(OSError):
+            write(file, content)
     return trained
 
 

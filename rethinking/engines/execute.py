@@ -1,5 +1,6 @@
 """One run of any kind, from its lease to its record: the only place where what makes a run and the record meet."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -20,7 +21,7 @@ from rethinking.engines.machine import cores
 from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
-from rethinking.record.digests import BEGIN_ANEW, check_weights, seal
+from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, check_weights, seal, stamped
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
 
@@ -248,7 +249,9 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                write(writer.weights_path, safetensors.torch.save(outcome.weights))
+                content = packed(outcome.weights, spec.run_id)
+                assert content is not None
+                write(writer.weights_path, content)
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return not elsewhere
@@ -281,8 +284,8 @@ def _weights(
             second = other.find(run)
             assert second is not None
             difference = record.difference(second)
-            held, now = (r.result.get("digests", {}).get(path.name) for r in (record, second))
-            if difference is None and held not in (None, now):
+            content = packed(safetensors.torch.load(other.weights_of(run).read_bytes()), run.run_id, record.result)
+            if difference is None and content is None:
                 difference = "the same curve, but other weights"
             if difference:
                 made = record.environment
@@ -291,13 +294,29 @@ def _weights(
                     f"another run ({difference}): name their folder with --weights, or make them where the run was "
                     f"made ({made.get('device_name')}, torch {made.get('torch')})"
                 )
-            write(path, other.weights_of(run).read_bytes())
+            assert content is not None
+            write(path, content)
     check_weights(path, record.result)
     try:
         return safetensors.torch.load(path.read_bytes())
     except (ValueError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} is damaged ({reason}): delete it, and the run is trained again") from None
+
+
+def packed(weights: dict[str, torch.Tensor], run: str, result: dict[str, Any] | None = None) -> bytes | None:
+    """The file of a run's weights, sealed; or not, where its record was completed with such a file.
+
+    Args:
+        weights: by name, on the CPU. result: of the record, where there is one.
+
+    Returns:
+        The bytes; None where the record was completed with other weights.
+    """
+    sealed, plain = stamped(safetensors.torch.save(weights, seal(run))), safetensors.torch.save(weights)
+    held = (result or {}).get("digests", {}).get(WEIGHTS)
+    known = {None: sealed, hashlib.sha256(sealed).hexdigest(): sealed, hashlib.sha256(plain).hexdigest(): plain}
+    return known.get(held)
 
 
 def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
