@@ -11,8 +11,10 @@ import pytest
 
 import rethinking
 from rethinking import figures
+from rethinking.cli.options import say_packaged
 from rethinking.errors import InputError
-from rethinking.record import bundle
+from rethinking.record import Runs, bundle
+from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
 FIGURE = "fig1a-paper-mlp-3x512.json"
@@ -52,22 +54,30 @@ def packed(tmp_path, home, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("made")
     with tarfile.open(tmp_path / "evidence.tar.xz", "w:xz") as archive:
-        archive.add(tmp_path / "file", "runs/a/result.json")
+        archive.add(tmp_path / "file", f"runs/{RunSpec().run_id}/result.json")
     monkeypatch.setattr(bundle, "ARCHIVE", tmp_path / "evidence.tar.xz")
     bundle.unpacked.cache_clear()
     yield tmp_path
     bundle.unpacked.cache_clear()
 
 
-def test_the_packages_records_are_read_only_where_there_is_no_folder_runs(packed):
+def test_the_packages_records_are_read_only_where_there_is_no_folder_runs(packed, capsys):
     runs, drawn, other = bundle.committed("runs", "figures", "other")
-    assert (runs / "a/result.json").read_text() == "made"
+    result = runs / RunSpec().run_id / "result.json"
+    assert result.read_text() == "made"
     assert (drawn, other) == (runs.parent / "figures", Path("other"))
     assert bundle.committed("other", "figures") == [Path("other"), Path("figures")]
     assert str(runs) in bundle.advice(Path("other"))
-    (runs / "a/result.json").unlink()  # as by a sweep of the cache
+    result.unlink()  # as by a sweep of the cache
     bundle.unpacked.cache_clear()
-    assert (bundle.committed("runs")[0] / "a/result.json").is_file()
+    assert bundle.committed("runs") == [runs]
+    assert result.is_file()
+    specs = [RunSpec(), RunSpec(seed=1)]
+    say_packaged(specs, Runs("runs"))
+    assert f"1 of the runs to train came with the package: `figure --redraw --runs {runs}`" in capsys.readouterr().err
+    say_packaged(specs[1:], Runs("runs"))
+    say_packaged(specs, Runs(runs))
+    assert capsys.readouterr().err == ""
     Path("runs").mkdir()
     assert bundle.committed("runs", "figures") == [Path("runs"), Path("figures")]
 

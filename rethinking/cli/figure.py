@@ -24,6 +24,7 @@ from rethinking.cli.options import (
     quiet_option,
     reading,
     runs_option,
+    say_packaged,
     weights_option,
     workers_option,
 )
@@ -157,6 +158,7 @@ def figure(
     if not redraw:
         make_again(runs, again, quiet)
         missing = [spec for spec in share if not runs.complete(spec)]
+        say_packaged(missing, runs, quiet)
         deadline = math.inf if minutes is None else started + 60 * minutes
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
         options |= {"anew": anew, "quiet": quiet}

@@ -112,6 +112,18 @@ def reading(*folders: str, quiet: bool = False) -> list[str]:
     return places
 
 
+def say_packaged(missing: list[Any], runs: Any, quiet: bool = False) -> None:
+    """Say of runs that are to be trained which ones came with the package."""
+    from rethinking.record import Runs
+    from rethinking.record.bundle import unpacked
+
+    place = unpacked() if missing else None
+    if place is not None and place / "runs" != runs.root:
+        count = sum(Runs(place / "runs").complete(spec) for spec in missing)
+        where = f"`figure --redraw --runs {place / 'runs'}` draws from them"
+        say(quiet or not count)(f"rethinking: {count} of the runs to train came with the package: {where}")
+
+
 anew_option = click.option(
     "--anew",
     is_flag=True,

@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from rethinking.cli.figure_options import figure_options, settings
-from rethinking.cli.options import data_option, device_option, json_option, print_json, runs_option, workers_option
+from rethinking.cli.options import (
+    data_option,
+    device_option,
+    json_option,
+    print_json,
+    runs_option,
+    say_packaged,
+    workers_option,
+)
 
 
 @click.command()
@@ -47,6 +55,7 @@ def plan(
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
     missing = [s for s in wanted.values() if s.run_id in old or not runs.complete(s)]
+    say_packaged(missing, runs)
     seconds = estimate.seconds(missing, device, runs) if missing else {}
     count = workers or local.default_workers(device)
     alone = {s.run_id for s in missing if kind_of(s).alone}
