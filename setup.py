@@ -1,6 +1,47 @@
-"""The distribution `rethinking`."""
+"""The distribution `rethinking`.
+
+A wheel brings the committed records and drawn figures along, as one archive that `rethinking.record.bundle` reads.
+"""
+
+import subprocess
+import tarfile
+from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).resolve().parent
+PACKED = ("*/result.json", "*/spec.json", "*/curve.csv", "*/online.csv", "*/environment.json", "*/arrays.npz")
+
+
+def evidence() -> list[Path]:
+    """The committed files of records and figures; in a source distribution, which has no git, those that are there."""
+    git = ["git", "-C", str(HERE), "ls-files", "-z", "--", "runs", "figures"]
+    try:
+        listed = subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        listed = []
+    known = {HERE / name for name in listed if name}
+    runs = [p for pattern in (*PACKED, "DIGESTS", "ARCHIVE") for p in (HERE / "runs").glob(pattern)]
+    figures = [p for form in ("json", "svg", "pdf") for p in (HERE / "figures").glob(f"*.{form}")]
+    return sorted(p for p in (*runs, *figures) if p in known or not known)
+
+
+class BuildPy(build_py):
+    """Adds the archive, the same bytes every time, but where a clone is installed to be edited."""
+
+    def run(self) -> None:
+        super().run()
+        files = [] if self.editable_mode else evidence()
+        if not files:
+            return
+        with tarfile.open(Path(self.build_lib, "rethinking", "record", "evidence.tar.xz"), "w:xz") as archive:
+            for file in files:
+                about = tarfile.TarInfo(file.relative_to(HERE).as_posix())
+                about.size = file.stat().st_size
+                with file.open("rb") as stream:
+                    archive.addfile(about, stream)
+
 
 setup(
     name="rethinking",
@@ -8,6 +49,7 @@ setup(
     description="A replication of 'Understanding deep learning requires rethinking generalization' (ICLR 2017)",
     license="MIT",
     python_requires=">=3.11",
+    cmdclass={"build_py": BuildPy},
     packages=find_packages(include=["rethinking", "rethinking.*"]),
     package_data={"rethinking.report": ["page.html"]},
     install_requires=[

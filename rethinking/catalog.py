@@ -270,7 +270,10 @@ def find(kind: str, name: str) -> Entry:
         known = entries(kind)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"unknown {_NOUN[kind]} {name!r}: {hint}known are {', '.join(known)}")
+    if kind == "data" and os.path.exists(name):
+        hint = f"`rethinking data add NAME {name}` makes a file or folder one; "
+    is_one = next((f", which is a {_NOUN[k]}" for k in KINDS if name in (entries(k) if k == "data" else _files(k))), "")
+    raise InputError(f"unknown {_NOUN[kind]} {name!r}{is_one}: {hint}known are {', '.join(known)}")
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -12,7 +12,7 @@ from command import cli, one_line
 import rethinking
 from rethinking import catalog, figures, plotting, revision, verify
 from rethinking.record import Runs
-from rethinking.report import cite, references
+from rethinking.report import cite, citing, references
 from rethinking.report.escape import latex
 from rethinking.streams import plain
 
@@ -42,7 +42,7 @@ def entries(text):
 
 def docstrings():
     for path in Path(rethinking.__file__).parent.rglob("*.py"):
-        if path.name != "references.py":
+        if path.name not in ("references.py", "citing.py"):
             yield path, path.read_text("utf-8")
 
 
@@ -54,7 +54,7 @@ def test_every_citation_in_the_package_is_a_work_and_every_work_is_cited():
         for found in re.findall(pattern, " ".join(text.replace("#", " ").split())):
             assert found in known or re.match("ICLR|NeurIPS|In |November", found), (path, found)
     pages = [path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")]
-    used = {work for text in [*(text for _, text in docstrings()), *pages] for work in references.cited(text)}
+    used = {work for text in [*(text for _, text in docstrings()), *pages] for work in citing.cited(text)}
     assert used | {references.PAPER} == set(references.WORKS)
     assert len({work.key for work in references.WORKS}) == len(references.WORKS)
 
@@ -75,7 +75,7 @@ def test_a_figure_cites_this_software_the_paper_and_what_it_is_made_of_in_every_
 
 
 def test_the_source_of_each_method_is_cited_with_the_figure_that_uses_it_alone():
-    keys = {name: [work.key for work in references.of_figure(name)] for name in ("fig1b", "regularizers", "table3")}
+    keys = {name: [work.key for work in citing.of_figure(name)] for name in ("fig1b", "regularizers", "table3")}
     assert {"wan2013", "ghiasi2018", "ioffe2015"} <= set(keys["regularizers"])
     assert {"coates2011", "daugman1985"} <= set(keys["table3"])
     assert not {"wan2013", "daugman1985", "he2016"} & set(keys["fig1b"])

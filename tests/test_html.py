@@ -14,7 +14,7 @@ import pytest
 from rethinking import figures
 from rethinking.claims import told
 from rethinking.errors import InputError
-from rethinking.report import html, pages
+from rethinking.report import html, pages, prose
 from rethinking.report.model import Result, visible
 
 ROOT = Path(__file__).parents[1]
@@ -92,7 +92,7 @@ def test_every_verdict_and_every_cell_is_there(page):
 
 
 def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(page):
-    pairs = html.sentences(drawn())
+    pairs = prose.sentences(drawn())
     assert len(pairs) == 10
     ratio = next(c.ours.split()[4] for r in drawn() for c in r.judged if c.id == "fig1b.slower.mlp-1x512")
     assert any(f" {ratio} times the steps" in english for english, _ in pairs)

@@ -13,6 +13,7 @@ from rethinking import catalog, claims, data, figures
 from rethinking.api._experiment import _untrained
 from rethinking.cli import main
 from rethinking.engines.execute import execute
+from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures import Subject
 from rethinking.record import Runs
@@ -110,7 +111,8 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
     labels, order = np.repeat([0, 1, 2], 20), RNG.permutation(60)
     arrays = {"train_images": shades[order].astype(np.uint8), "train_labels": labels[order]}
     data.add("mine", _npz(tmp_path, **arrays, test_images=shades[::2].astype(np.uint8), test_labels=labels[::2]))
-    setting, runs = of_mine("fig1a", model="mlp-1x512"), Runs(tmp_path / "runs")
+    here = resolve_precision("auto", resolve_device("auto"))
+    setting, runs = of_mine("fig1a", model="mlp-1x512", precision=here), Runs(tmp_path / "runs")
     for spec in figures.unique(figures.specs("fig1a", setting)):
         execute(spec, runs)
     drawn = figures.draw("fig1a", setting, runs, tmp_path)
@@ -122,6 +124,9 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
     assert chance.ours.endswith("chance is 33.3 %")
     assert {v.verdict for v in drawn.verdicts} <= set(claims.EXTENSION.values())
     assert {(v.source, v.paper) for v in drawn.verdicts} == {("fig1a, asked of mine", "")}
+    assert rethinking.figure("fig1a", data="mine", model="mlp-1x512", runs=runs.root).numbers == drawn.numbers
+    with pytest.raises(InputError, match="`rethinking figure fig1a --scale cpu --data mine --crop 4`"):
+        rethinking.figure("fig1a", "cpu", data="mine", crop=4, runs=runs.root)
 
 
 def test_a_figure_that_cannot_be_of_other_data_says_so(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from command import PLUG_INS, cli
 
 from rethinking import catalog, figures
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs, outdated
 from rethinking.spec import RunSpec
@@ -40,6 +41,11 @@ def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(plug_
     status, told = call(*figure)
     assert (status, len(told)) == (2, 1)
     assert re.search(r"2 runs \(.*\) were made with another version of models/tiny\.py: .*--retrain tiny", told[0])
+    plan = cli("plan", "toyfig", "--seeds", 1, "--runs", root, "--device", "cpu")
+    assert plan.returncode == 0
+    assert "2 runs, 2 to train" in plan.stdout
+    assert plan.stdout.count("again: another version of models/tiny made it") == 2
+    assert "2 of them were made with another version of a plug-in: give `figure --retrain tiny`" in plan.stdout
     status, told = call(*figure, "--retrain", "tinny")
     assert status == 2
     assert "no run asked for uses a plug-in of that name: they use data/toy, models/tiny" in told[0]
@@ -55,6 +61,40 @@ def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(plug_
     assert all(a != b for a, b in zip(again, old, strict=True))
     assert call("run", "--spec", runs[0] / "spec.json", "--again") == (0, [])  # it is made with what is there
     assert (runs[0] / "environment.json").read_text() == again[0]
+
+
+def test_the_old_record_goes_when_the_new_one_is_complete_and_comes_back_where_none_was_begun(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    execute(spec, runs, data_dir=toy_dir)
+    file, kept = runs.path(spec) / "environment.json", runs.root / outdated.ASIDE / spec.run_id
+    current = file.read_text()
+    old = current.replace(spec.plug_ins["models/tiny"], 12 * "0")
+    file.write_text(old)
+
+    def set_aside():
+        again = outdated.set_aside(runs, outdated.find(runs, [spec]))
+        assert (again == [spec]) == kept.exists() == (not runs.complete(spec))
+
+    set_aside()
+    outdated.settle(runs, [spec])  # nothing of it was made
+    assert runs.complete(spec)
+    assert file.read_text() == old
+    set_aside()
+    execute(spec, runs, data_dir=toy_dir, until=2)  # stopped: the old one is kept
+    outdated.settle(runs, [spec])
+    assert (kept / "environment.json").read_text() == old
+    file.write_text(old)  # the plug-in is edited again, and then is what made the first record
+    (kept / "environment.json").write_text(current)
+    set_aside()
+    assert runs.find(spec) is not None
+    file.write_text(old)
+    set_aside()
+    execute(spec, runs, data_dir=toy_dir)
+    outdated.settle(runs, [spec])
+    assert file.read_text() != old
+    assert sorted(each.name for each in runs.root.iterdir()) == [spec.run_id]
+    assert not any((tmp_path / "checkpoints").iterdir())
 
 
 def test_runs_without_plug_ins_are_never_out_of_date(tmp_path):

@@ -22,7 +22,9 @@ from rethinking.engines.execute import execute, packed
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
+from rethinking.paths import check_writable
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, image_size
 from rethinking.training import Training, bfloat16
@@ -164,7 +166,8 @@ def network(
 
 def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preprocess: Any) -> None:
     a_class = isinstance(dataset, type) and issubclass(dataset, nn.Module)
-    swapped = isinstance(dataset, str) and dataset not in catalog.names("data") and _is_data(network)
+    no_data = dataset not in catalog.names("data") if isinstance(dataset, str) else callable(dataset)
+    swapped = no_data and not _is_data(dataset) and _is_data(network)
     if isinstance(dataset, nn.Module) or a_class or swapped:
         raise InputError("the data set comes first: experiment(dataset, network)")
     if isinstance(dataset, str):
@@ -279,6 +282,7 @@ def _saved(
     specs: list[RunSpec], save: str | Path, device: str, data_dir: str | Path | None, shown: bool | None
 ) -> Result:
     """The experiment as records in a folder: what is missing is trained, as `rethinking run` does."""
+    check_writable(save, "save=")
     runs, root = Runs(save), None if data_dir is None else str(data_dir)
     for spec in specs:
         if runs.find(spec) is None:
@@ -298,7 +302,7 @@ def _record(run: str | Path | Record, runs: str | Path) -> Record:
         return run
     if isinstance(run, Path) or (Path(run) / "result.json").is_file():
         return read(Path(run))
-    return Runs(runs).named(run)
+    return Runs(*committed(runs)).named(run)
 
 
 def _untrained(spec: RunSpec) -> nn.Module:

@@ -16,6 +16,7 @@ from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures.kit import declared
 from rethinking.record import Runs
+from rethinking.record.bundle import advice, committed
 from rethinking.record.frame import Tidy
 from rethinking.spec import RunSpec, Spec
 
@@ -92,20 +93,28 @@ def figure(
     model: str | None = None,
     seeds: int | None = None,
     runs: str | Path = "runs",
+    *,
+    data: str | None = None,
+    crop: int | None = None,
 ) -> Drawing:
     """Draw a figure from the records there are, and judge its claims; nothing is trained, nothing is written.
 
     Args:
-        name: one of `rethinking list figures`. scale, model, seeds: as on the command line. runs: their folder.
+        name: one of `rethinking list figures`. scale, model, seeds, data, crop: as on the command line. runs: their
+            folder.
 
     Raises:
-        InputError: an unknown figure, scale or network; no record; a damaged one.
+        InputError: an unknown figure, scale, network or data set; a figure of the paper's data alone; no record; a
+        damaged one.
     """
     precision = resolve_precision("auto", resolve_device("auto"))
-    setting, folder = figures.setting(name, scale, model, seeds, precision), Runs(runs)
+    setting, folder = figures.setting(name, scale, model, seeds, precision, data, crop), Runs(*committed(runs))
     if not any(folder.complete(spec) for spec in figures.unique(figures.specs(name, setting))):
-        command = f"rethinking figure {name} --scale {scale}"
+        given = {"model": model, "data": data, "crop": crop, "seeds": seeds}
+        options = [f" --{key} {value}" for key, value in given.items() if value is not None]
+        command = f"rethinking figure {name} --scale {scale}{''.join(options)}"
         raise InputError(
             f"{runs} has no record for {name} at scale {scale}: name other runs, or train with `{command}`"
+            + advice(folder.root)
         )
     return Drawing(name, setting, folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import FilePath, among, json_option, out_option, print_json, runs_option
+from rethinking.cli.options import FilePath, among, json_option, out_option, print_json, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.streams import plain
 
@@ -36,7 +36,7 @@ def cite(what: str | None, form: str, out: str) -> None:
         raise InputError(f"format is {form!r}, allowed are {', '.join(FORMATS)}")
     from rethinking.report import cite as citations
 
-    click.echo(citations.FORMATS[form](citations.citation(what, Path(out))))
+    click.echo(citations.FORMATS[form](citations.citation(what, Path(reading("runs", out)[1] if what else out))))
 
 
 @click.command()
@@ -54,6 +54,7 @@ def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     from rethinking import verify
     from rethinking.record import Runs
 
+    runs_dir, out = reading(runs_dir, out)
     found = verify.whence(file, Runs(runs_dir), Path(out))
     about, findings = found.about, list(found.findings)
     if as_json:

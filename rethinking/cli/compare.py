@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, json_option, named, print_json, runs_option
+from rethinking.cli.options import FilePath, json_option, named, print_json, reading, runs_option
 from rethinking.streams import plain
 
 
@@ -29,7 +29,8 @@ def compare(first: str, second: str, out: Path | None, as_json: bool, runs_dir: 
     """
     from rethinking.report import difference
 
-    a, b = (difference.side(text, Path(runs_dir)) for text in (first, second))
+    root = Path(*reading(runs_dir))
+    a, b = (difference.side(str(root) if text == runs_dir else text, root) for text in (first, second))
     found = difference.compared(a, b)
     if out is not None:
         out = difference.plot(found, (first, second), out)

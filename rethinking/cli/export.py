@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, among, out_option, runs_option
+from rethinking.cli.options import FilePath, among, out_option, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
 from rethinking.streams import plain
@@ -32,6 +32,7 @@ def export(form: str, to: Path, out: str, runs_dir: str) -> None:
     from rethinking.report import export as exports
     from rethinking.report import model
 
+    runs_dir, out = reading(runs_dir, out)
     runs = Runs(runs_dir)
     for folder, option in ((runs.root, "--runs"), (Path(out), "--out")):
         if not folder.is_dir():

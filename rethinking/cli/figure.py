@@ -22,7 +22,9 @@ from rethinking.cli.options import (
     out_option,
     print_json,
     quiet_option,
+    reading,
     runs_option,
+    say_packaged,
     weights_option,
     workers_option,
 )
@@ -111,6 +113,7 @@ def figure(
     from rethinking import plotting
     from rethinking.engines import local
     from rethinking.record import Runs, outdated
+    from rethinking.record.bundle import advice
 
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f"--minutes is {minutes:g}, allowed are numbers above 0")
@@ -122,12 +125,17 @@ def figure(
     if dpi is not None and "png" not in pictures:
         raise InputError(f"--dpi is given, and {formats} has no dots: add png to --format, or leave it out")
     check_writable(out, "--out")
+    drawn_in = out
+    if redraw and figures:
+        (runs_dir,) = reading(runs_dir, quiet=quiet)
+    elif redraw:
+        runs_dir, drawn_in = reading(runs_dir, out, quiet=quiet)
     runs = Runs(runs_dir, checkpoints, weights)
     device = local.resolve_device(device)
     if figures or not redraw:
         chosen = settings(figures, scale, model, seeds, device, data, crop)
     else:
-        chosen = fig.evidence(Path(out))
+        chosen = fig.evidence(Path(drawn_in))
     if not chosen:
         raise InputError(f"{out} has no drawn figure of scale cpu or paper: name figures")
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
@@ -143,17 +151,23 @@ def figure(
             runs.find(spec)  # a damaged record is better known before training than after
     if redraw and not any(runs.complete(spec) for spec in wanted.values()):
         where = f"{', '.join(figures)} at scale {scale}"
-        raise InputError(f"{runs_dir} has no record for {where}: name another scale, other --runs, or train")
+        raise InputError(
+            f"{runs_dir} has no record for {where}: name another scale, other --runs, or train{advice(runs.root)}"
+        )
     failures, left = [], False
     if not redraw:
         make_again(runs, again, quiet)
         missing = [spec for spec in share if not runs.complete(spec)]
-        check_before(missing, runs, device, workers)
-        need_data(missing, runs, data_dir, quiet)
+        say_packaged(missing, runs, quiet)
         deadline = math.inf if minutes is None else started + 60 * minutes
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
         options |= {"anew": anew, "quiet": quiet}
-        failures = local.run(share, runs, wait=shard is None, **options)
+        try:
+            check_before(missing, runs, device, workers)
+            need_data(missing, runs, data_dir, quiet)
+            failures = local.run(share, runs, wait=shard is None, **options)
+        finally:
+            outdated.settle(runs, share)
         left = minutes is not None and _print_left(missing, runs, failures)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())

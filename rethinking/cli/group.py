@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from rethinking import streams
+from rethinking import catalog, streams
 from rethinking.errors import InputError
 
 WORD, LINE = 200, 1000  # characters of one word or quotation, and of all, that a line about an error shows
@@ -54,8 +54,23 @@ def _shown(text: str) -> str:
     return cut(re.sub(long, lambda word: cut(word[0], WORD), streams.plain(text)), LINE)
 
 
+def _advised(error: click.ClickException) -> str:
+    """click's message, with what to do."""
+    text, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None or "--help" in text:
+        return text
+    command = " ".join(["rethinking", *context.command_path.split()[1:]])
+    return f"{text.rstrip('.')}: `{command} --help` says what it takes"
+
+
 class Group(click.Group):
     """Bad input, a full disk and the like: one line on standard error, exit status 2, no traceback."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does; a figure's name is no command, but is told which one takes it."""
+        if args and args[0] not in self.commands and args[0] in catalog.names("figures"):
+            raise InputError(f"{args[0]!r} is a figure, not a command: give `rethinking figure {args[0]}`")
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         standalone = kwargs.pop("standalone_mode", True)
@@ -68,7 +83,7 @@ class Group(click.Group):
                 result: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
                 streams.finish()
         except click.ClickException as error:
-            text, status = error.format_message(), 2
+            text, status = _advised(error), 2
         except InputError as error:
             text, status = str(error), 2
         except (click.Abort, KeyboardInterrupt, _Terminated) as error:

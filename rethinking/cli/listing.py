@@ -1,5 +1,6 @@
 """What can be named."""
 
+import difflib
 from typing import Any
 
 import click
@@ -29,7 +30,11 @@ def list_(kind: str | None, name: str | None, as_json: bool) -> None:
     """
     kind = ALSO.get(kind or "", kind)
     if kind is not None and kind not in catalog.KINDS:
-        raise InputError(f"unknown kind {kind!r}: allowed are {', '.join(catalog.KINDS)}, networks, datasets")
+        words = (*catalog.KINDS, *ALSO)
+        near = difflib.get_close_matches(kind, words, n=1)
+        of = [f"{each} {kind}" for each in catalog.KINDS if kind in catalog.names(each)]
+        hint = f"did you mean `list {(near or of)[0]}`? " if near or of else ""
+        raise InputError(f"unknown kind {kind!r}: {hint}allowed are {', '.join(words)}")
     kinds = [kind] if kind else catalog.KINDS
     found = {k: [catalog.find(k, name)] if name else list(catalog.entries(k).values()) for k in kinds}
     if as_json:

@@ -100,6 +100,30 @@ weights_option = click.option(
 )
 
 
+def reading(*folders: str, quiet: bool = False) -> list[str]:
+    """Folders to read from, the package's own where the first, a default, is not here; that is said."""
+    from rethinking.record.bundle import committed
+
+    places = [str(place) for place in committed(*folders)]
+    if places != list(folders):
+        say(quiet)(
+            f"rethinking: there is no folder {folders[0]} here: reading {places[0]}, which came with the package"
+        )
+    return places
+
+
+def say_packaged(missing: list[Any], runs: Any, quiet: bool = False) -> None:
+    """Say of runs that are to be trained which ones came with the package."""
+    from rethinking.record import Runs
+    from rethinking.record.bundle import unpacked
+
+    place = unpacked() if missing else None
+    if place is not None and place / "runs" != runs.root:
+        count = sum(Runs(place / "runs").complete(spec) for spec in missing)
+        where = f"`figure --redraw --runs {place / 'runs'}` draws from them"
+        say(quiet or not count)(f"rethinking: {count} of the runs to train came with the package: {where}")
+
+
 anew_option = click.option(
     "--anew",
     is_flag=True,
@@ -136,14 +160,16 @@ def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) 
 
 
 def make_again(runs: Any, found: dict[str, list[Any]], quiet: bool) -> None:
-    """Delete the runs that changed plug-ins have made out of date, and say so: they are missing now."""
+    """Set aside the runs that changed plug-ins have made out of date, and say so: they are missing now."""
     from rethinking.record import outdated
 
-    outdated.delete(runs, found)
+    again = {spec.run_id for spec in outdated.set_aside(runs, found)}
     for name, specs in found.items():
-        if specs:
-            count = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
-            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now")
+        number = sum(spec.run_id in again for spec in specs)
+        if number:
+            count = "1 run" if number == 1 else f"{number} runs"
+            kept = f"until then kept in {runs.root / outdated.ASIDE}"
+            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now; {kept}")
 
 
 def say(quiet: bool) -> Callable[[str], None]:

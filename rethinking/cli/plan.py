@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from rethinking.cli.figure_options import figure_options, settings
-from rethinking.cli.options import data_option, device_option, json_option, print_json, runs_option, workers_option
+from rethinking.cli.options import (
+    data_option,
+    device_option,
+    json_option,
+    print_json,
+    runs_option,
+    say_packaged,
+    workers_option,
+)
 
 
 @click.command()
@@ -38,14 +46,16 @@ def plan(
     from rethinking import figures as fig
     from rethinking.engines import checks, estimate, local
     from rethinking.engines.progress import duration, titles
-    from rethinking.record import Runs
+    from rethinking.record import Runs, outdated
     from rethinking.spec import kind_of
 
     runs = Runs(runs_dir)
     device = local.resolve_device(device)
     chosen = settings(figures, scale, model, seeds, device, data, crop)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
-    missing = [s for s in wanted.values() if not runs.complete(s)]
+    old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
+    missing = [s for s in wanted.values() if s.run_id in old or not runs.complete(s)]
+    say_packaged(missing, runs)
     seconds = estimate.seconds(missing, device, runs) if missing else {}
     count = workers or local.default_workers(device)
     alone = {s.run_id for s in missing if kind_of(s).alone}
@@ -59,6 +69,7 @@ def plan(
     room = sum(checks.space(missing, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]
+        each = [facts | {"made_with_another": old.get(str(facts["run"]))} for facts in each]
         for facts in each:
             facts["seconds"], facts["seconds_at_most"] = seconds.get(str(facts["run"]), (0.0, 0.0))
         whole = {"runs": each, "to_train": len(missing), "seconds": expected, "seconds_at_most": most}
@@ -69,11 +80,15 @@ def plan(
         if key in seconds:
             usual, longest = seconds[key]
             left = duration(usual) + (f", at most {duration(longest)}" if longest > usual else "")
+            left += f", again: another version of {old[key]} made it" if key in old else ""
         click.echo(f"  {named[key]:<64}  {left}")
     size = f", {checks.in_bytes(room)} on disk" if room else ""
     click.echo(
         f"{len(wanted)} runs, {len(missing)} to train: {duration(expected)}, at most {duration(most)}, with {count} "
         f"workers on {device}{size}"
     )
+    if old:
+        plug_ins = " ".join(f"--retrain {name.partition('/')[2]}" for name in dict.fromkeys(old.values()))
+        click.echo(f"{len(old)} of them were made with another version of a plug-in: give `figure {plug_ins}`")
     if absent:
         click.echo(f"not on this disk, and would be fetched: {', '.join(absent)}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, json_option, out_option, print_json, runs_option
+from rethinking.cli.options import FilePath, json_option, out_option, print_json, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
 
@@ -27,6 +27,7 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
         from rethinking.report.html import save
 
         check_writable(html.parent, "--html")
+        runs_dir, out = reading(runs_dir, out)
         size = save(html, Runs(runs_dir), Path(out))
         if as_json:
             print_json({"html": str(html), "bytes": size})

@@ -15,6 +15,7 @@ from rethinking.cli.probe import probe
 from rethinking.cli.report import report
 from rethinking.cli.runs import run
 from rethinking.cli.show import show
+from rethinking.cli.slides import slides
 from rethinking.cli.status import status
 from rethinking.cli.upkeep import digest, prune, verify
 
@@ -71,6 +72,7 @@ for command in (
     digest,
     verify,
     report,
+    slides,
     cite,
     whence,
     compare,

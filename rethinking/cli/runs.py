@@ -18,6 +18,7 @@ from rethinking.cli.options import (
     make_again,
     need_data,
     quiet_option,
+    reading,
     runs_option,
     weights_option,
 )
@@ -36,7 +37,11 @@ from rethinking.errors import InputError
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
 @anew_option
-@click.option("--again", is_flag=True, help="Make it again where a plug-in that it uses has changed since.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Make it again where a plug-in that it uses has changed since; the old one goes when that is complete.",
+)
 @click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
 @quiet_option
 @json_option
@@ -90,18 +95,27 @@ def run(
             )
         standard = str(spec_file) == "-"
         spec: Spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1)) if standard else from_file(spec_file)
+    elif not given:
+        raise InputError(
+            "nothing is said of the run, and Inception on all 50,000 images would take days: say what to train, as "
+            "--model mlp-3x512 --n 2000, or --model inception"
+        )
     else:
         spec = spec_of(given, device)
+    (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]
     runs = Runs(runs_dir, checkpoints, weights)
     if again:
         make_again(runs, outdated.find(runs, [spec]), quiet)
     record = runs.find(spec)
     if not compare:
         if record is None:
-            check_before([spec], runs, device, 1)
-            need_data([spec], runs, data_dir, quiet)
             options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
-            failures = local.run([spec], runs, quiet=quiet, **options)
+            try:
+                check_before([spec], runs, device, 1)
+                need_data([spec], runs, data_dir, quiet)
+                failures = local.run([spec], runs, quiet=quiet, **options)
+            finally:
+                outdated.settle(runs, [spec])
             if failures:
                 raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
         if not quiet or as_json:

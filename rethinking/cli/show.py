@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rethinking.cli.options import json_option, print_json, runs_option
+from rethinking.cli.options import json_option, print_json, reading, runs_option
 from rethinking.streams import plain
 
 
@@ -23,7 +23,7 @@ def show(run: str, as_json: bool, runs_dir: str) -> None:
     """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
     from rethinking.record import Runs
 
-    print_record(Runs(runs_dir).named(run), as_json)
+    print_record(Runs(*reading(runs_dir)).named(run), as_json)
 
 
 def print_record(record: Any, as_json: bool = False) -> None:

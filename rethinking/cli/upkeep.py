@@ -13,6 +13,7 @@ from rethinking.cli.options import (
     json_option,
     out_option,
     print_json,
+    reading,
     runs_option,
 )
 from rethinking.errors import InputError
@@ -142,6 +143,7 @@ def verify(deep: int, seed: int, device: str, as_json: bool, out: str, runs_dir:
     from rethinking.engines.local import resolve_device
     from rethinking.record import Runs
 
+    runs_dir, out = reading(runs_dir, out)
     runs, device = Runs(runs_dir), resolve_device(device)
     for folder in (runs.root, Path(out)):
         if not folder.is_dir():

@@ -7,55 +7,27 @@ nothing runs by being unpickled.
 
 import io
 import pickle
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from tqdm import tqdm
 
-from rethinking.data._files import LARGEST, Unavailable, decoding, read_bytes
+from rethinking.data._files import decoding, read_bytes
+from rethinking.data._found import LAYOUTS, MOST_BYTES, Found, Pair
+from rethinking.data._image_folder import image_folder
 from rethinking.data._sources import idx_folder
 from rethinking.errors import InputError
 from rethinking.paths import expand
 
-MOST_BYTES = 2_000_000_000  # of the images of a split, one byte a value
-MOST_PIXELS = 50_000_000  # of one image
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".webp", ".tif", ".tiff"}
-GREY = ("L", "1")
-COLOURS = ("RGB", "P", "RGBA", "LA", "PA", "CMYK", "YCbCr", *GREY)
-TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 # What arrays are called: of both splits together, then of the two.
 SINGLE = (("images", "x", "data", "image"), ("labels", "y", "targets", "label"))
 KEYS = {
     "train": (("train_images", "x_train", "images_train"), ("train_labels", "y_train", "labels_train")),
     "test": (("test_images", "x_test", "images_test"), ("test_labels", "y_test", "labels_test")),
 }
-LAYOUTS = "a folder with one folder of images a class, an .npz, .npy files, or CIFAR-10's or MNIST's official files"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One split as it was found. images: uint8 (N, H, W, C). labels: a name or whole number each. names: by number."""
-
-    images: np.ndarray
-    labels: Sequence[str] | np.ndarray
-    names: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a path holds. layout: in words. in_order: its order is kept, as of an official layout."""
-
-    layout: str
-    train: Pair
-    test: Pair | None = None
-    in_order: bool = False
 
 
 def found_at(
@@ -81,7 +53,7 @@ def found_at(
     if any(path.glob("*.npy")):
         with _arrays(path, None) as held:
             return _from_arrays(path, held, channels, size)
-    return _image_folder(path, size, say)
+    return image_folder(path, size, say)
 
 
 def _only_as_it_is(found: Found, size: int | None) -> Found:
@@ -271,7 +243,7 @@ def _read(what: str, opened: Open) -> np.ndarray:
             raise ValueError(f"version {version} of .npy")
         shape, fortran, dtype = header(stream)
         if dtype.hasobject or dtype.kind not in "biufSU":
-            raise ValueError(f"it holds {dtype}, no plain numbers or text")
+            raise ValueError(f"it holds {dtype}, no plain numbers or text: save it again, names as array.astype(str)")
         count = 1
         for side in shape:
             count *= side
@@ -319,92 +291,3 @@ def _labels(array: np.ndarray, what: str) -> np.ndarray:
     if array.dtype.kind == "f":
         raise InputError(f"{what} is {array.dtype}: give whole numbers or names as labels")
     return np.char.decode(array, "latin1") if array.dtype.kind == "S" else array
-
-
-# --- a folder of images ---------------------------------------------------------------------------
-
-
-def _folders(path: Path) -> dict[str, Path]:
-    return {f.name: f for f in sorted(path.iterdir()) if f.is_dir() and not f.name.startswith(".")}
-
-
-def _image_folder(path: Path, size: int | None, say: Callable[[str], None]) -> Found:
-    below = _folders(path)
-    words = {name.lower(): folder for name, folder in below.items()}
-    train = next((words[w] for w in TRAIN if w in words), None)
-    if train and set(words) <= {*TRAIN, *TEST}:
-        test = next((words[w] for w in TEST if w in words), None)
-        return Found("a folder of images", _split(train, size, say), _split(test, size, say) if test else None)
-    return Found("a folder of images", _split(path, size, say))
-
-
-def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
-    """The images below a folder with one folder a class."""
-    files: list[tuple[Path, str]] = []
-    other = 0
-    for name, folder in _folders(path).items():
-        below = sorted(f for f in folder.rglob("*") if not f.name.startswith(".") and f.is_file())
-        images = [f for f in below if f.suffix.lower() in SUFFIXES]
-        other += len(below) - len(images)
-        if not images:
-            raise InputError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))}): fill it or take it away")
-        files += [(f, name) for f in images]
-    if not files:
-        there = any(f.suffix.lower() in SUFFIXES for f in path.iterdir())
-        what = "images, but not in one folder a class" if there else "nothing that can be added"
-        raise InputError(f"{path} holds {what}: name {LAYOUTS}")
-    if other:
-        say(f"{path}: {other} files that are no images are left out")
-    return Pair(_decoded([f for f, _ in files], size), [name for _, name in files])
-
-
-def _decoded(files: list[Path], size: int | None) -> np.ndarray:
-    """The images in files, uint8 (N, H, W, C), C 1 where all are grey: headers first, so that sizes are known."""
-    from PIL import ImageOps
-
-    shapes: dict[tuple[int, int], Path] = {}
-    grey = True
-    for file in tqdm(files, desc="sizes", unit="image", disable=None, leave=False):
-        with _opened(file) as image:
-            if image.mode not in COLOURS:
-                raise Unavailable(f"{file} has pixels of mode {image.mode}: convert it to 8 bits, grey or colour")
-            if image.width * image.height > MOST_PIXELS:
-                raise Unavailable(f"{file} is {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
-            if getattr(image, "is_animated", False):
-                raise Unavailable(f"{file} holds several pictures: save one of them alone")
-            grey &= image.mode in GREY
-            shapes.setdefault(image.size if size is None else (size, size), file)
-    if len(shapes) > 1:
-        (a, one), (b, two) = list(shapes.items())[:2]
-        raise Unavailable(
-            f"images differ in size, {one} is {a[0]} x {a[1]} pixels, {two} {b[0]} x {b[1]}: bring them to one with "
-            "--size 32, which scales the shorter side and cuts the centre"
-        )
-    width, height = next(iter(shapes))
-    shape = (len(files), height, width, 1 if grey else 3)
-    if len(files) * height * width * shape[3] > MOST_BYTES:
-        raise Unavailable(f"{len(files):,} images of {width} x {height} pixels are more than {MOST_BYTES:,} bytes")
-    out = np.empty(shape, np.uint8)
-    for k, file in enumerate(tqdm(files, desc="images", unit="image", disable=None, leave=False)):
-        with _opened(file) as image:
-            see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-            if see_through and image.convert("RGBA").getextrema()[3][0] < 255:
-                raise Unavailable(f"{file} has transparent pixels: save it without")
-            plain = image.convert("L" if grey else "RGB")
-            plain = plain if size is None else ImageOps.fit(plain, (size, size))
-            out[k] = np.asarray(plain).reshape(shape[1:])
-    return out
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """An image whose header is read; whatever its decoder raises, and Pillow's warning of bombs, is Unavailable."""
-    from PIL import Image
-
-    with decoding(file), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        if file.stat().st_size > LARGEST:
-            raise ValueError(f"larger than {LARGEST:,} bytes")
-        with Image.open(file, formats=FORMATS) as image:
-            yield image

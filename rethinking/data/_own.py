@@ -143,7 +143,8 @@ def describe(arrays: Arrays, classes: Sequence[str], words: str) -> dict[str, An
 def _free(name: str, root: str | Path | None) -> Path:
     """The folder of a new data set. Raises InputError where its name is taken or none."""
     if not re.fullmatch(catalog.NAME, name):
-        raise InputError(f"{name!r} cannot name a data set: give 1 to 40 letters, digits and _")
+        swapped = ", and before the path" if Path(name).exists() else ""
+        raise InputError(f"{name!r} cannot name a data set: give 1 to 40 letters, digits and _{swapped}")
     folder = data_dir(root) / name
     if catalog.own_set(name, root):
         raise InputError(f"{name} exists, in {folder}: give another name, or first `rethinking data remove {name}`")

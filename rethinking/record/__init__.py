@@ -16,6 +16,7 @@ A record is a folder `<runs>/<run_id>/`:
 `write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it, its files by
 `strict`. `folder` holds all that is in runs/.
 `frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
+`bundle` has those that an installed package brings along.
 """
 
 from rethinking.record.archive import archived

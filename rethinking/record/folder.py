@@ -14,6 +14,7 @@ from typing import Any
 from rethinking.errors import InputError
 from rethinking.paths import is_temporary, write
 from rethinking.record import digests, outdated
+from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
 from rethinking.record.strict import json_of, text_of
@@ -146,7 +147,9 @@ class Runs:
         hits = [k for k in known if k == run] or [k for k in known if k.startswith(run) or k.endswith(run)]
         if len(hits) != 1:
             what = f"{len(hits)} runs match: {', '.join(hits[:4])}" if hits else f"{len(known)} runs are there"
-            raise InputError(f"no single complete run {run!r} in {self.root} ({what}): give its folder's name")
+            raise InputError(
+                f"no single complete run {run!r} in {self.root} ({what}): give its folder's name{advice(self.root)}"
+            )
         return read(self.root / hits[0])
 
     def survey(self) -> "Iterator[Found]":

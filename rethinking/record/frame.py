@@ -26,6 +26,7 @@ import pandas as pd
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.record.bundle import WHERE, committed
 from rethinking.record.folder import Runs
 from rethinking.record.read import Record
 from rethinking.spec import Part, RunSpec, Spec
@@ -93,11 +94,14 @@ _LOG = {"step": "Int64", "online_loss": "Float64", "online_accuracy": "Float64"}
 def records(root: str | Path = "runs") -> "Frames":
     """The records of the training runs in a folder, for `.frame()`, `.curves()` and `.online()`.
 
+    Where there is no folder `runs`, those are read that came with the installed package.
+
     Raises InputError where there is no such folder.
     """
-    if not Path(root).is_dir():
-        raise InputError(f"{root} is no folder of runs: name one, or train with `rethinking figure`")
-    return Frames(Runs(root))
+    (folder,) = committed(root)
+    if not folder.is_dir():
+        raise InputError(f"{root} is no folder of runs: name one, or train with `rethinking figure`; {WHERE}")
+    return Frames(Runs(folder))
 
 
 class Tidy:

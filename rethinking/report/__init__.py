@@ -31,7 +31,10 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
         text = readme.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{readme} cannot be read ({reason}): name another with --readme") from None
+        raise InputError(
+            f"{readme} cannot be read ({reason}): call this in a clone, name another with --readme, or give --html, "
+            "which needs none"
+        ) from None
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

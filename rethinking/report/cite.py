@@ -9,8 +9,10 @@ from typing import Any
 
 from rethinking import catalog, figures, revision
 from rethinking.errors import InputError
+from rethinking.report.citing import of_figure
 from rethinking.report.escape import latex
-from rethinking.report.references import PAPER, Work, of_figure
+from rethinking.report.references import PAPER
+from rethinking.report.works import Work
 from rethinking.streams import plain
 
 TITLE = "rethinking: a replication of Understanding deep learning requires rethinking generalization"

@@ -1,65 +1,6 @@
-"""The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from.
+"""The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from."""
 
-A docstring cites by author and year, "Wan et al. 2013" or "Ioffe & Szegedy 2015"; `cited` finds these in a text.
-"""
-
-import ast
-import re
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-
-import rethinking
-from rethinking import catalog, figures
-from rethinking.errors import InputError
-from rethinking.spec import kind_of
-
-PACKAGE = Path(rethinking.__file__).parent
-
-
-@dataclass(frozen=True)
-class Work:
-    """A published work.
-
-    Attributes:
-        kind: BibTeX's entry type. authors: "Family, Given" each. place: the journal, proceedings, book, publisher or
-        institution. more: other fields under BibTeX's names: volume, number, pages, doi, eprint (an arXiv identifier).
-        letter: after the year in the key, where an author has two works of one year.
-    """
-
-    kind: str
-    authors: tuple[str, ...]
-    year: int
-    title: str
-    place: str
-    more: dict[str, str] = field(default_factory=dict, hash=False)
-    letter: str = ""
-
-    @property
-    def families(self) -> list[str]:
-        """The authors' family names."""
-        return [name.partition(",")[0] for name in self.authors]
-
-    @property
-    def key(self) -> str:
-        """What it is cited by in BibTeX: "wan2013"."""
-        return re.sub("[^a-z]", "", self.families[0].lower()) + f"{self.year}{self.letter}"
-
-    @property
-    def names(self) -> list[str]:
-        """How a docstring may cite it."""
-        first, *rest = self.families
-        if not rest:
-            return [f"{first} {self.year}"]
-        if len(rest) == 1:
-            return [f"{first} & {rest[0]} {self.year}"]
-        all_of_them = f"{', '.join(self.families[:-1])} & {self.families[-1]} {self.year}"
-        return [f"{first} et al. {self.year}", all_of_them]
-
-
-def _work(kind: str, authors: str, year: int, title: str, place: str, letter: str = "", **more: str) -> Work:
-    return Work(kind, tuple(authors.split("; ")), year, title, place, more, letter)
-
+from rethinking.report.works import work
 
 _NIPS = "Advances in Neural Information Processing Systems"
 _CVPR = "IEEE Conference on Computer Vision and Pattern Recognition (CVPR)"
@@ -68,7 +9,7 @@ _ICML = "International Conference on Machine Learning (ICML)"
 _ECCV = "European Conference on Computer Vision (ECCV)"
 _AISTATS = "International Conference on Artificial Intelligence and Statistics (AISTATS)"
 
-PAPER = _work(
+PAPER = work(
     "inproceedings",
     "Zhang, Chiyuan; Bengio, Samy; Hardt, Moritz; Recht, Benjamin; Vinyals, Oriol",
     2017,
@@ -78,7 +19,7 @@ PAPER = _work(
 )
 WORKS = (
     PAPER,
-    _work(
+    work(
         "article",
         "Azulay, Aharon; Weiss, Yair",
         2019,
@@ -89,7 +30,7 @@ WORKS = (
         pages="1-25",
         eprint="1805.12177",
     ),
-    _work(
+    work(
         "misc",
         "Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.",
         2016,
@@ -97,7 +38,7 @@ WORKS = (
         "arXiv",
         eprint="1607.06450",
     ),
-    _work(
+    work(
         "article",
         "Bishop, Chris M.",
         1995,
@@ -106,8 +47,8 @@ WORKS = (
         volume="7",
         pages="108-116",
     ),
-    _work("article", "Breiman, Leo", 1996, "Bagging predictors", "Machine Learning", volume="24", pages="123-140"),
-    _work(
+    work("article", "Breiman, Leo", 1996, "Bagging predictors", "Machine Learning", volume="24", pages="123-140"),
+    work(
         "inproceedings",
         "Coates, Adam; Ng, Andrew; Lee, Honglak",
         2011,
@@ -115,7 +56,7 @@ WORKS = (
         _AISTATS,
         pages="215-223",
     ),
-    _work(
+    work(
         "inproceedings",
         "Coates, Adam; Ng, Andrew",
         2011,
@@ -124,7 +65,7 @@ WORKS = (
         letter="b",
         pages="921-928",
     ),
-    _work(
+    work(
         "incollection",
         "Coates, Adam; Ng, Andrew",
         2012,
@@ -132,7 +73,7 @@ WORKS = (
         "Neural Networks: Tricks of the Trade, second edition, Springer",
         pages="561-580",
     ),
-    _work(
+    work(
         "inproceedings",
         "Courbariaux, Matthieu; Bengio, Yoshua; David, Jean-Pierre",
         2015,
@@ -141,7 +82,7 @@ WORKS = (
         volume="28",
         eprint="1511.00363",
     ),
-    _work(
+    work(
         "article",
         "Daugman, John G.",
         1985,
@@ -152,7 +93,7 @@ WORKS = (
         number="7",
         pages="1160-1169",
     ),
-    _work(
+    work(
         "misc",
         "DeVries, Terrance; Taylor, Graham W.",
         2017,
@@ -160,7 +101,7 @@ WORKS = (
         "arXiv",
         eprint="1708.04552",
     ),
-    _work(
+    work(
         "inproceedings",
         "Ghiasi, Golnaz; Lin, Tsung-Yi; Le, Quoc V.",
         2018,
@@ -169,7 +110,7 @@ WORKS = (
         volume="31",
         eprint="1810.12890",
     ),
-    _work(
+    work(
         "inproceedings",
         "Glorot, Xavier; Bengio, Yoshua",
         2010,
@@ -177,7 +118,7 @@ WORKS = (
         _AISTATS,
         pages="249-256",
     ),
-    _work(
+    work(
         "misc",
         "Golkar, Siavash; Cranmer, Kyle",
         2018,
@@ -185,7 +126,7 @@ WORKS = (
         "arXiv",
         eprint="1806.01337",
     ),
-    _work(
+    work(
         "inproceedings",
         "Goodfellow, Ian; Warde-Farley, David; Mirza, Mehdi; Courville, Aaron; Bengio, Yoshua",
         2013,
@@ -194,8 +135,8 @@ WORKS = (
         pages="1319-1327",
         eprint="1302.4389",
     ),
-    _work("book", "Goodfellow, Ian; Bengio, Yoshua; Courville, Aaron", 2016, "Deep learning", "MIT Press"),
-    _work(
+    work("book", "Goodfellow, Ian; Bengio, Yoshua; Courville, Aaron", 2016, "Deep learning", "MIT Press"),
+    work(
         "inproceedings",
         "He, Kaiming; Zhang, Xiangyu; Ren, Shaoqing; Sun, Jian",
         2016,
@@ -204,7 +145,7 @@ WORKS = (
         pages="770-778",
         eprint="1512.03385",
     ),
-    _work(
+    work(
         "inproceedings",
         "Huang, Gao; Sun, Yu; Liu, Zhuang; Sedra, Daniel; Weinberger, Kilian Q.",
         2016,
@@ -212,7 +153,7 @@ WORKS = (
         _ECCV,
         eprint="1603.09382",
     ),
-    _work(
+    work(
         "inproceedings",
         "Ioffe, Sergey; Szegedy, Christian",
         2015,
@@ -221,14 +162,14 @@ WORKS = (
         pages="448-456",
         eprint="1502.03167",
     ),
-    _work(
+    work(
         "techreport",
         "Krizhevsky, Alex",
         2009,
         "Learning multiple layers of features from tiny images",
         "University of Toronto",
     ),
-    _work(
+    work(
         "inproceedings",
         "Krizhevsky, Alex; Sutskever, Ilya; Hinton, Geoffrey E.",
         2012,
@@ -237,7 +178,7 @@ WORKS = (
         volume="25",
         pages="1097-1105",
     ),
-    _work(
+    work(
         "inproceedings",
         "Krogh, Anders; Hertz, John A.",
         1991,
@@ -246,7 +187,7 @@ WORKS = (
         volume="4",
         pages="950-957",
     ),
-    _work(
+    work(
         "article",
         "LeCun, Yann; Bottou, Léon; Bengio, Yoshua; Haffner, Patrick",
         1998,
@@ -257,7 +198,7 @@ WORKS = (
         pages="2278-2324",
         doi="10.1109/5.726791",
     ),
-    _work(
+    work(
         "inproceedings",
         "Li, Xiang; Chen, Shuo; Hu, Xiaolin; Yang, Jian",
         2019,
@@ -266,7 +207,7 @@ WORKS = (
         pages="2682-2690",
         eprint="1801.05134",
     ),
-    _work(
+    work(
         "inproceedings",
         "Morcos, Ari S.; Barrett, David G. T.; Rabinowitz, Neil C.; Botvinick, Matthew",
         2018,
@@ -274,7 +215,7 @@ WORKS = (
         _ICLR,
         eprint="1803.06959",
     ),
-    _work(
+    work(
         "inproceedings",
         "Neyshabur, Behnam; Bhojanapalli, Srinadh; McAllester, David; Srebro, Nathan",
         2017,
@@ -282,7 +223,7 @@ WORKS = (
         _NIPS,
         eprint="1706.08947",
     ),
-    _work(
+    work(
         "misc",
         "Neelakantan, Arvind; Vilnis, Luke; Le, Quoc V.; Sutskever, Ilya; Kaiser, Lukasz; Kurach, Karol; Martens, "
         "James",
@@ -291,7 +232,7 @@ WORKS = (
         "arXiv",
         eprint="1511.06807",
     ),
-    _work(
+    work(
         "article",
         "Parikh, Neal; Boyd, Stephen",
         2014,
@@ -301,7 +242,7 @@ WORKS = (
         number="3",
         pages="127-239",
     ),
-    _work(
+    work(
         "article",
         "Smith, Alvy Ray",
         1978,
@@ -311,7 +252,7 @@ WORKS = (
         number="3",
         pages="12-19",
     ),
-    _work(
+    work(
         "inproceedings",
         "Srebro, Nathan; Shraibman, Adi",
         2005,
@@ -319,7 +260,7 @@ WORKS = (
         "Conference on Learning Theory (COLT)",
         pages="545-560",
     ),
-    _work(
+    work(
         "article",
         "Srivastava, Nitish; Hinton, Geoffrey; Krizhevsky, Alex; Sutskever, Ilya; Salakhutdinov, Ruslan",
         2014,
@@ -328,7 +269,7 @@ WORKS = (
         volume="15",
         pages="1929-1958",
     ),
-    _work(
+    work(
         "article",
         "Storn, Rainer; Price, Kenneth",
         1997,
@@ -339,7 +280,7 @@ WORKS = (
         pages="341-359",
         doi="10.1023/A:1008202821328",
     ),
-    _work(
+    work(
         "article",
         "Strohmer, Thomas; Vershynin, Roman",
         2009,
@@ -349,7 +290,7 @@ WORKS = (
         number="2",
         pages="262-278",
     ),
-    _work(
+    work(
         "article",
         "Su, Jiawei; Vargas, Danilo Vasconcellos; Sakurai, Kouichi",
         2019,
@@ -361,7 +302,7 @@ WORKS = (
         doi="10.1109/TEVC.2019.2890858",
         eprint="1710.08864",
     ),
-    _work(
+    work(
         "inproceedings",
         "Szegedy, Christian; Vanhoucke, Vincent; Ioffe, Sergey; Shlens, Jonathon; Wojna, Zbigniew",
         2016,
@@ -370,7 +311,7 @@ WORKS = (
         pages="2818-2826",
         eprint="1512.00567",
     ),
-    _work(
+    work(
         "article",
         "Tibshirani, Robert",
         1996,
@@ -380,7 +321,7 @@ WORKS = (
         number="1",
         pages="267-288",
     ),
-    _work(
+    work(
         "inproceedings",
         "Tompson, Jonathan; Goroshin, Ross; Jain, Arjun; LeCun, Yann; Bregler, Christoph",
         2015,
@@ -389,7 +330,7 @@ WORKS = (
         pages="648-656",
         eprint="1411.4280",
     ),
-    _work(
+    work(
         "inproceedings",
         "Wan, Li; Zeiler, Matthew; Zhang, Sixin; LeCun, Yann; Fergus, Rob",
         2013,
@@ -397,7 +338,7 @@ WORKS = (
         _ICML,
         pages="1058-1066",
     ),
-    _work(
+    work(
         "article",
         "Wilson, Edwin B.",
         1927,
@@ -408,8 +349,8 @@ WORKS = (
         pages="209-212",
         doi="10.1080/01621459.1927.10502953",
     ),
-    _work("inproceedings", "Wu, Yuxin; He, Kaiming", 2018, "Group normalization", _ECCV, eprint="1803.08494"),
-    _work(
+    work("inproceedings", "Wu, Yuxin; He, Kaiming", 2018, "Group normalization", _ECCV, eprint="1803.08494"),
+    work(
         "misc",
         "Xiao, Han; Rasul, Kashif; Vollgraf, Roland",
         2017,
@@ -417,7 +358,7 @@ WORKS = (
         "arXiv",
         eprint="1708.07747",
     ),
-    _work(
+    work(
         "inproceedings",
         "Xie, Lingxi; Wang, Jingdong; Wei, Zhen; Wang, Meng; Tian, Qi",
         2016,
@@ -426,7 +367,7 @@ WORKS = (
         pages="4753-4762",
         eprint="1605.00055",
     ),
-    _work(
+    work(
         "inproceedings",
         "Zeiler, Matthew D.; Fergus, Rob",
         2013,
@@ -434,7 +375,7 @@ WORKS = (
         _ICLR,
         eprint="1301.3557",
     ),
-    _work(
+    work(
         "inproceedings",
         "Zhang, Hongyi; Cisse, Moustapha; Dauphin, Yann N.; Lopez-Paz, David",
         2018,
@@ -442,7 +383,7 @@ WORKS = (
         _ICLR,
         eprint="1710.09412",
     ),
-    _work(
+    work(
         "inproceedings",
         "Zhang, Richard",
         2019,
@@ -452,62 +393,3 @@ WORKS = (
         eprint="1904.11486",
     ),
 )
-
-
-def cited(text: str) -> list[Work]:
-    """The works that a text names by author and year, or as [zhang2017]; line breaks and commas do not matter."""
-    words = " ".join(text.replace("#", " ").split())
-    return [w for w in WORKS if any(re.search(rf"\b{re.escape(n)}\b", words) for n in w.names)]
-
-
-@cache
-def _source(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path} cannot be read: mend it, or take its folder out of RETHINKING_PLUGINS") from None
-
-
-def _texts(path: Path, seen: set[Path]) -> list[str]:
-    """A module's source; those of the modules of its own room that it imports; docstrings of the layers it imports."""
-    if path in seen or not path.is_file():
-        return []
-    seen.add(path)
-    texts = [_source(path)]
-    if not path.is_relative_to(PACKAGE):
-        return texts
-    room = path.relative_to(PACKAGE).parts[0]
-    for node in ast.parse(texts[0]).body:  # what a function imports later is not what the module is made of
-        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rethinking."):
-            continue
-        module = PACKAGE.joinpath(*str(node.module).split(".")[1:])
-        if node.module == "rethinking.layers":
-            named = {alias.name for alias in node.names}
-            layers = ast.parse(_source(PACKAGE / "layers.py")).body
-            texts += [
-                ast.get_docstring(each) or ""
-                for each in layers
-                if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name in named
-            ]
-        elif room == "theory":
-            beside = [module / alias.name for alias in node.names] if module.name == room else [module]
-            for each in beside:
-                texts += _texts(each.with_suffix(".py"), seen) if each.parent.name == room else []
-    return texts
-
-
-def of_figure(name: str) -> list[Work]:
-    """The paper, and the works that a figure and what its runs are made of cite, at any scale. Raises InputError."""
-    seen: set[Path] = set()
-    texts = _texts(catalog.find("figures", name).path, seen)
-    for scale in figures.SCALES:
-        for model in catalog.find("figures", name).constants["MODELS"]:
-            for spec in figures.unique(figures.specs(name, figures.setting(name, scale, model))):
-                module = kind_of(spec).module.split(".")[1:]
-                paths = [PACKAGE.joinpath(*module).with_suffix(".py")]
-                if module[0] == "training":  # whose networks start as their folder says
-                    paths.append(PACKAGE / "models" / "__init__.py")
-                for path in [*paths, *(catalog.find(kind, each).path for kind, each in spec.named)]:
-                    texts += _texts(path, seen)
-    found = {work for text in texts for work in cited(text)} - {PAPER}
-    return [PAPER, *sorted(found, key=lambda work: work.key)]

@@ -85,6 +85,8 @@ class Pair:
             raise InputError(
                 f"there are {counts[0]:,} images and {counts[1]:,} labels: give (images, labels) of one length"
             )
+        if getattr(images, "ndim", 2) == 1 and getattr(labels, "ndim", 1) > 1:
+            raise InputError("the labels come first: give (images, labels)")
         self.images, self.targets = images, labels
 
     def __len__(self) -> int:
@@ -170,7 +172,10 @@ class Handed:
                 )
                 if getattr(getattr(label, "dtype", type(label)), "is_floating_point", isinstance(label, float)):
                     what = _samples.describe(label)
-                    raise InputError(f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...")
+                    one_hot = ", as one_hot.argmax(1)" if getattr(label, "ndim", 0) == 1 else ""
+                    raise InputError(
+                        f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...{one_hot}"
+                    )
                 features.append(feature)
                 labels.append(label)
         return features, labels

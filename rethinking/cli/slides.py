@@ -1,0 +1,58 @@
+"""The results as slides."""
+
+from pathlib import Path
+
+import click
+
+from rethinking.cli.options import FilePath, among, json_option, named, print_json, reading, runs_option
+from rethinking.errors import InputError
+from rethinking.paths import check_writable
+from rethinking.streams import plain
+
+FORMATS = ("pdf", "png")  # as of rethinking.report.slides, which takes a while to import
+
+
+@click.command()
+@click.option(
+    "--out",
+    default="slides",
+    show_default=True,
+    type=FilePath(path_type=Path),
+    callback=named,
+    help="Folder of the slides.",
+)
+@click.option(
+    "--format",
+    "formats",
+    default="pdf",
+    show_default=True,
+    shell_complete=among(FORMATS),
+    help="pdf (one file), png (a file a slide), or both, separated by commas.",
+)
+@click.option(
+    "--figures",
+    "drawn",
+    default="figures",
+    show_default=True,
+    type=FilePath(),
+    callback=named,
+    help="Folder of the drawn figures.",
+)
+@json_option
+@runs_option
+def slides(out: Path, formats: str, drawn: str, as_json: bool, runs_dir: str) -> None:
+    """Draw a dozen 16:9 slides for a talk from the records: a figure and its finding each, the scoreboard last."""
+    asked = {word.strip().lower() for word in formats.split(",")}
+    if not asked <= {*FORMATS}:
+        raise InputError(f"format is {formats!r}, allowed are {', '.join(FORMATS)}, separated by commas")
+    check_writable(out, "--out")
+    from rethinking.record import Runs
+    from rethinking.report.slides import save
+
+    runs_dir, drawn = reading(runs_dir, drawn)
+    files = save(out, asked, Runs(runs_dir), Path(drawn))
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        click.echo(plain(file))

@@ -1,0 +1,77 @@
+"""Which works a text or a figure cites.
+
+A docstring cites by author and year, "Wan et al. 2013" or "Ioffe & Szegedy 2015"; `cited` finds these in a text.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import rethinking
+from rethinking import catalog, figures
+from rethinking.errors import InputError
+from rethinking.report.references import PAPER, WORKS
+from rethinking.report.works import Work
+from rethinking.spec import kind_of
+
+PACKAGE = Path(rethinking.__file__).parent
+
+
+def cited(text: str) -> list[Work]:
+    """The works that a text names by author and year, or as [zhang2017]; line breaks and commas do not matter."""
+    words = " ".join(text.replace("#", " ").split())
+    return [w for w in WORKS if any(re.search(rf"\b{re.escape(n)}\b", words) for n in w.names)]
+
+
+@cache
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path} cannot be read: mend it, or take its folder out of RETHINKING_PLUGINS") from None
+
+
+def _texts(path: Path, seen: set[Path]) -> list[str]:
+    """A module's source; those of the modules of its own room that it imports; docstrings of the layers it imports."""
+    if path in seen or not path.is_file():
+        return []
+    seen.add(path)
+    texts = [_source(path)]
+    if not path.is_relative_to(PACKAGE):
+        return texts
+    room = path.relative_to(PACKAGE).parts[0]
+    for node in ast.parse(texts[0]).body:  # what a function imports later is not what the module is made of
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("rethinking."):
+            continue
+        module = PACKAGE.joinpath(*str(node.module).split(".")[1:])
+        if node.module == "rethinking.layers":
+            named = {alias.name for alias in node.names}
+            layers = ast.parse(_source(PACKAGE / "layers.py")).body
+            texts += [
+                ast.get_docstring(each) or ""
+                for each in layers
+                if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name in named
+            ]
+        elif room == "theory":
+            beside = [module / alias.name for alias in node.names] if module.name == room else [module]
+            for each in beside:
+                texts += _texts(each.with_suffix(".py"), seen) if each.parent.name == room else []
+    return texts
+
+
+def of_figure(name: str) -> list[Work]:
+    """The paper, and the works that a figure and what its runs are made of cite, at any scale. Raises InputError."""
+    seen: set[Path] = set()
+    texts = _texts(catalog.find("figures", name).path, seen)
+    for scale in figures.SCALES:
+        for model in catalog.find("figures", name).constants["MODELS"]:
+            for spec in figures.unique(figures.specs(name, figures.setting(name, scale, model))):
+                module = kind_of(spec).module.split(".")[1:]
+                paths = [PACKAGE.joinpath(*module).with_suffix(".py")]
+                if module[0] == "training":  # whose networks start as their folder says
+                    paths.append(PACKAGE / "models" / "__init__.py")
+                for path in [*paths, *(catalog.find(kind, each).path for kind, each in spec.named)]:
+                    texts += _texts(path, seen)
+    found = {work for text in texts for work in cited(text)} - {PAPER}
+    return [PAPER, *sorted(found, key=lambda work: work.key)]

@@ -1,0 +1,94 @@
+"""A drawn figure's SVG as an element of a page, written anew from allowed elements and attributes."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+from rethinking.errors import InputError
+from rethinking.report.model import visible
+
+SVG = "{http://www.w3.org/2000/svg}"
+HREF = "{http://www.w3.org/1999/xlink}href"
+# What a picture may hold. A style sheet would act on the whole page, and metadata says nothing to its readers.
+ELEMENTS = {"svg", "g", "defs", "clipPath", "path", "use", "rect", "circle", "ellipse", "line", "polyline", "polygon"}
+ELEMENTS |= {"image", "text", "tspan", "linearGradient", "radialGradient", "stop", "pattern", "mask"}
+ATTRIBUTES = {"id", "d", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "points"}
+ATTRIBUTES |= {"transform", "style", "clip-path", "clip-rule", "mask", "fill", "stroke", "opacity", "offset", "viewBox"}
+ATTRIBUTES |= {"gradientUnits", "gradientTransform", "patternUnits", "preserveAspectRatio", "text-anchor", "href"}
+ROUNDED = {"d", "x", "y", "points", "width", "height"}  # to a hundredth of a point
+
+
+def picture(path: Path, label: str, prefix: str) -> str:
+    """An SVG file as an element of a page: of allowed parts only, its ids of its own, as wide as there is room.
+
+    Args:
+        path: the file. label: what a screen reader says. prefix: begins every id, unlike another picture's.
+
+    Raises:
+        InputError: a file that is missing or not an SVG.
+    """
+    try:
+        root = ET.fromstring(path.read_bytes())
+    except (OSError, ET.ParseError) as error:
+        reason = getattr(error, "strerror", None) or "not an SVG"
+        raise InputError(f"{path} cannot be read ({reason}): draw its figure again with --redraw") from None
+    if root.tag != f"{SVG}svg" or not re.fullmatch(r"[-\d. ]+", root.get("viewBox", "")):
+        raise InputError(f"{path} cannot be read (not an SVG with a viewBox): draw its figure again with --redraw")
+    used = set(re.findall(r'(?:url\(|xlink:href="|href=")#([^)"]+)', path.read_text("utf-8")))
+    ids = {name: f"{prefix}-{k}" for k, name in enumerate(sorted(used))}
+    width = float(root.get("viewBox", "").split()[2])
+    out = [
+        f'<svg class="picture" viewBox="{root.get("viewBox")}" style="max-width:{width / 72 * 1.35:.1f}in" role="img" '
+        f'focusable="false" aria-label="{escape(visible(label))}">'
+    ]
+    for child in root:
+        _draw(child, ids, out)
+    return "".join([*out, "</svg>"])
+
+
+def _draw(element: ET.Element, ids: dict[str, str], out: list[str]) -> None:
+    """Append the element as text, where it is allowed. ids: those that are referred to, with their names here."""
+    name = str(element.tag).removeprefix(SVG)
+    if name not in ELEMENTS:
+        return
+    attributes = [f' {key}="{escape(visible(value))}"' for key, value in _attributes(name, element, ids)]
+    inside: list[str] = [escape(visible(element.text or ""))] if name in ("text", "tspan") else []
+    for child in element:
+        _draw(child, ids, inside)
+    if not inside and name in ("g", "defs"):
+        return
+    bare = name == "g" and not attributes  # groups nothing
+    if inside:
+        out += inside if bare else [f"<{name}", *attributes, ">", *inside, f"</{name}>"]
+    else:
+        out += [f"<{name}", *attributes, "/>"]
+
+
+def _attributes(name: str, element: ET.Element, ids: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The element's allowed attributes: ids renamed, coordinates rounded, no address but of this picture."""
+    for key, value in element.items():
+        key = "href" if key == HREF else key
+        if key not in ATTRIBUTES:
+            continue
+        if key == "id":
+            if value in ids:
+                yield key, ids[value]
+        elif key == "href":
+            if value[:1] == "#" and value[1:] in ids:
+                yield key, f"#{ids[value[1:]]}"
+            elif name == "image" and value.startswith("data:image/png;"):
+                yield key, value
+        elif key in ROUNDED:
+            yield key, _rounded(value)
+        else:
+            value = re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{ids.get(m[1], '')})", value)
+            if not re.search(r"url\((?!#)|[\\@]|image-set|/\*", value):
+                yield key, re.sub(r"([:;]) ", r"\1", value) if key == "style" else value
+
+
+def _rounded(path: str) -> str:
+    """Coordinates to a hundredth, without the spaces that separate nothing."""
+    text = re.sub(r"-?\d+\.\d{2,}(?![\de])", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), path)
+    return re.sub(r"\s*([A-Za-z])\s*", r"\1", text.strip()) if "e" not in text else text

@@ -1,0 +1,48 @@
+"""A published work, and how it is cited."""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Work:
+    """A published work.
+
+    Attributes:
+        kind: BibTeX's entry type. authors: "Family, Given" each. place: the journal, proceedings, book, publisher or
+        institution. more: other fields under BibTeX's names: volume, number, pages, doi, eprint (an arXiv identifier).
+        letter: after the year in the key, where an author has two works of one year.
+    """
+
+    kind: str
+    authors: tuple[str, ...]
+    year: int
+    title: str
+    place: str
+    more: dict[str, str] = field(default_factory=dict, hash=False)
+    letter: str = ""
+
+    @property
+    def families(self) -> list[str]:
+        """The authors' family names."""
+        return [name.partition(",")[0] for name in self.authors]
+
+    @property
+    def key(self) -> str:
+        """What it is cited by in BibTeX: "wan2013"."""
+        return re.sub("[^a-z]", "", self.families[0].lower()) + f"{self.year}{self.letter}"
+
+    @property
+    def names(self) -> list[str]:
+        """How a docstring may cite it."""
+        first, *rest = self.families
+        if not rest:
+            return [f"{first} {self.year}"]
+        if len(rest) == 1:
+            return [f"{first} & {rest[0]} {self.year}"]
+        all_of_them = f"{', '.join(self.families[:-1])} & {self.families[-1]} {self.year}"
+        return [f"{first} et al. {self.year}", all_of_them]
+
+
+def work(kind: str, authors: str, year: int, title: str, place: str, letter: str = "", **more: str) -> Work:
+    return Work(kind, tuple(authors.split("; ")), year, title, place, more, letter)

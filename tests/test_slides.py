@@ -1,0 +1,74 @@
+"""Slides: a figure and its finding each, everything on them large enough for a talk and nothing on something else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import cli, one_line
+
+from rethinking import figures
+from rethinking.record import Runs
+from rethinking.report import slides
+from rethinking.report.model import Result
+
+ROOT = Path(__file__).parents[1]
+
+
+def committed():
+    told = [figures.drawn(path) for path in sorted((ROOT / "figures").glob("*.json"))]
+    found = [Result(t["figure"], s, figures.stem(t["figure"], s), t) for t in told for s in [figures.setting_of(t)]]
+    return sorted(found, key=lambda result: result.rank)
+
+
+@pytest.mark.slow
+def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
+    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
+
+    found = committed()
+    with slides.style():
+        made = slides.drawn(found, Runs(ROOT / "runs"))
+        assert 10 <= len(made) <= 14
+        for draw, _ in made:
+            figure = draw()
+            figure.draw_without_rendering()
+            texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+            assert min(t.get_fontsize() for t in texts) >= 16
+            whole = figure.bbox.padded(1)
+            lines = [t.get_window_extent() for t in figure.texts if t.get_text()]
+            panels = [axes.get_tightbbox() for axes in figure.axes]
+            panels += [legend.get_window_extent() for legend in figure.legends]
+            for box in [*lines, *panels]:
+                assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+                assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+            for k, box in enumerate([*lines, *panels]):
+                assert not any(box.padded(-2).overlaps(other) for other in lines[:k]), figure.texts[0].get_text()
+            plt.close(figure)
+
+
+def test_a_title_is_the_finding_with_the_claims_numbers_or_the_caption():
+    for slide, result in slides.chosen(committed()):
+        title = slides.finding(slide, result)
+        assert title != result.numbers["caption"], slide.figure
+        none = [claim | {"ours": None, "numbers": {}} for claim in result.numbers["claims"]]
+        bare = Result(result.name, result.setting, result.stem, result.numbers | {"claims": none})
+        assert slides.finding(slide, bare) == result.numbers["caption"]
+    fig1b = next(r for r in committed() if r.name == "fig1b")
+    assert "2.0 times" in slides.finding(slides.SLIDES[1], fig1b)  # the claim's: at p = 0.5 2.00 (1.96 to 2.04)
+
+
+def test_the_command_writes_the_same_files_twice_and_whence_reads_a_slide(tmp_path):
+    (tmp_path / "figures").mkdir()
+    for form in ("json", "svg", "pdf"):
+        shutil.copy(ROOT / "figures" / f"fig1c-paper.{form}", tmp_path / "figures")
+    words = ("slides", "--figures", tmp_path / "figures", "--runs", ROOT / "runs", "--format", "png,pdf", "--out")
+    files = [json.loads(cli(*words, tmp_path / name, "--json").stdout)["files"] for name in "ab"]
+    assert [Path(f).name for f in files[0]] == ["slides.pdf", "slide-01.png", "slide-02.png", "slide-03.png"]
+    for a, b in zip(*files, strict=True):
+        assert Path(a).read_bytes() == Path(b).read_bytes()
+    told = cli("whence", files[0][2], "--runs", ROOT / "runs", "--out", ROOT / "figures")
+    assert (told.returncode, "33 runs: they verify" in told.stdout) == (0, True)
+    assert "format is 'gif'" in one_line(cli("slides", "--format", "gif"))
+    (tmp_path / "none").mkdir()
+    assert "name a folder with --figures" in one_line(cli("slides", "--figures", tmp_path / "none", "--out", tmp_path))
