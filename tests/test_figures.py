@@ -5,6 +5,7 @@ import json
 import math
 import re
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_every_figure_draws_with_none_some_and_all_runs_and_the_same_each_time(n
     drawn = [figures.draw(name, setting, runs, tmp_path / str(k)) for k in range(2)]
     assert [[f.read_bytes() for f in each.files] for each in drawn[:1]] == [[f.read_bytes() for f in drawn[1].files]]
     assert json.loads(drawn[0].files[-1].read_text()) == numbers
+
+
+def test_numbers_and_verdicts_of_every_figure_need_neither_torch_nor_matplotlib(tmp_path):
+    lines = "import sys; from rethinking import catalog, figures; from rethinking.record import Runs"
+    lines += "\nfor name in catalog.names('figures'):"
+    lines += "\n    if name != 'toyfig': figures.numbers(name, figures.setting(name), Runs(sys.argv[1]))"
+    lines += "\nsys.exit(', '.join({'torch', 'matplotlib', 'seaborn'} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", lines, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 ALTERNATELY = ["diverged", "censored"]
@@ -299,7 +309,8 @@ def test_a_seed_keeps_its_number_and_its_label_where_the_first_is_missing(name, 
             condition: [None if getattr(s, "seed", None) == missing else runs.find(s) for s in group]
             for condition, group in wanted.items()
         }
-        figure, numbers = figures._draw_of(module, setting, records)
+        numbers, picture = figures.numbers_and_picture(module, setting, records)
+        figure = picture()
         seeds.append({key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key})
         labels.append([len(axes.get_legend_handles_labels()[1]) for axes in figure.axes])
     assert seeds == [{"0"}, {"1"}]

@@ -17,7 +17,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -317,12 +317,6 @@ def _answer(claim: claims.Claim, reading: Any) -> Any:
     return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
 
 
-def _draw_of(module: ModuleType, chosen: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    from rethinking.figures.kit import declared
-
-    return declared.draw(module, chosen, records) if declared.is_declared(module) else module.draw(chosen, records)
-
-
 def unique(wanted: Specs) -> list[Spec]:
     """Every run once, in order."""
     return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
@@ -369,27 +363,22 @@ def draw(
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, verdicts, missing = made(name, entry.load(), chosen, runs)
+        figure = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
-        if not set(drawn) >= set(plotting.USUAL):
-            told |= {"formats": drawn}
+        told = figure.numbers | ({} if set(drawn) >= set(plotting.USUAL) else {"formats": drawn})
         text = _json(told, entry)
-        files = plotting.save(figure, base, drawn, dpi, provenance(told))
+        files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
     path = base.with_name(base.name + ".json")
     write(path, text)
-    return Drawn([*files, path], told, verdicts, missing)
+    return Drawn([*files, path], told, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
-    """What `draw` would write as .json, read back. Raises InputError as it does."""
-    import matplotlib.pyplot as plt
-
+    """What `draw` would write as .json, read back; nothing is drawn. Raises InputError as it does."""
     entry = catalog.find("figures", name)
-    with catalog.blame(entry), plotting.style():
-        figure, told, _, _ = made(name, entry.load(), chosen, runs)
-        plt.close(figure)
-        return json.loads(_json(told, entry))
+    with catalog.blame(entry):
+        return json.loads(_json(made(name, entry.load(), chosen, runs).numbers, entry))
 
 
 def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
@@ -460,20 +449,40 @@ def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str
     return dict([head, *more.items(), *cells])
 
 
-def made(
-    name: str, module: ModuleType, chosen: Setting, runs: Runs
-) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
-    """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
+@dataclass(frozen=True)
+class Made:
+    """A figure made from the records there are.
+
+    Attributes:
+        numbers: what its .json holds. verdicts, missing: as of Drawn. picture: draws it, and gives matplotlib's figure;
+        to be called where plotting.style holds.
+    """
+
+    numbers: dict[str, Any]
+    verdicts: list[Verdict]
+    missing: list[Spec]
+    picture: Callable[[], Any]
+
+
+def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
+    """The figure's numbers and verdicts from the records of `runs`. Only its picture needs matplotlib."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
     asked = claims_of(module, chosen)
     verdicts = [claims.judge(claim, wanted, records) for claim in asked]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
-    figure, told = _draw_of(module, chosen, records)
-    if _extends(module, chosen) and isinstance(told.get("table"), list):
+    told, drawn = numbers_and_picture(module, chosen, records)
+    extends = _extends(module, chosen)
+    if extends and isinstance(told.get("table"), list):
         told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
-        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
+
+    def picture() -> Any:
+        figure = drawn()
+        if extends:
+            figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
+        return figure
+
     told = {
         "figure": name,
         "scale": chosen.scale,
@@ -488,4 +497,20 @@ def made(
         "runs": made_by(found.values()),
         "missing": [spec.run_id for spec in missing],
     }
-    return figure, told, verdicts, missing
+    return Made(told, verdicts, missing, picture)
+
+
+def numbers_and_picture(
+    module: ModuleType, chosen: Setting, records: Records
+) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """A figure's own numbers, and what draws it; a file with a `draw` of its own is drawn for its numbers too."""
+    from rethinking.figures.kit import declared
+
+    if declared.is_declared(module):
+        return declared.numbers_and_picture(module, chosen, records)
+    with plotting.style(agg=False):
+        import matplotlib.pyplot as plt
+
+        figure, told = module.draw(chosen, records)
+        plt.close(figure)  # it can still be saved
+    return told, lambda: figure

@@ -1,7 +1,7 @@
 """From a declared figure to its runs, its picture, its numbers and its verdicts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from rethinking.record import Record
 from rethinking.spec import Spec
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
     from rethinking.figures import Setting
 
 
@@ -106,13 +108,31 @@ def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Fra
     return Frame.of(rows, measures_of(module, setting), setting.subject.full), found, labels
 
 
-def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any, dict[str, Any]]:
-    """The picture, and the numbers for the drawn figure's file."""
-    import matplotlib.pyplot as plt
-
+def numbers_and_picture(
+    module: ModuleType, setting: "Setting", records: Records
+) -> tuple[dict[str, Any], Callable[[], "MatplotlibFigure"]]:
+    """The numbers for the drawn figure's file, and what draws its picture of the same frame."""
     table, found, labels = frame(module, setting, records)
     once = table.where(**readings_of(module)[0])  # a row a run
     panels = panels_of(module, setting)
+    sizes = sorted({int(n) for n in table.data["n"]})
+    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
+    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
+        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
+        chosen = [i for i in once.data.index if i in drawn]
+        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
+        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
+    for panel in (each for each in panels if hasattr(each, "series")):
+        numbers.setdefault("series", {}).update(panel.series(table, found))
+    return numbers, lambda: _picture(module, setting, panels, table, found)
+
+
+def _picture(
+    module: ModuleType, setting: "Setting", panels: Sequence[Any], table: Frame, found: Sequence[Record | None]
+) -> "MatplotlibFigure":
+    import matplotlib.pyplot as plt
+
+    once = table.where(**readings_of(module)[0])  # a row a run
     rows = [panel for panel in panels if isinstance(panel, Rows)]
     beside = any(isinstance(panel, Panel) and (panel.legend or "").startswith("outside right") for panel in panels)
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
@@ -133,16 +153,7 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
     else:
         head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
     picture.suptitle("\n".join([head, *notes, *own]))
-    sizes = sorted({int(n) for n in table.data["n"]})
-    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
-    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
-        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
-        chosen = [i for i in once.data.index if i in drawn]
-        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
-        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
-    for panel in (each for each in panels if hasattr(each, "series")):
-        numbers.setdefault("series", {}).update(panel.series(table, found))
-    return picture, numbers
+    return picture
 
 
 def _series(
