@@ -17,7 +17,9 @@ from rethinking import catalog, claims, figures
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.cli import main
 from rethinking.errors import InputError
-from rethinking.figures import _parts, _sweeps
+from rethinking.figures import _sweeps
+from rethinking.figures.kit import Frame
+from rethinking.figures.kit import highest as kit_highest
 from rethinking.record import Record, Runs, archived, leased, read
 from rethinking.spec import RunSpec, Spec
 
@@ -349,12 +351,11 @@ def run_of(*accuracies, status="budget", last_loss=1.0):
 def test_one_seed_that_is_not_fitted_or_diverged_decides(odd, highest, holds, place):
     runs = [run_of(0.1, 1.0) for _ in range(4)]
     runs[place] = odd
-    assert _parts.fitted(runs[:2], runs[2:]) == holds
-    reading = _parts.fits({"a": runs, "b": [run_of(0.1)]}, "a")
-    assert reading.holds == holds
+    frame = Frame.of([({}, seed, 100, str(seed), run) for seed, run in enumerate(runs)], [kit_highest()])
+    assert frame.fitted == holds
     expected = [100.0] * 4
     expected[place] = highest
-    assert reading.numbers == {"highest training accuracy (%)": pytest.approx(expected)}
+    assert frame.values("highest") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["regularizers", "dose", "budgets"])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rethinking.claims import spread
-from rethinking.figures.kit import NO, YES, Claim, Frame, made
+from rethinking.figures.kit import Claim, Frame, made
 
 PIXELS, GABOR, RAW = "MNIST pixels", "MNIST Gabor", "CIFAR-10 pixels"
 KERNELS: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ def by(t: Frame, coordinate: str, text: Callable[[Frame], str]) -> str:
     return "; ".join(f"{value}: {text(part)}" for value, part in t.groups(coordinate).items())
 
 
-def numbers(name: str, key: str = "{}", coordinate: str = "kernel") -> Callable[[Frame], dict[str, list[float | None]]]:
+def numbers(name: Any, key: str = "{}", coordinate: str = "kernel") -> Callable[[Frame], dict[str, list[float | None]]]:
     """The numbers of a measure for every value of a coordinate, under a key that names it."""
     return lambda t: {key.format(value): part.numbers(name) for value, part in t.groups(coordinate).items()}
 
@@ -87,11 +87,8 @@ def wrong_way(figure: str, **texts: Any) -> Claim:
             t, "kernel", lambda p: f"norm {spread(p.values('norm'), 0)}, error {p.spread('test_error')} %"
         ),
         numbers=numbers("norm", "norm, {}"),
-        examples=[
-            (both(norm=[100, 111], test_error=[1.2, 1.19]), YES),
-            (both(norm=[100, 109], test_error=[1.2, 0.6]), NO),
-            (both(norm=[100, 200], test_error=[1.2, 1.2]), NO),
-        ],
+        met=[both(norm=[100, 111], test_error=[1.2, 1.19])],
+        missed=[both(norm=[100, 109], test_error=[1.2, 0.6]), both(norm=[100, 200], test_error=[1.2, 1.2])],
         **texts,
     )
 
@@ -117,7 +114,8 @@ def over_bandwidths(figure: str, least_n: int, **where: Any) -> list[Claim]:
             holds=lambda t: min(_ratios(t)) > 1,
             ours=lambda t: f"ratio {', '.join(f'{v:.2f}' for v in _ratios(t))} at widths 1, 2, 4",
             numbers=lambda t: {"ratio": list(_ratios(t))},
-            examples=[(_banded("norm", 11.0, 10.1, 10.1), YES), (_banded("norm", 20.0, 20.0, 10.0), NO)],
+            met=[_banded("norm", 11.0, 10.1, 10.1)],
+            missed=[_banded("norm", 20.0, 20.0, 10.0)],
             **texts,
         ),
         Claim(
@@ -128,7 +126,8 @@ def over_bandwidths(figure: str, least_n: int, **where: Any) -> list[Claim]:
             holds=lambda t: all(a < b for pairs in _pairs(t, "test_error") for a, b in pairs),
             ours=_errors,
             numbers=numbers("test_error", "test error (%), {}"),
-            examples=[(_banded("test_error", 9.9, 9.9, 1.0), YES), (_banded("test_error", 1.0, 1.0, 10.0), NO)],
+            met=[_banded("test_error", 9.9, 9.9, 1.0)],
+            missed=[_banded("test_error", 1.0, 1.0, 10.0)],
             **texts,
         ),
     ]

@@ -247,7 +247,7 @@ def panels(by: str, longest: float = 12, **more: Any) -> list[Spans]:
     """Time to fit and bits memorized of random labels, change of test accuracy on true ones, a row a regularizer."""
     random: dict[str, Any] = {"by": by, "only": RANDOM, "shown_as": "random labels", **more}
     true: dict[str, Any] = random | {"only": TRUE, "shown_as": "true labels", "named": False}
-    time: dict[str, Any] = {"log": True, "ticks": TICKS, "xlim": (0.28, longest), "mark": 1, **random}
+    time: dict[str, Any] = {"log": True, "xticks": TICKS, "xlim": (0.28, longest), "mark": 1, **random}
     return [
         Spans(x=RATIO, xlabel="random labels:\ntime to fit\n(baseline: 1)", **time),
         Spans(x=SHARE, xlabel="random labels:\nbits memorized\n(share)", xlim=(0, 1), **random | {"named": False}),

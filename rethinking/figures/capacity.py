@@ -12,11 +12,10 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, labels
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
 from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
 DEPARTURES = [
@@ -90,21 +89,21 @@ def notes(setting: Setting) -> list[str]:
 
 def fitting(t: Frame) -> list[int]:
     """The widths at which most seeds are fitted."""
-    steps = {width: part.values(STEPS.name) for width, part in t.groups("width").items()}
+    steps = {width: part.values(STEPS) for width, part in t.groups("width").items()}
     return [w for w, values in steps.items() if 2 * sum(v < float("inf") for v in values) > len(values)]
 
 
 def where_fitted(t: Frame) -> str:
     if found := fitting(t):
         return f"from width {found[0]} on"
-    middle = t.medians(TRAIN.name, "width")
+    middle = t.medians(TRAIN, "width")
     best = max(middle, key=lambda w: middle[w])
-    return f"at none; {t.where(width=best).spread(TRAIN.name)} % at width {best}"
+    return f"at none; {t.where(width=best).spread(TRAIN)} % at width {best}"
 
 
 def compared(t: Frame) -> tuple[int, float, int | None] | None:
     """The widest width at which signs stay below 99 %, the accuracy there, the narrowest free weights to reach it."""
-    signs, free = (t.where(weights=kind).medians(TRAIN.name, "width") for kind in (SIGNS, FREE))
+    signs, free = (t.where(weights=kind).medians(TRAIN, "width") for kind in (SIGNS, FREE))
     short = [w for w, accuracy in signs.items() if accuracy < 99]
     if not short:  # at the ceiling there is nothing to compare
         return None
@@ -156,12 +155,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=lambda t: bool(fitting(t)),
             ours=where_fitted,
             numbers=lambda t: {"narrowest width that fits": [float(w) for w in fitting(t)[:1]]},
-            examples=[
-                (times(100, 200, CENSORED), YES),
-                (made(width=[8, 16], steps=[CENSORED, 100], train_accuracy=90.0), YES),
-                (times(100, CENSORED, CENSORED), NO),
-                (times(100, CENSORED), NO),
-            ],
+            met=[times(100, 200, CENSORED), made(width=[8, 16], steps=[CENSORED, 100], train_accuracy=90.0)],
+            missed=[times(100, CENSORED, CENSORED), times(100, CENSORED)],
             **least,
         ),
         Claim(
@@ -174,10 +169,10 @@ def claims(setting: Setting) -> list[Claim]:
             rule="99 % training accuracy in no seed within the budget, and none diverged",
             holds=lambda t: set(t.data["state"]) == {CENSORED},
             reads=(TRAIN, " %", "training accuracy (%)"),
-            examples=[
-                (made(train_accuracy=[98.9, 20.0], state=CENSORED), YES),
-                (made(train_accuracy=[99.0, 20.0], state=["fitted", CENSORED]), NO),
-                (made(train_accuracy=[10.0, 20.0], state=["diverged", CENSORED]), NO),
+            met=[made(train_accuracy=[98.9, 20.0], state=CENSORED)],
+            missed=[
+                made(train_accuracy=[99.0, 20.0], state=["fitted", CENSORED]),
+                made(train_accuracy=[10.0, 20.0], state=["diverged", CENSORED]),
             ],
             **least,
         ),
@@ -193,14 +188,16 @@ def claims(setting: Setting) -> list[Claim]:
             holds=free_is_narrower,
             ours=comparison,
             numbers=width_of_free,
-            examples=[
-                (accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]), YES),
-                (accuracies([50.0, 90.0, 99.0], [89.9, 95.0, 99.0]), NO),
-                (accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]), YES),  # 98.9 % counts as short of fitting
-                (accuracies([50.0, 90.0, 98.9], [90.0, 98.8, 99.0]), NO),
-                (accuracies([50.0, 90.0], [50.0, 89.9]), NO),
-                (accuracies([99.0, 99.0], [90.0, 99.0]), UNJUDGED),
+            met=[
+                accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]),
+                accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]),
             ],
+            missed=[
+                accuracies([50.0, 90.0, 99.0], [89.9, 95.0, 99.0]),
+                accuracies([50.0, 90.0, 98.9], [90.0, 98.8, 99.0]),
+                accuracies([50.0, 90.0], [50.0, 89.9]),
+            ],
+            unjudged=[accuracies([99.0, 99.0], [90.0, 99.0])],
             **least,
         ),
     ]

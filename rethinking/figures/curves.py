@@ -12,12 +12,11 @@ from typing import Any
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Curves, Grid, Measure, Table, Zones, hairs
+from rethinking.figures.kit import Claim, Curves, Grid, Measure, Table, Zones, made
 from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Training and test error against epochs; dotted, where stopping gains 3 points: the lowest test error."
 DEPARTURES = [
@@ -69,11 +68,14 @@ def claims(setting: Setting) -> list[Claim]:
             paper="a U-shaped curve of test error",
             rule="lowest after the first epoch, the latest on the same test images at least 5 points above, and "
             "fitted, in every seed; from n = 2,000 on, a shape",
-            holds=lambda t: t.fitted and min(t.values(LATE.name)) > 0 and min(t.values(GAIN.name)) >= 5,
+            holds=lambda t: t.fitted and min(t.values(LATE)) > 0 and min(t.values(GAIN)) >= 5,
             reads=(GAIN, " points", "lost after the best point"),
-            examples=hairs(
-                {"late": 1.0, "gain": [5.0, 9.0]}, {"gain": [4.9, 9.0]}, {"late": [0.0, 1.0]}, {"state": "censored"}
-            ),
+            met=[made(late=1.0, gain=[5.0, 9.0])],
+            missed=[
+                made(late=1.0, gain=[4.9, 9.0]),
+                made(late=[0.0, 1.0], gain=5.0),
+                made(late=1.0, gain=5.0, state="censored"),
+            ],
             **LEAST,
         ),
         Claim(
@@ -85,11 +87,10 @@ def claims(setting: Setting) -> list[Claim]:
             paper="it may",
             rule="first epoch's mean training error at least 1 point above the test error after it, and in the "
             f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
-            holds=lambda t: min(t.values(ACCURACY.name)) >= of.learned and min(t.values(START.name)) >= 1,
+            holds=lambda t: min(t.values(ACCURACY)) >= of.learned and min(t.values(START)) >= 1,
             reads=(START, " points", "training minus test error"),
-            examples=hairs(
-                {"test_accuracy": 20.0, "start": 1.0}, {"test_accuracy": [19.9, 40.0]}, {"start": [0.9, 3.0]}
-            ),
+            met=[made(test_accuracy=20.0, start=1.0)],
+            missed=[made(test_accuracy=[19.9, 40.0], start=1.0), made(test_accuracy=20.0, start=[0.9, 3.0])],
             **LEAST,
         ),
     ]

@@ -16,11 +16,9 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import LEAST, NETWORKS, RATIO, acting, budget
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, made
+from rethinking.figures.kit import Claim, Frame, made
 from rethinking.record import Record
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at rising strength."
 DEPARTURES = _sweeps.departures(
@@ -57,8 +55,8 @@ def slower(t: Frame) -> dict[str, float]:
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
-        states = true.cells(RATIO.name)
-        pairs = zip(random.values(BOUND.name), true.values(BOUND.name), states, strict=True)
+        states = true.cells(RATIO)
+        pairs = zip(random.values(BOUND), true.values(BOUND), states, strict=True)
         factors = [a / b for a, b, state in pairs if isinstance(state, float) and math.isfinite(a)]
         if factors:
             out[name] = median(factors)
@@ -74,7 +72,7 @@ def most_different(t: Frame) -> str:
     if not factors:
         return "true labels are fitted at no strength"
     name = max(factors, key=lambda name: factors[name])
-    states = acting(t)[name].where(labels="random").cells(RATIO.name)
+    states = acting(t)[name].where(labels="random").cells(RATIO)
     bound = "at least " if CENSORED in states else ""
     return f"{len(factors)} strengths, {bound}{factors[name]:.2f} times as much at the most: {name}"
 
@@ -104,13 +102,9 @@ def claims(setting: Setting) -> list[Claim]:
             holds=alike,
             ours=most_different,
             numbers=lambda t: {name: [v] for name, v in slower(t).items()},
-            examples=[
-                (slowed(1.0, 3.0, 9.0, true=2.0), YES),
-                (slowed(1.0, 3.1, 9.0, true=2.0), NO),
-                (slowed(1.0, 1.6, strengths=(1.0, 2.0)), NO),
-                (slowed(1.5, "diverged"), YES),
-                (slowed(1.6, true=CENSORED), UNJUDGED),
-            ],
+            met=[slowed(1.0, 3.0, 9.0, true=2.0), slowed(1.5, "diverged")],
+            missed=[slowed(1.0, 3.1, 9.0, true=2.0), slowed(1.0, 1.6, strengths=(1.0, 2.0))],
+            unjudged=[slowed(1.6, true=CENSORED)],
             **LEAST,
         )
     ]

@@ -17,9 +17,6 @@ from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
 from rethinking.figures.kit import (
-    NO,
-    UNJUDGED,
-    YES,
     Claim,
     Frame,
     Grid,
@@ -31,9 +28,7 @@ from rethinking.figures.kit import (
 )
 from rethinking.spec import Part, Spec
 
-MODELS = ["all"]
 NETWORK = NETWORKS[0]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Dropout's advice one step at a time: training accuracy on random labels, test accuracy on true labels."
 RATE, WIDER, FASTER, MOMENTUM, NORM, LONGER = 0.5, 1024, 0.1, 0.95, 3.0, 4
 SLOW = "all but faster"
@@ -130,18 +125,18 @@ def _masks(whole: str, advised: str, **texts: Any) -> Claim:
     averaged, scaled, gap, same = SHARED[whole]
 
     def learned(t: Frame) -> list[float]:
-        return [v for measure in (averaged, scaled) for v in t.where(step=masks).values(measure.name)]
+        return [v for measure in (averaged, scaled) for v in t.where(step=masks).values(measure)]
 
     def agree(t: Frame) -> bool | None:
         if min(learned(t)) < LEARNS:
             return None
         pairs = t.where(step=masks)
-        return all(pairs.values(same.name)) and all(abs(v) <= 1 for v in pairs.values(gap.name))
+        return all(pairs.values(same)) and all(abs(v) <= 1 for v in pairs.values(gap))
 
     def ours(t: Frame) -> str:
         if min(learned(t)) < LEARNS:
             return f"nothing is trained: {spread(learned(t))} %"
-        return t.where(step=masks).spread(gap.name, " points")
+        return t.where(step=masks).spread(gap, " points")
 
     def pair(points: list[float], averages: float = 20.0, all_units: float = 20.0, alike: float = 1.0) -> Frame:
         """Made up: the gap by seed; the accuracies; whether the last seed's online loss is the same."""
@@ -159,28 +154,23 @@ def _masks(whole: str, advised: str, **texts: Any) -> Claim:
         "1 point in every seed, the same online loss; not judged where one is below twice chance",
         holds=agree,
         ours=ours,
-        numbers=lambda t: {"points": t.where(step=masks).numbers(gap.name)},
-        examples=[
-            (pair([1.0, -1.0]), YES),
-            (pair([1.1, 0.0]), NO),
-            (pair([0.0, -1.1]), NO),
-            (pair([0.0, 0.0], alike=0.0), NO),
-            (pair([0.0, 0.0], averages=19.9), UNJUDGED),
-            (pair([0.0, 0.0], all_units=19.9), UNJUDGED),
-        ],
+        numbers=lambda t: {"points": t.where(step=masks).numbers(gap)},
+        met=[pair([1.0, -1.0])],
+        missed=[pair([1.1, 0.0]), pair([0.0, -1.1]), pair([0.0, 0.0], alike=0.0)],
+        unjudged=[pair([0.0, 0.0], averages=19.9), pair([0.0, 0.0], all_units=19.9)],
         **texts,
     )
 
 
 def memorizes(t: Frame) -> bool | None:
-    learned = t.where(labels="true").values(TRAIN.name)
+    learned = t.where(labels="true").values(TRAIN)
     return None if min(learned) < LEARNS else t.where(labels="random").fitted
 
 
 def memorized(t: Frame) -> str:
     if memorizes(t) is None:
-        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN.name)} %"
-    return f"{t.where(labels='random').spread(HIGHEST.name, ' %')} at the highest"
+        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN)} %"
+    return f"{t.where(labels='random').spread(HIGHEST, ' %')} at the highest"
 
 
 def both(true: float, random: str = "fitted") -> Frame:
@@ -218,8 +208,10 @@ def _claims(whole: str, key: str, advised: str) -> list[Claim]:
             "fitted to twice chance",
             holds=memorizes,
             ours=memorized,
-            numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST.name)},
-            examples=[(both(20.0), YES), (both(20.0, "censored"), NO), (both(19.9), UNJUDGED)],
+            numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST)},
+            met=[both(20.0)],
+            missed=[both(20.0, "censored")],
+            unjudged=[both(19.9)],
             **least,
         ),
     ]

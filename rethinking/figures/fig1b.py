@@ -17,8 +17,6 @@ from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_se
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, along, relative, steps_to_fit
 from rethinking.spec import RunSpec
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Steps to 99 % training accuracy relative to p = 0 of the same seed, against label corruption p."
 DEPARTURES = [
@@ -58,13 +56,19 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def small(t: Frame) -> bool:
-    middle = t.medians(RATIO.name, "p")
+    middle = t.medians(RATIO, "p")
     return all(1 <= v <= 4 for v in middle.values()) and middle[1.0] > 1
 
 
-NOT_SMALL = [[1.0, 2.0, 4.01], [1.0, 0.99, 2.0], [1.0, 2.0, 1.0], [1.0, 2.0, CENSORED], [1.0, 2.0, "p = 0 censored"]]
+NOT_SMALL: list[list[Any]] = [
+    [1.0, 2.0, 4.01],
+    [1.0, 0.99, 2.0],
+    [1.0, 2.0, 1.0],
+    [1.0, 2.0, CENSORED],
+    [1.0, 2.0, "p = 0 censored"],
+]
 EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "source": "zhang2017, Figure 1(b)", "least_seeds": least_seeds}
-EACH["numbers"] = lambda t: t.numbers_by(RATIO.name, "p", "p = {:g}")
+EACH["numbers"] = lambda t: t.numbers_by(RATIO, "p", "p = {:g}")
 CLAIMS = [
     Claim(
         id="fig1b.factor.{network}",
@@ -74,9 +78,10 @@ CLAIMS = [
         rule="medians over seeds between 1 and 4 at every p, above 1 at p = 1; a censored run is above 4; "
         "p = 0 is always fitted",
         holds=small,
-        ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO.name, "p", "at p = {:g} {}"),
+        ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g} {}"),
         least_n=FULL,
-        examples=along("p", RATIO, [[1.0, 2.0, 4.0]], NOT_SMALL),
+        met=along("p", RATIO, [1.0, 2.0, 4.0]),
+        missed=along("p", RATIO, *NOT_SMALL),
         **EACH,
     ),
     Claim(
@@ -86,10 +91,11 @@ CLAIMS = [
         statement="{network} fits random labels more slowly than true ones",
         paper="slower, for every network",
         rule="the median over seeds of the ratio at p = 1 is above 1, every run fitted; from n = 2,000 on",
-        holds=lambda t: t.fitted and t.where(p=1.0).median(RATIO.name) > 1,
-        ours=lambda t: t.where(p=1.0).texts_by(RATIO.name, "p", "at p = {:g} {}"),
+        holds=lambda t: t.fitted and t.where(p=1.0).median(RATIO) > 1,
+        ours=lambda t: t.where(p=1.0).texts_by(RATIO, "p", "at p = {:g} {}"),
         least_n=2000,
-        examples=along("p", RATIO, met=[[1.0, 1.01]], missed=[[1.0, 1.0], [1.0, CENSORED]]),
+        met=along("p", RATIO, [1.0, 1.01]),
+        missed=along("p", RATIO, [1.0, 1.0], [1.0, CENSORED]),
         **EACH,
     ),
 ]

@@ -14,11 +14,21 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by, numbers
-from rethinking.figures.kit import NO, YES, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, made
-from rethinking.figures.kit.columns import column, falls
+from rethinking.figures.kit import (
+    Claim,
+    Conditions,
+    Curves,
+    Frame,
+    Lines,
+    NamedPoints,
+    Table,
+    Tables,
+    column,
+    falls,
+    made,
+)
 from rethinking.spec import KernelSpec, LinearSpec, Spec
 
-MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Error and norm of minimum-norm solutions over bandwidths; SGD on a linear model against the least norm."
 DEPARTURES = [
@@ -76,7 +86,7 @@ THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
 TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
 PANELS = [
     Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
-    Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, right=True, ylim=(30, 3000), legend=None, **WIDE),
+    Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, side="right", ylim=(30, 3000), legend=None, **WIDE),
     Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
     NamedPoints(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
 ]
@@ -89,7 +99,7 @@ def heading(setting: Setting) -> str:
 
 def over_widths(t: Frame) -> tuple[list[float], list[float]]:
     """Norms and test errors."""
-    return list(t.medians(NORM.name, "width").values()), list(t.medians(ERROR.name, "width").values())
+    return list(t.medians(NORM, "width").values()), list(t.medians(ERROR, "width").values())
 
 
 def predicts_nothing(t: Frame) -> bool:
@@ -103,14 +113,14 @@ def change(t: Frame) -> str:
 
 
 def larger(t: Frame) -> bool:
-    fits = not any(t.values(WRONG.name)) and max(t.values(RESIDUAL.name)) < 1e-6
+    fits = not any(t.values(WRONG)) and max(t.values(RESIDUAL)) < 1e-6
     least, others = t.where(solution=LEAST), t.where(solution=[CENTRES, SPOILT])
-    above = all(min(others.values(m.name)) > max(least.values(m.name)) for m in (NORM, ERROR))
-    return fits and above and min(others.values(ERROR.name)) >= 85
+    above = all(min(others.values(m)) > max(least.values(m)) for m in (NORM, ERROR))
+    return fits and above and min(others.values(ERROR)) >= 85
 
 
 def norm_and_error(t: Frame) -> str:
-    return f"norm {t.spread(NORM.name)}, test error {spread(t.values(ERROR.name), 1)} %"
+    return f"norm {t.spread(NORM)}, test error {spread(t.values(ERROR), 1)} %"
 
 
 def three(norms: Any = (1, 1.1, 2), errors: Any = (84, 85, 90), left: float = 9e-7, wrong: float = 0) -> Frame:
@@ -137,7 +147,8 @@ CLAIMS = [
         ours=change,
         numbers=lambda t: {"norm": [*over_widths(t)[0]], "test error (%)": [*over_widths(t)[1]]},
         least_n=10_000,
-        examples=[(two([3, 9], [5, 6]), YES), (two([3.01, 9], [5, 5]), NO), (two([1, 9], [5, 6.01]), NO)],
+        met=[two([3, 9], [5, 6])],
+        missed=[two([3.01, 9], [5, 5]), two([1, 9], [5, 6.01])],
         **EXTENDED,
     ),
     Claim(
@@ -148,10 +159,11 @@ CLAIMS = [
         statement="SGD from zero on a linear model converges to the minimum-norm solution",
         paper="it converges to it",
         rule=f"relative distance at most {CONVERGED:g} on {CONVERGES} whitened images, in every seed",
-        holds=lambda t: max(t.values(DISTANCE.name)) <= CONVERGED,
+        holds=lambda t: max(t.values(DISTANCE)) <= CONVERGED,
         reads=(DISTANCE, "", "distance"),
-        ours=lambda t: f"{max(t.values(DISTANCE.name)):.1e} after {max(t.values(EPOCHS.name)):.0f} epochs",
-        examples=[(made(distance=[1e-3, 0.0]), YES), (made(distance=[1.001e-3, 0.0]), NO)],
+        ours=lambda t: f"{max(t.values(DISTANCE)):.1e} after {max(t.values(EPOCHS)):.0f} epochs",
+        met=[made(distance=[1e-3, 0.0])],
+        missed=[made(distance=[1.001e-3, 0.0])],
     ),
     Claim(
         id="min_norm.others",
@@ -162,10 +174,14 @@ CLAIMS = [
         rule="residual below 1e-6; test error at least 85 %, above the least norm's; norm larger; every seed",
         holds=larger,
         ours=lambda t: by(t, "solution", norm_and_error),
-        numbers=numbers(NORM.name, "norm, {}", "solution"),
-        examples=[(three(), YES), (three(left=1e-6), NO), (three(wrong=0.01), NO)]
-        + [(three(norms), NO) for norms in OTHERS[0]]
-        + [(three(errors=errors), NO) for errors in OTHERS[1]],
+        numbers=numbers(NORM, "norm, {}", "solution"),
+        met=[three()],
+        missed=[
+            three(left=1e-6),
+            three(wrong=0.01),
+            *(three(norms) for norms in OTHERS[0]),
+            *(three(errors=errors) for errors in OTHERS[1]),
+        ],
         **EXTENDED,
     ),
     *_kernels.over_bandwidths("min_norm", 10_000),

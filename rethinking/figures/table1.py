@@ -13,12 +13,10 @@ from statistics import median
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Rows, Table, final, gain, made
+from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds, no_gain
+from rethinking.figures.kit import Claim, Frame, Grid, Rows, Table, final, gain, made
 from rethinking.spec import Part, RunSpec, Spec
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Training and test accuracy of every row of Table 1; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
     DECAYED,
@@ -144,41 +142,34 @@ def _claim(row: Row) -> Claim:
         statement=f"{row.name}: fits the training set, and test accuracy is the paper's",
         paper=f"training {row.train:.2f} %, test {row.test:.2f} %",
         rule=f"training at least {least:g} % in every seed, the median test accuracy within {tolerance:g} points",
-        holds=lambda t: met(row, t.values(TRAIN.name), t.values(TEST.name)),
-        ours=lambda t: f"training {t.spread(TRAIN.name, ' %')}, test {t.spread(TEST.name, ' %')}",
-        numbers=lambda t: {TRAIN.label: t.numbers(TRAIN.name), TEST.label: t.numbers(TEST.name)},
+        holds=lambda t: met(row, t.values(TRAIN), t.values(TEST)),
+        ours=lambda t: f"training {t.spread(TRAIN, ' %')}, test {t.spread(TEST, ' %')}",
+        numbers=lambda t: {TRAIN.label: t.numbers(TRAIN), TEST.label: t.numbers(TEST)},
         least_n=FULL,
         least_seeds=least_seeds(row.network),
-        examples=[
-            (runs([least], [within]), YES),
-            (runs([least], [-within]), YES),
-            (runs([100.0, 100.0, 100.0], [0.0, within, tolerance + 9]), YES),
-            (runs([100.0, 100.0, least - 0.01], [0.0, 0.0, 0.0]), NO),
-            (runs([100.0], [tolerance + 0.01]), NO),
-            (runs([100.0], [-tolerance - 0.01]), NO),
+        met=[
+            runs([least], [within]),
+            runs([least], [-within]),
+            runs([100.0, 100.0, 100.0], [0.0, within, tolerance + 9]),
+        ],
+        missed=[
+            runs([100.0, 100.0, least - 0.01], [0.0, 0.0, 0.0]),
+            runs([100.0], [tolerance + 0.01]),
+            runs([100.0], [-tolerance - 0.01]),
         ],
     )
 
 
 CLAIMS = [
     *map(_claim, ROWS),
-    Claim(
+    no_gain(
         id="table1.no_gain.{row}",
         name="no gain from early stopping, {row}",
         each={"row": [row.name for row in ROWS if row.name == row.network]},
-        source="zhang2017, section 3",
         statement="early stopping gains {row} nothing on true labels",
         paper="no gain on CIFAR-10",
         rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed; the "
         "runs of AlexNet and the MLPs were known, Inception's on 50,000 images were not",
-        holds=lambda t: t.fitted and max(t.values(GAIN.name)) <= 2,
-        reads=(GAIN, " points", "gain (points)"),
-        least_n=FULL,
         least_seeds=lambda row: least_seeds(BY_NAME[row].network),
-        examples=[
-            (made(gain=[0.0, 2.0]), YES),
-            (made(gain=[0.0, 2.01]), NO),
-            (made(gain=[0.0, 0.0], state=["fitted", "censored"]), NO),
-        ],
     ),
 ]

@@ -12,8 +12,19 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
-from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, Measure, Own, Table, Tables, made, steps_to_fit
-from rethinking.figures.kit.columns import column, of_row
+from rethinking.figures.kit import (
+    Claim,
+    Conditions,
+    Frame,
+    Measure,
+    Own,
+    Table,
+    Tables,
+    column,
+    made,
+    of_row,
+    steps_to_fit,
+)
 from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.plotting import NOTE, look_of
 from rethinking.spec import Part, Spec, Theorem1Spec
@@ -93,7 +104,7 @@ def span(axes: Any, t: Frame) -> list[int]:
     return ns
 
 
-def paint_weights(axes: Any, t: Frame) -> None:
+def paint_weights(axes: Any, t: Frame, _: Any) -> None:
     built, sgd = t.where(construction="chosen"), t.where(construction=SGD)
     ns = span(axes, built)
     axes.plot(ns, [2 * n + PIXELS for n in ns], color="black", lw=0.8, label="2n + d")
@@ -104,13 +115,13 @@ def paint_weights(axes: Any, t: Frame) -> None:
         axes.plot(data["images"], data[measure.name], marker, label=name, **style)
     network, n = sgd.data[["network", "n"]].iloc[0]
     axes.plot(n, parameters(network), "*", color="black", ms=8, clip_on=False)
-    steps = sgd.text(STEPS.name, whole=True)
+    steps = sgd.text(STEPS, whole=True)
     words = f"{network}, SGD:\n{steps if steps == 'not run' else f'99 % after {steps} steps'}"
     text = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": NOTE}
     axes.annotate(words, (n, parameters(network)), (-6, -2), **text)
 
 
-def paint_errors(axes: Any, t: Frame) -> None:
+def paint_errors(axes: Any, t: Frame, _: Any) -> None:
     span(axes, t)
     ways = {
         "plain pass": ("-", "full"),
@@ -166,22 +177,22 @@ def against_bounds(t: Frame) -> str:
 
 
 def counted(t: Frame) -> str:
-    weights, n = t.numbers(WEIGHTS.name, whole=True), int(t.data["images"].iloc[0])
+    weights, n = t.numbers(WEIGHTS, whole=True), int(t.data["images"].iloc[0])
     return f"{weights[0]:,} = 2 × {n:,} + {PIXELS:,}" if weights[0] == 2 * n + PIXELS else str(weights)
 
 
 def errors(t: Frame, construction: str) -> list[float]:
-    return t.where(construction=construction).values(PLAIN.name)
+    return t.where(construction=construction).values(PLAIN)
 
 
 def rounded(t: Frame) -> str:
-    right = min(t.where(construction="chosen").values(RIGHT.name))
+    right = min(t.where(construction="chosen").values(RIGHT))
     ours, theirs = (max(errors(t, construction)) for construction in ("chosen", "random"))
     return f"{100 * right:.2f} % of labels; error {ours:.1e}, of the random direction {theirs:.1e}"
 
 
 def rounds(t: Frame) -> bool:
-    right = min(t.where(construction="chosen").values(RIGHT.name))
+    right = min(t.where(construction="chosen").values(RIGHT))
     return right == 1 and max(errors(t, "chosen")) < min(0.07, *errors(t, "random"))
 
 
@@ -210,11 +221,9 @@ def claims(setting: Setting) -> list[Claim]:
             rule="the module's parameters, counted, are 2n + d",
             holds=lambda t: bool((t.data[WEIGHTS.name] == 2 * t.data["images"] + PIXELS).all()),
             ours=counted,
-            numbers=lambda t: {"weights": t.numbers(WEIGHTS.name, whole=True)},
-            examples=[
-                (made(images=100, weights=3272), YES),
-                *((made(images=100, weights=w), NO) for w in (3271, 3273)),
-            ],
+            numbers=lambda t: {"weights": t.numbers(WEIGHTS, whole=True)},
+            met=[made(images=100, weights=3272)],
+            missed=[*(made(images=100, weights=w) for w in (3271, 3273))],
             **chosen,
         ),
         Claim(
@@ -224,10 +233,11 @@ def claims(setting: Setting) -> list[Claim]:
             statement="it fits random labels of every image",
             paper="any labels of any n distinct points",
             rule="within 1e-5 of every label, in the module's own evaluation",
-            holds=lambda t: max(t.values(ERROR.name)) <= 1e-5,
+            holds=lambda t: max(t.values(ERROR)) <= 1e-5,
             reads=(ERROR, "", "largest error"),
-            ours=lambda t: f"largest error {max(t.values(ERROR.name)):.1e}",
-            examples=[(made(module_error=[1e-5, 1e-9]), YES), (made(module_error=[1.01e-5, 1e-9]), NO)],
+            ours=lambda t: f"largest error {max(t.values(ERROR)):.1e}",
+            met=[made(module_error=[1e-5, 1e-9])],
+            missed=[made(module_error=[1.01e-5, 1e-9])],
             **chosen,
         ),
         Claim(
@@ -242,7 +252,8 @@ def claims(setting: Setting) -> list[Claim]:
             ours=rounded,
             numbers=lambda t: {construction: [*errors(t, construction)] for construction in ("chosen", "random")},
             least_n=FULL,
-            examples=[(two(0.069, 0.07), YES), (two(0.07, 1), NO), (two(0.01, 0.01), NO), (two(0.01, 1, 0.999), NO)],
+            met=[two(0.069, 0.07)],
+            missed=[two(0.07, 1), two(0.01, 0.01), two(0.01, 1, 0.999)],
         ),
         Claim(
             id="theorem1.quick",
@@ -251,11 +262,12 @@ def claims(setting: Setting) -> list[Claim]:
             statement="the network is built in O(n log n) beyond the projection",
             paper="sort, then solve a triangular system",
             rule="at most 5 times one product X a plus one sort, in the same run",
-            holds=lambda t: max(t.values(TIMES.name)) <= 5,
+            holds=lambda t: max(t.values(TIMES)) <= 5,
             reads=(TIMES, "", "ratio"),
-            ours=lambda t: f"{max(t.values(TIMES.name)):.1f} times",
+            ours=lambda t: f"{max(t.values(TIMES)):.1f} times",
             least_n=FULL,
-            examples=[(made(times=[5.0, 1.0]), YES), (made(times=[5.01, 1.0]), NO)],
+            met=[made(times=[5.0, 1.0])],
+            missed=[made(times=[5.01, 1.0])],
             **chosen,
         ),
         Claim(
@@ -269,8 +281,9 @@ def claims(setting: Setting) -> list[Claim]:
             holds=bounded,
             ours=against_bounds,
             numbers=lambda t: {
-                f"nonzeros, k = {int(k)}": p.numbers(NONZEROS.name, True) for k, p in t.groups("depth").items()
+                f"nonzeros, k = {int(k)}": p.numbers(NONZEROS, True) for k, p in t.groups("depth").items()
             },
-            examples=[(deep(), YES), (deep(width=505), NO), (deep(nonzeros=7113), NO), (deep(error=1.01e-5), NO)],
+            met=[deep()],
+            missed=[deep(width=505), deep(nonzeros=7113), deep(error=1.01e-5)],
         ),
     ]

@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import pairwise, product
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -12,14 +13,13 @@ import pandas as pd
 from rethinking import claims as verdicts
 from rethinking.claims import CENSORED
 from rethinking.figures._subject import FULL
-from rethinking.figures.kit.frame import FITTED, Frame
+from rethinking.figures.kit.frame import FITTED, Condition, Frame, Numbers
 from rethinking.figures.kit.measures import Measure, highest
 
-Numbers = dict[str, list[float | None]]
 YES, NO, UNJUDGED = verdicts.REPLICATED, verdicts.NOT_REPLICATED, verdicts.NOT_JUDGED  # of an example
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """What a paper says, or what extends it, and when the runs bear it out.
 
@@ -38,8 +38,8 @@ class Claim:
         answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
         the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
-        examples: (frame, verdict) pairs, of the first of `each`; among them, for each condition of the rule, one that
-        fails it by a hair.
+        met, missed, unjudged: examples, of the first of `each`: frames that meet the rule, that miss it, and of which
+        it says nothing. Of each condition of the rule there is one that misses it by a hair.
     """
 
     id: str
@@ -59,7 +59,15 @@ class Claim:
     answer: str = ""
     asked: str = ""
     own_network: bool = False
-    examples: Sequence[tuple[Frame, str]] = ()
+    met: Sequence[Frame] = ()
+    missed: Sequence[Frame] = ()
+    unjudged: Sequence[Frame] = ()
+
+    @property
+    def examples(self) -> list[tuple[Frame, str]]:
+        """Every example with the verdict that it must get."""
+        groups = ((YES, self.met), (NO, self.missed), (UNJUDGED, self.unjudged))
+        return [(frame, verdict) for verdict, frames in groups for frame in frames]
 
     def every(self, model: str = "") -> "list[Claim]":
         """One claim for each combination of `each`, texts and coordinates filled in. model: the figure's network."""
@@ -67,7 +75,7 @@ class Claim:
         for values in product(*self.each.values()):
             one = dict(zip(self.each, values, strict=True))
             texts = {k: getattr(self, k).format(**one) for k in ("id", "name", "statement", "paper", "rule", "source")}
-            texts["id"] = _slug(texts["id"])
+            texts["id"] = slug(texts["id"])
             seeds = self.least_seeds
             if callable(seeds):
                 seeds = seeds(**one) if one else seeds(model)
@@ -79,7 +87,7 @@ class Claim:
         text, numbers = "", Numbers()
         if self.reads:
             measure, unit, key = self.reads
-            text, numbers = frame.spread(measure.name, unit), {key: frame.numbers(measure.name)}
+            text, numbers = frame.spread(measure, unit), {key: frame.numbers(measure)}
         told = self.numbers(frame) if self.numbers else numbers
         finite = {k: [v if v is None or math.isfinite(v) else None for v in values] for k, values in told.items()}
         return self.ours(frame) if self.ours else text, finite
@@ -87,60 +95,128 @@ class Claim:
     def verdict(self, frame: Frame) -> str:
         """The verdict on a complete frame."""
         holds = self.holds(frame)
-        if holds is None:
-            return verdicts.NOT_JUDGED
-        return verdicts.REPLICATED if holds else verdicts.NOT_REPLICATED
+        return UNJUDGED if holds is None else YES if holds else NO
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A name that can be cited and stand in a link: of small letters, digits, points and signs, "_" for the rest."""
     return re.sub(r"(?<=\.)_|_$", "", re.sub(r"[^a-z0-9.+-]+", "_", name.lower().replace("\N{MINUS SIGN}", "-")))
 
 
-def fits(least_n: int = 1, **texts: Any) -> Claim:
+def fits(**texts: Any) -> Claim:
     """That every run was fitted: 99 % training accuracy at some evaluation, and not diverged. texts: of the claim."""
     measure = highest()
-    return Claim(
-        holds=lambda t: t.fitted,
-        reads=(measure, " %", "highest training accuracy (%)"),
-        ours=lambda t: f"{t.spread(measure.name, ' %')} at the highest",
-        least_n=least_n,
-        answer="fitted",
-        examples=[(made(state="fitted"), YES), (made(state=["fitted", "censored"]), NO)],
-        **texts,
-    )
+    usual: dict[str, Any] = {
+        "holds": lambda t: t.fitted,
+        "reads": (measure, " %", "highest training accuracy (%)"),
+        "ours": lambda t: f"{t.spread(measure, ' %')} at the highest",
+        "answer": "fitted",
+        "met": [made(state=FITTED)],
+        "missed": [made(state=[FITTED, CENSORED])],
+    }
+    return Claim(**usual | texts)
 
 
-def along(
-    by: str,
+def bounded(
     measure: Measure,
-    met: Sequence[Any],
-    missed: Sequence[Any],
-    unfitted: Sequence[float] = (),
-) -> list[tuple[Frame, str]]:
-    """Examples of a rule on a measure over a coordinate from 0 to 1 in equal steps, one seed.
+    unit: str = "",
+    *,
+    least: float = -inf,
+    most: float = inf,
+    above: float = -inf,
+    below: float = inf,
+    by_median: bool = False,
+    fitted: bool = True,
+    at: Condition | None = None,
+    key: str = "",
+    **texts: Any,
+) -> Claim:
+    """That every seed's number lies within bounds, and that every run was fitted; its examples miss by one float.
 
     Args:
-        met, missed: lists of the measure's values that are met and missed; a run whose value is CENSORED is so.
-        unfitted: values that are missed, but only as no run is fitted.
+        measure: with its unit; its label, or `key`, names the numbers in the figure's file. least, most: bounds that
+        count as met. above, below: bounds that do not. by_median: the median over seeds is judged. fitted: False where
+        that is not asked. at: coordinates of the rows that are read. texts: of the claim.
+    """
+    rows = at or {}
+
+    def holds(t: Frame) -> bool:
+        read = t.where(**rows)
+        values = [read.median(measure)] if by_median else read.values(measure)
+        return all(least <= v <= most and above < v < below for v in values) and (t.fitted or not fitted)
+
+    def example(*values: float, state: str | list[str] = FITTED) -> Frame:
+        columns: dict[str, Any] = {**rows, measure.name: values, "state": state}
+        return made(**columns)
+
+    low = least if above == -inf else math.nextafter(above, inf)
+    high = most if below == inf else math.nextafter(below, -inf)
+    edges = [(v, math.nextafter(v, away)) for v, away in ((low, -inf), (high, inf)) if math.isfinite(v)]
+    within = edges[0][0]
+    missed = [example(outside, within, outside if by_median else within) for _, outside in edges]
+    late = [example(within, within, state=[FITTED, CENSORED])] if fitted else []
+    usual: dict[str, Any] = {
+        "holds": holds,
+        "ours": lambda t: t.where(**rows).spread(measure, unit),
+        "numbers": lambda t: {key or measure.label: t.where(**rows).numbers(measure)},
+        "met": [example(inside, inside, outside if by_median else within) for inside, outside in edges],
+        "missed": missed + late,
+    }
+    return Claim(**usual | texts)
+
+
+def ordered(
+    measure: Measure, by: str, *groups: Sequence[Any], fitted: bool = False, censored: bool = False, **texts: Any
+) -> Claim:
+    """That medians over seeds rise: those of the values of a coordinate in a group are all above the group before.
+
+    Args:
+        groups: values of `by`; those that have no run do not count. fitted: every run must be. censored: the medians
+        of the last group may be. texts: of the claim.
     """
 
-    def one(values: Sequence[float | str], state: str = FITTED) -> Frame:
+    def holds(t: Frame) -> bool:
+        middle = t.medians(measure, by)
+        levels = [[middle[value] for value in group if value in middle] for group in groups]
+        rising = all(max(low) < min(high) for low, high in pairwise(levels))
+        return rising and (censored or max(levels[-1]) < inf) and (t.fitted or not fitted)
+
+    levels = [(value, float(k)) for k, group in enumerate(groups) for value in group]
+
+    def example(state: str = FITTED, **changed: Any) -> Frame:
+        """Made up: every group a step above the one before, but for one value's number."""
+        odd = changed.get("of")
+        columns: dict[str, Any] = {by: [v for v, _ in levels]}
+        columns[measure.name] = [changed["is_"] if v == odd else k for v, k in levels]
+        return made(state=state, **columns)
+
+    last = levels[-1][0]
+    usual: dict[str, Any] = {
+        "holds": holds,
+        "numbers": lambda t: t.numbers_by(measure, by),
+        "met": [example(), *([example(of=last, is_=CENSORED)] if censored else [])],
+        "missed": [
+            *(example(of=value, is_=k + 1) for value, k in levels if k < len(groups) - 1),
+            *([] if censored else [example(of=last, is_=CENSORED)]),
+            *([example(CENSORED)] if fitted else []),
+        ],
+    }
+    return Claim(**usual | texts)
+
+
+def along(by: str, measure: Measure, *rows: Sequence[float | str], state: str = FITTED) -> list[Frame]:
+    """Examples: a measure's values over a coordinate from 0 to 1 in equal steps, one seed.
+
+    Args:
+        rows: the values of one example each; a run whose value is CENSORED is so. state: of the other runs.
+    """
+    out = []
+    for values in rows:
         places = [k / max(1, len(values) - 1) for k in range(len(values))]
         states = [CENSORED if v == CENSORED else state for v in values]
         columns: dict[str, Any] = {by: places, measure.name: list(values), "state": states}
-        return made(**columns)
-
-    late = [(one(unfitted, CENSORED), NO)] if unfitted else []
-    return [*((one(v), YES) for v in met), *((one(v), NO) for v in missed), *late]
-
-
-def hairs(base: dict[str, Any], *changes: dict[str, Any]) -> list[tuple[Frame, str]]:
-    """Examples of a rule of several conditions: columns that just meet all, and changes of which each fails one.
-
-    The columns are of `made`.
-    """
-    return [(made(**base), YES), *((made(**base | change), NO) for change in changes)]
+        out.append(made(**columns))
+    return out
 
 
 def made(seeds: int = 1, **columns: Any) -> Frame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
-from rethinking.record import Record
+from rethinking.record import Record, Row
 from rethinking.record.frame import label_bits, memorized_bits
 from rethinking.spec import RunSpec
 
@@ -70,6 +70,52 @@ def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
     keys = list(data[others].itertuples(index=False, name=None))
     places = {key: place for place, key in enumerate(keys) if at.iloc[place]}
     return [places.get(key) for key in keys]
+
+
+@dataclass(frozen=True)
+class Paired(Measure):
+    """A number of a run and its baseline, read together: `of` is given both records."""
+
+    def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
+        """Its value for every row of a frame: None where the run, or its baseline, is missing."""
+        places = baselines(data, dict(self.baseline))
+        others = [None if place is None else records[place] for place in places]
+        return [self.of(r, o) if r and o else None for r, o in zip(records, others, strict=True)]
+
+
+def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
+    """Of the evaluations of a run and its baseline at the last step at which both used as many test images."""
+
+    def read(record: Record, other: Record) -> float | str:
+        first, second = ({(row["step"], row["test_images"]): row for row in r.rows} for r in (record, other))
+        shared = max(first.keys() & second.keys(), default=None)
+        return "no shared evaluation" if shared is None else of(first[shared], second[shared])
+
+    return Paired(name, label, read, baseline=tuple(baseline.items()))
+
+
+@dataclass(frozen=True)
+class Together(Measure):
+    """A number of the runs that differ in one coordinate only: `of` is given their records, in the frame's order.
+
+    Attributes:
+        over: the coordinate. With it among the parameters the runs' rows may have different numbers.
+    """
+
+    over: str = ""
+
+    def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
+        """Its value for every row of a frame: None where one of the runs is missing."""
+        names = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c != self.over]
+        keys = list(data[names].itertuples(index=False, name=None))
+        groups: dict[tuple[object, ...], list[Record | None]] = {}
+        for key, record in zip(keys, records, strict=True):
+            groups.setdefault(key, []).append(record)
+        out: list[Cell] = []
+        for key, given in zip(keys, data[list(self.parameters)].to_dict("records"), strict=True):
+            there = [record for record in groups[key] if record]
+            out.append(self.of(there, **given) if len(there) == len(groups[key]) else None)
+        return out
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
@@ -201,3 +247,72 @@ def first_error(column: str) -> Measure:
 def finite(values: Sequence[float]) -> list[float]:
     """Those that are numbers."""
     return [v for v in values if math.isfinite(v)]
+
+
+def column(name: str, label: str = "", factor: float = 1, form: str = "", at: tuple[str, ...] = ()) -> Measure:
+    """A column of the last row, times a factor; the state "none" where the run has no such row, or no such column.
+
+    Args:
+        label: of an axis. form: in tables. at: coordinates that are columns too: the row has the condition's values.
+    """
+
+    return of_row(name, lambda row: factor * row[name], label, form, at)
+
+
+def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "", at: tuple[str, ...] = ()) -> Measure:
+    """The same of what a function makes of the row; it raises KeyError where the kind has not the columns."""
+
+    def read(record: Record, **values: Any) -> float | str:
+        rows = [row for row in record.rows if all(row.get(key) == value for key, value in values.items())]
+        try:
+            return of(rows[-1]) if rows else UNMEASURED
+        except KeyError:
+            return UNMEASURED
+
+    return Measure(name, label or name, read, parameters=at, form=form)
+
+
+def falls(name: str, above: float) -> Measure:
+    """-d log / d epoch of a column over the later half of what lies above a value; "none" where it does not fall."""
+
+    def of(record: Record) -> float | str:
+        pairs = zip(record.curve.get("epoch", []), record.curve.get(name, []), strict=False)
+        kept = [(epoch, math.log(v)) for epoch, v in pairs if v > above]
+        kept = kept[len(kept) // 2 :]
+        if len(kept) < 2 or kept[0][0] == kept[-1][0]:
+            return UNMEASURED
+        rate = (kept[0][1] - kept[-1][1]) / (kept[-1][0] - kept[0][0])
+        return rate if rate > 0 else UNMEASURED
+
+    return Measure(f"{name}_falls", f"-d log {name} / d epoch", of, form="{:.1e}")
+
+
+def stopped(record: Record, patience: int) -> int:
+    """The row that early stopping returns: the best held-out accuracy before `patience` rows without a better one."""
+    accuracies = record.curve["held_out_accuracy"]
+    best = 0
+    for k, accuracy in enumerate(accuracies):
+        if accuracy > accuracies[best]:
+            best = k
+        elif k - best >= patience:
+            break
+    return best
+
+
+def returned_epoch() -> Measure:
+    """The epoch that early stopping returns to."""
+
+    def of(record: Record, patience: int) -> float:
+        return record.curve["epoch"][stopped(record, patience)]
+
+    return Measure("returned_epoch", "returned to epoch", of, parameters=("patience",))
+
+
+def stopping_gain() -> Measure:
+    """What early stopping gains in test accuracy over the last evaluation, in points."""
+
+    def of(record: Record, patience: int) -> float:
+        tests = record.curve["test_accuracy"]
+        return 100 * (tests[stopped(record, patience)] - tests[-1])
+
+    return Measure("stopping_gain", "gain in test accuracy (points)", of, parameters=("patience",))
