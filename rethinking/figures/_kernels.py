@@ -36,11 +36,6 @@ def by(t: Frame, coordinate: str, text: Callable[[Frame], str]) -> str:
     return "; ".join(f"{value}: {text(part)}" for value, part in t.groups(coordinate).items())
 
 
-def numbers(name: Any, key: str = "{}", coordinate: str = "kernel") -> Callable[[Frame], dict[str, list[float | None]]]:
-    """The numbers of a measure for every value of a coordinate, under a key that names it."""
-    return lambda t: {key.format(value): part.numbers(name) for value, part in t.groups(coordinate).items()}
-
-
 def both(**columns: Any) -> Frame:
     """Made up: pixels and Gabor features, one seed."""
     return made(kernel=[PIXELS, GABOR], **columns)
@@ -86,7 +81,7 @@ def wrong_way(figure: str, **texts: Any) -> Claim:
         ours=lambda t: by(
             t, "kernel", lambda p: f"norm {spread(p.values('norm'), 0)}, error {p.spread('test_error')} %"
         ),
-        numbers=numbers("norm", "norm, {}"),
+        numbers=lambda t: t.numbers_by("norm", "kernel", "norm, {}"),
         met=[both(norm=[100, 111], test_error=[1.2, 1.19])],
         missed=[both(norm=[100, 109], test_error=[1.2, 0.6]), both(norm=[100, 200], test_error=[1.2, 1.2])],
         **texts,
@@ -125,7 +120,7 @@ def over_bandwidths(figure: str, least_n: int, **where: Any) -> list[Claim]:
             rule=f"at widths 1, 2, 4 the test error with Gabor features is below that on pixels {AFTER}",
             holds=lambda t: all(a < b for pairs in _pairs(t, "test_error") for a, b in pairs),
             ours=_errors,
-            numbers=numbers("test_error", "test error (%), {}"),
+            numbers=lambda t: t.numbers_by("test_error", "kernel", "test error (%), {}"),
             met=[_banded("test_error", 9.9, 9.9, 1.0)],
             missed=[_banded("test_error", 1.0, 1.0, 10.0)],
             **texts,

@@ -215,11 +215,6 @@ def run(
     return setting.spec(seed, **fields)
 
 
-def specs(setting: Setting, network: str, word: str, *stack: Part, times: int = 1) -> list[RunSpec]:
-    """`run` of every seed."""
-    return [run(setting, seed, network, word, *stack, times=times) for seed in range(setting.seeds)]
-
-
 # --- measures, and how they are shown -------------------------------------------------------------
 
 RANDOM, TRUE = {"labels": "random"}, {"labels": "true"}

@@ -88,7 +88,7 @@ def claims(setting: Setting) -> list[Claim]:
             statement=f"batches of {few} reach a higher test accuracy than batches of {many:,}",
             paper="the noise of small batches regularizes",
             rule="true labels: a higher median over seeds, every run fitted",
-            ours=lambda t: ", ".join(f"{g.spread(TEST)} % with {b:,}" for b, g in t.groups("batch").items()),
+            ours=lambda t: t.texts_by(TEST, "batch", "{1} % with {0:,}"),
             numbers=lambda t: t.numbers_by(TEST, "batch", "true labels, batch {:,}"),
             **least,
         ),

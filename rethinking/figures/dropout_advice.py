@@ -16,16 +16,8 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
-from rethinking.figures.kit import (
-    Claim,
-    Frame,
-    Grid,
-    Measure,
-    at_last_shared,
-    final,
-    highest,
-    made,
-)
+from rethinking.figures.kit import Claim, Frame, Grid, Measure, made
+from rethinking.figures.kit.measures import at_last_shared, final, highest
 from rethinking.spec import Part, Spec
 
 NETWORK = NETWORKS[0]

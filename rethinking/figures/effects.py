@@ -8,7 +8,6 @@ weights and the same order of batches, judge a difference far more sharply than 
 """
 
 import math
-from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, least_seeds
@@ -94,26 +93,20 @@ PANELS = [
 ]
 
 
-def like_the_papers(effect: str) -> Any:
-    """The rule: the paper's sign in every seed, and the median between half and twice the paper's."""
+def _claim(effect: str) -> Claim:
     theirs = PAPER[effect]
 
     def holds(t: Frame) -> bool:
-        ratios = [v / theirs for v in t.where(arm="with").values(CHANGE)]
-        return min(ratios) > 0 and 0.5 <= t.where(arm="with").median(CHANGE) / theirs <= 2
-
-    return holds
-
-
-def _claim(effect: str) -> Claim:
-    theirs = PAPER[effect]
+        changes = t.where(arm="with")
+        alike = min(v / theirs for v in changes.values(CHANGE)) > 0
+        return alike and 0.5 <= changes.median(CHANGE) / theirs <= 2
 
     def pair(*shares: float) -> Frame:
         """Made up: shares of the paper's change, one a seed."""
         return made(arm=["with"] * len(shares), change=[s * theirs for s in shares])
 
     return Claim(
-        id=f"effects.{effect.replace(', ', '.').replace(' ', '_')}",
+        id=f"effects.{effect.replace(', ', '.')}",
         name=effect,
         where={"effect": effect},
         source="zhang2017, Table 1",
@@ -121,7 +114,7 @@ def _claim(effect: str) -> Claim:
         paper=f"{theirs:+.2f} points",
         rule="the paper's sign in every seed, and the median over seeds between half and twice the paper's change; a "
         "rule made after the runs of AlexNet and the MLPs",
-        holds=like_the_papers(effect),
+        holds=holds,
         ours=lambda t: t.where(arm="with").spread(CHANGE, " points"),
         numbers=lambda t: {"change (points)": t.where(arm="with").numbers(CHANGE)},
         least_n=FULL,

@@ -16,20 +16,9 @@ import numpy as np
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, specs
-from rethinking.figures.kit import (
-    Claim,
-    Conditions,
-    Frame,
-    Grid,
-    Measure,
-    Own,
-    Table,
-    final,
-    made,
-    steps_to_fit,
-)
-from rethinking.figures.kit.frame import MISSING
+from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, run
+from rethinking.figures.kit import MISSING, Claim, Conditions, Frame, Grid, Measure, Own, Table, made
+from rethinking.figures.kit.measures import final, steps_to_fit
 from rethinking.plotting import look_of, not_run
 from rethinking.record import Record
 from rethinking.spec import Part, Spec, TwoWeightsSpec
@@ -70,8 +59,8 @@ def seeds(setting: Setting, **condition: str) -> range:
 
 
 def spec(setting: Setting, seed: int, penalty: str = "no penalty", labels: str = "true", problem: str = "") -> Spec:
-    run = specs(setting, NETWORK, labels, *PENALTIES[penalty])[seed]
-    return TwoWeightsSpec.make(n=run.n) if problem else run.replace(keep=("weight_quantiles",))
+    trained = run(setting, seed, NETWORK, labels, *PENALTIES[penalty])
+    return TwoWeightsSpec.make(n=trained.n) if problem else trained.replace(keep=("weight_quantiles",))
 
 
 def on_axes(ball: str) -> Measure:
@@ -85,39 +74,27 @@ def on_axes(ball: str) -> Measure:
     return Measure(ball, f"radii, {ball.upper()}", of, needs=f"{ball}_first")
 
 
-def radii() -> Measure:
-    """The number of radii between none and the free solution."""
-    return Measure("radii", "radii", lambda r: len(r.curve["step"]) - 2, needs="radius")
+def part_zero(record: Record) -> float:
+    """The part of all weights that is exactly 0, in %."""
+    counts = [held for name, held in record.arrays.items() if name.startswith("zeros/")]
+    return 100 * float(sum(c[0] for c in counts)) / float(sum(c[1] for c in counts))
 
 
-def weights_zero() -> Measure:
-    """The part of all weights that is exactly 0, in %; the record keeps weight_quantiles."""
-
-    def of(record: Record) -> float:
-        counts = [held for name, held in record.arrays.items() if name.startswith("zeros/")]
-        return 100 * float(sum(c[0] for c in counts)) / float(sum(c[1] for c in counts))
-
-    return Measure("zeros", "weights exactly 0 (%)", of, needs="train_accuracy")
-
-
-def density(quantiles: np.ndarray) -> np.ndarray:
-    """The part of all weights in each bin of EDGES, in %, (81,), from evenly spaced quantiles, ascending."""
-    return 100 * np.diff(np.searchsorted(quantiles, EDGES, side="left") / len(quantiles))
-
-
-ZEROS, TRAIN, CORNERS, CROSSED = weights_zero(), final("train_accuracy"), on_axes("l1"), on_axes("l2")
-MEASURES = [CORNERS, CROSSED, radii()]
+ZEROS = Measure("zeros", "weights exactly 0 (%)", part_zero, needs="train_accuracy")
+TRAIN, CORNERS, CROSSED = final("train_accuracy"), on_axes("l1"), on_axes("l2")
+RADII = Measure("radii", "radii between none and the free solution", lambda r: len(r.curve["step"]) - 2, needs="radius")
+MEASURES = [CORNERS, CROSSED, RADII]
 COLUMNS_OF_RUNS = {ZEROS.label: ZEROS, "steps to 99 %": steps_to_fit(), TRAIN.label: TRAIN}
 TABLE = Table("run", {**COLUMNS_OF_RUNS, "test accuracy (%)": final("test_accuracy")}, only={"labels": list(WORDS)})
-
-
 EDGES = np.linspace(-0.1, 0.1, 82)  # of bins
 LEAST = 0.1  # % of the weights: of 1,001 quantiles one
 Records = Sequence[Record | None]
 
 
-def density_of(record: Record) -> np.ndarray:
-    return density(record.arrays["quantiles/layers.0.weight"])
+def density(record: Record) -> np.ndarray:
+    """The part of the first layer's weights in each bin of EDGES, in %, (81,), from evenly spaced quantiles."""
+    quantiles = record.arrays["quantiles/layers.0.weight"]
+    return 100 * np.diff(np.searchsorted(quantiles, EDGES, side="left") / len(quantiles))
 
 
 def medians(t: Frame) -> str:
@@ -134,7 +111,7 @@ def paint_weights(word: str, axes: Any, t: Frame, records: Records) -> None:
         look = {k: v for k, v in look_of(penalty).items() if k != "marker"}
         there = [r for i in part.where(labels=word).data.index if (r := records[i])]
         for record in there:
-            axes.plot((EDGES[:-1] + EDGES[1:]) / 2, np.maximum(density_of(record), LEAST), lw=0.9, **look)
+            axes.plot((EDGES[:-1] + EDGES[1:]) / 2, np.maximum(density(record), LEAST), lw=0.9, **look)
         axes.plot([], [], label=f"{penalty}: {medians(part)}", **look)
         if not there:
             not_run(axes)
@@ -142,31 +119,20 @@ def paint_weights(word: str, axes: Any, t: Frame, records: Records) -> None:
 
 
 def tell_weights(word: str, t: Frame, records: Records) -> dict[str, Any]:
-    rows = t.where(labels=word).data
-    there = [(row, r) for row, i in zip(rows.to_dict("records"), rows.index, strict=True) if (r := records[i])]
-    return {
-        f"{row['penalty']}, {word} labels, seed {row['seed']}": {
-            "share of weights (%)": density_of(r).round(3).tolist()
-        }
-        for row, r in there
-    }
-
-
-NAMES = ("radius", "l1_first", "l1_second", "l2_first", "l2_second")
-
-
-def of_two_weights(t: Frame, records: Records) -> Record | None:
-    return records[t.where(problem=TWO).data.index[0]]
+    rows = t.where(labels=word).data[["penalty", "seed"]].itertuples()
+    there = [(f"{row.penalty}, {word} labels, seed {row.seed}", r) for row in rows if (r := records[row.Index])]
+    return {name: {"share of weights (%)": density(record).round(3).tolist()} for name, record in there}
 
 
 def tell_balls(t: Frame, records: Records) -> dict[str, Any]:
-    record = of_two_weights(t, records)
-    return {TWO: {name: record.curve[name] for name in NAMES}} if record else {}
+    names = ("radius", "l1_first", "l1_second", "l2_first", "l2_second")
+    record = records[t.where(problem=TWO).data.index[0]]
+    return {TWO: {name: record.curve[name] for name in names}} if record else {}
 
 
 def paint_balls(axes: Any, t: Frame, records: Records) -> None:
     """Contours of the loss through the two solutions, the two balls, and the paths of solutions."""
-    record = of_two_weights(t, records)
+    record = records[t.where(problem=TWO).data.index[0]]
     if not record:
         not_run(axes)
         return
@@ -207,15 +173,8 @@ PANELS = [
     )
     for word in WORDS
 ]
-PANELS.append(
-    Own(
-        paint=paint_balls,
-        series=tell_balls,
-        title=TWO,
-        xlabel="weight of the upper half",
-        ylabel="weight of the lower half",
-    )
-)
+OF_BALLS: dict[str, Any] = {"xlabel": "weight of the upper half", "ylabel": "weight of the lower half"}
+PANELS += [Own(paint=paint_balls, series=tell_balls, title=TWO, **OF_BALLS)]
 
 
 def notes(setting: Setting) -> list[str]:
@@ -246,8 +205,8 @@ CLAIMS = [
         paper="L1 gives zeros, L2 shrinks",
         rule="true labels, every seed: L1 at least 50 % of all weights, L2 and no penalty below 0.1 %",
         holds=sparse,
-        ours=lambda t: ", ".join(f"{k}: {part.spread(ZEROS)} %" for k, part in t.groups("penalty").items()),
-        numbers=lambda t: {k: part.numbers(ZEROS) for k, part in t.groups("penalty").items()},
+        ours=lambda t: t.texts_by(ZEROS, "penalty", "{}: {} %"),
+        numbers=lambda t: t.numbers_by(ZEROS, "penalty"),
         met=[parts(50.0, 0.09, 0.09)],
         missed=[parts(49.9, 0.0, 0.0), parts(50.0, 0.1, 0.0), parts(50.0, 0.0, 0.1)],
         **LEAST_RUNS,

@@ -15,7 +15,7 @@ from typing import Any
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds, no_gain
 from rethinking.figures.kit import Claim, Frame, Grid, Rows, Table, final, gain, made
-from rethinking.spec import Part, RunSpec, Spec
+from rethinking.spec import Part, RunSpec
 
 CAPTION = "Training and test accuracy of every row of Table 1; paper hollow, ours filled, one point per seed."
 DEPARTURES = [
@@ -108,11 +108,6 @@ def run_of(setting: Setting, seed: int, network: str, **fields: Any) -> RunSpec:
     return make(seed, model=network, **(size | fields))
 
 
-def specs(setting: Setting, network: str, **fields: Any) -> list[Spec]:
-    """`run_of` for every seed of the network."""
-    return [run_of(setting, seed, network, **fields) for seed in setting.seeds_of(network)]
-
-
 TRAIN, TEST, GAIN = final("train_accuracy", "training accuracy (%)"), final("test_accuracy"), gain()
 MEASURES = [GAIN]
 PAPER_TRAIN, PAPER_TEST = ({row.name: getattr(row, column) for row in ROWS} for column in ("train", "test"))
@@ -135,7 +130,7 @@ def _claim(row: Row) -> Claim:
         return made(train_accuracy=train, test_accuracy=[row.test + v for v in off])
 
     return Claim(
-        id=f"table1.{row.name.replace(', ', '.').replace(' ', '_')}",
+        id=f"table1.{row.name.replace(', ', '.')}",
         name=row.name,
         where={"row": row.name},
         source="zhang2017, Table 1",

@@ -15,7 +15,7 @@ from typing import Any
 
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
-from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, both, by, numbers
+from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, both, by
 from rethinking.figures.kit import Claim, Conditions, Frame, Rows, Table, column, made, of_row
 from rethinking.spec import KernelSpec, Spec
 from rethinking.spec.theory import PER_FILTER
@@ -239,7 +239,7 @@ def claims(setting: Setting) -> list[Claim]:
             rule="relative residual below 1e-5 and no training error, in every seed",
             holds=lambda t: max(t.values(RESIDUAL)) < 1e-5 and not any(t.values(WRONG)),
             ours=lambda t: f"at most {max(t.values(RESIDUAL)):.0e}",
-            numbers=numbers(RESIDUAL),
+            numbers=lambda t: t.numbers_by(RESIDUAL, "kernel"),
             met=[both(residual=9.9e-6, train_error=0.0)],
             missed=[both(residual=[1e-6, 1e-5], train_error=0.0), both(residual=1e-6, train_error=[0.0, 1e-4])],
         ),
@@ -256,7 +256,7 @@ def claims(setting: Setting) -> list[Claim]:
                 by(t, "kernel", lambda p: f"{max(p.values(TIMES)):.2f} times the factorization")
                 + f"; peak {max(t.values(GIB)):.1f} GiB"
             ),
-            numbers=lambda t: numbers(TIMES, "ratio, {}")(t) | {"peak (GiB)": t.numbers(GIB)},
+            numbers=lambda t: t.numbers_by(TIMES, "kernel", "ratio, {}") | {"peak (GiB)": t.numbers(GIB)},
             met=[both(times=2.0, gib=19.9)],
             missed=[both(times=[1.0, 2.01], gib=19.9), both(times=1.0, gib=[1.0, 20.0])],
             **OF_MNIST,

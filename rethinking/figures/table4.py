@@ -121,7 +121,7 @@ def _claim(row: Row, paper: float) -> Claim:
         return made(train=[paper + v for v in points])
 
     return Claim(
-        id=f"table4.{row.name.replace(', ', '.').replace(' ', '_')}",
+        id=f"table4.{row.name.replace(', ', '.')}",
         name=row.name,
         where={"row": row.name},
         source="zhang2017, Table 4",

@@ -12,20 +12,8 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
-from rethinking.figures.kit import (
-    Claim,
-    Conditions,
-    Frame,
-    Measure,
-    Own,
-    Table,
-    Tables,
-    column,
-    made,
-    of_row,
-    steps_to_fit,
-)
-from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.figures.kit import Claim, Conditions, Frame, Measure, Own, Table, Tables, bounded, made
+from rethinking.figures.kit.measures import UNMEASURED, column, of_row, steps_to_fit
 from rethinking.plotting import NOTE, look_of
 from rethinking.spec import Part, Spec, Theorem1Spec
 
@@ -77,20 +65,18 @@ def parameters(network: str) -> int:
 
 
 WEIGHTS, NONZEROS, WIDTH = (column(name, form="{:.0f}") for name in ("weights", "nonzeros", "width"))
-ERROR, PLAIN, CONDITION = (column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition"))
-RIGHT, STEPS = column("plain_right"), steps_to_fit()
+ERROR, PLAIN, CONDITION, LARGEST, LEMMA_1 = (
+    column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition", "largest_weight", "eigenvalue")
+)
+RIGHT, STEPS, BUILDING = column("plain_right"), steps_to_fit(), column("construction_seconds", form="{:.3f}")
 TIMES = of_row("times", lambda r: r["construction_seconds"] / (r["project_seconds"] + r["sort_seconds"]), form="{:.1f}")
 MEASURES = [RIGHT]
 COLUMNS = {"weights": WEIGHTS, "nonzeros": NONZEROS, "width": WIDTH, "error": ERROR, "plain error": PLAIN}
-COLUMNS |= {"largest weight": column("largest_weight", form="{:.1e}"), "Lemma 1": column("eigenvalue", form="{:.1e}")}
-COLUMNS |= {"condition at least": CONDITION, "seconds": column("construction_seconds", form="{:.3f}")}
+COLUMNS |= {"largest weight": LARGEST, "Lemma 1": LEMMA_1, "condition at least": CONDITION, "seconds": BUILDING}
 COLUMNS |= {"times X a and a sort": TIMES}
 SECONDS = Measure("run_seconds", "", lambda r: r.environment.get("seconds", UNMEASURED))
-OF_SGD: dict[str, Any] = {
-    "weights": lambda t: parameters(t.data["network"].iloc[0]),
-    "steps to 99 %": STEPS,
-    "seconds": SECONDS,
-}
+OF_SGD: dict[str, Any] = {"weights": lambda t: parameters(t.data["network"].iloc[0]), "steps to 99 %": STEPS}
+OF_SGD |= {"seconds": SECONDS}
 TABLE = Tables(
     Table("network", COLUMNS, only={"construction": list(BUILT)}),
     Table("network", OF_SGD, by="SGD, {network}", only={"construction": SGD}),
@@ -157,43 +143,44 @@ def heading(setting: Setting) -> str:
     return f"Theorem 1 on CIFAR-10, random labels, {size}, float64"
 
 
-def bounds(row: Any) -> tuple[int, int]:
-    """Width and nonzeros that a row's network of depth k may have."""
-    return 2 * int(row.images) // int(row.depth) + 4, 4 * int(row.images) + PIXELS + 10 * int(row.depth)
+def limits(t: Frame) -> list[tuple[Any, int, int]]:
+    """Every row of networks of depth k, with the width and the nonzeros that it may have."""
+    rows = list(t.data.itertuples())
+    return [(r, 2 * int(r.images) // int(r.depth) + 4, 4 * int(r.images) + PIXELS + 10 * int(r.depth)) for r in rows]
 
 
-def bounded(t: Frame) -> bool:
-    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
-    return all(r.width <= width and r.nonzeros <= most and r.module_error <= 1e-5 for r, width, most in rows)
+def within(t: Frame) -> bool:
+    return all(r.width <= wide and r.nonzeros <= most and r.module_error <= 1e-5 for r, wide, most in limits(t))
 
 
-def against_bounds(t: Frame) -> str:
-    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
+def against_limits(t: Frame) -> str:
     return "; ".join(
-        f"k = {int(r.depth)}: width {int(r.width):,} (bound {width:,}), {int(r.nonzeros):,} nonzeros (bound {most:,}), "
+        f"k = {int(r.depth)}: width {int(r.width):,} (bound {wide:,}), {int(r.nonzeros):,} nonzeros (bound {most:,}), "
         f"error {r.module_error:.0e}"
-        for r, width, most in rows
+        for r, wide, most in limits(t)
     )
 
 
 def counted(t: Frame) -> str:
-    weights, n = t.numbers(WEIGHTS, whole=True), int(t.data["images"].iloc[0])
-    return f"{weights[0]:,} = 2 × {n:,} + {PIXELS:,}" if weights[0] == 2 * n + PIXELS else str(weights)
+    weights, n = int(t.median(WEIGHTS)), int(t.data["images"].iloc[0])
+    return f"{weights:,} = 2 × {n:,} + {PIXELS:,}" if weights == 2 * n + PIXELS else f"{weights:,}"
 
 
-def errors(t: Frame, construction: str) -> list[float]:
-    return t.where(construction=construction).values(PLAIN)
+def errors(t: Frame) -> tuple[list[float], list[float]]:
+    """Of the plain pass, of the chosen and of the random construction."""
+    chosen, random = (t.where(construction=construction).values(PLAIN) for construction in ("chosen", "random"))
+    return chosen, random
 
 
 def rounded(t: Frame) -> str:
+    ours, theirs = map(max, errors(t))
     right = min(t.where(construction="chosen").values(RIGHT))
-    ours, theirs = (max(errors(t, construction)) for construction in ("chosen", "random"))
     return f"{100 * right:.2f} % of labels; error {ours:.1e}, of the random direction {theirs:.1e}"
 
 
 def rounds(t: Frame) -> bool:
-    right = min(t.where(construction="chosen").values(RIGHT))
-    return right == 1 and max(errors(t, "chosen")) < min(0.07, *errors(t, "random"))
+    ours, theirs = errors(t)
+    return min(t.where(construction="chosen").values(RIGHT)) == 1 and max(ours) < min(0.07, *theirs)
 
 
 def two(chosen: float, random: float, right: float = 1.0) -> Frame:
@@ -207,15 +194,12 @@ def deep(width: int = 504, nonzeros: int = 7112, error: float = 1e-5) -> Frame:
 
 
 def claims(setting: Setting) -> list[Claim]:
-    chosen: dict[str, Any] = {"where": {"construction": "chosen", "images": sizes(setting)[-1], "depth": 2}}
-    both = chosen["where"] | {"construction": list(BUILT)}
-    every = chosen["where"] | {"depth": list(DEPTHS)}
-    theorem = "zhang2017, Theorem 1"
+    chosen: dict[str, Any] = {"construction": "chosen", "images": sizes(setting)[-1], "depth": 2}
+    theorem: dict[str, Any] = {"source": "zhang2017, Theorem 1", "where": chosen}
     return [
         Claim(
             id="theorem1.weights",
             name="2n + d weights",
-            source=theorem,
             statement="a two-layer ReLU network with 2n + d weights represents the sample",
             paper="2n + d",
             rule="the module's parameters, counted, are 2n + d",
@@ -223,66 +207,63 @@ def claims(setting: Setting) -> list[Claim]:
             ours=counted,
             numbers=lambda t: {"weights": t.numbers(WEIGHTS, whole=True)},
             met=[made(images=100, weights=3272)],
-            missed=[*(made(images=100, weights=w) for w in (3271, 3273))],
-            **chosen,
+            missed=[made(images=100, weights=weights) for weights in (3271, 3273)],
+            **theorem,
         ),
-        Claim(
+        bounded(
+            ERROR,
+            most=1e-5,
+            fitted=False,
             id="theorem1.fits",
             name="fits any labels",
-            source=theorem,
             statement="it fits random labels of every image",
             paper="any labels of any n distinct points",
             rule="within 1e-5 of every label, in the module's own evaluation",
-            holds=lambda t: max(t.values(ERROR)) <= 1e-5,
-            reads=(ERROR, "", "largest error"),
             ours=lambda t: f"largest error {max(t.values(ERROR)):.1e}",
-            met=[made(module_error=[1e-5, 1e-9])],
-            missed=[made(module_error=[1.01e-5, 1e-9])],
-            **chosen,
+            key="largest error",
+            **theorem,
         ),
         Claim(
             id="theorem1.plain_pass",
             name="plain pass",
-            where=both,
-            source=f"{theorem}, extended",
+            where=chosen | {"construction": list(BUILT)},
+            source="zhang2017, Theorem 1, extended",
             statement="a plain float64 forward pass recovers every label by rounding",
             paper="nothing on rounding",
             rule="every label, with a largest error below 0.07 and below that of a random direction's network",
             holds=rounds,
             ours=rounded,
-            numbers=lambda t: {construction: [*errors(t, construction)] for construction in ("chosen", "random")},
+            numbers=lambda t: dict(zip(("chosen", "random"), map(list, errors(t)), strict=True)),
             least_n=FULL,
             met=[two(0.069, 0.07)],
             missed=[two(0.07, 1), two(0.01, 0.01), two(0.01, 1, 0.999)],
         ),
-        Claim(
+        bounded(
+            TIMES,
+            most=5,
+            fitted=False,
             id="theorem1.quick",
             name="construction is quick",
+            where=chosen,
             source="zhang2017, appendix C, extended",
             statement="the network is built in O(n log n) beyond the projection",
             paper="sort, then solve a triangular system",
             rule="at most 5 times one product X a plus one sort, in the same run",
-            holds=lambda t: max(t.values(TIMES)) <= 5,
-            reads=(TIMES, "", "ratio"),
             ours=lambda t: f"{max(t.values(TIMES)):.1f} times",
+            key="ratio",
             least_n=FULL,
-            met=[made(times=[5.0, 1.0])],
-            missed=[made(times=[5.01, 1.0])],
-            **chosen,
         ),
         Claim(
             id="theorem1.depth",
             name="depth k",
-            where=every,
+            where=chosen | {"depth": list(DEPTHS)},
             source="zhang2017, Corollary 1",
             statement="depth k does it with width O(n / k) and O(n + d) weights",
             paper="width O(n / k), O(n + d) weights",
             rule="k = 2, 4, 8: width at most 2n / k + 4, nonzeros at most 4n + d + 10k, error at most 1e-5",
-            holds=bounded,
-            ours=against_bounds,
-            numbers=lambda t: {
-                f"nonzeros, k = {int(k)}": p.numbers(NONZEROS, True) for k, p in t.groups("depth").items()
-            },
+            holds=within,
+            ours=against_limits,
+            numbers=lambda t: t.numbers_by(NONZEROS, "depth", "nonzeros, k = {:.0f}", whole=True),
             met=[deep()],
             missed=[deep(width=505), deep(nonzeros=7113), deep(error=1.01e-5)],
         ),
