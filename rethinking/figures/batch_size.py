@@ -28,15 +28,13 @@ BATCHES = {"quick": (16, 128, 500), "cpu": (8, 32, 128, 512, 2000), "paper": (32
 IMAGES, EPOCHS = {"quick": 500, "cpu": 2000, "paper": FULL}, {"quick": 100, "cpu": 200, "paper": 64}
 
 
-def batches_of(setting: Setting) -> list[int]:
-    """The batch sizes; of a set with fewer images, its whole is the largest."""
-    most = setting.within(IMAGES[setting.scale])
-    fit = [b for b in BATCHES[setting.scale] if b <= most] or [most]
-    return fit if setting.subject.papers or most <= fit[-1] else [*fit, min(most, BATCHES[setting.scale][-1])]
-
-
 def grid(setting: Setting) -> Grid:
-    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches_of(setting))
+    """Of a set with fewer images the largest batch is its whole."""
+    most = setting.within(IMAGES[setting.scale])
+    batches = [b for b in BATCHES[setting.scale] if b <= most] or [most]
+    if not setting.subject.papers and most > batches[-1]:
+        batches.append(min(most, BATCHES[setting.scale][-1]))
+    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches)
 
 
 def spec(setting: Setting, seed: int, batch: int, **mix: str) -> RunSpec:
@@ -60,7 +58,7 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def claims(setting: Setting) -> list[Claim]:
-    batches = batches_of(setting)
+    batches = grid(setting).coordinates["batch"]
     few, many = batches[0], batches[-1]
     least: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds(setting.model)}
     return [
@@ -78,8 +76,7 @@ def claims(setting: Setting) -> list[Claim]:
         ordered(
             TEST,
             "batch",
-            [many],
-            [few],
+            [[many], [few]],
             fitted=True,
             id="batch_size.small_help",
             name="small batches help",

@@ -39,16 +39,9 @@ BEFORE, AFTER = first_error("online_accuracy"), first_error("test_accuracy")
 START = difference("start", BEFORE, AFTER, "training minus test error (points)")
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
 MEASURES = [GAIN, ACCURACY, START, LATE]
-TABLE = Table(
-    "condition",
-    {
-        "best epoch": BEST,
-        "best test error (%)": LOWEST,
-        "final test error (%)": LAST,
-        "first epoch's training error as trained (%)": BEFORE,
-        "test error after it (%)": AFTER,
-    },
-)
+COLUMNS = {"best epoch": BEST, "best test error (%)": LOWEST, "final test error (%)": LAST}
+COLUMNS |= {"first epoch's training error as trained (%)": BEFORE, "test error after it (%)": AFTER}
+TABLE = Table("condition", COLUMNS)
 LINES: dict[str, Any] = {"x": "epoch", "columns": {"train_accuracy": "-", "test_accuracy": "--"}, "factor": 100}
 LINES |= {"error": True, "hue": "labels", "zones": Zones(BEST, GAIN, 3.0), "xlabel": "epoch", "ylim": (0, 100)}
 LINES |= {"ylabel": "error (%); solid: training, dashed: test", "legend": None}

@@ -62,7 +62,7 @@ def claims(setting: Setting) -> list[Claim]:
         ordered(
             GAP,
             "images",
-            *([n] for n in reversed(images)),
+            [[n] for n in reversed(images)],
             fitted=True,
             id="data_size.shrinks",
             name="the gap shrinks with n",
@@ -81,7 +81,7 @@ def claims(setting: Setting) -> list[Claim]:
             statement=f"{last:,} images are enough data for this network not to overfit",
             paper="with enough data, how much it does not say, a network never overfits",
             rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
-            f"{of.learned_words}",
+            + of.learned_words,
             holds=lambda t: t.median(ACCURACY) >= of.learned and t.median(GAP) <= 5,
             reads=(GAP, " points", "gap (points)"),
             least_n=FULL,

@@ -63,10 +63,7 @@ def panels(setting: Setting) -> list[Lines | Curves]:
     ]
 
 
-def notes(setting: Setting) -> list[str]:
-    return ["a fifth of the images held out, their labels corrupted alike; right: every seed"]
-
-
+NOTES = ["a fifth of the images held out, their labels corrupted alike; right: every seed"]
 JUDGED = 8  # the patience that claims are judged at
 
 

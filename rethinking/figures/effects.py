@@ -55,10 +55,6 @@ def _run(effect: str, arm: str) -> tuple[str, tuple[Part, ...]]:
     return PAIRS[effect][arm == "with"]
 
 
-def seeds(setting: Setting, effect: str, arm: str) -> range:
-    return setting.seeds_of(_run(effect, arm)[0])
-
-
 def spec(setting: Setting, seed: int, effect: str, arm: str) -> Spec:
     network, parts = _run(effect, arm)
     return run_of(setting, seed, network, regularizers=parts)

@@ -47,6 +47,10 @@ EVERY = Grid("{kind}, {labels}, member {members}", kind=list(MEMBERS), labels=li
 GRID = Conditions(EVERY.naming, [c for c in EVERY if c["members"] <= MEMBERS[c["kind"]]])
 
 
+def seeds(setting: Setting, **condition: Any) -> range:
+    return range(setting.seeds)
+
+
 def spec(setting: Setting, seed: int, kind: str, members: int, **mix: str) -> RunSpec:
     """Of the last of so many members; seed: of the ensemble. Every crop is a view of one network."""
     own = members - 1 if kind in ("initial weights", "bootstrap") else 0

@@ -29,14 +29,8 @@ DEPARTURES = [
     "The paper's figure is of Inception; other networks (--model) are judged by the same rules.",
     "quick, and cpu for all but the MLPs: fewer images.",
 ]
-PARTS = {
-    "true labels": (),
-    "random labels": (Part(name="random_labels"),),
-    "shuffled pixels": (Part(name="shuffled_pixels"),),
-    "random pixels": (Part(name="random_pixels"),),
-    "Gaussian": (Part(name="gaussian"),),
-}
-GRID = Grid("{condition}", condition=list(PARTS))
+CONDITIONS = ["true labels", "random labels", "shuffled pixels", "random pixels", "Gaussian"]
+GRID = Grid("{condition}", condition=CONDITIONS)
 
 
 def seeds(setting: Setting, condition: str) -> range:
@@ -46,7 +40,8 @@ def seeds(setting: Setting, condition: str) -> range:
 def spec(setting: Setting, seed: int, condition: str) -> RunSpec:
     if condition == "true labels" and seed == 0 and setting.model.startswith("inception"):
         return setting.spec(seed)  # goes on to the end: a row of Table 1
-    return setting.until_fitted(seed, corruptions=PARTS[condition])
+    corruption = condition.lower().replace(" ", "_")
+    return setting.until_fitted(seed, corruptions=() if condition == "true labels" else (Part(name=corruption),))
 
 
 STEPS, TRAIN, TEST = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
@@ -68,7 +63,7 @@ FITS = fits(
     least_n=200,
     id="fig1a.fits.{condition}",
     name="fits {condition}",
-    each={"condition": list(PARTS)},
+    each={"condition": CONDITIONS},
     statement="the network fits the training set under {condition}",
     paper="training loss reaches 0",
     rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
@@ -113,8 +108,7 @@ def chance(of: Subject) -> Claim:
 PIXELS_FIRST = ordered(
     STEPS,
     "condition",
-    ["random pixels", "Gaussian"],
-    ["random labels"],
+    [["random pixels", "Gaussian"], ["random labels"]],
     censored=True,
     id="fig1a.pixels_first",
     name="pixels before labels",
@@ -130,9 +124,7 @@ PIXELS_FIRST = ordered(
 IN_ORDER = ordered(
     STEPS,
     "condition",
-    ["true labels"],
-    ["shuffled pixels", "random pixels", "Gaussian"],
-    ["random labels"],
+    [["true labels"], ["shuffled pixels", "random pixels", "Gaussian"], ["random labels"]],
     id="fig1a.order",
     name="order of fitting",
     statement="true labels are fitted first, random labels last",
@@ -149,6 +141,6 @@ IN_ORDER = ordered(
 
 
 def claims(setting: Setting) -> list[Claim]:
-    counted = [c for c in PARTS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
+    counted = [c for c in CONDITIONS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
     of = setting.subject
     return [FITS, generalizes(of), chance(of), PIXELS_FIRST, replace(IN_ORDER, where={"condition": counted})]

@@ -28,10 +28,6 @@ NETWORKS = {"with batch norm": "inception", "without batch norm": "inception-nob
 GRID = Grid("{norm}", norm=list(NETWORKS))
 
 
-def seeds(setting: Setting, norm: str) -> range:
-    return setting.seeds_of(NETWORKS[norm])
-
-
 def spec(setting: Setting, seed: int, norm: str) -> RunSpec:
     return setting.spec(seed, model=NETWORKS[norm])
 

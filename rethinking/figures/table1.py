@@ -86,10 +86,6 @@ def least_train(row: Row) -> float:
 GRID = Grid("{row}", row=list(BY_NAME))
 
 
-def seeds(setting: Setting, row: str) -> range:
-    return setting.seeds_of(BY_NAME[row].network)
-
-
 def spec(setting: Setting, seed: int, row: str) -> RunSpec:
     asked = BY_NAME[row]
     crop = (Part(name="random_crop"),) if asked.crop else ()

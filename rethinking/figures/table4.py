@@ -81,10 +81,6 @@ def met(row: Row, train: Sequence[float]) -> bool:
 GRID = Grid("{row}", row=list(BY_NAME))
 
 
-def seeds(setting: Setting, row: str) -> range:
-    return setting.seeds_of(BY_NAME[row].network)
-
-
 def spec(setting: Setting, seed: int, row: str) -> RunSpec:
     asked = BY_NAME[row]
     parts = REGULARIZERS[asked.regularizer]

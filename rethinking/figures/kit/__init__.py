@@ -7,12 +7,13 @@ A declared figure is a file that says, in this order,
     GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it;
                                                                       Conditions(...), where not every combination is
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
-    seeds(setting, network, p) -> range                               optional; else the network's or the setting's
+    seeds(setting, network, p) -> range                               optional; else those of the run's network
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     HEIGHT = 4.0                                                      optional; inches
-    notes(setting) -> [str, ...]                                      optional; lines that the title adds
+    NOTES = [str, ...]                                                optional; lines that the title adds, or
+                                                                      notes(setting) that gives them
     heading(setting) -> str                                           optional; the title where it is no network's
     ACROSS = 2                                                        optional; panels side by side; else all of them
     CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them

@@ -166,7 +166,12 @@ def bounded(
 
 
 def ordered(
-    measure: Measure, by: str, *groups: Sequence[Any], fitted: bool = False, censored: bool = False, **texts: Any
+    measure: Measure,
+    by: str,
+    groups: Sequence[Sequence[Any]],
+    fitted: bool = False,
+    censored: bool = False,
+    **texts: Any,
 ) -> Claim:
     """That medians over seeds rise: those of the values of a coordinate in a group are all above the group before.
 
@@ -181,23 +186,21 @@ def ordered(
         rising = all(max(low) < min(high) for low, high in pairwise(levels))
         return rising and (censored or max(levels[-1]) < inf) and (t.fitted or not fitted)
 
-    levels = [(value, float(k)) for k, group in enumerate(groups) for value in group]
+    steps = {value: k for k, group in enumerate(groups) for value in group}
 
-    def example(state: str = FITTED, **changed: Any) -> Frame:
-        """Made up: every group a step above the one before, but for one value's number."""
-        odd = changed.get("of")
-        columns: dict[str, Any] = {by: [v for v, _ in levels]}
-        columns[measure.name] = [changed["is_"] if v == odd else k for v, k in levels]
+    def example(state: str = FITTED, but: dict[Any, Any] | None = None) -> Frame:
+        """Made up: every group a step above the one before, but for some numbers."""
+        columns: dict[str, Any] = {by: list(steps), measure.name: list((steps | (but or {})).values())}
         return made(state=state, **columns)
 
-    last = levels[-1][0]
+    late = example(but={list(steps)[-1]: CENSORED})
     usual: dict[str, Any] = {
         "holds": holds,
         "numbers": lambda t: t.numbers_by(measure, by),
-        "met": [example(), *([example(of=last, is_=CENSORED)] if censored else [])],
+        "met": [example(), late] if censored else [example()],
         "missed": [
-            *(example(of=value, is_=k + 1) for value, k in levels if k < len(groups) - 1),
-            *([] if censored else [example(of=last, is_=CENSORED)]),
+            *(example(but={value: k + 1}) for value, k in steps.items() if k < len(groups) - 1),
+            *([] if censored else [late]),
             *([example(CENSORED)] if fitted else []),
         ],
     }

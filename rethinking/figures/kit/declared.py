@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
-from rethinking.figures import usual_model
+from rethinking.figures import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Conditions, Frame
@@ -17,7 +17,7 @@ from rethinking.figures.kit.panels import Panel, missing_note, title
 from rethinking.figures.kit.rows import Rows
 from rethinking.plotting import WIDTH
 from rethinking.record import Record
-from rethinking.spec import Spec
+from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -31,8 +31,13 @@ def is_declared(module: ModuleType) -> bool:
 
 
 def declared(module: ModuleType, setting: "Setting", what: str) -> Any:
-    """A part of a figure, "grid", "panels", "claims", that its file has as a constant or as a function of a setting."""
-    return getattr(module, what)(setting) if hasattr(module, what) else getattr(module, what.upper())
+    """A part of a figure, "grid", "panels", "claims", "notes", that its file has as a constant or as a function.
+
+    The function is given the setting. There need not be notes.
+    """
+    if hasattr(module, what):
+        return getattr(module, what)(setting)
+    return getattr(module, "NOTES", []) if what == "notes" else getattr(module, what.upper())
 
 
 def readings_of(module: ModuleType) -> list[Condition]:
@@ -46,10 +51,11 @@ def _asked(module: ModuleType, setting: "Setting") -> list[tuple[str, Condition,
     grid: Conditions = declared(module, setting, "grid")
     out = []
     for condition in grid:
+        seeds = range(setting.seeds)
         if hasattr(module, "seeds"):
             seeds = module.seeds(setting, **condition)
-        else:
-            seeds = setting.seeds_of(condition["network"]) if "network" in condition else range(setting.seeds)
+        elif setting.model == ALL and isinstance(first := module.spec(setting, 0, **condition), RunSpec):
+            seeds = setting.seeds_of(first.model)
         label = grid.label(condition)
         out += [(label, condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
     return out
@@ -132,7 +138,7 @@ def _picture(
         for one in others:
             one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
     notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
-    own = module.notes(setting) if hasattr(module, "notes") else []
+    own = declared(module, setting, "notes")
     if hasattr(module, "heading"):
         head = module.heading(setting) + missing_note(once)
     else:
