@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from rethinking.figures import CHEAP, FULL, Subject
-from rethinking.figures.kit import Claim, Frame, Measure, bounded, gain
+from rethinking.figures.kit import Bound, Claim, Frame, Measure, bounded, gain
 from rethinking.spec import Part
 
 # Labels clean, half corrupted and random: p.
@@ -34,14 +34,14 @@ DECAYED = (
 )
 
 
-def at_chance(subject: Subject, measure: Measure, error: bool = False, **rest: Any) -> Claim:
+def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median: bool = False, **rest: Any) -> Claim:
     """The claim that random labels leave an accuracy (or an error) at chance, which is another for every data set.
 
     Where the classes of the test set are too unlike for chance to be one number, it is not judged. rest: of `bounded`.
     """
     chance = 100 - subject.chance if error else subject.chance
-    least, most = chance - subject.tolerance, chance + subject.tolerance
-    claim = bounded(measure, " %", least=least, most=most, answer="at chance", **rest)
+    bound = Bound(measure, chance - subject.tolerance, chance + subject.tolerance, by_median=by_median)
+    claim = bounded(bound, answer="at chance", **rest)
     if subject.papers:
         return claim
 
@@ -57,7 +57,7 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, **rest: A
 def no_gain(**texts: Any) -> Claim:
     """The claim of the paper that early stopping gains nothing: 2 points at most. texts: of the claim."""
     shared: dict[str, Any] = {"source": "zhang2017, section 3", "least_n": FULL}
-    return bounded(gain(), " points", most=2, key="gain (points)", **shared | texts)
+    return bounded(Bound(gain(), most=2), key="gain (points)", **shared | texts)
 
 
 def near_chance(subject: Subject, values: Sequence[float], error: bool = False) -> bool | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, SHARE, STEPS, TRUE, budget, images_of
-from rethinking.figures.kit import Claim, Conditions, Frame, bounded, fits, made, mostly
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, bounded, fits, made, mostly
 from rethinking.spec import RunSpec
 
 CAPTION = "Time to fit random labels and bits memorized, at once, twice and eight times the budget."
@@ -122,11 +122,8 @@ def claims(setting: Setting) -> list[Claim]:
         for strength in strengths
     ]
     trained_on = bounded(
-        CHANGE,
-        " points",
+        Bound(CHANGE, above=-1, below=1),
         at={"strength": ONWARD},
-        above=-1,
-        below=1,
         id="budgets.trained_on.{network}",
         name="trained on, {network}",
         each={"network": networks},

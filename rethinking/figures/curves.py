@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Curves, Grid, Measure, Table, Zones, made
+from rethinking.figures.kit import Bound, Claim, Curves, Grid, Measure, Table, Zones, bounded
 from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
@@ -52,7 +52,10 @@ LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}
 def claims(setting: Setting) -> list[Claim]:
     of = setting.subject
     return [
-        Claim(
+        bounded(
+            Bound(GAIN, least=5),
+            Bound(LATE, above=0),
+            key="lost after the best point",
             id="curves.overfits",
             name="overfits half random labels",
             where={"labels": "half random labels"},
@@ -61,17 +64,13 @@ def claims(setting: Setting) -> list[Claim]:
             paper="a U-shaped curve of test error",
             rule="lowest after the first epoch, the latest on the same test images at least 5 points above, and "
             "fitted, in every seed; from n = 2,000 on, a shape",
-            holds=lambda t: t.fitted and min(t.values(LATE)) > 0 and min(t.values(GAIN)) >= 5,
-            reads=(GAIN, " points", "lost after the best point"),
-            met=[made(late=1.0, gain=[5.0, 9.0])],
-            missed=[
-                made(late=1.0, gain=[4.9, 9.0]),
-                made(late=[0.0, 1.0], gain=5.0),
-                made(late=1.0, gain=5.0, state="censored"),
-            ],
             **LEAST,
         ),
-        Claim(
+        bounded(
+            Bound(START, least=1),
+            Bound(ACCURACY, least=of.learned),
+            fitted=False,
+            key="training minus test error",
             id="curves.starts_above",
             name="training error starts above test error",
             where={"labels": "true labels"},
@@ -80,10 +79,6 @@ def claims(setting: Setting) -> list[Claim]:
             paper="it may",
             rule="first epoch's mean training error at least 1 point above the test error after it, and in the "
             f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
-            holds=lambda t: min(t.values(ACCURACY)) >= of.learned and min(t.values(START)) >= 1,
-            reads=(START, " points", "training minus test error"),
-            met=[made(test_accuracy=20.0, start=1.0)],
-            missed=[made(test_accuracy=[19.9, 40.0], start=1.0), made(test_accuracy=20.0, start=[0.9, 3.0])],
             **LEAST,
         ),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, error, final, made, ordered
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, error, final, ordered
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -74,7 +74,10 @@ def claims(setting: Setting) -> list[Claim]:
             least_n=1000,
             **survey,
         ),
-        Claim(
+        bounded(
+            Bound(GAP, most=5, by_median=True),
+            Bound(ACCURACY, least=of.learned, by_median=True),
+            fitted=False,
             id="data_size.enough",
             name="enough data end overfitting",
             where={"images": last},
@@ -82,11 +85,7 @@ def claims(setting: Setting) -> list[Claim]:
             paper="with enough data, how much it does not say, a network never overfits",
             rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
             + of.learned_words,
-            holds=lambda t: t.median(ACCURACY) >= of.learned and t.median(GAP) <= 5,
-            reads=(GAP, " points", "gap (points)"),
             least_n=FULL,
-            met=[made(gap=5.0, test_accuracy=20.0)],
-            missed=[made(gap=5.1, test_accuracy=20.0), made(gap=5.0, test_accuracy=19.9)],
             **survey,
         ),
     ]

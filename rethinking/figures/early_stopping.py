@@ -12,7 +12,18 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Curves, Grid, Lines, Table, bounded, final, returned_epoch, stopping_gain
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Curves,
+    Grid,
+    Lines,
+    Table,
+    bounded,
+    final,
+    returned_epoch,
+    stopping_gain,
+)
 from rethinking.spec import EPOCH, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -72,8 +83,7 @@ def claims(setting: Setting) -> list[Claim]:
 
     def gain(mix: str, statement: str, paper: str, rule: str, **bounds: Any) -> Claim:
         return bounded(
-            GAIN,
-            " points",
+            Bound(GAIN, **bounds),
             key="gain (points)",
             id=f"early_stopping.{mix}",
             name=f"gain, {mix}",
@@ -84,7 +94,6 @@ def claims(setting: Setting) -> list[Claim]:
             rule=f"patience {JUDGED}: a gain {rule} in every seed, every run fitted",
             least_n=2000,
             least_seeds=least_seeds(setting.model),
-            **bounds,
         )
 
     true, half, random = MIXES

@@ -16,7 +16,7 @@ import numpy as np
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
-from rethinking.figures.kit import Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded
 from rethinking.figures.kit.measures import finite
 from rethinking.figures.kit.panels import STATISTIC
 from rethinking.record import Record
@@ -143,36 +143,37 @@ PANELS = [
 ]
 
 
-def _claim(kind: str, mix: str, **texts: Any) -> Claim:
-    runs: dict[str, Any] = {"where": {"kind": kind, "labels": mix, "join": MEAN}, "least_n": 2000, "least_seeds": 3}
-    return bounded(WHOLE, " points", id=f"ensembles.{kind}.{mix}".replace(" ", "_"), at={"members": 1}, **runs, **texts)
+def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:
+    """A claim on every ensemble of a kind, all members together, by MEAN."""
+    where = {"kind": kind, "labels": mix, "join": MEAN}
+    runs: dict[str, Any] = {"id": f"ensembles.{kind}.{mix}", "where": where, "least_n": 2000, "least_seeds": 3}
+    return bounded(bound, at={"members": 1}, **runs, **texts)
 
 
-def _helps(kind: str, mix: str) -> Claim:
+def helps(kind: str, mix: str) -> Claim:
     over = f", over {OVER[kind]}" if kind in OVER else ""
-    return _claim(
+    return judged(
         kind,
         mix,
+        Bound(WHOLE, above=0),
         name=f"{kind}, {mix}",
         source="the survey's claim on ensembles",
         statement=f"an ensemble by {kind} helps on {mix}{over}",
         paper="ensembles reduce the test error",
         rule=f"average of probabilities: a gain above 0{over}, in every ensemble",
-        above=0,
         fitted=False,
     )
 
 
-_CHANCE = _claim(
+CHANCE = judged(
     "initial weights",
     "random labels",
+    Bound(WHOLE, -2, 2),
     name="random labels",
     source="zhang2017, section 2.1, extended",
     statement="an ensemble of networks that memorized random labels predicts no better than one",
     paper="test accuracy at chance on random labels",
     rule="by initial weights, average of probabilities: a gain within 2 points of 0, every ensemble, all members "
     "fitted",
-    least=-2,
-    most=2,
 )
-CLAIMS = [*(_helps(kind, mix) for kind in MEMBERS for mix in ("true labels", "half random labels")), _CHANCE]
+CLAIMS = [*(helps(kind, mix) for kind in MEMBERS for mix in ("true labels", "half random labels")), CHANCE]

@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds
-from rethinking.figures.kit import Claim, Curves, Grid, Table, bounded, final, fits, ordered, steps_to_fit
+from rethinking.figures.kit import Bound, Claim, Curves, Grid, Table, bounded, final, fits, ordered, steps_to_fit
 from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
@@ -73,8 +73,7 @@ FITS = fits(
 
 def generalizes(of: Subject) -> Claim:
     return bounded(
-        TEST,
-        " %",
+        Bound(TEST, least=of.learned),
         id="fig1a.generalizes",
         name="true labels generalize",
         where={"condition": "true labels"},
@@ -82,7 +81,6 @@ def generalizes(of: Subject) -> Claim:
         statement="test accuracy of true labels is far above chance",
         paper="50.51 to 85.75 % without regularization, by network",
         rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the paper's",
-        least=of.learned,
         answer="above chance",
         fitted=False,
         least_n=200,

@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, no_gain
-from rethinking.figures.kit import Curves, Grid, Table, bounded, final, fits, gain, minus
+from rethinking.figures.kit import Bound, Curves, Grid, Table, bounded, final, fits, gain, minus
 from rethinking.spec import RunSpec
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
@@ -64,8 +64,7 @@ CLAIMS = [
         for norm, network in NETWORKS.items()
     ),
     bounded(
-        MOVED,
-        " points",
+        Bound(MOVED, 1, 6, by_median=True),
         id="fig2b.moved",
         name="gain of batch norm",
         source="zhang2017, section 3 and Figure 2(b)",
@@ -73,9 +72,6 @@ CLAIMS = [
         paper="3 to 4 points; 85.75 against 82.00 % in Table 1",
         rule="median over seeds between 1 and 6 points, every run fitted",
         at={"norm": "with batch norm"},
-        least=1,
-        most=6,
-        by_median=True,
         least_n=FULL,
     ),
     no_gain(

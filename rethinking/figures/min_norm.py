@@ -14,7 +14,19 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by
-from rethinking.figures.kit import Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, bounded, made
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Conditions,
+    Curves,
+    Frame,
+    Lines,
+    NamedPoints,
+    Table,
+    Tables,
+    bounded,
+    made,
+)
 from rethinking.figures.kit.measures import column, falls
 from rethinking.spec import KernelSpec, LinearSpec, Spec
 
@@ -140,8 +152,7 @@ CLAIMS = [
         **EXTENDED,
     ),
     bounded(
-        DISTANCE,
-        most=CONVERGED,
+        Bound(DISTANCE, most=CONVERGED),
         fitted=False,
         id="min_norm.sgd",
         name="SGD finds the least norm",

@@ -12,7 +12,7 @@ of the supremum.
 from rethinking.claims import spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import Grid, Measure, Rows, Table, bounded, final
+from rethinking.figures.kit import Bound, Grid, Measure, Rows, Table, bounded, final
 from rethinking.spec import Part, RunSpec
 
 CAPTION = "Correlation with random signs reached by SGD, a lower bound of the empirical Rademacher complexity."
@@ -43,8 +43,7 @@ TABLE = Table("network", CELLS)
 PANELS = [Rows(x=CORRELATION, by="network", named=True, xlim=(0, 1))]
 CLAIMS = [
     bounded(
-        CORRELATION,
-        least=0.98,
+        Bound(CORRELATION, least=0.98),
         fitted=False,
         key="correlation",
         id="rademacher.near_1.{network}",

@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
-from rethinking.figures.kit import Claim, Conditions, Frame, Measure, Own, Table, Tables, bounded, made
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Measure, Own, Table, Tables, bounded, made
 from rethinking.figures.kit.measures import UNMEASURED, column, of_row, steps_to_fit
 from rethinking.plotting import NOTE, look_of
 from rethinking.spec import Part, Spec, Theorem1Spec
@@ -211,8 +211,7 @@ def claims(setting: Setting) -> list[Claim]:
             **theorem,
         ),
         bounded(
-            ERROR,
-            most=1e-5,
+            Bound(ERROR, most=1e-5),
             fitted=False,
             id="theorem1.fits",
             name="fits any labels",
@@ -239,8 +238,7 @@ def claims(setting: Setting) -> list[Claim]:
             missed=[two(0.07, 1), two(0.01, 0.01), two(0.01, 1, 0.999)],
         ),
         bounded(
-            TIMES,
-            most=5,
+            Bound(TIMES, most=5),
             fitted=False,
             id="theorem1.quick",
             name="construction is quick",

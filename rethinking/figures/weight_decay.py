@@ -44,8 +44,8 @@ def consistent(t: Frame) -> bool | str | None:
     network, strength = t.data[["network", "strength"]].iloc[0]
     if not strength or MISSING in set(t.data["state"]):
         return None if strength else "no decay"
-    true, fate = t.where(**TRUE), table4.met(ROW4[network], t.where(**RANDOM).values(TRAIN))
-    return fate and table1.met(ROW1[network], true.values(TRAIN), true.values(TEST))
+    fate, true = table4.bound(ROW4[network], TRAIN).holds(t.where(**RANDOM)), t.where(**TRUE)
+    return fate and all(bound.holds(true) for bound in table1.bounds(ROW1[network]))
 
 
 ACROSS, HEIGHT = 3, 4.0

@@ -22,7 +22,7 @@ A panel is anything with draw(axes, frame, records); with series(frame, records)
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.
 """
 
-from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Claim, along, bounded, fits, made, ordered
+from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Bound, Claim, along, bounded, fits, made, ordered
 from rethinking.figures.kit.curves import Curves, Zones
 from rethinking.figures.kit.frame import MISSING, Cell, Conditions, Frame, Grid, Numbers, mostly
 from rethinking.figures.kit.lines import Lines

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -117,50 +117,62 @@ def fits(**texts: Any) -> Claim:
     return Claim(**usual | texts)
 
 
-def bounded(
-    measure: Measure,
-    unit: str = "",
-    *,
-    least: float = -inf,
-    most: float = inf,
-    above: float = -inf,
-    below: float = inf,
-    by_median: bool = False,
-    fitted: bool = True,
-    at: Condition | None = None,
-    key: str = "",
-    **texts: Any,
-) -> Claim:
-    """That every seed's number lies within bounds, and that every run was fitted; its examples miss by one float.
+class Bound(NamedTuple):
+    """Bounds of a measure in every seed: `least` and `most` count as met, `above` and `below` do not.
+
+    by_median: the median over seeds is judged instead.
+    """
+
+    measure: Measure
+    least: float = -inf
+    most: float = inf
+    above: float = -inf
+    below: float = inf
+    by_median: bool = False
+
+    def holds(self, t: Frame) -> bool:
+        """Whether the runs lie within."""
+        values = [t.median(self.measure)] if self.by_median else t.values(self.measure)
+        return all(self.least <= v <= self.most and self.above < v < self.below for v in values)
+
+    @property
+    def examples(self) -> tuple[list[list[float]], list[list[float]]]:
+        """Numbers of three seeds that meet it, and that miss it: by one float, in a seed or in the median."""
+        met, missed = [], []
+        for edge, out in self.edges:
+            met.append([edge, edge, out if self.by_median else edge])
+            missed.append([out, out if self.by_median else edge, edge])
+        return met, missed
+
+    @property
+    def edges(self) -> list[tuple[float, float]]:
+        """For each bound the last number that meets it, and the next one, which does not."""
+        low = self.least if self.above == -inf else math.nextafter(self.above, inf)
+        high = self.most if self.below == inf else math.nextafter(self.below, -inf)
+        return [(v, math.nextafter(v, away)) for v, away in ((low, -inf), (high, inf)) if math.isfinite(v)]
+
+
+def bounded(*bounds: Bound, fitted: bool = True, at: Condition | None = None, key: str = "", **texts: Any) -> Claim:
+    """That numbers lie within bounds, and that every run was fitted; it makes its own examples.
 
     Args:
-        measure: with its unit; its label, or `key`, names the numbers in the figure's file. least, most: bounds that
-        count as met. above, below: bounds that do not. by_median: the median over seeds is judged. fitted: False where
-        that is not asked. at: coordinates of the rows that are read. texts: of the claim.
+        bounds: of the measure that is told, then of others. fitted: False where that is not asked. at: coordinates of
+        the rows that are read. key: of the numbers in the figure's file, where it is not the measure's label. texts:
+        of the claim.
     """
-    rows = at or {}
+    rows, told = at or {}, bounds[0].measure
 
-    def holds(t: Frame) -> bool:
-        read = t.where(**rows)
-        values = [read.median(measure)] if by_median else read.values(measure)
-        return all(least <= v <= most and above < v < below for v in values) and (t.fitted or not fitted)
+    def example(cells: dict[str, Any]) -> Frame:
+        """Made up: three seeds that meet every bound, but for some cells."""
+        return made(**{**rows, **{b.measure.name: [b.edges[0][0]] * 3 for b in bounds}, **cells})
 
-    def example(*values: float, state: str | list[str] = FITTED) -> Frame:
-        columns: dict[str, Any] = {**rows, measure.name: values, "state": state}
-        return made(**columns)
-
-    low = least if above == -inf else math.nextafter(above, inf)
-    high = most if below == inf else math.nextafter(below, -inf)
-    edges = [(v, math.nextafter(v, away)) for v, away in ((low, -inf), (high, inf)) if math.isfinite(v)]
-    within = edges[0][0]
-    missed = [example(outside, within, outside if by_median else within) for _, outside in edges]
-    late = [example(within, within, state=[FITTED, CENSORED])] if fitted else []
+    late = [example({"state": [FITTED, FITTED, CENSORED]})] if fitted else []
     usual: dict[str, Any] = {
-        "holds": holds,
-        "ours": lambda t: t.where(**rows).spread(measure, unit),
-        "numbers": lambda t: {key or measure.label: t.where(**rows).numbers(measure)},
-        "met": [example(inside, inside, outside if by_median else within) for inside, outside in edges],
-        "missed": missed + late,
+        "holds": lambda t: all(b.holds(t.where(**rows)) for b in bounds) and (t.fitted or not fitted),
+        "ours": lambda t: t.where(**rows).spread(told, told.unit),
+        "numbers": lambda t: {key or told.label: t.where(**rows).numbers(told)},
+        "met": [example({b.measure.name: values}) for b in bounds for values in b.examples[0]],
+        "missed": late + [example({b.measure.name: values}) for b in bounds for values in b.examples[1]],
     }
     return Claim(**usual | texts)
 

@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
@@ -58,6 +58,11 @@ class Measure:
             else:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
+
+    @property
+    def unit(self) -> str:
+        """As text after a number, from the label."""
+        return next((f" {unit}" for unit in ("%", "points") if self.label.endswith(f"({unit})")), "")
 
     def _read(self, record: Record, given: Condition) -> float | int | str:
         return self.of(record, **given) if not self.needs or self.needs in record.curve else UNMEASURED
@@ -128,12 +133,27 @@ def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
     return Measure(name, label, of)
 
 
+def relative(measure: Measure, **baseline: Any) -> Measure:
+    """The ratio of a measure to that of the run of the same seed with these coordinates."""
+    label = f"{measure.label}, relative to {_condition(baseline)}"
+    name, base = f"{measure.name}_ratio", tuple(baseline.items())
+    return replace(measure, name=name, label=label, whole=False, baseline=base)
+
+
+def minus(measure: Measure, name: str, label: str, **baseline: Any) -> Measure:
+    """The difference between a measure and that of the run of the same seed with these coordinates."""
+    return replace(measure, name=name, label=label, baseline=tuple(baseline.items()), by=operator.sub)
+
+
+def _condition(coordinates: dict[str, Any]) -> str:
+    pairs = coordinates.items()
+    return ", ".join(v if isinstance(v, str) else f"{name} = {v:g}" for name, v in pairs)
+
+
 def steps_to_fit() -> Measure:
     """Steps to 99 % training accuracy, or censored."""
 
     def of(record: Record) -> int | str:
-        if "train_accuracy" not in record.curve:
-            return UNMEASURED
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
@@ -150,22 +170,6 @@ def epochs_to_fit() -> Measure:
     return Measure("epochs", "epochs to 99 % training accuracy", of)
 
 
-def relative(measure: Measure, **baseline: Any) -> Measure:
-    """The ratio of a measure to that of the run of the same seed with these coordinates."""
-    label = f"{measure.label}, relative to {_condition(baseline)}"
-    return Measure(f"{measure.name}_ratio", label, measure.of, baseline=tuple(baseline.items()))
-
-
-def minus(measure: Measure, name: str, label: str, **baseline: Any) -> Measure:
-    """The difference between a measure and that of the run of the same seed with these coordinates."""
-    return Measure(name, label, measure.of, baseline=tuple(baseline.items()), by=operator.sub)
-
-
-def _condition(coordinates: dict[str, Any]) -> str:
-    pairs = coordinates.items()
-    return ", ".join(v if isinstance(v, str) else f"{name} = {v:g}" for name, v in pairs)
-
-
 def final(column: str, label: str = "") -> Measure:
     """100 times a column's last value: "test_accuracy", "train_accuracy"."""
     return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column], needs=column)
@@ -177,6 +181,11 @@ def error(column: str) -> Measure:
     return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column])
 
 
+def first_error(column: str) -> Measure:
+    """100 minus 100 times a column at the first evaluation after the start: an error in %."""
+    return Measure(f"first_{column}", f"{_word(column)} of the first epoch", lambda r: 100 * (1 - r.curve[column][1]))
+
+
 def _word(column: str) -> str:
     return column.replace("train_", "training ").replace("_", " ")
 
@@ -184,9 +193,7 @@ def _word(column: str) -> str:
 def highest() -> Measure:
     """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
 
-    def of(record: Record) -> float | str:
-        if "train_accuracy" not in record.curve:
-            return UNMEASURED
+    def of(record: Record) -> float:
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
@@ -206,6 +213,12 @@ def bits_memorized() -> Measure:
     return Measure("bits", "share of the labels' bits memorized", of)
 
 
+def comparable(record: Record) -> list[int]:
+    """The evaluations on the same test images, by their numbers: all but the last, and but the fit's."""
+    images = record.curve["test_images"]
+    return [k for k in range(len(images) - 1) if images[k] == images[0]]
+
+
 def gain() -> Measure:
     """What stopping at the best evaluation would gain over the latest one on the same test images, in points."""
 
@@ -214,12 +227,6 @@ def gain() -> Measure:
         return 100 * (max(values) - values[-1]) if values else 0.0
 
     return Measure("gain", "gain of early stopping (points)", of)
-
-
-def comparable(record: Record) -> list[int]:
-    """The evaluations on the same test images, by their numbers: all but the last, and but the fit's."""
-    images = record.curve["test_images"]
-    return [k for k in range(len(images) - 1) if images[k] == images[0]]
 
 
 def _best(record: Record) -> tuple[float, float]:
@@ -237,11 +244,6 @@ def best_epoch() -> Measure:
 def best_error() -> Measure:
     """The lowest test error after the first evaluation, in %."""
     return Measure("best_error", "lowest test error (%)", lambda r: _best(r)[1])
-
-
-def first_error(column: str) -> Measure:
-    """100 minus 100 times a column at the first evaluation after the start: an error in %."""
-    return Measure(f"first_{column}", f"{_word(column)} of the first epoch", lambda r: 100 * (1 - r.curve[column][1]))
 
 
 def finite(values: Sequence[float]) -> list[float]:
