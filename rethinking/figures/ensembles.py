@@ -84,19 +84,20 @@ def accuracies(records: Sequence[Record], kind: str, join: str, members: int) ->
     return members, one, together, together - one
 
 
-def _measure(part: int, label: str, of_all: bool = True) -> Together:
-    """A part of `accuracies`: of all members, or of the first ones."""
+def measure(part: int, label: str, *read: str) -> Together:
+    """A part of `accuracies`: of all members, or of the first ones, where the coordinate "members" is read too."""
 
-    def of(records: Sequence[Record], kind: str, join: str, members: int) -> float:
-        return accuracies(records, kind, join, MEMBERS[kind] if of_all else members)[part]
+    def of(records: Sequence[Record], kind: str, join: str, members: int = 0) -> float:
+        return accuracies(records, kind, join, members or MEMBERS[kind])[part]
 
-    read = ("kind", "join", "members")
-    return Together(f"{label}, {of_all}", label, of, whole=part == 0, parameters=read, over="members")
+    return Together(
+        f"part {part} {read}", label, of, whole=part == 0, parameters=("kind", "join", *read), over="members"
+    )
 
 
 NAMES = ("members", "compared with (%)", "ensemble (%)", "gain (points)")
-CELLS = [_measure(part, name) for part, name in enumerate(NAMES)]
-WHOLE, GAIN = CELLS[3], _measure(3, "gain in test accuracy (points)", of_all=False)
+CELLS = [measure(part, name) for part, name in enumerate(NAMES)]
+WHOLE, GAIN = CELLS[3], measure(3, "gain in test accuracy (points)", "members")
 TABLE = Table("run", {cell.label: cell for cell in CELLS}, by="{kind}, {labels}, {join}", only={"members": 1})
 
 

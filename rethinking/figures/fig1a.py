@@ -8,10 +8,9 @@ reach zero; true labels first, random labels last, random pixels and Gaussian be
     rethinking figure fig1a --scale paper                     the paper's sizes: a day on two cores, for a GPU
 """
 
-from dataclasses import replace
 from typing import Any
 
-from rethinking.figures import FULL, Setting, Subject
+from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Grid, Table, bounded, final, fits, ordered, steps_to_fit
 from rethinking.spec import Part, RunSpec
@@ -55,90 +54,80 @@ PANELS = [
 ]
 
 
-SOURCE: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
+OWN: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
+ROW: dict[str, Any] = {"source": "zhang2017, Table 1", "least_n": 200}
 ORDER: dict[str, Any] = {"least_n": FULL, "least_seeds": least_seeds}
 ORDER |= {"ours": lambda t: f"steps to 99 %: {t.texts_by(STEPS, 'condition', '{} {}', '; ', whole=True)}"}
 ORDER |= {"numbers": lambda t: t.numbers_by(STEPS, "condition", "steps, {}", whole=True)}
-FITS = fits(
-    least_n=200,
-    id="fig1a.fits.{condition}",
-    name="fits {condition}",
-    each={"condition": CONDITIONS},
-    statement="the network fits the training set under {condition}",
-    paper="training loss reaches 0",
-    rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
-    **SOURCE,
-)
-
-
-def generalizes(of: Subject) -> Claim:
-    return bounded(
-        Bound(TEST, least=of.learned),
-        id="fig1a.generalizes",
-        name="true labels generalize",
-        where={"condition": "true labels"},
-        source="zhang2017, Table 1",
-        statement="test accuracy of true labels is far above chance",
-        paper="50.51 to 85.75 % without regularization, by network",
-        rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the paper's",
-        answer="above chance",
-        fitted=False,
-        least_n=200,
-    )
-
-
-def chance(of: Subject) -> Claim:
-    return at_chance(
-        of,
-        TEST,
-        id="fig1a.chance",
-        name="random labels do not generalize",
-        where={"condition": "random labels"},
-        source="zhang2017, Table 1",
-        statement="test accuracy of random labels is at chance",
-        paper="9.78 to 10.61 %, by network",
-        rule=f"within {of.tolerance:g} points of {of.chance:g} %, and fitted, in every seed; from n = 200 on, chance "
-        "being no matter of size",
-        least_n=200,
-    )
-
-
-PIXELS_FIRST = ordered(
-    STEPS,
-    "condition",
-    [["random pixels", "Gaussian"], ["random labels"]],
-    censored=True,
-    id="fig1a.pixels_first",
-    name="pixels before labels",
-    where={"condition": ["random labels", "random pixels", "Gaussian"]},
-    source="zhang2017, section 2.2",
-    own_network=True,
-    statement="random pixels and Gaussian inputs are fitted before random labels",
-    paper="random pixels and Gaussian start converging faster than random labels",
-    rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which may not "
-    "be fitted",
-    **ORDER,
-)
-IN_ORDER = ordered(
-    STEPS,
-    "condition",
-    [["true labels"], ["shuffled pixels", "random pixels", "Gaussian"], ["random labels"]],
-    id="fig1a.order",
-    name="order of fitting",
-    statement="true labels are fitted first, random labels last",
-    paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
-    rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels fitted; an "
-    "MLP's independent initial weights cannot tell shuffled pixels from true ones, so they do not count there. The "
-    "MLPs' runs were known when shuffled pixels were left out and n was raised from 2,000 to 50,000; Inception's on "
-    "50,000 images were not",
-    asked="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels fitted; "
-    "shuffled pixels do not count for an MLP, which cannot tell them from true ones",
-    **SOURCE,
-    **ORDER,
-)
 
 
 def claims(setting: Setting) -> list[Claim]:
-    counted = [c for c in CONDITIONS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
-    of = setting.subject
-    return [FITS, generalizes(of), chance(of), PIXELS_FIRST, replace(IN_ORDER, where={"condition": counted})]
+    of, mlp = setting.subject, setting.model.startswith("mlp")
+    return [
+        fits(
+            least_n=200,
+            id="fig1a.fits.{condition}",
+            name="fits {condition}",
+            each={"condition": CONDITIONS},
+            statement="the network fits the training set under {condition}",
+            paper="training loss reaches 0",
+            rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
+            **OWN,
+        ),
+        bounded(
+            Bound(TEST, least=of.learned),
+            id="fig1a.generalizes",
+            name="true labels generalize",
+            where={"condition": "true labels"},
+            statement="test accuracy of true labels is far above chance",
+            paper="50.51 to 85.75 % without regularization, by network",
+            rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the "
+            "paper's",
+            answer="above chance",
+            fitted=False,
+            **ROW,
+        ),
+        at_chance(
+            of,
+            TEST,
+            id="fig1a.chance",
+            name="random labels do not generalize",
+            where={"condition": "random labels"},
+            statement="test accuracy of random labels is at chance",
+            paper="9.78 to 10.61 %, by network",
+            rule=f"within {of.tolerance:g} points of {of.chance:g} %, and fitted, in every seed; from n = 200 on, "
+            "chance being no matter of size",
+            **ROW,
+        ),
+        ordered(
+            STEPS,
+            "condition",
+            [["random pixels", "Gaussian"], ["random labels"]],
+            censored=True,
+            id="fig1a.pixels_first",
+            name="pixels before labels",
+            where={"condition": ["random labels", "random pixels", "Gaussian"]},
+            statement="random pixels and Gaussian inputs are fitted before random labels",
+            paper="random pixels and Gaussian start converging faster than random labels",
+            rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which "
+            "may not be fitted",
+            **OWN | ORDER | {"source": "zhang2017, section 2.2"},
+        ),
+        ordered(
+            STEPS,
+            "condition",
+            [["true labels"], ["shuffled pixels", "random pixels", "Gaussian"], ["random labels"]],
+            id="fig1a.order",
+            name="order of fitting",
+            where={"condition": [c for c in CONDITIONS if not (mlp and c == "shuffled pixels")]},
+            statement="true labels are fitted first, random labels last",
+            paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
+            rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
+            "fitted; an MLP's independent initial weights cannot tell shuffled pixels from true ones, so they do not "
+            "count there. The MLPs' runs were known when shuffled pixels were left out and n was raised from 2,000 to "
+            "50,000; Inception's on 50,000 images were not",
+            asked="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
+            "fitted; shuffled pixels do not count for an MLP, which cannot tell them from true ones",
+            **OWN | ORDER,
+        ),
+    ]

@@ -113,14 +113,17 @@ class Together(Measure):
         """Its value for every row of a frame: None where one of the runs is missing."""
         names = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c != self.over]
         keys = list(data[names].itertuples(index=False, name=None))
-        groups: dict[tuple[object, ...], list[Record | None]] = {}
+        groups: dict[object, list[Record | None]] = {}
         for key, record in zip(keys, records, strict=True):
             groups.setdefault(key, []).append(record)
-        out: list[Cell] = []
-        for key, given in zip(keys, data[list(self.parameters)].to_dict("records"), strict=True):
-            there = [record for record in groups[key] if record]
-            out.append(self.of(there, **given) if len(there) == len(groups[key]) else None)
-        return out
+        known: dict[tuple[object, ...], Cell] = {}
+        given = data[list(self.parameters)].to_dict("records")
+        places = [(key, *values.values()) for key, values in zip(keys, given, strict=True)]
+        for place, values in zip(places, given, strict=True):
+            there = [record for record in groups[place[0]] if record]
+            if place not in known:
+                known[place] = self.of(there, **values) if len(there) == len(groups[place[0]]) else None
+        return [known[place] for place in places]
 
 
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
