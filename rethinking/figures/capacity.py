@@ -102,21 +102,11 @@ def compared(t: Frame) -> tuple[int, float, int | None] | None:
     return short[-1], reached, next((w for w, accuracy in free.items() if accuracy >= reached), None)
 
 
-def free_is_narrower(t: Frame) -> bool | None:
-    found = compared(t)
-    return found and found[2] is not None and found[2] < found[0]
-
-
-def comparison(t: Frame) -> str:
-    if not (found := compared(t)):
+def comparison(found: tuple[int, float, int | None] | None) -> str:
+    if not found:
         return f"fitted at every width with {SIGNS}"
     width, reached, same = found
     return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
-
-
-def width_of_free(t: Frame) -> dict[str, list[float | None]]:
-    found = compared(t)
-    return {"width of free weights": [found[2] and float(found[2])]} if found else {}
 
 
 def times(*steps: int | str, width: Any = 8) -> Frame:
@@ -176,9 +166,10 @@ def claims(setting: Setting) -> list[Claim]:
             paper="what values weights may take limits capacity, not only how many there are",
             rule="median training accuracy over seeds, at the end of the budget or when fitted, at the widest width "
             "where it is below 99 %; a rule made after the runs",
-            holds=free_is_narrower,
+            finds=compared,
+            holds=lambda found: found and found[2] is not None and found[2] < found[0],
             ours=comparison,
-            numbers=width_of_free,
+            numbers=lambda found: {"width of free weights": [found[2] and float(found[2])]} if found else {},
             met=[
                 accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]),
                 accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]),

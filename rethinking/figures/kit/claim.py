@@ -29,7 +29,8 @@ class Claim:
         id: stable, as "fig1b.factor.{network}": what can be cited. name: its key in the drawn figure's file.
         source: paper and place. statement: in a sentence. paper: what the source reports. rule: when it holds, in
         words.
-        holds: the rule, of the frame of the runs that it is about; None where it says nothing.
+        holds: the rule, of the frame of the runs that it is about; None where it says nothing. finds: what holds, ours
+        and numbers are given instead of the frame.
         reads: the measure that it rests on, with its unit and its key in the file: what the runs give is then its
         median and range. ours, numbers: that as text and as numbers, where it is more.
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
@@ -48,10 +49,11 @@ class Claim:
     statement: str
     paper: str
     rule: str
-    holds: Callable[[Frame], bool | None]
+    holds: Callable[[Any], bool | None]
+    finds: Callable[[Frame], Any] = lambda frame: frame
     reads: tuple[Measure, str, str] | None = None
-    ours: Callable[[Frame], str] | None = None
-    numbers: Callable[[Frame], Numbers] | None = None
+    ours: Callable[[Any], str] | None = None
+    numbers: Callable[[Any], Numbers] | None = None
     where: dict[str, Any] = field(default_factory=dict)
     each: dict[str, Sequence[Any]] = field(default_factory=dict)
     least_n: int = 1
@@ -88,13 +90,18 @@ class Claim:
         if self.reads:
             measure, unit, key = self.reads
             text, numbers = frame.spread(measure, unit), {key: frame.numbers(measure)}
-        told = self.numbers(frame) if self.numbers else numbers
+        found = self.finds(frame)
+        told = self.numbers(found) if self.numbers else numbers
         finite = {k: [v if v is None or math.isfinite(v) else None for v in values] for k, values in told.items()}
-        return self.ours(frame) if self.ours else text, finite
+        return self.ours(found) if self.ours else text, finite
+
+    def judged(self, frame: Frame) -> bool | None:
+        """Whether a complete frame meets the rule."""
+        return self.holds(self.finds(frame))
 
     def verdict(self, frame: Frame) -> str:
         """The verdict on a complete frame."""
-        holds = self.holds(frame)
+        holds = self.judged(frame)
         return UNJUDGED if holds is None else YES if holds else NO
 
 

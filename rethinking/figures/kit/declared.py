@@ -183,7 +183,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
     def measure(groups: dict[str, list[Record]]) -> Reading:
         whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
         table = whole.where(**of_readings)
-        return Reading(claim.holds(table), *claim.summary(table))
+        return Reading(claim.judged(table), *claim.summary(table))
 
     other = setting.model != usual_model(module)
     assert isinstance(claim.least_seeds, int)
