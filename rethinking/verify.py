@@ -10,6 +10,7 @@ from typing import Any
 
 from rethinking import figures, plotting
 from rethinking.engines import local
+from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, digests, read
 from rethinking.record.read import check_plug_ins
@@ -163,9 +164,10 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
     """
     found = [r for r in runs.complete_records() if _within(r, device)]
     for record in random.Random(seed).sample(found, min(count, len(found))):
-        difference, _ = made_again(record, device=device, data_dir=data_dir)
+        difference, second = made_again(record, device=device, data_dir=data_dir)
         if difference:
-            yield f"{record.path} made again is another: {difference}"
+            reason = explanation(record.environment, second.environment)
+            yield f"{record.path} made again is another: {difference}; {reason}"
 
 
 def _within(record: Record, device: str) -> bool:

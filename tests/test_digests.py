@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, leased, read
@@ -106,6 +108,30 @@ def test_a_file_that_is_gone_or_was_added_is_refused_and_weights_may_be_gone(tmp
     (other / "online.csv").write_bytes((path / "online.csv").read_bytes())
     with pytest.raises(InputError, match=r"online\.csv does not belong to it"):
         read(other)
+
+
+def test_weights_are_bound_by_their_own_digest_where_the_record_holds_none(tmp_path):
+    """As of records made before they held digests, whose weights were made again."""
+    path, other = (unbound(complete(tmp_path, SPEC.replace(seed=k))) for k in range(2))
+    result, file = read_result(path), path / digests.WEIGHTS
+    weights = {"a": torch.arange(6.0)}
+    held = [digests.stamped(safetensors.torch.save(weights, digests.seal(p.name))) for p in (path, other)]
+    for content, message in (
+        (held[0], ""),
+        (held[1], f"is of {other.name}, not of {path.name}"),
+        (safetensors.torch.save(weights), "is bound to its record by no digest"),
+        (held[0].replace(b"F32", b"I32"), "is damaged"),
+        (held[0][:-1] + b"\x01", "is damaged"),
+        (held[0][:-1], "is damaged"),
+        (b"weights", "is damaged"),
+    ):
+        file.write_bytes(content)
+        for use in (lambda: digests.check_weights(file, result), lambda: digests.check(path, result, weights=True)):
+            if message:
+                with pytest.raises(InputError, match=message):
+                    use()
+            else:
+                use()
 
 
 def read_result(path):

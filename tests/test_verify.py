@@ -177,4 +177,5 @@ def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     result = {k: v for k, v in json.loads((folder / "result.json").read_text()).items() if k not in digests.OWN}
     (folder / "result.json").write_text(json.dumps(digests.sealed(result, folder)))
     (found,) = verify.deep(runs, 3, data_dir=str(toy_dir))
-    assert found == f"{folder} made again is another: from step 0 on another curve: learning_rate 0.06 against 0.05"
+    other = "from step 0 on another curve: learning_rate 0.06 against 0.05"
+    assert found == f"{folder} made again is another: {other}; nothing that the two were made with explains it"

@@ -18,14 +18,14 @@ from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
-from rethinking.engines.execute import execute
+from rethinking.engines.execute import execute, packed
 from rethinking.engines.local import resolve_device, resolve_precision
+from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
-from rethinking.revision import commit
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, image_size
-from rethinking.training import Training
+from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
 from rethinking.training.network import Source, built, placed
@@ -152,10 +152,10 @@ def network(
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
         return trained
-    with suppress(OSError):
-        write(file, safetensors.torch.save({k: v.contiguous() for k, v in trained.state_dict().items()}))
-        if record.result.get("digests", {}).get(file.name, digests.sha256(file)) != digests.sha256(file):
-            file.unlink()  # the same curve, but not the same weights
+    content = packed({k: v.contiguous() for k, v in trained.state_dict().items()}, spec.run_id, record.result)
+    if content is not None:  # else it is the same curve, but not the same weights
+        with suppress(OSError):
+            write(file, content)
     return trained
 
 
@@ -253,6 +253,8 @@ def _trained(
     """A run in memory: its record, which has no files, and its network."""
     began = time.monotonic()
     training = Training(spec, given, device, own)
+    made_with = machine(training.device)
+    bfloat16.check(training, arithmetic(made_with), own)
     rows = []
     with _bar(shown, total=spec.steps, desc=f"{spec.model}, seed {spec.seed}", unit=" steps") as bar:
         for evaluation in training.evaluations(lambda step: bar.update(step - bar.n)):
@@ -260,7 +262,7 @@ def _trained(
             bar.set_postfix_str(spec.summary(rows[-1]))
     status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
     result = {"status": status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
-    made = {"seconds": round(time.monotonic() - began, 1), "commit": commit(), "device": training.device.type}
+    made = made_with | {"precision": spec.precision, "seconds": round(time.monotonic() - began, 1)}
     record = Record(Path(spec.run_id), spec, result, made, {name: [row[name] for row in rows] for name in rows[0]})
     means = [(step, loss / images, right / images) for step, loss, right, images in training.log]
     vars(record)["online"] = {name: [line[k] for line in means] for k, name in enumerate(LOG_COLUMNS)}

@@ -109,6 +109,7 @@ def run(
         return 0
     if record is None:
         raise InputError(f"{spec.run_id} has no record in {runs_dir} to compare with: run it without --compare")
+    from rethinking.engines.made_with import explanation
     from rethinking.verify import made_again
 
     if other_dir is None:
@@ -124,8 +125,10 @@ def run(
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
     if difference and "train_accuracy" in spec.columns:
         _print_apart(record.up_to(until), second.up_to(until))
-    for made in (record.environment, second.environment) if difference else ():
-        print_made_by(made)
+    if difference:
+        for made in (record.environment, second.environment):
+            print_made_by(made)
+        click.echo(f"  {explanation(record.environment, second.environment)}")
     return 1 if difference else 0
 
 

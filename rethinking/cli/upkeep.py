@@ -52,13 +52,13 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
                 doomed.append(found)
                 click.echo(f"  weights       {name}")
         else:
-            swept += [found] if found.temporary else []
+            swept += [found] if found.temporary or found.stale else []
             if kind and ("unreferenced" not in kind or unreferenced):
                 doomed.append(found)
                 click.echo(f"  {kind.strip().replace(' ', ', '):<13} {name}")
             elif kind:
                 left[kind.strip().replace(" ", ", ")] += 1
-    strays = [] if weights else runs.strays()
+    strays = [] if weights else runs.strays(Path(out))
     for path in strays:
         click.echo(f"  {'checkpoint' if path.is_dir() else 'half-written':<13} {path.name}")
     for kind, count in left.items():
@@ -66,7 +66,9 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     what = "the weights of " if weights else ""
     orphans = [path for path in strays if path.is_dir()]
     files = sum(len(found.temporary) for found in swept) + len(strays) - len(orphans)
-    half = f"{files} half-written files" if files else ""
+    stale = sum(found.stale for found in swept)
+    litter = [f"{files} half-written files" if files else "", f"{stale} leases of dead processes" if stale else ""]
+    half = " and ".join(filter(None, litter))
 
     def counted(runs: int, checkpoints: int) -> str:
         told = [f"{what}{runs} runs" if doomed else "", half]

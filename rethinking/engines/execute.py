@@ -1,8 +1,8 @@
 """One run of any kind, from its lease to its record: the only place where what makes a run and the record meet."""
 
+import hashlib
 import json
 import os
-import platform
 import tempfile
 import threading
 import time
@@ -17,11 +17,11 @@ import torch
 from safetensors import SafetensorError
 
 from rethinking import data
-from rethinking.engines.machine import cores, processor
+from rethinking.engines.machine import cores
+from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
-from rethinking.record.digests import BEGIN_ANEW, check_weights, seal
-from rethinking.revision import commit
+from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, check_weights, seal, stamped
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
 
@@ -184,6 +184,7 @@ def execute(
         if context.device.type == "cpu":
             torch.set_num_threads(cores() if kind.alone else 1)
         made_with = environment(spec, context.device)
+        context.made_with = arithmetic(made_with)
         rows: list[Row] = []
         clock = _Clock()
         try:
@@ -204,7 +205,7 @@ def execute(
                     f"{before['device']}, or delete its folder to begin again"
                 )
             check_plug_ins(spec, before, writer.path)
-            made_with = _together(before, made_with)
+            made_with = together(before, made_with)
             on_resume(int(context.saved["step"]))
         saved_at = time.monotonic()
 
@@ -248,7 +249,9 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                write(writer.weights_path, safetensors.torch.save(outcome.weights))
+                content = packed(outcome.weights, spec.run_id)
+                assert content is not None
+                write(writer.weights_path, content)
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return not elsewhere
@@ -281,8 +284,8 @@ def _weights(
             second = other.find(run)
             assert second is not None
             difference = record.difference(second)
-            held, now = (r.result.get("digests", {}).get(path.name) for r in (record, second))
-            if difference is None and held not in (None, now):
+            content = packed(safetensors.torch.load(other.weights_of(run).read_bytes()), run.run_id, record.result)
+            if difference is None and content is None:
                 difference = "the same curve, but other weights"
             if difference:
                 made = record.environment
@@ -291,13 +294,29 @@ def _weights(
                     f"another run ({difference}): name their folder with --weights, or make them where the run was "
                     f"made ({made.get('device_name')}, torch {made.get('torch')})"
                 )
-            write(path, other.weights_of(run).read_bytes())
+            assert content is not None
+            write(path, content)
     check_weights(path, record.result)
     try:
         return safetensors.torch.load(path.read_bytes())
     except (ValueError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} is damaged ({reason}): delete it, and the run is trained again") from None
+
+
+def packed(weights: dict[str, torch.Tensor], run: str, result: dict[str, Any] | None = None) -> bytes | None:
+    """The file of a run's weights, sealed; or not, where its record was completed with such a file.
+
+    Args:
+        weights: by name, on the CPU. result: of the record, where there is one.
+
+    Returns:
+        The bytes; None where the record was completed with other weights.
+    """
+    sealed, plain = stamped(safetensors.torch.save(weights, seal(run))), safetensors.torch.save(weights)
+    held = (result or {}).get("digests", {}).get(WEIGHTS)
+    known = {None: sealed, hashlib.sha256(sealed).hexdigest(): sealed, hashlib.sha256(plain).hexdigest(): plain}
+    return known.get(held)
 
 
 def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
@@ -326,37 +345,3 @@ def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.
         raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
     writer.check_rows(notes["rows"])
     return notes, state
-
-
-def environment(spec: Spec, device: torch.device) -> dict[str, Any]:
-    """What this process makes a run with; its seconds, of training and evaluation, are added at the end."""
-    import numpy
-    import torchvision
-
-    import rethinking
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {
-        "rethinking": rethinking.__version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "numpy": numpy.__version__,
-        "device": device.type,
-        "device_name": name,
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
-        "precision": spec.precision,
-        **({"plug_ins": spec.plug_ins} if spec.plug_ins else {}),
-    }
-
-
-def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What several sittings made a run with, one after the other where they differ: "2.11, then 2.12"."""
-
-    def each(key: str) -> Any:
-        was = before.get(key, now[key])
-        same = was == now[key] or str(was).endswith(f", then {now[key]}")
-        return was if same else f"{was}, then {now[key]}"
-
-    return {key: each(key) for key in now}

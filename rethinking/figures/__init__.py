@@ -29,6 +29,7 @@ from rethinking.errors import InputError
 from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
 from rethinking.record import Record, Runs, write
+from rethinking.record.strict import json_of
 from rethinking.revision import VERSION
 from rethinking.spec import RunSpec, Spec, canonical_crop
 
@@ -115,12 +116,10 @@ def stem(name: str, chosen: Setting) -> str:
 
 def drawn(path: Path) -> dict[str, Any]:
     """The numbers of a drawn figure's .json. Raises InputError where it is not one."""
-    try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        numbers = None
-    if not isinstance(numbers, dict) or not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
-        raise InputError(f"{path} is not a drawn figure: draw it again, or move it away")
+    advice = "draw it again, or move it away"
+    numbers = json_of(path, advice)
+    if not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
+        raise InputError(f"{path} is not a drawn figure: {advice}")
     return numbers
 
 

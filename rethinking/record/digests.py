@@ -9,10 +9,12 @@ result.json, which is written last, holds
 Records made before have neither. They are bound by the committed file runs/DIGESTS, a line a file: the SHA-256 of its
 bytes, two spaces, its path from runs/. So `cd runs && sha256sum --check DIGESTS` checks it too.
 
-A checkpoint's metadata hold
+The metadata of a checkpoint, and of the weights that a run ends with, hold
 
     run        the run's name
-    sha256     SHA-256 of the checkpoint file with the 64 digits of this value written as zeros
+    sha256     SHA-256 of the file with the 64 digits of this value written as zeros
+
+so that weights are bound, too, where their record was made before it held digests, and they were made again.
 """
 
 import hashlib
@@ -57,6 +59,8 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
     Args:
         folder: of the record. result: its result.json. weights: whether the weights, where they are, are checked too.
     """
+    if weights and (folder / WEIGHTS).is_file():
+        check_weights(folder / WEIGHTS, result)
     if not OWN & result.keys():
         check_listed(folder)
         return
@@ -67,15 +71,25 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
     if not isinstance(held, dict):
         raise InputError(f"{file} has digests that are no JSON object: the record is damaged; move it away")
     _compare(folder, FILES, held, "result.json")
-    if weights and WEIGHTS in held and (folder / WEIGHTS).is_file():
-        _compare(folder, (WEIGHTS,), held, "result.json")
 
 
 def check_weights(path: Path, result: dict[str, Any]) -> None:
-    """Raise InputError unless a file of weights is the one that a record was completed with, where its result tells."""
-    held = result.get("digests", {}).get(WEIGHTS)
+    """Raise InputError unless weights are those that their record was completed with, or hold a digest and its name.
+
+    Args:
+        path: in a folder with the run's name. result: the record's result.json.
+    """
+    digests = result.get("digests", {})
+    held = digests.get(WEIGHTS) if isinstance(digests, dict) else None
     if held is not None and sha256(path) != held:
         raise InputError(f"{path} is another file than its record was completed with, by its SHA-256: move it away")
+    if held is None:
+        run, advice = path.parent.name, "delete it, and the run is trained again"
+        metadata = _sealed(path.read_bytes(), path, advice)
+        if metadata.keys() != {"run", "sha256"}:
+            raise InputError(f"{path} is bound to its record by no digest: {advice}")
+        if metadata["run"] != run:
+            raise InputError(f"{path} is of {metadata['run']}, not of {run}: move it there, or {advice}")
 
 
 def check_listed(folder: Path) -> None:
@@ -143,22 +157,42 @@ def unlisted(root: Path, runs: list[str]) -> list[str]:
 
 
 def seal(run: str) -> dict[str, str]:
-    """The metadata of a checkpoint of `run` before it is stamped."""
+    """The metadata of a checkpoint or of weights of `run` before it is stamped."""
     return {"run": run, "sha256": _ZEROS}
 
 
-def stamped(checkpoint: bytes) -> bytes:
-    """A checkpoint, a safetensors file with the metadata of `seal`, with its SHA-256 in them."""
-    at = _place(checkpoint)
-    digest = hashlib.sha256(checkpoint).hexdigest().encode()
-    return checkpoint[:at] + digest + checkpoint[at + 64 :]
+def stamped(file: bytes) -> bytes:
+    """A safetensors file with the metadata of `seal`, with its SHA-256 in them."""
+    at = _place(file)
+    digest = hashlib.sha256(file).hexdigest().encode()
+    return file[:at] + digest + file[at + 64 :]
 
 
-def _place(checkpoint: bytes) -> int:
+def _place(file: bytes) -> int:
     """Where the 64 digits begin: at the first hit, as quotes within other strings of the header are escaped."""
     mark = b'"sha256":"'
-    end = 8 + int.from_bytes(checkpoint[:8], "little")
-    return checkpoint.index(mark, 8, end) + len(mark)
+    end = 8 + int.from_bytes(file[:8], "little")
+    return file.index(mark, 8, end) + len(mark)
+
+
+def _sealed(file: bytes, path: Path, advice: str) -> dict[str, str]:
+    """The metadata of a safetensors file. Raises InputError where it has a seal's and is not the file that was sealed.
+
+    One of an earlier version holds no digest: who calls decides.
+    """
+    try:
+        size = int.from_bytes(file[:8], "little")
+        metadata = json.loads(file[8 : 8 + size]).get("__metadata__", {})
+        if "sha256" not in metadata:
+            return metadata
+        at = _place(file)
+        digest = hashlib.sha256(file[:at] + _ZEROS.encode() + file[at + 64 :]).hexdigest()
+        if digest != metadata["sha256"] or digest.encode() != file[at : at + 64]:
+            raise ValueError("another SHA-256")
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
+        reason = " ".join(str(error).partition("\n")[0].split())
+        raise InputError(f"{path} is damaged ({reason}): {advice}") from None
+    return metadata
 
 
 def check_checkpoint(checkpoint: bytes, run: str, path: Path) -> dict[str, str]:
@@ -166,21 +200,11 @@ def check_checkpoint(checkpoint: bytes, run: str, path: Path) -> dict[str, str]:
 
     One of an earlier version, whose metadata are its notes alone, tells neither.
     """
-    try:
-        size = int.from_bytes(checkpoint[:8], "little")
-        metadata = json.loads(checkpoint[8 : 8 + size])["__metadata__"]
-        if metadata.keys() == {"notes"}:
-            return metadata
-        if metadata.keys() != {"notes", "run", "sha256"}:
-            raise ValueError("other metadata")
-        at = _place(checkpoint)
-        plain = checkpoint[:at] + _ZEROS.encode() + checkpoint[at + 64 :]
-        digest = hashlib.sha256(plain).hexdigest()
-        if digest != metadata["sha256"] or digest.encode() != checkpoint[at : at + 64]:
-            raise ValueError("another SHA-256")
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
-        reason = " ".join(str(error).partition("\n")[0].split())
-        raise InputError(f"{path} is damaged ({reason}): {BEGIN_ANEW}") from None
+    metadata = _sealed(checkpoint, path, BEGIN_ANEW)
+    if metadata.keys() == {"notes"}:
+        return metadata
+    if metadata.keys() != {"notes", "run", "sha256"}:
+        raise InputError(f"{path} is damaged (other metadata): {BEGIN_ANEW}")
     if metadata["run"] != run:
         raise InputError(f"{path} is a checkpoint of {metadata['run']}, not of {run}: move it there, or {BEGIN_ANEW}")
     return metadata

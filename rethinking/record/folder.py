@@ -168,11 +168,13 @@ class Runs:
             entries += os.scandir(apart)
         link = next((Path(e.path) for e in entries if e.is_symlink()), None)
         names = {e.name for e in entries}
+        busy = any(map(is_lease, names)) and held(path)
         return Found(
             path,
             run="spec.json" in names and _named_as_a_run(path.name),
             complete="result.json" in names,
-            busy=any(map(is_lease, names)) and held(path),
+            busy=busy,
+            stale=not busy and any(map(is_lease, names)),
             weights=digests.WEIGHTS in names,
             temporary=tuple(Path(e.path) for e in entries if is_temporary(e.name)),
             link=link,
@@ -184,7 +186,8 @@ class Runs:
         The result goes first, so that half of a deletion is an unfinished run.
 
         Args:
-            only: "run" for all of it, "weights", or "temporary" for the files that a killed process was writing.
+            only: "run" for all of it, "weights", or "temporary" for what a killed process has left: the files that it
+                was writing, and its lease.
 
         Returns:
             Why it was left alone; empty text where it was deleted.
@@ -207,7 +210,7 @@ class Runs:
                 if run_named(path / "spec.json") != path.name:
                     return "its spec is not of a run of that name"
                 (path / "result.json").unlink(missing_ok=True)
-                for entry in list(os.scandir(path)):
+                for entry in sorted(os.scandir(path), key=lambda e: e.name == "spec.json"):  # a run until the last
                     if entry.is_dir(follow_symlinks=False) and not is_lease(entry.name):
                         shutil.rmtree(entry.path)
                     elif not entry.is_dir(follow_symlinks=False):
@@ -220,16 +223,17 @@ class Runs:
             return "it is gone meanwhile"
         return ""
 
-    def strays(self) -> list[Path]:
+    def strays(self, drawn: Path | None = None) -> list[Path]:
         """What killed processes or deleted runs have left outside the runs' folders, sorted; no link is followed.
 
-        These are half-written files directly in the folder of the runs, and the folders of checkpoints whose run has
-        none. What was changed within the last hour is not among them: it may be in use, by another folder's runs, too.
+        These are half-written files directly in the folder of the runs or in that of drawn figures, and the folders of
+        checkpoints whose run has none. What was changed within the last hour is not among them: it may be in use, by
+        another folder's runs, too.
         """
         if not self.root.is_dir():  # perhaps misspelt
             return []
-        places = [self.root, *([self.checkpoints] if self.checkpoints.is_dir() else [])]
-        return sorted(path for place in dict.fromkeys(places) for path in place.iterdir() if self._stray(path))
+        places = dict.fromkeys([self.root, self.checkpoints, drawn or self.root])
+        return sorted(path for place in places if place.is_dir() for path in place.iterdir() if self._stray(path))
 
     def _stray(self, path: Path) -> bool:
         try:
@@ -244,7 +248,10 @@ class Runs:
                     return False
                 changed = max(os.stat(p).st_mtime for p in (path, *inside))
             else:
-                if path.parent != self.root or not re.fullmatch(rf"\.{digests.LIST}\.[a-z0-9_]{{8}}", path.name):
+                whole = digests.LIST if path.parent == self.root else r"[^.].*\.(json|svg|pdf|png)"
+                if path.parent == self.checkpoints != self.root or not re.fullmatch(
+                    rf"\.{whole}\.[a-z0-9_]{{8}}", path.name
+                ):
                     return False
                 changed = path.stat().st_mtime
         except OSError:  # gone meanwhile, or not ours
@@ -289,14 +296,16 @@ class Found:
 
     Attributes:
         path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
-        live process is making it. weights: whether it has any. temporary: files that a process was writing, and that
-        a killed one has left. link: one in it, or itself; it is not followed.
+        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any.
+        temporary: files that a process was writing, and that a killed one has left. link: one in it, or itself; it is
+        not followed.
     """
 
     path: Path
     run: bool = False
     complete: bool = False
     busy: bool = False
+    stale: bool = False
     weights: bool = False
     temporary: tuple[Path, ...] = ()
     link: Path | None = None

@@ -54,6 +54,7 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
     """Hold a run for this process, to make it; yields None where another holds it or it is complete."""
     folder = runs.path(spec)
     if runs.complete(spec):
+        freed(folder)  # whoever completed it may have been killed right after
         yield None
         return
     runs.writable()

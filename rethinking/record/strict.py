@@ -20,27 +20,29 @@ def text_of(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({reason}): the record is damaged; move it away") from None
 
 
-def json_of(path: Path) -> dict[str, Any]:
+def json_of(path: Path, advice: str = "the record is damaged; move it away") -> dict[str, Any]:
     """The JSON object that a file of a record holds.
 
     Its numbers are finite and fit into 64 bits, its text can be written as UTF-8, and no key is given twice. All that
     Python would read with another meaning is refused.
 
+    Args:
+        advice: the end of the line where it is damaged.
+
     Raises:
         InputError: it cannot be read, or is none.
     """
-    damaged = "the record is damaged; move it away"
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} cannot be read (not a file): {damaged}")
+            raise InputError(f"{path} cannot be read (not a file): {advice}")
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise InputError(f"{path} cannot be read (larger than {LARGEST:,} bytes): {damaged}")
+            raise InputError(f"{path} cannot be read (larger than {LARGEST:,} bytes): {advice}")
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
-        raise InputError(f"{path} cannot be read ({reason}): {damaged}") from None
+        raise InputError(f"{path} cannot be read ({reason}): {advice}") from None
     try:
         if text.startswith("\ufeff"):
             raise ValueError("it begins with a byte-order mark")
@@ -49,13 +51,13 @@ def json_of(path: Path) -> dict[str, Any]:
         )
         _check_text(value)
     except RecursionError:
-        raise InputError(f"{path} is not valid JSON (nested too deeply): {damaged}") from None
+        raise InputError(f"{path} is not valid JSON (nested too deeply): {advice}") from None
     except ValueError as error:
         half = "half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else None
         reason = half or getattr(error, "msg", str(error))
-        raise InputError(f"{path} is not valid JSON ({reason}): {damaged}") from None
+        raise InputError(f"{path} is not valid JSON ({reason}): {advice}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{path} is not a JSON object: {damaged}")
+        raise InputError(f"{path} is not a JSON object: {advice}")
     return value
 
 

@@ -41,8 +41,8 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
     fresh = {readme: f"{before}{BEGIN}\n\n{board}\n\n{END}{after}"}
     results = readme.parent / RESULTS
     fresh |= {results / name: content for name, content in pages.pages(found).items()}
-    stale = [path for path, content in fresh.items() if not path.is_file() or path.read_text("utf-8") != content]
-    stray = sorted({p for p in results.glob("*.md") if pages.NOTE in p.read_text("utf-8")} - fresh.keys())
+    stale = [path for path, content in fresh.items() if not path.is_file() or path.read_bytes() != content.encode()]
+    stray = sorted({p for p in results.glob("*.md") if pages.NOTE.encode() in p.read_bytes()} - fresh.keys())
     if not check:
         results.mkdir(parents=True, exist_ok=True)
         for path in stale:

@@ -41,7 +41,8 @@ class Context:
     """What a run of any kind is given besides its spec, and where it puts what it can go on from.
 
     Attributes:
-        images: the data set that the spec names. device: to compute on.
+        images: the data set that the spec names. device: to compute on. made_with: what decides how its arithmetic is
+        done, in words.
         on_step: to be called with how far the run is, of the spec's `steps`; what it raises ends the run.
         on_part: to be called every second or so within what takes longer than a step; what it raises ends the run.
         saved: the state that a resumable run goes on from; None for its beginning.
@@ -51,6 +52,7 @@ class Context:
 
     images: "ImageSet"
     device: "torch.device"
+    made_with: str = ""
     on_step: Callable[[int], None] = lambda step: None
     on_part: Callable[[], None] = _nothing
     saved: "dict[str, torch.Tensor] | None" = None

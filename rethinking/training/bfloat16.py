@@ -1,0 +1,133 @@
+"""Whether this machine multiplies in bfloat16 as it should: every layer of a network against float32.
+
+A library's kernel for some shape can be silently wrong on some processor (oneDNN's issue 5494: convolutions with a
+stride larger than their kernel). So before a network is first trained in bfloat16 on a machine, each of its
+convolutions and linear layers is given the same inputs, weights and output gradients twice: in bfloat16 and, rounded to
+it, in float32. The error is the norm of the difference relative to the norm of float32's result. Rounding a sum once to
+8 significant bits makes it 0.0017; rounding its parts as well, as where bfloat16 is emulated, 0.007; one value in a
+thousand that has nothing to do with the right one, 0.04.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.errors import InputError
+from rethinking.paths import data_dir, write
+from rethinking.training.loop import Training
+from rethinking.training.network import Source, built, placed
+
+LIMIT = 0.03  # of the error
+IMAGES = 32  # of a batch that is tried
+FILE = "bfloat16.json"  # in the data folder: what was tried on the machines that use it
+Products = Callable[[Tensor, Tensor], Tensor]  # of a layer's input and weight, without its bias
+
+
+def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
+    """The largest error of a layer's output, input gradient or weight gradient, and which it is of.
+
+    Args:
+        network: stays as it is. images: float32 (N, ...), on its device.
+
+    Returns:
+        The error, from 0 on; inf where a result is not finite.
+    """
+    found = (0.0, "no layer")
+    for name, products, x, w in _layers(network, images):
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            shape = products(x[:1], w).shape[1:]
+        gradient = torch.randn(len(x), *shape, generator=generator).to(x.device)
+        tried = _three(products, x.bfloat16(), w.bfloat16(), gradient.bfloat16())
+        exact = _three(products, *(t.bfloat16().float() for t in (x, w, gradient)))
+        for what, ours, right in zip(("output", "input gradient", "weight gradient"), tried, exact, strict=True):
+            apart, size = (ours.float() - right).norm().item(), right.norm().item()
+            error = apart / size if size else math.inf if apart else 0.0
+            found = max(found, (error if error < math.inf else math.inf, f"{what} of {name}"))
+    return found
+
+
+def _three(products: Products, x: Tensor, w: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
+    """A layer's output, and the gradients of its input and weight."""
+    x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
+    with torch.enable_grad():
+        out = products(x, w)
+        return (out.detach(), *torch.autograd.grad(out, (x, w), gradient))
+
+
+def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products, Tensor, Tensor]]:
+    """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight."""
+    network = deepcopy(network)
+    calls: list[tuple[str, Products, Tensor, Tensor]] = []
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Linear):
+            products: Products = F.linear
+        elif isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
+            products = _convolution(layer)
+        else:
+            continue
+
+        def called(layer: nn.Module, inputs: tuple, name: str = name, products: Products = products) -> None:
+            calls.append((name, products, inputs[0].detach(), layer.weight.detach()))  # type: ignore[operator]
+
+        layer.register_forward_pre_hook(called)
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        network.train()(images)
+    return iter(calls)
+
+
+def _convolution(layer: nn.Conv2d) -> Products:
+    return lambda x, w: F.conv2d(x, w, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+
+
+def check(training: Training, made_with: str, own: Source | None = None) -> None:
+    """Refuse to train a network in bfloat16 where this machine's arithmetic is wrong; the network stays as it is.
+
+    What was found is kept in the data folder, where that can be written, so that a network is tried once a machine.
+
+    Args:
+        made_with: the processor, the version of torch and whatever else decides how the arithmetic is done.
+        own: of the network, as `Training` has it.
+
+    Raises:
+        InputError: a layer's error is above LIMIT.
+    """
+    spec, images = training.spec, training.train_images[:IMAGES]
+    if spec.precision != "bfloat16":
+        return
+    shape = tuple(images.shape[1:])
+    network = placed(built(spec, [], shape, training.run.num_classes, own), images.device)
+    key = hashlib.sha256(f"{made_with}\n{shape}\n{network}".encode()).hexdigest()
+    file = data_dir() / FILE
+    known = _known(file)
+    if key not in known:
+        error, where = worst(network, images)
+        known[key] = [error if error < math.inf else None, where]
+        with suppress(OSError):  # another user's folder, or a full disk: it is tried again
+            write(file, json.dumps(known, indent=1) + "\n")
+    error, where = known[key]
+    if error is None or error > LIMIT:
+        told = "is not finite" if error is None else f"is off by {error:.2g} of its norm; rounding explains 0.007"
+        raise InputError(
+            f"bfloat16 is wrong on this machine: in {spec.model} the {where} {told} (kept in {file}): give --precision "
+            "float32, or another version of torch"
+        )
+
+
+def _known(file: Path) -> dict[str, list]:
+    """What was tried, by key; nothing where the file is not there, or damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        held = json.loads(file.read_bytes())
+        if isinstance(held, dict):
+            good = {k: v for k, v in held.items() if isinstance(v, list) and len(v) == 2 and isinstance(v[1], str)}
+            return {k: v for k, v in good.items() if isinstance(v[0], float | None)}
+    return {}

@@ -1,0 +1,118 @@
+"""What decides how arithmetic is done is recorded, explains a difference, and is tried before bfloat16 is used."""
+
+import json
+
+import pytest
+import torch
+from command import RUN, cli
+
+from rethinking import data, models
+from rethinking.engines import made_with
+from rethinking.engines.execute import execute
+from rethinking.errors import InputError
+from rethinking.layers import pool_before_relu
+from rethinking.record import Runs
+from rethinking.spec import RunSpec
+from rethinking.training import bfloat16
+
+NETWORKS = ["inception", "inception-nobn", "alexnet", "mlp-3x512", "mlp-1x512"]
+
+
+def test_variables_that_change_arithmetic_are_told_without_folders_and_others_are_not():
+    environ = {
+        "OMP_NUM_THREADS": "2",
+        "ATEN_CPU_CAPABILITY": "default",
+        "LD_PRELOAD": "/usr/lib/libjemalloc.so:/opt/b.so",
+        "HOME": "/home/somebody",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    }
+    told = "ATEN_CPU_CAPABILITY=default LD_PRELOAD=libjemalloc.so:b.so OMP_NUM_THREADS=2 ONEDNN_MAX_CPU_ISA=AVX2"
+    assert made_with.variables(environ) == told
+    assert made_with.variables({"PATH": "/bin"}) is None
+
+
+@pytest.mark.parametrize("key", made_with.DECIDING)
+def test_what_alone_differs_is_what_may_explain_a_difference(key):
+    first = {k: f"{k}=1 same" for k in made_with.DECIDING}
+    second = first | {key: f"{key}=2 same"}
+    assert made_with.explanation(first, first) == "nothing that the two were made with explains it"
+    told = made_with.explanation(first, second)
+    assert told.startswith(f"what they were made with may explain it: {made_with.DECIDING[key]} {key}=1")
+    assert told.count(" against ") == 1
+    old = {k: v for k, v in first.items() if k != key}
+    assert f"({made_with.DECIDING[key]}: one of the two does not tell)" in made_with.explanation(old, first)
+
+
+def test_a_record_made_under_limited_arithmetic_tells_it_and_a_comparison_names_it(toy_dir, tmp_path):
+    words = ("--runs", tmp_path, "--data-dir", toy_dir)
+    assert cli(*RUN, *words, ATEN_CPU_CAPABILITY="default").returncode == 0
+    (record,) = tmp_path.glob("*/environment.json")
+    made = json.loads(record.read_text())
+    assert made["capability"] == "DEFAULT"
+    assert "ATEN_CPU_CAPABILITY=default" in made["variables"].split()
+    compared = cli(*RUN, *words, "--compare")
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        assert compared.returncode == 0
+    else:
+        assert compared.returncode == 1
+        assert "against ATEN_CPU" not in compared.stdout
+        assert "may explain it: ATen's capability DEFAULT against " in compared.stdout
+        assert "; variables ATEN_CPU_CAPABILITY=default against none" in compared.stdout
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_bfloat16_of_every_network_agrees_with_float32_on_this_machine_forward_and_backward(model):
+    network = models.initialise(models.build(model, 10, 3, 28), 0)
+    pool_before_relu(network)
+    images = torch.randn(4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    error, where = bfloat16.worst(network, images)
+    assert 0 < error < bfloat16.LIMIT, where
+
+
+class Wrong(torch.autograd.Function):
+    """A matrix product of which one output in twenty has nothing to do with the right one."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        out = x @ w.T
+        if x.dtype == torch.bfloat16:
+            out.view(-1)[::20] *= -1
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, w = ctx.saved_tensors
+        return gradient @ w, gradient.T @ x
+
+
+@pytest.mark.parametrize("fault", ["wrong", "nan"])
+def test_a_machine_that_is_wrong_in_bfloat16_is_refused_once_tried_and_float32_goes_on(
+    fault, tmp_path, home, monkeypatch
+):
+    data.fetch("toy", home)
+
+    def products(x, w, bias=None):
+        if fault == "nan" and x.dtype == torch.bfloat16:
+            return torch.nn.functional.linear(x, w) * torch.nan
+        return Wrong.apply(x, w)
+
+    right = bfloat16.F.linear
+    tried = []
+    monkeypatch.setattr(bfloat16, "F", type("F", (), {"linear": staticmethod(products), "conv2d": None}))
+    monkeypatch.setattr(bfloat16, "worst", lambda *a, real=bfloat16.worst: tried.append(1) or real(*a))
+    fields = {"data": "toy", "model": "mlp-1x512", "model_options": {"width": 8}, "n": 64, "steps": 2}
+    half = RunSpec.make(**fields, precision="bfloat16")
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=r"bfloat16 is wrong on this machine: in mlp-1x512 the .* of layers.*float32"
+        ):
+            execute(half, Runs(tmp_path / "runs"))
+    assert len(tried) == 1
+    assert not Runs(tmp_path / "runs").complete(half)
+    assert execute(RunSpec.make(**fields), Runs(tmp_path / "runs"))
+    monkeypatch.setattr(bfloat16, "F", type("F", (), {"linear": staticmethod(right)}))
+    (home / bfloat16.FILE).write_text('{"damaged": ')
+    assert execute(half, Runs(tmp_path / "runs"))
+    assert len(json.loads((home / bfloat16.FILE).read_text())) == 1
+    assert len(tried) == 2
