@@ -12,18 +12,8 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import (
-    Bound,
-    Claim,
-    Curves,
-    Grid,
-    Lines,
-    Table,
-    bounded,
-    final,
-    returned_epoch,
-    stopping_gain,
-)
+from rethinking.figures.kit import Bound, Claim, Curves, Grid, Lines, Table, bounded
+from rethinking.figures.kit.measures import final, returned_epoch, stopping_gain
 from rethinking.spec import EPOCH, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]

@@ -14,19 +14,8 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by
-from rethinking.figures.kit import (
-    Bound,
-    Claim,
-    Conditions,
-    Curves,
-    Frame,
-    Lines,
-    NamedPoints,
-    Table,
-    Tables,
-    bounded,
-    made,
-)
+from rethinking.figures.kit import Bound, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, bounded
+from rethinking.figures.kit.claim import made
 from rethinking.figures.kit.measures import column, falls
 from rethinking.spec import KernelSpec, LinearSpec, Spec
 
