@@ -154,7 +154,7 @@ def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
     from rethinking.figures.kit import declared
 
     made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
-    return [_extension(module, chosen, claim) for claim in made] if _extends(module, chosen) else made
+    return [_extension(module, chosen, claim) for claim in made] if _beyond(module, chosen) else made
 
 
 def usual_model(module: ModuleType) -> str:
@@ -162,38 +162,32 @@ def usual_model(module: ModuleType) -> str:
     return getattr(module, "MODELS", [ALL])[0]
 
 
-def _other_network(module: ModuleType, chosen: Setting) -> bool:
-    """Whether a figure is drawn for a network that is neither the paper's nor the figure's own."""
-    return chosen.other_network and chosen.model != usual_model(module)
-
-
-def _extends(module: ModuleType, chosen: Setting) -> bool:
-    """Whether a figure is of other data or another network than the paper's, and its own."""
-    return not chosen.subject.papers or _other_network(module, chosen)
+def _beyond(module: ModuleType, chosen: Setting) -> dict[str, str]:
+    """What a figure is of that is neither the paper's nor, of networks, the figure's own: "data", "network"."""
+    other = chosen.other_network and chosen.model != usual_model(module)
+    return ({} if chosen.subject.papers else {"data": chosen.subject.name}) | (
+        {"network": chosen.model} if other else {}
+    )
 
 
 def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
     """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
-    subject, decided = chosen.subject, claim.decided
-    of = [subject.name] if not subject.papers else []
-    of += [chosen.model] if _other_network(module, chosen) else []
-    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
+    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, chosen.subject.full)
     rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
     rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", rule)
     return replace(
         claim,
-        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(of)}",
+        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(_beyond(module, chosen).values())}",
         paper="",
         tolerance=rule if least == 1 else f"{rule}; from n = {least:,} on",
         least_n=least,
         measure=lambda records: _answer(claim, claim.measure(records)),
-        decided=(lambda records: _answer(claim, decided(records))) if decided else None,
     )
 
 
-def _answer(claim: claims.Claim, reading: Any) -> Any:
+def _answer(claim: claims.Claim, reading: claims.Reading) -> claims.Reading:
     """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
-    if reading is None or reading.holds is None or not claim.answer:
+    if reading.holds is None or not claim.answer:
         return reading
     return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
 
@@ -295,17 +289,10 @@ def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
     ]
 
 
-def _what(chosen: Setting) -> dict[str, Any]:
-    """Of what it is drawn, where that is not the paper's data."""
-    if chosen.subject.papers:
-        return {}
-    return {"data": chosen.data, "crop": chosen.crop}
-
-
 def _extended(module: ModuleType, chosen: Setting) -> str:
     """What a caption adds, of other data or another network than the paper's."""
-    of = [] if chosen.subject.papers else [chosen.subject.facts]
-    of += [f"the network {chosen.model}"] if _other_network(module, chosen) else []
+    words = {"data": chosen.subject.facts, "network": f"the network {chosen.model}"}
+    of = [words[what] for what in _beyond(module, chosen)]
     return f" An extension to {' and '.join(of)}." if of else ""
 
 
@@ -315,19 +302,16 @@ def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
     for claim, verdict in zip(asked, verdicts, strict=True):
         if claim.answer and verdict.ours:
             answers.setdefault(claim.answer, []).append(verdict.ours)
-    several = {
-        word: f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}" for word, texts in answers.items()
-    }
-    parts = [texts[0] if len(texts) == 1 else several[word] for word, texts in answers.items()]
-    return "; ".join(parts)
+    return "; ".join(
+        texts[0] if len(texts) == 1 else f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}"
+        for word, texts in answers.items()
+    )
 
 
 def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table, which names other data and another network than the paper's."""
-    more = {} if chosen.subject.papers else {"data": chosen.subject.name}
-    more |= {"network": chosen.model} if _other_network(module, chosen) else {}
     head, *cells = row.items()
-    return dict([head, *more.items(), *cells])
+    return dict([head, *_beyond(module, chosen).items(), *cells])
 
 
 @dataclass(frozen=True)
@@ -354,13 +338,13 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     told, drawn = numbers_and_picture(module, chosen, records)
-    extends = _extends(module, chosen)
-    if extends and isinstance(told.get("table"), list):
+    beyond = _beyond(module, chosen)
+    if beyond and isinstance(told.get("table"), list):
         told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
 
     def picture() -> Any:
         figure = drawn()
-        if extends:
+        if beyond:
             figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
         return figure
 
@@ -370,7 +354,7 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
         "model": chosen.model,
         "seeds": chosen.seeds,
         "asked": chosen.asked,
-        **_what(chosen),
+        **({} if chosen.subject.papers else {"data": chosen.data, "crop": chosen.crop}),
         "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
         "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
         **told,

@@ -16,7 +16,7 @@ A declared figure is a file that says, in this order,
                                                                       notes(setting) that gives them
     heading(setting) -> str                                           optional; the title where it is no network's
     ACROSS = 2                                                        optional; panels side by side; else all of them
-    CLAIMS = [Claim(..., examples=[...]), ...]                        what is judged, or claims(setting) that makes them
+    CLAIMS = [Claim(..., met=[...], missed=[...]), ...]               what is judged, or claims(setting) that makes them
 
 A panel is anything with draw(axes, frame, records); with series(frame, records) it adds numbers to the figure's file.
 A condition is a dict of coordinates from end to end; the grid's format names it for readers.

@@ -138,9 +138,10 @@ class Bound(NamedTuple):
     by_median: bool = False
 
     def holds(self, t: Frame) -> bool:
-        """Whether the runs lie within."""
+        """Whether the runs lie within; without a number they do not."""
         values = [t.median(self.measure)] if self.by_median else t.values(self.measure)
-        return all(self.least <= v <= self.most and self.above < v < self.below for v in values)
+        inside = (self.least <= v <= self.most and self.above < v < self.below for v in values)
+        return bool(values) and all(inside)
 
     @property
     def examples(self) -> tuple[list[list[float]], list[list[float]]]:
