@@ -23,7 +23,7 @@ def records(runs: Runs) -> Iterator[str]:
     folders = {p.parent.name: p.parent for p in sorted(runs.root.glob("*/result.json"))}
     listed = digests.listed(runs.root)
     for folder in folders.values():
-        yield from _record(folder)
+        yield from record(folder)
     for run in sorted(listed.keys() - folders.keys()):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
     try:
@@ -35,7 +35,7 @@ def records(runs: Runs) -> Iterator[str]:
         yield f"{runs.root / run} is in {archive.LIST}, but no complete record is there: bring it back"
 
 
-def _record(folder: Path) -> Iterator[str]:
+def record(folder: Path) -> Iterator[str]:
     """What is wrong with one complete record."""
     try:
         record = read(folder)
@@ -141,7 +141,7 @@ def whence(path: Path, runs: Runs, folder: Path) -> Origin:
 def _origin(about: dict[str, Any], names: Iterable[str], runs: Runs, findings: list[str]) -> Origin:
     for run in names:
         if (runs.root / run / "result.json").is_file():
-            findings += _record(runs.root / run)
+            findings += record(runs.root / run)
         else:
             findings.append(f"{runs.root / run} has no complete record: bring it back, or name other --runs")
     return Origin(about, tuple(names), tuple(dict.fromkeys(findings)))

@@ -110,6 +110,17 @@ def test_a_file_that_is_gone_or_was_added_is_refused_and_weights_may_be_gone(tmp
         read(other)
 
 
+def test_a_sealed_file_is_the_same_whatever_the_order_of_its_metadata():
+    weights = {"b": torch.arange(6.0), "a": torch.zeros(2, 3)}
+    names = [f"{k:02}" for k in range(20)]
+    seals = [digests.seal("run") | {k: k for k in order} for order in (names, names[::-1])]
+    first, second = (digests.stamped(safetensors.torch.save(weights, seal)) for seal in seals)
+    assert first == second
+    found = safetensors.torch.load(first)
+    assert all(torch.equal(found[k], v) for k, v in weights.items())
+    assert list(json.loads(first[8 : 8 + first[0] + 256 * first[1]])["__metadata__"]) == [*names, "run", "sha256"]
+
+
 def test_weights_are_bound_by_their_own_digest_where_the_record_holds_none(tmp_path):
     """As of records made before they held digests, whose weights were made again."""
     path, other = (unbound(complete(tmp_path, SPEC.replace(seed=k))) for k in range(2))

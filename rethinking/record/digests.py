@@ -162,7 +162,16 @@ def seal(run: str) -> dict[str, str]:
 
 
 def stamped(file: bytes) -> bytes:
-    """A safetensors file with the metadata of `seal`, with its SHA-256 in them."""
+    """A safetensors file with the metadata of `seal`, with its SHA-256 in them: the same bytes for the same content.
+
+    Safetensors writes metadata in another order from one process to the next; here they are sorted.
+    """
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    file = len(text).to_bytes(8, "little") + text + file[8 + size :]
     at = _place(file)
     digest = hashlib.sha256(file).hexdigest().encode()
     return file[:at] + digest + file[at + 64 :]

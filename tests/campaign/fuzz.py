@@ -1,0 +1,190 @@
+"""Anything as a spec, a command line, the constants of a plug-in's file."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import sets
+from tally import DETECTED, HANG, HARMLESS, TRACEBACK, Budget, Tally, apart
+
+from rethinking import catalog
+from rethinking.cli import main
+from rethinking.constants import ALLOWED, NEEDED
+from rethinking.engines import local
+from rethinking.spec import from_bytes, from_json
+
+WORDS = (
+    "",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "true",
+    "null",
+    "all",
+    "..",
+    "/",
+    "~",
+    "~nobody",
+    "a=b",
+    "=",
+    ",",
+    "x" * 300,
+)
+WORDS += ("\udcff", "\x1b[31m", "é", "１", "0x10", "1_000", "9" * 400, "-", "--", "*", "%s", "{}", "[]", "'", '"', "\n")
+
+
+def value(chance: random.Random, depth: int = 0) -> Any:
+    """Any JSON or Python value."""
+    plain = [None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, float("nan"), float("inf"), 10**400, 2**63, -(2**63) - 1]
+    pick = chance.randrange(10)
+    if pick < 5 or depth > 3:
+        return chance.choice(plain)
+    if pick < 8:
+        return chance.choice([*WORDS, "cifar10", "mlp-1x512", "dropout", "float32", "fitted", "labels"])
+    if pick == 8:
+        return [value(chance, depth + 1) for _ in range(chance.randrange(4))]
+    return {
+        chance.choice([*WORDS, "name", "options", "width"]): value(chance, depth + 1)
+        for _ in range(chance.randrange(4))
+    }
+
+
+def specs(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """Specs of committed records with fields of any value, missing, unknown or twice, and their bytes damaged."""
+    tally = Tally("specs")
+    texts = [p.read_text() for p in sorted((sets.ROOT / "runs").glob("*/spec.json"))[::7]]
+    for _ in budget:
+        held = json.loads(chance.choice(texts))
+        fields = type(from_json(json.dumps(held))).model_fields
+        what = chance.randrange(6)
+        for _ in range(chance.randrange(1, 3)):
+            held[chance.choice([*fields, *WORDS] if what == 0 else list(fields))] = value(chance)
+        text = json.dumps(held)
+        if what == 1:
+            text = text[:-1] + f', "{chance.choice(list(fields))}": {json.dumps(value(chance))}}}'
+        if what == 2:
+            text = "[" * chance.choice([1, 10, 10_000]) + text
+        content = text.encode("utf-8", "surrogatepass")
+        if what == 3:
+            content = sets.damaged(content, chance)[1]
+        if what == 4:
+            content = text.encode(chance.choice(["utf-16", "utf-32", "utf-8-sig"]), "surrogatepass")
+
+        def use(content: bytes = content) -> str:
+            spec = from_bytes(content)
+            again = from_json(spec.to_json())
+            return "" if again == spec and again.run_id == spec.run_id else f"{spec} is read again as {again}"
+
+        tally.judge(f"spec {content[:300]!r}", use, "", "it is a spec, and comes back as it is")
+    return tally
+
+
+def _command_line(chance: random.Random, folder: Path) -> list[str]:
+    name = chance.choice([*main.commands, *WORDS[:8]])
+    words, command = [name], main.commands.get(name)
+    if command is not None and hasattr(command, "commands") and chance.random() < 0.8:
+        words.append(chance.choice([*command.commands]))
+        command = command.commands[words[-1]]
+    names = [o for p in getattr(command, "params", []) for o in p.opts if o.startswith("--")]
+    for _ in range(chance.randrange(5)):
+        if names and chance.random() < 0.7:
+            words.append(chance.choice(names))
+        if chance.random() < 0.8:
+            known = [
+                *catalog.names("models"),
+                *catalog.names("regularizers"),
+                "fig2b",
+                "toy",
+                "quick",
+                "cpu",
+                "5",
+                "0.5",
+            ]
+            words.append(chance.choice([*WORDS, *known, str(folder), str(folder / "nowhere"), str(value(chance))]))
+    return [word.replace("\0", "") for word in words]
+
+
+def command_lines(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """Commands with options and words of any kind; what would be trained, timed or fetched is left out."""
+    tally = Tally("command lines")
+    sets.toy(folder / "data")
+    (folder / "place").mkdir()
+
+    def call(words: list[str]) -> None:
+        from rethinking import bench, data
+        from rethinking.cli import options
+
+        os.chdir(folder / "place")
+        os.environ |= {"RETHINKING_DATA": str(folder / "data"), "HOME": str(folder)}
+        local.run = lambda *_, **__: []
+        data.fetch = lambda name, *_, **__: Path(name)
+        options.fetch_missing = lambda *_, **__: None
+        for name in ("measure", "main", "run"):
+            if hasattr(bench, name):
+                setattr(bench, name, lambda *_, **__: None)
+        main(args=words)
+
+    for _ in budget:
+        words = _command_line(chance, folder)
+        if words[0] in ("bench", "report", "verify", "slides"):  # minutes, on nothing
+            words.append("--help")
+        status, said = apart(lambda words=words: call(words))
+        tried, lines = f"{words!r}"[:400], said.splitlines()
+        errors = [line for line in lines if line.startswith("rethinking: ")]
+        if status is None:
+            tally.add(HANG, tried)
+        elif "Traceback" in said or status not in (0, 1, 2):
+            tally.add(TRACEBACK, tried, f"status {status}: {said[-2000:]}")
+        elif status == 2 and (len(errors) != 1 or max(map(len, lines)) > 1300):
+            tally.add(TRACEBACK, tried, f"{len(errors)} lines of an error: {said[-2000:]}")
+        elif status == 2:
+            tally.add(DETECTED, tried)
+        else:
+            tally.add(HARMLESS, tried, f"it is a command that ends with {status}")
+    return tally
+
+
+def constants(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """A plug-in's file whose literal constants are of any type: read without an import, listed or named in one line."""
+    tally = Tally("plug-in constants")
+    examples = {}
+    for kind in catalog.KINDS:
+        names = [n for n in catalog.names(kind) if catalog.find(kind, n).path is not None]
+        examples[kind] = Path(catalog.find(kind, names[0]).path).read_text()
+    for k in budget:
+        kind = chance.choice(catalog.KINDS)
+        place = sets.fresh(folder / f"plugins{k % 4}")
+        (place / kind).mkdir()
+        changed = {
+            name: value(chance) if chance.random() < 0.8 else {chance.choice(WORDS): value(chance)}
+            for name in chance.sample([*NEEDED[kind], *ALLOWED[kind]], chance.randrange(1, 3))
+        }
+        lines = [
+            f"{name} = {v!r}".replace("nan", "1e999 - 1e999").replace("inf", "1e999") for name, v in changed.items()
+        ]
+        (place / kind / "mine.py").write_text(
+            examples[kind] + "\n" + "\n".join(lines) + "\n", "utf-8", "surrogateescape"
+        )
+
+        def use(kind: str = kind, place: Path = place) -> None:
+            os.environ["RETHINKING_PLUGINS"] = os.pathsep.join([os.environ["RETHINKING_PLUGINS"], str(place)])
+            catalog._files.cache_clear()
+            for word in (["list", kind], ["list"]):
+                main(args=word, standalone_mode=False)
+
+        status, said = apart(use)
+        tried = f"{kind}: {'; '.join(lines)}"[:400]
+        if status is None:
+            tally.add(HANG, tried)
+        elif "Traceback" in said or status not in (0, 2):
+            tally.add(TRACEBACK, tried, said[-2000:])
+        elif status == 2:
+            one = said.count("rethinking: ") == 1
+            tally.add(DETECTED if one else TRACEBACK, tried, said[-2000:])
+        else:
+            tally.add(HARMLESS, tried, "the constants are of an allowed kind")
+    return tally

