@@ -123,11 +123,6 @@ class Setting:
         """The seeds of `model`: at scales cpu and paper, unless asked for, one where a run is long."""
         return range(1 if self.scale != "quick" and model not in CHEAP and not self.asked else self.seeds)
 
-    @property
-    def reduced(self) -> bool:
-        """Whether fewer than all images are trained on."""
-        return self.spec(0).n != self.subject.full
-
     def within(self, n: int) -> int:
         """A number of training images that a figure names, as far as other data than the paper's have them."""
         if self.subject.papers:
