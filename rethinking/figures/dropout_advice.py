@@ -36,8 +36,6 @@ DEPARTURES = [
     SIZE,
     UNSTATED,
 ]
-
-
 PLAIN, SCALED, MASKED = (
     Part(name="dropout", options={"rate": RATE, "mode": mode}) for mode in ("inverted", "weight_scaling", "monte_carlo")
 )

@@ -49,8 +49,6 @@ TABLE = Table(
     {"returned to epoch": END, "gain in test accuracy (points)": GAIN, "final test accuracy (%)": TEST},
     by="{labels}, patience {patience}",
 )
-
-
 OVER: dict[str, Any] = {"x": "patience", "hue": "labels", "log": True, "apart": 1.09, "reference": (0, "")}
 OVER |= {"xlabel": "patience (evaluations, one an epoch)", "legend": "outside lower center"}
 HELD_OUT: dict[str, Any] = {"x": "epoch", "columns": {"held_out_accuracy": None}, "factor": 100, "hue": "labels"}

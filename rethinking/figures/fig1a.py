@@ -52,8 +52,6 @@ PANELS = [
     Curves(ylim=(0, None), legend=None, **LOSS, **BY),
     Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
 ]
-
-
 OWN: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
 ROW: dict[str, Any] = {"source": "zhang2017, Table 1", "least_n": 200}
 ORDER: dict[str, Any] = {"least_n": FULL, "least_seeds": least_seeds}

@@ -175,8 +175,6 @@ PANELS = [
 ]
 OF_BALLS: dict[str, Any] = {"xlabel": "weight of the upper half", "ylabel": "weight of the lower half"}
 PANELS += [Own(paint=paint_balls, series=tell_balls, title=TWO, **OF_BALLS)]
-
-
 NOTES = [
     "below: weights exactly 0 in all layers, training accuracy; true / random labels, medians over seeds",
     "left: every seed a line, from 0.1 %, the resolution, up; right: solutions in the balls of L1 and L2",

@@ -75,10 +75,10 @@ THREE: dict[str, Any] = {"by": "solution", "only": LINEAR, "log": True, "xlim": 
 THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
 TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
 PANELS = [
-    Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
-    Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, side="right", ylim=(30, 3000), legend=None, **WIDE),
+    Lines(y=ERROR, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
+    Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend=None, **WIDE),
     Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
-    NamedPoints(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
+    NamedPoints(x=NORM, y=ERROR, **THREE),
 ]
 ACROSS, HEIGHT = 2, 4.8
 

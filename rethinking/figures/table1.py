@@ -66,11 +66,7 @@ ROWS = [
     Row("mlp-1x512", False, False, True, 99.34, 10.61),
 ]
 TOLERANCE = {"inception": 3.0, "inception-nobn": 3.0, "alexnet": 3.0, "mlp-3x512": 2.5, "mlp-1x512": 2.5}  # points
-
-
 BY_NAME = {row.name: row for row in ROWS}
-
-
 GRID = Grid("{row}", row=list(BY_NAME))
 
 
@@ -100,8 +96,8 @@ TABLE = Table(
 )
 BY: dict[str, Any] = {"by": "row", "looks": {row.name: row.network for row in ROWS}, "named": True, "xlim": (0, 100)}
 PANELS = [
-    Rows(x=TRAIN, paper=PAPER_TRAIN, xlabel=TRAIN.label, **BY),
-    Rows(x=TEST, paper=PAPER_TEST, xlabel=TEST.label, **BY),
+    Rows(x=TRAIN, paper=PAPER_TRAIN, **BY),
+    Rows(x=TEST, paper=PAPER_TEST, **BY),
 ]
 
 

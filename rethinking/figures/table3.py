@@ -94,7 +94,7 @@ COLUMNS: dict[str, Any] = {
 TABLE = Table("row", COLUMNS)
 LOOK: dict[str, Any] = {"by": row, "hue": "width", "log": True}
 LOOK |= {"looks": {width: f"width {width:g}" for width in BAND} | {0.0: "no bandwidth"}}
-WRONG_OF: dict[str, Any] = {"xlabel": ERROR.label, "xlim": (0.3, 100), "xticks": (0.5, 1, 2, 5, 10, 20, 50)}
+WRONG_OF: dict[str, Any] = {"xlim": (0.3, 100), "xticks": (0.5, 1, 2, 5, 10, 20, 50)}
 NORM_OF: dict[str, Any] = {"xlabel": "norm √(tr αᵀKα)", "xlim": (100, 10_000), "legend": "outside lower center"}
 PANELS = [
     Rows(spans=True, x=ERROR, paper=ERRORS, legend=None, **WRONG_OF, **LOOK),

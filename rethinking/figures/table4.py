@@ -67,11 +67,7 @@ REGULARIZERS = {
     "random crop": (Part(name="random_crop"),),
     "flip and rotation": (Part(name="horizontal_flip"), Part(name="rotation", options={"angle": 25.0})),
 }
-
-
 BY_NAME = {row.name: row for row in ROWS}
-
-
 GRID = Grid("{row}", row=list(BY_NAME))
 
 
@@ -92,17 +88,9 @@ def _accuracy(record: Record) -> float:
 TRAIN = Measure("train", "training accuracy (%)", _accuracy)
 PAPER = {row.name: "fails to converge" if row.train is None else row.train for row in ROWS}
 TABLE = Table("row", {"paper train (%)": PAPER, "train (%)": TRAIN})
-PANELS = [
-    Rows(
-        x=TRAIN,
-        by="row",
-        looks={row.name: row.network for row in ROWS},
-        named=True,
-        paper=PAPER,
-        xlabel="training accuracy on random labels (%)\ncrop, flip and rotation: of the batches as trained on",
-        xlim=(0, 100),
-    )
-]
+XLABEL = "training accuracy on random labels (%)\ncrop, flip and rotation: of the batches as trained on"
+LOOKS = {row.name: row.network for row in ROWS}
+PANELS = [Rows(x=TRAIN, by="row", looks=LOOKS, named=True, paper=PAPER, xlabel=XLABEL, xlim=(0, 100))]
 
 
 def bound(row: Row, measure: Measure = TRAIN) -> Bound:
