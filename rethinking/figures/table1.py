@@ -95,10 +95,7 @@ TABLE = Table(
     "row", {"paper train (%)": PAPER_TRAIN, "train (%)": TRAIN, "paper test (%)": PAPER_TEST, "test (%)": TEST}
 )
 BY: dict[str, Any] = {"by": "row", "looks": {row.name: row.network for row in ROWS}, "named": True, "xlim": (0, 100)}
-PANELS = [
-    Rows(x=TRAIN, paper=PAPER_TRAIN, **BY),
-    Rows(x=TEST, paper=PAPER_TEST, **BY),
-]
+PANELS = [Rows(x=TRAIN, paper=PAPER_TRAIN, **BY), Rows(x=TEST, paper=PAPER_TEST, **BY)]
 
 
 def bounds(row: Row) -> tuple[Bound, Bound]:
