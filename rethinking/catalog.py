@@ -30,7 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rethinking.constants import wrong
+from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
 from rethinking.paths import data_dir, expand
 
@@ -220,6 +220,7 @@ def _read(kind: str, path: Path) -> list[Entry]:
     problem = wrong(kind, constants, computed - constants.keys())
     if problem:
         raise InputError(f"{path}: {problem}: mend the file")
+    constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
     own = path.parent.parent == Path(__file__).parent
     digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]

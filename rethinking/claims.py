@@ -44,9 +44,6 @@ class Claim:
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
-        not_judged: why it is not judged at this setting, where it is not.
-        decided: of the records there are, with None for a missing run: what they decide whatever the others say, as one
-        exception decides a claim of none; None where they do not.
         answer: what holds, in a word or two, "fitted".
     """
 
@@ -59,8 +56,6 @@ class Claim:
     measure: Callable[[dict[str, list[Record]]], Reading]
     least_n: int = 1
     least_seeds: int = 1
-    not_judged: str = ""
-    decided: Callable[[Records], Reading | None] | None = None
     id: str = ""
     answer: str = ""
 
@@ -120,19 +115,16 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
             reading.numbers if reading else {},
         )
 
-    if claim.not_judged:
-        return verdict(NOT_JUDGED, reason=claim.not_judged)
     if n[0] < claim.least_n or seeds < claim.least_seeds:
         few = [f"n >= {claim.least_n:,}, has {n[0]:,}"] if n[0] < claim.least_n else []
         few += [f"{claim.least_seeds} seeds, has {seeds}"] if seeds < claim.least_seeds else []
         return verdict(NOT_JUDGED, reason=f"needs {'; '.join(few)}")
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]
-    early = claim.decided({c: records[c] for c in claim.conditions}) if missing and claim.decided else None
-    if missing and not early:
+    if missing:
         more = len(missing) - 1
         rest = f" and {more} more run{'s' * (more > 1)} are" if more else " is"
         return verdict(NOT_RUN, reason=f"{missing[0]}{rest} missing")
-    reading = early or claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
+    reading = claim.measure({c: [r for r in records[c] if r] for c in claim.conditions})
     if reading.holds is None:
         return verdict(NOT_JUDGED, reason=reading.ours)
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)

@@ -18,7 +18,7 @@ NEEDED = {
     "models": (),
     "regularizers": ("OPTIONS", "NULL", "PRACTICE"),
     "probes": ("COLUMNS",),
-    "figures": ("MODELS", "SEEDS"),
+    "figures": (),
 }
 ALLOWED = {
     "data": ("CROP",),
@@ -26,8 +26,10 @@ ALLOWED = {
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
     "probes": ("OPTIONS", "ARRAYS"),
-    "figures": ("OTHER_DATA",),
+    "figures": ("MODELS", "SEEDS", "OTHER_DATA"),
 }
+# What a file that does not name them has.
+USUAL: dict[str, dict[str, Any]] = {"figures": {"MODELS": ["all"], "SEEDS": {"quick": 1, "cpu": 3, "paper": 3}}}
 DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS", "COLUMNS", "ARRAYS")
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
@@ -223,6 +225,7 @@ def _wrong_probe(own: dict[str, Any]) -> str | None:
 
 
 def _wrong_figure(own: dict[str, Any]) -> str | None:
+    own = USUAL["figures"] | own
     if not isinstance(own["MODELS"], list) or not own["MODELS"]:
         return f"MODELS is {own['MODELS']!r}, it must be a list of networks, or of 'all'"
     for scale, seeds in own["SEEDS"].items():

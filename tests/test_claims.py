@@ -21,7 +21,7 @@ def every_claim() -> list:
         module = catalog.load("figures", name)
         if declared.is_declared(module):
             setting = figures.setting(name, "cpu")
-            made_for = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
+            made_for = declared.declared(module, setting, "claims")
             found += [pytest.param(name, setting, claim, id=claim.id) for claim in made_for]
     return found
 
@@ -73,10 +73,6 @@ def test_verdicts():
     assert judge(one(least_n=101), SPECS, full).verdict == NOT_JUDGED
     assert judge(one(least_seeds=4), SPECS, holed).verdict == NOT_JUDGED
     assert judge(one(least_n=100, least_seeds=3), SPECS, full).verdict == REPLICATED
-    exception = Reading(False, "one is enough", {})
-    assert judge(one(decided=lambda records: exception), SPECS, holed).verdict == NOT_REPLICATED
-    assert judge(one(decided=lambda records: None), SPECS, holed).verdict == NOT_RUN
-    assert judge(one(decided=lambda records: exception), SPECS, full).verdict == REPLICATED
 
 
 def test_extensions_have_words_of_their_own():
@@ -165,10 +161,10 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
 @pytest.mark.parametrize("name", sorted({each.values[0] for each in every_claim()}))
 def test_every_line_of_a_figure_has_a_look_of_its_own(name):
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
-    grid = declared.grid_of(module, setting)
+    grid = declared.declared(module, setting, "grid")
     for panel in (
         each
-        for each in declared.panels_of(module, setting)
+        for each in declared.declared(module, setting, "panels")
         if getattr(each, "hue", None) and not getattr(each, "shades", False)
     ):
         looks = [panel.look(value) for value in grid.coordinates[panel.hue]]
@@ -220,15 +216,6 @@ def test_rows_of_points_say_which_are_not_run_and_which_partly():
     plt.close()
 
 
-def test_grids_are_restricted_and_added():
-    some = Grid("{kind}, {k}", kind=["a", "b"], k=[1, 2]).only(lambda kind, k: kind == "a" or k == 1)
-    assert [some.label(c) for c in some] == ["a, 1", "a, 2", "b, 1"]
-    both = some + Grid("alone: {other}", other=["x"])
-    assert [both.label(c) for c in both] == ["a, 1", "a, 2", "b, 1", "alone: x"]
-    assert list(both)[-1] == {"other": "x"}
-    assert both.coordinates == {"kind": ["a", "b"], "k": [1, 2], "other": ["x"]}
-
-
 def test_runs_that_differ_in_one_coordinate_are_read_together_and_one_missing_leaves_no_number():
     from rethinking.figures.kit import Together
 
@@ -244,7 +231,7 @@ def test_runs_that_differ_in_one_coordinate_are_read_together_and_one_missing_le
 def test_votes_and_mean_probabilities_differ_where_one_is_sure_and_two_are_not():
     import numpy as np
 
-    from rethinking.figures.kit.together import MEAN, VOTE, joined
+    from rethinking.figures.ensembles import MEAN, VOTE, joined
 
     sure, unsure = np.array([[9.0, 0.0, 0.0]]), np.array([[0.0, 0.1, 0.0]])
     assert joined([sure, unsure, unsure], VOTE).tolist() == [1]
@@ -263,27 +250,26 @@ def test_a_cell_that_is_a_truth_is_told_as_yes_or_no():
 def test_zeros_and_axes_are_counted_from_what_is_kept():
     import numpy as np
 
-    from rethinking.figures.kit import weights_zero
-    from rethinking.figures.kit.balls import on_axes, radii
-    from rethinking.figures.kit.weights import EDGES, density
+    from rethinking.figures.l1_l2 import EDGES, RADII, ZEROS, density, on_axes
 
     run = run_with([0.5], [9])
-    run.__dict__["arrays"] = {"zeros/a": np.array([1, 4]), "zeros/b": np.array([2, 4]), "quantiles/a": np.zeros(3)}
-    assert weights_zero().of(run) == 37.5
-    held = density(np.array([-0.05, 0.0, 0.0, 0.05]))
+    run.__dict__["arrays"] = {"zeros/a": np.array([1, 4]), "zeros/b": np.array([2, 4]), "zeros/c": np.array([0, 0])}
+    run.arrays["quantiles/layers.0.weight"] = np.array([-0.05, 0.0, 0.0, 0.05])
+    assert ZEROS.of(run) == 37.5
+    held = density(run)
     assert held.shape == (len(EDGES) - 1,)
     assert sorted(held[held > 0]) == [25.0, 25.0, 50.0]
     curve = {"step": list(range(6)), "radius": [0.0] * 6}
     curve |= {"l1_first": [0.0, 0.0, 0.0, 1.0, 2.0, 3.0], "l1_second": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
     curve |= {"l2_first": [0.0, -1.0, 1.0, 2.0, 2.0, 0.0], "l2_second": [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]}
     found = Record(Path(), RunSpec(), {"status": "done"}, {}, curve)
-    assert [m.of(found) for m in (on_axes("l1"), on_axes("l2"), radii())] == [2, 1, 4]
+    assert [m.of(found) for m in (on_axes("l1"), on_axes("l2"), RADII)] == [2, 1, 4]
 
 
 def test_levels_shade_where_the_rule_holds_and_name_every_place():
     import matplotlib.pyplot as plt
 
-    from rethinking.figures.kit import Levels, Measure
+    from rethinking.figures.kit import Lines, Measure
 
     test = Measure("test", "test (%)", lambda r: 100 * r.final["test_accuracy"])
     values = {0.0: 0.5, 0.1: 0.25, 1.0: None}
@@ -291,14 +277,11 @@ def test_levels_shade_where_the_rule_holds_and_name_every_place():
         ({"net": "a", "s": s}, 0, 100, f"{s}", None if v is None else run_with([v], [9])) for s, v in values.items()
     ]
     rule = (lambda t: t.values("test") == [25.0], "a quarter")
-    panel = Levels(
-        x="s", y=test, hue="net", of="a", xlabel="s", bands={"a": (20.0, 30.0, "paper")}, room=5, shaded=rule
-    )
+    panel = Lines(x="s", y=test, hue="net", xlabel="s", band=(20.0, 30.0, "paper"), places=True, shaded=rule)
     _, axes = plt.subplots()
     panel.draw(axes, Frame.of(rows, [test]), [r for *_, r in rows])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.1", "1"]
     assert [(text.get_text(), text.xy[0]) for text in axes.texts if text.get_text() == "not run"] == [("not run", 2)]
-    assert axes.get_ylim() == (15.0, 35.0)
     assert [round(p.get_x(), 1) for p in axes.patches if round(p.get_width(), 1) == 0.8] == [0.6]
     assert panel.note.endswith("dark columns: a quarter")
 
@@ -335,7 +318,7 @@ def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn(
     x, y = (Measure(k, k, lambda r: r) for k in "xy")
     columns = {"kind": ["weights"] * 3, "what": ["a", "b", "c"], "x": [2.0, "censored", 3.0], "y": [1.0, 2.0, 3.0]}
     frame = made(state=["fitted", "censored", "diverged"], **columns)
-    panel = Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", names=True, xlim=(0.5, 5), ticks=(1, 2))
+    panel = Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", names=True, xlim=(0.5, 5), xticks=(1, 2))
     _, axes = plt.subplots()
     panel.draw(axes, frame, [])
     assert [text.get_text() for text in axes.texts] == ["b"]

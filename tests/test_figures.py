@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from command import RUN_SPEC, cli
 from rethinking import catalog, claims, figures
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.errors import InputError
-from rethinking.figures import _parts, _sweeps
+from rethinking.figures import _sweeps
+from rethinking.figures.kit import Frame
+from rethinking.figures.kit import highest as kit_highest
 from rethinking.record import Record, Runs, archived, read
 from rethinking.spec import RunSpec, Spec
 
@@ -103,6 +106,15 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
             assert verdicts <= {NOT_RUN, NOT_JUDGED, EXTENSION[NOT_JUDGED]}
         else:
             assert NOT_RUN not in verdicts or count < len(wanted)
+
+
+def test_numbers_and_verdicts_of_every_figure_need_neither_torch_nor_matplotlib(tmp_path):
+    lines = "import sys; from rethinking import catalog, figures; from rethinking.record import Runs"
+    lines += "\nfor name in catalog.names('figures'):"
+    lines += "\n    if name != 'toyfig': figures.numbers(name, figures.setting(name), Runs(sys.argv[1]))"
+    lines += "\nsys.exit(', '.join({'torch', 'matplotlib', 'seaborn'} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", lines, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 ALTERNATELY = ["diverged", "censored"]
@@ -261,7 +273,8 @@ def test_a_seed_keeps_its_number_and_its_label_where_the_first_is_missing(name):
             condition: [None if getattr(s, "seed", None) == missing else held.find(s) for s in group]
             for condition, group in wanted.items()
         }
-        figure, numbers = figures._draw_of(module, setting, records)
+        numbers, picture = figures.numbers_and_picture(module, setting, records)
+        figure = picture()
         seeds.append({key.rpartition("seed ")[2] for key in numbers["series"] if "seed " in key})
         labels.append([len(axes.get_legend_handles_labels()[1]) for axes in figure.axes])
     assert seeds == [{"0"}, {"1"}]
@@ -293,12 +306,11 @@ def run_of(*accuracies, status="budget", last_loss=1.0):
 def test_one_seed_that_is_not_fitted_or_diverged_decides(odd, highest, holds, place):
     runs = [run_of(0.1, 1.0) for _ in range(4)]
     runs[place] = odd
-    assert _parts.fitted(runs[:2], runs[2:]) == holds
-    reading = _parts.fits({"a": runs, "b": [run_of(0.1)]}, "a")
-    assert reading.holds == holds
+    frame = Frame.of([({}, seed, 100, str(seed), run) for seed, run in enumerate(runs)], [kit_highest()])
+    assert frame.fitted == holds
     expected = [100.0] * 4
     expected[place] = highest
-    assert reading.numbers == {"highest training accuracy (%)": pytest.approx(expected)}
+    assert frame.values("highest") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["regularizers", "dose", "budgets"])

@@ -143,7 +143,8 @@ SHA256 = {HASHES}
     ("kind", "text", "message"),
     [
         ("data", "", "it has no constant SIZES"),
-        ("figures", "", "it has no constant MODELS"),
+        ("figures", 'MODELS = "all"', "MODELS is 'all', it must be a list of networks, or of 'all'"),
+        ("figures", "SEEDS = dict(quick=1)", "SEEDS is no literal, and so cannot be read without"),
         (*changed('{"type": "float", "ge": 0.0}', '"float"'), "OPTIONS['strength'] has type none, allowed are float"),
         (*changed('"float"', '"real"'), "OPTIONS['strength'] has type 'real', allowed are float, int, bool, str"),
         (*changed('"ge"', '"min"'), "OPTIONS['strength'] has 'min', allowed are type, ge"),

@@ -2,8 +2,8 @@
 
 A figure is declared (see rethinking.figures.kit) or is one of a kind, a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first, or ["all"]
-    SEEDS = {"quick": 1, ...}         seeds at each scale
+    MODELS = [...]                    the networks it can be drawn for, the default first; else of ["all"]
+    SEEDS = {"quick": 1, ...}         seeds at each scale; else 1, 3 and 3
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
     OTHER_DATA = True                 it can be drawn of any data set; else of the paper's alone
@@ -17,7 +17,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -26,142 +26,19 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
+from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
 from rethinking.record import Record, Runs, write
 from rethinking.record.strict import json_of
 from rethinking.revision import VERSION
-from rethinking.spec import EPOCH, RunSpec, Spec, canonical_crop
+from rethinking.spec import RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
 
-__all__ = ["FULL", "Drawn", "Setting", "Subject", "draw", "drawn", "numbers", "setting", "specs", "stem", "unique"]
+__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "draw", "drawn", "numbers", "setting", "specs"]
+__all__ += ["stem", "unique"]
 
-SCALES = ("quick", "cpu", "paper")
-
-# Training images at each scale, for the networks that do not run on all 50,000 there.
-REDUCED_N = {
-    "quick": {"mlp-1x512": 2000, "mlp-3x512": 2000, "alexnet": 500},
-    "cpu": {"mlp-1x512": 50_000, "mlp-3x512": 50_000},
-}
-OTHER_N = {"quick": 200, "cpu": 2000}
-QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
-LEAST_N = 100  # of quick runs of convolutions on images of more pixels than the paper's, which are fewer
-PIXELS = 28 * 28
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
-ALL = "all"  # the model of a figure that compares networks, or trains none
-# At scales cpu and paper these have several seeds in figures of all networks and train in float32, evaluated every
-# epoch; others have one seed, and train in bfloat16, evaluated every fifth epoch of all images or with the probe.
-CHEAP = ("mlp-1x512", "mlp-3x512")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a figure is drawn for.
-
-    Attributes:
-        scale: one of SCALES. model: a network, or ALL. seeds: number of seeds; run k has training and data seed k.
-        precision: of quick runs, resolved for this machine (and with it Inception's n); cpu and paper fix theirs, so
-        that their records are found from any machine. asked: the number of seeds was asked for, and makes other runs
-        than the figure's own. data, crop: as in a spec; another data set than the paper's is not compared with it.
-    """
-
-    scale: str
-    model: str
-    seeds: int
-    precision: str = "float32"
-    asked: bool = False
-    data: str = "cifar10"
-    crop: int | None = None
-
-    @property
-    def subject(self) -> Subject:
-        """The data set that it is of."""
-        return Subject(self.data, self.crop)
-
-    @property
-    def papers(self) -> bool:
-        """Whether both data and network are the paper's: else what is found extends the paper, at most."""
-        return self.subject.papers and not self.other_network
-
-    @property
-    def other_network(self) -> bool:
-        """Whether it is of one network that is not the paper's."""
-        return self.model != ALL and "parameters" not in catalog.find("models", self.model).constants.get("PAPER", {})
-
-    @property
-    def epoch(self) -> int:
-        """Steps of batch 128 in one pass over all training images: the unit of the paper's schedule."""
-        return EPOCH if self.subject.papers else -(-self.subject.full // 128)
-
-    def images(self, model: str) -> int:
-        """The training images that runs of a network have, where a figure does not say."""
-        full = self.subject.full
-        usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
-        if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
-            usual = QUICK_BFLOAT16_N
-        if self.subject.papers:
-            return usual
-        height, width = self.subject.size
-        if self.scale == "quick" and model not in CHEAP and height * width > PIXELS:
-            usual = max(LEAST_N, usual * PIXELS // (height * width) // 10 * 10)
-        return full if self.scale == "paper" else min(usual, full)
-
-    def spec(self, seed: int, **fields: Any) -> RunSpec:
-        """The spec that all figures start from at this scale, with `fields` on top.
-
-        quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
-        schedule for 90 epochs, or for Inception 64 (25,024 steps, the length of Figure 1(a)), evaluated with the probe.
-        quick's interim evaluations use 250 test images. Networks of convolutions are in bfloat16 at cpu and paper.
-
-        Raises:
-            InputError: fields that no spec can have; in a figure of all networks, none given as `model`.
-        """
-        model = fields.pop("model", self.model)
-        if model == ALL:
-            raise InputError("the figure is of all networks (MODELS): give spec(seed, model=...) one")
-        n = fields.pop("n", self.images(model))
-        papers = self.subject.papers
-        common: dict[str, Any] = {"data": self.data, "n": n, "model": model, "seed": seed, "data_seed": seed}
-        if self.crop is not None:
-            common["crop"] = self.crop
-        if not papers and self.scale == "paper":
-            common["decay_every"] = self.epoch
-        if n < FULL if papers else self.scale != "paper":
-            epoch = -(-n // 128)
-            epochs = 100 if self.scale == "quick" else 200
-            common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": 4 * epoch}
-        elif self.scale == "paper" and model.startswith("inception"):
-            common |= {"steps": 64 * self.epoch, "eval_every": self.epoch, "evaluation": "probe"}
-        else:
-            common |= {"steps": 90 * self.epoch, "eval_every": self.epoch if model in CHEAP else 5 * self.epoch}
-        if self.scale == "quick":
-            common |= {"interim_test": 250, "precision": self.precision}
-        elif model not in CHEAP:
-            common |= {"precision": "bfloat16"}
-        return RunSpec.make(**(common | fields))
-
-    def until_fitted(self, seed: int, **fields: Any) -> RunSpec:
-        """The same for a run that is asked when it fits: at scale paper, all but the cheap networks stop there, and are
-        evaluated with the probe, so that the time is known to 2 %.
-        """
-        if self.scale == "paper" and fields.get("model", self.model) not in CHEAP:
-            fields = {"stop": "fitted", "eval_every": self.epoch, "evaluation": "probe"} | fields
-        return self.spec(seed, **fields)
-
-    def seeds_of(self, model: str) -> range:
-        """The seeds of `model`: at scales cpu and paper, unless asked for, one where a run is long."""
-        return range(1 if self.scale != "quick" and model not in CHEAP and not self.asked else self.seeds)
-
-    @property
-    def reduced(self) -> bool:
-        """Whether fewer than all images are trained on."""
-        return self.spec(0).n != self.subject.full
-
-    def within(self, n: int) -> int:
-        """A number of training images that a figure names, as far as other data than the paper's have them."""
-        if self.subject.papers:
-            return n
-        return self.subject.full if self.scale == "paper" else min(n, self.subject.full)
 
 
 @dataclass(frozen=True)
@@ -277,49 +154,42 @@ def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
     from rethinking.figures.kit import declared
 
     made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
-    return [_extension(module, chosen, claim) for claim in made] if _extends(module, chosen) else made
+    return [_extension(module, chosen, claim) for claim in made] if _beyond(module, chosen) else made
 
 
-def _other_network(module: ModuleType, chosen: Setting) -> bool:
-    """Whether a figure is drawn for a network that is neither the paper's nor the figure's own."""
-    return chosen.other_network and chosen.model != module.MODELS[0]
+def usual_model(module: ModuleType) -> str:
+    """The network that a figure is drawn for where none is named."""
+    return getattr(module, "MODELS", [ALL])[0]
 
 
-def _extends(module: ModuleType, chosen: Setting) -> bool:
-    """Whether a figure is of other data or another network than the paper's, and its own."""
-    return not chosen.subject.papers or _other_network(module, chosen)
+def _beyond(module: ModuleType, chosen: Setting) -> dict[str, str]:
+    """What a figure is of that is neither the paper's nor, of networks, the figure's own: "data", "network"."""
+    other = chosen.other_network and chosen.model != usual_model(module)
+    return ({} if chosen.subject.papers else {"data": chosen.subject.name}) | (
+        {"network": chosen.model} if other else {}
+    )
 
 
 def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
     """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
-    subject, decided = chosen.subject, claim.decided
-    of = [subject.name] if not subject.papers else []
-    of += [chosen.model] if _other_network(module, chosen) else []
-    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, subject.full)
+    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, chosen.subject.full)
     rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
     rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", rule)
     return replace(
         claim,
-        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(of)}",
+        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(_beyond(module, chosen).values())}",
         paper="",
         tolerance=rule if least == 1 else f"{rule}; from n = {least:,} on",
         least_n=least,
         measure=lambda records: _answer(claim, claim.measure(records)),
-        decided=(lambda records: _answer(claim, decided(records))) if decided else None,
     )
 
 
-def _answer(claim: claims.Claim, reading: Any) -> Any:
+def _answer(claim: claims.Claim, reading: claims.Reading) -> claims.Reading:
     """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
-    if reading is None or reading.holds is None or not claim.answer:
+    if reading.holds is None or not claim.answer:
         return reading
     return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
-
-
-def _draw_of(module: ModuleType, chosen: Setting, records: Records) -> tuple[Any, dict[str, Any]]:
-    from rethinking.figures.kit import declared
-
-    return declared.draw(module, chosen, records) if declared.is_declared(module) else module.draw(chosen, records)
 
 
 def unique(wanted: Specs) -> list[Spec]:
@@ -368,27 +238,22 @@ def draw(
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure, told, verdicts, missing = made(name, entry.load(), chosen, runs)
+        figure = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
-        if not set(drawn) >= set(plotting.USUAL):
-            told |= {"formats": drawn}
+        told = figure.numbers | ({} if set(drawn) >= set(plotting.USUAL) else {"formats": drawn})
         text = _json(told, entry)
-        files = plotting.save(figure, base, drawn, dpi, provenance(told))
+        files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
     path = base.with_name(base.name + ".json")
     write(path, text)
-    return Drawn([*files, path], told, verdicts, missing)
+    return Drawn([*files, path], told, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
-    """What `draw` would write as .json, read back. Raises InputError as it does."""
-    import matplotlib.pyplot as plt
-
+    """What `draw` would write as .json, read back; nothing is drawn. Raises InputError as it does."""
     entry = catalog.find("figures", name)
-    with catalog.blame(entry), plotting.style():
-        figure, told, _, _ = made(name, entry.load(), chosen, runs)
-        plt.close(figure)
-        return json.loads(_json(told, entry))
+    with catalog.blame(entry):
+        return json.loads(_json(made(name, entry.load(), chosen, runs).numbers, entry))
 
 
 def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
@@ -424,17 +289,10 @@ def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
     ]
 
 
-def _what(chosen: Setting) -> dict[str, Any]:
-    """Of what it is drawn, where that is not the paper's data."""
-    if chosen.subject.papers:
-        return {}
-    return {"data": chosen.data, "crop": chosen.crop}
-
-
 def _extended(module: ModuleType, chosen: Setting) -> str:
     """What a caption adds, of other data or another network than the paper's."""
-    of = [] if chosen.subject.papers else [chosen.subject.facts]
-    of += [f"the network {chosen.model}"] if _other_network(module, chosen) else []
+    words = {"data": chosen.subject.facts, "network": f"the network {chosen.model}"}
+    of = [words[what] for what in _beyond(module, chosen)]
     return f" An extension to {' and '.join(of)}." if of else ""
 
 
@@ -444,42 +302,59 @@ def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
     for claim, verdict in zip(asked, verdicts, strict=True):
         if claim.answer and verdict.ours:
             answers.setdefault(claim.answer, []).append(verdict.ours)
-    several = {
-        word: f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}" for word, texts in answers.items()
-    }
-    parts = [texts[0] if len(texts) == 1 else several[word] for word, texts in answers.items()]
-    return "; ".join(parts)
+    return "; ".join(
+        texts[0] if len(texts) == 1 else f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}"
+        for word, texts in answers.items()
+    )
 
 
 def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table, which names other data and another network than the paper's."""
-    more = {} if chosen.subject.papers else {"data": chosen.subject.name}
-    more |= {"network": chosen.model} if _other_network(module, chosen) else {}
     head, *cells = row.items()
-    return dict([head, *more.items(), *cells])
+    return dict([head, *_beyond(module, chosen).items(), *cells])
 
 
-def made(
-    name: str, module: ModuleType, chosen: Setting, runs: Runs
-) -> tuple[Any, dict[str, Any], list[Verdict], list[Spec]]:
-    """The matplotlib figure, its numbers, the verdicts, and the runs that are missing."""
+@dataclass(frozen=True)
+class Made:
+    """A figure made from the records there are.
+
+    Attributes:
+        numbers: what its .json holds. verdicts, missing: as of Drawn. picture: draws it, and gives matplotlib's figure;
+        to be called where plotting.style holds.
+    """
+
+    numbers: dict[str, Any]
+    verdicts: list[Verdict]
+    missing: list[Spec]
+    picture: Callable[[], Any]
+
+
+def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
+    """The figure's numbers and verdicts from the records of `runs`. Only its picture needs matplotlib."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
     asked = claims_of(module, chosen)
     verdicts = [claims.judge(claim, wanted, records) for claim in asked]
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
-    figure, told = _draw_of(module, chosen, records)
-    if _extends(module, chosen) and isinstance(told.get("table"), list):
+    told, drawn = numbers_and_picture(module, chosen, records)
+    beyond = _beyond(module, chosen)
+    if beyond and isinstance(told.get("table"), list):
         told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
-        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
+
+    def picture() -> Any:
+        figure = drawn()
+        if beyond:
+            figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
+        return figure
+
     told = {
         "figure": name,
         "scale": chosen.scale,
         "model": chosen.model,
         "seeds": chosen.seeds,
         "asked": chosen.asked,
-        **_what(chosen),
+        **({} if chosen.subject.papers else {"data": chosen.data, "crop": chosen.crop}),
         "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
         "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
         **told,
@@ -487,4 +362,20 @@ def made(
         "runs": made_by(found.values()),
         "missing": [spec.run_id for spec in missing],
     }
-    return figure, told, verdicts, missing
+    return Made(told, verdicts, missing, picture)
+
+
+def numbers_and_picture(
+    module: ModuleType, chosen: Setting, records: Records
+) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """A figure's own numbers, and what draws it; a file with a `draw` of its own is drawn for its numbers too."""
+    from rethinking.figures.kit import declared
+
+    if declared.is_declared(module):
+        return declared.numbers_and_picture(module, chosen, records)
+    with plotting.style(agg=False):
+        import matplotlib.pyplot as plt
+
+        figure, told = module.draw(chosen, records)
+        plt.close(figure)  # it can still be saved
+    return told, lambda: figure

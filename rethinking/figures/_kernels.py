@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rethinking.claims import spread
-from rethinking.figures.kit import NO, YES, Claim, Frame, made
+from rethinking.figures.kit import Claim, Frame, made
 
 PIXELS, GABOR, RAW = "MNIST pixels", "MNIST Gabor", "CIFAR-10 pixels"
 KERNELS: dict[str, dict[str, Any]] = {
@@ -36,29 +36,18 @@ def by(t: Frame, coordinate: str, text: Callable[[Frame], str]) -> str:
     return "; ".join(f"{value}: {text(part)}" for value, part in t.groups(coordinate).items())
 
 
-def numbers(name: str, key: str = "{}", coordinate: str = "kernel") -> Callable[[Frame], dict[str, list[float | None]]]:
-    """The numbers of a measure for every value of a coordinate, under a key that names it."""
-    return lambda t: {key.format(value): part.numbers(name) for value, part in t.groups(coordinate).items()}
-
-
 def both(**columns: Any) -> Frame:
     """Made up: pixels and Gabor features, one seed."""
     return made(kernel=[PIXELS, GABOR], **columns)
 
 
-def _pairs(t: Frame, name: str) -> list[list[tuple[float, float]]]:
-    """(Gabor, pixels) of every seed, at every width."""
-    both = [[at.where(kernel=kernel).values(name) for kernel in (GABOR, PIXELS)] for at in t.groups("width").values()]
-    return [list(zip(*values, strict=True)) for values in both]
-
-
-def _ratios(t: Frame) -> list[float]:
-    return [a / b for pairs in _pairs(t, "norm") for a, b in pairs]
-
-
-def _errors(t: Frame) -> str:
-    parts = [f"{a:.2f} against {b:.2f} %" for pairs in _pairs(t, "test_error") for a, b in pairs]
-    return f"{', '.join(parts)} at widths 1, 2, 4"
+def _pairs(name: str) -> Callable[[Frame], list[tuple[float, float]]]:
+    """(Gabor, pixels) of a measure at every width and of every seed."""
+    return lambda t: [
+        pair
+        for at in t.groups("width").values()
+        for pair in zip(*(at.where(kernel=kernel).values(name) for kernel in (GABOR, PIXELS)), strict=True)
+    ]
 
 
 def _banded(name: str, *gabor: float) -> Frame:
@@ -86,12 +75,9 @@ def wrong_way(figure: str, **texts: Any) -> Claim:
         ours=lambda t: by(
             t, "kernel", lambda p: f"norm {spread(p.values('norm'), 0)}, error {p.spread('test_error')} %"
         ),
-        numbers=numbers("norm", "norm, {}"),
-        examples=[
-            (both(norm=[100, 111], test_error=[1.2, 1.19]), YES),
-            (both(norm=[100, 109], test_error=[1.2, 0.6]), NO),
-            (both(norm=[100, 200], test_error=[1.2, 1.2]), NO),
-        ],
+        numbers=lambda t: t.numbers_by("norm", "kernel", "norm, {}"),
+        met=[both(norm=[100, 111], test_error=[1.2, 1.19])],
+        missed=[both(norm=[100, 109], test_error=[1.2, 0.6]), both(norm=[100, 200], test_error=[1.2, 1.2])],
         **texts,
     )
 
@@ -114,10 +100,12 @@ def over_bandwidths(figure: str, least_n: int, **where: Any) -> list[Claim]:
             name="larger norm at every bandwidth",
             statement="Gabor features have the larger norm at every bandwidth",
             rule=f"at widths 1, 2, 4 the ratio of the norms, Gabor over pixels, is above 1 {AFTER}",
-            holds=lambda t: min(_ratios(t)) > 1,
-            ours=lambda t: f"ratio {', '.join(f'{v:.2f}' for v in _ratios(t))} at widths 1, 2, 4",
-            numbers=lambda t: {"ratio": list(_ratios(t))},
-            examples=[(_banded("norm", 11.0, 10.1, 10.1), YES), (_banded("norm", 20.0, 20.0, 10.0), NO)],
+            finds=_pairs("norm"),
+            holds=lambda pairs: all(a > b for a, b in pairs),
+            ours=lambda pairs: f"ratio {', '.join(f'{a / b:.2f}' for a, b in pairs)} at widths 1, 2, 4",
+            numbers=lambda pairs: {"ratio": [a / b for a, b in pairs]},
+            met=[_banded("norm", 11.0, 10.1, 10.1)],
+            missed=[_banded("norm", 20.0, 20.0, 10.0)],
             **texts,
         ),
         Claim(
@@ -125,10 +113,15 @@ def over_bandwidths(figure: str, least_n: int, **where: Any) -> list[Claim]:
             name="smaller error at every bandwidth",
             statement="Gabor features have the smaller test error at every bandwidth",
             rule=f"at widths 1, 2, 4 the test error with Gabor features is below that on pixels {AFTER}",
-            holds=lambda t: all(a < b for pairs in _pairs(t, "test_error") for a, b in pairs),
-            ours=_errors,
-            numbers=numbers("test_error", "test error (%), {}"),
-            examples=[(_banded("test_error", 9.9, 9.9, 1.0), YES), (_banded("test_error", 1.0, 1.0, 10.0), NO)],
+            finds=_pairs("test_error"),
+            holds=lambda pairs: all(a < b for a, b in pairs),
+            ours=lambda pairs: f"{', '.join(f'{a:.2f} against {b:.2f} %' for a, b in pairs)} at widths 1, 2, 4",
+            numbers=lambda pairs: {
+                f"test error (%), {PIXELS}": [b for _, b in pairs],
+                f"test error (%), {GABOR}": [a for a, _ in pairs],
+            },
+            met=[_banded("test_error", 9.9, 9.9, 1.0)],
+            missed=[_banded("test_error", 1.0, 1.0, 10.0)],
             **texts,
         ),
     ]

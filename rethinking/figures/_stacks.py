@@ -1,9 +1,10 @@
 """What figures of stacked regularizers share: dropout_advice and dropout_batchnorm."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rethinking.figures._sweeps import IMAGES, NETWORKS
-from rethinking.figures.kit import Claim, Spans, Table, always_higher, final, highest, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Spans, Table, final, highest, made, steps_to_fit
 
 LEARNS = 20.0  # % of true labels, twice chance: what is below is not trained at all
 RANDOM_LABEL = "random labels: highest\ntraining accuracy (%)\ndotted: 99 %, fitted"
@@ -36,17 +37,40 @@ def better(by: str, *order: str, **texts: Any) -> Claim:
     """The claim that of stacks on the first network the first always reaches the highest test accuracy on true labels.
 
     Args:
-        by: the coordinate of stacks. texts: of the claim.
+        by: the coordinate of stacks, which are in `order`; one below LEARNS is not trained. texts: of the claim.
     """
-    return always_higher(
-        by,
-        order,
-        final("test_accuracy"),
-        " %",
-        LEARNS,
-        where={"labels": "true"},
+    test = final("test_accuracy")
+
+    def holds(t: Frame) -> bool:
+        high, *others = (t.where(**{by: value}).values(test) for value in order)
+        trained = min(min(values) for values in (high, *others)) >= LEARNS
+        return trained and all(a > b for low in others for a, b in zip(high, low, strict=True))
+
+    def ours(t: Frame) -> str:
+        parts = {value: t.where(**{by: value}) for value in order}
+        words = {value: "" if min(part.values(test)) >= LEARNS else " (not trained)" for value, part in parts.items()}
+        return "; ".join(f"{value}: {part.spread(test)} %{words[value]}" for value, part in parts.items())
+
+    def example(first: Sequence[float], *others: Sequence[float]) -> Frame:
+        """Made up: the numbers of each of `order`, two seeds; those after the given ones are as the last."""
+        given = [first, *others, *[others[-1]] * (len(order) - 1 - len(others))]
+        names = [value for value in order for _ in first]
+        columns: dict[str, Any] = {by: names, "test_accuracy": [v for pair in given for v in pair]}
+        return made(**columns)
+
+    return Claim(
+        where={"labels": "true", by: list(order)},
         rule="true labels: a higher test accuracy in every seed, all at least twice chance; an order, n >= 2,000",
+        holds=holds,
+        ours=ours,
+        numbers=lambda t: {value: t.where(**{by: value}).numbers(test) for value in order},
         least_n=IMAGES[NETWORKS[0]],
         least_seeds=3,
+        met=[example([30.1, 40.1], [30, 40]), example([30, 40], [20, 20])],
+        missed=[
+            example([30, 40.1], [30, 40]),
+            example([30, 40], [19.9, 20]),
+            example([30, 40], *[[20, 20]] * (len(order) - 2), [30, 20]),
+        ],
         **texts,
     )

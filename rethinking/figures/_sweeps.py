@@ -215,11 +215,6 @@ def run(
     return setting.spec(seed, **fields)
 
 
-def specs(setting: Setting, network: str, word: str, *stack: Part, times: int = 1) -> list[RunSpec]:
-    """`run` of every seed."""
-    return [run(setting, seed, network, word, *stack, times=times) for seed in range(setting.seeds)]
-
-
 # --- measures, and how they are shown -------------------------------------------------------------
 
 RANDOM, TRUE = {"labels": "random"}, {"labels": "true"}
@@ -247,7 +242,7 @@ def panels(by: str, longest: float = 12, **more: Any) -> list[Spans]:
     """Time to fit and bits memorized of random labels, change of test accuracy on true ones, a row a regularizer."""
     random: dict[str, Any] = {"by": by, "only": RANDOM, "shown_as": "random labels", **more}
     true: dict[str, Any] = random | {"only": TRUE, "shown_as": "true labels", "named": False}
-    time: dict[str, Any] = {"log": True, "ticks": TICKS, "xlim": (0.28, longest), "mark": 1, **random}
+    time: dict[str, Any] = {"log": True, "xticks": TICKS, "xlim": (0.28, longest), "mark": 1, **random}
     return [
         Spans(x=RATIO, xlabel="random labels:\ntime to fit\n(baseline: 1)", **time),
         Spans(x=SHARE, xlabel="random labels:\nbits memorized\n(share)", xlim=(0, 1), **random | {"named": False}),

@@ -11,11 +11,10 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, along, epochs_to_fit, final, fits, steps_to_fit
+from rethinking.figures.kit import Claim, Grid, Lines, Table, epochs_to_fit, final, fits, ordered, steps_to_fit
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Test accuracy and epochs to fit against batch size, for true, half random and random labels."
 DEPARTURES = [
@@ -29,15 +28,13 @@ BATCHES = {"quick": (16, 128, 500), "cpu": (8, 32, 128, 512, 2000), "paper": (32
 IMAGES, EPOCHS = {"quick": 500, "cpu": 2000, "paper": FULL}, {"quick": 100, "cpu": 200, "paper": 64}
 
 
-def batches_of(setting: Setting) -> list[int]:
-    """The batch sizes; of a set with fewer images, its whole is the largest."""
-    most = setting.within(IMAGES[setting.scale])
-    fit = [b for b in BATCHES[setting.scale] if b <= most] or [most]
-    return fit if setting.subject.papers or most <= fit[-1] else [*fit, min(most, BATCHES[setting.scale][-1])]
-
-
 def grid(setting: Setting) -> Grid:
-    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches_of(setting))
+    """Of a set with fewer images the largest batch is its whole."""
+    most = setting.within(IMAGES[setting.scale])
+    batches = [b for b in BATCHES[setting.scale] if b <= most] or [most]
+    if not setting.subject.papers and most > batches[-1]:
+        batches.append(min(most, BATCHES[setting.scale][-1]))
+    return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches)
 
 
 def spec(setting: Setting, seed: int, batch: int, **mix: str) -> RunSpec:
@@ -60,13 +57,8 @@ def panels(setting: Setting) -> list[Lines]:
     ]
 
 
-def smaller_is_better(t: Frame) -> bool:
-    few, many = t.medians(TEST.name, "batch").values()
-    return t.fitted and few > many
-
-
 def claims(setting: Setting) -> list[Claim]:
-    batches = batches_of(setting)
+    batches = grid(setting).coordinates["batch"]
     few, many = batches[0], batches[-1]
     least: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds(setting.model)}
     return [
@@ -81,7 +73,11 @@ def claims(setting: Setting) -> list[Claim]:
             rule="99 % training accuracy within the budget, in every seed",
             **least,
         ),
-        Claim(
+        ordered(
+            TEST,
+            "batch",
+            [[many], [few]],
+            fitted=True,
             id="batch_size.small_help",
             name="small batches help",
             where={"labels": "true labels", "batch": [few, many]},
@@ -89,10 +85,8 @@ def claims(setting: Setting) -> list[Claim]:
             statement=f"batches of {few} reach a higher test accuracy than batches of {many:,}",
             paper="the noise of small batches regularizes",
             rule="true labels: a higher median over seeds, every run fitted",
-            holds=smaller_is_better,
-            ours=lambda t: ", ".join(f"{g.spread(TEST.name)} % with {b:,}" for b, g in t.groups("batch").items()),
-            numbers=lambda t: t.numbers_by(TEST.name, "batch", "true labels, batch {:,}"),
-            examples=along("batch", TEST, met=[[40.1, 40.0]], missed=[[40.0, 40.0]], unfitted=[41.0, 40.0]),
+            ours=lambda t: t.texts_by(TEST, "batch", "{1} % with {0:,}"),
+            numbers=lambda t: t.numbers_by(TEST, "batch", "true labels, batch {:,}"),
             **least,
         ),
     ]

@@ -13,12 +13,9 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, SHARE, STEPS, TRUE, budget, images_of
-from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, fits, made
-from rethinking.figures.kit.frame import mostly
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, bounded, fits, made, mostly
 from rethinking.spec import RunSpec
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Time to fit random labels and bits memorized, at once, twice and eight times the budget."
 FEWER = 1000
 DROPOUT = (0.2, 0.5, 0.7, 0.8, 0.9)
@@ -117,14 +114,16 @@ def claims(setting: Setting) -> list[Claim]:
                 rule=f"random labels are fitted (99 % training accuracy at some evaluation) within {times} times the "
                 f"budget in every seed; a rule {'made after the runs' if times == 2 else 'fixed before the runs'}",
             ),
-            ours=lambda t: f"{t.text(STEPS.name, whole=True)} steps; {t.spread(SHARE.name)} of the bits",
+            ours=lambda t: f"{t.text(STEPS, whole=True)} steps; {t.spread(SHARE)} of the bits",
             **LEAST,
         )
         for network, name, strengths, times in FOLLOWED
         if network in networks
         for strength in strengths
     ]
-    trained_on = Claim(
+    trained_on = bounded(
+        Bound(CHANGE, above=-1, below=1),
+        at={"strength": ONWARD},
         id="budgets.trained_on.{network}",
         name="trained on, {network}",
         each={"network": networks},
@@ -135,15 +134,7 @@ def claims(setting: Setting) -> list[Claim]:
         rule="true labels, no regularizer, trained on to the end of the budget: test accuracy changes by less than 1 "
         "point in every seed; what slows fitting trains longer, and this is what that alone may gain; a rule made "
         "after the runs",
-        holds=lambda t: t.fitted and all(abs(v) < 1 for v in t.where(strength=ONWARD).values(CHANGE.name)),
-        ours=lambda t: t.where(strength=ONWARD).spread(CHANGE.name, " points"),
-        numbers=lambda t: {"change (points)": t.where(strength=ONWARD).numbers(CHANGE.name)},
-        examples=[
-            (made(strength=ONWARD, change=[-0.9, 0.9]), YES),
-            (made(strength=ONWARD, change=[-1.0, 0.0]), NO),
-            (made(strength=ONWARD, change=[0.0, 1.0]), NO),
-            (made(strength=ONWARD, change=0.0, state=["fitted", CENSORED]), NO),
-        ],
+        key="change (points)",
         **LEAST,
     )
     fewer = Claim(
@@ -154,13 +145,11 @@ def claims(setting: Setting) -> list[Claim]:
         statement=f"dropout's weakest strength that is not fitted within the budget is the same with {FEWER:,} images",
         paper="none",
         rule="random labels, 5 times the baseline's time, 99 % training accuracy in most seeds",
-        holds=lambda t: boundary(t)[0] == boundary(t)[1],
-        ours=lambda t: " and ".join("none" if v is None else f"{v:g}" for v in boundary(t)),
-        examples=[
-            (states("fffffcccc", "ffffcfccc"), YES),
-            (states("fffffcccc", "ffffccccc"), NO),
-            (states("fffffcccc", "fffffffff"), NO),
-        ],
+        finds=boundary,
+        holds=lambda found: found[0] == found[1],
+        ours=lambda found: " and ".join("none" if v is None else f"{v:g}" for v in found),
+        met=[states("fffffcccc", "ffffcfccc")],
+        missed=[states("fffffcccc", "ffffccccc"), states("fffffcccc", "fffffffff")],
         **LEAST,
     )
     return [*delays, trained_on, *([fewer] if setting.scale == "cpu" else [])]

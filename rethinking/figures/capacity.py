@@ -7,16 +7,16 @@ weights holds fewer numbers of 32 bits. On the first layer, or on all of them.
     rethinking figure capacity --scale cpu     2,000 images, three seeds
 """
 
+from math import inf
 from typing import Any
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, labels
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
 from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
 DEPARTURES = [
@@ -29,11 +29,7 @@ DEPARTURES = [
     "fails.",
     UNSTATED,
 ]
-WIDTHS = {
-    "quick": (8, 64, 512),
-    "cpu": (2, 4, 8, 16, 32, 64, 128, 256, 512),
-    "paper": (8, 32, 128, 512, 2048),
-}
+WIDTHS = {"quick": (8, 64, 512), "cpu": tuple(2**k for k in range(1, 10)), "paper": (8, 32, 128, 512, 2048)}
 IMAGES = {"quick": 500, "cpu": 2000}
 EPOCHS = {"quick": 100, "cpu": 200, "paper": 64}
 FREE, SIGNS = "free", "{−1, +1}, all layers"
@@ -65,23 +61,15 @@ def spec(setting: Setting, seed: int, weights: str, width: int) -> RunSpec:
 
 STEPS, TRAIN = steps_to_fit(), final("train_accuracy")
 TABLE = Table("run", {"training accuracy (%)": TRAIN, "steps to 99 %": STEPS})
+BY: dict[str, Any] = {"x": "width", "hue": "weights", "log": True, "xlabel": "units of each hidden layer"}
+SAYS = "training accuracy, random labels (%)\ndotted: 99 %, fitted, and {:g} %, chance"
 
 
 def panels(setting: Setting) -> list[Lines]:
     chance = setting.subject.chance
-    return [
-        Lines(
-            x="width",
-            y=TRAIN,
-            hue="weights",
-            log=True,
-            reference=[(99, ""), (chance, "")],
-            xlabel="units of each hidden layer",
-            ylabel=f"training accuracy, random labels (%)\ndotted: 99 %, fitted, and {chance:g} %, chance",
-            ylim=(0, 102),
-            legend="outside right center",
-        )
-    ]
+    dotted = [(99, ""), (chance, "")]
+    label, legend = SAYS.format(chance), "outside right center"
+    return [Lines(y=TRAIN, reference=dotted, ylabel=label, ylim=(0, 102), legend=legend, **BY)]
 
 
 def notes(setting: Setting) -> list[str]:
@@ -90,21 +78,21 @@ def notes(setting: Setting) -> list[str]:
 
 def fitting(t: Frame) -> list[int]:
     """The widths at which most seeds are fitted."""
-    steps = {width: part.values(STEPS.name) for width, part in t.groups("width").items()}
-    return [w for w, values in steps.items() if 2 * sum(v < float("inf") for v in values) > len(values)]
+    steps = {width: part.values(STEPS) for width, part in t.groups("width").items()}
+    return [w for w, values in steps.items() if 2 * sum(v < inf for v in values) > len(values)]
 
 
 def where_fitted(t: Frame) -> str:
     if found := fitting(t):
         return f"from width {found[0]} on"
-    middle = t.medians(TRAIN.name, "width")
+    middle = t.medians(TRAIN, "width")
     best = max(middle, key=lambda w: middle[w])
-    return f"at none; {t.where(width=best).spread(TRAIN.name)} % at width {best}"
+    return f"at none; {t.where(width=best).spread(TRAIN)} % at width {best}"
 
 
 def compared(t: Frame) -> tuple[int, float, int | None] | None:
     """The widest width at which signs stay below 99 %, the accuracy there, the narrowest free weights to reach it."""
-    signs, free = (t.where(weights=kind).medians(TRAIN.name, "width") for kind in (SIGNS, FREE))
+    signs, free = (t.where(weights=kind).medians(TRAIN, "width") for kind in (SIGNS, FREE))
     short = [w for w, accuracy in signs.items() if accuracy < 99]
     if not short:  # at the ceiling there is nothing to compare
         return None
@@ -112,26 +100,16 @@ def compared(t: Frame) -> tuple[int, float, int | None] | None:
     return short[-1], reached, next((w for w, accuracy in free.items() if accuracy >= reached), None)
 
 
-def free_is_narrower(t: Frame) -> bool | None:
-    found = compared(t)
-    return found and found[2] is not None and found[2] < found[0]
-
-
-def comparison(t: Frame) -> str:
-    if not (found := compared(t)):
+def comparison(found: tuple[int, float, int | None] | None) -> str:
+    if not found:
         return f"fitted at every width with {SIGNS}"
     width, reached, same = found
     return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
 
 
-def width_of_free(t: Frame) -> dict[str, list[float | None]]:
-    found = compared(t)
-    return {"width of free weights": [found[2] and float(found[2])]} if found else {}
-
-
-def times(*steps: int | str) -> Frame:
+def times(*steps: int | str, width: Any = 8) -> Frame:
     """Made up: steps to fit of three seeds at a width."""
-    return made(width=[8] * len(steps), steps=list(steps), train_accuracy=90.0)
+    return made(width=width, steps=list(steps), train_accuracy=90.0)
 
 
 def accuracies(signs: list[float], free: list[float]) -> Frame:
@@ -156,12 +134,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=lambda t: bool(fitting(t)),
             ours=where_fitted,
             numbers=lambda t: {"narrowest width that fits": [float(w) for w in fitting(t)[:1]]},
-            examples=[
-                (times(100, 200, CENSORED), YES),
-                (made(width=[8, 16], steps=[CENSORED, 100], train_accuracy=90.0), YES),
-                (times(100, CENSORED, CENSORED), NO),
-                (times(100, CENSORED), NO),
-            ],
+            met=[times(100, 200, CENSORED), times(CENSORED, 100, width=[8, 16])],
+            missed=[times(100, CENSORED, CENSORED), times(100, CENSORED)],
             **least,
         ),
         Claim(
@@ -174,10 +148,10 @@ def claims(setting: Setting) -> list[Claim]:
             rule="99 % training accuracy in no seed within the budget, and none diverged",
             holds=lambda t: set(t.data["state"]) == {CENSORED},
             reads=(TRAIN, " %", "training accuracy (%)"),
-            examples=[
-                (made(train_accuracy=[98.9, 20.0], state=CENSORED), YES),
-                (made(train_accuracy=[99.0, 20.0], state=["fitted", CENSORED]), NO),
-                (made(train_accuracy=[10.0, 20.0], state=["diverged", CENSORED]), NO),
+            met=[made(train_accuracy=[98.9, 20.0], state=CENSORED)],
+            missed=[
+                made(train_accuracy=[99.0, 20.0], state=["fitted", CENSORED]),
+                made(train_accuracy=[10.0, 20.0], state=["diverged", CENSORED]),
             ],
             **least,
         ),
@@ -190,17 +164,20 @@ def claims(setting: Setting) -> list[Claim]:
             paper="what values weights may take limits capacity, not only how many there are",
             rule="median training accuracy over seeds, at the end of the budget or when fitted, at the widest width "
             "where it is below 99 %; a rule made after the runs",
-            holds=free_is_narrower,
+            finds=compared,
+            holds=lambda found: found and found[2] is not None and found[2] < found[0],
             ours=comparison,
-            numbers=width_of_free,
-            examples=[
-                (accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]), YES),
-                (accuracies([50.0, 90.0, 99.0], [89.9, 95.0, 99.0]), NO),
-                (accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]), YES),  # 98.9 % counts as short of fitting
-                (accuracies([50.0, 90.0, 98.9], [90.0, 98.8, 99.0]), NO),
-                (accuracies([50.0, 90.0], [50.0, 89.9]), NO),
-                (accuracies([99.0, 99.0], [90.0, 99.0]), UNJUDGED),
+            numbers=lambda found: {"width of free weights": [found[2] and float(found[2])]} if found else {},
+            met=[
+                accuracies([50.0, 90.0, 99.0], [90.0, 95.0, 99.0]),
+                accuracies([50.0, 90.0, 98.9], [90.0, 98.9, 99.0]),
             ],
+            missed=[
+                accuracies([50.0, 90.0, 99.0], [89.9, 95.0, 99.0]),
+                accuracies([50.0, 90.0, 98.9], [90.0, 98.8, 99.0]),
+                accuracies([50.0, 90.0], [50.0, 89.9]),
+            ],
+            unjudged=[accuracies([99.0, 99.0], [90.0, 99.0])],
             **least,
         ),
     ]

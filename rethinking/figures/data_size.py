@@ -7,16 +7,14 @@ The survey says that with enough data a network never overfits. Up to CIFAR-10's
 """
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Frame, Grid, Lines, Measure, Table, along, error, final, made
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, error, final, ordered
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Training and test error at the end of training against the number of training images, true labels."
 DEPARTURES = [
@@ -52,43 +50,42 @@ PANELS = [Lines(x="images", y=Y, log=True, ylim=(-2, 100), **LABELS)]
 
 
 def ends(t: Frame) -> str:
-    first, *_, last = t.medians(GAP.name, "images").values()
+    first, *_, last = t.medians(GAP, "images").values()
     return f"from {first:.2f} to {last:.2f} points"
 
 
 def claims(setting: Setting) -> list[Claim]:
-    last, of = grid(setting).coordinates["images"][-1], setting.subject
+    images, of = grid(setting).coordinates["images"], setting.subject
+    last = images[-1]
     survey: dict[str, Any] = {"source": "the survey's claim on data", "least_seeds": least_seeds(setting.model)}
     return [
-        Claim(
+        ordered(
+            GAP,
+            "images",
+            [[n] for n in reversed(images)],
+            fitted=True,
             id="data_size.shrinks",
             name="the gap shrinks with n",
             statement="more data overfit less",
             paper="the gap between training and test error falls with n",
             rule="medians over seeds fall from each n to the next, every run fitted; from n = 1,000 on, a shape",
-            holds=lambda t: t.fitted and all(b < a for a, b in pairwise(t.medians(GAP.name, "images").values())),
             ours=ends,
-            numbers=lambda t: t.numbers_by(GAP.name, "images", "n = {:,}"),
+            numbers=lambda t: t.numbers_by(GAP, "images", "n = {:,}"),
             least_n=1000,
-            examples=along("images", GAP, [[60.0, 55.0, 54.9]], [[60.0, 55.0, 55.0]], unfitted=[60.0, 55.0, 50.0]),
             **survey,
         ),
-        Claim(
+        bounded(
+            Bound(GAP, most=5, by_median=True),
+            Bound(ACCURACY, least=of.learned, by_median=True),
+            fitted=False,
             id="data_size.enough",
             name="enough data end overfitting",
             where={"images": last},
             statement=f"{last:,} images are enough data for this network not to overfit",
             paper="with enough data, how much it does not say, a network never overfits",
             rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
-            f"{of.learned_words}",
-            holds=lambda t: t.median(ACCURACY.name) >= of.learned and t.median(GAP.name) <= 5,
-            reads=(GAP, " points", "gap (points)"),
+            + of.learned_words,
             least_n=FULL,
-            examples=[
-                (made(gap=5.0, test_accuracy=20.0), YES),
-                (made(gap=5.1, test_accuracy=20.0), NO),
-                (made(gap=5.0, test_accuracy=19.9), NO),
-            ],
             **survey,
         ),
     ]

@@ -16,11 +16,9 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import LEAST, NETWORKS, RATIO, acting, budget
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, made
+from rethinking.figures.kit import Claim, Frame, made
 from rethinking.record import Record
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at rising strength."
 DEPARTURES = _sweeps.departures(
@@ -34,14 +32,14 @@ HEIGHT = 8.2
 ALIKE = 1.5
 
 
-def _reached(record: Record) -> float | str:
+def reached(record: Record) -> float | str:
     if record.result["status"] == "diverged":
         return "diverged"
     return record.steps_to_fit() or record.final["step"]
 
 
 # Relative to the baseline, the time to fit or, of a censored run, its length: a lower bound.
-BOUND = replace(RATIO, name="least_ratio", of=_reached)
+BOUND = replace(RATIO, name="least_ratio", of=reached)
 MEASURES = [BOUND]
 
 
@@ -49,34 +47,28 @@ def notes(setting: Setting) -> list[str]:
     return [budget(setting)]
 
 
-def slower(t: Frame) -> dict[str, float]:
+def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     """By regularizer and strength how much more random labels are slowed than true ones: the median over seeds.
 
-    A lower bound where random labels are censored. Seeds whose true labels are not fitted tell nothing.
+    With it whether that is a lower bound, as random labels are censored. Seeds whose true labels are not fitted tell
+    nothing.
     """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
-        states = true.cells(RATIO.name)
-        pairs = zip(random.values(BOUND.name), true.values(BOUND.name), states, strict=True)
+        pairs = zip(random.values(BOUND), true.values(BOUND), true.cells(RATIO), strict=True)
         factors = [a / b for a, b, state in pairs if isinstance(state, float) and math.isfinite(a)]
         if factors:
-            out[name] = median(factors)
+            out[name] = median(factors), CENSORED in random.cells(RATIO)
     return out
 
 
-def alike(t: Frame) -> bool | None:
-    return max(slower(t).values()) <= ALIKE if slower(t) else None
-
-
-def most_different(t: Frame) -> str:
-    factors = slower(t)
-    if not factors:
+def most_different(found: dict[str, tuple[float, bool]]) -> str:
+    if not found:
         return "true labels are fitted at no strength"
-    name = max(factors, key=lambda name: factors[name])
-    states = acting(t)[name].where(labels="random").cells(RATIO.name)
-    bound = "at least " if CENSORED in states else ""
-    return f"{len(factors)} strengths, {bound}{factors[name]:.2f} times as much at the most: {name}"
+    name = max(found, key=lambda name: found[name][0])
+    factor, bound = found[name]
+    return f"{len(found)} strengths, {'at least ' * bound}{factor:.2f} times as much at the most: {name}"
 
 
 def slowed(*random: float | str, true: float | str = 1.0, strengths: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Frame:
@@ -101,16 +93,13 @@ def claims(setting: Setting) -> list[Claim]:
             "times that of true labels, relative to the baseline, in the median over seeds; a censored time of random "
             "labels counts as the budget; seeds that diverge, or whose true labels are not fitted, are left out; a "
             "rule made after the runs",
-            holds=alike,
+            finds=slower,
+            holds=lambda found: max(found.values())[0] <= ALIKE if found else None,
             ours=most_different,
-            numbers=lambda t: {name: [v] for name, v in slower(t).items()},
-            examples=[
-                (slowed(1.0, 3.0, 9.0, true=2.0), YES),
-                (slowed(1.0, 3.1, 9.0, true=2.0), NO),
-                (slowed(1.0, 1.6, strengths=(1.0, 2.0)), NO),
-                (slowed(1.5, "diverged"), YES),
-                (slowed(1.6, true=CENSORED), UNJUDGED),
-            ],
+            numbers=lambda found: {name: [factor] for name, (factor, _) in found.items()},
+            met=[slowed(1.0, 3.0, 9.0, true=2.0), slowed(1.5, "diverged")],
+            missed=[slowed(1.0, 3.1, 9.0, true=2.0), slowed(1.0, 1.6, strengths=(1.0, 2.0))],
+            unjudged=[slowed(1.6, true=CENSORED)],
             **LEAST,
         )
     ]

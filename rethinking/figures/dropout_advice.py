@@ -16,24 +16,11 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
-from rethinking.figures.kit import (
-    NO,
-    UNJUDGED,
-    YES,
-    Claim,
-    Frame,
-    Grid,
-    Measure,
-    at_last_shared,
-    final,
-    highest,
-    made,
-)
+from rethinking.figures.kit import Claim, Frame, Grid, Measure, made
+from rethinking.figures.kit.measures import at_last_shared, final, highest
 from rethinking.spec import Part, Spec
 
-MODELS = ["all"]
 NETWORK = NETWORKS[0]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "Dropout's advice one step at a time: training accuracy on random labels, test accuracy on true labels."
 RATE, WIDER, FASTER, MOMENTUM, NORM, LONGER = 0.5, 1024, 0.1, 0.95, 3.0, 4
 SLOW = "all but faster"
@@ -49,44 +36,26 @@ DEPARTURES = [
     SIZE,
     UNSTATED,
 ]
-
-
-def _dropout(mode: str = "inverted") -> Part:
-    return Part(name="dropout", options={"rate": RATE, "mode": mode})
-
-
-_WIDE: dict[str, Any] = {"model_options": {"width": WIDER}}
-_FAST: dict[str, Any] = {**_WIDE, "learning_rate": FASTER, "momentum": MOMENTUM}
-_BOUND = Part(name="max_norm", options={"bound": NORM})
-_ALL = "+ longer"
-_MASKS, _WITHOUT = "averaged over masks", "without dropout"
-
-
-def _whole(step: str, fields: dict[str, Any]) -> dict[str, tuple[tuple[Part, ...], dict[str, Any], int]]:
-    """The advice as a whole, in the original's form, averaged over masks, and without dropout."""
-    stacks: dict[str, tuple[Part, ...]] = {
-        "": (_dropout(), _BOUND),
-        "scaled at test": (_dropout("weight_scaling"), _BOUND),
-        _MASKS: (_dropout("monte_carlo"), _BOUND),
-        _WITHOUT: (_BOUND,),
-    }
-    return {_of(step, variant): (parts, fields, LONGER) for variant, parts in stacks.items()}
-
-
-def _of(step: str, variant: str) -> str:
-    return f"{step}, {variant}" if variant else step
-
-
+PLAIN, SCALED, MASKED = (
+    Part(name="dropout", options={"rate": RATE, "mode": mode}) for mode in ("inverted", "weight_scaling", "monte_carlo")
+)
+BOUND = Part(name="max_norm", options={"bound": NORM})
+WIDE: dict[str, Any] = {"model_options": {"width": WIDER}}
+FAST: dict[str, Any] = {**WIDE, "learning_rate": FASTER, "momentum": MOMENTUM}
+ALL, MASKS, WITHOUT = "+ longer", "averaged over masks", "without dropout"
 # Regularizers, changed fields, times the budget.
 STEPS: dict[str, tuple[tuple[Part, ...], dict[str, Any], int]] = {
     "no dropout": ((), {}, 1),
-    "dropout": ((_dropout(),), {}, 1),
-    "+ wider": ((_dropout(),), _WIDE, 1),
-    "+ faster": ((_dropout(),), _FAST, 1),
-    "+ max-norm": ((_dropout(), _BOUND), _FAST, 1),
-    **_whole(_ALL, _FAST),
-    **_whole(SLOW, _WIDE),
+    "dropout": ((PLAIN,), {}, 1),
+    "+ wider": ((PLAIN,), WIDE, 1),
+    "+ faster": ((PLAIN,), FAST, 1),
+    "+ max-norm": ((PLAIN, BOUND), FAST, 1),
 }
+for whole, fields in ((ALL, FAST), (SLOW, WIDE)):  # the advice as a whole, in the original's form, and so on
+    STEPS[whole] = (PLAIN, BOUND), fields, LONGER
+    STEPS[f"{whole}, scaled at test"] = (SCALED, BOUND), fields, LONGER
+    STEPS[f"{whole}, {MASKS}"] = (MASKED, BOUND), fields, LONGER
+    STEPS[f"{whole}, {WITHOUT}"] = (BOUND,), fields, LONGER
 GRID = Grid("{step}, {labels} labels", labels=list(WORDS), step=list(STEPS))
 
 
@@ -100,7 +69,7 @@ def spec(setting: Setting, seed: int, step: str, **condition: str) -> Spec:
 TRAIN, HIGHEST = final("train_accuracy"), highest()
 
 
-def _shared(whole: str) -> list[Measure]:
+def shared(whole: str) -> list[Measure]:
     """Of a run's evaluation and that of `whole`: their test accuracies, the gap, whether the online loss is the same.
 
     Averaged over masks or not, both train the same weights until the first to fit them stops; the loss tells.
@@ -114,34 +83,34 @@ def _shared(whole: str) -> list[Measure]:
     return [at_last_shared(f"{name}, {whole}", name, read, step=whole) for name, read in of.items()]
 
 
-SHARED = {whole: _shared(whole) for whole in (_ALL, SLOW)}
+SHARED = {whole: shared(whole) for whole in (ALL, SLOW)}
 MEASURES = [measure for group in SHARED.values() for measure in group]
 TABLE, PANELS = stack_table("step"), stack_panels("step")
 HEIGHT = 4.2
 
 
 def notes(setting: Setting) -> list[str]:
-    return [budget(setting, NETWORK), f"{LONGER} times these steps from {_ALL!r} on"]
+    return [budget(setting, NETWORK), f"{LONGER} times these steps from {ALL!r} on"]
 
 
-def _masks(whole: str, advised: str, **texts: Any) -> Claim:
+def masks_agree(whole: str, advised: str, **texts: Any) -> Claim:
     """Averaging over masks against one pass of all units."""
-    masks = _of(whole, _MASKS)
+    masks = f"{whole}, {MASKS}"
     averaged, scaled, gap, same = SHARED[whole]
 
     def learned(t: Frame) -> list[float]:
-        return [v for measure in (averaged, scaled) for v in t.where(step=masks).values(measure.name)]
+        return [v for measure in (averaged, scaled) for v in t.where(step=masks).values(measure)]
 
     def agree(t: Frame) -> bool | None:
         if min(learned(t)) < LEARNS:
             return None
         pairs = t.where(step=masks)
-        return all(pairs.values(same.name)) and all(abs(v) <= 1 for v in pairs.values(gap.name))
+        return all(pairs.values(same)) and all(abs(v) <= 1 for v in pairs.values(gap))
 
     def ours(t: Frame) -> str:
         if min(learned(t)) < LEARNS:
             return f"nothing is trained: {spread(learned(t))} %"
-        return t.where(step=masks).spread(gap.name, " points")
+        return t.where(step=masks).spread(gap, " points")
 
     def pair(points: list[float], averages: float = 20.0, all_units: float = 20.0, alike: float = 1.0) -> Frame:
         """Made up: the gap by seed; the accuracies; whether the last seed's online loss is the same."""
@@ -159,28 +128,23 @@ def _masks(whole: str, advised: str, **texts: Any) -> Claim:
         "1 point in every seed, the same online loss; not judged where one is below twice chance",
         holds=agree,
         ours=ours,
-        numbers=lambda t: {"points": t.where(step=masks).numbers(gap.name)},
-        examples=[
-            (pair([1.0, -1.0]), YES),
-            (pair([1.1, 0.0]), NO),
-            (pair([0.0, -1.1]), NO),
-            (pair([0.0, 0.0], alike=0.0), NO),
-            (pair([0.0, 0.0], averages=19.9), UNJUDGED),
-            (pair([0.0, 0.0], all_units=19.9), UNJUDGED),
-        ],
+        numbers=lambda t: {"points": t.where(step=masks).numbers(gap)},
+        met=[pair([1.0, -1.0])],
+        missed=[pair([1.1, 0.0]), pair([0.0, -1.1]), pair([0.0, 0.0], alike=0.0)],
+        unjudged=[pair([0.0, 0.0], averages=19.9), pair([0.0, 0.0], all_units=19.9)],
         **texts,
     )
 
 
 def memorizes(t: Frame) -> bool | None:
-    learned = t.where(labels="true").values(TRAIN.name)
+    learned = t.where(labels="true").values(TRAIN)
     return None if min(learned) < LEARNS else t.where(labels="random").fitted
 
 
 def memorized(t: Frame) -> str:
     if memorizes(t) is None:
-        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN.name)} %"
-    return f"{t.where(labels='random').spread(HIGHEST.name, ' %')} at the highest"
+        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN)} %"
+    return f"{t.where(labels='random').spread(HIGHEST, ' %')} at the highest"
 
 
 def both(true: float, random: str = "fitted") -> Frame:
@@ -188,7 +152,7 @@ def both(true: float, random: str = "fitted") -> Frame:
     return made(labels=["random", "true"], train_accuracy=[99.0, true], state=[random, "fitted"])
 
 
-def _claims(whole: str, key: str, advised: str) -> list[Claim]:
+def claims_of(whole: str, key: str, advised: str) -> list[Claim]:
     least: dict[str, Any] = {"least_n": IMAGES[NETWORK], "least_seeds": 3}
 
     def higher(told: str, statement: str, *others: str) -> Claim:
@@ -204,9 +168,9 @@ def _claims(whole: str, key: str, advised: str) -> list[Claim]:
         )
 
     return [
-        higher("over_none", f"none, plain or {advised}", "no dropout", _of(whole, _WITHOUT)),
+        higher("over_none", f"none, plain or {advised}", "no dropout", f"{whole}, {WITHOUT}"),
         higher("over_plain", "plain dropout", "dropout"),
-        _masks(whole, advised, id=f"dropout_advice.{key}.masks", **least),
+        masks_agree(whole, advised, id=f"dropout_advice.{key}.masks", **least),
         Claim(
             id=f"dropout_advice.{key}.memorizes",
             name=f"memorizes, {whole}",
@@ -218,14 +182,16 @@ def _claims(whole: str, key: str, advised: str) -> list[Claim]:
             "fitted to twice chance",
             holds=memorizes,
             ours=memorized,
-            numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST.name)},
-            examples=[(both(20.0), YES), (both(20.0, "censored"), NO), (both(19.9), UNJUDGED)],
+            numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST)},
+            met=[both(20.0)],
+            missed=[both(20.0, "censored")],
+            unjudged=[both(19.9)],
             **least,
         ),
     ]
 
 
 CLAIMS = [
-    *_claims(_ALL, "longer", "as advised"),
-    *_claims(SLOW, "all_but_faster", "as advised at the usual learning rate"),
+    *claims_of(ALL, "longer", "as advised"),
+    *claims_of(SLOW, "all_but_faster", "as advised at the usual learning rate"),
 ]

@@ -12,23 +12,11 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import (
-    NO,
-    YES,
-    Claim,
-    Curves,
-    Grid,
-    Lines,
-    Table,
-    final,
-    made,
-    returned_epoch,
-    stopping_gain,
-)
+from rethinking.figures.kit import Bound, Claim, Curves, Grid, Lines, Table, bounded
+from rethinking.figures.kit.measures import final, returned_epoch, stopping_gain
 from rethinking.spec import EPOCH, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "What stopping early gains in test accuracy, against patience, for true, half random and random labels."
 DEPARTURES = [
@@ -61,95 +49,46 @@ TABLE = Table(
     {"returned to epoch": END, "gain in test accuracy (points)": GAIN, "final test accuracy (%)": TEST},
     by="{labels}, patience {patience}",
 )
+OVER: dict[str, Any] = {"x": "patience", "hue": "labels", "log": True, "apart": 1.09, "reference": (0, "")}
+OVER |= {"xlabel": "patience (evaluations, one an epoch)", "legend": "outside lower center"}
+HELD_OUT: dict[str, Any] = {"x": "epoch", "columns": {"held_out_accuracy": None}, "factor": 100, "hue": "labels"}
+HELD_OUT |= {"xlabel": "epochs", "ylabel": "held-out accuracy (%)\ndotted: chance", "ylim": (0, None), "legend": None}
 
 
 def panels(setting: Setting) -> list[Lines | Curves]:
     return [
-        Lines(
-            x="patience",
-            y=GAIN,
-            hue="labels",
-            log=True,
-            apart=1.09,
-            reference=(0, ""),
-            xlabel="patience (evaluations, one an epoch)",
-            ylabel="gain in test accuracy over\nthe last evaluation (points)",
-            legend="outside lower center",
-        ),
-        Curves(
-            x="epoch",
-            columns={"held_out_accuracy": None},
-            factor=100,
-            hue="labels",
-            reference=(setting.subject.chance, ""),
-            xlabel="epochs",
-            ylabel="held-out accuracy (%)\ndotted: chance",
-            ylim=(0, None),
-            legend=None,
-        ),
+        Lines(y=GAIN, ylabel="gain in test accuracy over\nthe last evaluation (points)", **OVER),
+        Curves(reference=(setting.subject.chance, ""), **HELD_OUT),
     ]
 
 
-def notes(setting: Setting) -> list[str]:
-    return ["a fifth of the images held out, their labels corrupted alike; right: every seed"]
-
-
+NOTES = ["a fifth of the images held out, their labels corrupted alike; right: every seed"]
 JUDGED = 8  # the patience that claims are judged at
 
 
 def claims(setting: Setting) -> list[Claim]:
     most = setting.subject.tolerance
-    judged: dict[str, Any] = {
-        "source": "zhang2017, section 3, extended",
-        "reads": (GAIN, " points", "gain (points)"),
-        "least_n": 2000,
-        "least_seeds": least_seeds(setting.model),
-    }
+
+    def gain(mix: str, statement: str, paper: str, rule: str, **bounds: Any) -> Claim:
+        return bounded(
+            Bound(GAIN, **bounds),
+            key="gain (points)",
+            id=f"early_stopping.{mix}",
+            name=f"gain, {mix}",
+            where={"labels": mix, "patience": JUDGED},
+            source="zhang2017, section 3, extended",
+            statement=f"early stopping {statement}",
+            paper=paper,
+            rule=f"patience {JUDGED}: a gain {rule} in every seed, every run fitted",
+            least_n=2000,
+            least_seeds=least_seeds(setting.model),
+        )
+
+    true, half, random = MIXES
+    helps = "helps on half random labels, by 5 points or more"
+    could, around = "early stopping could potentially improve generalization", f"within {most:g} points of 0"
     return [
-        Claim(
-            id="early_stopping.true_labels",
-            name="gain, true labels",
-            where={"labels": "true labels", "patience": JUDGED},
-            statement="early stopping gains nothing on true labels",
-            paper="no gain on CIFAR-10",
-            rule=f"patience {JUDGED}: a gain of at most {most:g} points in every seed, every run fitted",
-            holds=lambda t: t.fitted and max(t.values(GAIN.name)) <= most,
-            examples=[
-                (made(stopping_gain=[2.0, -5.0]), YES),
-                (made(stopping_gain=[2.1, -5.0]), NO),
-                (made(stopping_gain=2.0, state=["fitted", "censored"]), NO),
-            ],
-            **judged,
-        ),
-        Claim(
-            id="early_stopping.half_random_labels",
-            name="gain, half random labels",
-            where={"labels": "half random labels", "patience": JUDGED},
-            statement="early stopping helps on half random labels, by 5 points or more",
-            paper="early stopping could potentially improve generalization",
-            rule=f"patience {JUDGED}: a gain of 5 points in every seed, every run fitted",
-            holds=lambda t: t.fitted and min(t.values(GAIN.name)) >= 5,
-            examples=[
-                (made(stopping_gain=[5.0, 9.0]), YES),
-                (made(stopping_gain=[4.9, 9.0]), NO),
-                (made(stopping_gain=5.0, state=["fitted", "censored"]), NO),
-            ],
-            **judged,
-        ),
-        Claim(
-            id="early_stopping.random_labels",
-            name="gain, random labels",
-            where={"labels": "random labels", "patience": JUDGED},
-            statement="early stopping does not help on random labels",
-            paper="test accuracy at chance",
-            rule=f"patience {JUDGED}: a gain within {most:g} points of 0 in every seed, every run fitted",
-            holds=lambda t: t.fitted and all(abs(v) <= most for v in t.values(GAIN.name)),
-            examples=[
-                (made(stopping_gain=[-2.0, 2.0]), YES),
-                (made(stopping_gain=[-2.1, 0.0]), NO),
-                (made(stopping_gain=[0.0, 2.1]), NO),
-                (made(stopping_gain=0.0, state=["fitted", "censored"]), NO),
-            ],
-            **judged,
-        ),
+        gain(true, "gains nothing on true labels", "no gain on CIFAR-10", f"of at most {most:g} points", most=most),
+        gain(half, helps, could, "of 5 points", least=5),
+        gain(random, "does not help on random labels", "test accuracy at chance", around, least=-most, most=most),
     ]

@@ -9,19 +9,24 @@ majority vote (ties go to the smallest class) or by the average of probabilities
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
-from rethinking.figures.kit import Claim, Grid, Table, bounded
-from rethinking.figures.kit.together import MEAN, VOTE, Gains, Together, joined
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded
+from rethinking.figures.kit.measures import finite
+from rethinking.figures.kit.panels import STATISTIC
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
-MODELS = ["all"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 NETWORK = "mlp-3x512"
 NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 CAPTION = "What an ensemble gains in test accuracy over its members, against its size."
 MEMBERS = {"initial weights": 6, "bootstrap": 6, "networks": len(NETWORKS), "crops": 5}
 OVER = {"networks": "the best member", "crops": "the centre crop"}  # what a gain is over, where it is not their mean
@@ -36,9 +41,14 @@ DEPARTURES = [
     SMALL,
     UNSTATED,
 ]
+VOTE, MEAN = "vote", "mean probability"
 READ_AT = {"join": (VOTE, MEAN)}
-_EVERY = Grid("{kind}, {labels}, member {members}", kind=list(MEMBERS), labels=list(MIXES), members=range(1, 7))
-GRID = _EVERY.only(lambda kind, members, **_: members <= MEMBERS[kind])
+EVERY = Grid("{kind}, {labels}, member {members}", kind=list(MEMBERS), labels=list(MIXES), members=range(1, 7))
+GRID = Conditions(EVERY.naming, [c for c in EVERY if c["members"] <= MEMBERS[c["kind"]]])
+
+
+def seeds(setting: Setting, **condition: Any) -> range:
+    return range(setting.seeds)
 
 
 def spec(setting: Setting, seed: int, kind: str, members: int, **mix: str) -> RunSpec:
@@ -49,6 +59,15 @@ def spec(setting: Setting, seed: int, kind: str, members: int, **mix: str) -> Ru
     fields |= {"model": NETWORKS[members - 1] if kind == "networks" else NETWORK}
     fields |= {"keep": ("crop_logits" if kind == "crops" else "test_logits",)}
     return setting.spec(MEMBERS["initial weights"] * seed + own, data_seed=seed, **fields)
+
+
+def joined(logits: list[np.ndarray], join: str) -> np.ndarray:
+    """Predicted classes, int64 (N,), of members' logits, each (N, classes); of a tied vote the smallest."""
+    if join == VOTE:
+        classes = logits[0].shape[1]
+        return sum(np.eye(classes, dtype=np.int64)[part.argmax(1)] for part in logits).argmax(1)
+    parts = [np.exp(part.astype(np.float64) - part.max(1, keepdims=True)) for part in logits]
+    return sum(part / part.sum(1, keepdims=True) for part in parts).argmax(1)
 
 
 def accuracies(records: Sequence[Record], kind: str, join: str, members: int) -> tuple[int, float, float, float]:
@@ -65,66 +84,97 @@ def accuracies(records: Sequence[Record], kind: str, join: str, members: int) ->
     return members, one, together, together - one
 
 
-def _measure(part: int, label: str, of_all: bool = True) -> Together:
-    """A part of `accuracies`: of all members, or of the first ones."""
+def measure(part: int, label: str, *read: str) -> Together:
+    """A part of `accuracies`: of all members, or of the first ones, where the coordinate "members" is read too."""
 
-    def of(records: Sequence[Record], kind: str, join: str, members: int) -> float:
-        return accuracies(records, kind, join, MEMBERS[kind] if of_all else members)[part]
+    def of(records: Sequence[Record], kind: str, join: str, members: int = 0) -> float:
+        return accuracies(records, kind, join, members or MEMBERS[kind])[part]
 
-    read = ("kind", "join", "members")
-    return Together(f"{label}, {of_all}", label, of, whole=part == 0, parameters=read, over="members")
+    return Together(
+        f"part {part} {read}", label, of, whole=part == 0, parameters=("kind", "join", *read), over="members"
+    )
 
 
 NAMES = ("members", "compared with (%)", "ensemble (%)", "gain (points)")
-CELLS = [_measure(part, name) for part, name in enumerate(NAMES)]
-WHOLE, GAIN = CELLS[3], _measure(3, "gain in test accuracy (points)", of_all=False)
+CELLS = [measure(part, name) for part, name in enumerate(NAMES)]
+WHOLE, GAIN = CELLS[3], measure(3, "gain in test accuracy (points)", "members")
 TABLE = Table("run", {cell.label: cell for cell in CELLS}, by="{kind}, {labels}, {join}", only={"members": 1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gains(Lines):
+    """What ensembles of a kind gain against their size, by MEAN; beside the lines' ends, by VOTE, of all members.
+
+    All panels have the same limits.
+    """
+
+    kind: str
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        lines = f"{STATISTIC.replace('seeds', 'ensembles')}; a seed is an ensemble"
+        return f"{lines}\nlines: average of probabilities; dash beside: majority vote of all members"
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`."""
+        most = frame.data["members"].max()
+        dash: dict[str, Any] = {"marker": "_", "linestyle": "none", "ms": 7, "mew": 1.6}
+        for value, part in frame.where(kind=self.kind, join=VOTE, members=1).groups("labels").items():
+            if part.values(WHOLE):
+                axes.plot(MEMBERS[self.kind] + 0.4, part.median(WHOLE), color=self.look(value)["color"], **dash)
+        super().draw(axes, frame, records)
+        known = finite(frame.values(WHOLE) + frame.values(GAIN)) or [0]
+        axes.set_ylim(min(known) - 0.5, max(known) + 0.5)
+        axes.set_xlim(0.5, most + 0.7)
+        axes.set_xticks(range(1, most + 1))
+
+
+BY: dict[str, Any] = {"x": "members", "y": GAIN, "hue": "labels", "reference": (0, ""), "apart": 1.03}
+BY |= {"xlabel": "members", "ylabel": "gain in test accuracy (points)"}
 PANELS = [
     Gains(
-        y=GAIN,
-        hue="labels",
+        kind=kind,
         only={"kind": kind, "join": MEAN},
-        beside=(WHOLE, {"kind": kind, "join": VOTE, "members": 1}),
         title=f"by {kind}\nover {OVER.get(kind, 'the mean member')}",
         legend="outside lower center" if kind == "initial weights" else None,
+        **BY,
     )
     for kind in MEMBERS
 ]
 
 
-def _claim(kind: str, mix: str, **texts: Any) -> Claim:
-    runs: dict[str, Any] = {"where": {"kind": kind, "labels": mix, "join": MEAN}, "least_n": 2000, "least_seeds": 3}
-    return bounded(WHOLE, " points", id=f"ensembles.{kind}.{mix}".replace(" ", "_"), at={"members": 1}, **runs, **texts)
+def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:
+    """A claim on every ensemble of a kind, all members together, by MEAN."""
+    where = {"kind": kind, "labels": mix, "join": MEAN}
+    runs: dict[str, Any] = {"id": f"ensembles.{kind}.{mix}", "where": where, "least_n": 2000, "least_seeds": 3}
+    return bounded(bound, at={"members": 1}, **runs, **texts)
 
 
-def _helps(kind: str, mix: str) -> Claim:
+def helps(kind: str, mix: str) -> Claim:
     over = f", over {OVER[kind]}" if kind in OVER else ""
-    return _claim(
+    return judged(
         kind,
         mix,
+        Bound(WHOLE, above=0),
         name=f"{kind}, {mix}",
         source="the survey's claim on ensembles",
         statement=f"an ensemble by {kind} helps on {mix}{over}",
         paper="ensembles reduce the test error",
         rule=f"average of probabilities: a gain above 0{over}, in every ensemble",
-        above=0,
         fitted=False,
-        met=[[0.01, 5.0]],
-        missed=[[0.0, 5.0]],
     )
 
 
-_CHANCE = _claim(
+CHANCE = judged(
     "initial weights",
     "random labels",
+    Bound(WHOLE, -2, 2),
     name="random labels",
     source="zhang2017, section 2.1, extended",
     statement="an ensemble of networks that memorized random labels predicts no better than one",
     paper="test accuracy at chance on random labels",
     rule="by initial weights, average of probabilities: a gain within 2 points of 0, every ensemble, all members "
     "fitted",
-    between=(-2, 2),
-    met=[[-2.0, 2.0]],
-    missed=[[-2.1, 0.0], [0.0, 2.1]],
 )
-CLAIMS = [*(_helps(kind, mix) for kind in MEMBERS for mix in ("true labels", "half random labels")), _CHANCE]
+CLAIMS = [*(helps(kind, mix) for kind in MEMBERS for mix in ("true labels", "half random labels")), CHANCE]

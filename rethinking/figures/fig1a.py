@@ -8,17 +8,14 @@ reach zero; true labels first, random labels last, random pixels and Gaussian be
     rethinking figure fig1a --scale paper                     the paper's sizes: a day on two cores, for a GPU
 """
 
-from dataclasses import replace
 from typing import Any
 
-from rethinking.claims import CENSORED
-from rethinking.figures import FULL, Setting, Subject
+from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds
-from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, bounded, final, fits, made, steps_to_fit
+from rethinking.figures.kit import Bound, Claim, Curves, Grid, Table, bounded, final, fits, ordered, steps_to_fit
 from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
 DEPARTURES = [
@@ -31,14 +28,8 @@ DEPARTURES = [
     "The paper's figure is of Inception; other networks (--model) are judged by the same rules.",
     "quick, and cpu for all but the MLPs: fewer images.",
 ]
-PARTS = {
-    "true labels": (),
-    "random labels": (Part(name="random_labels"),),
-    "shuffled pixels": (Part(name="shuffled_pixels"),),
-    "random pixels": (Part(name="random_pixels"),),
-    "Gaussian": (Part(name="gaussian"),),
-}
-GRID = Grid("{condition}", condition=list(PARTS))
+CONDITIONS = ["true labels", "random labels", "shuffled pixels", "random pixels", "Gaussian"]
+GRID = Grid("{condition}", condition=CONDITIONS)
 
 
 def seeds(setting: Setting, condition: str) -> range:
@@ -48,7 +39,8 @@ def seeds(setting: Setting, condition: str) -> range:
 def spec(setting: Setting, seed: int, condition: str) -> RunSpec:
     if condition == "true labels" and seed == 0 and setting.model.startswith("inception"):
         return setting.spec(seed)  # goes on to the end: a row of Table 1
-    return setting.until_fitted(seed, corruptions=PARTS[condition])
+    corruption = condition.lower().replace(" ", "_")
+    return setting.until_fitted(seed, corruptions=() if condition == "true labels" else (Part(name=corruption),))
 
 
 STEPS, TRAIN, TEST = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
@@ -60,124 +52,80 @@ PANELS = [
     Curves(ylim=(0, None), legend=None, **LOSS, **BY),
     Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
 ]
-
-
-def in_order(t: Frame) -> bool:
-    middle = t.medians(STEPS.name, "condition")
-    true, random, others = middle.pop("true labels"), middle.pop("random labels"), list(middle.values())
-    return true < min(others) and max(true, *others) < random < float("inf")
-
-
-def pixels_first(t: Frame) -> bool:
-    middle = t.medians(STEPS.name, "condition")
-    return max(middle["random pixels"], middle["Gaussian"]) < middle["random labels"]
-
-
-def times(*steps: int | str) -> Frame:
-    """Made up: steps to fit by condition, three seeds."""
-    return made(seeds=3, condition=list(PARTS), steps=list(steps))
-
-
-ORDER: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True, "least_n": FULL}
-ORDER |= {
-    "least_seeds": least_seeds,
-    "numbers": lambda t: t.numbers_by(STEPS.name, "condition", "steps, {}", whole=True),
-}
-ORDER["ours"] = lambda t: f"steps to 99 %: {t.texts_by(STEPS.name, 'condition', '{} {}', '; ', whole=True)}"
-FITS = fits(
-    200,
-    id="fig1a.fits.{condition}",
-    name="fits {condition}",
-    each={"condition": list(PARTS)},
-    source="zhang2017, Figure 1(a)",
-    own_network=True,
-    statement="the network fits the training set under {condition}",
-    paper="training loss reaches 0",
-    rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
-)
-
-
-def generalizes(of: Subject) -> Claim:
-    return bounded(
-        TEST,
-        " %",
-        id="fig1a.generalizes",
-        name="true labels generalize",
-        where={"condition": "true labels"},
-        source="zhang2017, Table 1",
-        statement="test accuracy of true labels is far above chance",
-        paper="50.51 to 85.75 % without regularization, by network",
-        rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the paper's",
-        between=(of.learned, 100),
-        answer="above chance",
-        fitted=False,
-        least_n=200,
-        met=[[20.0, 30.0]],
-        missed=[[19.9, 30.0]],
-    )
-
-
-def chance(of: Subject) -> Claim:
-    return at_chance(
-        of,
-        TEST,
-        id="fig1a.chance",
-        name="random labels do not generalize",
-        where={"condition": "random labels"},
-        source="zhang2017, Table 1",
-        statement="test accuracy of random labels is at chance",
-        paper="9.78 to 10.61 %, by network",
-        rule=f"within {of.tolerance:g} points of {of.chance:g} %, and fitted, in every seed; from n = 200 on, chance "
-        "being no matter of size",
-        least_n=200,
-        met=[[8.0, 12.0]],
-        missed=[[7.9, 10.0], [10.0, 12.1]],
-    )
-
-
-ORDERS = [
-    Claim(
-        id="fig1a.pixels_first",
-        name="pixels before labels",
-        where={"condition": ["random labels", "random pixels", "Gaussian"]},
-        statement="random pixels and Gaussian inputs are fitted before random labels",
-        paper="random pixels and Gaussian start converging faster than random labels",
-        rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which may "
-        "not be fitted",
-        holds=pixels_first,
-        examples=[
-            (times(10, 40, 50, 39, 39), YES),
-            (times(10, CENSORED, 50, 39, 39), YES),
-            (times(10, 40, 20, 40, 39), NO),
-            (times(10, 40, 20, 39, 40), NO),
-            (times(10, CENSORED, 20, CENSORED, 39), NO),
-        ],
-        **(ORDER | {"source": "zhang2017, section 2.2"}),
-    ),
-    Claim(
-        id="fig1a.order",
-        name="order of fitting",
-        statement="true labels are fitted first, random labels last",
-        paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
-        rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
-        "fitted; an MLP's independent initial weights cannot tell shuffled pixels from true ones, so they do not "
-        "count there. The MLPs' runs were known when shuffled pixels were left out and n was raised from 2,000 to "
-        "50,000; Inception's on 50,000 images were not",
-        asked="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
-        "fitted; shuffled pixels do not count for an MLP, which cannot tell them from true ones",
-        holds=in_order,
-        examples=[
-            (times(10, 40, 20, 20, 30), YES),
-            (times(20, 40, 20, 30, 30), NO),
-            (times(10, 30, 20, 20, 30), NO),
-            (times(10, CENSORED, 20, 20, 30), NO),
-        ],
-        **ORDER,
-    ),
-]
+OWN: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
+ROW: dict[str, Any] = {"source": "zhang2017, Table 1", "least_n": 200}
+ORDER: dict[str, Any] = {"least_n": FULL, "least_seeds": least_seeds}
+ORDER |= {"ours": lambda t: f"steps to 99 %: {t.texts_by(STEPS, 'condition', '{} {}', '; ', whole=True)}"}
+ORDER |= {"numbers": lambda t: t.numbers_by(STEPS, "condition", "steps, {}", whole=True)}
 
 
 def claims(setting: Setting) -> list[Claim]:
-    counted = [c for c in PARTS if c != "shuffled pixels" or not setting.model.startswith("mlp")]
-    of, (first, order) = setting.subject, ORDERS
-    return [FITS, generalizes(of), chance(of), first, replace(order, where={"condition": counted})]
+    of, mlp = setting.subject, setting.model.startswith("mlp")
+    return [
+        fits(
+            least_n=200,
+            id="fig1a.fits.{condition}",
+            name="fits {condition}",
+            each={"condition": CONDITIONS},
+            statement="the network fits the training set under {condition}",
+            paper="training loss reaches 0",
+            rule="training accuracy of at least 99 % in every seed; from n = 200 on, a shape",
+            **OWN,
+        ),
+        bounded(
+            Bound(TEST, least=of.learned),
+            id="fig1a.generalizes",
+            name="true labels generalize",
+            where={"condition": "true labels"},
+            statement="test accuracy of true labels is far above chance",
+            paper="50.51 to 85.75 % without regularization, by network",
+            rule=f"at least {of.learned:g} %, {of.learned_words}, in every seed; from n = 200 on, no number of the "
+            "paper's",
+            answer="above chance",
+            fitted=False,
+            **ROW,
+        ),
+        at_chance(
+            of,
+            TEST,
+            id="fig1a.chance",
+            name="random labels do not generalize",
+            where={"condition": "random labels"},
+            statement="test accuracy of random labels is at chance",
+            paper="9.78 to 10.61 %, by network",
+            rule=f"within {of.tolerance:g} points of {of.chance:g} %, and fitted, in every seed; from n = 200 on, "
+            "chance being no matter of size",
+            **ROW,
+        ),
+        ordered(
+            STEPS,
+            "condition",
+            [["random pixels", "Gaussian"], ["random labels"]],
+            censored=True,
+            id="fig1a.pixels_first",
+            name="pixels before labels",
+            where={"condition": ["random labels", "random pixels", "Gaussian"]},
+            statement="random pixels and Gaussian inputs are fitted before random labels",
+            paper="random pixels and Gaussian start converging faster than random labels",
+            rule="medians over seeds of the steps to 99 % training accuracy: both below that of random labels, which "
+            "may not be fitted",
+            **OWN | ORDER | {"source": "zhang2017, section 2.2"},
+        ),
+        ordered(
+            STEPS,
+            "condition",
+            [["true labels"], ["shuffled pixels", "random pixels", "Gaussian"], ["random labels"]],
+            id="fig1a.order",
+            name="order of fitting",
+            where={"condition": [c for c in CONDITIONS if not (mlp and c == "shuffled pixels")]},
+            statement="true labels are fitted first, random labels last",
+            paper="read off the plot: true labels, then the three pixel corruptions, then random labels",
+            rule="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
+            "fitted; an MLP's independent initial weights cannot tell shuffled pixels from true ones, so they do not "
+            "count there. The MLPs' runs were known when shuffled pixels were left out and n was raised from 2,000 to "
+            "50,000; Inception's on 50,000 images were not",
+            asked="medians over seeds of the steps to 99 % training accuracy, strictly in this order, random labels "
+            "fitted; shuffled pixels do not count for an MLP, which cannot tell them from true ones",
+            **OWN | ORDER,
+        ),
+    ]

@@ -14,11 +14,9 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, along, relative, steps_to_fit
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, relative, steps_to_fit
 from rethinking.spec import RunSpec
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Steps to 99 % training accuracy relative to p = 0 of the same seed, against label corruption p."
 DEPARTURES = [
@@ -41,30 +39,21 @@ def spec(setting: Setting, seed: int, network: str, p: float) -> RunSpec:
 STEPS, RATIO = steps_to_fit(), relative(steps_to_fit(), p=0.0)
 TABLE = Table("run", {"steps": STEPS, "ratio": RATIO})
 OVER_P: dict[str, Any] = {"x": "p", "hue": "network", "named": True, "xlabel": "label corruption p"}
+RATIOS: dict[str, Any] = {"y": RATIO, "ylabel": "time to fit relative to p = 0 (ratio of steps)", "ylim": (0, None)}
 
 
 def panels(setting: Setting) -> list[Lines]:
     whose = "the paper's range, " if setting.papers else ""
-    return [
-        Lines(
-            y=RATIO,
-            band=(1, 4, f"{whose}1 to 4"),
-            ylabel="time to fit relative to p = 0 (ratio of steps)",
-            ylim=(0, None),
-            legend="upper left",
-            **OVER_P,
-        )
-    ]
+    return [Lines(band=(1, 4, f"{whose}1 to 4"), legend="upper left", **RATIOS, **OVER_P)]
 
 
 def small(t: Frame) -> bool:
-    middle = t.medians(RATIO.name, "p")
+    middle = t.medians(RATIO, "p")
     return all(1 <= v <= 4 for v in middle.values()) and middle[1.0] > 1
 
 
-NOT_SMALL = [[1.0, 2.0, 4.01], [1.0, 0.99, 2.0], [1.0, 2.0, 1.0], [1.0, 2.0, CENSORED], [1.0, 2.0, "p = 0 censored"]]
 EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "source": "zhang2017, Figure 1(b)", "least_seeds": least_seeds}
-EACH["numbers"] = lambda t: t.numbers_by(RATIO.name, "p", "p = {:g}")
+EACH["numbers"] = lambda t: t.numbers_by(RATIO, "p", "p = {:g}")
 CLAIMS = [
     Claim(
         id="fig1b.factor.{network}",
@@ -74,22 +63,23 @@ CLAIMS = [
         rule="medians over seeds between 1 and 4 at every p, above 1 at p = 1; a censored run is above 4; "
         "p = 0 is always fitted",
         holds=small,
-        ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO.name, "p", "at p = {:g} {}"),
+        ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g} {}"),
         least_n=FULL,
-        examples=along("p", RATIO, [[1.0, 2.0, 4.0]], NOT_SMALL),
+        met=along("p", RATIO, [1, 2, 4]),
+        missed=along("p", RATIO, [1, 2, 4.01], [1, 0.99, 2], [1, 2, 1], [1, 2, CENSORED], [1, 2, "p = 0 censored"]),
         **EACH,
     ),
-    Claim(
+    bounded(
+        Bound(RATIO, above=1, by_median=True),
+        at={"p": 1.0},
         id="fig1b.slower.{network}",
         name="slower, {network}",
         where={"p": [0.0, 1.0]},
         statement="{network} fits random labels more slowly than true ones",
         paper="slower, for every network",
         rule="the median over seeds of the ratio at p = 1 is above 1, every run fitted; from n = 2,000 on",
-        holds=lambda t: t.fitted and t.where(p=1.0).median(RATIO.name) > 1,
-        ours=lambda t: t.where(p=1.0).texts_by(RATIO.name, "p", "at p = {:g} {}"),
+        ours=lambda t: t.where(p=1.0).texts_by(RATIO, "p", "at p = {:g} {}"),
         least_n=2000,
-        examples=along("p", RATIO, met=[[1.0, 1.01]], missed=[[1.0, 1.0], [1.0, CENSORED]]),
         **EACH,
     ),
 ]

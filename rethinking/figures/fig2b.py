@@ -11,11 +11,10 @@ normalization, no explicit regularizer; the running best is shaded: what early s
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import BUDGET, UNSTATED
-from rethinking.figures.kit import NO, YES, Claim, Curves, Frame, Grid, Table, final, fits, gain, made, minus
+from rethinking.figures._parts import BUDGET, UNSTATED, no_gain
+from rethinking.figures.kit import Bound, Curves, Grid, Table, bounded, final, fits, gain, minus
 from rethinking.spec import RunSpec
 
-MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
 CAPTION = "Training and test accuracy against steps with and without batch normalization; shaded: the running best."
 DEPARTURES = [
@@ -29,10 +28,6 @@ NETWORKS = {"with batch norm": "inception", "without batch norm": "inception-nob
 GRID = Grid("{norm}", norm=list(NETWORKS))
 
 
-def seeds(setting: Setting, norm: str) -> range:
-    return setting.seeds_of(NETWORKS[norm])
-
-
 def spec(setting: Setting, seed: int, norm: str) -> RunSpec:
     return setting.spec(seed, model=NETWORKS[norm])
 
@@ -43,14 +38,8 @@ MEASURES = [MOVED]
 TABLE = Table(
     "run", {"training accuracy (%)": TRAIN, "test accuracy (%)": TEST, "gain of early stopping (points)": GAIN}
 )
-BY: dict[str, Any] = {
-    "hue": "norm",
-    "looks": NETWORKS,
-    "factor": 100,
-    "shaded": True,
-    "xlabel": "step (batches of 128)",
-    "ylim": (0, 103),
-}
+BY: dict[str, Any] = {"hue": "norm", "looks": NETWORKS, "factor": 100, "shaded": True, "ylim": (0, 103)}
+BY |= {"xlabel": "step (batches of 128)"}
 PANELS = [
     Curves(
         columns={f"{split}_accuracy": None},
@@ -61,64 +50,35 @@ PANELS = [
     )
     for split, word, legend in (("train", "training", "lower right"), ("test", "test", None))
 ]
-
-
-def with_norm(t: Frame) -> Frame:
-    return t.where(norm="with batch norm")
-
-
-def pairs(*moved: float, **more: Any) -> Frame:
-    """Made up: test accuracy with minus without, one pair a seed."""
-    return made(norm="with batch norm", moved=list(moved), **more)
-
-
+OF_ROW = {"source": "zhang2017, Table 1", "paper": "training accuracy reaches 100 %", "least_n": 2000}
 CLAIMS = [
     *(
         fits(
-            2000,
             id=f"fig2b.fits.{network}",
             name=f"fits {norm}",
             where={"norm": norm},
-            source="zhang2017, Table 1",
             statement=f"Inception {norm} fits the training set at learning rate 0.1",
-            paper="training accuracy reaches 100 %",
             rule="training accuracy of at least 99 % in every seed; from n = 2,000 on, a shape",
+            **OF_ROW,
         )
         for norm, network in NETWORKS.items()
     ),
-    Claim(
+    bounded(
+        Bound(MOVED, 1, 6, by_median=True),
         id="fig2b.moved",
         name="gain of batch norm",
         source="zhang2017, section 3 and Figure 2(b)",
         statement="batch norm moves test accuracy by 3 to 4 points",
         paper="3 to 4 points; 85.75 against 82.00 % in Table 1",
         rule="median over seeds between 1 and 6 points, every run fitted",
-        holds=lambda t: t.fitted and 1 <= with_norm(t).median(MOVED.name) <= 6,
-        ours=lambda t: with_norm(t).spread(MOVED.name, " points"),
-        numbers=lambda t: {MOVED.label: with_norm(t).numbers(MOVED.name)},
+        at={"norm": "with batch norm"},
         least_n=FULL,
-        examples=[
-            (pairs(1.0, 1.0, 0.0), YES),
-            (pairs(6.0, 6.0, 7.0), YES),
-            (pairs(0.99, 0.99, 3.0), NO),
-            (pairs(6.01, 6.01, 3.0), NO),
-            (pairs(3.0, 3.0, state=["fitted", "censored"]), NO),
-        ],
     ),
-    Claim(
+    no_gain(
         id="fig2b.no_gain",
         name="no gain from early stopping",
-        source="zhang2017, section 3",
         statement="early stopping gains nothing on CIFAR-10",
         paper="no gain",
         rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed",
-        holds=lambda t: t.fitted and max(t.values(GAIN.name)) <= 2,
-        reads=(GAIN, " points", "gain (points)"),
-        least_n=FULL,
-        examples=[
-            (made(gain=[0.0, 2.0]), YES),
-            (made(gain=[0.0, 2.01]), NO),
-            (made(gain=[0.0, 0.0], state=["fitted", "censored"]), NO),
-        ],
     ),
 ]

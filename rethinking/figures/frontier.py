@@ -11,11 +11,8 @@ from typing import Any
 
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import CHANGE, LEAST, RANDOM, RATIO, TRUE, acting, budget
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Frame, Points, made
-from rethinking.figures.kit.frame import mostly
+from rethinking.figures.kit import Claim, Frame, Points, made, mostly
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Time to fit random labels against the change of test accuracy, and against time to fit, on true labels."
 DEPARTURES = _sweeps.departures(
@@ -25,13 +22,13 @@ DEPARTURES = _sweeps.departures(
 grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 SLOW = 4.0  # times as long as the baseline: what random labels cost at the most in Figure 1(b), and within the budget
-_COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "ticks": _sweeps.TICKS}
+_COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
 _COMMON |= {"mark": SLOW, "xlim": (0.28, 5.6), "xlabel": "random labels: time to fit\nrelative to the baseline"}
 CHANGED: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
 TIMED: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "ylim": (0.28, 7.2)}
 PANELS = [
     Points(y=(CHANGE, TRUE), names=True, legend=None, **CHANGED, **_COMMON),
-    Points(y=(RATIO, TRUE), diagonal=True, legend="outside lower center", **TIMED, **_COMMON),
+    Points(y=(RATIO, TRUE), diagonal=True, yticks=_sweeps.TICKS, legend="outside lower center", **TIMED, **_COMMON),
 ]
 HEIGHT = 4.4
 
@@ -40,27 +37,21 @@ def notes(setting: Setting) -> list[str]:
     return [budget(setting), f"dotted: {SLOW:g} times the baseline's time, and no change; right: equal times"]
 
 
-def slow(t: Frame) -> dict[str, Frame]:
-    """The runs of what slows random labels much, where training does not diverge."""
+def slow(t: Frame) -> dict[str, float]:
+    """What becomes of true labels with what slows random ones much, where training does not diverge."""
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
         lost = mostly(random, "diverged") or mostly(true, "diverged")
-        if not lost and random.median(RATIO.name) > SLOW:
-            out[name] = true
+        if not lost and random.median(RATIO) > SLOW:
+            out[name] = true.median(CHANGE)
     return out
 
 
-def costs(t: Frame) -> bool | None:
-    return all(true.median(CHANGE.name) < 0 for true in slow(t).values()) if slow(t) else None
-
-
-def gainers(t: Frame) -> str:
-    found = slow(t)
+def gainers(found: dict[str, float]) -> str:
     if not found:
         return f"nothing of it slows random labels to more than {SLOW:g} times"
-    changes = {name: true.median(CHANGE.name) for name, true in found.items()}
-    free = [f"{name} {change:+.2f}" for name, change in changes.items() if change >= 0]
+    free = [f"{name} {change:+.2f}" for name, change in found.items() if change >= 0]
     named = f": {', '.join(free)} points" if free else ""
     return f"{len(free)} of {len(found)} strengths that slow them so much cost nothing{named}"
 
@@ -85,18 +76,18 @@ def claims(setting: Setting) -> list[Claim]:
             rule=f"every strength at which random labels take more than {SLOW:g} times as long as without, or are not "
             "fitted within the budget, in the median over seeds: the median change of test accuracy is below 0; what "
             "diverges in most seeds is left out; a rule made after the runs",
-            holds=costs,
+            finds=slow,
+            holds=lambda found: all(change < 0 for change in found.values()) if found else None,
             ours=gainers,
-            numbers=lambda t: {name: [true.median(CHANGE.name)] for name, true in slow(t).items()},
-            examples=[
-                (point(4.1, -0.1), YES),
-                (point("censored", -0.1, "censored"), YES),
-                (point(4.1, 0.0), NO),
-                (point("censored", 0.0, "censored"), NO),
-                (point(4.0, 0.0), YES),
-                (point("censored", 0.0, "diverged"), YES),
-                (point(4.0, 0.0).where(strength=2.0), UNJUDGED),
+            numbers=lambda found: {name: [change] for name, change in found.items()},
+            met=[
+                point(4.1, -0.1),
+                point("censored", -0.1, "censored"),
+                point(4.0, 0.0),
+                point("censored", 0.0, "diverged"),
             ],
+            missed=[point(4.1, 0.0), point("censored", 0.0, "censored")],
+            unjudged=[point(4.0, 0.0).where(strength=2.0)],
             **LEAST,
         )
         for family in families

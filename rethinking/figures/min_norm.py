@@ -13,12 +13,12 @@ from typing import Any
 
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
-from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by, numbers
-from rethinking.figures.kit import NO, YES, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, made
-from rethinking.figures.kit.columns import column, falls
+from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by
+from rethinking.figures.kit import Bound, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, bounded
+from rethinking.figures.kit.claim import made
+from rethinking.figures.kit.measures import column, falls
 from rethinking.spec import KernelSpec, LinearSpec, Spec
 
-MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Error and norm of minimum-norm solutions over bandwidths; SGD on a linear model against the least norm."
 DEPARTURES = [
@@ -75,10 +75,10 @@ THREE: dict[str, Any] = {"by": "solution", "only": LINEAR, "log": True, "xlim": 
 THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
 TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
 PANELS = [
-    Lines(y=ERROR, ylabel=ERROR.label, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
-    Lines(y=NORM, ylabel=NORM.label, reference=NORM_LINES, right=True, ylim=(30, 3000), legend=None, **WIDE),
+    Lines(y=ERROR, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
+    Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend=None, **WIDE),
     Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
-    NamedPoints(x=NORM, y=ERROR, ylabel=ERROR.label, **THREE),
+    NamedPoints(x=NORM, y=ERROR, **THREE),
 ]
 ACROSS, HEIGHT = 2, 4.8
 
@@ -89,28 +89,18 @@ def heading(setting: Setting) -> str:
 
 def over_widths(t: Frame) -> tuple[list[float], list[float]]:
     """Norms and test errors."""
-    return list(t.medians(NORM.name, "width").values()), list(t.medians(ERROR.name, "width").values())
+    return list(t.medians(NORM, "width").values()), list(t.medians(ERROR, "width").values())
 
 
-def predicts_nothing(t: Frame) -> bool:
-    norms, errors = over_widths(t)
-    return max(norms) >= 3 * min(norms) and max(errors) <= 1.2 * min(errors)
-
-
-def change(t: Frame) -> str:
-    norms, errors = over_widths(t)
+def change(norms: list[float], errors: list[float]) -> str:
     return f"norm {max(norms):.0f} to {min(norms):.0f}, error {max(errors):.2f} to {min(errors):.2f} %"
 
 
 def larger(t: Frame) -> bool:
-    fits = not any(t.values(WRONG.name)) and max(t.values(RESIDUAL.name)) < 1e-6
+    fits = not any(t.values(WRONG)) and max(t.values(RESIDUAL)) < 1e-6
     least, others = t.where(solution=LEAST), t.where(solution=[CENTRES, SPOILT])
-    above = all(min(others.values(m.name)) > max(least.values(m.name)) for m in (NORM, ERROR))
-    return fits and above and min(others.values(ERROR.name)) >= 85
-
-
-def norm_and_error(t: Frame) -> str:
-    return f"norm {t.spread(NORM.name)}, test error {spread(t.values(ERROR.name), 1)} %"
+    above = all(min(others.values(m)) > max(least.values(m)) for m in (NORM, ERROR))
+    return fits and above and min(others.values(ERROR)) >= 85
 
 
 def three(norms: Any = (1, 1.1, 2), errors: Any = (84, 85, 90), left: float = 9e-7, wrong: float = 0) -> Frame:
@@ -123,7 +113,6 @@ def two(norms: list[float], errors: list[float]) -> Frame:
     return made(width=[1, 2], norm=norms, test_error=errors)
 
 
-OTHERS = [(1, 1, 2), (1, 0.9, 2)], [(80, 84.9, 90), (85, 85, 90)]  # norms and errors that are not larger enough
 EXTENDED: dict[str, Any] = {"source": "zhang2017, section 5, extended"}
 CLAIMS = [
     Claim(
@@ -133,14 +122,18 @@ CLAIMS = [
         statement="over bandwidths the norm changes much more than the error",
         paper=_kernels.ONE_WIDTH,
         rule="MNIST pixels, widths 0.5 to 2: norm by a factor of at least 3, error by at most a fifth",
-        holds=predicts_nothing,
-        ours=change,
-        numbers=lambda t: {"norm": [*over_widths(t)[0]], "test error (%)": [*over_widths(t)[1]]},
+        finds=over_widths,
+        holds=lambda found: max(found[0]) >= 3 * min(found[0]) and max(found[1]) <= 1.2 * min(found[1]),
+        ours=lambda found: change(*found),
+        numbers=lambda found: dict(zip(("norm", "test error (%)"), found, strict=True)),
         least_n=10_000,
-        examples=[(two([3, 9], [5, 6]), YES), (two([3.01, 9], [5, 5]), NO), (two([1, 9], [5, 6.01]), NO)],
+        met=[two([3, 9], [5, 6])],
+        missed=[two([3.01, 9], [5, 5]), two([1, 9], [5, 6.01])],
         **EXTENDED,
     ),
-    Claim(
+    bounded(
+        Bound(DISTANCE, most=CONVERGED),
+        fitted=False,
         id="min_norm.sgd",
         name="SGD finds the least norm",
         where={"images": CONVERGES, "pixels": "whitened"},
@@ -148,10 +141,7 @@ CLAIMS = [
         statement="SGD from zero on a linear model converges to the minimum-norm solution",
         paper="it converges to it",
         rule=f"relative distance at most {CONVERGED:g} on {CONVERGES} whitened images, in every seed",
-        holds=lambda t: max(t.values(DISTANCE.name)) <= CONVERGED,
-        reads=(DISTANCE, "", "distance"),
-        ours=lambda t: f"{max(t.values(DISTANCE.name)):.1e} after {max(t.values(EPOCHS.name)):.0f} epochs",
-        examples=[(made(distance=[1e-3, 0.0]), YES), (made(distance=[1.001e-3, 0.0]), NO)],
+        ours=lambda t: f"{max(t.values(DISTANCE)):.1e} after {max(t.values(EPOCHS)):.0f} epochs",
     ),
     Claim(
         id="min_norm.others",
@@ -161,11 +151,13 @@ CLAIMS = [
         paper="the least-norm solution is one of many",
         rule="residual below 1e-6; test error at least 85 %, above the least norm's; norm larger; every seed",
         holds=larger,
-        ours=lambda t: by(t, "solution", norm_and_error),
-        numbers=numbers(NORM.name, "norm, {}", "solution"),
-        examples=[(three(), YES), (three(left=1e-6), NO), (three(wrong=0.01), NO)]
-        + [(three(norms), NO) for norms in OTHERS[0]]
-        + [(three(errors=errors), NO) for errors in OTHERS[1]],
+        ours=lambda t: by(t, "solution", lambda p: f"norm {p.spread(NORM)}, test error {spread(p.values(ERROR), 1)} %"),
+        numbers=lambda t: t.numbers_by(NORM, "solution", "norm, {}"),
+        met=[three()],
+        missed=[
+            *(three(left=1e-6), three(wrong=0.01), three(norms=(1, 1, 2)), three(norms=(1, 0.9, 2))),
+            *(three(errors=errors) for errors in ((80, 84.9, 90), (85, 85, 90))),
+        ],
         **EXTENDED,
     ),
     *_kernels.over_bandwidths("min_norm", 10_000),

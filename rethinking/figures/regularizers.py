@@ -9,18 +9,15 @@ change of test accuracy on true labels, paired by seed.
 """
 
 import math
-from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
-from rethinking.figures.kit import NO, UNJUDGED, YES, Claim, Conditions, Frame, fits, made
-from rethinking.figures.kit.pairs import Paired
+from rethinking.figures.kit import Claim, Conditions, Frame, fits, made
+from rethinking.figures.kit.measures import Paired
 
-MODELS = ["all"]
-SEEDS = {"quick": 1, "cpu": 3, "paper": 3}
 OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at typical strength."
 TIMES = {"dropout": 2}
@@ -50,19 +47,19 @@ def notes(setting: Setting) -> list[str]:
 
 
 def slowest(t: Frame) -> str:
-    ratios = {name: part.median(RATIO.name) for name, part in acting(t).items()}
+    ratios = {name: part.median(RATIO) for name, part in acting(t).items()}
     most = max(ratios, key=lambda name: ratios[name])
-    return f"{len(ratios)} regularizers; at most {acting(t)[most].text(RATIO.name)} times the baseline's time: {most}"
+    return f"{len(ratios)} regularizers; at most {acting(t)[most].text(RATIO)} times the baseline's time: {most}"
 
 
 def shares(t: Frame) -> dict[str, list[float]]:
     """By regularizer the size of its change over what random labels cost the same network, seed by seed."""
     out = {}
     for part in t.groups("network").values():
-        true, random = (part.where(regularizer="none", labels=word).values(TEST.name) for word in ("true", "random"))
+        true, random = (part.where(regularizer="none", labels=word).values(TEST) for word in ("true", "random"))
         costs = [a - b for a, b in zip(true, random, strict=True)]
         for name, one in acting(part).items():
-            changes = one.where(**TRUE).values(CHANGE.name)
+            changes = one.where(**TRUE).values(CHANGE)
             out[name] = [abs(c) / cost if cost > 0 else math.inf for c, cost in zip(changes, costs, strict=True)]
     return out
 
@@ -74,7 +71,7 @@ def small(t: Frame) -> bool:
 def largest(t: Frame) -> str:
     found = shares(t)
     name = max(found, key=lambda name: max(found[name]))
-    change = acting(t.where(**TRUE))[name].spread(CHANGE.name, " points")
+    change = acting(t.where(**TRUE))[name].spread(CHANGE, " points")
     return f"at most {max(found[name]):.2f} of it: {name}, {change}"
 
 
@@ -88,21 +85,20 @@ def costing(true: float, change: float, state: str = "fitted") -> Frame:
 def middles(t: Frame, families: list[str]) -> list[float]:
     """The median change of every regularizer of these families that acts."""
     parts = [part for part in acting(t).values() if part.data["family"].iloc[0] in families]
-    return [part.median(CHANGE.name) for part in parts if any(part.values(ACTS.name))]
+    return [part.median(CHANGE) for part in parts if any(part.values(ACTS))]
 
 
 def survey(key: str, what: str, name: str, paper: str, one: list[str]) -> Claim:
     """That the median regularizer of some families helps more than that of the others."""
     rest = [family for family in FAMILIES if family not in one]
 
-    def more(t: Frame) -> bool | None:
+    def holds(t: Frame) -> bool | None:
         ours, others = middles(t, one), middles(t, rest)
         return t.where(regularizer="none").fitted and median(ours) > median(others) if ours and others else None
 
-    def compared(t: Frame) -> str:
-        ours, others = middles(t, one), middles(t, rest)
-        told = [f"{median(values):+.2f} points" if values else "none acts" for values in (ours, others)]
-        return " against ".join(told)
+    def ours(t: Frame) -> str:
+        both = (middles(t, one), middles(t, rest))
+        return " against ".join(f"{median(values):+.2f} points" if values else "none acts" for values in both)
 
     def pair(ours: float, others: float, acts: float = 1.0, state: str = "fitted") -> Frame:
         """Made up: the changes of a regularizer of each side; whether the first acts; the state of the baseline."""
@@ -119,34 +115,29 @@ def survey(key: str, what: str, name: str, paper: str, one: list[str]) -> Claim:
         paper=paper,
         rule=f"on {NETWORKS[0]}, of regularizers acting on {', '.join(one)} against {', '.join(rest)}: the median of "
         "their changes of test accuracy, each the median over seeds, is larger; without those that never act",
-        holds=more,
-        ours=compared,
+        holds=holds,
+        ours=ours,
         numbers=lambda t: {"these (points)": list(middles(t, one)), "the others (points)": list(middles(t, rest))},
-        examples=[
-            (pair(1.1, 1.0), YES),
-            (pair(1.0, 1.0), NO),
-            (pair(1.1, 1.0, state="censored"), NO),
-            (pair(1.1, 1.0, acts=0.0), UNJUDGED),
-        ],
+        met=[pair(1.1, 1.0)],
+        missed=[pair(1.0, 1.0), pair(1.1, 1.0, state="censored")],
+        unjudged=[pair(1.1, 1.0, acts=0.0)],
         **LEAST,
     )
 
 
 IMPLICIT, IMPLICIT_NAME = ["normalization", "data"], "implicit methods help more"
 CLAIMS = [
-    replace(
-        fits(
-            id="regularizers.fitted",
-            name="still fitted",
-            where=RANDOM,
-            source="zhang2017, section 3, extended",
-            statement="with every regularizer at its typical strength random labels are still fitted",
-            paper="regularization does not stop memorization",
-            rule="99 % training accuracy at some evaluation in every seed, within 5 times the baseline's time, with "
-            "dropout, which its authors say takes two to three times as long, within 10 times; a rule made after the "
-            "runs, of which dropout's were censored at 5 times",
-            asked="99 % training accuracy at some evaluation in every seed, within the budget, with dropout twice that",
-        ),
+    fits(
+        id="regularizers.fitted",
+        name="still fitted",
+        where=RANDOM,
+        source="zhang2017, section 3, extended",
+        statement="with every regularizer at its typical strength random labels are still fitted",
+        paper="regularization does not stop memorization",
+        rule="99 % training accuracy at some evaluation in every seed, within 5 times the baseline's time, with "
+        "dropout, which its authors say takes two to three times as long, within 10 times; a rule made after the "
+        "runs, of which dropout's were censored at 5 times",
+        asked="99 % training accuracy at some evaluation in every seed, within the budget, with dropout twice that",
         ours=slowest,
         **LEAST,
     ),
@@ -164,13 +155,8 @@ CLAIMS = [
         numbers=lambda t: {
             "of the cost, by regularizer": [m if math.isfinite(m := max(v)) else None for v in shares(t).values()]
         },
-        examples=[
-            (costing(40.0, 9.9), YES),
-            (costing(40.0, 10.1), NO),
-            (costing(40.0, -10.1), NO),
-            (costing(40.0, 9.9, "censored"), NO),
-            (costing(10.0, 0.1), NO),
-        ],
+        met=[costing(40.0, 9.9)],
+        missed=[costing(40.0, 10.1), costing(40.0, -10.1), costing(40.0, 9.9, "censored"), costing(10.0, 0.1)],
         **LEAST,
     ),
     survey("implicit", "normalization or augmentation", IMPLICIT_NAME, f"{IMPLICIT_NAME} than explicit ones", IMPLICIT),

@@ -15,13 +15,11 @@ from typing import Any
 
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
-from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, both, by, numbers
-from rethinking.figures.kit import NO, UNJUDGED, YES, Bands, Claim, Conditions, Frame, Table, made
-from rethinking.figures.kit.columns import column, of_row
+from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_NORM, PIXELS, RAW, by
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Rows, Table, bounded, column, made, of_row
 from rethinking.spec import KernelSpec, Spec
 from rethinking.spec.theory import PER_FILTER
 
-MODELS = ["all"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Test error and norm of minimum-norm solutions, Gaussian kernels and random convolutional features."
 PENALTY = 0.01  # l2, in units of the kernel's mean diagonal
@@ -60,9 +58,8 @@ def grid(setting: Setting) -> Conditions:
     cases += [(kernel, 1.0, 0, PENALTY) for kernel in PAPER_NORM]
     cases += [(CONV, 0.0, filters, 0.0) for filters in most if filters >= least]
     cases += [(CONV, 0.0, filters, PENALTY) for filters in most]
-    return Conditions(
-        label, [dict(zip(("kernel", "width", "filters", "penalty"), case, strict=True)) for case in cases]
-    )
+    names = ("kernel", "width", "filters", "penalty")
+    return Conditions(label, [dict(zip(names, case, strict=True)) for case in cases])
 
 
 def spec(setting: Setting, seed: int, kernel: str, width: float, filters: int, penalty: float) -> Spec:
@@ -97,11 +94,11 @@ COLUMNS: dict[str, Any] = {
 TABLE = Table("row", COLUMNS)
 LOOK: dict[str, Any] = {"by": row, "hue": "width", "log": True}
 LOOK |= {"looks": {width: f"width {width:g}" for width in BAND} | {0.0: "no bandwidth"}}
-WRONG_OF: dict[str, Any] = {"xlabel": ERROR.label, "xlim": (0.3, 100), "xticks": (0.5, 1, 2, 5, 10, 20, 50)}
+WRONG_OF: dict[str, Any] = {"xlim": (0.3, 100), "xticks": (0.5, 1, 2, 5, 10, 20, 50)}
 NORM_OF: dict[str, Any] = {"xlabel": "norm √(tr αᵀKα)", "xlim": (100, 10_000), "legend": "outside lower center"}
 PANELS = [
-    Bands(x=ERROR, paper=ERRORS, legend=None, **WRONG_OF, **LOOK),
-    Bands(x=NORM, paper=PAPER_NORM, **NORM_OF, **LOOK),
+    Rows(spans=True, x=ERROR, paper=ERRORS, legend=None, **WRONG_OF, **LOOK),
+    Rows(spans=True, x=NORM, paper=PAPER_NORM, **NORM_OF, **LOOK),
 ]
 
 
@@ -117,15 +114,13 @@ def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float
 
     def ours(t: Frame) -> str:
         count = f"{int(t.data['filters'].max()):,}"
-        text = t.spread(ERROR.name, " %") + (f" with {count} filters" if filters else "")
+        text = t.spread(ERROR, " %") + (f" with {count} filters" if filters else "")
         return f"needs 32,000 filters, has {count}" if few(t) else text
 
-    def example(apart: float, filters: int) -> Frame:
+    def example(apart: float, count: int = 32_000) -> Frame:
         """Made up: two runs, one of them the tolerance times `apart` from the paper's number."""
-        return made(test_error=[paper, paper + apart * within], filters=filters)
+        return made(test_error=[paper, paper + apart * within], filters=count if filters else 0)
 
-    most = 32_000 if filters else 0
-    examples = [(example(0.99, most), YES), (example(1.01, most), NO), (example(-1.01, most), NO)]
     return Claim(
         id=f"table3.error.{key}",
         name=kernel + (", penalty" if penalty else ""),
@@ -134,26 +129,29 @@ def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float
         statement=f"the minimum-norm solution of {kernel}{', with an l2 penalty,' if penalty else ''} has this error",
         paper=f"{paper:g} %",
         rule=f"within {within:g} points in every seed",
-        holds=lambda t: None if few(t) else all(abs(e - paper) <= within for e in t.values(ERROR.name)),
+        holds=lambda t: None if few(t) else all(abs(e - paper) <= within for e in t.values(ERROR)),
         reads=(ERROR, " %", "test error (%)"),
         ours=ours,
         least_n=60_000 if kernel in PAPER_NORM else 50_000,
-        examples=[*examples, *([(example(0, 16_000), UNJUDGED)] if filters else [])],
+        met=[example(0.99)],
+        missed=[example(1.01), example(-1.01)],
+        unjudged=[example(0, 16_000)] if filters else [],
     )
 
 
 def within(t: Frame) -> bool:
-    errors, paper = t.values(ERROR.name), ERRORS[t.data["kernel"].iloc[0]]
+    errors, paper = t.values(ERROR), ERRORS[t.data["kernel"].iloc[0]]
     return min(errors) <= paper <= max(errors)
 
 
-def falling(t: Frame) -> list[list[float]]:
-    """The test errors of every seed with the penalty, by rising count of filters."""
-    return [part.values(ERROR.name) for part in t.where(kernel=CONV, penalty=PENALTY).groups("seed").values()]
+def falling(t: Frame) -> tuple[list[list[float]], float]:
+    """The test errors of every seed with the penalty, by rising count of filters; the lowest on pixels."""
+    seeds = t.where(kernel=CONV, penalty=PENALTY).groups("seed").values()
+    return [part.values(ERROR) for part in seeds], min(t.where(kernel=RAW).values(ERROR))
 
 
-def pixels(t: Frame) -> float:
-    return min(t.where(kernel=RAW).values(ERROR.name))
+def fall(seeds: list[list[float]], pixels: float) -> bool:
+    return all(all(b < a for a, b in pairwise(errors)) and errors[-1] < pixels for errors in seeds)
 
 
 def counts(raw: float, *errors: float) -> Frame:
@@ -164,12 +162,7 @@ def counts(raw: float, *errors: float) -> Frame:
 
 def penalties(t: Frame) -> list[list[float]]:
     """The test errors without and with the penalty, by seed."""
-    return [t.where(penalty=penalty).values(ERROR.name) for penalty in (0.0, PENALTY)]
-
-
-def penalized(plain: float, penalty: float) -> Frame:
-    """Made up: the test errors without and with the penalty."""
-    return made(penalty=[0.0, PENALTY], test_error=[plain, penalty])
+    return [t.where(penalty=penalty).values(ERROR) for penalty in (0.0, PENALTY)]
 
 
 OF_MNIST: dict[str, Any] = {"least_n": 60_000, "where": {"kernel": [PIXELS, GABOR], "width": 1.0, "penalty": 0.0}}
@@ -195,10 +188,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=within,
             reads=(ERROR, " %", "test error (%)"),
             least_n=50_000,
-            examples=[
-                (made(kernel=PIXELS, test_error=errors), word)
-                for errors, word in (([1.2, 1.3], YES), ([1.1, 1.2], YES), ([1.21, 1.3], NO), ([1.1, 1.19], NO))
-            ],
+            met=[made(kernel=PIXELS, test_error=errors) for errors in ([1.2, 1.3], [1.1, 1.2])],
+            missed=[made(kernel=PIXELS, test_error=errors) for errors in ([1.21, 1.3], [1.1, 1.19])],
         ),
         Claim(
             id="table3.more_filters",
@@ -208,11 +199,13 @@ def claims(setting: Setting) -> list[Claim]:
             statement="features of a random convolutional network beat pixels, the more filters the better",
             paper="15 % with a penalty and 32,000 filters, against 46 % of pixels",
             rule="with the penalty: error falls with every larger count; at the largest, below that of pixels",
-            holds=lambda t: all(all(b < a for a, b in pairwise(e)) and e[-1] < pixels(t) for e in falling(t)),
-            ours=lambda t: f"{', '.join(f'{e:.1f}' for e in falling(t)[0])} %, against {pixels(t):.1f} % of pixels",
-            numbers=lambda t: {"test error (%)": list(falling(t)[0])},
+            finds=falling,
+            holds=lambda found: fall(*found),
+            ours=lambda found: f"{', '.join(f'{e:.1f}' for e in found[0][0])} %, against {found[1]:.1f} % of pixels",
+            numbers=lambda found: {"test error (%)": [*found[0][0]]},
             least_n=50_000,
-            examples=[(counts(19, 22, 20, 18.9), YES), (counts(19, 22, 22, 18.9), NO), (counts(19, 22, 20, 19), NO)],
+            met=[counts(19, 22, 20, 18.9)],
+            missed=[counts(19, 22, 22, 18.9), counts(19, 22, 20, 19)],
         ),
         Claim(
             id="table3.penalty.{kernel}",
@@ -223,15 +216,20 @@ def claims(setting: Setting) -> list[Claim]:
             statement="an l2 penalty does not improve {kernel}",
             paper="adding regularization does not improve either model",
             rule="test error with the penalty lower by no more than 0.1 points and a tenth, in every seed",
-            holds=lambda t: all(b >= a - min(0.1, a / 10) for a, b in zip(*penalties(t), strict=True)),
-            ours=lambda t: f"{{}} % without, {{}} % with penalty {PENALTY:g}".format(*map(spread, penalties(t))),
-            numbers=lambda t: {f"{k} (%)": [*v] for k, v in zip(("without", "with"), penalties(t), strict=True)},
+            finds=penalties,
+            holds=lambda pair: all(b >= a - min(0.1, a / 10) for a, b in zip(*pair, strict=True)),
+            ours=lambda pair: f"{{}} % without, {{}} % with penalty {PENALTY:g}".format(*map(spread, pair)),
+            numbers=lambda pair: dict(zip(("without (%)", "with (%)"), pair, strict=True)),
             least_n=60_000,
-            examples=[(penalized(2, 1.91), YES), (penalized(2, 1.89), NO), (penalized(0.5, 0.449), NO)],
+            met=[made(penalty=[0.0, PENALTY], test_error=[2, 1.91])],
+            missed=[made(penalty=[0.0, PENALTY], test_error=errors) for errors in ([2, 1.89], [0.5, 0.449])],
         ),
         _kernels.wrong_way("table3", **OF_MNIST),
         *_kernels.over_bandwidths("table3", 60_000, penalty=0.0),
-        Claim(
+        bounded(
+            Bound(RESIDUAL, below=1e-5),
+            Bound(WRONG, most=0),
+            fitted=False,
             id="table3.interpolates",
             name="interpolates",
             where={"kernel": list(KERNELS), "width": 1.0, "penalty": 0.0},
@@ -239,16 +237,13 @@ def claims(setting: Setting) -> list[Claim]:
             statement="the training labels are fitted exactly",
             paper="K alpha = y",
             rule="relative residual below 1e-5 and no training error, in every seed",
-            holds=lambda t: max(t.values(RESIDUAL.name)) < 1e-5 and not any(t.values(WRONG.name)),
-            ours=lambda t: f"at most {max(t.values(RESIDUAL.name)):.0e}",
-            numbers=numbers(RESIDUAL.name),
-            examples=[
-                (both(residual=9.9e-6, train_error=0.0), YES),
-                (both(residual=[1e-6, 1e-5], train_error=0.0), NO),
-                (both(residual=1e-6, train_error=[0.0, 1e-4]), NO),
-            ],
+            ours=lambda t: f"at most {max(t.values(RESIDUAL)):.0e}",
+            numbers=lambda t: t.numbers_by(RESIDUAL, "kernel"),
         ),
-        Claim(
+        bounded(
+            Bound(TIMES, most=2),
+            Bound(GIB, below=20),
+            fitted=False,
             id="table3.small_machine",
             name="small machine",
             source="zhang2017, section 5, extended",
@@ -256,17 +251,11 @@ def claims(setting: Setting) -> list[Claim]:
             paper="under 3 minutes on 24 cores with 256 GB, of which 30 for the matrix in float64",
             rule="pixels and Gabor features: at most 2 times LAPACK's factorization alone (extrapolated from n = "
             "8,000), peak below 20 GiB",
-            holds=lambda t: max(t.values(TIMES.name)) <= 2 and max(t.values(GIB.name)) < 20,
             ours=lambda t: (
-                by(t, "kernel", lambda p: f"{max(p.values(TIMES.name)):.2f} times the factorization")
-                + f"; peak {max(t.values(GIB.name)):.1f} GiB"
+                by(t, "kernel", lambda p: f"{max(p.values(TIMES)):.2f} times the factorization")
+                + f"; peak {max(t.values(GIB)):.1f} GiB"
             ),
-            numbers=lambda t: numbers(TIMES.name, "ratio, {}")(t) | {"peak (GiB)": t.numbers(GIB.name)},
-            examples=[
-                (both(times=2.0, gib=19.9), YES),
-                (both(times=[1.0, 2.01], gib=19.9), NO),
-                (both(times=1.0, gib=[1.0, 20.0]), NO),
-            ],
+            numbers=lambda t: t.numbers_by(TIMES, "kernel", "ratio, {}") | {"peak (GiB)": t.numbers(GIB)},
             **OF_MNIST,
         ),
     ]

@@ -12,9 +12,8 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
-from rethinking.figures.kit import NO, YES, Claim, Conditions, Frame, Measure, Own, Table, Tables, made, steps_to_fit
-from rethinking.figures.kit.columns import column, of_row
-from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Measure, Own, Table, Tables, bounded, made
+from rethinking.figures.kit.measures import UNMEASURED, column, of_row, steps_to_fit
 from rethinking.plotting import NOTE, look_of
 from rethinking.spec import Part, Spec, Theorem1Spec
 
@@ -66,20 +65,18 @@ def parameters(network: str) -> int:
 
 
 WEIGHTS, NONZEROS, WIDTH = (column(name, form="{:.0f}") for name in ("weights", "nonzeros", "width"))
-ERROR, PLAIN, CONDITION = (column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition"))
-RIGHT, STEPS = column("plain_right"), steps_to_fit()
+ERROR, PLAIN, CONDITION, LARGEST, LEMMA_1 = (
+    column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition", "largest_weight", "eigenvalue")
+)
+RIGHT, STEPS, BUILDING = column("plain_right"), steps_to_fit(), column("construction_seconds", form="{:.3f}")
 TIMES = of_row("times", lambda r: r["construction_seconds"] / (r["project_seconds"] + r["sort_seconds"]), form="{:.1f}")
 MEASURES = [RIGHT]
 COLUMNS = {"weights": WEIGHTS, "nonzeros": NONZEROS, "width": WIDTH, "error": ERROR, "plain error": PLAIN}
-COLUMNS |= {"largest weight": column("largest_weight", form="{:.1e}"), "Lemma 1": column("eigenvalue", form="{:.1e}")}
-COLUMNS |= {"condition at least": CONDITION, "seconds": column("construction_seconds", form="{:.3f}")}
+COLUMNS |= {"largest weight": LARGEST, "Lemma 1": LEMMA_1, "condition at least": CONDITION, "seconds": BUILDING}
 COLUMNS |= {"times X a and a sort": TIMES}
 SECONDS = Measure("run_seconds", "", lambda r: r.environment.get("seconds", UNMEASURED))
-OF_SGD: dict[str, Any] = {
-    "weights": lambda t: parameters(t.data["network"].iloc[0]),
-    "steps to 99 %": STEPS,
-    "seconds": SECONDS,
-}
+OF_SGD: dict[str, Any] = {"weights": lambda t: parameters(t.data["network"].iloc[0]), "steps to 99 %": STEPS}
+OF_SGD |= {"seconds": SECONDS}
 TABLE = Tables(
     Table("network", COLUMNS, only={"construction": list(BUILT)}),
     Table("network", OF_SGD, by="SGD, {network}", only={"construction": SGD}),
@@ -93,7 +90,7 @@ def span(axes: Any, t: Frame) -> list[int]:
     return ns
 
 
-def paint_weights(axes: Any, t: Frame) -> None:
+def paint_weights(axes: Any, t: Frame, _: Any) -> None:
     built, sgd = t.where(construction="chosen"), t.where(construction=SGD)
     ns = span(axes, built)
     axes.plot(ns, [2 * n + PIXELS for n in ns], color="black", lw=0.8, label="2n + d")
@@ -104,13 +101,13 @@ def paint_weights(axes: Any, t: Frame) -> None:
         axes.plot(data["images"], data[measure.name], marker, label=name, **style)
     network, n = sgd.data[["network", "n"]].iloc[0]
     axes.plot(n, parameters(network), "*", color="black", ms=8, clip_on=False)
-    steps = sgd.text(STEPS.name, whole=True)
+    steps = sgd.text(STEPS, whole=True)
     words = f"{network}, SGD:\n{steps if steps == 'not run' else f'99 % after {steps} steps'}"
     text = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": NOTE}
     axes.annotate(words, (n, parameters(network)), (-6, -2), **text)
 
 
-def paint_errors(axes: Any, t: Frame) -> None:
+def paint_errors(axes: Any, t: Frame, _: Any) -> None:
     span(axes, t)
     ways = {
         "plain pass": ("-", "full"),
@@ -146,43 +143,33 @@ def heading(setting: Setting) -> str:
     return f"Theorem 1 on CIFAR-10, random labels, {size}, float64"
 
 
-def bounds(row: Any) -> tuple[int, int]:
-    """Width and nonzeros that a row's network of depth k may have."""
-    return 2 * int(row.images) // int(row.depth) + 4, 4 * int(row.images) + PIXELS + 10 * int(row.depth)
+def limits(t: Frame) -> list[tuple[Any, int, int]]:
+    """Every row of networks of depth k, with the width and the nonzeros that it may have."""
+    rows = list(t.data.itertuples())
+    return [(r, 2 * int(r.images) // int(r.depth) + 4, 4 * int(r.images) + PIXELS + 10 * int(r.depth)) for r in rows]
 
 
-def bounded(t: Frame) -> bool:
-    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
-    return all(r.width <= width and r.nonzeros <= most and r.module_error <= 1e-5 for r, width, most in rows)
-
-
-def against_bounds(t: Frame) -> str:
-    rows = [(row, *bounds(row)) for row in t.data.itertuples()]
+def against_limits(t: Frame) -> str:
     return "; ".join(
-        f"k = {int(r.depth)}: width {int(r.width):,} (bound {width:,}), {int(r.nonzeros):,} nonzeros (bound {most:,}), "
+        f"k = {int(r.depth)}: width {int(r.width):,} (bound {wide:,}), {int(r.nonzeros):,} nonzeros (bound {most:,}), "
         f"error {r.module_error:.0e}"
-        for r, width, most in rows
+        for r, wide, most in limits(t)
     )
 
 
 def counted(t: Frame) -> str:
-    weights, n = t.numbers(WEIGHTS.name, whole=True), int(t.data["images"].iloc[0])
-    return f"{weights[0]:,} = 2 × {n:,} + {PIXELS:,}" if weights[0] == 2 * n + PIXELS else str(weights)
+    weights, n = int(t.median(WEIGHTS)), int(t.data["images"].iloc[0])
+    return f"{weights:,} = 2 × {n:,} + {PIXELS:,}" if weights == 2 * n + PIXELS else f"{weights:,}"
 
 
-def errors(t: Frame, construction: str) -> list[float]:
-    return t.where(construction=construction).values(PLAIN.name)
+def plain_pass(t: Frame) -> tuple[float, list[float], list[float]]:
+    """The part of labels that the chosen construction gives right, and the errors of both."""
+    chosen, random = (t.where(construction=construction) for construction in ("chosen", "random"))
+    return min(chosen.values(RIGHT)), chosen.values(PLAIN), random.values(PLAIN)
 
 
-def rounded(t: Frame) -> str:
-    right = min(t.where(construction="chosen").values(RIGHT.name))
-    ours, theirs = (max(errors(t, construction)) for construction in ("chosen", "random"))
-    return f"{100 * right:.2f} % of labels; error {ours:.1e}, of the random direction {theirs:.1e}"
-
-
-def rounds(t: Frame) -> bool:
-    right = min(t.where(construction="chosen").values(RIGHT.name))
-    return right == 1 and max(errors(t, "chosen")) < min(0.07, *errors(t, "random"))
+def rounded(right: float, ours: list[float], theirs: list[float]) -> str:
+    return f"{100 * right:.2f} % of labels; error {max(ours):.1e}, of the random direction {max(theirs):.1e}"
 
 
 def two(chosen: float, random: float, right: float = 1.0) -> Frame:
@@ -196,81 +183,76 @@ def deep(width: int = 504, nonzeros: int = 7112, error: float = 1e-5) -> Frame:
 
 
 def claims(setting: Setting) -> list[Claim]:
-    chosen: dict[str, Any] = {"where": {"construction": "chosen", "images": sizes(setting)[-1], "depth": 2}}
-    both = chosen["where"] | {"construction": list(BUILT)}
-    every = chosen["where"] | {"depth": list(DEPTHS)}
-    theorem = "zhang2017, Theorem 1"
+    chosen: dict[str, Any] = {"construction": "chosen", "images": sizes(setting)[-1], "depth": 2}
+    theorem: dict[str, Any] = {"source": "zhang2017, Theorem 1", "where": chosen}
     return [
         Claim(
             id="theorem1.weights",
             name="2n + d weights",
-            source=theorem,
             statement="a two-layer ReLU network with 2n + d weights represents the sample",
             paper="2n + d",
             rule="the module's parameters, counted, are 2n + d",
             holds=lambda t: bool((t.data[WEIGHTS.name] == 2 * t.data["images"] + PIXELS).all()),
             ours=counted,
-            numbers=lambda t: {"weights": t.numbers(WEIGHTS.name, whole=True)},
-            examples=[
-                (made(images=100, weights=3272), YES),
-                *((made(images=100, weights=w), NO) for w in (3271, 3273)),
-            ],
-            **chosen,
+            numbers=lambda t: {"weights": t.numbers(WEIGHTS, whole=True)},
+            met=[made(images=100, weights=3272)],
+            missed=[made(images=100, weights=weights) for weights in (3271, 3273)],
+            **theorem,
         ),
-        Claim(
+        bounded(
+            Bound(ERROR, most=1e-5),
+            fitted=False,
             id="theorem1.fits",
             name="fits any labels",
-            source=theorem,
             statement="it fits random labels of every image",
             paper="any labels of any n distinct points",
             rule="within 1e-5 of every label, in the module's own evaluation",
-            holds=lambda t: max(t.values(ERROR.name)) <= 1e-5,
-            reads=(ERROR, "", "largest error"),
-            ours=lambda t: f"largest error {max(t.values(ERROR.name)):.1e}",
-            examples=[(made(module_error=[1e-5, 1e-9]), YES), (made(module_error=[1.01e-5, 1e-9]), NO)],
-            **chosen,
+            ours=lambda t: f"largest error {max(t.values(ERROR)):.1e}",
+            key="largest error",
+            **theorem,
         ),
         Claim(
             id="theorem1.plain_pass",
             name="plain pass",
-            where=both,
-            source=f"{theorem}, extended",
+            where=chosen | {"construction": list(BUILT)},
+            source="zhang2017, Theorem 1, extended",
             statement="a plain float64 forward pass recovers every label by rounding",
             paper="nothing on rounding",
             rule="every label, with a largest error below 0.07 and below that of a random direction's network",
-            holds=rounds,
-            ours=rounded,
-            numbers=lambda t: {construction: [*errors(t, construction)] for construction in ("chosen", "random")},
+            finds=plain_pass,
+            holds=lambda found: found[0] == 1 and max(found[1]) < min(0.07, *found[2]),
+            ours=lambda found: rounded(*found),
+            numbers=lambda found: dict(zip(("chosen", "random"), found[1:], strict=True)),
             least_n=FULL,
-            examples=[(two(0.069, 0.07), YES), (two(0.07, 1), NO), (two(0.01, 0.01), NO), (two(0.01, 1, 0.999), NO)],
+            met=[two(0.069, 0.07)],
+            missed=[two(0.07, 1), two(0.01, 0.01), two(0.01, 1, 0.999)],
         ),
-        Claim(
+        bounded(
+            Bound(TIMES, most=5),
+            fitted=False,
             id="theorem1.quick",
             name="construction is quick",
+            where=chosen,
             source="zhang2017, appendix C, extended",
             statement="the network is built in O(n log n) beyond the projection",
             paper="sort, then solve a triangular system",
             rule="at most 5 times one product X a plus one sort, in the same run",
-            holds=lambda t: max(t.values(TIMES.name)) <= 5,
-            reads=(TIMES, "", "ratio"),
-            ours=lambda t: f"{max(t.values(TIMES.name)):.1f} times",
+            ours=lambda t: f"{max(t.values(TIMES)):.1f} times",
+            key="ratio",
             least_n=FULL,
-            examples=[(made(times=[5.0, 1.0]), YES), (made(times=[5.01, 1.0]), NO)],
-            **chosen,
         ),
         Claim(
             id="theorem1.depth",
             name="depth k",
-            where=every,
+            where=chosen | {"depth": list(DEPTHS)},
             source="zhang2017, Corollary 1",
             statement="depth k does it with width O(n / k) and O(n + d) weights",
             paper="width O(n / k), O(n + d) weights",
             rule="k = 2, 4, 8: width at most 2n / k + 4, nonzeros at most 4n + d + 10k, error at most 1e-5",
-            holds=bounded,
-            ours=against_bounds,
-            numbers=lambda t: {
-                f"nonzeros, k = {int(k)}": p.numbers(NONZEROS.name, True) for k, p in t.groups("depth").items()
-            },
-            examples=[(deep(), YES), (deep(width=505), NO), (deep(nonzeros=7113), NO), (deep(error=1.01e-5), NO)],
+            holds=lambda t: all(r.width <= w and r.nonzeros <= n and r.module_error <= 1e-5 for r, w, n in limits(t)),
+            ours=against_limits,
+            numbers=lambda t: t.numbers_by(NONZEROS, "depth", "nonzeros, k = {:.0f}", whole=True),
+            met=[deep()],
+            missed=[deep(width=505), deep(nonzeros=7113), deep(error=1.01e-5)],
         ),
     ]

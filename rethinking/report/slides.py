@@ -234,7 +234,7 @@ def _figure(slide: Slide, result: Result, runs: Runs) -> "Figure":
     """A slide of a figure's panels."""
     entry = catalog.find("figures", result.name)
     with catalog.blame(entry):
-        figure, *_ = figures.made(result.name, entry.load(), result.setting, runs)
+        figure = figures.made(result.name, entry.load(), result.setting, runs).picture()
     heading = figure.get_suptitle().partition("\n")[0]
     figure.suptitle("")
     figure.set_size_inches(*SIZE)

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from rethinking.figures.kit.frame import Frame
 from rethinking.figures.kit.measures import Measure, comparable
@@ -33,36 +32,34 @@ class Zones:
     def draw(self, axes: "Axes", frame: Frame) -> None:
         """On `axes`."""
         above: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": NOTE, "va": "bottom"}
-        if not frame.values(self.gain.name):
-            return
-        if min(frame.values(self.gain.name)) < self.least:
+        gains = frame.values(self.gain)
+        if gains and min(gains) < self.least:
             axes.annotate(f"stopping gains under {self.least:g} points", (1, 1.0), ha="right", **above)
-            return
-        middle = frame.median(self.best.name)
-        axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
-        axes.axvspan(0, middle, color="0.94", zorder=0)
-        axes.annotate("underfits", (0, 1.0), **above)
-        axes.annotate("overfits", (1, 1.0), ha="right", **above)
+        elif gains:
+            middle = frame.median(self.best)
+            axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
+            axes.axvspan(0, middle, color="0.94", zorder=0)
+            axes.annotate("underfits", (0, 1.0), **above)
+            axes.annotate("overfits", (1, 1.0), ha="right", **above)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curves(Panel):
     """A column of the curve, or of the online log where the runs have one, against steps or epochs; a line a run.
 
     Attributes:
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
-        factor: of the values. error: 100 minus them. only: coordinates of the runs drawn. online: the column of the
-        online log that is drawn instead, where every run drawn has a log. shaded: what falls short of the best so far,
-        of the evaluations on the same test images. shown: times the longest time to fit, where every run is fitted:
-        what is after it is cut off. zones: of under- and overfitting. symlog: x is linear to 1 and logarithmic beyond.
-        shades: lines differ in order, as shades of grey with dashes of their own.
+        factor: of the values. error: 100 minus them. online: the column of the online log that is drawn instead, where
+        every run drawn has a log. shaded: what falls short of the best so far, of the evaluations on the same test
+        images. shown: times the longest time to fit, where every run is fitted: what is after it is cut off. zones: of
+        under- and overfitting. symlog: x is linear to 1 and logarithmic beyond. shades: lines differ in order, as
+        shades of grey with dashes of their own.
     """
 
     x: str = "step"
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, Any]
     factor: float = 1.0
     error: bool = False
-    only: dict[str, Any] = field(default_factory=dict)
     online: str | None = None
     shaded: bool = False
     shown: float | None = None
@@ -77,8 +74,6 @@ class Curves(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`; records: of the frame's rows."""
-        import seaborn
-
         chosen = frame.where(**self.only)
         drawn = [r for i in chosen.data.index if (r := records[i])]
         logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
@@ -90,25 +85,42 @@ class Curves(Panel):
                 axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")
                 continue
             partly = f" ({len(there)} of {len(part.data)} seeds)" if len(there) < len(part.data) else ""
+            color, marker = look["color"], look["marker"]
             for column, dash in self.columns.items():
                 linestyle = look["linestyle"] if dash is None else dash
                 for record in there:
-                    data = self._data(record, column, logged)
-                    style = {"color": look["color"], "linestyle": linestyle, "lw": 1.1}
-                    seaborn.lineplot(data, x=self.x, y="y", estimator=None, legend=False, ax=axes, **style)
+                    x, y = self._line(record, column, logged)
+                    axes.plot(x, y, color=color, linestyle=linestyle, lw=1.1)
                     if self.shaded:
-                        same = self._of_curve(record, column).iloc[comparable(record)]
-                        best = same["y"].cummin() if self.error else same["y"].cummax()
-                        axes.fill_between(same[self.x], same["y"], best, color=look["color"], alpha=0.25, lw=0)
-                    axes.plot(
-                        data[self.x].iloc[-1], data["y"].iloc[-1], look["marker"], color=look["color"], ms=4, zorder=3
-                    )
-            axes.plot([], [], color=look["color"], linestyle=linestyle, marker=look["marker"], label=label + partly)
+                        self._shade(axes, record, column, color)
+                    axes.plot(x[-1], y[-1], marker, color=color, ms=4, zorder=3)
+            axes.plot([], [], color=color, linestyle=linestyle, marker=marker, label=label + partly)
         if self.symlog:
             axes.set_xscale("symlog")
         self.finish(axes)
         if logged:
             axes.set_ylabel(f"{self.ylabel}, of the batches")
+        self._cut(axes, drawn)
+        if self.zones:
+            self.zones.draw(axes, chosen)
+        if self.title:
+            axes.set_title(self.title, pad=12)
+
+    def _line(self, record: Record, column: str, logged: bool = False) -> tuple[list[float], list[float]]:
+        """x and y of a run."""
+        if logged and self.online:
+            x, values = record.online["step"], record.online[self.online]
+        else:
+            x, values = record.curve[self.x], record.curve[column]
+        scaled = [self.factor * v for v in values]
+        return list(x), [self.factor - v for v in scaled] if self.error else scaled
+
+    def _shade(self, axes: "Axes", record: Record, column: str, color: str) -> None:
+        x, y = ([values[k] for k in comparable(record)] for values in self._line(record, column))
+        axes.fill_between(x, y, list(accumulate(y, min if self.error else max)), color=color, alpha=0.25, lw=0)
+
+    def _cut(self, axes: "Axes", drawn: Sequence[Record]) -> None:
+        """Where the axis ends, and what its label says of that."""
         ends = [r.curve[self.x][-1] for r in drawn]
         times = [r.steps_to_fit() for r in drawn] if self.shown else []
         fits = [t for t in times if t is not None]
@@ -117,22 +129,3 @@ class Curves(Panel):
             axes.set_xlim(0, min(cut, 1.02 * max(ends)))
         if cut < max(ends, default=0):
             axes.set_xlabel(f"{self.xlabel}; shown to {cut:,.0f} of {max(ends):,}")
-        if self.zones:
-            self.zones.draw(axes, chosen)
-        if self.title:
-            axes.set_title(self.title, pad=12)
-
-    def _data(self, record: Record, column: str, logged: bool) -> pd.DataFrame:
-        if logged and self.online:
-            return self._scaled(record.online["step"], record.online[self.online])
-        return self._of_curve(record, column)
-
-    def _of_curve(self, record: Record, column: str) -> pd.DataFrame:
-        return self._scaled(record.curve[self.x], record.curve[column])
-
-    def _scaled(self, x: Sequence[float], values: Sequence[float]) -> pd.DataFrame:
-        data = pd.DataFrame({self.x: x, "y": values})
-        data["y"] *= self.factor
-        if self.error:
-            data["y"] = self.factor - data["y"]
-        return data

@@ -1,27 +1,27 @@
 """From a declared figure to its runs, its picture, its numbers and its verdicts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
+from rethinking.figures import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
-from rethinking.figures.kit.frame import Condition, Frame, Grid
-from rethinking.figures.kit.lines import Lines
+from rethinking.figures.kit.frame import Condition, Conditions, Frame
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.named_points import NamedPoints
-from rethinking.figures.kit.panels import WIDTH, Panel, missing_note, title
-from rethinking.figures.kit.points import Points
+from rethinking.figures.kit.panels import Panel, missing_note, title
 from rethinking.figures.kit.rows import Rows
-from rethinking.figures.kit.spans import Spans
+from rethinking.plotting import WIDTH
 from rethinking.record import Record
-from rethinking.spec import Spec
+from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
     from rethinking.figures import Setting
 
 
@@ -30,9 +30,14 @@ def is_declared(module: ModuleType) -> bool:
     return hasattr(module, "GRID") or hasattr(module, "grid")
 
 
-def grid_of(module: ModuleType, setting: "Setting") -> Grid:
-    """The conditions of a figure."""
-    return module.grid(setting) if hasattr(module, "grid") else module.GRID
+def declared(module: ModuleType, setting: "Setting", what: str) -> Any:
+    """A part of a figure, "grid", "panels", "claims", "notes", that its file has as a constant or as a function.
+
+    The function is given the setting. There need not be notes.
+    """
+    if hasattr(module, what):
+        return getattr(module, what)(setting)
+    return getattr(module, "NOTES", []) if what == "notes" else getattr(module, what.upper())
 
 
 def readings_of(module: ModuleType) -> list[Condition]:
@@ -41,46 +46,36 @@ def readings_of(module: ModuleType) -> list[Condition]:
     return [dict(zip(at, values, strict=True)) for values in product(*at.values())]
 
 
-def _asked(module: ModuleType, setting: "Setting") -> list[tuple[Condition, int, Spec]]:
-    """(condition, seed, spec) of every run."""
+def _asked(module: ModuleType, setting: "Setting") -> list[tuple[str, Condition, int, Spec]]:
+    """(label, condition, seed, spec) of every run."""
+    grid: Conditions = declared(module, setting, "grid")
     out = []
-    for condition in grid_of(module, setting):
+    for condition in grid:
+        seeds = range(setting.seeds)
         if hasattr(module, "seeds"):
             seeds = module.seeds(setting, **condition)
-        else:
-            seeds = setting.seeds_of(condition["network"]) if "network" in condition else range(setting.seeds)
-        out += [(condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
+        elif setting.model == ALL and isinstance(first := module.spec(setting, 0, **condition), RunSpec):
+            seeds = setting.seeds_of(first.model)
+        label = grid.label(condition)
+        out += [(label, condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
     return out
 
 
 def runs(module: ModuleType, setting: "Setting") -> Specs:
     """The specs by the label of their condition, one a seed."""
-    grid = grid_of(module, setting)
     wanted: Specs = {}
-    for condition, _, spec in _asked(module, setting):
-        wanted.setdefault(grid.label(condition), []).append(spec)
+    for label, _, _, spec in _asked(module, setting):
+        wanted.setdefault(label, []).append(spec)
     return wanted
-
-
-def panels_of(module: ModuleType, setting: "Setting") -> Sequence[Any]:
-    """What a figure draws, side by side."""
-    return module.panels(setting) if hasattr(module, "panels") else module.PANELS
 
 
 def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
-    columns = [c[0] if isinstance(c, tuple) else c for c in module.TABLE.columns.values()]
-    named = [m for m in columns if isinstance(m, Measure)]
-    named += [*getattr(module, "MEASURES", ()), highest()]
-    for panel in panels_of(module, setting):
-        if isinstance(panel, Lines):
-            named += panel.y.values() if isinstance(panel.y, dict) else [panel.y]
-        elif isinstance(panel, Rows | Spans):
-            named.append(panel.x)
-        elif isinstance(panel, Points):
-            named += [panel.x[0], panel.y[0]]
-        elif isinstance(panel, NamedPoints):
-            named += [panel.x, panel.y]
+    axes = [getattr(panel, axis, None) for panel in declared(module, setting, "panels") for axis in "xy"]
+    named = [*getattr(module, "MEASURES", ()), highest()]
+    for what in (*module.TABLE.columns.values(), *axes):
+        parts = what.values() if isinstance(what, dict) else what if isinstance(what, tuple) else [what]
+        named += [m for m in parts if isinstance(m, Measure)]
     return list({m.name: m for m in named}.values())
 
 
@@ -90,11 +85,9 @@ def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Fra
     Args:
         records: by label, one a seed; conditions that are not among them are left out.
     """
-    grid = grid_of(module, setting)
     rows, found, labels = [], [], []
     counts: dict[str, int] = {}
-    for condition, seed, spec in _asked(module, setting):
-        label = grid.label(condition)
+    for label, condition, seed, spec in _asked(module, setting):
         if label not in records:
             continue
         record = records[label][counts.get(label, 0)]
@@ -106,13 +99,31 @@ def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Fra
     return Frame.of(rows, measures_of(module, setting), setting.subject.full), found, labels
 
 
-def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any, dict[str, Any]]:
-    """The picture, and the numbers for the drawn figure's file."""
-    import matplotlib.pyplot as plt
-
+def numbers_and_picture(
+    module: ModuleType, setting: "Setting", records: Records
+) -> tuple[dict[str, Any], Callable[[], "MatplotlibFigure"]]:
+    """The numbers for the drawn figure's file, and what draws its picture of the same frame."""
     table, found, labels = frame(module, setting, records)
     once = table.where(**readings_of(module)[0])  # a row a run
-    panels = panels_of(module, setting)
+    panels = declared(module, setting, "panels")
+    sizes = sorted({int(n) for n in table.data["n"]})
+    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
+    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
+        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
+        chosen = [i for i in once.data.index if i in drawn]
+        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
+        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
+    for panel in (each for each in panels if getattr(each, "series", None)):
+        numbers.setdefault("series", {}).update(panel.series(table, found))
+    return numbers, lambda: _picture(module, setting, panels, table, found)
+
+
+def _picture(
+    module: ModuleType, setting: "Setting", panels: Sequence[Any], table: Frame, found: Sequence[Record | None]
+) -> "MatplotlibFigure":
+    import matplotlib.pyplot as plt
+
+    once = table.where(**readings_of(module)[0])  # a row a run
     rows = [panel for panel in panels if isinstance(panel, Rows)]
     beside = any(isinstance(panel, Panel) and (panel.legend or "").startswith("outside right") for panel in panels)
     width = WIDTH if rows or beside or len(panels) > 1 else WIDTH * 0.7
@@ -127,22 +138,13 @@ def draw(module: ModuleType, setting: "Setting", records: Records) -> tuple[Any,
         for one in others:
             one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
     notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
-    own = module.notes(setting) if hasattr(module, "notes") else []
+    own = declared(module, setting, "notes")
     if hasattr(module, "heading"):
         head = module.heading(setting) + missing_note(once)
     else:
         head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
     picture.suptitle("\n".join([head, *notes, *own]))
-    sizes = sorted({int(n) for n in table.data["n"]})
-    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
-    if curves := [panel for panel in panels if isinstance(panel, Curves)]:
-        drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
-        chosen = [i for i in once.data.index if i in drawn]
-        columns = dict.fromkeys(c for panel in curves for c in panel.columns)
-        numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
-    for panel in (each for each in panels if hasattr(each, "series")):
-        numbers.setdefault("series", {}).update(panel.series(table, found))
-    return picture, numbers
+    return picture
 
 
 def _series(
@@ -163,32 +165,32 @@ def _series(
 
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
-    declared = module.claims(setting) if hasattr(module, "claims") else module.CLAIMS
-    return [_rule(module, setting, one) for claim in declared for one in claim.every(setting.model)]
+    found = declared(module, setting, "claims")
+    return [_rule(module, setting, one) for claim in found for one in claim.every(setting.model)]
 
 
 def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
-    grid, read_at = grid_of(module, setting), getattr(module, "READ_AT", {})
-    of_runs = {name: value for name, value in claim.where.items() if name not in read_at}
+    grid, read_at = declared(module, setting, "grid"), getattr(module, "READ_AT", {})
     of_readings = {name: value for name, value in claim.where.items() if name in read_at}
 
     def meant(condition: Condition) -> bool:
         return all(
             condition.get(name) in (value if isinstance(value, list | tuple) else [value])
-            for name, value in of_runs.items()
+            for name, value in claim.where.items()
+            if name not in read_at
         )
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
         whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
         table = whole.where(**of_readings)
-        return Reading(claim.holds(table), *claim.summary(table))
+        return Reading(claim.judged(table), *claim.summary(table))
 
-    extended = claim.own_network and setting.model != module.MODELS[0]
+    other = setting.model != usual_model(module)
     assert isinstance(claim.least_seeds, int)
     return verdicts.Claim(
-        id=claim.id if setting.model == module.MODELS[0] else f"{claim.id}.{setting.model}",
+        id=f"{claim.id}.{setting.model}" if other else claim.id,
         name=claim.name,
-        source=claim.source + (", extended" if extended else ""),
+        source=claim.source + (", extended" if claim.own_network and other else ""),
         statement=claim.statement,
         paper=claim.paper,
         tolerance=claim.rule if setting.papers else claim.asked or claim.rule,

@@ -2,10 +2,10 @@
 
 import math
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
@@ -21,6 +21,8 @@ MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
+Numbers = dict[str, list[float | None]]
+Read: TypeAlias = "Measure | str"
 Naming = str | Callable[..., str]  # what names a row: a coordinate, a format string of several, or a function of them
 
 
@@ -33,62 +35,40 @@ class _Format(string.Formatter):
         return super().format_field(value, spec or ("g" if isinstance(value, float) else ""))
 
 
-class Grid:
-    """The conditions of a figure: every combination of the coordinates' values, the last varying fastest.
-
-    Grids are added where a figure has runs of other coordinates beside: `Grid("{p:g}", p=LEVELS) + Grid("{k}", k=KS)`.
-
-    Args:
-        label: a format string that names a condition, "{network}, p = {p:g}". coordinates: a name -> its values.
-    """
-
-    def __init__(self, label: str, **coordinates: Sequence[Any]):
-        self.coordinates = {k: list(v) for k, v in coordinates.items()}
-        combined = product(*self.coordinates.values())
-        self._conditions = [dict(zip(self.coordinates, values, strict=True)) for values in combined]
-        self._labels = {frozenset(self.coordinates): label}
-
-    def __iter__(self) -> Iterator[Condition]:
-        return (dict(condition) for condition in self._conditions)
-
-    def __add__(self, other: "Grid") -> "Grid":
-        both = Grid("")
-        both.coordinates = self.coordinates | other.coordinates
-        both._conditions = self._conditions + other._conditions
-        both._labels = self._labels | other._labels
-        return both
-
-    def only(self, keep: Callable[..., bool]) -> "Grid":
-        """The conditions for which `keep`, given the coordinates by name, is true."""
-        some = self + Grid("")
-        some._conditions = [condition for condition in self._conditions if keep(**condition)]
-        return some
-
-    def label(self, condition: Condition) -> str:
-        """What the condition is called."""
-        return _Format().format(self._labels[frozenset(condition)], **condition)
-
-
-class Conditions(Grid):
+class Conditions:
     """The conditions of a figure, listed: not every combination of coordinates is run, nor need all have the same.
 
     Args:
-        label: as of Grid, or a function of a condition's coordinates. conditions: in order.
+        label: what names a condition, "{network}, p = {p:g}". conditions: in order.
     """
 
-    def __init__(self, label: Naming, conditions: Sequence[Condition]):
+    def __init__(self, label: Naming, conditions: Iterable[Condition]):
         self.naming, self.conditions = label, list(conditions)
-        self.coordinates: dict[str, list[Any]] = {}
-        for name, value in ((name, value) for condition in conditions for name, value in condition.items()):
-            values = self.coordinates.setdefault(name, [])
-            values += [value] if value not in values else []
 
     def __iter__(self) -> Iterator[Condition]:
         return iter(self.conditions)
 
+    @property
+    def coordinates(self) -> dict[str, list[Any]]:
+        """The values of every coordinate, in order of appearance."""
+        pairs = dict.fromkeys((name, value) for condition in self for name, value in condition.items())
+        return {name: [v for other, v in pairs if other == name] for name, _ in pairs}
+
     def label(self, condition: Condition) -> str:
         """What the condition is called."""
         return _name(self.naming, condition)
+
+
+class Grid(Conditions):
+    """Every combination of the coordinates' values, the last varying fastest.
+
+    Args:
+        label: as of Conditions. coordinates: a name -> its values.
+    """
+
+    def __init__(self, label: Naming, **coordinates: Iterable[Any]):
+        combined = product(*coordinates.values())
+        super().__init__(label, (dict(zip(coordinates, values, strict=True)) for values in combined))
 
 
 def _name(naming: Naming, row: Condition) -> str:
@@ -107,9 +87,10 @@ class Frame:
 
     Attributes:
         data: a pandas frame with the coordinates, seed, n, all (the training images that the set has), run (its id),
-        state, and for every measure two columns: its
-        name, a float that is NaN where there is no number, and <name>_state, which then says why: missing, censored,
-        diverged, or a word of the measure's own.
+        state, and for every measure two columns: its name, a float that is NaN where there is no number, and
+        <name>_state, which then says why: missing, censored, diverged, or a word of the measure's own.
+
+    Methods take a measure, or its name.
     """
 
     def __init__(self, data: pd.DataFrame):
@@ -148,25 +129,28 @@ class Frame:
         """Whether every run was."""
         return bool((self.data["state"] == FITTED).all())
 
-    def cells(self, name: str, whole: bool = False) -> list[Cell]:
-        """A measure's values by row: numbers, state words, None where missing. whole: as integers."""
-        pairs = zip(self.data[name], self.data[f"{name}_state"], strict=True)
+    def cells(self, measure: Read, whole: bool = False) -> list[Cell]:
+        """Its values by row: numbers, state words, None where missing. whole: as integers."""
+        pairs = self._pairs(measure)
         numbers = ((int(v) if whole and not math.isnan(v) else v, state) for v, state in pairs)
         return [None if state == MISSING else state or v for v, state in numbers]
 
-    def values(self, name: str) -> list[float]:
-        """A measure's values; a censored one is above every number, a missing one is left out, others are NaN."""
-        pairs = zip(self.data[name], self.data[f"{name}_state"], strict=True)
-        return [math.inf if state == CENSORED else v for v, state in pairs if state != MISSING]
+    def _pairs(self, measure: Read) -> Iterable[tuple[float, str]]:
+        name = measure if isinstance(measure, str) else measure.name
+        return zip(self.data[name], self.data[f"{name}_state"], strict=True)
 
-    def median(self, name: str) -> float:
+    def values(self, measure: Read) -> list[float]:
+        """Its values; a censored one is above every number, a missing one is left out, others are NaN."""
+        return [math.inf if state == CENSORED else v for v, state in self._pairs(measure) if state != MISSING]
+
+    def median(self, measure: Read) -> float:
         """The median of `values`; NaN where one of them is."""
-        values = self.values(name)
+        values = self.values(measure)
         return math.nan if any(map(math.isnan, values)) else median(values)
 
-    def medians(self, name: str, by: str) -> dict[Any, float]:
+    def medians(self, measure: Read, by: str) -> dict[Any, float]:
         """`median` for every value of a coordinate, in order of appearance."""
-        return {value: self.where(**{by: value}).median(name) for value in self.data[by].unique()}
+        return {value: part.median(measure) for value, part in self.groups(by).items()}
 
     def names(self, by: Naming) -> pd.Series:
         """What names each row."""
@@ -179,25 +163,25 @@ class Frame:
         names = self.names(by)
         return {name: Frame(self.data[names == name]) for name in names.unique()}
 
-    def spread(self, name: str, unit: str = "") -> str:
+    def spread(self, measure: Read, unit: str = "") -> str:
         """Median and range as text."""
-        return spread(self.values(name), unit=unit)
+        return spread(self.values(measure), unit=unit)
 
-    def text(self, name: str, whole: bool = False) -> str:
+    def text(self, measure: Read, whole: bool = False) -> str:
         """Median, range and states as text."""
-        return told(self.cells(name, whole))
+        return told(self.cells(measure, whole))
 
-    def numbers_by(self, name: str, by: str, key: str, whole: bool = False) -> dict[str, list[float | None]]:
-        """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
-        return {key.format(value): part.numbers(name, whole) for value, part in self.groups(by).items()}
-
-    def texts_by(self, name: str, by: str, key: str, between: str = ", ", whole: bool = False) -> str:
-        """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
-        return between.join(key.format(value, part.text(name, whole)) for value, part in self.groups(by).items())
-
-    def numbers(self, name: str, whole: bool = False) -> list[float | None]:
+    def numbers(self, measure: Read, whole: bool = False) -> list[float | None]:
         """The values, None where there is no number: for JSON. whole: as integers."""
-        return [(int(v) if whole else v) if math.isfinite(v) else None for v in self.values(name)]
+        return [(int(v) if whole else v) if math.isfinite(v) else None for v in self.values(measure)]
+
+    def numbers_by(self, measure: Read, by: Naming, key: str = "{}", whole: bool = False) -> Numbers:
+        """`numbers` for every value of a coordinate, by `key`, a format string of the value."""
+        return {key.format(value): part.numbers(measure, whole) for value, part in self.groups(by).items()}
+
+    def texts_by(self, measure: Read, by: Naming, key: str, between: str = ", ", whole: bool = False) -> str:
+        """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
+        return between.join(key.format(value, part.text(measure, whole)) for value, part in self.groups(by).items())
 
 
 def mostly(runs: Frame, state: str) -> bool:

@@ -3,14 +3,14 @@
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
 
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import Cell, Condition
-from rethinking.record import Record
+from rethinking.record import Record, Row
 from rethinking.record.frame import label_bits, memorized_bits
 from rethinking.spec import RunSpec
 
@@ -59,6 +59,11 @@ class Measure:
                 out.append(value if isinstance(value, str) else self.by(value, start))
         return out
 
+    @property
+    def unit(self) -> str:
+        """As text after a number, from the label."""
+        return next((f" {unit}" for unit in ("%", "points") if self.label.endswith(f"({unit})")), "")
+
     def _read(self, record: Record, given: Condition) -> float | int | str:
         return self.of(record, **given) if not self.needs or self.needs in record.curve else UNMEASURED
 
@@ -72,6 +77,55 @@ def baselines(data: pd.DataFrame, baseline: Condition) -> list[int | None]:
     return [places.get(key) for key in keys]
 
 
+@dataclass(frozen=True)
+class Paired(Measure):
+    """A number of a run and its baseline, read together: `of` is given both records."""
+
+    def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
+        """Its value for every row of a frame: None where the run, or its baseline, is missing."""
+        places = baselines(data, dict(self.baseline))
+        others = [None if place is None else records[place] for place in places]
+        return [self.of(r, o) if r and o else None for r, o in zip(records, others, strict=True)]
+
+
+def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
+    """Of the evaluations of a run and its baseline at the last step at which both used as many test images."""
+
+    def read(record: Record, other: Record) -> float | str:
+        first, second = ({(row["step"], row["test_images"]): row for row in r.rows} for r in (record, other))
+        shared = max(first.keys() & second.keys(), default=None)
+        return "no shared evaluation" if shared is None else of(first[shared], second[shared])
+
+    return Paired(name, label, read, baseline=tuple(baseline.items()))
+
+
+@dataclass(frozen=True)
+class Together(Measure):
+    """A number of the runs that differ in one coordinate only: `of` is given their records, in the frame's order.
+
+    Attributes:
+        over: the coordinate. With it among the parameters the runs' rows may have different numbers.
+    """
+
+    over: str = ""
+
+    def cells(self, data: pd.DataFrame, records: Sequence[Record | None]) -> list[Cell]:
+        """Its value for every row of a frame: None where one of the runs is missing."""
+        names = [c for c in data.columns[: list(data.columns).index("seed") + 1] if c != self.over]
+        keys = list(data[names].itertuples(index=False, name=None))
+        groups: dict[object, list[Record | None]] = {}
+        for key, record in zip(keys, records, strict=True):
+            groups.setdefault(key, []).append(record)
+        known: dict[tuple[object, ...], Cell] = {}
+        given = data[list(self.parameters)].to_dict("records")
+        places = [(key, *values.values()) for key, values in zip(keys, given, strict=True)]
+        for place, values in zip(places, given, strict=True):
+            there = [record for record in groups[place[0]] if record]
+            if place not in known:
+                known[place] = self.of(there, **values) if len(there) == len(groups[place[0]]) else None
+        return [known[place] for place in places]
+
+
 def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
     """One measure minus another of the same run; a state where one of them has no number."""
 
@@ -82,12 +136,27 @@ def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
     return Measure(name, label, of)
 
 
+def relative(measure: Measure, **baseline: Any) -> Measure:
+    """The ratio of a measure to that of the run of the same seed with these coordinates."""
+    label = f"{measure.label}, relative to {_condition(baseline)}"
+    name, base = f"{measure.name}_ratio", tuple(baseline.items())
+    return replace(measure, name=name, label=label, whole=False, baseline=base)
+
+
+def minus(measure: Measure, name: str, label: str, **baseline: Any) -> Measure:
+    """The difference between a measure and that of the run of the same seed with these coordinates."""
+    return replace(measure, name=name, label=label, baseline=tuple(baseline.items()), by=operator.sub)
+
+
+def _condition(coordinates: dict[str, Any]) -> str:
+    pairs = coordinates.items()
+    return ", ".join(v if isinstance(v, str) else f"{name} = {v:g}" for name, v in pairs)
+
+
 def steps_to_fit() -> Measure:
     """Steps to 99 % training accuracy, or censored."""
 
     def of(record: Record) -> int | str:
-        if "train_accuracy" not in record.curve:
-            return UNMEASURED
         steps = record.steps_to_fit()
         return CENSORED if steps is None else steps
 
@@ -104,22 +173,6 @@ def epochs_to_fit() -> Measure:
     return Measure("epochs", "epochs to 99 % training accuracy", of)
 
 
-def relative(measure: Measure, **baseline: Any) -> Measure:
-    """The ratio of a measure to that of the run of the same seed with these coordinates."""
-    label = f"{measure.label}, relative to {_condition(baseline)}"
-    return Measure(f"{measure.name}_ratio", label, measure.of, baseline=tuple(baseline.items()))
-
-
-def minus(measure: Measure, name: str, label: str, **baseline: Any) -> Measure:
-    """The difference between a measure and that of the run of the same seed with these coordinates."""
-    return Measure(name, label, measure.of, baseline=tuple(baseline.items()), by=operator.sub)
-
-
-def _condition(coordinates: dict[str, Any]) -> str:
-    pairs = coordinates.items()
-    return ", ".join(v if isinstance(v, str) else f"{name} = {v:g}" for name, v in pairs)
-
-
 def final(column: str, label: str = "") -> Measure:
     """100 times a column's last value: "test_accuracy", "train_accuracy"."""
     return Measure(column, label or f"{_word(column)} (%)", lambda r: 100 * r.final[column], needs=column)
@@ -131,6 +184,11 @@ def error(column: str) -> Measure:
     return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column])
 
 
+def first_error(column: str) -> Measure:
+    """100 minus 100 times a column at the first evaluation after the start: an error in %."""
+    return Measure(f"first_{column}", f"{_word(column)} of the first epoch", lambda r: 100 * (1 - r.curve[column][1]))
+
+
 def _word(column: str) -> str:
     return column.replace("train_", "training ").replace("_", " ")
 
@@ -138,9 +196,7 @@ def _word(column: str) -> str:
 def highest() -> Measure:
     """The highest training accuracy of the whole set, in %, of evaluations with a finite loss; 0 where none is."""
 
-    def of(record: Record) -> float | str:
-        if "train_accuracy" not in record.curve:
-            return UNMEASURED
+    def of(record: Record) -> float:
         pairs = zip(record.curve["train_accuracy"], record.whole, strict=True)
         return 100 * max((a for a, whole in pairs if whole), default=0.0)
 
@@ -160,6 +216,12 @@ def bits_memorized() -> Measure:
     return Measure("bits", "share of the labels' bits memorized", of)
 
 
+def comparable(record: Record) -> list[int]:
+    """The evaluations on the same test images, by their numbers: all but the last, and but the fit's."""
+    images = record.curve["test_images"]
+    return [k for k in range(len(images) - 1) if images[k] == images[0]]
+
+
 def gain() -> Measure:
     """What stopping at the best evaluation would gain over the latest one on the same test images, in points."""
 
@@ -168,12 +230,6 @@ def gain() -> Measure:
         return 100 * (max(values) - values[-1]) if values else 0.0
 
     return Measure("gain", "gain of early stopping (points)", of)
-
-
-def comparable(record: Record) -> list[int]:
-    """The evaluations on the same test images, by their numbers: all but the last, and but the fit's."""
-    images = record.curve["test_images"]
-    return [k for k in range(len(images) - 1) if images[k] == images[0]]
 
 
 def _best(record: Record) -> tuple[float, float]:
@@ -193,11 +249,75 @@ def best_error() -> Measure:
     return Measure("best_error", "lowest test error (%)", lambda r: _best(r)[1])
 
 
-def first_error(column: str) -> Measure:
-    """100 minus 100 times a column at the first evaluation after the start: an error in %."""
-    return Measure(f"first_{column}", f"{_word(column)} of the first epoch", lambda r: 100 * (1 - r.curve[column][1]))
-
-
 def finite(values: Sequence[float]) -> list[float]:
     """Those that are numbers."""
     return [v for v in values if math.isfinite(v)]
+
+
+def column(name: str, label: str = "", factor: float = 1, form: str = "", at: tuple[str, ...] = ()) -> Measure:
+    """A column of the last row, times a factor; the state "none" where the run has no such row, or no such column.
+
+    Args:
+        label: of an axis. form: in tables. at: coordinates that are columns too: the row has the condition's values.
+    """
+
+    return of_row(name, lambda row: factor * row[name], label, form, at)
+
+
+def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "", at: tuple[str, ...] = ()) -> Measure:
+    """The same of what a function makes of the row; it raises KeyError where the kind has not the columns."""
+
+    def read(record: Record, **values: Any) -> float | str:
+        rows = [row for row in record.rows if all(row.get(key) == value for key, value in values.items())]
+        try:
+            return of(rows[-1]) if rows else UNMEASURED
+        except KeyError:
+            return UNMEASURED
+
+    return Measure(name, label or name, read, parameters=at, form=form)
+
+
+def falls(name: str, above: float) -> Measure:
+    """-d log / d epoch of a column over the later half of what lies above a value; "none" where it does not fall."""
+
+    def of(record: Record) -> float | str:
+        pairs = zip(record.curve.get("epoch", []), record.curve.get(name, []), strict=False)
+        kept = [(epoch, math.log(v)) for epoch, v in pairs if v > above]
+        kept = kept[len(kept) // 2 :]
+        if len(kept) < 2 or kept[0][0] == kept[-1][0]:
+            return UNMEASURED
+        rate = (kept[0][1] - kept[-1][1]) / (kept[-1][0] - kept[0][0])
+        return rate if rate > 0 else UNMEASURED
+
+    return Measure(f"{name}_falls", f"-d log {name} / d epoch", of, form="{:.1e}")
+
+
+def stopped(record: Record, patience: int) -> int:
+    """The row that early stopping returns: the best held-out accuracy before `patience` rows without a better one."""
+    accuracies = record.curve["held_out_accuracy"]
+    best = 0
+    for k, accuracy in enumerate(accuracies):
+        if accuracy > accuracies[best]:
+            best = k
+        elif k - best >= patience:
+            break
+    return best
+
+
+def returned_epoch() -> Measure:
+    """The epoch that early stopping returns to."""
+
+    def of(record: Record, patience: int) -> float:
+        return record.curve["epoch"][stopped(record, patience)]
+
+    return Measure("returned_epoch", "returned to epoch", of, parameters=("patience",))
+
+
+def stopping_gain() -> Measure:
+    """What early stopping gains in test accuracy over the last evaluation, in points."""
+
+    def of(record: Record, patience: int) -> float:
+        tests = record.curve["test_accuracy"]
+        return 100 * (tests[stopped(record, patience)] - tests[-1])
+
+    return Measure("stopping_gain", "gain in test accuracy (points)", of, parameters=("patience",))

@@ -1,12 +1,14 @@
 """What every pair of axes has: looks, labels, limits, lines of reference, legend; how n, seeds and title are said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rethinking.figures import FULL
 from rethinking.figures.kit.frame import COMPUTED, MISSING, Frame
-from rethinking.plotting import NOTE, WIDTH, look_of
+from rethinking.figures.kit.measures import Measure
+from rethinking.plotting import NOTE, look_of
+from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,31 +17,32 @@ LINE = 120  # characters of a legend's size that stand side by side
 STATISTIC = "median over seeds; the bar is their range"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """One pair of axes.
 
     Attributes:
-        hue: the coordinate by which lines differ. looks: a value of it, or a row -> whose colour, dash and marker it
-        has, where not its own. xlabel, ylabel: with units. xlim, ylim: of the axes.
-        reference: (value, text) of a horizontal line, or several. right: their text stands there. band: (low, high,
-        text) of a shaded one. legend: where, as matplotlib says it, "outside ..." for beside all panels; None for no
-        legend. title: over the axes. log, ylog: logarithmic. xticks, yticks: where they are, else where matplotlib has
-        them.
+        only: coordinates of the runs drawn. hue: the coordinate by which lines differ. looks: a value of it, or a row
+        -> whose colour, dash and marker it has, where not its own. xlabel, ylabel: with units; else the measure's.
+        xlim, ylim: of the axes. reference: (value, text) of a horizontal line, or several. band: (low, high, text) of
+        a shaded one. side: where their text stands, else the lines' left and the band's right. legend: where, as
+        matplotlib says it, "outside ..." for beside all panels; None for no legend. title: over the axes. log, ylog:
+        logarithmic. xticks, yticks: where they are, else where matplotlib has them.
     """
 
+    only: dict[str, Any] = field(default_factory=dict)
+    hue: str | None = None
+    looks: Mapping[Any, str] = field(default_factory=dict)
     xlabel: str = ""
     ylabel: str = ""
-    hue: str | None = None
-    looks: Mapping[str, str] = field(default_factory=dict)
     xlim: tuple[float | None, float | None] = (None, None)
     ylim: tuple[float | None, float | None] = (None, None)
     reference: tuple[float, str] | list[tuple[float, str]] | None = None
-    right: bool = False
     band: tuple[float, float, str] | None = None
+    side: str = ""
     legend: str | None = "best"
-    log: bool = False
     title: str = ""
+    log: bool = False
     ylog: bool = False
     xticks: Sequence[float] = ()
     yticks: Sequence[float] = ()
@@ -49,9 +52,27 @@ class Panel:
         """What is said above the panels on how they are drawn."""
         return ""
 
+    @property
+    def lines_of_reference(self) -> list[tuple[float, str]]:
+        """As a list."""
+        given = self.reference or []
+        return given if isinstance(given, list) else [given]
+
     def look(self, value: Any) -> dict[str, Any]:
         """Colour, dash and marker of a value of `hue`, or of a row."""
         return look_of(self.looks.get(value, value))
+
+    def words(self, axes: "Axes", text: str, height: float, usual: str) -> None:
+        """Write on a line or a band, on its left or its right."""
+        side = self.side or usual
+        where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": side}
+        axes.annotate(text, (0.99 if side == "right" else 0.01, height), fontsize=NOTE, color="0.35", **where)
+
+    def label(self, axis: str) -> str:
+        """What an axis says: what is given, else the measure's label."""
+        measure = getattr(self, axis, None)
+        measure = measure[0] if isinstance(measure, tuple) else measure
+        return getattr(self, f"{axis}label") or (measure.label if isinstance(measure, Measure) else "")
 
     def scale(self, axes: "Axes") -> None:
         """Scales and ticks."""
@@ -69,22 +90,11 @@ class Panel:
         if self.band:
             low, high, text = self.band
             axes.axhspan(low, high, color="0.93", zorder=0)
-            axes.annotate(
-                text,
-                (0.99, high),
-                xycoords=("axes fraction", "data"),
-                ha="right",
-                va="bottom",
-                fontsize=NOTE,
-                color="0.35",
-            )
-        several = self.reference if isinstance(self.reference, list) else [self.reference]
-        for value, text in (one for one in several if one):
+            self.words(axes, text, high, "right")
+        for value, text in self.lines_of_reference:
             axes.axhline(value, color="0.4", lw=0.7, linestyle=":")
-            x, side = (0.99, "right") if self.right else (0.01, "left")
-            where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": side}
-            axes.annotate(text, (x, value), fontsize=NOTE, color="0.35", **where)
-        axes.set(xlabel=self.xlabel, ylabel=self.ylabel)
+            self.words(axes, text, value, "left")
+        axes.set(xlabel=self.label("x"), ylabel=self.label("y"))
         if self.title:
             axes.set_title(self.title)
         self.scale(axes)
@@ -92,13 +102,36 @@ class Panel:
             axes.set_xlim(*self.xlim)
         if self.ylim != (None, None):
             axes.set_ylim(*self.ylim)
+        if axes.get_legend_handles_labels()[1]:
+            self.explain(axes)
+
+    def explain(self, axes: "Axes") -> None:
+        """The legend of what is drawn on `axes`."""
         handles, texts = axes.get_legend_handles_labels()
-        if self.legend and texts and self.legend.startswith("outside"):
+        if self.legend and self.legend.startswith("outside"):
             room = LINE // (6 + max(map(len, texts)))  # of entries side by side
             columns = 1 if "right" in self.legend else max(1, min(len(texts), room))
             axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
-        elif self.legend and texts:
+        elif self.legend:
             axes.legend(loc=self.legend)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(Panel):
+    """What one figure draws for itself.
+
+    Attributes:
+        paint: draws, given axes, the runs' frame and, by its index, their records. series: from the same frame and
+        records what the figure's file has of it.
+    """
+
+    paint: "Callable[[Axes, Frame, Sequence[Record | None]], None]"
+    series: Callable[[Frame, Sequence[Record | None]], dict[str, Any]] | None = None
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`."""
+        self.paint(axes, frame, records)
+        self.finish(axes)
 
 
 def seeds_note(count: int) -> str:
@@ -122,11 +155,9 @@ def title(model: str, frame: Frame, data_name: str = "CIFAR-10") -> str:
         parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {full:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
     trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
-    per_condition = (
-        (data if trained.empty else trained).groupby(coordinates, sort=False, dropna=False)["seed"].nunique()
-    )
-    if per_condition.nunique() == 1:
-        parts.append(seeds_note(int(per_condition.iloc[0])))
+    groups = (data if trained.empty else trained).groupby(coordinates, sort=False, dropna=False)
+    if (seeds := groups["seed"].nunique()).nunique() == 1:
+        parts.append(seeds_note(int(seeds.iloc[0])))
     return ", ".join(parts) + missing_note(frame)
 
 
@@ -135,6 +166,3 @@ def missing_note(frame: Frame) -> str:
     runs = frame.data.drop_duplicates("run")
     gone = int((runs["state"] == MISSING).sum())
     return f"; {gone} of {len(runs)} runs not run" if gone else ""
-
-
-__all__ = ["STATISTIC", "WIDTH", "Panel", "missing_note", "seeds_note", "size_note", "title"]

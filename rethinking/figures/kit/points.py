@@ -1,15 +1,15 @@
-"""A point a condition in a plane: one measure against another, each of its own runs."""
+"""Points in a plane: a point a condition, or a point a run."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rethinking.figures.kit.frame import MISSING, Condition, Frame, mostly
-from rethinking.figures.kit.measures import Measure, finite, highest
+from rethinking.figures.kit.frame import MISSING, Condition, Frame, Naming, mostly
+from rethinking.figures.kit.measures import Measure, finite
 from rethinking.figures.kit.panels import STATISTIC, Panel
 from rethinking.plotting import NOTE
 from rethinking.record import Record
@@ -18,26 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Points(Panel):
-    """Medians over seeds as points, the seeds' range as bars.
+    """Medians over seeds as points, the seeds' range as bars; the axis of x is logarithmic.
 
     A censored number is a hollow point on the edge, which xlim or ylim gives. What diverges in most seeds, or has no
     number, is not drawn.
 
     Attributes:
         x, y: each a measure and coordinates of the runs that it is of. by: a format string that names a point.
-        names: points on the right edge have their names beside it. mark: where a vertical line is. diagonal: draw
-        where both are equal. ticks: of logarithmic axes, the second for y as well.
+        names: points on the right edge have their names beside it. mark: where a vertical line is. diagonal: y is
+        logarithmic too, with the ticks of x, and a line is drawn where both are equal.
     """
 
-    x: tuple[Measure, Condition] = field(default_factory=lambda: (highest(), {}))
-    y: tuple[Measure, Condition] = field(default_factory=lambda: (highest(), {}))
-    by: str = ""
+    x: tuple[Measure, Condition]
+    y: tuple[Measure, Condition]
+    by: str
     names: bool = False
     mark: float | None = None
     diagonal: bool = False
-    ticks: Sequence[float] = ()
 
     @property
     def note(self) -> str:
@@ -54,10 +53,6 @@ class Points(Panel):
             axes.axline((1, 1), (2, 2), color="0.4", lw=0.7, linestyle=":")
         if self.mark is not None:
             axes.axvline(self.mark, color="0.4", lw=0.7, linestyle=":", zorder=0)
-        for setter, on in ((axes.set_xticks, True), (axes.set_yticks, self.diagonal)):
-            if on:
-                setter(self.ticks, [f"{v:g}" for v in self.ticks])
-        axes.minorticks_off()
         if not data.empty:
             self._points(axes, data, [k for k in frame.data[self.hue].unique() if k in set(data[self.hue])])
         self.finish(axes)
@@ -85,10 +80,10 @@ class Points(Panel):
 
     def _point(self, name: str, part: Frame) -> dict[str, Any] | None:
         """Where a condition's point is; None where it has none."""
-        both = [(part.where(**of), measure.name) for measure, of in (self.x, self.y)]
+        both = [(part.where(**of), measure) for measure, of in (self.x, self.y)]
         if any((runs.data["state"] == MISSING).any() or mostly(runs, "diverged") for runs, _ in both):
             return None
-        xs, ys = (runs.values(name) for runs, name in both)
+        xs, ys = (runs.values(measure) for runs, measure in both)
         x, y = median(xs), median(ys)
         if math.isnan(x) or math.isnan(y):
             return None
@@ -101,21 +96,39 @@ class Points(Panel):
     def _names(self, axes: "Axes", data: pd.DataFrame) -> None:
         """Beside the right edge, rising, so that no line crosses another."""
         low, high = axes.get_ylim()
+        line = {"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 1, "shrinkB": 1, "relpos": (0, 0.5)}
+        text: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "axes fraction", "va": "center"}
+        text |= {"fontsize": NOTE, "arrowprops": line}
         for k, (_, one) in enumerate(data.sort_values("y").iterrows()):
-            axes.annotate(
-                one["name"],
-                (1.02, (one["y"] - low) / (high - low)),
-                (1.12, (k + 0.5) / len(data)),
-                xycoords="axes fraction",
-                textcoords="axes fraction",
-                fontsize=NOTE,
-                va="center",
-                arrowprops={
-                    "arrowstyle": "-",
-                    "lw": 0.4,
-                    "color": "0.5",
-                    "shrinkA": 1,
-                    "shrinkB": 1,
-                    "relpos": (0, 0.5),
-                },
-            )
+            point, place = (1.02, (one["y"] - low) / (high - low)), (1.12, (k + 0.5) / len(data))
+            axes.annotate(one["name"], point, place, **text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPoints(Panel):
+    """A point a run, with its name beside the first of those that share one; names without a point are in the legend.
+
+    Attributes:
+        x, y: the measures. by: what names a point.
+    """
+
+    x: Measure
+    y: Measure
+    by: Naming
+
+    def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
+        """On `axes`."""
+        named = []
+        for name, part in frame.where(**self.only).groups(self.by).items():
+            look, there = self.look(name), part.data[part.data[[self.x.name, self.y.name]].notna().all(axis=1)]
+            axes.plot(there[self.x.name], there[self.y.name], look["marker"], color=look["color"])
+            if there.empty:
+                axes.plot([], [], " ", label=f"{name}: {part.text(self.x)}")
+                continue
+            named.append((name, *there[[self.x.name, self.y.name]].iloc[0]))
+        self.finish(axes)
+        for name, x, y in named:
+            left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.5
+            offset, side = ((6, 0), "left") if left else ((-6, 0), "right")
+            text: dict[str, Any] = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": NOTE}
+            axes.annotate(name, (x, y), offset, **text)

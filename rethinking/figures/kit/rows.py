@@ -1,39 +1,46 @@
-"""A row for every value of a coordinate, a point a seed, beside what the paper gives."""
+"""A row for every value of a coordinate: seeds as points beside what the paper gives, or with their range as a line."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rethinking.figures.kit.frame import Frame, Naming
-from rethinking.figures.kit.measures import Measure, finite, highest
-from rethinking.figures.kit.panels import Panel, seeds_note
-from rethinking.plotting import NOTE, PATCH
+import pandas as pd
+
+from rethinking.claims import CENSORED
+from rethinking.figures.kit.frame import MISSING, Frame, Naming
+from rethinking.figures.kit.measures import Measure, finite
+from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note
+from rethinking.plotting import NOTE, PATCH, look_of, not_run
 from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LEVELS = 5  # shades, at most
+BAR: dict[str, Any] = {"color": "0.85", "lw": 5, "solid_capstyle": "butt", "zorder": 0}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Rows(Panel):
     """A row for every value of a coordinate, a point a seed; the paper's number beside them, hollow, and on top.
 
     Panels of rows stand beside each other and share the rows, which the first one names.
 
     Attributes:
-        x: the measure. by: the coordinate. only: coordinates of the runs drawn. paper: by row, its number, or words
-        where it has none. bands: a row -> (low, high), drawn as a bar. zero: draw a line there. named: a row's name has
-        its seeds, for rows that differ in them.
+        x: the measure. by: the coordinate. paper: by row, its number, or words where it has none. bands: a row ->
+        (low, high), drawn as a bar. zero: draw a line there. named: a row's name has its seeds, for rows that differ
+        in them. spans: runs differ in `hue` too, whose value gives a point its look; their range is drawn as a bar.
     """
 
-    x: Measure = field(default_factory=highest)
-    by: Naming = ""
-    only: dict[str, Any] = field(default_factory=dict)
+    x: Measure
+    by: Naming
     paper: Mapping[str, float | str] = field(default_factory=dict)
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)
     zero: bool = False
     named: bool = False
+    spans: bool = False
 
     @property
     def note(self) -> str:
@@ -48,21 +55,26 @@ class Rows(Panel):
         """On `axes`."""
         rows = frame.where(**self.only).groups(self.by)
         for k, (row, part) in enumerate(rows.items()):
-            if row in self.bands:
-                axes.plot(self.bands[row], [k, k], color="0.85", lw=5, solid_capstyle="butt", zorder=0)
-            self._dots(axes, k, part, self.look(row))
+            drawn = finite(part.values(self.x)) if self.spans else self.bands.get(row, ())
+            if len(drawn) > 1:
+                axes.plot([min(drawn), max(drawn)], [k, k], **BAR)
+            for value, some in part.groups(self.hue).items() if self.spans and self.hue else [(row, part)]:
+                self._dots(axes, k, some, self.look(value))
             if isinstance(self.paper.get(row, ""), int | float):
                 axes.plot(self.paper[row], k, "o", mfc="none", mec="black", ms=7, zorder=5, clip_on=False)
-        axes.set_yticks(range(len(rows)), [self._name(row, part) for row, part in rows.items()])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.grid(axis="y", lw=0.3)
+        rows_of(axes, [self._name(row, part) for row, part in rows.items()])
         if self.zero:
             axes.axvline(0, color="0.4", lw=0.7)
-        axes.set(xlabel=self.xlabel, ylabel="")
+        axes.set(xlabel=self.label("x"), ylabel="")
         self.scale(axes)
         axes.set_xlim(*self.xlim)
         for k, (row, part) in enumerate(rows.items()):
             self._words(axes, k, row, part)
+        if self.spans and self.legend:
+            for value in frame.where(**self.only).data[self.hue].unique():
+                look = self.look(value)
+                axes.plot([], [], look["marker"], color=look["color"], label=self.looks.get(value, str(value)))
+            self.explain(axes)
 
     def _dots(self, axes: "Axes", height: float, part: Frame, look: dict[str, Any]) -> None:
         import seaborn
@@ -72,16 +84,19 @@ class Rows(Panel):
         seaborn.scatterplot(there.assign(row=height), x=self.x.name, y="row", legend=False, ax=axes, **dots)
 
     def _name(self, row: str, part: Frame) -> str:
-        return f"{row}{_reduced(part)}" + (f", {seeds_note(part.data['seed'].nunique())}" if self.named else "")
+        """With n where it was not trained on all images, and the number of seeds."""
+        n = int(part.data["n"].iloc[0])
+        reduced = "" if n == part.data["all"].iloc[0] or self.spans else f" (REDUCED: n = {n:,})"
+        return f"{row}{reduced}" + (f", {seeds_note(part.data['seed'].nunique())}" if self.named else "")
 
     def _words(self, axes: "Axes", height: int, row: str, part: Frame) -> None:
         """What has no number, at the end of the row where there is more room."""
         theirs = self.paper.get(row)
         words = [f"paper: {theirs}"] if isinstance(theirs, str) else []
-        drawn = finite(part.values(self.x.name))
+        drawn = finite(part.values(self.x))
         if not drawn:
-            words.append(part.text(self.x.name))
-        elif None in part.cells(self.x.name):
+            words.append(part.text(self.x))
+        elif None in part.cells(self.x):
             words.append("partly run")
         if not words:
             return
@@ -90,45 +105,99 @@ class Rows(Panel):
         if axes.get_xscale() == "log":
             low, high, *drawn = (math.log(v) for v in (low, high, *drawn))
         left = not drawn or min(drawn) - low >= high - max(drawn)
-        axes.annotate(
-            "; ".join(words),
-            (0.02 if left else 0.98, height),
-            xycoords=axes.get_yaxis_transform(),
-            ha="left" if left else "right",
-            va="center",
-            fontsize=NOTE,
-            bbox=PATCH,
-        )
+        where: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "ha": "left" if left else "right"}
+        text = "; ".join(words)
+        axes.annotate(text, (0.02 if left else 0.98, height), va="center", fontsize=NOTE, bbox=PATCH, **where)
 
 
-def _reduced(part: Frame) -> str:
-    """What a row's name says where it was not trained on all images."""
-    n = int(part.data["n"].iloc[0])
-    return "" if n == part.data["all"].iloc[0] else f" (REDUCED: n = {n:,})"
+@dataclass(frozen=True, kw_only=True)
+class Spans(Panel):
+    """A row for every value of a coordinate, every seed as a point, their range as a line.
 
+    A censored number is an arrow at the right end, what has none otherwise a cross at the left one.
 
-@dataclass(frozen=True)
-class Bands(Rows):
-    """Rows whose runs differ in `hue` too: a point a run, its look by `hue`, and their range as a band."""
+    Attributes:
+        x: the measure. by: the coordinate, or a format string of several. shown_as: whose colour and marker they have.
+        named: rows have their names; False for a panel right of one that has them. mark: where a vertical line is.
+        shades: a coordinate whose values within a row are drawn one below the other, as medians, from light to dark.
+        blocks: a coordinate; where it changes a line parts the rows.
+    """
+
+    x: Measure
+    by: str
+    shown_as: str
+    named: bool = True
+    mark: float | None = None
+    shades: str = ""
+    blocks: str = ""
+
+    @property
+    def note(self) -> str:
+        """What is said above the panels on how they are drawn."""
+        arrows = "arrow: not fitted within the budget; cross: training diverges"
+        return f"{STATISTIC}; light to dark: rising {self.shades}\n{arrows}" if self.shades else ""
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
-        chosen = frame.where(**self.only)
-        for k, part in enumerate(chosen.groups(self.by).values()):
-            drawn = finite(part.values(self.x.name))
-            if len(drawn) > 1:
-                axes.plot([min(drawn), max(drawn)], [k, k], color="0.85", lw=5, solid_capstyle="butt", zorder=0)
-        super().draw(axes, frame, records)
-        for value in chosen.data[self.hue].unique() if self.legend else ():
-            look = self.look(value)
-            axes.plot([], [], look["marker"], color=look["color"], label=self.looks.get(value, str(value)))
-        if self.legend:
-            handles, names = axes.get_legend_handles_labels()
-            axes.figure.legend(handles, names, loc=self.legend, ncols=len(names))  # type: ignore[call-overload]
+        import seaborn
 
-    def _dots(self, axes: "Axes", height: float, part: Frame, look: dict[str, Any]) -> None:
-        for value, some in part.groups(self.hue or "").items():
-            super()._dots(axes, height, some, self.look(value))
+        look, there = look_of(self.shown_as), set(frame.where(**self.only).names(self.by))
+        rows = {row: part for row, part in frame.groups(self.by).items() if row in there}
+        colors = seaborn.light_palette(look["color"], LEVELS + 2)[2:]
+        points = []
+        for place, (row, whole) in enumerate(rows.items()):
+            levels = whole.groups(self.shades) if self.shades else {row: whole}
+            for k, part in enumerate(levels.values()):
+                height = place + 0.8 * ((k + 0.5) / len(levels) - 0.5)
+                color = colors[math.ceil(LEVELS * (k + 1) / len(levels)) - 1]
+                points += self._span(axes, height, part.where(**self.only), color)
+            if (whole.where(**self.only).data["state"] == MISSING).all():
+                not_run(axes, place, fontsize=NOTE)
+        if points:
+            dots = pd.DataFrame(points, columns=["x", "y", "color"])
+            style = {"marker": look["marker"], "s": 12, "clip_on": False, "zorder": 3, "edgecolor": "none"}
+            seaborn.scatterplot(dots, x="x", y="y", c=list(dots["color"]), legend=False, ax=axes, **style)
+        rows_of(axes, [self._name(row, part) if self.named else "" for row, part in rows.items()])
+        if self.blocks:
+            kinds = [part.data[self.blocks].iloc[0] for part in rows.values()]
+            for k in (k for k in range(1, len(kinds)) if kinds[k] != kinds[k - 1]):
+                axes.axhline(k - 0.5, color="0.4", lw=0.7)
+        if self.mark is not None:
+            axes.axvline(self.mark, color="0.4", lw=0.7, linestyle=":", zorder=0)
+        self.scale(axes)
+        axes.set(xlabel=self.label("x"), ylabel="")
+        axes.set_xlim(*self.xlim)
 
-    def _name(self, row: str, part: Frame) -> str:
-        return row
+    def _span(self, axes: "Axes", height: float, part: Frame, color: Any) -> list[tuple[float, float, Any]]:
+        """Draws the line and the marks of a height; gives its points."""
+        values = part.values(self.x)
+        if numbers := finite(values):
+            axes.plot([min(numbers), max(numbers)], [height, height], color=color, lw=0.8, solid_capstyle="butt")
+        middle = [median(values)] if self.shades and values else values
+        for value in (v for v in middle if not math.isfinite(v)):
+            late = value == math.inf and (part.data["state"] == CENSORED).any()
+            spot, mark = (0.99, ">") if late else (0.01, "x")
+            style = {"color": color, "ms": 3.5, "transform": axes.get_yaxis_transform(), "clip_on": False}
+            axes.plot(spot, height, mark, **style)
+        return [(v, height, color) for v in middle if math.isfinite(v)]
+
+    def _name(self, row: Any, part: Frame) -> str:
+        if not self.shades:
+            return f"{row}{_partly(part)}"
+        levels = part.groups(f"{{{self.shades}}}")
+        gone = {name: " (not run)" * bool((one.data["state"] == MISSING).all()) for name, one in levels.items()}
+        return f"{row}: {', '.join(f'{name}{_partly(one)}{gone[name]}' for name, one in levels.items())}"
+
+
+def rows_of(axes: "Axes", names: Sequence[str]) -> None:
+    """Name the rows, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="y", lw=0.3)
+
+
+def _partly(part: Frame) -> str:
+    """What a name says where some of its seeds are whole and others are not: " (1 of 3 seeds)"."""
+    whole = (part.data["state"] != MISSING).groupby(part.data["seed"]).all()
+    some = (part.data["state"] != MISSING).any()
+    return f" ({whole.sum()} of {len(whole)} seeds)" if some and not whole.all() else ""
