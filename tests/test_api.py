@@ -79,7 +79,7 @@ def test_the_network_of_a_run_is_its_weights_or_trained_again(toy_dir, tmp_path)
     assert not again.training
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
     file.write_bytes(kept[:-4] + b"\0\0\0\1")
-    with pytest.raises(InputError, match="was changed"):
+    with pytest.raises(InputError, match="is another file than its record was completed with"):
         rt.network(folder)
 
 
