@@ -96,7 +96,7 @@ def test_a_second_figure_trains_nothing_and_imports_no_torch(runs, toy_dir):
         (("run", "--precision", "foo"), "precision is 'foo', allowed are auto, float32 and bfloat16"),
         (("run", "--compare", "--json"), "--json is given beside --compare"),
         (("run", "--with", "there"), "--with is given without --compare"),
-        (("run", "--compare"), "has no record"),
+        (("run", "--model", "mlp-1x512", "--compare"), "has no record"),
         (("run", "--batch-size", HUGE), "input should be less than 9223372036854775808"),
         (("run", "--batch-size", 20 * HUGE), "is not a valid integer"),
         (("run", "--regularize", f"weight_decay={HUGE}"), "input should be a valid number"),

@@ -34,6 +34,7 @@ from torch import Generator, Tensor
 
 from rethinking.errors import InputError
 from rethinking.probes._pixels import Pixels
+from rethinking.seeds import keyed_generator
 
 OPTIONS = {
     "pixels": {"type": "int", "ge": 1, "le": 100, "default": 1, "description": "changed in an image, at most"},
@@ -216,7 +217,7 @@ def evolve(
     found = Found(attacks)
     seeds = torch.randint(2**63 - 1, (len(attacks.label),), generator=generator)
     for at in torch.arange(len(seeds)).split(max(1, TOGETHER // population)):
-        own = [torch.Generator().manual_seed(int(seed)) for seed in seeds[at]]
+        own = [keyed_generator("cpu", int(seed), "attack") for seed in seeds[at]]
         at = at.to(attacks.label.device)
         people = torch.stack([first(subject.shape, pixels, population, each) for each in own]).to(at.device)
         cost = torch.full(people.shape[:2], math.inf, dtype=torch.float64, device=at.device)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from rethinking.errors import InputError
 from rethinking.paths import data_dir, write
+from rethinking.seeds import keyed_generator
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
 
@@ -42,7 +43,7 @@ def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
     """
     found = (0.0, "no layer")
     for name, products, x, w in _layers(network, images):
-        generator = torch.Generator().manual_seed(0)
+        generator = keyed_generator("cpu", 0, "bfloat16", name)
         with torch.no_grad():
             shape = products(x[:1], w).shape[1:]
         gradient = torch.randn(len(x), *shape, generator=generator).to(x.device)
