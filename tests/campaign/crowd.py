@@ -98,7 +98,7 @@ def _in_this_process(specs: list[RunSpec], runs: Runs, *, data_dir: str, **_: ob
 
 
 def many(folder: Path, count: int) -> str:
-    """`prune` on so many records, a tenth of them unfinished: seconds, and what memory grows by."""
+    """`prune` on so many records, a tenth of them unfinished: seconds and memory where most are kept, and none."""
     runs = folder / "runs"
     made = sets.made(Runs(folder / "one"), sets.toy(folder / "data"))[0]
     files = {name: (made / name).read_bytes() for name in ("curve.csv", "environment.json", "result.json")}
@@ -115,16 +115,15 @@ def many(folder: Path, count: int) -> str:
         "try: main(args=sys.argv[1:])\nexcept SystemExit: pass\n"
         "print(json.dumps([time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))"
     )
-    took = []
-    for place in (folder / "one", runs):
-        words = ["prune", "--yes", "--unreferenced", "--runs", str(place), "--out", str(folder / "figures")]
-        if place != runs:
-            words.remove("--unreferenced")
+    told = []
+    for what, place, more in (
+        ("few", folder / "one", []),
+        ("kept, all but what is unfinished", runs, []),
+        ("deleted, all", runs, ["--unreferenced"]),
+    ):
+        words = ["prune", "--yes", *more, "--runs", str(place), "--out", str(folder / "figures")]
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-        took.append(json.loads(done.stdout.splitlines()[-1]))
-    (small, before), (seconds, after) = took
-    left = sum(1 for _ in runs.glob("*"))
-    return (
-        f"prune of {count:,} records: {seconds:.1f} s (of few {small:.1f} s), {(after - before) / 1024:.0f} MB more "
-        f"memory than for few, {left:,} folders left"
-    )
+        seconds, memory = json.loads(done.stdout.splitlines()[-1])
+        left = sum(1 for _ in place.glob("*"))
+        told.append(f"{what}: {seconds:.1f} s, {memory / 1024:.0f} MB at most, {left:,} folders left")
+    return f"prune of {count:,} records; " + "; ".join(told)
