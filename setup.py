@@ -11,7 +11,6 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-PACKED = ("*/result.json", "*/spec.json", "*/curve.csv", "*/online.csv", "*/environment.json", "*/arrays.npz")
 
 
 def evidence() -> list[Path]:
@@ -21,10 +20,9 @@ def evidence() -> list[Path]:
         listed = subprocess.run(git, capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):
         listed = []
-    known = {HERE / name for name in listed if name}
-    runs = [p for pattern in (*PACKED, "DIGESTS", "ARCHIVE") for p in (HERE / "runs").glob(pattern)]
-    figures = [p for form in ("json", "svg", "pdf") for p in (HERE / "figures").glob(f"*.{form}")]
-    return sorted(p for p in (*runs, *figures) if p in known or not known)
+    found = [HERE / name for name in listed if name]
+    found = found or [p for folder in ("runs", "figures") for p in (HERE / folder).rglob("*")]
+    return sorted(p for p in found if p.is_file() and p.suffix != ".safetensors")
 
 
 class BuildPy(build_py):

@@ -51,7 +51,7 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
     try:
         return _wrong(kind, own)
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
-        # A value of a type that a check does not expect, deep in another; the line of the file tells which.
+        # A value of a type that no check expects, deep within another.
         return f"its constants ({', '.join(own)}) hold a value of a type that is not allowed ({error})"
 
 

@@ -163,13 +163,13 @@ def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
     axes.annotate("not run", where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
 
 
-def pictures(text: str) -> tuple[str, ...]:
-    """Formats from text, "svg,png", in the order of FORMATS. Raises InputError."""
+def pictures(text: str, known: Iterable[str] = FORMATS) -> tuple[str, ...]:
+    """Formats from text, "svg,png", in the order of those that are known. Raises InputError."""
     asked = [word.strip().lower() for word in text.split(",")]
     for word in asked:
-        if word not in FORMATS:
-            raise InputError(f"format is {word!r}, allowed are {', '.join(FORMATS)}, separated by commas")
-    return tuple(word for word in FORMATS if word in asked)
+        if word not in known:
+            raise InputError(f"format is {word!r}, allowed are {', '.join(known)}, separated by commas")
+    return tuple(word for word in known if word in asked)
 
 
 def save(

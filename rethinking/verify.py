@@ -38,15 +38,15 @@ def records(runs: Runs) -> Iterator[str]:
 def record(folder: Path) -> Iterator[str]:
     """What is wrong with one complete record."""
     try:
-        record = read(folder)
-        digests.check(folder, record.result, weights=True)
-        check_plug_ins(record.spec, record.environment, folder)
-        if record.spec.kept:
-            record.arrays  # noqa: B018  (reading checks it)
-        record.online  # noqa: B018
+        held = read(folder)
+        digests.check(folder, held.result, weights=True)
+        check_plug_ins(held.spec, held.environment, folder)
+        if held.spec.kept:
+            held.arrays  # noqa: B018  (reading checks it)
+        held.online  # noqa: B018
         if folder.name in digests.listed(folder.parent):
             digests.check_listed(folder)
-        elif not digests.OWN & record.result.keys():
+        elif not digests.OWN & held.result.keys():
             yield f"{folder} has no digests, and no line in {digests.LIST}: run `rethinking digest`"
     except InputError as error:
         yield str(error)
@@ -163,11 +163,11 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
         count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device.
     """
     found = [r for r in runs.complete_records() if _within(r, device)]
-    for record in random.Random(seed).sample(found, min(count, len(found))):
-        difference, second = made_again(record, device=device, data_dir=data_dir)
+    for first in random.Random(seed).sample(found, min(count, len(found))):
+        difference, second = made_again(first, device=device, data_dir=data_dir)
         if difference:
-            reason = explanation(record.environment, second.environment)
-            yield f"{record.path} made again is another: {difference}; {reason}"
+            reason = explanation(first.environment, second.environment)
+            yield f"{first.path} made again is another: {difference}; {reason}"
 
 
 def _within(record: Record, device: str) -> bool:

@@ -280,10 +280,13 @@ def test_a_begun_run_without_its_checkpoint_begins_anew_only_when_told(toy_dir, 
     assert (runs.path(SPEC) / "curve.csv").read_bytes() == curve
     copied = Runs(shutil.copytree(runs.root, tmp_path / "copied"))
     assert resumed_at(copied, toy_dir, anew=True) is None
-    saved = file.read_bytes()  # a version before saved checkpoints without a digest: they are gone on from
+    saved = file.read_bytes()  # a version before saved checkpoints without a digest: a flipped bit would go unseen
     header = json.loads(saved[8 : 8 + int.from_bytes(saved[:8], "little")])
     metadata = {"notes": header["__metadata__"]["notes"]}
     file.write_bytes(safetensors.torch.save(safetensors.torch.load(saved), metadata))
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is of an earlier version .* no digest: give --anew"):
+        resumed_at(elsewhere, toy_dir)
+    file.write_bytes(saved)
     assert resumed_at(elsewhere, toy_dir) > 20
     assert curves(copied.root) == curves(runs.root) == whole
 

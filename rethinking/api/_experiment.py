@@ -18,7 +18,7 @@ from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
-from rethinking.engines.execute import execute, packed
+from rethinking.engines.execute import as_recorded, execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
@@ -154,7 +154,7 @@ def network(
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
         return trained
-    content = packed({k: v.contiguous() for k, v in trained.state_dict().items()}, spec.run_id, record.result)
+    content = as_recorded({k: v.contiguous() for k, v in trained.state_dict().items()}, record)
     if content is not None:  # else it is the same curve, but not the same weights
         with suppress(OSError):
             write(file, content)

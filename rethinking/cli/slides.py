@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 
 from rethinking.cli.options import FilePath, among, json_option, named, print_json, reading, runs_option
-from rethinking.errors import InputError
 from rethinking.paths import check_writable
 from rethinking.streams import plain
 
-FORMATS = ("pdf", "png")  # as of rethinking.report.slides, which takes a while to import
+FORMATS = ("pdf", "png")
 
 
 @click.command()
@@ -42,13 +41,12 @@ FORMATS = ("pdf", "png")  # as of rethinking.report.slides, which takes a while 
 @runs_option
 def slides(out: Path, formats: str, drawn: str, as_json: bool, runs_dir: str) -> None:
     """Draw a dozen 16:9 slides for a talk from the records: a figure and its finding each, the scoreboard last."""
-    asked = {word.strip().lower() for word in formats.split(",")}
-    if not asked <= {*FORMATS}:
-        raise InputError(f"format is {formats!r}, allowed are {', '.join(FORMATS)}, separated by commas")
-    check_writable(out, "--out")
+    from rethinking.plotting import pictures
     from rethinking.record import Runs
     from rethinking.report.slides import save
 
+    asked = pictures(formats, FORMATS)
+    check_writable(out, "--out")
     runs_dir, drawn = reading(runs_dir, drawn)
     files = save(out, asked, Runs(runs_dir), Path(drawn))
     if as_json:

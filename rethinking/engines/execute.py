@@ -20,7 +20,7 @@ from rethinking import data
 from rethinking.engines.machine import cores
 from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
-from rethinking.record import Row, Runs, Writer, check_plug_ins, leased, write
+from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, check_weights, seal, stamped
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
 from rethinking.training.batches import to_device
@@ -249,9 +249,7 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                content = packed(outcome.weights, spec.run_id)
-                assert content is not None
-                write(writer.weights_path, content)
+                write(writer.weights_path, packed(outcome.weights, spec.run_id))
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return not elsewhere
@@ -284,17 +282,16 @@ def _weights(
             second = other.find(run)
             assert second is not None
             difference = record.difference(second)
-            content = packed(safetensors.torch.load(other.weights_of(run).read_bytes()), run.run_id, record.result)
+            content = as_recorded(safetensors.torch.load(other.weights_of(run).read_bytes()), record)
             if difference is None and content is None:
                 difference = "the same curve, but other weights"
-            if difference:
+            if difference or content is None:
                 made = record.environment
                 raise InputError(
                     f"the weights of {run.run_id} are not in {path.parent}, and trained again on this {device} it is "
                     f"another run ({difference}): name their folder with --weights, or make them where the run was "
                     f"made ({made.get('device_name')}, torch {made.get('torch')})"
                 )
-            assert content is not None
             write(path, content)
     check_weights(path, record.result)
     try:
@@ -304,19 +301,19 @@ def _weights(
         raise InputError(f"{path} is damaged ({reason}): delete it, and the run is trained again") from None
 
 
-def packed(weights: dict[str, torch.Tensor], run: str, result: dict[str, Any] | None = None) -> bytes | None:
-    """The file of a run's weights, sealed; or not, where its record was completed with such a file.
+def packed(weights: dict[str, torch.Tensor], run: str) -> bytes:
+    """The file of a run's weights, by name and on the CPU, with its digest and the run's name."""
+    return stamped(safetensors.torch.save(weights, seal(run)))
 
-    Args:
-        weights: by name, on the CPU. result: of the record, where there is one.
 
-    Returns:
-        The bytes; None where the record was completed with other weights.
+def as_recorded(weights: dict[str, torch.Tensor], record: Record) -> bytes | None:
+    """The file of weights that were made again, as its record was completed with it; None where they are others.
+
+    An earlier version of this package wrote the file without its digest.
     """
-    sealed, plain = stamped(safetensors.torch.save(weights, seal(run))), safetensors.torch.save(weights)
-    held = (result or {}).get("digests", {}).get(WEIGHTS)
-    known = {None: sealed, hashlib.sha256(sealed).hexdigest(): sealed, hashlib.sha256(plain).hexdigest(): plain}
-    return known.get(held)
+    held = record.result.get("digests", {}).get(WEIGHTS)
+    forms = (packed(weights, record.spec.run_id), safetensors.torch.save(weights))
+    return next((form for form in forms if held in (None, hashlib.sha256(form).hexdigest())), None)
 
 
 def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:

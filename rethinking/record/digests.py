@@ -205,13 +205,13 @@ def _sealed(file: bytes, path: Path, advice: str) -> dict[str, str]:
 
 
 def check_checkpoint(checkpoint: bytes, run: str, path: Path) -> dict[str, str]:
-    """The metadata of a checkpoint of `run`. Raises InputError where it is damaged, or another run's.
+    """The metadata of a checkpoint of `run`.
 
-    One of an earlier version, whose metadata are its notes alone, tells neither.
+    Raises InputError where it is damaged or another run's, or tells neither, as one of an earlier version.
     """
     metadata = _sealed(checkpoint, path, BEGIN_ANEW)
     if metadata.keys() == {"notes"}:
-        return metadata
+        raise InputError(f"{path} is of an earlier version of this package, and holds no digest: {BEGIN_ANEW}")
     if metadata.keys() != {"notes", "run", "sha256"}:
         raise InputError(f"{path} is damaged (other metadata): {BEGIN_ANEW}")
     if metadata["run"] != run:

@@ -251,10 +251,13 @@ class Runs:
                     return False
                 changed = max(os.stat(p).st_mtime for p in (path, *inside))
             else:
-                whole = digests.LIST if path.parent == self.root else r"[^.].*\.(json|svg|pdf|png)"
-                if path.parent == self.checkpoints != self.root or not re.fullmatch(
-                    rf"\.{whole}\.[a-z0-9_]{{8}}", path.name
-                ):
+                if path.parent == self.root:
+                    whole = digests.LIST
+                elif path.parent != self.checkpoints:  # drawn figures
+                    whole = r"[^.].*\.(json|svg|pdf|png)"
+                else:
+                    return False
+                if not re.fullmatch(rf"\.{whole}\.[a-z0-9_]{{8}}", path.name):
                     return False
                 changed = path.stat().st_mtime
         except OSError:  # gone meanwhile, or not ours

@@ -25,7 +25,6 @@ from rethinking.report.model import Result, visible
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = ("pdf", "png")
 SIZE = (40 / 3, 7.5)  # inches
 DPI = 144  # of png: 1,920 x 1,080
 LEAST = 16.0  # points of the smallest text

@@ -129,6 +129,13 @@ def _known(file: Path) -> dict[str, list]:
     with suppress(OSError, ValueError, RecursionError):
         held = json.loads(file.read_bytes())
         if isinstance(held, dict):
-            good = {k: v for k, v in held.items() if isinstance(v, list) and len(v) == 2 and isinstance(v[1], str)}
-            return {k: v for k, v in good.items() if isinstance(v[0], float | None)}
+            return {key: found for key, found in held.items() if _is_found(found)}
     return {}
+
+
+def _is_found(value: object) -> bool:
+    """Whether a value is what `check` writes: [an error from 0 on, or None where it is not finite; which layer]."""
+    match value:
+        case [float() | None as error, str()]:
+            return error is None or 0 <= error < math.inf
+    return False

@@ -252,7 +252,9 @@ def _one(tally: Tally, action: Action, place: Path, folder: Path, tried: str, at
     status, said = apart(killed)
     if status is None:
         return tally.add(HANG, tried)
-    if status not in (0, -signal.SIGKILL):
+    if status == 0:  # it had fewer calls than when they were counted, so nothing was killed
+        return None
+    if status != -signal.SIGKILL:
         return tally.add(TRACEBACK, tried, said)
     status, said = apart(lambda: _again(action, place))
     if status != 0:

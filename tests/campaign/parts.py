@@ -7,7 +7,7 @@ import hostile
 import kills
 
 PARTS = {
-    "calls": (kills.calls, 1000),
+    "calls": (kills.calls, 1200),
     "signals": (kills.signals, 48),
     "records": (damage.records, 7500),
     "checkpoints": (damage.checkpoints, 600),
