@@ -1,7 +1,8 @@
 """Claims of the paper, and what our records say of them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -16,10 +17,23 @@ NOT_JUDGED = "not judged at this scale"
 OWN = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)  # verdicts on the paper's own claims
 # Those on extensions, which are never added up with them: another network, other data, another source.
 EXTENSION = {REPLICATED: "holds", NOT_REPLICATED: "does not hold", NOT_RUN: NOT_RUN, NOT_JUDGED: "not judged"}
+MANY = {"holds": "hold", "does not hold": "do not hold"}  # of several claims
 CENSORED = "censored"  # a time to fit longer than the run
 
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
 Records = dict[str, list[Record | None]]  # the same, None where a run is missing
+
+
+def counts(verdicts: Iterable[str]) -> dict[str, int]:
+    """How many there are of each verdict, of those that there are."""
+    count = Counter(verdicts)
+    return {word: count[word] for word in dict.fromkeys([*OWN, *EXTENSION.values()]) if count[word]}
+
+
+def counted(verdicts: Iterable[str]) -> str:
+    """The same in words: "11 replicated, 8 not run, 1 holds, 2 do not hold"."""
+    count = counts(verdicts).items()
+    return ", ".join(f"{n} {word if n == 1 else MANY.get(word, word)}" for word, n in count) or "no claims"
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,11 @@ def told(claim):
 
 
 def counted(claims):
-    """Their verdicts as a page counts them."""
+    """Their verdicts as a page counts them: 1 holds, 2 hold."""
     count = Counter(claim["verdict"] for claim in claims)
-    return ", ".join(f"{count[w]} {w}" for w in dict.fromkeys([*OWN, *EXTENSION]) if count[w]) or "no claims"
+    many = {"holds": "hold", "does not hold": "do not hold"}
+    words = [word for word in dict.fromkeys([*OWN, *EXTENSION]) if count[word]]
+    return ", ".join(f"{count[w]} {many.get(w, w) if count[w] > 1 else w}" for w in words) or "no claims"
 
 
 def every_claim(own):

@@ -1,7 +1,6 @@
 """A figure of the paper, in a notebook."""
 
 import io
-from collections import Counter
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rethinking import catalog, figures, plotting
+from rethinking import catalog, claims, figures, plotting
 from rethinking.api._result import page
 from rethinking.claims import Verdict
 from rethinking.engines.local import resolve_device, resolve_precision
@@ -75,8 +74,7 @@ class Drawing:
         return figures.draw(self.name, self.setting, self.runs, Path(folder)).files
 
     def __repr__(self) -> str:
-        counts = Counter(v.verdict for v in self.verdicts)
-        told = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
+        told = claims.counted(v.verdict for v in self.verdicts)
         missing = f"; {len(self.missing)} runs are missing" if self.missing else ""
         return f"{figures.stem(self.name, self.setting)}: {told}{missing}"
 

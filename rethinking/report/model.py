@@ -5,7 +5,6 @@ Pages, the README's scoreboard and other views are made from this model alone.
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking import catalog, claims, figures
-from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_RUN, OWN
+from rethinking.claims import NOT_JUDGED, NOT_RUN
 from rethinking.errors import InputError
 from rethinking.record import Runs
 
@@ -144,8 +143,7 @@ def results(runs: Runs, folder: Path) -> list[Result]:
 
 def counts(judged: Iterable[Judged]) -> str:
     """How many of each verdict: "11 replicated, 8 not run"."""
-    count = Counter(claim.verdict for claim in judged)
-    return ", ".join(f"{count[w]} {w}" for w in dict.fromkeys([*OWN, *EXTENSION.values()]) if count[w]) or "no claims"
+    return claims.counted(claim.verdict for claim in judged)
 
 
 # --- the paper's artefacts -------------------------------------------------------------------------

@@ -177,9 +177,8 @@ def values(found: Sequence[Result]) -> dict[str, str]:
 
 def _chinese_counts(judged: Iterable[Judged]) -> str:
     """The same as model.counts, in Chinese."""
-    text = model.counts(judged)
-    parts = [re.fullmatch(r"(\d+) (.+)", part) for part in text.split(", ")]
-    return "、".join(f"{part[1]} 条{CHINESE[part[2]]}" if part else CHINESE[text] for part in parts)
+    count = claims.counts(claim.verdict for claim in judged).items()
+    return "、".join(f"{n} 条{CHINESE[word]}" for word, n in count) or CHINESE["no claims"]
 
 
 def sentences(found: Sequence[Result]) -> list[tuple[str, str]]:
