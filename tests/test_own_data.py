@@ -305,19 +305,18 @@ def test_every_flipped_bit_of_a_description_is_refused_or_changes_nothing(tmp_pa
     data.add("mine", _npz(tmp_path))
     file = home / "mine" / catalog.DESCRIPTION
     whole, right, chance = file.read_bytes(), catalog.find("data", "mine").constants, random.Random(0)
-    refused = 0
+    lines = []
     for _ in range(1000):
         at = chance.randrange(len(whole))
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
         try:
             held = catalog.find("data", "mine").constants
         except InputError as error:
-            assert "add it again" in str(error)
-            assert "\n" not in str(error)
-            refused += 1
+            lines.append(str(error))
         else:
             assert repr(held) == repr(right)
-    assert 900 < refused < 1000  # the rest is space between words of JSON
+    assert all("add it again" in line and "\n" not in line for line in lines)
+    assert 900 < len(lines) < 1000  # the rest is space between words of JSON
 
 
 def test_a_description_without_a_digest_is_refused_and_added_again_it_is_of_the_same_records(tmp_path, home):
@@ -326,7 +325,7 @@ def test_a_description_without_a_digest_is_refused_and_added_again_it_is_of_the_
     held = json.loads(file.read_text())
     before = json.dumps({k: v for k, v in held.items() if k != "DIGEST"}, indent=1, ensure_ascii=False) + "\n"
     file.write_text(before)  # as an earlier version wrote it, and kept the digest of it in records
-    with pytest.raises(InputError, match=r"has no DIGEST, as of an earlier version, .*remove mine with .* add it again"):
+    with pytest.raises(InputError, match=r"has no DIGEST, as of an earlier version, .*remove mine with .* add it"):
         data.load("mine")
     data.remove("mine")
     data.add("mine", _npz(tmp_path))
