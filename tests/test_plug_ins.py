@@ -174,7 +174,7 @@ def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, messa
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{text}\n')
     with pytest.raises(InputError) as caught:
         catalog._read(kind, tmp_path / "mine.py")
-    assert "mine.py: " in str(caught.value)
+    assert "mine.py" in str(caught.value)
     assert message in str(caught.value)
 
 

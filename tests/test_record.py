@@ -171,7 +171,7 @@ def test_a_file_that_is_no_records_json_is_not_read(tmp_path, kind):
     else:
         path.unlink()
         {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
-        message = "not a file"
+        message = "not a regular file"
     with pytest.raises(InputError, match=message):
         read(path.parent)
 

@@ -28,8 +28,8 @@ from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
+from rethinking.files import json_of
 from rethinking.record import Record, Runs, write
-from rethinking.record.strict import json_of
 from rethinking.revision import VERSION
 from rethinking.spec import RunSpec, Spec, canonical_crop
 

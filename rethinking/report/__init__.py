@@ -7,6 +7,7 @@ README's scoreboard, and docs/results/, an index and a page a figure.
 from pathlib import Path
 
 from rethinking.errors import InputError
+from rethinking.files import TEXT, content_of, text_of
 from rethinking.record import Runs, write
 from rethinking.report import model, pages
 
@@ -27,14 +28,7 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
     Raises:
         InputError: a README without the two markers; a damaged record; a figure that is not of the records there are.
     """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(
-            f"{readme} cannot be read ({reason}): call this in a clone, name another with --readme, or give --html, "
-            "which needs none"
-        ) from None
+    text = text_of(readme, "call this in a clone, name another with --readme, or give --html, which needs none")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -44,8 +38,9 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
     fresh = {readme: f"{before}{BEGIN}\n\n{board}\n\n{END}{after}"}
     results = readme.parent / RESULTS
     fresh |= {results / name: content for name, content in pages.pages(found).items()}
-    stale = [path for path, content in fresh.items() if not path.is_file() or path.read_bytes() != content.encode()]
-    stray = sorted({p for p in results.glob("*.md") if pages.NOTE.encode() in p.read_bytes()} - fresh.keys())
+    there = {path: content_of(path, TEXT) for path in (readme, *results.glob("*.md"))}
+    stale = [path for path, content in fresh.items() if there.get(path) != content.encode()]
+    stray = sorted(path for path in there.keys() - fresh.keys() if pages.NOTE.encode() in there[path])
     if not check:
         results.mkdir(parents=True, exist_ok=True)
         for path in stale:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.errors import InputError
+from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator
 from rethinking.training.loop import Training
@@ -126,10 +127,8 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
 
 def _known(file: Path) -> dict[str, list]:
     """What was tried, by key; nothing where the file is not there, or damaged."""
-    with suppress(OSError, ValueError, RecursionError):
-        held = json.loads(file.read_bytes())
-        if isinstance(held, dict):
-            return {key: found for key, found in held.items() if _is_found(found)}
+    with suppress(InputError):
+        return {key: found for key, found in json_of(file).items() if _is_found(found)}
     return {}
 
 
