@@ -196,9 +196,10 @@ def _read(kind: str, path: Path) -> list[Entry]:
     advice = "mend the file or take it away"
     text = text_of(path, advice, SOURCE)
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(text.encode())  # as it is imported: in the encoding that it names
     except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.msg}: {advice}") from None
+        place = f"{path}, line {error.lineno}" if error.lineno else path
+        raise InputError(f"{place}: {error.msg}: {advice}") from None
     except (ValueError, MemoryError, RecursionError) as error:  # the last two: nested too deeply
         raise InputError(f"{path} cannot be read as Python ({reason(error)}): {advice}") from None
     constants: dict[str, Any] = {}

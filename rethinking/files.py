@@ -48,6 +48,8 @@ def opened(path: Path, most: int) -> Iterator[BufferedReader]:
             raise Refused("not a regular file", path)
         if found.st_size > most:
             raise Refused(f"larger than {most:,} bytes", path)
+        if not found.st_size and stream.peek(1):  # what the kernel makes up, and which may have no end
+            raise Refused("longer than its size says", path)
         yield stream
 
 
@@ -59,7 +61,7 @@ def content_of(path: Path, most: int) -> bytes:
             content = stream.read(size + 1)
     except MemoryError:
         raise Refused("larger than the memory that is free", path) from None
-    if content is None or len(content) > size:  # as what the kernel makes up, and which may have no end
+    if len(content) > size:  # it grows meanwhile
         raise Refused("longer than its size says", path)
     return content
 

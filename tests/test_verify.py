@@ -112,10 +112,12 @@ def test_every_number_of_a_drawn_figure_is_compared(place):
     path = place / "figures" / f"{DRAWN}.json"
     whole = path.read_text()
     drawn = json.loads(whole)
+    run = "another-0123456789"
+    another = {"missing": [run], "runs": {run: next(iter(drawn["runs"].values()))}, "caption": "another"}
     for key in drawn.keys() - {"figure", "scale", "model", "seeds", "asked"}:
-        path.write_text(json.dumps(drawn | {key: "another"}))
+        path.write_text(json.dumps(drawn | {key: another.get(key) or drawn[key][1:]}))
         (found,) = findings(place)
-        assert found.startswith(f"{path} is not of the records there are ({key})")
+        assert found.startswith(f"{path} is not of the records there are ({key}")
     path.write_text(json.dumps(drawn | {"extra": 1}))
     assert "(extra)" in findings(place)[0]
     path.write_text(whole[:-20])
@@ -135,7 +137,8 @@ def test_a_figure_of_scale_quick_is_compared_with_the_records_it_names(place):
     quick.write_text(json.dumps(drawn | {"scale": "quick"}))
     assert findings(place) == []
     run = next(iter(drawn["runs"]))
-    quick.write_text(json.dumps(drawn | {"scale": "quick", "runs": drawn["runs"] | {run: {"commit": "x"}}}))
+    made = drawn["runs"][run] | {"commit": "x"}
+    quick.write_text(json.dumps(drawn | {"scale": "quick", "runs": drawn["runs"] | {run: made}}))
     (found,) = findings(place)
     assert f"(runs at {run})" in found
 

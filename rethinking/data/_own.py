@@ -201,7 +201,7 @@ def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray
 def _list(labels: Sequence[str] | np.ndarray) -> list[Any]:
     try:
         return labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
-    except ValueError as error:  # of a character that there is not
+    except (ValueError, SystemError) as error:  # of a character that there is not
         raise InputError(f"the labels are no text ({error}): save them again, as labels.astype(str)") from None
 
 

@@ -360,6 +360,11 @@ def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.
     return notes, state
 
 
+class _MadeWith(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+    device: str
+
+
 class _Notes(BaseModel):
     """What a checkpoint's metadata tell of a run so far. seconds: of training and evaluation; of evaluation alone."""
 
@@ -368,4 +373,4 @@ class _Notes(BaseModel):
     rows: list[dict[str, int | float]]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     evaluation_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    made_with: dict[str, Any]
+    made_with: _MadeWith

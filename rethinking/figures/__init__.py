@@ -26,17 +26,30 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
-from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
+from rethinking.figures._drawn import about, drawn
+from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
-from rethinking.files import json_of
 from rethinking.record import Record, Runs, write
 from rethinking.revision import VERSION
 from rethinking.spec import RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
 
-__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "draw", "drawn", "numbers", "setting", "specs"]
-__all__ += ["stem", "unique"]
+__all__ = [
+    "CHEAP",
+    "FULL",
+    "SCALES",
+    "Drawn",
+    "Setting",
+    "Subject",
+    "about",
+    "draw",
+    "drawn",
+    "numbers",
+    "setting",
+    "specs",
+]
+__all__ += ["specs", "stem", "unique"]
 
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
@@ -80,6 +93,8 @@ def setting(
         )
     if seeds is None:
         return own
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"seeds is {seeds}, allowed are 1 to {MOST_SEEDS:,}")
     given = replace(own, seeds=seeds, asked=True)
     return own if seeds == default and unique(specs(name, given)) == unique(specs(name, own)) else given
 
@@ -99,8 +114,15 @@ def evidence(folder: Path) -> list[tuple[str, Setting]]:
     Raises:
         InputError: a .json that is not a drawn figure.
     """
-    found = [drawn(path) for path in sorted(folder.glob("*.json"))]
-    return [(each["figure"], setting_of(each)) for each in found if each["scale"] != "quick" and "data" not in each]
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        numbers = drawn(path)
+        if numbers["scale"] != "quick" and "data" not in numbers:
+            try:
+                found.append((numbers["figure"], setting_of(numbers)))
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+    return found
 
 
 def stem(name: str, chosen: Setting) -> str:
@@ -112,15 +134,6 @@ def stem(name: str, chosen: Setting) -> str:
     parts += [chosen.model] if chosen.model != default.model else []
     parts += [f"{chosen.seeds}seeds"] if chosen.asked else []
     return "-".join(parts)
-
-
-def drawn(path: Path) -> dict[str, Any]:
-    """The numbers of a drawn figure's .json. Raises InputError where it is not one."""
-    advice = "draw it again, or move it away"
-    numbers = json_of(path, advice)
-    if not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
-        raise InputError(f"{path} is not a drawn figure: {advice}")
-    return numbers
 
 
 def specs(name: str, chosen: Setting) -> Specs:

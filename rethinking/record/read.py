@@ -57,15 +57,19 @@ class Record:
 
         path = self.path / "arrays.npz"
         try:
-            return arrays_at(path, ARRAYS)
+            arrays = arrays_at(path, ARRAYS)
         except Exception as error:  # numpy, zipfile and its decoders raise what they like at foreign bytes
             raise InputError(f"{path} cannot be read ({reason(error)}): {DAMAGED}") from None
+        problem = self.spec.misfit(arrays)
+        if problem:
+            raise InputError(f"{path} is not of its spec ({problem}): {DAMAGED}")
+        return arrays
 
     @cached_property
     def online(self) -> dict[str, list[float]]:
         """The online log, by column; empty lists for a run made before it was kept. Raises InputError where damaged."""
         path = self.path / "online.csv"
-        if not path.is_file():
+        if not path.exists():
             return {name: [] for name in LOG_COLUMNS}
         return parse_log(text_of(path), path)
 
