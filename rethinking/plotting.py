@@ -23,6 +23,7 @@ FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDa
 ABOUT = {"svg": "Description", "pdf": "Subject", "png": "Description"}
 LARGEST = 50_000_000  # bytes of a picture that is read
 DEPTH = 100  # of elements within each other in an SVG; those of this package have 9
+MOST = 1_000_000  # of elements and their attributes; those of this package have 10,000
 USUAL = ("svg", "pdf")  # what is drawn unless others are asked for
 DPI = 300  # dots per inch
 WIDTH = 6.75  # inches, the text width of a page
@@ -229,14 +230,15 @@ def svg_of(content: bytes) -> Element:
 
 
 class _Shallow(TreeBuilder):
-    """Refuses elements nested deeper than DEPTH."""
+    """Refuses elements nested deeper than DEPTH, and more than MOST of them and their attributes."""
 
-    depth = 0
+    depth = parts = 0
 
     def start(self, tag: Any, attrs: Any) -> Any:
         self.depth += 1
-        if self.depth > DEPTH:
-            raise ValueError("nested too deeply")
+        self.parts += 1 + len(attrs)
+        if self.depth > DEPTH or self.parts > MOST:
+            raise ValueError("nested too deeply, or of too many elements")
         return super().start(tag, attrs)
 
     def end(self, tag: str) -> Element:

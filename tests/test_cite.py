@@ -167,6 +167,7 @@ HOSTILE_PICTURES = {
     "deep and whole.svg": b"<a>" * 10**5 + svg(RIGHT) + b"</a>" * 10**5,
     "entities.svg": svg(b"&a;", b'<!DOCTYPE s [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>'),
     "entities in UTF-16.svg": svg(b"&a;", b'<!DOCTYPE s [<!ENTITY a "b">]>').decode().encode("utf-16"),
+    "many.svg": svg(b"<a/>" * 1_000_001),
     "number.svg": svg(b'{"figure": ' + 5000 * b"9" + b"}"),
     "nested.svg": svg(10**5 * b"["),
     "list.svg": svg([]),

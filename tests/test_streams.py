@@ -100,3 +100,11 @@ def test_the_home_folder_is_meant_by_a_tilde(toy_runs, tmp_path, monkeypatch):
     assert cli("data", "where", "toy", "--data-dir=~/x").stdout == f"{tmp_path}/x/toy\n"
     unknown = one_line(cli("data", "where", "toy", "--data-dir=~nobody-of-that-name"))
     assert "names a home folder that is not known: write the whole path" in unknown
+
+
+@pytest.mark.parametrize("form", ["utf-8:strict", "utf-8:surrogateescape"])
+def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path, form):
+    folder = os.fsencode(tmp_path) + b"/a\xff"
+    words = [sys.executable, "-m", "rethinking.cli", "data", "where", "toy", b"--data-dir", folder]
+    done = subprocess.run(words, capture_output=True, env=os.environ | {"PYTHONIOENCODING": form}, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (0, b"", folder + b"/toy\n")

@@ -356,6 +356,8 @@ def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.
         raise InputError(f"{file} is damaged (its notes are not of such a run): {BEGIN_ANEW}") from None
     if not state.keys() >= set(kind.state):
         raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
+    if state["step"].dtype != torch.int64 or state["step"].ndim:
+        raise InputError(f"{file} is damaged (its step is no whole number): {BEGIN_ANEW}")
     writer.check_rows(notes["rows"])
     return notes, state
 
@@ -368,7 +370,7 @@ class _MadeWith(BaseModel):
 class _Notes(BaseModel):
     """What a checkpoint's metadata tell of a run so far. seconds: of training and evaluation; of evaluation alone."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="allow")
 
     rows: list[dict[str, int | float]]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -32,7 +32,7 @@ WEIGHTS = "weights.safetensors"  # ignored by git, and may be deleted: checked w
 RESULT = frozenset({"status", "steps", "evaluations", "diverged_at", "final"})
 OWN = frozenset({"digests", "digest"})
 LARGEST = 4_000_000_000  # bytes of weights, of a checkpoint and of any other file of a record
-MOST = 250_000_000  # bytes of runs/DIGESTS, which has some 600 a record
+MOST = 100_000_000  # bytes of runs/DIGESTS, which has some 600 a record
 _ZEROS = "0" * 64
 BEGIN_ANEW = "give --anew, and it is deleted and the run begins anew"
 

@@ -348,7 +348,9 @@ class Training:
         """
         own = self.state() | {f"momentum.{name}": parameter for name, parameter in self.network.named_parameters()}
         own["log"] = own["log"].new_empty((*state.get("log", own["log"]).shape[:1], 4))
-        own = {name: tensor for name, tensor in own.items() if name in state or not name.startswith(("mom", "ended"))}
+        own = {
+            name: tensor for name, tensor in own.items() if name in state or not name.startswith(("momentum.", "ended"))
+        }
         problem = unlike(state, own)
         if problem is None and not 0 <= state["step"] <= self.spec.steps:
             problem = f"step is {state['step']}"
