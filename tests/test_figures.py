@@ -169,7 +169,7 @@ def test_committed_figures_come_from_committed_records(tmp_path):
             assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-COMMITTED = json.loads((ROOT / "figures" / "fig2b-paper.json").read_text())
+COMMITTED = json.loads((ROOT / "figures" / "table3-cpu.json").read_text())
 ODD = [None, True, 0, -1, 10**14, 1.5, "", "x", "../x", [], [[]], [None], {}, {"x": {}}, {"x": None}, {"../..": {}}]
 
 
@@ -185,7 +185,14 @@ def odd_drawings():
                 yield key, COMMITTED | {key: value}
         if key != "table":
             yield key, {k: v for k, v in COMMITTED.items() if k != key}
-    for key, value in (("data", None), ("formats", None), ("formats", ["exe"]), ("table", [{}]), ("crop", "28")):
+    for key, value in (
+        ("scale", "x"),
+        ("data", None),
+        ("formats", None),
+        ("formats", ["exe"]),
+        ("table", [{}]),
+        ("crop", "28"),
+    ):
         yield key, COMMITTED | {key: value}
     for key in claim:
         yield f"claims.0.{key}", COMMITTED | {"claims": [claim | {key: 1.5}]}
@@ -196,7 +203,7 @@ def odd_drawings():
 
 
 def test_a_drawn_figure_has_one_shape_and_what_has_another_is_one_line_that_names_the_key(tmp_path):
-    path, count = tmp_path / "fig2b-paper.json", 0
+    path, count = tmp_path / "table3-cpu.json", 0
     path.write_text(json.dumps(COMMITTED))
     assert figures.drawn(path) == COMMITTED
     for key, numbers in odd_drawings():
@@ -214,8 +221,8 @@ def test_a_drawn_figure_has_one_shape_and_what_has_another_is_one_line_that_name
     "words",
     [
         "verify", "prune --yes", "figure --redraw", "report --check --readme README.md", "report --html a.html",
-        "export latex --to tex", "slides --figures figures --out slides", "whence figures/fig2b-paper.json",
-        "cite fig2b.x",
+        "export latex --to tex", "slides --figures figures --out slides", "whence figures/table3-cpu.json",
+        "cite table3.x",
     ],
 )  # fmt: skip
 def test_every_command_that_reads_a_damaged_drawing_says_so_in_one_line(tmp_path, monkeypatch, words):
@@ -224,9 +231,9 @@ def test_every_command_that_reads_a_damaged_drawing_says_so_in_one_line(tmp_path
         Path(folder).mkdir()
     Path("README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
     run = next(iter(COMMITTED["runs"]))
-    Path("figures/fig2b-paper.json").write_text(json.dumps(COMMITTED | {"runs": {run: None}}))
+    Path("figures/table3-cpu.json").write_text(json.dumps(COMMITTED | {"runs": {run: None}}))
     done = cli(*words.split())
-    told = f"figures/fig2b-paper.json is not a drawn figure (runs.{run}: "
+    told = f"figures/table3-cpu.json is not a drawn figure (runs.{run}: "
     assert told in (done.stdout if words == "verify" else one_line(done))
     assert done.returncode == (1 if words == "verify" else 2)
 
