@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -27,42 +27,47 @@ DAMAGED = "the record is damaged; move it away"
 class Refused(OSError):
     """What is no regular file, or is larger than its kind can be; `strerror` says which."""
 
-    def __init__(self, reason: str, path: Path):
+    def __init__(self, reason: str, path: Path | str):
         super().__init__(errno.EINVAL, reason, str(path))
 
 
+def _raw(path: Path | str, most: int) -> FileIO:
+    try:
+        stream = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    except IsADirectoryError:
+        raise Refused("not a regular file", path) from None
+    found = os.fstat(stream.fileno())
+    wrong = f"larger than {most:,} bytes" if found.st_size > most else None
+    if not stat.S_ISREG(found.st_mode):
+        wrong = "not a regular file"
+    elif not found.st_size and stream.read(1):  # what the kernel makes up, and which may have no end
+        wrong = "longer than its size says"
+    if wrong:
+        stream.close()
+        raise Refused(wrong, path)
+    return stream
+
+
 @contextmanager
-def opened(path: Path, most: int) -> Iterator[BufferedReader]:
+def opened(path: Path, most: int) -> "Iterator[BufferedReader[FileIO]]":
     """A regular file of at most so many bytes, to be read; a FIFO or a device is not waited for.
 
     Raises:
         Refused: it is none, or is larger. OSError: it cannot be opened.
     """
-    try:
-        stream = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    except IsADirectoryError:
-        raise Refused("not a regular file", path) from None
-    with stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("not a regular file", path)
-        if found.st_size > most:
-            raise Refused(f"larger than {most:,} bytes", path)
-        if not found.st_size and stream.peek(1):  # what the kernel makes up, and which may have no end
-            raise Refused("longer than its size says", path)
+    with BufferedReader(_raw(path, most)) as stream:
         yield stream
 
 
-def content_of(path: Path, most: int) -> bytes:
+def content_of(path: Path | str, most: int) -> bytes:
     """What a regular file of at most so many bytes holds. Raises OSError as `opened` does."""
     try:
-        with opened(path, most) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            content = stream.read(size + 1)
+        with _raw(path, most) as stream:
+            content = stream.readall()
     except MemoryError:
         raise Refused("larger than the memory that is free", path) from None
-    if len(content) > size:  # it grows meanwhile
-        raise Refused("longer than its size says", path)
+    if len(content) > most:  # it grows meanwhile
+        raise Refused(f"larger than {most:,} bytes", path)
     return content
 
 

@@ -127,12 +127,13 @@ def test_what_is_no_file_or_too_large_a_one_is_refused_at_once(tmp_path, door, o
 
 
 def test_a_number_that_no_error_of_bfloat16_can_be_is_not_believed(tmp_path):
-    good = {"a": [0.01, "x"], "b": [None, "x"], "c": [0.0, "x"]}
+    good = {key: bfloat16._bound(key, error, "x") for key, error in (("a", 0.01), ("b", None), ("c", 0.0))}
     file = tmp_path / bfloat16.FILE
     file.write_text(json.dumps(good))
     assert bfloat16._known(file) == good
     for odd in ("NaN", "-1", "-0.5", "Infinity", "-Infinity", '"0.5"', "true", "[]", "{}", "0", "1e999", "9" * 5000):
-        file.write_text(f'{{"k": [{odd}, "x"]}}')
+        bound = bfloat16._bound("k", json.loads(odd), "x")[2] if len(odd) < 20 else ""
+        file.write_text(f'{{"k": [{odd}, "x", "{bound}"]}}')
         assert bfloat16._known(file) == {}, odd
     for odd in ("null", "[]", "3", '"x"', '{"k": []}', '{"k": null}', '{"k": [0.5]}', '{"k": [0.5, 1]}', "[" * 10**5):
         file.write_text(odd)

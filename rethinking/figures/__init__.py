@@ -14,7 +14,6 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
 It reads records and never trains. Scales differ only in fields of the specs.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -26,30 +25,16 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
-from rethinking.figures._drawn import about, drawn
+from rethinking.figures._drawn import about, drawn, provenance, unbound, wrong_pictures
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
-from rethinking.record import Record, Runs, write
-from rethinking.revision import VERSION
+from rethinking.record import Record, Runs, digests, write
 from rethinking.spec import RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
 
-__all__ = [
-    "CHEAP",
-    "FULL",
-    "SCALES",
-    "Drawn",
-    "Setting",
-    "Subject",
-    "about",
-    "draw",
-    "drawn",
-    "numbers",
-    "setting",
-    "specs",
-]
-__all__ += ["specs", "stem", "unique"]
+__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "draw", "drawn", "numbers", "provenance"]
+__all__ += ["setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
 
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
@@ -99,11 +84,14 @@ def setting(
     return own if seeds == default and unique(specs(name, given)) == unique(specs(name, own)) else given
 
 
-def setting_of(numbers: dict[str, Any]) -> Setting:
-    """The setting that a figure of scale cpu or paper was drawn for, from its `drawn` numbers. Raises InputError."""
+def setting_of(numbers: dict[str, Any], precision: str = "float32") -> Setting:
+    """The setting that a figure was drawn for, from its `drawn` numbers. Raises InputError.
+
+    precision: that of quick runs, which the numbers do not tell.
+    """
     seeds = numbers["seeds"] if numbers["asked"] else None
     of = numbers.get("data"), numbers.get("crop")
-    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, "float32", *of)
+    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, precision, *of)
 
 
 def evidence(folder: Path) -> list[tuple[str, Setting]]:
@@ -112,16 +100,22 @@ def evidence(folder: Path) -> list[tuple[str, Setting]]:
     It is of scale cpu or paper, and of the paper's data.
 
     Raises:
-        InputError: a .json that is not a drawn figure.
+        InputError: a .json that is not a drawn figure, or has another one's name.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
-        numbers = drawn(path)
-        if numbers["scale"] != "quick" and "data" not in numbers:
+        each = drawn(path)
+        own = f"{each['figure']}-{each['scale']}"
+        if each["scale"] != "quick" and "data" not in each:
             try:
-                found.append((numbers["figure"], setting_of(numbers)))
+                found.append((each["figure"], setting_of(each)))
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
+            own = stem(*found[-1])
+        elif path.stem.startswith(own):  # perhaps of a plug-in that is not here
+            continue
+        if own != path.stem:
+            raise InputError(f"{path} is of {own}: give it its name back")
     return found
 
 
@@ -216,22 +210,6 @@ def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
 
 
-def provenance(told: dict[str, Any]) -> dict[str, Any]:
-    """What a picture says of itself, from its numbers.
-
-    The commit of the code that drew it is not among it, as a picture is drawn to the same bytes by every commit of a
-    version; those that the runs were made with are in the .json.
-
-    Returns:
-        figure, scale, model, seeds, asked; claims, their ids; runs, the SHA-256 of the names of the runs it was drawn
-        from, sorted, each with a line break after it; version, of this package.
-    """
-    setting = {key: told[key] for key in ("figure", "scale", "model", "seeds", "asked")}
-    names = "".join(f"{run}\n" for run in sorted(told["runs"]))
-    digest = f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
-    return setting | {"claims": [c["id"] for c in told["claims"]], "runs": digest, "version": VERSION}
-
-
 def draw(
     name: str,
     chosen: Setting,
@@ -254,16 +232,17 @@ def draw(
         figure = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
-        told = figure.numbers | ({} if set(drawn) >= set(plotting.USUAL) else {"formats": drawn})
-        text = _json(told, entry)
+        told = json.loads(_json(figure.numbers, entry))
         files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
+    told["digests"] = {file.name: digests.sha256(file) for file in files}
+    told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
-    write(path, text)
+    write(path, _json(told, entry))
     return Drawn([*files, path], told, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
-    """What `draw` would write as .json, read back; nothing is drawn. Raises InputError as it does."""
+    """What `draw` would write as .json, read back, without digests; nothing is drawn. Raises InputError as it does."""
     entry = catalog.find("figures", name)
     with catalog.blame(entry):
         return json.loads(_json(made(name, entry.load(), chosen, runs).numbers, entry))

@@ -19,12 +19,13 @@ so that weights are bound, too, where their record was made before it held diges
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
-from rethinking.files import DAMAGED, content_of, json_of, opened, reason
+from rethinking.files import DAMAGED, content_of, json_of, reason
 
 LIST = "DIGESTS"
 FILES = ("spec.json", "curve.csv", "online.csv", "environment.json", "arrays.npz")  # all but result.json
@@ -37,13 +38,9 @@ _ZEROS = "0" * 64
 BEGIN_ANEW = "give --anew, and it is deleted and the run begins anew"
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal. Raises InputError where it cannot be read."""
-    try:
-        with opened(path, LARGEST) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({reason(error)}): move it away") from None
+def sha256(path: Path | str) -> str:
+    """Of a file's bytes, in hexadecimal. Raises as `bytes_of`."""
+    return hashlib.sha256(bytes_of(path, "move it away")).hexdigest()
 
 
 def of_result(result: dict[str, Any]) -> str:
@@ -107,8 +104,11 @@ def check_listed(folder: Path) -> None:
 
 def _compare(folder: Path, names: tuple[str, ...], held: dict[str, str], by: str) -> None:
     for name in names:
-        path = folder / name
-        now = sha256(path) if path.exists() else None
+        path = f"{folder}{os.sep}{name}"
+        try:
+            now = sha256(path)
+        except (FileNotFoundError, NotADirectoryError):
+            now = None
         if now != held.get(name):
             what = "is missing" if now is None else "does not belong to it" if name not in held else "was changed"
             raise InputError(f"{path} {what}, by the SHA-256 in {by}: {DAMAGED}")
@@ -162,11 +162,15 @@ def unlisted(root: Path, runs: list[str]) -> list[str]:
 # --- checkpoints ----------------------------------------------------------------------------------
 
 
-def bytes_of(path: Path, advice: str) -> bytes:
-    """What a checkpoint or a file of weights holds. Raises InputError where it cannot be read, FileNotFoundError."""
+def bytes_of(path: Path | str, advice: str) -> bytes:
+    """What a file of a record holds.
+
+    Raises:
+        InputError: it cannot be read. FileNotFoundError, NotADirectoryError: it is not there.
+    """
     try:
         return content_of(path, LARGEST)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise InputError(f"{path} cannot be read ({reason(error)}): {advice}") from None
