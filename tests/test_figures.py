@@ -188,8 +188,8 @@ def odd_drawings():
     for key, value in (
         ("scale", "x"),
         ("data", None),
-        ("formats", None),
-        ("formats", ["exe"]),
+        ("digests", None),
+        ("digests", {"a": 1}),
         ("table", [{}]),
         ("crop", "28"),
     ):
