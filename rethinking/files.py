@@ -36,15 +36,17 @@ def _raw(path: Path | str, most: int) -> FileIO:
         stream = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except IsADirectoryError:
         raise Refused("not a regular file", path) from None
-    found = os.fstat(stream.fileno())
-    wrong = f"larger than {most:,} bytes" if found.st_size > most else None
-    if not stat.S_ISREG(found.st_mode):
-        wrong = "not a regular file"
-    elif not found.st_size and stream.read(1):  # what the kernel makes up, and which may have no end
-        wrong = "longer than its size says"
-    if wrong:
+    try:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise Refused("not a regular file", path)
+        if found.st_size > most:
+            raise Refused(f"larger than {most:,} bytes", path)
+        if not found.st_size and stream.read(4096):  # what the kernel makes up, and which may have no end
+            raise Refused("longer than its size says", path)
+    except OSError:
         stream.close()
-        raise Refused(wrong, path)
+        raise
     return stream
 
 
