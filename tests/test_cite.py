@@ -125,6 +125,10 @@ def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(t
     for file in (*drawn.files, alone):
         found = verify.whence(Path(file), runs, tmp_path / "none")
         assert (sorted(found.runs), found.findings) == (sorted(numbers["runs"]), ())
+    changed = tmp_path / drawn.files[0].name  # and the .json that it was drawn with is in --out
+    changed.write_bytes(drawn.files[0].read_bytes().replace(b"</svg>", b"<!-- by hand --></svg>"))
+    (line,) = verify.whence(changed, runs, tmp_path / "a").findings
+    assert line.startswith(f"{changed} is not the picture drawn with {drawn.files[-1]}, by its SHA-256: ")
     first, second, *_ = numbers["runs"]
     (runs.root / first / "curve.csv").write_text("step\n")
     damaged = cli("whence", drawn.files[1], "--runs", runs.root, "--out", tmp_path)

@@ -238,7 +238,7 @@ def draw(
     told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
     write(path, _json(told, entry))
-    return Drawn([*files, path], told, figure.verdicts, figure.missing)
+    return Drawn([*files, path], figure.numbers, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
