@@ -113,9 +113,11 @@ def full_disk(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             room = 4096 * chance.randrange(40)
             tried = f"a tmpfs with room for {room} bytes"
             status, said = apart(lambda room=room: _in_a_tmpfs(room, place, folder, end))
-            outcome, _, told = said.partition(": ")
-            good = status == 0 and outcome == HARMLESS
-            tally.add(outcome if status == 0 else HANG if status is None else TRACEBACK, tried, told if good else said)
+            outcome, found, told = said.partition("OUTCOME ")[2].partition(": ")
+            if found:
+                tally.add(outcome, tried, told)
+            else:
+                tally.add(HANG if status is None else TRACEBACK, tried, said)
             continue
         limit = chance.choice([0, 1, 100, chance.randrange(3000), chance.randrange(60_000)])
         kills.begun(place, folder)
@@ -174,7 +176,7 @@ def _in_a_tmpfs(room: int, place: Path, folder: Path, end: Any) -> None:
 
     sized(used + room)
     outcome, told = _tried(place, folder, end, lambda: None, lambda: sized(1 << 26))
-    print(f"{outcome}: {told}", end="", file=sys.stderr)
+    print(f"OUTCOME {outcome}: {told}", end="", file=sys.stderr)
 
 
 def _mount(place: Path, size: int) -> None:

@@ -1,10 +1,10 @@
 """What is counted: how each try ended; and trying something in a process of its own that may be killed."""
 
+import fcntl
 import os
 import select
 import signal
 import sys
-import tempfile
 import time
 import traceback
 import warnings
@@ -105,17 +105,21 @@ class Process:
 
     def __init__(self, action: Callable[[], Any]):
         sys.stdout.flush()
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (`end` closes it)
+        self._errors, theirs = os.pipe()  # a file would be limited where files are
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.set_blocking(self._errors, False)
         self.pid = os.fork()
         if self.pid:
+            os.close(theirs)
             return
         os.setpgid(0, 0)
         with open(os.devnull, "r+") as nothing:
-            for descriptor, stream in enumerate((nothing, nothing, self._errors)):
-                os.dup2(stream.fileno(), descriptor)
+            for descriptor, source in enumerate((nothing.fileno(), nothing.fileno(), theirs)):
+                os.dup2(source, descriptor)
         sys.stdout, sys.stderr = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         warnings.simplefilter("default")  # as a command has it, whatever the tests have
+        warnings.simplefilter("ignore", ResourceWarning)
         finish(action)
 
     def end(self, patience: float = PATIENCE) -> tuple[int | None, str]:
@@ -129,9 +133,11 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        with self._errors as errors:
-            errors.seek(0)
-            return None if over else status, errors.read()
+        with os.fdopen(self._errors, "rb", buffering=0) as errors:
+            said = b""
+            while chunk := errors.read(1 << 16):  # None where a process that goes on may still write
+                said += chunk
+        return None if over else status, said.decode(errors="replace")
 
 
 def finish(action: Callable[[], Any]) -> None:
