@@ -1,6 +1,7 @@
 """What is damaged: complete records of several kinds on the tests' data set, a checkpoint, a figure, caches."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -108,6 +109,15 @@ def lost(folder: Path, held: dict[str, bytes], may: Callable[[str, bytes, bytes 
     return ", ".join(f"{place} is {'another' if place in now else 'gone'}" for place in changed)
 
 
+def written(file: Path, content: bytes) -> None:
+    """Write a file whose time is later than before: two writes in one tick of the clock are else one to who looks."""
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    file.write_bytes(content)
+    after = file.stat()
+    if after.st_mtime_ns <= before:
+        os.utime(file, ns=(after.st_atime_ns, before + 1))
+
+
 def with_damage(
     files: list[Path], chance: random.Random, tries: "Iterator[int]", tally: Tally, folder: Path
 ) -> Iterator[tuple[Path, str]]:
@@ -122,12 +132,12 @@ def with_damage(
         what, content = damaged(whole, chance)
         if content == whole:
             continue
-        file.write_bytes(content)
+        written(file, content)
         yield file, what
         gone = lost(folder, held | {str(file.relative_to(folder)): content})
         if gone:
             tally.add(LOST, f"{file.name}, {what}", gone)
-        file.write_bytes(whole)
+        written(file, whole)
 
 
 def fresh(folder: Path) -> Path:
