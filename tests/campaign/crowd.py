@@ -246,9 +246,8 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """
     tally, runs, count = Tally("many records"), folder / "runs", budget.tries
     made = sets.made(Runs(folder / "one"), sets.toy(folder / "data"))[0]
-    needed = figures.unique(
-        [spec for model in ("tiny", "mlp-1x512") for spec in _wanted(figures.setting("toyfig", "quick", model))]
-    )
+    settings = [figures.setting("toyfig", "quick", model) for model in ("tiny", "mlp-1x512")]
+    needed = [spec for setting in settings for spec in figures.unique(figures.specs("toyfig", setting))]
     specs = [*needed, *(sets.TRAINED.replace(seed=seed) for seed in range(count))]
     kinds: dict[str, list[str]] = {kind: [] for kind in ("needed", "begun", "archived", "spare", "unfinished")}
     for k, spec in enumerate(specs):
@@ -271,13 +270,10 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     kept = sorted(set(kept) - set(kinds["spare"]) - set(kinds["unfinished"]))
     _pruned(tally, "what is archived or needed", runs, folder, kept, None, "--unreferenced")
     names = ("spec.json", "curve.csv", "environment.json", "result.json")
-    whole = all((runs / name / file).stat().st_size for name in kept if name != archive.LIST for file in names)
+    folders = [runs / name for name in kept if name != archive.LIST]
+    whole = all((path / file).is_file() for path in folders for file in names)
     tally.add(HARMLESS if whole else LOST, "what is kept", "every file is there")
     return tally
-
-
-def _wanted(setting: figures.Setting) -> dict[str, Any]:
-    return figures.specs("toyfig", setting)
 
 
 def _pruned(

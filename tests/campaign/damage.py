@@ -280,7 +280,9 @@ def pictures(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     return tally
 
 
-def lists(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+def lists(
+    folder: Path, budget: Budget, chance: random.Random, among: tuple[str, ...] = (digests.LIST, archive.LIST)
+) -> Tally:
     """runs/DIGESTS and runs/ARCHIVE, the lists that bind records of before and keep records of no figure."""
     tally, runs = Tally("lists of records"), Runs(folder / "runs")
     made = sets.made(runs, sets.toy(folder / "data"))
@@ -292,7 +294,7 @@ def lists(folder: Path, budget: Budget, chance: random.Random) -> Tally:
         _sound(verify.records(runs))
         return {path: _meaning(path) for path in made}, archive.archived(runs.root)
 
-    files = [runs.root / digests.LIST, runs.root / archive.LIST]
+    files = [runs.root / name for name in among]
     for file, what in sets.with_damage(files, chance, budget, tally, runs.root):
         tally.judge(f"{file.name}, {what}", use, right, "the same records are bound, and the same kept")
     return tally
@@ -369,7 +371,7 @@ def pages(folder: Path, budget: Budget, chance: random.Random, root: Path = sets
         right = use()
         if right[0]:
             raise RuntimeError("the committed pages are stale")
-        for file, what in sets.with_damage(files, chance, budget, tally, folder / "docs"):
+        for file, what in sets.with_damage(files, chance, budget, tally, folder):
             try:
                 stale = use()[0]
             except InputError as error:

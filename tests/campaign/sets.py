@@ -23,7 +23,7 @@ TRAINED = RunSpec(data="toy", n=100, model="tiny", steps=8, eval_every=2, keep=(
 NOISY = TRAINED.replace(
     corruptions=(Part(name="random_labels"),), regularizers=(Part(name="weight_decay", options={"strength": 0.01}),)
 )
-COMPUTED = (TwoWeightsSpec(data="toy", n=100, radii=3), LinearSpec(data="toy", n=100))
+COMPUTED = (TwoWeightsSpec(data="toy", n=100, radii=3), LinearSpec(data="toy", n=100, steps=400, eval_every=100))
 
 
 def toy(folder: Path) -> Path:

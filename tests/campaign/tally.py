@@ -54,7 +54,9 @@ class Tally:
         """Use something damaged in this process. right: what `use` gives of the sound one, or a reading of it."""
         if callable(right):
             try:
-                right = right()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of what is damaged
+                    right = right()
             except Exception:  # of damage: whatever a decoder raises
                 right = UNREADABLE
         try:
