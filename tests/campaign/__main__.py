@@ -1,12 +1,14 @@
 """The campaign: kills, damage, hostile input and crowds, by the thousand, in one table.
 
-    python tests/campaign                     all of it, some hours of a core
-    python tests/campaign --budget 10         minutes; every part gets its share of the time
+    python tests/campaign                     all of it, some 25 minutes of a core
+    python tests/campaign --budget 10         minutes; every part gets its share of the time that is left
     python tests/campaign calls records       some parts
     python tests/campaign --scale 0.01        a hundredth of the tries
+    python tests/campaign/broken.py           each part with one of the package's checks taken away, which it must count
 
 A small part of each is in `make test` (tests/test_campaign.py). Nothing may be lost, taken for sound with another
-meaning, end in a traceback, or hang; the exit status is 1 where anything was.
+meaning, end in a traceback, or hang; the exit status is 1 where anything was. The seed decides what is damaged, how and
+where; not at which moment a signal comes. The parts are in parts.py, and TMPDIR names where they work: best in memory.
 """
 
 import os
