@@ -113,9 +113,9 @@ IN_PLACE = [(paths, "tempfile", _Tempfile)]
 BINDING = {"among": _written("binding records")}
 BARE = [(Group, "main", click.Group.main)]
 BROKEN = {
-    "calls": Broken("files are written in place", IN_PLACE, 40, LOST, BINDING),
-    "no_room": Broken("files are written in place", IN_PLACE, 12, LOST, BINDING),
-    "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 8, SILENT),
+    "calls": Broken("files are written in place", IN_PLACE, 12, LOST, BINDING),
+    "no_room": Broken("files are written in place", IN_PLACE, 6, LOST, BINDING),
+    "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 4, SILENT),
     "processes": Broken("every lease is believed dead", [(lease, "held", lambda folder: False)], 2, SILENT),
     "full_disk": Broken("errors are not told in one line", BARE, 4, TRACEBACK),
     "records": Broken(
