@@ -115,7 +115,7 @@ BARE = [(Group, "main", click.Group.main)]
 BROKEN = {
     "calls": Broken("files are written in place", IN_PLACE, 12, LOST, BINDING),
     "no_room": Broken("files are written in place", IN_PLACE, 6, LOST, BINDING),
-    "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 4, SILENT),
+    "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 4, TRACEBACK),
     "processes": Broken("every lease is believed dead", [(lease, "held", lambda folder: False)], 2, SILENT),
     "full_disk": Broken("errors are not told in one line", BARE, 4, TRACEBACK),
     "records": Broken(
