@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
@@ -129,6 +130,7 @@ FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
 STYLE = {
+    "font.family": "DejaVu Sans",  # which matplotlib brings; seaborn would take Arial where there is one
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -161,8 +163,20 @@ def style(agg: bool = True) -> Any:
     import matplotlib.pyplot as plt
     import seaborn
 
+    _own_fonts_first()
     look: dict[str, Any] = {**seaborn.axes_style("ticks"), **STYLE}
     return plt.rc_context(look)  # type: ignore[arg-type]
+
+
+@cache
+def _own_fonts_first() -> None:
+    """Have matplotlib take the fonts that it brings before the system's of the same name, which draw other bytes."""
+    from matplotlib import font_manager, get_data_path
+
+    own = Path(get_data_path(), "fonts", "ttf")
+    for file in sorted(own.glob("DejaVu*.ttf")):
+        font_manager.fontManager.addfont(file)  # also forgets what was found before
+    font_manager.fontManager.ttflist.sort(key=lambda font: Path(font.fname).parent != own)
 
 
 def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:

@@ -1,5 +1,7 @@
 """What panels draw, read back off the axes: the paper's mark on top, words for what has no number, the running best."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -112,3 +114,18 @@ def test_shaded_is_what_falls_short_of_the_best_so_far_on_the_same_test_images(a
     corners = {(float(x), round(float(y), 6)) for x, y in area.get_paths()[0].vertices}
     expected = {(0, 10), (1, 50), (2, 30), (2, 50), (3, 60)}
     assert corners == ({(x, 100 - y) for x, y in expected} if error else expected)
+
+
+def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):
+    from matplotlib import font_manager, get_data_path
+
+    manager, family = font_manager.fontManager, plotting.STYLE["font.family"]
+    own = font_manager.findfont(family, rebuild_if_missing=False)
+    other = Path(shutil.copy(own, tmp_path))
+    monkeypatch.setattr(
+        manager, "ttflist", [font_manager.ttfFontProperty(font_manager.get_font(other)), *manager.ttflist]
+    )
+    manager._findfont_cached.cache_clear()
+    assert font_manager.findfont(family) == str(other)
+    plotting._own_fonts_first.__wrapped__()
+    assert Path(font_manager.findfont(family)).is_relative_to(get_data_path())
