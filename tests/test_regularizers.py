@@ -161,9 +161,8 @@ def test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_rang
             bad += [math.nan, math.inf] if kind is float else []
         for value in bad:
             given = Part.model_construct(name=name, options=part(name, "PRACTICE").options | {key: value})
-            with pytest.raises(InputError, match=rf"^{name}\.{key} is ") as caught:
+            with pytest.raises(InputError, match=rf"^{name}\.{key} is "):
                 RunSpec.make(data="toy", model=carrier(name), regularizers=(given,))
-            assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
@@ -242,9 +241,8 @@ def test_a_stack_trains_and_resumes(toy):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_when_the_spec_is_made(model, names, message):
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message):
         RunSpec.make(model=model, regularizers=tuple(part(name, "PRACTICE") for name in names))
-    assert "\n" not in str(caught.value)
 
 
 def test_what_wants_original_images_is_drawn_as_of_the_data():
