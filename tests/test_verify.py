@@ -3,11 +3,10 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import cli
 
 from rethinking import figures, verify
 from rethinking.record import Runs, digests, read
@@ -147,25 +146,19 @@ def test_numbers_are_those_that_are_drawn(place, tmp_path):
     assert json.loads(made.files[-1].read_text()) == figures.numbers(drawn["figure"], setting, Runs(place / "runs"))
 
 
-def test_the_command_exits_1_where_there_is_a_finding_and_imports_no_torch(place):
-    code = f"""
-import sys
-from rethinking.cli import main
-try:
-    main(["verify", "--runs", {str(place / "runs")!r}, "--out", {str(place / "figures")!r}])
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def test_the_command_exits_1_where_there_is_a_finding(place):
+    words = ("verify", "--runs", place / "runs", "--out", place / "figures")
+    done = cli(*words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("records and 1 drawn figures: no findings\n")
     change(min((place / "runs").glob("*/environment.json")), '"commit"', '"commot"')
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = cli(*words)
     assert (done.returncode, done.stderr) == (1, "")
     assert "environment.json was changed" in done.stdout
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.usefixtures("forked")
 def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     from rethinking.engines import local
     from rethinking.spec import RunSpec
