@@ -73,6 +73,18 @@ def toy_runs(toy_dir, tmp_path_factory):
     return runs.root
 
 
+@pytest.fixture(scope="session")
+def results():
+    """The committed figures that are evidence, as their files have them, by rank."""
+    from rethinking import figures
+    from rethinking.report.model import Result
+
+    files = sorted((HERE.parent / "figures").glob("*.json"))
+    made = [(numbers, figures.setting_of(numbers)) for numbers in map(figures.drawn, files)]
+    found = [Result(n["figure"], setting, figures.stem(n["figure"], setting), n) for n, setting in made]
+    return sorted((each for each in found if each.setting.scale != "quick"), key=lambda result: result.rank)
+
+
 @pytest.fixture
 def forked(monkeypatch):
     """Workers are forks of this process, which has imported torch already; what is patched here is patched there."""

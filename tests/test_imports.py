@@ -200,10 +200,9 @@ never("torch", "torchvision")
 
 
 def test_what_reads_plans_lists_and_draws_imports_nothing_slow(toy_runs, tmp_path):
-    root = ROOT.parent
-    for path in root.glob("figures/theorem1-cpu.*"):
+    for path in ROOT.parent.glob("figures/theorem1-cpu.*"):
         shutil.copy(path, tmp_path)
     (tmp_path / "none").mkdir()
     words = [sys.executable, "-c", f"SLOW = {SLOW!r}\n{LIGHT}", toy_runs, tmp_path]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=root)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT.parent)
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from command import cli, one_line
 
-from rethinking import figures
 from rethinking.record import Runs
 from rethinking.report import slides
 from rethinking.report.model import Result
@@ -15,20 +14,13 @@ from rethinking.report.model import Result
 ROOT = Path(__file__).parents[1]
 
 
-def committed():
-    told = [figures.drawn(path) for path in sorted((ROOT / "figures").glob("*.json"))]
-    found = [Result(t["figure"], s, figures.stem(t["figure"], s), t) for t in told for s in [figures.setting_of(t)]]
-    return sorted(found, key=lambda result: result.rank)
-
-
 @pytest.mark.slow
-def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
+def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels(results):
     import matplotlib.pyplot as plt
     from matplotlib.text import Text
 
-    found = committed()
     with slides.style():
-        made = slides.drawn(found, Runs(ROOT / "runs"))
+        made = slides.drawn(results, Runs(ROOT / "runs"))
         assert 10 <= len(made) <= 14
         for draw, _ in made:
             figure = draw()
@@ -47,14 +39,14 @@ def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
             plt.close(figure)
 
 
-def test_a_title_is_the_finding_with_the_claims_numbers_or_the_caption():
-    for slide, result in slides.chosen(committed()):
+def test_a_title_is_the_finding_with_the_claims_numbers_or_the_caption(results):
+    for slide, result in slides.chosen(results):
         title = slides.finding(slide, result)
         assert title != result.numbers["caption"], slide.figure
         none = [claim | {"ours": None, "numbers": {}} for claim in result.numbers["claims"]]
         bare = Result(result.name, result.setting, result.stem, result.numbers | {"claims": none})
         assert slides.finding(slide, bare) == result.numbers["caption"]
-    fig1b = next(r for r in committed() if r.name == "fig1b")
+    fig1b = next(r for r in results if r.name == "fig1b")
     assert "2.0 times" in slides.finding(slides.SLIDES[1], fig1b)  # the claim's: at p = 0.5 2.00 (1.96 to 2.04)
 
 
