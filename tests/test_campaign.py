@@ -15,7 +15,7 @@ from parts import PARTS  # noqa: E402
 from tally import DETECTED, HARMLESS, Budget, Tally  # noqa: E402
 
 # Pages need every figure made again, as test_pages does; several processes and signals are in test_engine.
-SMALL = {"records": 200, "checkpoints": 40, "caches": 30, "folders": 30, "drawn": 4, "specs": 200}
+SMALL = {"records": 80, "checkpoints": 40, "caches": 30, "folders": 30, "drawn": 4, "specs": 200}
 SMALL |= {"archives": 12, "hosts": 12}
 FORKING = ("calls", "command_lines", "constants", "full_disk")  # in a process of their own
 
