@@ -191,6 +191,9 @@ call("--help"), call("list"), call("figure", "--help"), call("data", "where", "t
 never(*SLOW)
 import rethinking.spec, rethinking.record.frame, rethinking.figures
 never(*SLOW)
+from rethinking import catalog, figures
+for name in set(catalog.names("figures")) - {"toyfig"}:
+    figures.numbers(name, figures.setting(name), rethinking.record.Runs(drawn + "/none"))
 call("report", "--json", "--out", drawn, "--html", drawn + "/page.html")
 call("verify", "--runs", runs, "--out", drawn + "/none")
 never(*SLOW)
