@@ -1,5 +1,6 @@
 """What panels draw, read back off the axes: the paper's mark on top, words for what has no number, the running best."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,3 +193,18 @@ def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a: 1, 2, 8 (not run)"]
     assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == [">"]
     assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
+
+
+def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):
+    from matplotlib import font_manager, get_data_path
+
+    manager, family = font_manager.fontManager, plotting.STYLE["font.family"]
+    own = font_manager.findfont(family, rebuild_if_missing=False)
+    other = Path(shutil.copy(own, tmp_path))
+    monkeypatch.setattr(
+        manager, "ttflist", [font_manager.ttfFontProperty(font_manager.get_font(other)), *manager.ttflist]
+    )
+    manager._findfont_cached.cache_clear()
+    assert font_manager.findfont(family) == str(other)
+    plotting._own_fonts_first.__wrapped__()
+    assert Path(font_manager.findfont(family)).is_relative_to(get_data_path())
