@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from command import RUN_SPEC, cli, one_line
 
-from rethinking import catalog, claims, figures, report
+from rethinking import catalog, claims, figures, plotting, report
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.errors import InputError
 from rethinking.figures import _sweeps
-from rethinking.figures.kit import Frame
+from rethinking.figures.kit import Frame, listed
 from rethinking.figures.kit import highest as kit_highest
+from rethinking.figures.kit import made as kit_made
+from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record, Runs, archived, read
 from rethinking.spec import RunSpec, Spec
 
@@ -101,10 +103,44 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
         assert numbers["missing"] == [s.run_id for s in wanted[count:]]
         assert sorted(numbers["runs"]) == sorted(s.run_id for s in wanted[:count])
         verdicts = {claim["verdict"] for claim in numbers["claims"]}
+        if count == 0 and name != "toyfig":
+            assert numbers["finding"] is None
+            assert figures.headline(numbers) == f"No finding: {len(wanted)} of {len(wanted)} runs are not run"
         if count == 0:
             assert verdicts <= {NOT_RUN, NOT_JUDGED, EXTENSION[NOT_JUDGED]}
         else:
             assert NOT_RUN not in verdicts or count < len(wanted)
+
+
+def test_a_finding_of_other_data_is_of_that_and_a_title_has_two_lines_at_most():
+    import matplotlib.pyplot as plt
+
+    held, setting = Held(), figures.setting("fig1a", data="mnist")
+    for spec in figures.unique(figures.specs("fig1a", setting)):
+        made_up(held, spec)
+    told = figures.numbers("fig1a", setting, held)
+    assert told["finding"].startswith("MNIST: Inception fits random labels in ")
+    for path in sorted((ROOT / "figures").glob("*.json")):
+        if (told := figures.drawn(path))["scale"] == "quick":
+            continue
+        width = float(re.search(r'<svg [^>]*width="([\d.]+)pt"', path.with_suffix(".svg").read_text())[1]) / 72
+        with plotting.style():
+            lines = plotting.wrapped(plt.figure(), figures.headline(told), plotting.FINDING, 0.97 * width, "bold")
+            plt.close()
+        assert lines.count("\n") <= 1, path.name
+        assert not re.search(r"replicated|\bnan\b|\binf\b", lines)
+
+
+def test_what_is_missing_or_no_number_is_not_told():
+    t = kit_made(p=[0.0, 0.5, 1.0], state=["fitted", "missing", "censored"], steps=[10.0, "missing", "censored"])
+    assert t.one("steps", p=0.0) == 10
+    assert t.known("steps", "p") == {0.0: 10.0}
+    for p in (0.5, 1.0, 2.0, [0.0, 0.5]):
+        with pytest.raises(Untold):
+            t.one("steps", p=p)
+    with pytest.raises(Untold):
+        t.known("steps", "p", p=[0.5, 1.0])
+    assert [listed("a"), listed("ab"), listed("abc")] == ["a", "a and b", "a, b and c"]
 
 
 ALTERNATELY = ["diverged", "censored"]

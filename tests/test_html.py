@@ -97,7 +97,7 @@ def hostile():
     """A drawn figure whose every text is markup."""
     claim = dict.fromkeys(("id", "name", "statement", "paper", "tolerance", "ours"), HOSTILE)
     claim |= {"own": False, "verdict": "holds", "source": HOSTILE, "n": [1], "seeds": 1, "reason": None, "numbers": {}}
-    numbers = {"caption": HOSTILE, "departures": [HOSTILE], "claims": [claim], "missing": [HOSTILE]}
+    numbers = {"caption": HOSTILE, "finding": HOSTILE, "departures": [HOSTILE], "claims": [claim], "missing": [HOSTILE]}
     numbers |= {"table": [{HOSTILE: HOSTILE, "b": [HOSTILE]}], "runs": {HOSTILE: {"commit": HOSTILE, "seconds": 1}}}
     return Result("fig1a", figures.Setting("cpu", HOSTILE, 1), "fig1a-cpu", numbers)
 

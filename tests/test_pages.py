@@ -153,7 +153,7 @@ def check_index(text):
         for which, column in ((True, "the paper's own claims"), (False, "extensions")):
             count = counted(c for c in drawn["claims"] if c["own"] == which)
             assert row[column] == ("" if count == "no claims" else count)
-        assert (row["scale"], row["what"]) == (drawn["scale"], drawn["caption"])
+        assert (row["scale"], row["what it finds"]) == (drawn["scale"], figures.headline(drawn))
 
 
 def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():

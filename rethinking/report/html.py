@@ -154,13 +154,13 @@ def _row(row: Artefact) -> dict[str, Any]:
 def _figure(
     result: Result, number: int, folder: Path, shared: dict[str, str], rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    texts = result.numbers["departures"]
-    caption = result.numbers["caption"]
+    texts, finding = result.numbers["departures"], figures.headline(result.numbers)
     return {
         "stem": result.stem,
         "title": result.title,
-        "caption": caption,
-        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {caption}", f"p{number}")),
+        "finding": finding,
+        "caption": result.numbers["caption"],
+        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}")),
         "tables": tables(result),
         "claims": rows,
         "counts": [
