@@ -328,12 +328,34 @@ def test_an_archive_list_is_read_line_by_line_and_its_faults_are_named(tmp_path)
         archived(tmp_path)
 
 
+def test_an_archive_list_is_bound_by_a_line_of_digests(tmp_path):
+    path, runs = tmp_path / "ARCHIVE", Runs(tmp_path)
+    path.write_text("# why\none-a\n")
+    assert (runs.digest(), runs.digest()) == (1, 0)
+    for damaged in (b"# why\none-b\n", b"# why", b"", b"# whx\none-a\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="was changed, by the SHA-256 in DIGESTS: bring it back"):
+            archived(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match="is missing, but has a line in DIGESTS"):
+        archived(tmp_path)
+    path.write_text("one-a\ntwo-b\n")
+    assert runs.digest() == 1
+    assert archived(tmp_path) == {"one-a", "two-b"}
+    assert (tmp_path / "DIGESTS").read_text().count("ARCHIVE") == 1
+
+
 def test_prune_never_offers_what_is_archived(toy_runs, tmp_path):
     runs = Runs(tmp_path)
     shutil.copytree(toy_runs / RUN_SPEC.run_id, runs.path(RUN_SPEC))
     words = ("prune", "--unreferenced", "--yes", "--runs", tmp_path, "--out", tmp_path)
     (tmp_path / "ARCHIVE").write_text(f"{RUN_SPEC.run_id}\n")
     assert cli(*words).stdout == "nothing to prune\n"
+    result = runs.path(RUN_SPEC) / "result.json"
+    whole = result.read_bytes()
+    result.unlink()  # an unfinished run
+    assert cli(*words).stdout == "nothing to prune\n"
+    result.write_bytes(whole)
     (tmp_path / "ARCHIVE").unlink()
     assert cli(*words).stdout.endswith("deleted 1 runs\n")
     assert not runs.complete(RUN_SPEC)

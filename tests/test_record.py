@@ -374,6 +374,21 @@ def test_a_lease_is_held_while_its_owner_lives_and_taken_after(tmp_path):
         assert not list(tmp_path.glob("*/*/*-[0-9]"))
 
 
+@pytest.mark.parametrize("damage", ["", "{", "pid", "sha256", "half"])
+def test_a_live_owner_whose_name_is_damaged_keeps_its_lease(tmp_path, damage):
+    runs = Runs(tmp_path)
+    with leased(runs, SPEC) as writer:
+        file = writer.path / "lease-0" / "owner.json"
+        owner = json.loads(file.read_text())
+        texts = {"pid": json.dumps(owner | {"pid": 2**22 + 1}), "half": file.read_text()[:40]}
+        texts["sha256"] = json.dumps({"sha257" if key == "sha256" else key: value for key, value in owner.items()})
+        file.write_text(texts.get(damage, damage))
+        os.utime(writer.path / "lease-0", (0, 0))  # long ago
+        assert lease.held(writer.path)
+        with leased(Runs(tmp_path), SPEC) as other:
+            assert other is None
+
+
 def test_a_lease_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
     assert 3 * record.HEARTBEAT < record.SILENCE
     monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
@@ -505,6 +520,9 @@ def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name)
         os.utime(file.parent, (2**31 - 1, 2**31 - 1))
     assert runs.busy(SPEC)
     clocks.wait(lease.HEARTBEAT + 1)
+    if file.exists():  # a damaged file, whose owner may still give signs of life
+        assert runs.busy(SPEC)
+        clocks.wait(lease.SILENCE)
     assert not runs.busy(SPEC)
     (file.parents[1] / "lease-old").mkdir()
     with leased(runs, SPEC) as writer:

@@ -59,6 +59,8 @@ def test_nothing_is_found_in_what_is_sound_and_every_change_of_a_record_is(place
 
 def test_an_archived_record_that_is_gone_is_found(place):
     (place / "runs" / "ARCHIVE").write_text("cifar10-once\n")
+    assert "ARCHIVE has no line in DIGESTS: run `rethinking digest`" in findings(place)[0]
+    Runs(place / "runs").digest()
     assert findings(place) == [
         f"{place / 'runs' / 'cifar10-once'} is in ARCHIVE, but no complete record is there: bring it back"
     ]

@@ -280,21 +280,21 @@ def pictures(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     return tally
 
 
-def lists(
-    folder: Path, budget: Budget, chance: random.Random, among: tuple[str, ...] = (digests.LIST, archive.LIST)
-) -> Tally:
+def lists(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """runs/DIGESTS and runs/ARCHIVE, the lists that bind records of before and keep records of no figure."""
     tally, runs = Tally("lists of records"), Runs(folder / "runs")
     made = sets.made(runs, sets.toy(folder / "data"))
     names = sorted(path.name for path in made[:3])
     (runs.root / archive.LIST).write_text("# kept, and why\n#\n" + "".join(f"{name}\n" for name in names))
-    right = {path: _meaning(path) for path in made}, archive.archived(runs.root)
+    runs.digest()
 
     def use() -> Any:
         _sound(verify.records(runs))
-        return {path: _meaning(path) for path in made}, archive.archived(runs.root)
+        return {path: _meaning(path) for path in made}, archive.archived(runs.root), digests.listed(runs.root)
 
-    files = [runs.root / name for name in among]
+    right = use()
+
+    files = [runs.root / name for name in (digests.LIST, archive.LIST)]
     for file, what in sets.with_damage(files, chance, budget, tally, runs.root):
         tally.judge(f"{file.name}, {what}", use, right, "the same records are bound, and the same kept")
     return tally
