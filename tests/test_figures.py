@@ -63,7 +63,7 @@ def made_up(held: Held, spec: Spec, seed: float = 0.0):
     rows = []
     for k in range(6):
         if not isinstance(spec, RunSpec):
-            row = {c.name: 10 * k if c.whole else 0.1 + k / 10 + seed / 1000 for c in spec.COLUMNS}
+            row = {c.name: 10 * k if c.whole else 0.1 + k / 10 + seed / 1000 for c in spec.described}
             rows.append(row | ({"penalty": 0.1 * (k % 2)} if "penalty" in row else {}))
             continue
         values = dict.fromkeys(spec.columns, 0.5) | {"step": spec.steps * k // 5, "train_loss": 2.3 / (k + 1)}

@@ -29,7 +29,8 @@ class Lines(Panel):
         logarithmic axis, the factor from one line's x to the next one's, where their bars would hide each other.
         places: the values of x stand at equal distances, so that 0 may stand beside powers of ten; without an xlabel
         they have no names, as the panel below has them. shaded: a rule of the runs at one of these places, and in
-        words; where it holds the place is shaded.
+        words; where it holds the place is shaded. interval: the measures of the ends of each run's own interval at
+        95 %, which bars then show instead of the seeds' range.
     """
 
     x: str
@@ -39,11 +40,13 @@ class Lines(Panel):
     apart: float = 1.0
     places: bool = False
     shaded: tuple[Callable[[Frame], Cell], str] | None = None
+    interval: tuple[Measure, Measure] | None = None
 
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        return STATISTIC + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
+        statistic = "median over seeds; a bar a seed is its 95 % interval" if self.interval else STATISTIC
+        return statistic + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
@@ -115,8 +118,11 @@ class Lines(Panel):
         gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
         segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))
         line = {"color": look["color"], "linestyle": look["linestyle"]}
-        bars: dict[str, Any] = {"estimator": "median", "errorbar": ("pi", 100), "err_style": "bars"}
-        bars |= {"err_kws": {"elinewidth": 0.8}}
+        bars: dict[str, Any] = {"estimator": "median", "errorbar": None if self.interval else ("pi", 100)}
+        bars |= {"err_style": "bars", "err_kws": {"elinewidth": 0.8}}
+        if self.interval:
+            low, high = (there[end.name] for end in self.interval)
+            axes.vlines(there[self.x], low, high, color=look["color"], lw=0.6)
         where: dict[str, Any] = {"x": self.x, "y": measure.name, "legend": False, "ax": axes}
         for k in segments.unique():
             seaborn.lineplot(there[segments == k], **where, **line, **bars)

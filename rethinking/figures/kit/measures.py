@@ -277,6 +277,35 @@ def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "
     return Measure(name, label or name, read, parameters=at, form=form)
 
 
+def over_rows(
+    name: str,
+    of: str,
+    label: str,
+    where: Callable[..., Row],
+    factor: float = 1,
+    at: tuple[str, ...] = (),
+    form: str = "",
+) -> Measure:
+    """The mean of a column over the rows with given values, as over the repeats of a probe, times a factor.
+
+    Where there is no such row, or no such column, it is the state "not measured".
+
+    Args:
+        of: the column. label: of an axis. where: the rows' values by column, from the coordinates `at`, which are
+        those of the condition or the reading; close numbers are equal. form: in tables.
+    """
+
+    def read(record: Record, **values: Any) -> float | str:
+        wanted = where(**values)
+        if not {of, *wanted} <= record.curve.keys():
+            return UNMEASURED
+        columns = zip(*(record.curve[column] for column in (of, *wanted)), strict=True)
+        numbers = [v for v, *given in columns if all(map(math.isclose, given, wanted.values()))]
+        return factor * sum(numbers) / len(numbers) if numbers else UNMEASURED
+
+    return Measure(name, label, read, parameters=at, form=form)
+
+
 def falls(name: str, above: float) -> Measure:
     """-d log / d epoch of a column over the later half of what lies above a value; "none" where it does not fall."""
 
