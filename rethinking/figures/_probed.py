@@ -7,7 +7,7 @@ from rethinking.figures import Setting, _sweeps
 from rethinking.figures._parts import BUDGET, UNSTATED
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures._parts import least_seeds as _least_seeds
-from rethinking.figures.kit import Frame, Measure
+from rethinking.figures.kit import Claim, Frame, Measure, made
 from rethinking.spec import Part, ProbeSpec, RunSpec
 
 NETWORKS = ("mlp-1x512", "mlp-3x512", "alexnet")
@@ -59,16 +59,47 @@ def probed(run: RunSpec, probe: str, **options: Any) -> ProbeSpec:
     return ProbeSpec.make(run=run, probe=Part(name=probe, options=options))
 
 
-def two(t: Frame, measure: Measure) -> tuple[list[float], list[float]]:
-    """A measure on true and on random labels, seed by seed."""
-    return t.where(labels=TRUE).values(measure), t.where(labels=RANDOM).values(measure)
+def words(t: Frame, measure: Measure) -> str:
+    """A measure on random and on true labels, as text."""
+    return " against ".join(f"{t.where(labels=one).spread(measure, measure.unit)} on {one}" for one in (RANDOM, TRUE))
 
 
-def numbers(t: Frame, measure: Measure) -> dict[str, list[float | None]]:
-    """The same for a figure's file."""
-    return t.where(labels=[TRUE, RANDOM]).numbers_by(measure, "labels")
+def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None = None, **texts: Any) -> Claim:
+    """That a measure is larger on random labels than on true ones, the least of the seeds above the largest.
 
+    Args:
+        sign: -1 for smaller. ends: of a run's own interval, which is then what must be larger, seed by seed; where the
+        measure is larger in every seed and intervals overlap in one, it is not judged. texts: of the claim.
+    """
 
-def words(t: Frame, measure: Measure, unit: str = " %") -> str:
-    """The same as text."""
-    return " against ".join(f"{t.where(labels=one).spread(measure, unit)} on {one}" for one in (RANDOM, TRUE))
+    def two(t: Frame, of: Measure) -> list[list[float]]:
+        return [[sign * v for v in t.where(labels=word).values(of)] for word in (TRUE, RANDOM)]
+
+    def holds(t: Frame) -> bool | None:
+        true, random = two(t, measure)
+        if ends is None:
+            return min(random) > max(true)
+        if any(b <= a for a, b in zip(true, random, strict=True)):
+            return False
+        return True if all(b > a for a, b in zip(two(t, ends[1])[0], two(t, ends[0])[1], strict=True)) else None
+
+    def example(*random: float) -> Frame:
+        """Made up: three seeds, whose intervals reach 5 to either side."""
+        values = [sign * v for v in (10.0, 20.0, 20.0, *random)]
+        cells = {measure.name: values}
+        if ends:
+            cells |= {ends[0].name: [v - 5 for v in values], ends[1].name: [v + 5 for v in values]}
+        columns: dict[str, Any] = {"labels": [TRUE] * 3 + [RANDOM] * 3, **cells}
+        return made(**columns)
+
+    usual: dict[str, Any] = {
+        "where": {"labels": [TRUE, RANDOM]} | texts.pop("where", {}),
+        "holds": holds,
+        "ours": lambda t: words(t, measure),
+        "numbers": lambda t: t.numbers_by(measure, "labels"),
+        "least_seeds": least_seeds,
+        "met": [example(30.1, 30.1, 30.1)],
+        "missed": [example(30.1, 30.1, 20.0)],
+        "unjudged": [example(30.1, 30.1, 30.0)] if ends else [],
+    }
+    return Claim(**usual | texts)

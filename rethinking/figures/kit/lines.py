@@ -93,7 +93,8 @@ class Lines(Panel):
         if self.ylim[1] is not None:
             return self.ylim[1]
         known = [v for v in values if math.isfinite(v)] or [value for value, _ in self.lines_of_reference]
-        return 1.15 * max(known + ([self.band[1]] if self.band else []), default=1.0)
+        most = max(known + ([self.band[1]] if self.band else []), default=1.0)
+        return 1.15 * most if most > 0 else 0.85 * most
 
     def _moved(self, part: Frame, places: float) -> Frame:
         if self.apart == 1:

@@ -279,29 +279,28 @@ def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "
 
 def over_rows(
     name: str,
-    of: str,
+    of: Callable[[Row], float],
     label: str,
     where: Callable[..., Row],
-    factor: float = 1,
     at: tuple[str, ...] = (),
     form: str = "",
 ) -> Measure:
-    """The mean of a column over the rows with given values, as over the repeats of a probe, times a factor.
+    """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
 
-    Where there is no such row, or no such column, it is the state "not measured".
+    Where there is no such row, or the kind has not the columns, it is the state "not measured".
 
     Args:
-        of: the column. label: of an axis. where: the rows' values by column, from the coordinates `at`, which are
-        those of the condition or the reading; close numbers are equal. form: in tables.
+        of: raises KeyError for a column that there is not. label: of an axis. where: the rows' values by column, from
+        the coordinates `at`, which are those of the condition or the reading; close numbers are equal. form: in tables.
     """
 
     def read(record: Record, **values: Any) -> float | str:
-        wanted = where(**values)
-        if not {of, *wanted} <= record.curve.keys():
+        wanted = where(**values).items()
+        try:
+            numbers = [of(row) for row in record.rows if all(math.isclose(row[key], v) for key, v in wanted)]
+        except KeyError:
             return UNMEASURED
-        columns = zip(*(record.curve[column] for column in (of, *wanted)), strict=True)
-        numbers = [v for v, *given in columns if all(map(math.isclose, given, wanted.values()))]
-        return factor * sum(numbers) / len(numbers) if numbers else UNMEASURED
+        return sum(numbers) / len(numbers) if numbers else UNMEASURED
 
     return Measure(name, label, read, parameters=at, form=form)
 
