@@ -99,18 +99,25 @@ TABLE = Table(
 _COMMON: dict[str, Any] = {"x": "share", "y": ACCURACY, "xlabel": "share of units deleted", "ylim": (0, 103)}
 _MIXED: dict[str, Any] = {"hue": "labels", **_COMMON}
 _WITH: dict[str, Any] = {"hue": "regularizer", "looks": REGULARIZERS, **_COMMON}
-PANELS = [
-    *(
+
+
+def panels(setting: Setting) -> list[Lines]:
+    few = f"n = {500 if setting.scale == 'quick' else 2000:,}"
+    zero = [
         Lines(title=m, only={"network": m, "images": ALL, "to": "zero"}, legend=where, **_MIXED)
-        for m, where in zip(NETWORKS, ("upper right", None, None), strict=True)
-    ),
-    Lines(title="mlp-3x512, clamped to the mean", only={"network": "mlp-3x512", "to": "mean"}, legend=None, **_MIXED),
-    *(
-        Lines(title=f"mlp-3x512, few images, {word}", only={"images": SOME, "labels": word}, legend=where, **_WITH)
-        for word, where in zip(LABELS, ("upper right", None), strict=True)
-    ),
-]
-ACROSS, HEIGHT = 3, 4.6
+        for m, where in zip(NETWORKS, (None, "upper right", None), strict=True)
+    ]
+    mean = Lines(
+        title="mlp-3x512, clamped to the mean", only={"network": "mlp-3x512", "to": "mean"}, legend=None, **_MIXED
+    )
+    some = [
+        Lines(title=f"mlp-3x512, {few}, {word}", only={"images": SOME, "labels": word}, legend=where, **_WITH)
+        for word, where in zip(LABELS, ("outside lower right", None), strict=True)
+    ]
+    return [*zero, mean, *some]
+
+
+ACROSS, HEIGHT = 3, 4.9
 WHOLE: dict[str, Any] = {"images": ALL, "regularizer": NONE, **AT_ZERO}
 MORCOS: dict[str, Any] = {"source": "Morcos et al. 2018, abstract", "least_seeds": _probed.least_seeds}
 

@@ -70,7 +70,7 @@ ABSOLUTE = crops("absolute", "mean change of the probability (points)", "absolut
 AVERAGE = crops("average", "gain of averaging 25 crops (points)", "averaged_accuracy", "accuracy")
 VOTE = crops("vote", "gain of a vote of 25 crops (points)", "voted_accuracy", "accuracy")
 ONE: dict[str, Any] = {"moved": 1, "scaled": 0}
-NEAR: dict[str, Any] = {"moved": 0, "scaled": 2}
+TENTH: dict[str, Any] = {"moved": 0, "scaled": 10}
 TABLE = Table(
     "run",
     {
@@ -81,8 +81,7 @@ TABLE = Table(
         "probability changes (points)": (ABSOLUTE, ONE),
         "two crops agree (%)": (crops("agreement", "", "agreement"), ONE),
         "jaggedness (points)": (crops("jaggedness", "", "jaggedness"), ONE),
-        "scaled by 2 %: class changes (%)": (SCALED, NEAR),
-        "by 10 % (%)": (SCALED, NEAR | {"scaled": 10}),
+        "scaled by 10 %: class changes (%)": (SCALED, TENTH),
         "average of crops gains (points)": (AVERAGE, ONE),
         "vote gains (points)": (VOTE, ONE),
     },
@@ -127,10 +126,11 @@ CLAIMS = [
         SCALED,
         id="shift.memorized_scaled.{network}",
         name="memorized images break more easily by scaling, {network}",
-        where={"images": TRAINING, **NEAR},
-        statement="scaling by 2 % changes the class of more of the training images that {network} has memorized than "
+        where={"images": TRAINING, **TENTH},
+        statement="scaling by 10 % changes the class of more of the training images that {network} has memorized than "
         "of those that it has learned",
-        rule="training images scaled by 0.98 and 1.02: the same; from n = 2,000 on",
+        rule="training images scaled by 0.9 and by 1.1: the share whose class changes is larger on random labels than "
+        "on true ones, the least of the seeds above the largest; from n = 2,000 on",
         **QUESTION,
     ),
     *(
