@@ -38,7 +38,6 @@ DEPARTURES = [
     "are alike. MLP 1x512 on all images, which never gets there, and AlexNet have the paper's schedule.",
     "The margin is the 5th percentile over the training set; the paper leaves out the factors of depth and width in "
     "its plots, as these are. A network without a positive margin has no number.",
-    "Sharpness is not measured.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -104,7 +103,7 @@ TABLE = Table(
 
 def panels(setting: Setting) -> list[Lines]:
     of: dict[str, Any] = {"regularizer": NONE, "images": list(sizes(setting))}
-    look: dict[str, Any] = {"x": "images", "hue": "labels", "log": True, "xlabel": "training images n"}
+    look: dict[str, Any] = {"x": "images", "hue": "labels", "log": True, "room": 0.03, "xlabel": "training images n"}
     return [
         Lines(
             title=f"{name}, {m}",

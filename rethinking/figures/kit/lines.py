@@ -30,7 +30,7 @@ class Lines(Panel):
         places: the values of x stand at equal distances, so that 0 may stand beside powers of ten; without an xlabel
         they have no names, as the panel below has them. shaded: a rule of the runs at one of these places, and in
         words; where it holds the place is shaded. interval: the measures of the ends of each run's own interval at
-        95 %, which bars then show instead of the seeds' range.
+        95 %, which bars then show instead of the seeds' range. room: above the highest number, as a share of it.
     """
 
     x: str
@@ -41,6 +41,7 @@ class Lines(Panel):
     places: bool = False
     shaded: tuple[Callable[[Frame], Cell], str] | None = None
     interval: tuple[Measure, Measure] | None = None
+    room: float = 0.15
 
     @property
     def note(self) -> str:
@@ -94,7 +95,7 @@ class Lines(Panel):
             return self.ylim[1]
         known = [v for v in values if math.isfinite(v)] or [value for value, _ in self.lines_of_reference]
         most = max(known + ([self.band[1]] if self.band else []), default=1.0)
-        return 1.15 * most if most > 0 else 0.85 * most
+        return (1 + self.room) * most if most > 0 else (1 - self.room) * most
 
     def _moved(self, part: Frame, places: float) -> Frame:
         if self.apart == 1:
