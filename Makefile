@@ -16,8 +16,7 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/rethinking verify
-	$(BIN)/rethinking report --check
+	$(BIN)/rethinking verify --readme README.md
 
 docs: $(VENV)/installed-docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build

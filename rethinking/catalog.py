@@ -54,6 +54,7 @@ _NOUN = {
 }
 DESCRIPTION = "description.json"  # of an own data set: the constants of its kind, and what it was made of
 NAME = r"[A-Za-z0-9][A-Za-z0-9_]{0,39}"  # what an own data set can be called
+_DIGEST = "DIGEST"  # of a description, by which it binds itself; see `sealed`
 _LONGEST = 4_000_000  # bytes of a description
 # Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
@@ -141,7 +142,7 @@ def _own_sets() -> dict[str, Entry]:
 def own_set(name: str, root: str | Path | None = None) -> Entry | None:
     """The own data set of that name in a data folder, see `paths.data_dir`; None where there is none.
 
-    Raises InputError for a damaged description.
+    Raises InputError for a description that is damaged, or changed since it was written.
     """
     if name in _files("data") or not re.fullmatch(NAME, name):
         return None
@@ -153,23 +154,41 @@ def own_set(name: str, root: str | Path | None = None) -> Entry | None:
     return _described(path, now.st_mtime_ns, now.st_size, now.st_ino)
 
 
+def written(description: dict[str, Any]) -> str:
+    """The text of an own data set's description."""
+    return json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sealed(description: dict[str, Any]) -> dict[str, Any]:
+    """A description that binds itself: with the SHA-256, as its DIGEST, of what is `written` of it without that key.
+
+    Its first digits are what a record keeps of the data set that it was made with.
+    """
+    rest = {key: value for key, value in description.items() if key != _DIGEST}
+    return rest | {_DIGEST: hashlib.sha256(written(rest).encode()).hexdigest()}
+
+
 @lru_cache(maxsize=1000)
 def _described(path: Path, *_: int) -> Entry:
-    damaged = f"{path} is damaged: remove {path.parent.name} with `rethinking data remove`, and add it again"
+    again = f"remove {path.parent.name} with `rethinking data remove`, and add it again"
+    damaged = f"{path} is damaged: {again}"
     try:
         with path.open("rb") as stream:
             content = stream.read(_LONGEST + 1)
         if len(content) > _LONGEST:
             raise ValueError
         constants = json.loads(content)
-        text = constants["TEXT"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        text, right = constants["TEXT"], sealed(constants)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(damaged) from None
     problem = wrong("data", constants, set()) or (None if isinstance(text, str) else "TEXT is no text")
     if problem:
         raise InputError(f"{damaged} ({problem})")
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    return Entry("data", path.parent.name, path, text, constants, digest=digest)
+    if _DIGEST not in constants:
+        raise InputError(f"{path} has no {_DIGEST}, as of an earlier version, so a change would go unseen: {again}")
+    if constants != right:
+        raise InputError(f"{path} was changed since it was written, by its own SHA-256: {again}")
+    return Entry("data", path.parent.name, path, text, constants, digest=right[_DIGEST][:12])
 
 
 @cache

@@ -1,20 +1,23 @@
-"""Records, and what was drawn from them, against each other: one line a finding. No torch is imported here."""
+"""Records, what was drawn from them, and pages, against each other: one line a finding. No torch is imported here."""
 
 import random
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rethinking import figures, plotting
+from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
 from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, digests, read
 from rethinking.record.read import check_plug_ins
+from rethinking.report import model
+from rethinking.report.model import Result
 
+PRECISIONS = ("float32", "bfloat16")
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
 
 
@@ -52,36 +55,72 @@ def record(folder: Path) -> Iterator[str]:
         yield str(error)
 
 
-def drawn(runs: Runs, folder: Path) -> Iterator[str]:
-    """What is wrong with the drawn figures of a folder: each is made again from the records, and its numbers compared.
+def drawn(runs: Runs, folder: Path) -> Generator[str, None, list[Result] | None]:
+    """What is wrong with the drawn figures of a folder.
 
-    Of a figure of scale quick, whose runs depend on the machine, the records that it names are compared alone.
+    Each is made again from the records, and its numbers compared; its pictures must be those drawn with them.
+
+    Returns:
+        The figures that are evidence, None where the numbers of one of them are not those of the records.
     """
+    found: list[Result] | None = []
     for path in sorted(folder.glob("*.json")):
         try:
-            yield from _drawn(runs, path)
+            result, evidence = yield from _drawn(runs, path)
         except InputError as error:
             yield str(error)
+            result, evidence = None, True
+        if evidence:
+            found = None if found is None or result is None else [*found, result]
+    for path in sorted(p for form in plotting.FORMATS for p in folder.glob(f"*.{form}")):
+        names = (f"{name}-{scale}" for name in catalog.names("figures") for scale in figures.SCALES)
+        if not path.with_suffix(".json").is_file() and path.stem.startswith(tuple(names)):
+            yield f"{path} has no {path.stem}.json beside it: bring that back, or move the picture away"
+    return found if found is None else model.ranked(found)
 
 
-def _drawn(runs: Runs, path: Path) -> Iterator[str]:
+def _drawn(runs: Runs, path: Path) -> Generator[str, None, tuple[Result | None, bool]]:
+    """What is wrong with a drawn figure. Returns it, None where its numbers are wrong; and whether it is evidence."""
     then = figures.drawn(path)
-    for form in plotting.FORMATS:
-        picture = path.with_suffix(f".{form}")
-        if form in then.get("formats", plotting.USUAL) and not picture.is_file():
-            yield f"{picture} is missing: draw {then['figure']} again with --redraw"
-    if then["scale"] == "quick":
-        now = then | {"runs": figures.made_by(read(runs.root / run) for run in then["runs"])}
-    else:
-        setting = figures.setting_of(then)
-        stem = figures.stem(then["figure"], setting)
-        if stem != path.stem:
-            yield f"{path} is of {stem}: give it its name back"
+    quick = then["scale"] == "quick"
+    chosen = [figures.setting_of(then, precision) for precision in (PRECISIONS if quick else PRECISIONS[:1])]
+    evidence, stem = not quick and "data" not in then, figures.stem(then["figure"], chosen[0])
+    if stem != path.stem:
+        yield f"{path} is of {stem}: give it its name back"
+        return None, evidence
+    yield from figures.wrong_pictures(path, then)
+    then = figures.unbound(then)
+    differ = None
+    for setting in chosen:  # of quick runs a figure does not tell the precision, which was the machine's own
         now = figures.numbers(then["figure"], setting, runs)
-    keys = [k for k in dict.fromkeys([*then, *now]) if k != "formats" and then.get(k) != now.get(k)]
-    if keys:
-        differ = ", ".join(k + _where(then.get(k), now.get(k)) for k in keys)
-        yield f"{path} is not of the records there are ({differ}): draw it again with --redraw"
+        keys = [k for k in dict.fromkeys([*then, *now]) if then.get(k) != now.get(k)]
+        if not keys:
+            return Result(then["figure"], setting, stem, then), evidence
+        differ = differ or ", ".join(k + _where(then.get(k), now.get(k)) for k in keys)
+    yield f"{path} is not of the records there are ({differ}): draw it again with --redraw"
+    return None, evidence
+
+
+def pages(readme: Path, found: Sequence[Result] | None) -> Generator[str, None, int]:
+    """What is wrong with the pages that are made from drawn figures, see `rethinking.report`.
+
+    Args:
+        readme: beside which they lie. found: the figures, as `drawn` returns them.
+
+    Returns:
+        How many pages were compared.
+    """
+    if found is None:
+        yield f"{readme} and the pages of results are not compared: mend the figures first"
+        return 0
+    try:
+        fresh = report.generated(readme, found)
+        for path in report.stale(readme, fresh):
+            yield f"{path} is stale: run `rethinking report`"
+    except InputError as error:
+        yield str(error)
+        return 0
+    return len(fresh)
 
 
 def _where(then: Any, now: Any) -> str:
@@ -110,7 +149,8 @@ def whence(path: Path, runs: Runs, folder: Path) -> Origin:
     """What a picture, or the .json beside it, was drawn from, and whether that still verifies.
 
     The picture's digest of its runs is compared with the .json beside it, then with that of its name in `folder`, then
-    with the runs that the figure asks for and that are there.
+    with the runs that the figure asks for and that are there. Where a .json has them, the picture must be the one that
+    was drawn with it.
 
     Raises:
         InputError: a file that does not say what it was drawn from.
@@ -125,8 +165,9 @@ def whence(path: Path, runs: Runs, folder: Path) -> Origin:
         if numbers and figures.provenance(numbers)["runs"] == about["runs"]:
             with _noted(findings):
                 findings += _drawn(runs, beside)
+                findings += _altered(path, beside, numbers)
             return _origin(about, numbers["runs"], runs, findings)
-    for precision in ("float32", "bfloat16"):
+    for precision in PRECISIONS:
         with _noted(findings):
             chosen = figures.setting(
                 about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None, precision
@@ -136,6 +177,14 @@ def whence(path: Path, runs: Runs, folder: Path) -> Origin:
                 return _origin(about, there, runs, [])
     what = "other runs than those that the figure asks for and that are there"
     return Origin(about, None, tuple(dict.fromkeys(findings)) or (f"{path} was drawn from {what}: name other --runs",))
+
+
+def _altered(path: Path, beside: Path, numbers: dict[str, Any]) -> list[str]:
+    """What is wrong with a picture that lies elsewhere than the .json of its name, whose content is `numbers`."""
+    held = numbers.get("digests", {}).get(f"{beside.stem}{path.suffix.lower()}")
+    if held is None or path.parent == beside.parent or digests.sha256(path) == held:
+        return []
+    return [f"{path} is not the picture drawn with {beside}, by its SHA-256: take that, or draw it again with --redraw"]
 
 
 def _origin(about: dict[str, Any], names: Iterable[str], runs: Runs, findings: list[str]) -> Origin:

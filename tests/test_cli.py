@@ -1,6 +1,7 @@
 """The command line as a user meets it: bad input in one line, nothing imported that is not needed."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -343,7 +344,7 @@ def test_facts_are_told_as_json_too(runs, toy_dir):
     assert drawn["files"] == [str(home / "out" / f"toyfig-quick.{form}") for form in ("png", "json")]
     assert [claim["verdict"] for claim in drawn["claims"]] == ["holds", "not judged"]
     assert facts("plan", "toyfig", "--device", "cpu", *where, *data)["to_train"] == 0
-    assert facts("verify", *where, *out) == {"records": 5, "figures": 1, "findings": []}
+    assert facts("verify", *where, *out) == {"records": 5, "figures": 1, "pages": 0, "findings": []}
     (home / "out" / "toyfig-quick.png").unlink()
     assert "toyfig-quick.png is missing" in facts("verify", *where, *out, status=1)["findings"][0]
     readme = home / "README.md"
@@ -359,11 +360,14 @@ def test_figures_end_with_a_short_summary_quiet_says_nothing_and_old_pictures_ar
     quiet = toyfig(runs, "--quiet", "--format", "png", "--dpi", "50")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     small = (runs.parent / "toyfig-quick.png").read_bytes()
-    assert json.loads((runs.parent / "toyfig-quick.json").read_text())["formats"] == ["png"]
+    drawn = runs.parent / "toyfig-quick.json"
+    assert json.loads(drawn.read_text())["digests"] == {"toyfig-quick.png": hashlib.sha256(small).hexdigest()}
     done = toyfig(runs, "theorem1", "--redraw")
     assert (runs.parent / "toyfig-quick.png").read_bytes() != small  # at 300 dots
     assert {path.suffix for path in runs.parent.glob("toyfig-quick.*")} == {".svg", ".pdf", ".png", ".json"}
-    assert "formats" not in json.loads((runs.parent / "toyfig-quick.json").read_text())
+    held = json.loads(drawn.read_text())["digests"]
+    pictures = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in runs.parent.glob("toyfig-quick.[!j]*")}
+    assert held == pictures
     last = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]]
     assert last[0] == ["toyfig-quick", "holds: 1, not judged: 1"]
     assert last[1][0] == "theorem1-quick"

@@ -1,8 +1,11 @@
 """Own data sets: whatever can be added is measured right and verified ever after; the rest is refused in one line."""
 
 import gzip
+import hashlib
+import json
 import os
 import pickle
+import random
 import struct
 import zipfile
 
@@ -266,3 +269,64 @@ def test_a_changed_set_is_noticed(tmp_path, home):
     with pytest.raises(InputError, match=r"description.json is damaged: remove mine with"):
         catalog.find("data", "mine")
     data.remove("mine")
+
+
+ANOTHER = {
+    "TEXT": "30 training and 9 test images; own, from somewhere else.",
+    "SIZES": {"train": 29, "test": 9},
+    "SHAPE": [32, 31, 3],
+    "CLASSES": ["1", "0", "2"],
+    "LARGEST_CLASS": {"train": 0.5, "test": 1 / 3},
+    "MEAN": [127.0, 127.0, 127.0],
+    "VARIANCE": [5000.0, 5000.0, 5000.0],
+    "SHA256": dict.fromkeys(("train_images", "train_labels", "test_images", "test_labels"), "0" * 64),
+    "CROP": 28,
+    "DIGEST": "0" * 64,
+}
+
+
+@pytest.mark.parametrize("key", ANOTHER)
+def test_a_description_whose_meaning_was_changed_is_refused_wherever_it_is_read(key, tmp_path, home):
+    data.add("mine", _npz(tmp_path))
+    file = home / "mine" / catalog.DESCRIPTION
+    held = json.loads(file.read_text())
+    assert held.keys() == ANOTHER.keys() - {"CROP"}
+    file.write_text(json.dumps(held))  # the same, in another layout
+    assert data.check("mine") == home / "mine"
+    file.write_text(json.dumps(held | {key: ANOTHER[key]}))
+    again = "remove mine with `rethinking data remove`, and add it again"
+    for use in (data.load, data.check, data.facts, lambda name: RunSpec.make(data=name, **TINY)):
+        with pytest.raises(InputError) as error:
+            use("mine")
+        assert str(error.value) == f"{file} was changed since it was written, by its own SHA-256: {again}"
+
+
+def test_every_flipped_bit_of_a_description_is_refused_or_changes_nothing(tmp_path, home):
+    data.add("mine", _npz(tmp_path))
+    file = home / "mine" / catalog.DESCRIPTION
+    whole, right, chance = file.read_bytes(), catalog.find("data", "mine").constants, random.Random(0)
+    lines = []
+    for _ in range(1000):
+        at = chance.randrange(len(whole))
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
+        try:
+            held = catalog.find("data", "mine").constants
+        except InputError as error:
+            lines.append(str(error))
+        else:
+            assert repr(held) == repr(right)
+    assert all("add it again" in line and "\n" not in line for line in lines)
+    assert 900 < len(lines) < 1000  # the rest is space between words of JSON
+
+
+def test_a_description_without_a_digest_is_refused_and_added_again_it_is_of_the_same_records(tmp_path, home):
+    data.add("mine", _npz(tmp_path))
+    file = home / "mine" / catalog.DESCRIPTION
+    held = json.loads(file.read_text())
+    before = json.dumps({k: v for k, v in held.items() if k != "DIGEST"}, indent=1, ensure_ascii=False) + "\n"
+    file.write_text(before)  # as an earlier version wrote it, and kept the digest of it in records
+    with pytest.raises(InputError, match=r"has no DIGEST, as of an earlier version, .*remove mine with .* add it"):
+        data.load("mine")
+    data.remove("mine")
+    data.add("mine", _npz(tmp_path))
+    assert catalog.find("data", "mine").digest == hashlib.sha256(before.encode()).hexdigest()[:12]

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import cli
 
-from rethinking import figures, verify
+from rethinking import figures, report, verify
+from rethinking.errors import InputError
 from rethinking.record import Runs, digests, read
+from rethinking.report import export, html, model
 
 ROOT = Path(__file__).parents[1]
 DRAWN = min(ROOT.glob("figures/*-cpu.json"), key=lambda p: len(json.loads(p.read_text())["runs"]) or 10**6).stem
@@ -108,43 +111,160 @@ def test_weights_are_checked_where_they_are(place):
     assert findings(place) == []
 
 
+def resealed(path, **changes):
+    """Write what a drawn figure's .json holds, with other values, and the digest that it then has."""
+    held = {k: v for k, v in (json.loads(path.read_text()) | changes).items() if k != "digest"}
+    path.write_text(json.dumps(held | {"digest": digests.of_result(held)}))
+
+
 def test_every_number_of_a_drawn_figure_is_compared(place):
     path = place / "figures" / f"{DRAWN}.json"
     whole = path.read_text()
     drawn = json.loads(whole)
-    for key in drawn.keys() - {"figure", "scale", "model", "seeds", "asked"}:
-        path.write_text(json.dumps(drawn | {key: "another"}))
+    for key in drawn.keys() - {"figure", "scale", "model", "seeds", "asked", *digests.OWN}:
+        resealed(path, **{key: "another"})
         (found,) = findings(place)
         assert found.startswith(f"{path} is not of the records there are ({key})")
-    path.write_text(json.dumps(drawn | {"extra": 1}))
+        path.write_text(whole)
+    resealed(path, extra=1)
     assert "(extra)" in findings(place)[0]
+    for key in drawn.keys() - {"digest"}:
+        path.write_text(json.dumps(drawn | {key: "another"}))
+        changed = f"{path} was changed since it was drawn, by its own SHA-256: draw it again, or move it away"
+        assert findings(place) == [changed]
     path.write_text(whole[:-20])
     (found,) = findings(place)
     assert re.fullmatch(rf"{re.escape(str(path))} is not valid JSON \(.*\): draw it again, or move it away", found)
+
+
+def another_picture(path):
+    other = next(p for p in sorted(ROOT.glob(f"figures/*{path.suffix}")) if p.stem != path.stem)
+    path.write_bytes(other.read_bytes())
+
+
+def altered(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (another_picture, "is not the picture drawn with"),
+        (altered, "is not the picture drawn with"),
+        (lambda path: path.write_bytes(b""), "is not the picture drawn with"),
+        (Path.unlink, "is missing: draw"),
+        (lambda path: path.with_suffix(".png").write_bytes(path.read_bytes()), "was not drawn with"),
+    ],
+)
+def test_a_picture_is_the_one_that_was_drawn_with_its_numbers(form, change, line, place):
+    path = place / "figures" / f"{DRAWN}.{form}"
+    change(path)
+    (found,) = findings(place)
+    assert line in found
+    assert str(path.with_suffix("")) in found
+    found = model.results(Runs(place / "runs"), place / "figures")
+    with pytest.raises(InputError, match=line):
+        export.crate(found, Runs(place / "runs"), place / "figures")
+    with pytest.raises(InputError, match=line):
+        html.save(place / "page.html", Runs(place / "runs"), place / "figures")
+    assert not (place / "page.html").exists()
+
+
+def test_a_figure_that_tells_no_pictures_and_a_picture_without_a_figure_are_found(place):
+    path = place / "figures" / f"{DRAWN}.json"
+    drawn = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in drawn.items() if k not in digests.OWN}))  # as of an earlier version
+    (found,) = findings(place)
+    assert found.startswith(f"{path} holds no digests of its pictures, as of an earlier version: draw ")
+    assert model.results(Runs(place / "runs"), place / "figures")  # its numbers are those of the records
+    for key in digests.OWN:
+        path.write_text(json.dumps({k: v for k, v in drawn.items() if k != key}))
+        assert "was changed since it was drawn" in findings(place)[0]
+    path.unlink()
+    (place / "figures" / "photo.png").touch()  # somebody's own
+    pictures = [path.with_suffix(suffix) for suffix in (".pdf", ".svg")]
+    assert findings(place) == [
+        f"{picture} has no {path.name} beside it: bring that back, or move the picture away" for picture in pictures
+    ]
+
+
+def test_a_figure_whose_name_is_not_that_of_its_figure_and_scale_is_refused(place):
+    path = place / "figures" / f"{DRAWN}.json"
+    figure = json.loads(path.read_text())["figure"]
+    whole = path.read_text()
+    for scale in ("quick", "paper"):  # which would switch checks off
+        resealed(path, scale=scale)
+        line = f"{path} is of {figure}-{scale}: give it its name back"
+        assert findings(place) == [line]
+        with pytest.raises(InputError, match=re.escape(line)):
+            model.results(Runs(place / "runs"), place / "figures")
     path.write_text(whole)
-    path.with_suffix(".pdf").unlink()
-    (found,) = findings(place)
-    assert f"{DRAWN}.pdf is missing" in found
+    for form in ("json", "svg", "pdf"):
+        path.with_suffix(f".{form}").rename(path.with_name(f"dose-cpu.{form}"))
+    assert findings(place) == [f"{path.with_name('dose-cpu.json')} is of {DRAWN}: give it its name back"]
 
 
-def test_a_figure_of_scale_quick_is_compared_with_the_records_it_names(place):
-    drawn = json.loads((place / "figures" / f"{DRAWN}.json").read_text())
-    quick = place / "figures" / "quick.json"
-    for suffix in (".svg", ".pdf"):
-        quick.with_suffix(suffix).touch()
-    quick.write_text(json.dumps(drawn | {"scale": "quick"}))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_figure_of_scale_quick_is_compared_with_the_records_of_either_precision(precision, place):
+    chosen = figures.setting("curves", "quick", None, None, precision)
+    for path in (place / "figures").iterdir():
+        path.unlink()
+    quick = figures.draw("curves", chosen, Runs(place / "runs"), place / "figures").files[-1]
+    assert quick.name == "curves-quick.json"
     assert findings(place) == []
-    run = next(iter(drawn["runs"]))
-    quick.write_text(json.dumps(drawn | {"scale": "quick", "runs": drawn["runs"] | {run: {"commit": "x"}}}))
+    missing = json.loads(quick.read_text())["missing"]
+    assert missing
+    resealed(quick, missing=missing[1:])
     (found,) = findings(place)
-    assert f"(runs at {run})" in found
+    assert "is not of the records there are (missing)" in found
+
+
+def test_pages_are_compared_with_the_figures_that_they_are_made_from(place):
+    readme, runs = place / "README.md", Runs(place / "runs")
+    readme.write_text(f"# Ours\n\n{report.BEGIN}\n{report.END}\n")
+    assert report.update(readme, runs, place / "figures")
+
+    def told(*more):
+        done = cli("verify", "--runs", runs.root, "--out", place / "figures", *more, "--json")
+        assert done.returncode == bool(json.loads(done.stdout)["findings"])
+        return json.loads(done.stdout)["pages"], json.loads(done.stdout)["findings"]
+
+    assert told() == (5, [])
+    page = place / "docs" / "results" / f"{DRAWN}.md"
+    whole = page.read_text()
+    page.write_text(whole.replace("runs", "run", 1))
+    assert told() == (5, [f"{page} is stale: run `rethinking report`"])
+    page.unlink()
+    assert told() == (5, [f"{page} is stale: run `rethinking report`"])
+    page.write_text(whole)
+    stray = page.with_name("gone-cpu.md")
+    stray.write_text(whole)
+    assert told() == (5, [f"{stray} is stale: run `rethinking report`"])
+    stray.unlink()
+    readme.write_text(readme.read_text().replace("Figure 1(a)", "Figure 1(b)"))
+    assert told() == (5, [f"{readme} is stale: run `rethinking report`"])
+    readme.write_text("no scoreboard")  # there are pages, so it must have one
+    (found,) = told()[1]
+    assert "has no scoreboard" in found
+    shutil.rmtree(place / "docs")
+    assert told() == (0, [])
+    (found,) = told("--readme", readme)[1]
+    assert "has no scoreboard" in found
+    readme.write_text(report.BEGIN + report.END)
+    report.update(readme, runs, place / "figures")
+    resealed(place / "figures" / f"{DRAWN}.json", caption="another")
+    assert told()[1][1:] == [f"{readme} and the pages of results are not compared: mend the figures first"]
 
 
 def test_numbers_are_those_that_are_drawn(place, tmp_path):
     drawn = json.loads((place / "figures" / f"{DRAWN}.json").read_text())
     setting = figures.setting_of(drawn)
     made = figures.draw(drawn["figure"], setting, Runs(place / "runs"), tmp_path / "new")
-    assert json.loads(made.files[-1].read_text()) == figures.numbers(drawn["figure"], setting, Runs(place / "runs"))
+    held = json.loads(made.files[-1].read_text())
+    assert figures.unbound(held) == figures.numbers(drawn["figure"], setting, Runs(place / "runs"))
+    assert held["digests"] == {file.name: digests.sha256(file) for file in made.files[:-1]}
 
 
 def test_the_command_exits_1_where_there_is_a_finding_and_imports_no_torch(place):
@@ -158,7 +278,7 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("records and 1 drawn figures: no findings\n")
+    assert done.stdout.endswith("records, 1 drawn figures and 0 pages: no findings\n")
     change(min((place / "runs").glob("*/environment.json")), '"commit"', '"commot"')
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")

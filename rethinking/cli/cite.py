@@ -47,9 +47,9 @@ def cite(what: str | None, form: str, out: str) -> None:
 def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     """Tell which runs a drawn FILE (.svg, .pdf, .png or .json) was made from, and whether they still verify.
 
-    A picture carries the figure, its scale and claims, a digest of its runs and this package's version. What was
-    changed by hand in the picture itself is not found: draw it again to compare. The exit status is 1 where anything
-    is wrong.
+    A picture carries the figure, its scale and claims, a digest of its runs and this package's version. That it is the
+    one that was drawn is checked where the .json drawn with it is beside it, or in the --out folder. The exit status is
+    1 where anything is wrong.
     """
     from rethinking import verify
     from rethinking.record import Runs

@@ -1,12 +1,14 @@
 """The records on disk: pruned, bound, verified."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from rethinking import catalog
 from rethinking.cli.options import (
+    FilePath,
     checkpoints_option,
     data_option,
     device_option,
@@ -126,19 +128,32 @@ def digest(runs_dir: str) -> None:
 @click.command()
 @click.option("--deep", type=click.IntRange(0), default=0, help="Make so many records again, and compare every bit.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice of those records.")
+@click.option(
+    "--readme",
+    type=FilePath(path_type=Path),
+    help="The README with the scoreboard; else that beside the --out folder, where it has one.",
+)
 @device_option
 @json_option
 @out_option
 @runs_option
 @data_option
-def verify(deep: int, seed: int, device: str, as_json: bool, out: str, runs_dir: str, data_dir: str | None) -> int:
-    """Check every record against its spec and digests, and every drawn figure against its records.
+def verify(
+    deep: int,
+    seed: int,
+    readme: Path | None,
+    device: str,
+    as_json: bool,
+    out: str,
+    runs_dir: str,
+    data_dir: str | None,
+) -> int:
+    """Check records against specs and digests, drawn figures against records, pictures and pages against figures.
 
     A finding is a line; the exit status is 1 where there is any. Records that took more than ten minutes are not made
     again by --deep.
     """
-    from itertools import chain
-
+    from rethinking import report
     from rethinking import verify as checks
     from rethinking.engines.local import resolve_device
     from rethinking.record import Runs
@@ -148,15 +163,24 @@ def verify(deep: int, seed: int, device: str, as_json: bool, out: str, runs_dir:
     for folder in (runs.root, Path(out)):
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder: name it with --{'runs' if folder is runs.root else 'out'}")
-    again = checks.deep(runs, deep, seed, device=device, data_dir=data_dir) if deep else ()
+    counts = {"records": len(list(runs.root.glob("*/result.json"))), "figures": len(list(Path(out).glob("*.json")))}
+
+    def found() -> Iterator[str]:
+        yield from checks.records(runs)
+        sound = yield from checks.drawn(runs, Path(out))
+        beside = readme or Path(out).parent / "README.md"
+        there = readme or report.has_generated(beside)
+        counts["pages"] = (yield from checks.pages(beside, sound)) if there else 0
+        yield from checks.deep(runs, deep, seed, device=device, data_dir=data_dir) if deep else ()
+
     findings = []
-    for finding in chain(checks.records(runs), checks.drawn(runs, Path(out)), again):
+    for finding in found():
         findings.append(finding)
         if not as_json:
             click.echo(plain(finding))
-    records, figures = (len(list(place.glob(p))) for place, p in ((runs.root, "*/result.json"), (Path(out), "*.json")))
     if as_json:
-        print_json({"records": records, "figures": figures, "findings": findings})
+        print_json(counts | {"findings": findings})
     else:
-        click.echo(f"{records} records and {figures} drawn figures: {len(findings) or 'no'} findings")
+        told = f"{counts['records']} records, {counts['figures']} drawn figures and {counts['pages']} pages"
+        click.echo(f"{told}: {len(findings) or 'no'} findings")
     return int(bool(findings))

@@ -4,7 +4,8 @@ Sources, in order: the cache, an official copy already on disk, then the file's 
 from the host that torchvision names. Whatever the source, the decoded arrays must have the SHA-256 written in the file
 before they are used. The cache holds them as plain .npy files, which are never unpickled.
 
-Own data sets, which `add` measures and puts into the data folder, are verified by the digests in their description.
+Own data sets, which `add` measures and puts into the data folder, are verified by the digests in their description,
+which holds one of itself, too.
 
 A data set is a file with literal constants
 

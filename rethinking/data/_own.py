@@ -4,7 +4,6 @@ Nothing is written before all of it is right. See `rethinking.data._layouts` for
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -160,7 +159,7 @@ def _put(name: str, arrays: Arrays, description: dict[str, Any], folder: Path) -
             raise InputError(f"these are the images and labels of {known}: use --data {known}")
     with scratch_in(folder.parent) as scratch:
         write_arrays(arrays, scratch / name)
-        text = json.dumps(description, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = catalog.written(catalog.sealed(description))
         (scratch / name / catalog.DESCRIPTION).write_text(text, encoding="utf-8")
         try:
             os.rename(scratch / name, folder)

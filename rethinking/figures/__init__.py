@@ -28,7 +28,7 @@ from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
-from rethinking.record import Record, Runs, write
+from rethinking.record import Record, Runs, digests, write
 from rethinking.record.strict import json_of
 from rethinking.revision import VERSION
 from rethinking.spec import RunSpec, Spec, canonical_crop
@@ -84,11 +84,14 @@ def setting(
     return own if seeds == default and unique(specs(name, given)) == unique(specs(name, own)) else given
 
 
-def setting_of(numbers: dict[str, Any]) -> Setting:
-    """The setting that a figure of scale cpu or paper was drawn for, from its `drawn` numbers. Raises InputError."""
+def setting_of(numbers: dict[str, Any], precision: str = "float32") -> Setting:
+    """The setting that a figure was drawn for, from its `drawn` numbers. Raises InputError.
+
+    precision: that of quick runs, which the numbers do not tell.
+    """
     seeds = numbers["seeds"] if numbers["asked"] else None
     of = numbers.get("data"), numbers.get("crop")
-    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, "float32", *of)
+    return setting(numbers["figure"], numbers["scale"], numbers["model"], seeds, precision, *of)
 
 
 def evidence(folder: Path) -> list[tuple[str, Setting]]:
@@ -97,10 +100,20 @@ def evidence(folder: Path) -> list[tuple[str, Setting]]:
     It is of scale cpu or paper, and of the paper's data.
 
     Raises:
-        InputError: a .json that is not a drawn figure.
+        InputError: a .json that is not a drawn figure, or has another one's name.
     """
-    found = [drawn(path) for path in sorted(folder.glob("*.json"))]
-    return [(each["figure"], setting_of(each)) for each in found if each["scale"] != "quick" and "data" not in each]
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        each = drawn(path)
+        own = f"{each['figure']}-{each['scale']}"
+        if each["scale"] != "quick" and "data" not in each:
+            found.append((each["figure"], setting_of(each)))
+            own = stem(*found[-1])
+        elif path.stem.startswith(own):  # perhaps of a plug-in that is not here
+            continue
+        if own != path.stem:
+            raise InputError(f"{path} is of {own}: give it its name back")
+    return found
 
 
 def stem(name: str, chosen: Setting) -> str:
@@ -115,12 +128,48 @@ def stem(name: str, chosen: Setting) -> str:
 
 
 def drawn(path: Path) -> dict[str, Any]:
-    """The numbers of a drawn figure's .json. Raises InputError where it is not one."""
+    """What a drawn figure's .json holds: its numbers and, as a record's result.json, the digests that bind them.
+
+    digests    SHA-256 of each picture that was drawn with it, by name
+    digest     SHA-256 of the rest, see `digests.of_result`
+
+    Raises InputError where it is no drawn figure, or was changed. One drawn by an earlier version has no digests.
+    """
     advice = "draw it again, or move it away"
     numbers = json_of(path, advice)
     if not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
         raise InputError(f"{path} is not a drawn figure: {advice}")
+    bound = numbers.keys() >= digests.OWN and isinstance(numbers["digests"], dict)
+    if digests.OWN & numbers.keys() and not (bound and numbers["digest"] == digests.of_result(numbers)):
+        raise InputError(f"{path} was changed since it was drawn, by its own SHA-256: {advice}")
     return numbers
+
+
+def unbound(numbers: dict[str, Any]) -> dict[str, Any]:
+    """What a drawn figure's .json holds, without its digests: what its records give."""
+    return {key: value for key, value in numbers.items() if key not in digests.OWN}
+
+
+def wrong_pictures(path: Path, numbers: dict[str, Any]) -> list[str]:
+    """What is wrong with the pictures of a drawn figure, a line each: they must be those drawn with its .json.
+
+    Args:
+        path: the .json, which holds `numbers`.
+    """
+    again = f"draw {numbers['figure']} again with --redraw"
+    if "digests" not in numbers:
+        return [f"{path} holds no digests of its pictures, as of an earlier version: {again}"]
+    held, found = numbers["digests"], []
+    there = {f"{path.stem}.{form}" for form in plotting.FORMATS if path.with_suffix(f".{form}").is_file()}
+    for name in sorted(held.keys() | there):
+        picture = path.with_name(name)
+        if name not in there:
+            found.append(f"{picture} is missing: {again}")
+        elif name not in held:
+            found.append(f"{picture} was not drawn with {path.name}: move it away, or {again}")
+        elif digests.sha256(picture) != held[name]:
+            found.append(f"{picture} is not the picture drawn with {path.name}, by its SHA-256: {again}")
+    return found
 
 
 def specs(name: str, chosen: Setting) -> Specs:
@@ -241,16 +290,17 @@ def draw(
         figure = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
-        told = figure.numbers | ({} if set(drawn) >= set(plotting.USUAL) else {"formats": drawn})
-        text = _json(told, entry)
+        told = json.loads(_json(figure.numbers, entry))
         files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
+    told["digests"] = {file.name: digests.sha256(file) for file in files}
+    told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
-    write(path, text)
+    write(path, _json(told, entry))
     return Drawn([*files, path], told, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
-    """What `draw` would write as .json, read back; nothing is drawn. Raises InputError as it does."""
+    """What `draw` would write as .json, read back, without digests; nothing is drawn. Raises InputError as it does."""
     entry = catalog.find("figures", name)
     with catalog.blame(entry):
         return json.loads(_json(made(name, entry.load(), chosen, runs).numbers, entry))

@@ -4,11 +4,13 @@
 README's scoreboard, and docs/results/, an index and a page a figure.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rethinking.errors import InputError
 from rethinking.record import Runs, write
 from rethinking.report import model, pages
+from rethinking.report.model import Result
 
 BEGIN = "<!-- scoreboard: written by `rethinking report`, not by hand -->"
 END = "<!-- end of scoreboard -->"
@@ -27,6 +29,48 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
     Raises:
         InputError: a README without the two markers; a damaged record; a figure that is not of the records there are.
     """
+    _parts(readme)
+    fresh = generated(readme, model.results(runs, folder))
+    wrong = stale(readme, fresh)
+    if not check:
+        (readme.parent / RESULTS).mkdir(parents=True, exist_ok=True)
+        for path in wrong:
+            if path in fresh:
+                write(path, fresh[path])
+            else:
+                path.unlink()
+    return wrong
+
+
+def generated(readme: Path, found: Sequence[Result]) -> dict[Path, str]:
+    """The README and every page of results, as they are to be made from what was drawn, by their place.
+
+    Raises InputError as `update`.
+    """
+    before, after = _parts(readme)
+    board = pages.scoreboard(model.scoreboard(found), f"{RESULTS.as_posix()}/")
+    results = readme.parent / RESULTS
+    fresh = {readme: f"{before}{BEGIN}\n\n{board}\n\n{END}{after}"}
+    return fresh | {results / name: content for name, content in pages.pages(found).items()}
+
+
+def stale(readme: Path, fresh: dict[Path, str]) -> list[Path]:
+    """The files that are not as `fresh` has them, and generated pages that it does not have."""
+    wrong = [path for path, content in fresh.items() if not path.is_file() or path.read_bytes() != content.encode()]
+    return [*wrong, *sorted(_there(readme) - fresh.keys())]
+
+
+def has_generated(readme: Path) -> bool:
+    """Whether there is a scoreboard in a README, or a page of results beside it."""
+    return bool(_there(readme)) or (readme.is_file() and BEGIN.encode() in readme.read_bytes())
+
+
+def _there(readme: Path) -> set[Path]:
+    return {p for p in (readme.parent / RESULTS).glob("*.md") if pages.NOTE.encode() in p.read_bytes()}
+
+
+def _parts(readme: Path) -> tuple[str, str]:
+    """What a README has before its scoreboard, and after it."""
     try:
         text = readme.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -39,17 +83,4 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise InputError(f"{readme} has no scoreboard: put the lines {BEGIN!r} and {END!r} where it shall be")
-    found = model.results(runs, folder)
-    board = pages.scoreboard(model.scoreboard(found), f"{RESULTS.as_posix()}/")
-    fresh = {readme: f"{before}{BEGIN}\n\n{board}\n\n{END}{after}"}
-    results = readme.parent / RESULTS
-    fresh |= {results / name: content for name, content in pages.pages(found).items()}
-    stale = [path for path, content in fresh.items() if not path.is_file() or path.read_bytes() != content.encode()]
-    stray = sorted({p for p in results.glob("*.md") if pages.NOTE.encode() in p.read_bytes()} - fresh.keys())
-    if not check:
-        results.mkdir(parents=True, exist_ok=True)
-        for path in stale:
-            write(path, fresh[path])
-        for path in stray:
-            path.unlink()
-    return [*stale, *stray]
+    return before, after

@@ -204,6 +204,7 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
     Args:
         folder: of the drawn figures.
     """
+    model.check_pictures(found, folder)
     files: dict[str, Path | str] = {}
     graph: list[dict[str, Any]] = []
     actions, parts = [], []

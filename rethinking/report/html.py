@@ -83,7 +83,9 @@ def save(path: Path, runs: Runs, folder: Path) -> int:
     """Write the page of all drawn figures of `folder` that is evidence, and return its bytes. Raises InputError."""
     if path.is_dir():
         raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
-    text = page(model.results(runs, folder), folder)
+    found = model.results(runs, folder)
+    model.check_pictures(found, folder)
+    text = page(found, folder)
     try:
         write(path, text)
     except OSError as error:

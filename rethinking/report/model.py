@@ -50,7 +50,7 @@ class Result:
     """A drawn figure.
 
     Attributes:
-        name, setting, stem: of the figure, and of its files. numbers: the content of its .json, which the records give.
+        name, setting, stem: of the figure, and of its files. numbers: the content of its .json that the records give.
     """
 
     name: str
@@ -132,12 +132,25 @@ def results(runs: Runs, folder: Path) -> list[Result]:
     for name, setting in figures.evidence(folder):
         stem = figures.stem(name, setting)
         path = folder / f"{stem}.json"
-        drawn, again = figures.drawn(path), figures.numbers(name, setting, runs)
+        drawn, again = figures.unbound(figures.drawn(path)), figures.numbers(name, setting, runs)
         if drawn != again:
             raise InputError(
                 f"{path} is not of the records there are: run `rethinking figure --redraw`, and then report again"
             )
         found.append(Result(name, setting, stem, drawn))
+    return ranked(found)
+
+
+def check_pictures(found: Iterable[Result], folder: Path) -> None:
+    """Raise InputError unless the pictures of results are those that were drawn with their .json in `folder`."""
+    for result in found:
+        path = folder / f"{result.stem}.json"
+        for line in figures.wrong_pictures(path, figures.drawn(path)):
+            raise InputError(line)
+
+
+def ranked(found: Iterable[Result]) -> list[Result]:
+    """Results in the order in which they are shown."""
     return sorted(found, key=lambda result: result.rank)
 
 

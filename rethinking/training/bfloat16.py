@@ -112,10 +112,10 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     known = _known(file)
     if key not in known:
         error, where = worst(network, images)
-        known[key] = [error if error < math.inf else None, where]
+        known[key] = _bound(key, error if error < math.inf else None, where)
         with suppress(OSError):  # another user's folder, or a full disk: it is tried again
             write(file, json.dumps(known, indent=1) + "\n")
-    error, where = known[key]
+    error, where, _ = known[key]
     if error is None or error > LIMIT:
         told = "is not finite" if error is None else f"is off by {error:.2g} of its norm; rounding explains 0.007"
         raise InputError(
@@ -129,13 +129,11 @@ def _known(file: Path) -> dict[str, list]:
     with suppress(OSError, ValueError, RecursionError):
         held = json.loads(file.read_bytes())
         if isinstance(held, dict):
-            return {key: found for key, found in held.items() if _is_found(found)}
+            three = {key: found for key, found in held.items() if isinstance(found, list) and len(found) == 3}
+            return {key: found for key, found in three.items() if found == _bound(key, *found[:2])}
     return {}
 
 
-def _is_found(value: object) -> bool:
-    """Whether a value is what `check` writes: [an error from 0 on, or None where it is not finite; which layer]."""
-    match value:
-        case [float() | None as error, str()]:
-            return error is None or 0 <= error < math.inf
-    return False
+def _bound(key: str, error: float | None, where: str) -> list:
+    """What is kept of a network that was tried, and its SHA-256: what was changed since is as if it were not there."""
+    return [error, where, hashlib.sha256(json.dumps([key, error, where]).encode()).hexdigest()]
