@@ -105,14 +105,14 @@ def panels(setting: Setting) -> list[Lines]:
     few = f"n = {500 if setting.scale == 'quick' else 2000:,}"
     zero = [
         Lines(title=m, only={"network": m, "images": ALL, "to": "zero"}, legend=where, **_MIXED)
-        for m, where in zip(NETWORKS, (None, "upper right", None), strict=True)
+        for m, where in zip(NETWORKS, ("lower left", None, None), strict=True)
     ]
     mean = Lines(
-        title="mlp-3x512, clamped to the mean", only={"network": "mlp-3x512", "to": "mean"}, legend=None, **_MIXED
+        title="mlp-3x512,\nclamped to the mean", only={"network": "mlp-3x512", "to": "mean"}, legend=None, **_MIXED
     )
     some = [
-        Lines(title=f"mlp-3x512, {few}, {word}", only={"images": SOME, "labels": word}, legend=where, **_WITH)
-        for word, where in zip(LABELS, ("outside lower right", None), strict=True)
+        Lines(title=f"mlp-3x512, {few},\n{word}", only={"images": SOME, "labels": word}, legend=where, **_WITH)
+        for word, where in zip(LABELS, ("outside lower center", None), strict=True)
     ]
     return [*zero, mean, *some]
 
