@@ -53,6 +53,7 @@ def read(records: Sequence[Record]) -> float | str:
 SHARP, NORM = Together("sharp", "sharpness (nats)", read, over="probe"), over_margin("l2_path")
 ONCE: dict[str, Any] = {"probe": CAPACITY}
 TABLE = Table("run", {"sharpness (nats)": SHARP, "l2-path / margin² (log10)": NORM}, only=ONCE)
+PER_MARGIN = "log10 of l2-path norm / margin²"
 PANELS = [
     *(
         Lines(
@@ -70,7 +71,7 @@ PANELS = [
     ),
     *(
         NamedPoints(
-            x=NORM, y=SHARP, by="labels", title=m, only={"network": m, **ONCE}, xlabel="log10 of l2-path norm / margin²"
+            x=NORM, y=SHARP, by="labels", title=m, only={"network": m, **ONCE}, ylim=(0, None), xlabel=PER_MARGIN
         )
         for m in CHEAP
     ),
@@ -97,7 +98,8 @@ def plane(*random: tuple[float, float]) -> Frame:
     """Made up: norm and sharpness of runs on true labels, at (0, 0) and (1, 1), and of those on random ones."""
     norms, sharp = zip((0.0, 0.0), (1.0, 1.0), *random, strict=True)
     columns: dict[str, Any] = {"labels": [TRUE] * 2 + [RANDOM] * len(random), "probe": CAPACITY}
-    return made(**columns, **{NORM.name: list(norms), SHARP.name: list(sharp)})
+    columns |= {NORM.name: list(norms), SHARP.name: list(sharp)}
+    return made(**columns)
 
 
 def claims(setting: Setting) -> list[Claim]:
