@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from typing import Any
 
 
@@ -12,7 +13,10 @@ def _end(number: int, frame: Any) -> None:
 
 
 def main() -> None:
-    """The command line, with its import."""
+    """The command line, with its import. Windows is refused: leases and interruptions rest on POSIX."""
+    if sys.platform == "win32":
+        print("rethinking: Windows is not supported: use Linux, macOS or the Windows Subsystem", file=sys.stderr)
+        sys.exit(2)
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is usual:  # else it is ignored, as in a shell's background job
             signal.signal(number, _end)

@@ -32,6 +32,7 @@ from typing import Any
 
 from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
+from rethinking.files import content_of, json_in, reason, text_of
 from rethinking.paths import data_dir, expand
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
@@ -56,6 +57,7 @@ DESCRIPTION = "description.json"  # of an own data set: the constants of its kin
 NAME = r"[A-Za-z0-9][A-Za-z0-9_]{0,39}"  # what an own data set can be called
 _DIGEST = "DIGEST"  # of a description, by which it binds itself; see `sealed`
 _LONGEST = 4_000_000  # bytes of a description
+SOURCE = 1_000_000  # bytes of a plug-in's file
 # Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
@@ -173,14 +175,11 @@ def _described(path: Path, *_: int) -> Entry:
     again = f"remove {path.parent.name} with `rethinking data remove`, and add it again"
     damaged = f"{path} is damaged: {again}"
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_LONGEST + 1)
-        if len(content) > _LONGEST:
-            raise ValueError
-        constants = json.loads(content)
+        content = content_of(path, _LONGEST)
+        constants = json_in(content.decode())
         text, right = constants["TEXT"], sealed(constants)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InputError(damaged) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{damaged} ({reason(error)})") from None
     problem = wrong("data", constants, set()) or (None if isinstance(text, str) else "TEXT is no text")
     if problem:
         raise InputError(f"{damaged} ({problem})")
@@ -214,15 +213,18 @@ def _files(kind: str) -> dict[str, Entry]:
 
 
 def _read(kind: str, path: Path) -> list[Entry]:
+    advice = "mend the file or take it away"
+    text = text_of(path, advice, SOURCE)
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = ast.parse(text)
+        tree = ast.parse(text.encode())  # as it is imported: in the encoding that it names
     except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.msg}: mend the file or take it away") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as Python ({error}): mend the file or take it away") from None
+        place = f"{path}, line {error.lineno}" if error.lineno else path
+        raise InputError(f"{place}: {error.msg}: {advice}") from None
+    except (ValueError, MemoryError, RecursionError) as error:  # the last two: nested too deeply
+        raise InputError(f"{path} cannot be read as Python ({reason(error)}): {advice}") from None
     constants: dict[str, Any] = {}
     computed: set[str] = set()
+    lines: dict[str, int] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
@@ -232,13 +234,17 @@ def _read(kind: str, path: Path) -> list[Entry]:
             continue
         for target in targets:
             if isinstance(target, ast.Name) and target.id.isupper():
+                lines[target.id] = node.lineno
                 try:
                     constants[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type]
                 except ValueError:
                     computed.add(target.id)
+                except (TypeError, MemoryError, RecursionError) as error:  # of {[]: 1}, and of deep nesting
+                    raise InputError(f"{path}, line {node.lineno}: {target.id}: {reason(error)}: {advice}") from None
     problem = wrong(kind, constants, computed - constants.keys())
     if problem:
-        raise InputError(f"{path}: {problem}: mend the file")
+        line = lines.get(problem.partition(" ")[0].partition("[")[0])
+        raise InputError(f"{path}{f', line {line}' if line else ''}: {problem}: mend the file")
     constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
     own = path.parent.parent == Path(__file__).parent

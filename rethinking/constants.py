@@ -1,6 +1,7 @@
 """The literal constants of a plug-in's file: which there may be, what they must be. They are read without an import."""
 
 import math
+import re
 from typing import Any
 
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
@@ -32,6 +33,7 @@ ALLOWED = {
 USUAL: dict[str, dict[str, Any]] = {"figures": {"MODELS": ["all"], "SEEDS": {"quick": 1, "cpu": 3, "paper": 3}}}
 DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS", "COLUMNS", "ARRAYS")
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
+DEPTH, LONGEST = 20, 10_000  # of a constant: levels, characters of a text
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
 
 
@@ -48,11 +50,36 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
         if name not in constants:
             return f"it has no constant {name} that can be read without importing it"
     own = {name: constants[name] for name in (*NEEDED[kind], *ALLOWED[kind]) if name in constants}
+    for name, value in own.items():
+        problem = _odd(value)
+        if problem:
+            return f"{name} holds {problem}"
     try:
         return _wrong(kind, own)
-    except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError) as error:
         # A value of a type that no check expects, deep within another.
         return f"its constants ({', '.join(own)}) hold a value of a type that is not allowed ({error})"
+
+
+def _odd(value: Any, depth: int = 0) -> str | None:
+    """What in a literal could not be written as JSON and read back, in words; None where nothing is."""
+    if isinstance(value, dict | list | tuple):
+        if depth == DEPTH:
+            return f"lists or dicts nested deeper than {DEPTH}"
+        odd = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
+        if odd:
+            return f"a key of type {type(odd[0]).__name__}, where text is expected"
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return next(filter(None, (_odd(part, depth + 1) for part in parts)), None)
+    if isinstance(value, str):
+        if len(value) > LONGEST:
+            return f"text of {len(value):,} characters, more than {LONGEST:,}"
+        return None if value.isascii() or not re.search("[\ud800-\udfff]", value) else "half of a surrogate pair"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "a whole number of more than 64 bits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite"
+    return None if value is None or isinstance(value, int | float) else f"a value of type {type(value).__name__}"
 
 
 def _wrong(kind: str, own: dict[str, Any]) -> str | None:

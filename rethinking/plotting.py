@@ -3,11 +3,14 @@
 import io
 import json
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from rethinking.errors import InputError
+from rethinking.files import content_of, json_in, reason
 from rethinking.paths import write
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 FORMATS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 ABOUT = {"svg": "Description", "pdf": "Subject", "png": "Description"}
 LARGEST = 50_000_000  # bytes of a picture that is read
+DEPTH = 100  # of elements within each other in an SVG; those of this package have 9
+MOST = 1_000_000  # of elements and their attributes; those of this package have 10,000
 USUAL = ("svg", "pdf")  # what is drawn unless others are asked for
 DPI = 300  # dots per inch
 WIDTH = 6.75  # inches, the text width of a page
@@ -206,40 +211,65 @@ def about(path: Path) -> dict[str, Any]:
     if form not in FORMATS:
         raise InputError(f"{path} is no picture of a figure: give one of {', '.join('.' + each for each in FORMATS)}")
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
+        content = content_of(path, LARGEST)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name another file") from None
+        raise InputError(f"{path} cannot be read ({reason(error)}): name another file") from None
     try:
-        if len(content) > LARGEST:
-            raise ValueError
-        found = json.loads(_READERS[form](content))
+        found = json_in(_READERS[form](content))
         if not isinstance(found, dict):
             raise ValueError
-    except (ValueError, KeyError, SyntaxError, OSError, RecursionError):  # SyntaxError: of XML and of PNG
+    except Exception:  # decoders of pictures raise what they like at foreign bytes
         raise InputError(f"{path} does not say what it was drawn from: draw it again with --redraw") from None
     return found
 
 
-def _of_svg(content: bytes) -> str:
-    from xml.etree import ElementTree
+def svg_of(content: bytes) -> Element:
+    """The root of an SVG as those that `save` writes: no entities, which could fill the memory, and no deep nesting.
 
-    if b"<!ENTITY" in content:  # which none of ours has, and which can be made to fill the memory
-        raise ValueError
-    found = ElementTree.fromstring(content).find(".//{http://purl.org/dc/elements/1.1/}description")
+    Raises:
+        ValueError, LookupError, SyntaxError: it is none; LookupError of an unknown encoding.
+    """
+    if b"<!ENTITY" in content:
+        raise ValueError("it declares entities")
+    parser = XMLParser(target=_Shallow())
+    parser.feed(content)
+    return parser.close()
+
+
+class _Shallow(TreeBuilder):
+    """Refuses elements nested deeper than DEPTH, and more than MOST of them and their attributes."""
+
+    depth = parts = 0
+
+    def start(self, tag: Any, attrs: Any) -> Any:
+        self.depth += 1
+        self.parts += 1 + len(attrs)
+        if self.depth > DEPTH or self.parts > MOST:
+            raise ValueError("nested too deeply, or of too many elements")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str) -> Element:
+        self.depth -= 1
+        return super().end(tag)
+
+
+def _of_svg(content: bytes) -> str:
+    found = svg_of(content).find(".//{http://purl.org/dc/elements/1.1/}description")
     return "" if found is None else found.text or ""
 
 
 def _of_pdf(content: bytes) -> str:
-    found = re.search(rb"/Subject \(((?:[^\\()]|\\.)*)\)", content, re.DOTALL)
+    found = re.search(rb"/Subject \(((?:[^\\()]++|\\.)*+)\)", content, re.DOTALL)
     return re.sub(rb"\\(.)", rb"\1", found[1]).decode("ascii") if found else ""
 
 
 def _of_png(content: bytes) -> str:
     from PIL import Image
 
-    with Image.open(io.BytesIO(content), formats=["png"]) as image:
-        return str(image.info["Description"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a picture whose pixels, which are not read, would fill the memory
+        with Image.open(io.BytesIO(content), formats=["png"]) as image:
+            return str(image.info["Description"])
 
 
 _READERS = {"svg": _of_svg, "pdf": _of_pdf, "png": _of_png}

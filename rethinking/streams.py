@@ -1,5 +1,6 @@
 """Standard streams that may be closed, or whose reader, head or less, may go: what is running goes on."""
 
+import codecs
 import errno
 import io
 import os
@@ -26,6 +27,18 @@ class _Raw(io.FileIO):
         return len(memoryview(data).cast("B"))
 
 
+def _written(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The bytes of a file's name that are no text are written as they are, what else cannot be as its number."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error("rethinking", _written)
+_ERRORS = dict.fromkeys(("strict", "surrogateescape"), "rethinking")  # what takes their place: no name ends a command
+
+
 def prepare(forgiving: bool = False) -> None:
     """Open what of the three standard descriptors is closed, and let no write fail for a reader that has gone.
 
@@ -48,7 +61,7 @@ def prepare(forgiving: bool = False) -> None:
         stream = io.TextIOWrapper(
             io.BufferedWriter(_Raw(descriptor, forgiving or name == "stderr")),
             encoding=now.encoding if now else "utf-8",
-            errors="backslashreplace" if name == "stderr" or now is None else now.errors,
+            errors="backslashreplace" if name == "stderr" or now is None else _ERRORS.get(str(now.errors), now.errors),
             line_buffering=name == "stderr" or os.isatty(descriptor),
         )
         setattr(sys, name, stream)

@@ -4,6 +4,8 @@ import ast
 import json
 import re
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,10 @@ def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(t
     for file in (*drawn.files, alone):
         found = verify.whence(Path(file), runs, tmp_path / "none")
         assert (sorted(found.runs), found.findings) == (sorted(numbers["runs"]), ())
+    changed = tmp_path / drawn.files[0].name  # and the .json that it was drawn with is in --out
+    changed.write_bytes(drawn.files[0].read_bytes().replace(b"</svg>", b"<!-- by hand --></svg>"))
+    (line,) = verify.whence(changed, runs, tmp_path / "a").findings
+    assert line.startswith(f"{changed} is not the picture drawn with {drawn.files[-1]}, by its SHA-256: ")
     first, second, *_ = numbers["runs"]
     (runs.root / first / "curve.csv").write_text("step\n")
     damaged = cli("whence", drawn.files[1], "--runs", runs.root, "--out", tmp_path)
@@ -133,3 +139,61 @@ def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(t
     for name, content in (("a.svg", "<svg/>"), ("b.pdf", "%PDF"), ("c.png", ""), ("d.gif", ""), ("e.svg", "<")):
         (tmp_path / name).write_text(content)
         assert re.search("does not say|no picture", one_line(cli("whence", tmp_path / name)))
+
+
+def png(width, *chunks):
+    """A picture of so many pixels a side, with chunks before its pixels, which are not there."""
+    head = struct.pack(">IIBBBBB", width, width, 8, 2, 0, 0, 0)
+    told = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(b"0")), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in told]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def svg(about, start=b""):
+    text = about if isinstance(about, bytes) else json.dumps(about).encode()
+    ours = b'<svg xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:description>' + text + b"</dc:description></svg>"
+    return start + ours
+
+
+RIGHT = {"figure": "fig1a", "scale": "paper", "model": "inception", "seeds": 1, "asked": False, "claims": []}
+RIGHT |= {"runs": f"sha256:{64 * '0'}", "version": "1"}
+TOLD = json.dumps(RIGHT).encode()
+HOSTILE_PICTURES = {
+    "a bomb.png": png(100_000, (b"tEXt", b"Description\0" + TOLD)),
+    "half a bomb.png": png(10_000, (b"tEXt", b"Description\0" + TOLD)),
+    "text bomb.png": png(1, (b"zTXt", b"Description\0\0" + zlib.compress(bytes(2 * 10**8)))),
+    "text bombs.png": png(1, *[(b"zTXt", b"a%d\0\0" % k + zlib.compress(bytes(10**6))) for k in range(100)]),
+    "other chunks.png": png(1, (b"iCCP", b"x\0\0" + zlib.compress(bytes(10**8))), (b"iTXt", b"Description\0\1\0\0\0x")),
+    "cut.png": png(1)[:40],
+    "encoding.svg": svg(RIGHT, b'<?xml version="1.0" encoding="foo-bar"?>'),
+    "another encoding.svg": svg(RIGHT, b'<?xml version="1.0" encoding="utf-7"?>'),
+    "deep.svg": b"<a>" * 10**6,
+    "deep and whole.svg": b"<a>" * 10**5 + svg(RIGHT) + b"</a>" * 10**5,
+    "entities.svg": svg(b"&a;", b'<!DOCTYPE s [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>'),
+    "entities in UTF-16.svg": svg(b"&a;", b'<!DOCTYPE s [<!ENTITY a "b">]>').decode().encode("utf-16"),
+    "many.svg": svg(b"<a/>" * 1_000_001),
+    "number.svg": svg(b'{"figure": ' + 5000 * b"9" + b"}"),
+    "nested.svg": svg(10**5 * b"["),
+    "list.svg": svg([]),
+    "twice.svg": svg(TOLD[:-1] + b', "seeds": 2}'),
+    "unfinished.pdf": b"%PDF /Subject (" + 10**7 * b"a",
+    "backslashes.pdf": b"%PDF /Subject (" + 10**7 * b"\\",
+    "again and again.pdf": 10**6 * b"/Subject (",
+    "no ASCII.pdf": b"%PDF /Subject (\xff)",
+}
+OTHERS = {"figure": 5, "scale": "full", "model": None, "seeds": 10**14, "asked": 1, "claims": [[]], "runs": "x"}
+HOSTILE_PICTURES |= {f"{key}.svg": svg(RIGHT | {key: value}) for key, value in OTHERS.items()}
+HOSTILE_PICTURES |= {"surrogate.svg": svg(RIGHT | {"model": "\ud800"}), "no seeds.svg": svg(RIGHT | {"seeds": 0})}
+
+
+@pytest.mark.parametrize("name", HOSTILE_PICTURES)
+def test_a_hostile_picture_says_nothing_in_one_line_and_fills_no_memory(tmp_path, name):
+    (tmp_path / name).write_bytes(HOSTILE_PICTURES[name])
+    told = one_line(cli("whence", tmp_path / name, "--runs", tmp_path, "--out", tmp_path))
+    assert "does not say what it was drawn from" in told
+
+
+def test_the_picture_that_those_are_damaged_from_is_read(tmp_path):
+    for name, content in (("a.svg", svg(RIGHT)), ("b.png", png(1, (b"tEXt", b"Description\0" + TOLD)))):
+        (tmp_path / name).write_bytes(content)
+        assert figures.about(tmp_path / name) == RIGHT

@@ -19,6 +19,7 @@ from rethinking.spec import RunSpec
 ROOT = Path(__file__).parents[1]
 FLIPS = int(os.environ.get("FLIPS", "300"))
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20, keep=("test_logits",))
+KEPT = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "test_labels": np.zeros(3, np.uint8)}
 EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
 
 
@@ -26,7 +27,7 @@ def complete(root, spec=SPEC):
     with leased(Runs(root), spec) as writer:
         (writer.path / digests.WEIGHTS).write_bytes(b"weights")
         rows = [EVALUATION, EVALUATION | {"step": 20, "train_accuracy": 0.1 + 0.2}]
-        made, arrays = {"commit": "abc", "seconds": 1.5}, {"test_logits": np.arange(6, dtype=np.float16)}
+        made, arrays = {"commit": "abc", "seconds": 1.5}, dict(KEPT)
         writer.finish(rows, "budget", None, made, arrays, [(10, 1.0, 3, 8), (20, 0.5, 4, 8)])
     return writer.path
 

@@ -23,7 +23,7 @@ from rethinking import catalog, figures, revision
 from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine, made_with
 from rethinking.errors import InputError
-from rethinking.record import Runs, lease, leased, read, write
+from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import Part, RunSpec, kind_of
 from rethinking.training import loop, schedule
 
@@ -268,6 +268,70 @@ def test_a_checkpoint_that_is_not_the_runs_last_is_one_line_and_the_run_begins_a
     assert resumed_at(copy, toy_dir) > 40
     assert resumed_at(runs, toy_dir, anew=True) is None
     assert curves(runs.root)[SPEC.run_id] == curves(copy.root)[SPEC.run_id] == whole[SPEC.run_id]
+
+
+def odd_checkpoints(state, notes):
+    """Tensors and notes that a checkpoint of SPEC cannot have, by what is odd."""
+    weight = next(name for name in state if name.startswith("network."))
+    step, row = state["step"], notes["rows"][0]
+    tensors = {
+        "two steps": {"step": torch.tensor([1, 2])},
+        "half a step": {"step": torch.tensor(3.5)},
+        "a step of bfloat16": {"step": torch.tensor(3.5, dtype=torch.bfloat16)},
+        "no step that is": {"step": torch.tensor(float("nan"))},
+        "a step before the first": {"step": 0 * step - 1},
+        "a step after the last": {"step": 0 * step + 10**9},
+        "another weight": {"network.other": state[weight].clone()},
+        "a momentum of no weight": {"momentum.other": state[weight].clone()},
+        "a generator without bytes": {"generator": state["generator"][:9].clone()},
+        "a generator of zeros": {"generator": 0 * state["generator"]},
+        "a log of three columns": {"log": state["log"][:, :3].contiguous()},
+        "a log of nothing": {"log": state["log"] * float("nan")},
+        "a schedule of nothing": {"schedule": state["schedule"] * float("inf")},
+        **{f"another shape of {name}": {name: torch.zeros(3, 5, 7)} for name in state},
+        **{f"another type of {name}": {name: tensor.to(torch.complex64)} for name, tensor in state.items()},
+    }
+    for what, changed in tensors.items():
+        yield what, state | changed, notes
+    for name in state.keys() - {"ended"}:
+        if not name.startswith("momentum."):
+            yield f"no {name}", {k: v for k, v in state.items() if k != name}, notes
+    told = {"seconds": [-1, "1", None, [], float("inf")], "evaluation_seconds": [-1, None]}
+    told |= {"made_with": [None, [], "x", {}], "rows": [None, 5, "x", {}, [5], [[1]], [{}], [row | {"more": 1}]]}
+    told["rows"] += [[row | {name: value}] for name in ("step", "train_loss") for value in ("1", None, True, [], {})]
+    for key, values in told.items():
+        yield f"no {key}", state, {k: v for k, v in notes.items() if k != key}
+        for value in values:
+            yield f"{key} {value!r}", state, notes | {key: value}
+    for odd in ([], None, 5, "x"):
+        yield f"notes {odd!r}", state, odd
+
+
+def test_a_checkpoint_with_the_right_digest_and_odd_content_is_one_line(toy_dir, tmp_path):
+    runs = Runs(tmp_path)
+    file = begun(runs, toy_dir)
+    whole = file.read_bytes()
+    state = safetensors.torch.load(whole)
+    metadata = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])["__metadata__"]
+    count = 0
+    for what, tensors, notes in odd_checkpoints(state, json.loads(metadata["notes"])):
+        odd = safetensors.torch.save(tensors, {"notes": json.dumps(notes), **digests.seal(SPEC.run_id)})
+        file.write_bytes(digests.stamped(odd))
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors|curve\.csv|was begun on") as caught:
+            resumed_at(runs, toy_dir)
+        assert "\n" not in str(caught.value), what
+        try:
+            assert runs.reached(SPEC) is not None
+        except InputError as error:
+            assert "\n" not in str(error), what  # noqa: PT017
+        count += 1
+    assert count > 80
+    deep = safetensors.torch.save(state, {"notes": 10**5 * "[", **digests.seal(SPEC.run_id)})
+    file.write_bytes(digests.stamped(deep))
+    with pytest.raises(InputError, match="its notes are not of such a run"):
+        resumed_at(runs, toy_dir)
+    file.write_bytes(whole)
+    assert resumed_at(runs, toy_dir) > 20
 
 
 def test_a_begun_run_without_its_checkpoint_begins_anew_only_when_told(toy_dir, tmp_path, whole):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import RUN_SPEC, cli
+from command import RUN_SPEC, cli, one_line
 
-from rethinking import catalog, claims, figures
+from rethinking import catalog, claims, figures, report
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.errors import InputError
 from rethinking.figures import _sweeps
@@ -155,7 +155,7 @@ def committed():
 
 
 def test_committed_figures_come_from_committed_records(tmp_path):
-    """Drawn again they are the same, .svg and .json to the byte, under the pinned versions."""
+    """Drawn again they are the same, .svg and the numbers of .json to the byte, under the pinned versions."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     for package in ("matplotlib", "seaborn", "numpy"):
         if version(package) != pins[package]:
@@ -165,8 +165,83 @@ def test_committed_figures_come_from_committed_records(tmp_path):
         numbers = json.loads(path.read_text())
         setting = figures.setting_of(numbers)
         figures.draw(numbers["figure"], setting, Runs(path.parents[1] / "runs"), tmp_path)
-        for file in (path, path.with_suffix(".svg")):
-            assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
+        assert figures.wrong_pictures(path, numbers) == []
+        svg = path.with_suffix(".svg")
+        assert (tmp_path / svg.name).read_bytes() == svg.read_bytes(), svg.name
+        again = json.loads((tmp_path / path.name).read_text())
+        assert json.dumps(figures.unbound(again)) == json.dumps(figures.unbound(numbers)), path.name
+        for held in (numbers, again):
+            held["digests"].pop(f"{path.stem}.pdf")  # which depends on more libraries
+        assert again["digests"] == numbers["digests"], path.name
+
+
+COMMITTED = json.loads((ROOT / "figures" / "table3-cpu.json").read_text())
+ODD = [None, True, 0, -1, 10**14, 1.5, "", "x", "../x", [], [[]], [None], {}, {"x": {}}, {"x": None}, {"../..": {}}]
+
+
+def odd_drawings():
+    """The numbers of a committed figure with a value of another kind at one key, or without it: the key, and they."""
+    claim, (run, made) = COMMITTED["claims"][0], next(iter(COMMITTED["runs"].items()))
+    known = {"figure": str, "scale": str, "model": str, "seeds": int, "asked": bool, "caption": str}
+    known |= dict.fromkeys(("departures", "claims", "missing", "table"), list) | {"runs": dict}
+    never = (-1, 0, 10**14, [[]], [None], {"x": {}}, {"x": None}, {"../..": {}})
+    for key, kind in known.items():
+        for value in ODD:
+            if type(value) is not kind or value in never:
+                yield key, COMMITTED | {key: value}
+        if key != "table":
+            yield key, {k: v for k, v in COMMITTED.items() if k != key}
+    for key, value in (
+        ("scale", "x"),
+        ("data", None),
+        ("digests", None),
+        ("digests", {"a": 1}),
+        ("table", [{}]),
+        ("crop", "28"),
+    ):
+        yield key, COMMITTED | {key: value}
+    for key in claim:
+        yield f"claims.0.{key}", COMMITTED | {"claims": [claim | {key: 1.5}]}
+        yield f"claims.0.{key}", COMMITTED | {"claims": [{k: v for k, v in claim.items() if k != key}]}
+    for key in made:
+        for value in ([], {}, True, -1):
+            yield f"runs.{run}.{key}", COMMITTED | {"runs": {run: made | {key: value}}}
+
+
+def test_a_drawn_figure_has_one_shape_and_what_has_another_is_one_line_that_names_the_key(tmp_path):
+    path, count = tmp_path / "table3-cpu.json", 0
+    path.write_text(json.dumps(COMMITTED))
+    assert figures.drawn(path) == COMMITTED
+    for key, numbers in odd_drawings():
+        path.write_text(json.dumps(numbers))
+        with pytest.raises(InputError, match=r" is not a drawn figure \(") as caught:
+            figures.drawn(path)
+        line = str(caught.value)
+        assert line.startswith(f"{path} is not a drawn figure ({key}"), (key, line)
+        assert "\n" not in line
+        count += 1
+    assert count > 150
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "verify", "prune --yes", "figure --redraw", "report --check --readme README.md", "report --html a.html",
+        "export latex --to tex", "slides --figures figures --out slides", "whence figures/table3-cpu.json",
+        "cite table3.x",
+    ],
+)  # fmt: skip
+def test_every_command_that_reads_a_damaged_drawing_says_so_in_one_line(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("figures", "runs"):
+        Path(folder).mkdir()
+    Path("README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    run = next(iter(COMMITTED["runs"]))
+    Path("figures/table3-cpu.json").write_text(json.dumps(COMMITTED | {"runs": {run: None}}))
+    done = cli(*words.split())
+    told = f"figures/table3-cpu.json is not a drawn figure (runs.{run}: "
+    assert told in (done.stdout if words == "verify" else one_line(done))
+    assert done.returncode == (1 if words == "verify" else 2)
 
 
 def test_every_committed_record_is_whole():

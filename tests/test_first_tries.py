@@ -1,6 +1,7 @@
 """First tries of somebody who has not read the docs: each is answered by one line that says what to do."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ COMMANDS = {
     f"{RUN} --data good --n 1000": "n is 1000, good has 12 training images: give 1 to 12",
     f"{RUN} --data good --runs /proc/none": "cannot write to /proc/none .*: name another with --runs",
     f"{RUN} --corruption random_label": "did you mean 'random_labels'",
+    f"{RUN} --device mps": "device is 'mps', allowed are auto, cpu, cuda and one GPU",
     "fig1a": "'fig1a' is a figure, not a command: give `rethinking figure fig1a`",
     "figure": "no figure is given: name one, or all",
     "figure fig1a good": "unknown figure 'good', which is a data set: known are",
@@ -102,3 +104,14 @@ def test_a_command(words):
 def test_a_call(line):
     with pytest.raises(rt.InputError, match=line):
         CALLS[line]()
+
+
+def test_windows_is_refused_before_anything_is_imported_that_it_lacks(monkeypatch, capsys):
+    from rethinking.__main__ import main
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "rethinking.cli", None)  # so that its import fails
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("rethinking: Windows is not supported: use Linux")

@@ -37,6 +37,8 @@ ROOMS = [
     {"constants"},
     {"plotting", "style", "streams", "revision"},
     {"paths"},
+    {"arrays"},
+    {"files"},
     {"errors"},
     {"rethinking"},  # the package itself, which imports its rooms when they are first asked for
 ]

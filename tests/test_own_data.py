@@ -21,6 +21,7 @@ from rethinking.record import Runs
 from rethinking.spec import RunSpec
 
 CLASSES = ("ant", "bee", "cat")
+NO_TEXT = os.fsdecode(b"b\xff")  # which a folder can be called
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -152,6 +153,12 @@ def _npz(at, **arrays):
     return at / "a.npz"
 
 
+def _named(name):
+    """Labels of which the first class has that name."""
+    names = np.array([name, "bee", "cat"])
+    return {"train_labels": names[LABELS], "test_labels": names[LABELS[:9]]}
+
+
 def _bomb(at):
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000, 1000, 1000, 3), }"
     with zipfile.ZipFile(at / "b.npz", "w") as archive:
@@ -213,6 +220,12 @@ BAD = {
     "holds several pictures": _gif,
     "dog holds no image": lambda at: _with(at, "dog/notes.txt"),
     "which is not opened": _evil,
+    r"class '\\udcff' has no name of": lambda at: _npz(at, **_named("\udcff")),
+    r"class '\\ud800' has no name of": lambda at: _npz(at, **_named("\ud800")),
+    r"class 'a\\nb' has no name of": lambda at: _npz(at, **_named("a\nb")),
+    "class 'x{40}' has no name of": lambda at: _npz(at, **_named(500 * "x")),
+    "the labels are no text": lambda at: _npz(at, train_labels=np.full(30, -1, np.int32).view("<U1")),
+    r"class 'b\\udcff' has no name of": lambda at: image_folder(at, names=("ant", NO_TEXT, "cat")),
     "training and test images are": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
 }
 

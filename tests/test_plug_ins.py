@@ -174,8 +174,53 @@ def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, messa
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{text}\n')
     with pytest.raises(InputError) as caught:
         catalog._read(kind, tmp_path / "mine.py")
-    assert "mine.py: " in str(caught.value)
+    assert "mine.py" in str(caught.value)
     assert message in str(caught.value)
+
+
+def constant(value):
+    """A network's file with that as VARIANTS, which is in line 3."""
+    return f'"""Mine."""\n\nVARIANTS = {value}\n'.encode("utf-8", "surrogatepass")
+
+
+ODD = {
+    "a list as key": (constant("{[]: 1}"), "unhashable type: 'list'"),
+    "a dict in a set": (constant("{{}}"), "unhashable type: 'dict'"),
+    "a set": (constant('{"mine": {"a": {1}}}'), "holds a value of type set"),
+    "bytes": (constant("{'mine': {'a': b'x'}}"), "holds a value of type bytes"),
+    "a complex number": (constant("{'mine': {'a': 1j}}"), "holds a value of type complex"),
+    "an ellipsis": (constant("{'mine': {'a': ...}}"), "holds a value of type ellipsis"),
+    "a number as key": (constant("{1: {}}"), "holds a key of type int"),
+    "a pair as key": (constant("{(1, 2): {}}"), "holds a key of type tuple"),
+    "65 bits": (constant("{'mine': {'a': 0x1" + 16 * "0" + "}}"), "holds a whole number of more than 64 bits"),
+    "100,000 bits": (constant("{'mine': {'a': 0x" + 25_000 * "f" + "}}"), "a whole number of more than 64 bits"),
+    "5,000 digits": (constant(5000 * "9"), "Exceeds the limit"),
+    "infinity": (constant("{'mine': {'a': 1e999}}"), "holds a number that is not finite"),
+    "long text": (constant(f"{{'mine': {{'a': {20_000 * 'x'!r}}}}}"), "holds text of 20,000 characters"),
+    "half of a surrogate pair": (constant(r"{'mine': {'a': '\ud800'}}"), "holds half of a surrogate pair"),
+    "lists in lists": (constant(f"{{'mine': {{'a': {50 * '['}{50 * ']'}}}}}"), "nested deeper than 20"),
+    "brackets": (constant(5000 * "[" + 5000 * "]"), "too many nested parentheses"),
+    "signs": (constant(100_000 * "-" + "1"), "cannot be read as Python|recursion"),
+    "sums": (constant("1" + 50_000 * "+1"), "cannot be read as Python|recursion|is no literal"),
+    "attributes": (constant("a" + 50_000 * ".a"), "cannot be read as Python|recursion|is no literal"),
+    "2 MB": (constant("{}") + 2 * 10**6 * b"#", "larger than 1,000,000 bytes"),
+    "no UTF-8": (b"\xff", "not text in UTF-8"),
+    "a null": (b"\0", "null bytes"),
+    "another encoding": (b"# coding: foo\nVARIANTS = {}\n", "unknown encoding"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_constant_of_any_kind_is_one_line_with_the_file_and_its_line(tmp_path, name):
+    content, message = ODD[name]
+    (tmp_path / "mine.py").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        catalog._read("models", tmp_path / "mine.py")
+    line = str(caught.value)
+    assert line.startswith(f"{tmp_path}/mine.py")
+    assert "\n" not in line
+    assert ", line 3: " in line or "cannot be read" in line or name in ("a null", "another encoding")
+    assert "None" not in line
 
 
 CLAIMING = '''"""Mine."""

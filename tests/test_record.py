@@ -8,8 +8,10 @@ import os
 import random
 import re
 import shutil
+import struct
 import threading
 import time
+import zipfile
 from decimal import Decimal
 
 import numpy as np
@@ -21,6 +23,7 @@ from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import RunSpec
 
+KEPT = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "test_labels": np.zeros(3, np.uint8)}
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
 
 
@@ -84,8 +87,8 @@ def test_the_step_of_a_checkpoint_is_known_without_training(tmp_path):
 
 
 def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):
-    spec = SPEC.replace(keep=("test_logits",))
-    held = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "zeros/a": np.array([1, 2])}
+    spec = SPEC.replace(keep=("test_logits", "weight_quantiles"))
+    held = KEPT | {"zeros/a": np.array([1, 2])}
     records = []
     for name, scale in (("a", 1), ("b", 1), ("c", 2)):
         path = complete(Runs(tmp_path / name), spec, arrays=held | {"zeros/a": scale * held["zeros/a"]})
@@ -171,7 +174,7 @@ def test_a_file_that_is_no_records_json_is_not_read(tmp_path, kind):
     else:
         path.unlink()
         {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
-        message = "not a file"
+        message = "not a regular file"
     with pytest.raises(InputError, match=message):
         read(path.parent)
 
@@ -270,19 +273,63 @@ def test_a_curve_of_no_run_is_refused(tmp_path, steps, message):
 
 def test_kept_arrays_that_are_gone_or_damaged_anywhere_are_one_line(tmp_path):
     spec = SPEC.replace(keep=("test_logits",))
-    path = complete(Runs(tmp_path), spec, arrays={"test_logits": np.arange(6, dtype=np.float16)}) / "arrays.npz"
+    path = complete(Runs(tmp_path), spec, arrays=KEPT) / "arrays.npz"
     whole = path.read_bytes()
     seen = 0
     for k in range(0, len(whole), 3):
         path.write_bytes(whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :])
         try:
-            assert Runs(tmp_path).find(spec).arrays["test_logits"].tolist() == list(range(6))  # a byte of no meaning
+            held = Runs(tmp_path).find(spec).arrays["test_logits"]
+            assert held.ravel().tolist() == list(range(6))  # a byte of no meaning
         except InputError:
             seen += 1
     assert seen > len(whole) / 6
     path.unlink()
     with pytest.raises(InputError, match=r"arrays\.npz is missing"):
         Runs(tmp_path).find(spec)
+
+
+def npy(shape, dtype="<f2", content=b"", head="{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}"):
+    """A file whose header claims anything."""
+    header = head.format(dtype, shape).encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + content
+
+
+CLAIMS = {
+    "terabytes": npy("(1000000000000,)"),
+    "more than is there": npy("(3, 2)"),
+    "less than is there": npy("(1, 2)", content=bytes(12)),
+    "negative": npy("(-1, 2)"),
+    "a number without end": npy(f"({'9' * 30},)"),
+    "no shape": npy("3"),
+    "objects": npy("(1,)", "|O", bytes(8)),
+    "nothing a value": npy("(3,)", "|S0"),
+    "deep": npy("", head="(" * 9000),
+    "a text that never ends": npy("", head=3 * "'" + "abc"),
+    "another type": npy("(3, 2)", "<f4", bytes(24)),
+    "another number of images": npy("(4, 2)", content=bytes(16)),
+    "another number of axes": npy("(3,)", content=bytes(6)),
+    "no array": b"hello",
+}
+
+
+@pytest.mark.parametrize("claim", [*CLAIMS, "another name", "twice", "a bomb", "an array alone"])
+def test_a_header_of_kept_arrays_is_not_believed(tmp_path, claim):
+    """Where no digest binds them, or one that was made for them."""
+    spec = SPEC.replace(keep=("test_logits",))
+    path = without_digests(complete(Runs(tmp_path), spec, arrays=KEPT)) / "arrays.npz"
+    good = npy("(3, 2)", content=bytes(12))
+    members = [("test_logits.npy", CLAIMS.get(claim, good)), ("test_labels.npy", npy("(3,)", "|u1", bytes(3)))]
+    members += {"another name": [("zeros/a.npy", good)], "twice": [("test_logits", good)]}.get(claim, [])
+    members += [("more.npy", npy("(2000000000,)", "|u1", bytes(10**7)))] if claim == "a bomb" else []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members:
+            packed.writestr(name, content)
+    if claim == "an array alone":
+        path.write_bytes(good)
+    with pytest.raises(InputError, match=r"arrays\.npz (cannot be read|is not of its spec) .*: the record") as caught:
+        read(path.parent).arrays  # noqa: B018
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_one_line(tmp_path):
@@ -462,6 +509,7 @@ OWNERS = {
     "digits": b'{"host": "a", "pid": ' + 5000 * b"9" + b', "started": "1"}',
     "a path": b'{"host": "a", "pid": "../..", "started": 1}',
     "a list as host": b'{"host": [], "pid": 1, "started": 1}',
+    "half of a surrogate pair": rb'{"host": "\ud800", "pid": 1, "started": 1}',
 }  # fmt: skip
 
 

@@ -47,16 +47,12 @@ def test_training_goes_on_whoever_listens(toy_dir, tmp_path, streams):
     ("sent", "status", "line"),
     [(signal.SIGTERM, 143, "rethinking: stopped by SIGTERM"), (signal.SIGINT, 130, "rethinking: stopped")],
 )
-def test_a_signal_outside_of_training_is_one_line(tmp_path, sent, status, line):
-    os.mkfifo(tmp_path / "spec.json")  # it waits there
-    words = [sys.executable, "-m", "rethinking.cli", "run", "--spec", tmp_path / "spec.json"]
-    listening = {"stderr": subprocess.PIPE, "text": True}
-    with (
-        subprocess.Popen(
-            words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **listening
-        ) as process,
-        (tmp_path / "spec.json").open("wb"),
-    ):  # once it reads there
+def test_a_signal_outside_of_training_is_one_line(sent, status, line):
+    words = [sys.executable, "-m", "rethinking.cli", "run", "--spec", "-"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes) as process:
+        process.stdin.write(" " * 1_000_000)  # more than a pipe holds: once it reads there, and waits for more
+        process.stdin.flush()
         process.send_signal(sent)
         _, told = process.communicate(timeout=60)
     assert (process.returncode, told.strip()) == (status, f"{line}; the same command goes on from here")
@@ -89,7 +85,7 @@ def test_a_spec_is_read_in_every_encoding_of_json_and_from_standard_input(toy_ru
 
 
 def test_no_spec_is_read_without_end(tmp_path):
-    assert "larger than 4,000,000 bytes" in one_line(cli("run", "--spec", "/dev/zero"))
+    assert "not a regular file" in one_line(cli("run", "--spec", "/dev/zero"))
     assert "standard input: larger than" in one_line(shell("rethinking run --spec - < /dev/zero"))
 
 
@@ -104,3 +100,11 @@ def test_the_home_folder_is_meant_by_a_tilde(toy_runs, tmp_path, monkeypatch):
     assert cli("data", "where", "toy", "--data-dir=~/x").stdout == f"{tmp_path}/x/toy\n"
     unknown = one_line(cli("data", "where", "toy", "--data-dir=~nobody-of-that-name"))
     assert "names a home folder that is not known: write the whole path" in unknown
+
+
+@pytest.mark.parametrize("form", ["utf-8:strict", "utf-8:surrogateescape"])
+def test_a_name_that_is_no_text_is_printed_as_it_is(tmp_path, form):
+    folder = os.fsencode(tmp_path) + b"/a\xff"
+    words = [sys.executable, "-m", "rethinking.cli", "data", "where", "toy", b"--data-dir", folder]
+    done = subprocess.run(words, capture_output=True, env=os.environ | {"PYTHONIOENCODING": form}, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (0, b"", folder + b"/toy\n")

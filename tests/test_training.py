@@ -17,6 +17,7 @@ from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, train, whiten
 from rethinking.training.batches import gather, permutation, prepare
+from rethinking.training.network import give
 
 CPU = torch.device("cpu")
 
@@ -347,3 +348,18 @@ def test_every_field_of_a_spec_changes_what_is_trained_or_told(toy):
     same = [name for name, value in CHANGES.items() if outcome(**{name: value}) == usual]
     assert not same
     assert set(CHANGES) | {"data"} == set(RunSpec.model_fields)  # data: `toy` is handed over
+
+
+def test_weights_of_another_network_are_one_line():
+    layer = torch.nn.Linear(3, 2)
+    right = {name: tensor + 1 for name, tensor in layer.state_dict().items()}
+    odd = [{}, {"weight": right["weight"]}, right | {"more": torch.zeros(1)}, right | {"bias": torch.zeros(3)}]
+    odd += [right | {"bias": right["bias"].double()}, right | {"bias": torch.tensor([1, 2])}]
+    before = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
+    for weights in odd:
+        with pytest.raises(InputError, match=r"^it is of another network \(.*\): delete it, and the run") as caught:
+            give(layer, weights, "it")
+        assert "\n" not in str(caught.value)
+        assert all(torch.equal(before[name], tensor) for name, tensor in layer.state_dict().items())
+    give(layer, right, "it")
+    assert torch.equal(layer.bias, right["bias"])

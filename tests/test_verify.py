@@ -121,15 +121,18 @@ def test_every_number_of_a_drawn_figure_is_compared(place):
     path = place / "figures" / f"{DRAWN}.json"
     whole = path.read_text()
     drawn = json.loads(whole)
+    run = "another-0123456789"
+    another = {"missing": [run], "runs": {run: next(iter(drawn["runs"].values()))}, "figure": "another", "asked": True}
+    another |= {"scale": "quick", "model": "another", "seeds": 7, "digests": {"another": ""}}
     for key in drawn.keys() - {"figure", "scale", "model", "seeds", "asked", *digests.OWN}:
-        resealed(path, **{key: "another"})
+        resealed(path, **{key: another.get(key) or drawn[key][1:]})
         (found,) = findings(place)
-        assert found.startswith(f"{path} is not of the records there are ({key})")
+        assert found.startswith(f"{path} is not of the records there are ({key}")
         path.write_text(whole)
     resealed(path, extra=1)
     assert "(extra)" in findings(place)[0]
     for key in drawn.keys() - {"digest"}:
-        path.write_text(json.dumps(drawn | {key: "another"}))
+        path.write_text(json.dumps(drawn | {key: another.get(key) or drawn[key][1:]}))
         changed = f"{path} was changed since it was drawn, by its own SHA-256: draw it again, or move it away"
         assert findings(place) == [changed]
     path.write_text(whole[:-20])

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -18,7 +17,7 @@ from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
-from rethinking.engines.execute import as_recorded, execute
+from rethinking.engines.execute import as_recorded, execute, tensors
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
@@ -30,7 +29,7 @@ from rethinking.spec import Part, RunSpec, image_size
 from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
-from rethinking.training.network import Source, built, placed
+from rethinking.training.network import Source, built, give, placed
 
 EPOCHS = 30  # where nothing says how long
 # Fields of a spec that `experiment` takes by name, besides its own arguments.
@@ -146,7 +145,7 @@ def network(
     if file.is_file():
         digests.check(record.path, record.result, weights=True)
         trained = _untrained(spec)
-        trained.load_state_dict(safetensors.torch.load_file(file))
+        give(trained, tensors(file, "move it away"), file)
         return trained.eval()
     with _process_restored():
         again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)

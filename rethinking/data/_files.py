@@ -6,6 +6,7 @@ Whatever is wrong with a file raises `Unavailable`, in one line.
 import gzip
 import hashlib
 import io
+import math
 import os
 import struct
 import tarfile
@@ -16,7 +17,10 @@ from typing import IO
 
 import numpy as np
 
+from rethinking.files import content_of, opened, reason
+
 LARGEST = 250_000_000  # bytes of a file, packed or unpacked; the largest official one has 170 million
+HEADER = 10_000  # bytes of an .npy file beside the values, at most
 Arrays = dict[str, np.ndarray]
 
 
@@ -35,12 +39,6 @@ def decoding(what: object) -> Iterator[None]:
         raise Unavailable(f"{what} cannot be read ({reason(error)})") from None
 
 
-def reason(error: BaseException) -> str:
-    """An error in some words of one line."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text[:200] or type(error).__name__
-
-
 def _limited(stream: IO[bytes] | gzip.GzipFile) -> bytes:
     content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -50,10 +48,8 @@ def _limited(stream: IO[bytes] | gzip.GzipFile) -> bytes:
 
 def read_bytes(path: Path) -> bytes:
     """What a file holds."""
-    with decoding(path), path.open("rb") as stream:
-        if os.fstat(stream.fileno()).st_size > LARGEST:
-            raise ValueError(f"larger than {LARGEST:,} bytes")
-        return _limited(stream)
+    with decoding(path):
+        return content_of(path, LARGEST)
 
 
 def official(content: bytes, what: object, algorithm: str, digest: str) -> bytes:
@@ -94,13 +90,16 @@ def read_idx(path: Path) -> np.ndarray:
 
 def read_npy(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The uint8 array of that shape, C order, in an .npy file: nothing is unpickled, no memory taken for another."""
-    with decoding(path), path.open("rb") as stream:
+    size = math.prod(shape)
+    with decoding(path), opened(path, size + HEADER) as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("not an array of bytes")
         held, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if (held, fortran, dtype) != (shape, False, np.dtype(np.uint8)):
             raise ValueError(f"it holds {dtype} {held}, expected uint8 {shape}")
-        array = np.empty(shape, np.uint8)
-        if stream.readinto(array.data.cast("B")) != array.nbytes or stream.read(1):
+        if os.fstat(stream.fileno()).st_size - stream.tell() != size:
             raise ValueError("not as long as its header says")
+        array = np.empty(shape, np.uint8)
+        if stream.readinto(array.data.cast("B")) != size:
+            raise ValueError("cut off while it was read")
         return array

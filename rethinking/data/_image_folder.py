@@ -12,6 +12,7 @@ from tqdm import tqdm
 from rethinking.data._files import LARGEST, Unavailable, decoding
 from rethinking.data._found import LAYOUTS, MOST_BYTES, Found, Pair
 from rethinking.errors import InputError
+from rethinking.files import opened
 
 MOST_PIXELS = 50_000_000  # of one image
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
@@ -101,7 +102,5 @@ def _opened(file: Path) -> Iterator[Any]:
     with decoding(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        if file.stat().st_size > LARGEST:
-            raise ValueError(f"larger than {LARGEST:,} bytes")
-        with Image.open(file, formats=FORMATS) as image:
+        with opened(file, LARGEST) as stream, Image.open(stream, formats=FORMATS) as image:
             yield image

@@ -9,17 +9,19 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from rethinking.data._files import decoding, read_bytes
+from rethinking.arrays import array_in
+from rethinking.data._files import HEADER, decoding, read_bytes
 from rethinking.data._found import LAYOUTS, MOST_BYTES, Found, Pair
 from rethinking.data._image_folder import image_folder
 from rethinking.data._sources import idx_folder
 from rethinking.errors import InputError
+from rethinking.files import opened
 from rethinking.paths import expand
 
 # What arrays are called: of both splits together, then of the two.
@@ -188,11 +190,12 @@ Open = Callable[[], Any]  # -> a binary stream
 def _arrays(path: Path, labels: str | Path | None) -> Iterator[dict[str, tuple[str, Open]]]:
     """The arrays at a path by name, lower case: (what to call it in an error, how to open it)."""
     if path.is_dir():
-        yield {f.stem.lower(): (str(f), lambda f=f: f.open("rb")) for f in sorted(path.glob("*.npy"))}  # type: ignore[misc]
+        yield {f.stem.lower(): (str(f), lambda f=f: opened(f, MOST_BYTES + HEADER)) for f in sorted(path.glob("*.npy"))}  # type: ignore[misc]
     elif path.suffix.lower() == ".npz":
-        with decoding(path):
-            archive = zipfile.ZipFile(path)
-        with archive:
+        with ExitStack() as stack:
+            with decoding(path):
+                stream = stack.enter_context(opened(path, 3 * MOST_BYTES))
+                archive = stack.enter_context(zipfile.ZipFile(stream))
             yield {
                 Path(member).stem.lower(): (f"{member} in {path}", lambda m=member: archive.open(m))  # type: ignore[misc]
                 for member in archive.namelist()
@@ -200,8 +203,8 @@ def _arrays(path: Path, labels: str | Path | None) -> Iterator[dict[str, tuple[s
     else:
         if labels is None:
             raise InputError(f"{path} holds images alone: name their labels with --labels LABELS.npy")
-        other = expand(labels)
-        yield {"images": (str(path), lambda: path.open("rb")), "labels": (str(other), lambda: other.open("rb"))}
+        other, most = expand(labels), MOST_BYTES + HEADER
+        yield {"images": (str(path), lambda: opened(path, most)), "labels": (str(other), lambda: opened(other, most))}
 
 
 def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | None, size: int | None) -> Found:
@@ -231,34 +234,9 @@ def _pair(images: tuple[str, Open], labels: tuple[str, Open], channels: str | No
     return Pair(pixels, numbers)
 
 
-def _read(what: str, opened: Open) -> np.ndarray:
-    """An array from .npy: its size is checked before memory is taken for it, and nothing is unpickled."""
-    with decoding(what), opened() as stream:
-        version = np.lib.format.read_magic(stream)
-        header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if header is None:
-            raise ValueError(f"version {version} of .npy")
-        shape, fortran, dtype = header(stream)
-        if dtype.hasobject or dtype.kind not in "biufSU":
-            raise ValueError(f"it holds {dtype}, no plain numbers or text: save it again, names as array.astype(str)")
-        count = 1
-        for side in shape:
-            count *= side
-        if count * dtype.itemsize > MOST_BYTES:
-            raise ValueError(f"larger than {MOST_BYTES:,} bytes")
-        content = _exactly(stream, count * dtype.itemsize)
-        array = np.frombuffer(content, dtype)
-        return array.reshape(shape[::-1]).transpose() if fortran else array.reshape(shape)
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    content = stream.read(size + 1)
-    if len(content) != size:
-        raise ValueError("not as long as its header says")
-    return content
+def _read(what: str, opening: Open) -> np.ndarray:
+    with decoding(what), opening() as stream:
+        return array_in(stream, MOST_BYTES)
 
 
 def _images(array: np.ndarray, what: str, channels: str | None) -> np.ndarray:

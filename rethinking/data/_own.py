@@ -23,6 +23,7 @@ from rethinking.errors import InputError
 from rethinking.paths import data_dir, expand
 
 MOST_CLASSES = 256  # labels are kept as bytes
+LONGEST_NAME = 200  # characters of a class's name
 
 
 def sources() -> list[Any]:
@@ -188,11 +189,19 @@ def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray
                 raise InputError(f"test label {value!r} at index {k} is of no class of the training set: mend it")
         numbers.append(np.array([place[v] for v in labels], dtype=np.uint8))
     named = [train.names[v] if isinstance(v, int) and 0 <= v < len(train.names) else str(v) for v in values]
-    return (named if len(set(named)) == len(named) else [str(v) for v in values]), numbers
+    named = named if len(set(named)) == len(named) else [str(v) for v in values]
+    for name in named:
+        if len(name) > LONGEST_NAME or not name.isprintable():  # as half of a surrogate pair is not
+            what = f"the class {name[:40]!r} has no name of at most {LONGEST_NAME} printable characters"
+            raise InputError(f"{what}: rename it")
+    return named, numbers
 
 
 def _list(labels: Sequence[str] | np.ndarray) -> list[Any]:
-    return labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    try:
+        return labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    except (ValueError, SystemError) as error:  # of a character that there is not
+        raise InputError(f"the labels are no text ({error}): save them again, as labels.astype(str)") from None
 
 
 def _parted(

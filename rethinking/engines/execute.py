@@ -9,20 +9,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
+from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, Field
 
 from rethinking import data
 from rethinking.engines.machine import cores
 from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
+from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
-from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, check_weights, seal, stamped
-from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, kind_of
+from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, bytes_of, check_weights, seal, stamped
+from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, Unfit, kind_of
 from rethinking.training.batches import to_device
 
 CHECKPOINT_EVERY = 120.0  # seconds; a checkpoint is taken at the first step after that long, and at every stop
@@ -243,6 +245,9 @@ def execute(
                 except StopIteration as end:
                     outcome: Outcome = end.value
                     break
+                except Unfit as error:
+                    advice = "delete it, and give --anew"
+                    raise InputError(f"{writer.checkpoint_path} is of another run ({error}): {advice}") from None
                 clock.evaluated()
                 rows.append(row)
                 writer.notes["summary"] = spec.summary(row)
@@ -294,11 +299,19 @@ def _weights(
                 )
             write(path, content)
     check_weights(path, record.result)
+    return tensors(path, "delete it, and the run is trained again")
+
+
+def tensors(path: Path, advice: str) -> dict[str, torch.Tensor]:
+    """What a file of weights holds, on the CPU. Raises InputError where it cannot be read."""
+    return _tensors(bytes_of(path, advice), path, advice)
+
+
+def _tensors(content: bytes, path: Path, advice: str) -> dict[str, torch.Tensor]:
     try:
-        return safetensors.torch.load(path.read_bytes())
-    except (ValueError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is damaged ({reason}): delete it, and the run is trained again") from None
+        return safetensors.torch.load(content)
+    except Exception as error:  # safetensors and torch raise what they like at foreign bytes
+        raise InputError(f"{path} is damaged ({reason(error)}): {advice}") from None
 
 
 def packed(weights: dict[str, torch.Tensor], run: str) -> bytes:
@@ -332,13 +345,34 @@ def _saved(writer: Writer, kind: Kind) -> tuple[dict[str, Any], dict[str, torch.
         return None
     saved, metadata = found
     file = writer.checkpoint_path
+    state = _tensors(saved, file, BEGIN_ANEW)
     try:
         notes = json.loads(metadata["notes"])
-        state = safetensors.torch.load(saved)
-    except (ValueError, TypeError, KeyError, MemoryError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{file} is damaged ({reason}): {BEGIN_ANEW}") from None
-    if "made_with" not in notes or not state.keys() >= set(kind.state):
+        _Notes.model_validate(notes)
+        columns = [(c.name, int if c.whole else float) for c in writer.spec.described]
+        if any([(k, type(v)) for k, v in row.items()] != columns for row in notes["rows"]):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise InputError(f"{file} is damaged (its notes are not of such a run): {BEGIN_ANEW}") from None
+    if not state.keys() >= set(kind.state):
         raise InputError(f"{file} is of an earlier version of this package: {BEGIN_ANEW}")
+    if state["step"].dtype != torch.int64 or state["step"].ndim:
+        raise InputError(f"{file} is damaged (its step is no whole number): {BEGIN_ANEW}")
     writer.check_rows(notes["rows"])
     return notes, state
+
+
+class _MadeWith(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+    device: str
+
+
+class _Notes(BaseModel):
+    """What a checkpoint's metadata tell of a run so far. seconds: of training and evaluation; of evaluation alone."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    rows: list[dict[str, int | float]]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    evaluation_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    made_with: _MadeWith

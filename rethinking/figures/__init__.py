@@ -14,7 +14,6 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
 It reads records and never trains. Scales differ only in fields of the specs.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -26,17 +25,16 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
-from rethinking.figures._setting import ALL, CHEAP, SCALES, Setting
+from rethinking.figures._drawn import about, drawn, provenance, unbound, wrong_pictures
+from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject
 from rethinking.record import Record, Runs, digests, write
-from rethinking.record.strict import json_of
-from rethinking.revision import VERSION
 from rethinking.spec import RunSpec, Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
 
-__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "draw", "drawn", "numbers", "setting", "specs"]
-__all__ += ["stem", "unique"]
+__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "draw", "drawn", "numbers", "provenance"]
+__all__ += ["setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
 
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
@@ -80,6 +78,8 @@ def setting(
         )
     if seeds is None:
         return own
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"seeds is {seeds}, allowed are 1 to {MOST_SEEDS:,}")
     given = replace(own, seeds=seeds, asked=True)
     return own if seeds == default and unique(specs(name, given)) == unique(specs(name, own)) else given
 
@@ -107,7 +107,10 @@ def evidence(folder: Path) -> list[tuple[str, Setting]]:
         each = drawn(path)
         own = f"{each['figure']}-{each['scale']}"
         if each["scale"] != "quick" and "data" not in each:
-            found.append((each["figure"], setting_of(each)))
+            try:
+                found.append((each["figure"], setting_of(each)))
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
             own = stem(*found[-1])
         elif path.stem.startswith(own):  # perhaps of a plug-in that is not here
             continue
@@ -125,51 +128,6 @@ def stem(name: str, chosen: Setting) -> str:
     parts += [chosen.model] if chosen.model != default.model else []
     parts += [f"{chosen.seeds}seeds"] if chosen.asked else []
     return "-".join(parts)
-
-
-def drawn(path: Path) -> dict[str, Any]:
-    """What a drawn figure's .json holds: its numbers and, as a record's result.json, the digests that bind them.
-
-    digests    SHA-256 of each picture that was drawn with it, by name
-    digest     SHA-256 of the rest, see `digests.of_result`
-
-    Raises InputError where it is no drawn figure, or was changed. One drawn by an earlier version has no digests.
-    """
-    advice = "draw it again, or move it away"
-    numbers = json_of(path, advice)
-    if not {"figure", "scale", "model", "seeds", "asked", "runs"} <= set(numbers):
-        raise InputError(f"{path} is not a drawn figure: {advice}")
-    bound = numbers.keys() >= digests.OWN and isinstance(numbers["digests"], dict)
-    if digests.OWN & numbers.keys() and not (bound and numbers["digest"] == digests.of_result(numbers)):
-        raise InputError(f"{path} was changed since it was drawn, by its own SHA-256: {advice}")
-    return numbers
-
-
-def unbound(numbers: dict[str, Any]) -> dict[str, Any]:
-    """What a drawn figure's .json holds, without its digests: what its records give."""
-    return {key: value for key, value in numbers.items() if key not in digests.OWN}
-
-
-def wrong_pictures(path: Path, numbers: dict[str, Any]) -> list[str]:
-    """What is wrong with the pictures of a drawn figure, a line each: they must be those drawn with its .json.
-
-    Args:
-        path: the .json, which holds `numbers`.
-    """
-    again = f"draw {numbers['figure']} again with --redraw"
-    if "digests" not in numbers:
-        return [f"{path} holds no digests of its pictures, as of an earlier version: {again}"]
-    held, found = numbers["digests"], []
-    there = {f"{path.stem}.{form}" for form in plotting.FORMATS if path.with_suffix(f".{form}").is_file()}
-    for name in sorted(held.keys() | there):
-        picture = path.with_name(name)
-        if name not in there:
-            found.append(f"{picture} is missing: {again}")
-        elif name not in held:
-            found.append(f"{picture} was not drawn with {path.name}: move it away, or {again}")
-        elif digests.sha256(picture) != held[name]:
-            found.append(f"{picture} is not the picture drawn with {path.name}, by its SHA-256: {again}")
-    return found
 
 
 def specs(name: str, chosen: Setting) -> Specs:
@@ -252,22 +210,6 @@ def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
     return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
 
 
-def provenance(told: dict[str, Any]) -> dict[str, Any]:
-    """What a picture says of itself, from its numbers.
-
-    The commit of the code that drew it is not among it, as a picture is drawn to the same bytes by every commit of a
-    version; those that the runs were made with are in the .json.
-
-    Returns:
-        figure, scale, model, seeds, asked; claims, their ids; runs, the SHA-256 of the names of the runs it was drawn
-        from, sorted, each with a line break after it; version, of this package.
-    """
-    setting = {key: told[key] for key in ("figure", "scale", "model", "seeds", "asked")}
-    names = "".join(f"{run}\n" for run in sorted(told["runs"]))
-    digest = f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
-    return setting | {"claims": [c["id"] for c in told["claims"]], "runs": digest, "version": VERSION}
-
-
 def draw(
     name: str,
     chosen: Setting,
@@ -296,7 +238,7 @@ def draw(
     told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
     write(path, _json(told, entry))
-    return Drawn([*files, path], told, figure.verdicts, figure.missing)
+    return Drawn([*files, path], figure.numbers, figure.verdicts, figure.missing)
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rethinking.figures._subject import FULL, Subject
 from rethinking.spec import EPOCH, RunSpec
 
 SCALES = ("quick", "cpu", "paper")
+MOST_SEEDS = 1000  # of a figure
 
 # Training images at each scale, for the networks that do not run on all 50,000 there.
 REDUCED_N = {

@@ -12,6 +12,7 @@ from rethinking.images import ImageSet, Split
 from rethinking.spec import RunSpec
 from rethinking.training import Training
 from rethinking.training.batches import cropped, trained_on
+from rethinking.training.network import give
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,10 @@ def trained(
         weights: of the network by name, as its run ended with them. on_part: see Trained.
 
     Raises:
-        InputError: as `Training` does.
+        InputError: as `Training` does; weights of another network.
     """
     training = Training(spec, images, device)
-    training.network.load_state_dict(weights)
+    give(training.network, weights, f"the file of weights of {spec.run_id}")
     training.network.eval()
     training._on_part = on_part
     return Trained(

@@ -13,8 +13,8 @@ A record is a folder `<runs>/<run_id>/`:
     lease-0, lease-1 ...    who is making it now
     result.json        written last, with the digests of the others: its existence means that the run is complete
 
-`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it, its files by
-`strict`. `folder` holds all that is in runs/.
+`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it, `folder` holds
+all that is in runs/.
 `frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
 `bundle` has those that an installed package brings along.
 """

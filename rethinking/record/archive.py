@@ -7,6 +7,7 @@ verified, and `rethinking prune` never offers them.
 from pathlib import Path
 
 from rethinking.errors import InputError
+from rethinking.files import text_of
 
 LIST = "ARCHIVE"
 
@@ -18,12 +19,9 @@ def archived(root: Path) -> frozenset[str]:
         InputError: the list cannot be read; a line is not one run's name; a run is named twice.
     """
     path = root / LIST
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return frozenset()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}): mend it") from None
+    text = text_of(path, "mend it")
     names: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         name = line.partition("#")[0].strip()

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from rethinking.errors import InputError
+from rethinking.files import text_of
 from rethinking.paths import data_dir
 from rethinking.record.digests import sha256
 
@@ -36,8 +37,8 @@ def unpacked() -> Path | None:
         return None
     try:
         place = data_dir() / ".evidence" / sha256(ARCHIVE)[:16]
-        with suppress(OSError):
-            names = (place / LIST).read_text(encoding="utf-8").splitlines()
+        with suppress(InputError):
+            names = text_of(place / LIST).splitlines()
             if all((place / name).is_file() for name in names):
                 return place
         _unpack(place)

@@ -25,20 +25,22 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
+from rethinking.files import DAMAGED, content_of, json_of, reason
 
 LIST = "DIGESTS"
 FILES = ("spec.json", "curve.csv", "online.csv", "environment.json", "arrays.npz")  # all but result.json
 WEIGHTS = "weights.safetensors"  # ignored by git, and may be deleted: checked where it is, by `rethinking verify`
 RESULT = frozenset({"status", "steps", "evaluations", "diverged_at", "final"})
 OWN = frozenset({"digests", "digest"})
+LARGEST = 4_000_000_000  # bytes of weights, of a checkpoint and of any other file of a record
+MOST = 100_000_000  # bytes of runs/DIGESTS, which has some 600 a record
 _ZEROS = "0" * 64
 BEGIN_ANEW = "give --anew, and it is deleted and the run begins anew"
 
 
 def sha256(path: Path | str) -> str:
-    """Of a file's bytes, in hexadecimal."""
-    with open(path, "rb", buffering=0) as stream:  # most are small: hashlib's own reader takes three times as long
-        return hashlib.sha256(stream.readall()).hexdigest()
+    """Of a file's bytes, in hexadecimal. Raises as `bytes_of`."""
+    return hashlib.sha256(bytes_of(path, "move it away")).hexdigest()
 
 
 def of_result(result: dict[str, Any]) -> str:
@@ -67,10 +69,10 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
         return
     file = folder / "result.json"
     if result.keys() != RESULT | OWN or of_result(result) != result["digest"]:
-        raise InputError(f"{file} does not agree with its own SHA-256: the record is damaged; move it away")
+        raise InputError(f"{file} does not agree with its own SHA-256: {DAMAGED}")
     held = result["digests"]
     if not isinstance(held, dict):
-        raise InputError(f"{file} has digests that are no JSON object: the record is damaged; move it away")
+        raise InputError(f"{file} has digests that are no JSON object: {DAMAGED}")
     _compare(folder, FILES, held, "result.json")
 
 
@@ -86,7 +88,7 @@ def check_weights(path: Path, result: dict[str, Any]) -> None:
         raise InputError(f"{path} is another file than its record was completed with, by its SHA-256: move it away")
     if held is None:
         run, advice = path.parent.name, "delete it, and the run is trained again"
-        metadata = _sealed(path.read_bytes(), path, advice)
+        metadata = _sealed(bytes_of(path, advice), path, advice)
         if metadata.keys() != {"run", "sha256"}:
             raise InputError(f"{path} is bound to its record by no digest: {advice}")
         if metadata["run"] != run:
@@ -105,11 +107,11 @@ def _compare(folder: Path, names: tuple[str, ...], held: dict[str, str], by: str
         path = f"{folder}{os.sep}{name}"
         try:
             now = sha256(path)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError):
             now = None
         if now != held.get(name):
             what = "is missing" if now is None else "does not belong to it" if name not in held else "was changed"
-            raise InputError(f"{path} {what}, by the SHA-256 in {by}: the record is damaged; move it away")
+            raise InputError(f"{path} {what}, by the SHA-256 in {by}: {DAMAGED}")
 
 
 def listed(root: Path) -> dict[str, dict[str, str]]:
@@ -127,10 +129,10 @@ def _parsed(path: Path, changed: int, size: int) -> dict[str, dict[str, str]]:
     """changed, size: of the file, so that another one is read again."""
     found: dict[str, dict[str, str]] = {}
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = content_of(path, MOST).decode("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not ASCII text"
-        raise InputError(f"{path} cannot be read ({reason}): take it from the repository's history") from None
+        told = "not ASCII text" if isinstance(error, UnicodeDecodeError) else reason(error)
+        raise InputError(f"{path} cannot be read ({told}): take it from the repository's history") from None
     for number, line in enumerate(lines, 1):
         digest, gap, place = line.partition("  ")
         run, slash, name = place.partition("/")
@@ -151,13 +153,27 @@ def unlisted(root: Path, runs: list[str]) -> list[str]:
     known, lines = listed(root), []
     for run in runs:
         folder = root / run
-        if run not in known and not OWN & json.loads((folder / "result.json").read_text(encoding="utf-8")).keys():
+        if run not in known and not OWN & json_of(folder / "result.json").keys():
             there = [folder / name for name in (*FILES, "result.json") if (folder / name).is_file()]
             lines += [f"{sha256(path)}  {run}/{path.name}" for path in there]
     return lines
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
+
+
+def bytes_of(path: Path | str, advice: str) -> bytes:
+    """What a file of a record holds.
+
+    Raises:
+        InputError: it cannot be read. FileNotFoundError, NotADirectoryError: it is not there.
+    """
+    try:
+        return content_of(path, LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}): {advice}") from None
 
 
 def seal(run: str) -> dict[str, str]:
@@ -203,8 +219,7 @@ def _sealed(file: bytes, path: Path, advice: str) -> dict[str, str]:
         if digest != metadata["sha256"] or digest.encode() != file[at : at + 64]:
             raise ValueError("another SHA-256")
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
-        reason = " ".join(str(error).partition("\n")[0].split())
-        raise InputError(f"{path} is damaged ({reason}): {advice}") from None
+        raise InputError(f"{path} is damaged ({reason(error)}): {advice}") from None
     return metadata
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
+from rethinking.files import json_of, opened, reason, text_of
 from rethinking.paths import is_temporary, write
 from rethinking.record import digests, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
-from rethinking.record.strict import json_of, text_of
 from rethinking.spec import KINDS, Spec, kind_of
 
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
@@ -111,7 +111,7 @@ class Runs:
         lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
         if lines:
             file = self.root / digests.LIST
-            write(file, (file.read_text(encoding="ascii") if file.exists() else "") + "\n".join(lines) + "\n")
+            write(file, (text_of(file, most=digests.MOST) if file.exists() else "") + "\n".join(lines) + "\n")
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:
@@ -127,17 +127,19 @@ class Runs:
 
         Raises InputError where the checkpoint is damaged.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = self.checkpoints / (run if isinstance(run, str) else run.run_id) / "checkpoint.safetensors"
         try:
-            with safe_open(path, framework="numpy") as held:
-                return int(held.get_tensor("step"))
+            with opened(path, digests.LARGEST), safe_open(path, framework="numpy") as held:
+                step = held.get_tensor("step")
+            if step.shape or step.dtype != "int64" or step < 0:
+                raise ValueError("its step is no whole number")
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{path} is damaged ({reason}): delete it and the run begins anew") from None
+        except Exception as error:  # safetensors and numpy raise what they like at foreign bytes
+            raise InputError(f"{path} is damaged ({reason(error)}): delete it and the run begins anew") from None
+        return int(step)
 
     def named(self, run: str) -> Record:
         """The record whose folder is, or uniquely begins or ends with, `run`. Raises InputError."""

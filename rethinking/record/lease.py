@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
+from rethinking.files import Refused, content_of, json_in
 from rethinking.paths import write
 from rethinking.record.write import Writer
 from rethinking.spec import Spec, from_file
@@ -216,7 +217,7 @@ def log_of(process: int | str) -> str | None:
     """The file that the standard error of a process goes to, "self" being this one's; None where it is none."""
     try:
         target = os.readlink(f"/proc/{process}/fd/2")
-        return target if stat.S_ISREG(os.stat(target).st_mode) else None
+        return _told(target) if stat.S_ISREG(os.stat(target).st_mode) else None
     except (OSError, ValueError):
         return None
 
@@ -236,7 +237,12 @@ def _host() -> str:
             parts.append(read_part())
         except OSError:
             continue
-    return "/".join(parts)
+    return _told("/".join(parts))
+
+
+def _told(name: str) -> str:
+    """A name that the system gives as bytes, as text that can be written as UTF-8."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _started(pid: int) -> str | None:
@@ -276,18 +282,9 @@ def _owner(path: Path) -> tuple[str, int, Any] | None:
 
 def _small(path: Path) -> dict[str, Any] | None:
     """The JSON object in a small file; None where it is not there or holds none. Raises OSError where unreadable."""
-    if not path.is_file():
-        return None
     try:
-        with path.open("rb") as stream:
-            content = stream.read(OWNER + 1)
-    except FileNotFoundError:
-        return None
-    if len(content) > OWNER:
-        return None
-    try:
-        value = json.loads(content.decode())
-    except (ValueError, RecursionError):
+        value = json_in(content_of(path, OWNER).decode())
+    except (FileNotFoundError, NotADirectoryError, Refused, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -1,6 +1,5 @@
 """Runs made with another version of a plug-in than is there now: named once, and made again on demand."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.files import json_of
 from rethinking.record.lease import hold, is_lease
 from rethinking.spec import Spec
 
@@ -124,11 +124,9 @@ def _aside(runs: "Runs", spec: Spec) -> Path:
 
 def _made_with(folder: Path, spec: Spec) -> list[str]:
     """The plug-ins by which what is in a folder is out of date."""
-    try:
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return changed(spec, environment) if isinstance(environment, dict) else []
+    with suppress(InputError):
+        return changed(spec, json_of(folder / "environment.json"))
+    return []
 
 
 def _move(path: Path, to: Path) -> None:

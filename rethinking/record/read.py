@@ -5,8 +5,6 @@ import io
 import math
 import os
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -15,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.files import DAMAGED, json_of, reason, text_of, whole_number
 from rethinking.record import digests, outdated
-from rethinking.record.strict import json_of, text_of, whole_number
 from rethinking.record.write import LOG_COLUMNS, Row
 from rethinking.spec import Spec, from_file
 
 if TYPE_CHECKING:
     import numpy as np
 
+ARRAYS = 1_000_000_000  # bytes of arrays.npz, packed or not; the largest of this package has 200,000
 STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
 
 
@@ -54,20 +53,23 @@ class Record:
     @cached_property
     def arrays(self) -> "dict[str, np.ndarray]":
         """What the spec's `keep` names, by its name. Raises InputError where the file is damaged or not there."""
-        import numpy as np
+        from rethinking.arrays import arrays_at
 
         path = self.path / "arrays.npz"
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
-                return dict(held)
-        except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path} cannot be read ({error}): the record is damaged; move it away") from None
+            arrays = arrays_at(path, ARRAYS)
+        except Exception as error:  # numpy, zipfile and its decoders raise what they like at foreign bytes
+            raise InputError(f"{path} cannot be read ({reason(error)}): {DAMAGED}") from None
+        problem = self.spec.misfit(arrays)
+        if problem:
+            raise InputError(f"{path} is not of its spec ({problem}): {DAMAGED}")
+        return arrays
 
     @cached_property
     def online(self) -> dict[str, list[float]]:
         """The online log, by column; empty lists for a run made before it was kept. Raises InputError where damaged."""
         path = self.path / "online.csv"
-        if not path.is_file():
+        if not path.exists():
             return {name: [] for name in LOG_COLUMNS}
         return parse_log(text_of(path), path)
 
@@ -150,7 +152,7 @@ def environment_of(path: Path) -> dict[str, Any]:
     else:
         wrong = next((k for k in ("commit", "device") if not isinstance(value.get(k), str | None)), None)
     if wrong:
-        raise InputError(f"{path} has {wrong} of another kind than a record: the record is damaged; move it away")
+        raise InputError(f"{path} has {wrong} of another kind than a record: {DAMAGED}")
     return value
 
 
@@ -170,24 +172,24 @@ def read(path: Path) -> Record:
         if gone:
             advice = f"it was made with the plug-in {gone[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
         else:
-            advice = "the record is damaged; move it away"
+            advice = DAMAGED
         raise InputError(f"{error}: {advice}") from None
     curve = parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
     if result.keys() - digests.OWN != digests.RESULT:
-        raise InputError(f"{path / 'result.json'} has other fields than a result: the record is damaged; move it away")
+        raise InputError(f"{path / 'result.json'} has other fields than a result: {DAMAGED}")
     if result.get("status") not in STATUSES or not isinstance(result.get("diverged_at", ""), int | None):
-        raise InputError(f"{path / 'result.json'} has no status of a run: the record is damaged; move it away")
+        raise InputError(f"{path / 'result.json'} has no status of a run: {DAMAGED}")
     last = {name: value if math.isfinite(value) else None for name, value in ((k, v[-1]) for k, v in curve.items())}
     told = tuple(result.get(k) for k in ("steps", "evaluations", "final"))
     if told != (curve["step"][-1], len(curve["step"]), last):
-        raise InputError(f"{path / 'curve.csv'} does not agree with result.json: the record is damaged; move it away")
+        raise InputError(f"{path / 'curve.csv'} does not agree with result.json: {DAMAGED}")
     problem = spec.contradiction(result, curve)
     if spec.kept and not (path / "arrays.npz").is_file():
         problem = problem or "arrays.npz is missing"
     if problem:
-        raise InputError(f"{path}{os.sep}{problem}: the record is damaged; move it away")
+        raise InputError(f"{path}{os.sep}{problem}: {DAMAGED}")
     digests.check(path, result)
     return Record(path, spec, result, environment, curve)
 
@@ -206,7 +208,7 @@ def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:
     except csv.Error:  # a field of more than 128 KiB
         rows = []
     if not rows or tuple(rows[0]) != columns or len(rows) < 2:
-        raise InputError(f"{path} is not a curve (columns {','.join(columns)}): the record is damaged; move it away")
+        raise InputError(f"{path} is not a curve (columns {','.join(columns)}): {DAMAGED}")
     curve: dict[str, list] = {name: [] for name in columns}
     for number, row in enumerate(rows[1:], 2):
         try:
@@ -226,4 +228,4 @@ def parse_log(text: str, path: Path) -> dict[str, list[float]]:
             raise ValueError
         return {name: [row[k] for row in rows] for k, name in enumerate(LOG_COLUMNS)}
     except (ValueError, IndexError):
-        raise InputError(f"{path} is no online log: the record is damaged; move it away") from None
+        raise InputError(f"{path} is no online log: {DAMAGED}") from None

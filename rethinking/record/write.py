@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
+from rethinking.files import text_of
 from rethinking.paths import write
 from rethinking.record import digests
 from rethinking.spec import Spec
@@ -60,7 +61,7 @@ class Writer:
         Raises InputError where it is damaged or another run's.
         """
         try:
-            saved = self.checkpoint_path.read_bytes()
+            saved = digests.bytes_of(self.checkpoint_path, digests.BEGIN_ANEW)
         except FileNotFoundError:
             return None
         return saved, digests.check_checkpoint(saved, self.spec.run_id, self.checkpoint_path)
@@ -72,10 +73,9 @@ class Writer:
         back from a copy need not.
         """
         curve = self.path / "curve.csv"
-        with suppress(FileNotFoundError):
-            if not (format_curve(rows) if rows else "").startswith(curve.read_text(encoding="utf-8", errors="replace")):
-                what = f"{self.checkpoint_path} is stale, its evaluations are not those of {curve}"
-                raise InputError(f"{what}: {digests.BEGIN_ANEW}")
+        if curve.exists() and not (format_curve(rows) if rows else "").startswith(text_of(curve, digests.BEGIN_ANEW)):
+            what = f"{self.checkpoint_path} is stale, its evaluations are not those of {curve}"
+            raise InputError(f"{what}: {digests.BEGIN_ANEW}")
 
     def discard(self) -> None:
         """Delete what there is of the run so far: it begins anew."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rethinking.errors import InputError
+from rethinking.files import TEXT, content_of, text_of
 from rethinking.record import Runs, write
 from rethinking.report import model, pages
 from rethinking.report.model import Result
@@ -56,29 +57,22 @@ def generated(readme: Path, found: Sequence[Result]) -> dict[Path, str]:
 
 def stale(readme: Path, fresh: dict[Path, str]) -> list[Path]:
     """The files that are not as `fresh` has them, and generated pages that it does not have."""
-    wrong = [path for path, content in fresh.items() if not path.is_file() or path.read_bytes() != content.encode()]
+    wrong = [path for path, content in fresh.items() if not path.exists() or content_of(path, TEXT) != content.encode()]
     return [*wrong, *sorted(_there(readme) - fresh.keys())]
 
 
 def has_generated(readme: Path) -> bool:
     """Whether there is a scoreboard in a README, or a page of results beside it."""
-    return bool(_there(readme)) or (readme.is_file() and BEGIN.encode() in readme.read_bytes())
+    return bool(_there(readme)) or (readme.exists() and BEGIN.encode() in content_of(readme, TEXT))
 
 
 def _there(readme: Path) -> set[Path]:
-    return {p for p in (readme.parent / RESULTS).glob("*.md") if pages.NOTE.encode() in p.read_bytes()}
+    return {p for p in (readme.parent / RESULTS).glob("*.md") if pages.NOTE.encode() in content_of(p, TEXT)}
 
 
 def _parts(readme: Path) -> tuple[str, str]:
     """What a README has before its scoreboard, and after it."""
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(
-            f"{readme} cannot be read ({reason}): call this in a clone, name another with --readme, or give --html, "
-            "which needs none"
-        ) from None
+    text = text_of(readme, "call this in a clone, name another with --readme, or give --html, which needs none")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -53,8 +53,8 @@ def citation(what: str | None, folder: Path) -> Citation:
     known = []
     for path in sorted(folder.glob("*.json")):
         drawn = figures.drawn(path)
-        for claim in drawn.get("claims", []):
-            known.append(str(claim["id"]))
+        for claim in drawn["claims"]:
+            known.append(claim["id"])
             if claim["id"] == what:
                 found = f"Claim {what}, {path.stem}: {claim['statement']}; verdict: {claim['verdict']}"
                 return Citation(plain(found), tuple(of_figure(drawn["figure"])))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import rethinking
 from rethinking import catalog, figures
-from rethinking.errors import InputError
+from rethinking.files import text_of
 from rethinking.report.references import PAPER, WORKS
 from rethinking.report.works import Work
 from rethinking.spec import kind_of
@@ -26,10 +26,7 @@ def cited(text: str) -> list[Work]:
 
 @cache
 def _source(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path} cannot be read: mend it, or take its folder out of RETHINKING_PLUGINS") from None
+    return text_of(path, "mend it, or take its folder out of RETHINKING_PLUGINS", catalog.SOURCE)
 
 
 def _texts(path: Path, seen: set[Path]) -> list[str]:

@@ -1,12 +1,14 @@
 """A drawn figure's SVG as an element of a page, written anew from allowed elements and attributes."""
 
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 from rethinking.errors import InputError
+from rethinking.files import text_of
+from rethinking.plotting import LARGEST, svg_of
 from rethinking.report.model import visible
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -17,6 +19,7 @@ ELEMENTS |= {"image", "text", "tspan", "linearGradient", "radialGradient", "stop
 ATTRIBUTES = {"id", "d", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "width", "height", "points"}
 ATTRIBUTES |= {"transform", "style", "clip-path", "clip-rule", "mask", "fill", "stroke", "opacity", "offset", "viewBox"}
 ATTRIBUTES |= {"gradientUnits", "gradientTransform", "patternUnits", "preserveAspectRatio", "text-anchor", "href"}
+VIEW = r"(-?\d{1,9}(\.\d*)? ){2}\d{1,9}(\.\d*)? \d{1,9}(\.\d*)?"  # left, top, width, height
 ROUNDED = {"d", "x", "y", "points", "width", "height"}  # to a hundredth of a point
 
 
@@ -29,14 +32,15 @@ def picture(path: Path, label: str, prefix: str) -> str:
     Raises:
         InputError: a file that is missing or not an SVG.
     """
+    again = "draw its figure again with --redraw"
+    text = text_of(path, again, LARGEST)
     try:
-        root = ET.fromstring(path.read_bytes())
-    except (OSError, ET.ParseError) as error:
-        reason = getattr(error, "strerror", None) or "not an SVG"
-        raise InputError(f"{path} cannot be read ({reason}): draw its figure again with --redraw") from None
-    if root.tag != f"{SVG}svg" or not re.fullmatch(r"[-\d. ]+", root.get("viewBox", "")):
-        raise InputError(f"{path} cannot be read (not an SVG with a viewBox): draw its figure again with --redraw")
-    used = set(re.findall(r'(?:url\(|xlink:href="|href=")#([^)"]+)', path.read_text("utf-8")))
+        root = svg_of(text.encode())
+    except (ValueError, LookupError, SyntaxError):
+        raise InputError(f"{path} cannot be read (not an SVG): {again}") from None
+    if root.tag != f"{SVG}svg" or not re.fullmatch(VIEW, root.get("viewBox", "")):
+        raise InputError(f"{path} cannot be read (not an SVG with a viewBox): {again}")
+    used = set(re.findall(r'(?:url\(|xlink:href="|href=")#([^)"]+)', text))
     ids = {name: f"{prefix}-{k}" for k, name in enumerate(sorted(used))}
     width = float(root.get("viewBox", "").split()[2])
     out = [
@@ -48,7 +52,7 @@ def picture(path: Path, label: str, prefix: str) -> str:
     return "".join([*out, "</svg>"])
 
 
-def _draw(element: ET.Element, ids: dict[str, str], out: list[str]) -> None:
+def _draw(element: Element, ids: dict[str, str], out: list[str]) -> None:
     """Append the element as text, where it is allowed. ids: those that are referred to, with their names here."""
     name = str(element.tag).removeprefix(SVG)
     if name not in ELEMENTS:
@@ -66,7 +70,7 @@ def _draw(element: ET.Element, ids: dict[str, str], out: list[str]) -> None:
         out += [f"<{name}", *attributes, "/>"]
 
 
-def _attributes(name: str, element: ET.Element, ids: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _attributes(name: str, element: Element, ids: dict[str, str]) -> Iterator[tuple[str, str]]:
     """The element's allowed attributes: ids renamed, coordinates rounded, no address but of this picture."""
     for key, value in element.items():
         key = "href" if key == HREF else key

@@ -13,6 +13,9 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.spec.part import one_line
 
+if TYPE_CHECKING:
+    import numpy as np
+
 NAME = 200  # characters of a run's name before its hash; a file system allows 255
 
 Positive = Annotated[int, Field(ge=1, lt=2**63)]  # what a tensor's sizes can be
@@ -136,6 +139,11 @@ class Spec(BaseModel):
     def kept(self) -> tuple[str, ...]:
         """What its record holds in arrays.npz."""
         return ()
+
+    def misfit(self, arrays: "dict[str, np.ndarray]") -> str | None:
+        """Why these cannot be the arrays that a record of this spec holds, in words; None where they can."""
+        names = ", ".join(sorted(arrays)) or "none"
+        return None if set(arrays) == set(self.kept) else f"it holds {names}, expected {', '.join(self.kept) or 'none'}"
 
     def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
         """Why a result and a curve, each sound, cannot be of one run of this spec; None where they can.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
+from rethinking.files import content_of, reason
 from rethinking.spec.base import Spec
 from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 LARGEST = 4_000_000  # bytes of a spec.json
 
 AnySpec = RunSpec | Theorem1Spec | KernelSpec | LinearSpec | TwoWeightsSpec | ProbeSpec
+
+
+class Unfit(Exception):
+    """A saved state that the run cannot go on from; the text says why."""
 
 
 def _nothing() -> None:
@@ -90,7 +95,8 @@ class Kind:
         InputError for data that it cannot be of.
         estimator: of `estimate(spec, device, known)`, seconds of one run on one worker, expected and at most; `known`
         is what the records tell, a rethinking.engines.estimate.Known.
-        state: what a checkpoint holds at least; empty where a run that was stopped begins anew.
+        state: what a checkpoint holds at least; empty where a run that was stopped begins anew. `run` raises Unfit
+        before its first row where the rest is not of the run.
         alone: whether a run on the CPU has all cores to itself, instead of one beside other runs.
     """
 
@@ -155,10 +161,9 @@ def from_bytes(content: bytes, source: str = "standard input") -> AnySpec:
 def from_file(path: Path) -> AnySpec:
     """From a JSON file. Raises InputError where it cannot be read or is not a spec."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
+        content = content_of(path, LARGEST)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     return from_bytes(content, str(path))
 
 

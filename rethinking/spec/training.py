@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,19 @@ from rethinking.spec.part import (
     check_signs,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
+IMAGES = "images"
+# Type and sides of the arrays that `keep` names, as rethinking.training.keep makes them; None for any.
+KEPT: dict[str, tuple[Any, ...]] = {
+    "test_logits": ("float16", IMAGES, None),
+    "crop_logits": ("float16", 5, IMAGES, None),
+    "test_labels": ("uint8", IMAGES),
+    "quantiles": ("float32", None),
+    "zeros": ("int64", 2),
+}
 
 
 class RunSpec(ImagesSpec):
@@ -158,6 +170,22 @@ class RunSpec(ImagesSpec):
     @property
     def kept(self) -> tuple[str, ...]:
         return self.keep
+
+    def misfit(self, arrays: "dict[str, np.ndarray]") -> str | None:
+        weights = {name for name in arrays if name.startswith(("quantiles/", "zeros/"))}
+        logits = set(self.keep) - {"weight_quantiles"}
+        if arrays.keys() - weights != logits | ({"test_labels"} if logits else set()):
+            return f"it holds {', '.join(sorted(arrays)) or 'none'}, and keep is {', '.join(self.keep) or 'none'}"
+        if bool(weights) != ("weight_quantiles" in self.keep):
+            return f"it holds {len(weights)} arrays of weights, and keep is {', '.join(self.keep)}"
+        images = arrays["test_labels"].size if logits else 0
+        for name, array in arrays.items():
+            dtype, *sides = KEPT[name.partition("/")[0]]
+            shape = [images if side == IMAGES else side for side in sides]
+            known = [side if side is not None else own for side, own in zip(shape, array.shape, strict=False)]
+            if array.dtype != dtype or array.ndim != len(shape) or list(array.shape) != known:
+                return f"{name} is {array.dtype} {array.shape}"
+        return None
 
     def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
         steps = curve["step"]

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.errors import InputError
+from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator
 from rethinking.training.loop import Training
@@ -126,12 +127,17 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
 
 def _known(file: Path) -> dict[str, list]:
     """What was tried, by key; nothing where the file is not there, or damaged."""
-    with suppress(OSError, ValueError, RecursionError):
-        held = json.loads(file.read_bytes())
-        if isinstance(held, dict):
-            three = {key: found for key, found in held.items() if isinstance(found, list) and len(found) == 3}
-            return {key: found for key, found in three.items() if found == _bound(key, *found[:2])}
+    with suppress(InputError):
+        return {key: found for key, found in json_of(file).items() if _is_found(key, found)}
     return {}
+
+
+def _is_found(key: str, value: object) -> bool:
+    """Whether a value is what `check` writes: an error from 0 on, or None where it is not finite; where; a digest."""
+    match value:
+        case [float() | None as error, str() as where, str()]:
+            return (error is None or 0 <= error < math.inf) and value == _bound(key, error, where)
+    return False
 
 
 def _bound(key: str, error: float | None, where: str) -> list:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from rethinking import regularizers
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
+from rethinking.files import reason
 from rethinking.images import ImageSet, crop, whiten
 from rethinking.layers import two_logits
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Unfit
 from rethinking.training import batches
 from rethinking.training.batches import (
     Tensors,
@@ -35,6 +36,7 @@ from rethinking.training.network import (
     gains_from_channels_last,
     name_of,
     placed,
+    unlike,
 )
 from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
 
@@ -339,7 +341,27 @@ class Training:
         return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go back to a `state` of a run of the same spec."""
+        """Go back to a `state` of a run of the same spec.
+
+        Raises:
+            Unfit: it is of another run, or cannot be. The training is then of no use.
+        """
+        own = self.state() | {f"momentum.{name}": parameter for name, parameter in self.network.named_parameters()}
+        own["log"] = own["log"].new_empty((*state.get("log", own["log"]).shape[:1], 4))
+        own = {
+            name: tensor for name, tensor in own.items() if name in state or not name.startswith(("momentum.", "ended"))
+        }
+        problem = unlike(state, own)
+        if problem is None and not 0 <= state["step"] <= self.spec.steps:
+            problem = f"step is {state['step']}"
+        if problem:
+            raise Unfit(problem)
+        try:
+            self._restore(state)
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # a number that is none, a generator's bad state
+            raise Unfit(reason(error)) from None
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
         prefix = "network."
         self.network.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
         for name, parameter in self.network.named_parameters():

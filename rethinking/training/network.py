@@ -1,7 +1,7 @@
 """The network of a run: built or copied, regularized, initialised under the seed. On the CPU: the same everywhere."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,21 @@ from rethinking.spec import RunSpec, check_parts
 from rethinking.training import batches
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
+
+
+def unlike(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """Where tensors differ from others in name, type or shape, in words; None where they do not."""
+    kinds = [{name: f"{t.dtype} {tuple(t.shape)}" for name, t in tensors.items()} for tensors in (given, own)]
+    odd = [name for name in dict.fromkeys([*own, *given]) if kinds[0].get(name) != kinds[1].get(name)]
+    return f"{odd[0]} is {kinds[0].get(odd[0])}, expected {kinds[1].get(odd[0])}" if odd else None
+
+
+def give(network: nn.Module, weights: Mapping[str, Tensor], what: object) -> None:
+    """Give a network its weights. what: to call them in an error. Raises InputError where they are of another one."""
+    problem = unlike(weights, network.state_dict())
+    if problem:
+        raise InputError(f"{what} is of another network ({problem}): delete it, and the run is trained again")
+    network.load_state_dict(weights)
 
 
 def built(

@@ -16,8 +16,8 @@ from tally import DETECTED, HARMLESS, SILENT, Budget, Tally
 from rethinking import data, verify
 from rethinking.engines import execute
 from rethinking.errors import InputError
+from rethinking.files import json_of
 from rethinking.record import Runs, digests, leased, read
-from rethinking.record.strict import json_of
 from rethinking.spec import kind_of
 
 SAME = "the JSON that is read back is the same"

@@ -1,0 +1,153 @@
+"""The shape of a drawn figure's .json, and of what a picture says of itself: checked once, where they are read."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rethinking import plotting
+from rethinking.errors import InputError
+from rethinking.figures._setting import MOST_SEEDS, SCALES
+from rethinking.files import json_of
+from rethinking.record import digests
+from rethinking.revision import VERSION
+
+LARGEST = 20_000_000  # bytes of a .json; the largest committed one has 230,000
+ADVICE = "draw it again, or move it away"
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Run = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.+-]+-[0-9a-f]{10}$")]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class _Run(_Shape):
+    commit: str | None
+    torch: str | None
+    device_name: str | None
+    seconds: Annotated[float, Field(ge=0)] | None
+
+
+class _Claim(_Shape):
+    id: str
+    own: bool
+    name: str
+    source: str
+    statement: str
+    paper: str
+    tolerance: str
+    verdict: str
+    ours: str | None
+    n: list[Count]
+    seeds: Count
+    reason: str | None
+    numbers: dict[str, list[float | None]]
+
+
+class _Of(_Shape):
+    """What it is of. seeds: those of the figure, or `asked` for."""
+
+    figure: str
+    scale: Literal[SCALES]  # type: ignore[valid-type]
+    model: str
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    asked: bool
+
+
+class Numbers(_Of):
+    """A drawn figure's .json. Besides, it may have whatever a figure plots."""
+
+    data: str = ""  # of another data set than the paper's
+    crop: Annotated[int, Field(ge=1)] | None = None
+    caption: str
+    departures: list[str]
+    table: list[Annotated[dict[str, Any], Field(min_length=1)]] = []
+    claims: list[_Claim]
+    runs: dict[Run, _Run]
+    missing: list[Run]
+    digests: dict[str, str] = {}
+
+
+class About(_Of):
+    """What a picture says of itself, see rethinking.figures.provenance."""
+
+    claims: list[str]
+    runs: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    version: str
+
+
+def provenance(told: dict[str, Any]) -> dict[str, Any]:
+    """What a picture says of itself, from its numbers.
+
+    The commit of the code that drew it is not among it, as a picture is drawn to the same bytes by every commit of a
+    version; those that the runs were made with are in the .json.
+
+    Returns:
+        figure, scale, model, seeds, asked; claims, their ids; runs, the SHA-256 of the names of the runs it was drawn
+        from, sorted, each with a line break after it; version, of this package.
+    """
+    setting = {key: told[key] for key in ("figure", "scale", "model", "seeds", "asked")}
+    names = "".join(f"{run}\n" for run in sorted(told["runs"]))
+    digest = f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
+    return setting | {"claims": [c["id"] for c in told["claims"]], "runs": digest, "version": VERSION}
+
+
+def drawn(path: Path) -> dict[str, Any]:
+    """What a drawn figure's .json holds: its numbers and, as a record's result.json, the digests that bind them.
+
+    digests    SHA-256 of each picture that was drawn with it, by name
+    digest     SHA-256 of the rest, see `digests.of_result`
+
+    Raises:
+        InputError: it is no drawn figure, of which the line names the key; or it was changed. One drawn by an earlier
+        version has no digests.
+    """
+    numbers = _checked(json_of(path, ADVICE, LARGEST), Numbers, f"{path} is not a drawn figure", ADVICE)
+    held = digests.OWN & numbers.keys()
+    if held and not (held == digests.OWN and numbers["digest"] == digests.of_result(numbers)):
+        raise InputError(f"{path} was changed since it was drawn, by its own SHA-256: {ADVICE}")
+    return numbers
+
+
+def unbound(numbers: dict[str, Any]) -> dict[str, Any]:
+    """What a drawn figure's .json holds, without its digests: what its records give."""
+    return {key: value for key, value in numbers.items() if key not in digests.OWN}
+
+
+def wrong_pictures(path: Path, numbers: dict[str, Any]) -> list[str]:
+    """What is wrong with the pictures of a drawn figure, a line each: they must be those drawn with its .json.
+
+    Args:
+        path: the .json, which holds `numbers`.
+    """
+    again = f"draw {numbers['figure']} again with --redraw"
+    if "digests" not in numbers:
+        return [f"{path} holds no digests of its pictures, as of an earlier version: {again}"]
+    held, found = numbers["digests"], []
+    there = {f"{path.stem}.{form}" for form in plotting.FORMATS if path.with_suffix(f".{form}").is_file()}
+    for name in sorted(held.keys() | there):
+        picture = path.with_name(name)
+        if name not in there:
+            found.append(f"{picture} is missing: {again}")
+        elif name not in held:
+            found.append(f"{picture} was not drawn with {path.name}: move it away, or {again}")
+        elif digests.sha256(picture) != held[name]:
+            found.append(f"{picture} is not the picture drawn with {path.name}, by its SHA-256: {again}")
+    return found
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a picture says of itself. Raises InputError where it does not."""
+    advice = "draw it again with --redraw"
+    return _checked(plotting.about(path), About, f"{path} does not say what it was drawn from", advice)
+
+
+def _checked(held: dict[str, Any], shape: type[BaseModel], what: str, advice: str) -> dict[str, Any]:
+    try:
+        shape.model_validate(held)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise InputError(f"{what} ({'.'.join(map(str, first['loc']))}: {first['msg']}): {advice}") from None
+    return held
