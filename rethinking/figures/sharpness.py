@@ -52,7 +52,12 @@ def read(records: Sequence[Record]) -> float | str:
 
 SHARP, NORM = Together("sharp", "sharpness (nats)", read, over="probe"), over_margin("l2_path")
 ONCE: dict[str, Any] = {"probe": CAPACITY}
-TABLE = Table("run", {"sharpness (nats)": SHARP, "l2-path / margin² (log10)": NORM}, only=ONCE)
+TABLE = Table(
+    "run",
+    {"sharpness (nats)": SHARP, "l2-path / margin² (log10)": NORM},
+    only=ONCE,
+    by="{network}, n = {images:,}, {labels}",
+)
 PER_MARGIN = "log10 of l2-path norm / margin²"
 PANELS = [
     *(
