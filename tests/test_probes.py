@@ -159,6 +159,19 @@ def test_the_command_measures_records_and_shows(made, toy_dir):
     assert "capacity takes no value" in one_line(cli("probe", TINY.run_id, "capacity=3", *where))
 
 
+def test_prune_keeps_the_run_that_a_probe_to_be_kept_was_measured_on(made, toy_dir, tmp_path):
+    spec, runs = probe("capacity"), Runs(tmp_path / "runs")
+    assert execute(spec, made, data_dir=str(toy_dir))
+    for each in (spec, TINY):
+        shutil.copytree(made.path(each), runs.path(each))
+    assert runs.measured([spec.run_id, TINY.run_id, "probe-that-is-not-here"]) == {TINY.run_id}
+    words = ("prune", "--unreferenced", "--yes", "--runs", runs.root, "--out", tmp_path)
+    (runs.root / "ARCHIVE").write_text(f"{spec.run_id}\n")
+    assert cli(*words).stdout == "nothing to prune\n"
+    (runs.root / "ARCHIVE").unlink()
+    assert cli(*words).stdout.endswith("deleted 2 runs\n")
+
+
 # --- a newcomer's ---------------------------------------------------------------------------------
 
 EXAMPLE = re.search(

@@ -40,6 +40,7 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
 
     runs = Runs(runs_dir, checkpoints)
     kept = _needed(out) | archived(runs.root)
+    kept |= runs.measured(kept)
     doomed, swept, left = [], [], Counter[str]()
     for found in runs.survey():
         name = found.path.name
