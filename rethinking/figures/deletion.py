@@ -28,7 +28,9 @@ from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
-CAPTION = "Training accuracy against the share of units deleted, by the share of labels corrupted and by regularizer."
+CAPTION = (
+    "Training accuracy on 2,000 images (quick: 500) as units are deleted in random order, by labels and regularizer."
+)
 DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
     "shares; the paper's own networks are others, so that its claims are of the shape.",
@@ -115,6 +117,13 @@ def panels(setting: Setting) -> list[Lines]:
         for word, where in zip(LABELS, ("outside lower center", None), strict=True)
     ]
     return [*zero, mean, *some]
+
+
+def notes(setting: Setting) -> list[str]:
+    count, orders = (
+        ("500", "2 random orders") if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)")
+    )
+    return [f"the first {count} training images, {orders}, {POINTS} shares"]
 
 
 ACROSS, HEIGHT = 3, 4.9

@@ -81,6 +81,13 @@ PANELS = [
         for m in CHEAP
     ),
 ]
+
+
+def notes(setting: Setting) -> list[str]:
+    ascents = "one ascent of 10 steps" if setting.scale == "quick" else "three ascents of 20 steps"
+    return [f"{ascents} on the first 2,000 training images at most"]
+
+
 ACROSS, HEIGHT = 2, 4.6
 
 

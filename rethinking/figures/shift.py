@@ -17,7 +17,7 @@ from rethinking.figures.kit import Bound, Grid, Lines, Measure, Table, bounded, 
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
-CAPTION = "Images whose likeliest class changes as they are moved or scaled, on true and on random labels."
+CAPTION = "Images, of 5,000 (quick: 500) of each split, whose likeliest class changes as they are moved or scaled."
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
     "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "
@@ -104,6 +104,12 @@ PANELS = [
     )
     for m in NETWORKS
 ]
+
+
+def notes(setting: Setting) -> list[str]:
+    return [f"the first {500 if setting.scale == 'quick' else 5000:,} images of each split"]
+
+
 ACROSS, HEIGHT = 3, 6.2
 AUTHORS: dict[str, Any] = {"source": "Azulay & Weiss 2019, abstract"}
 ARTICLE: dict[str, Any] = {"source": "the source article's claims on shifts and crops"}
