@@ -124,7 +124,7 @@ def reason(error: Exception) -> str:
         return "not text in UTF-8"
     if isinstance(error, UnicodeEncodeError):
         return "half of a surrogate pair"
-    told = getattr(error, "strerror", None) or getattr(error, "msg", None) or str(error)
+    told = error.msg if isinstance(error, json.JSONDecodeError) else getattr(error, "strerror", None) or error
     return " ".join(str(told).split())[:200] or type(error).__name__
 
 

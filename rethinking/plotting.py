@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
@@ -129,10 +130,14 @@ def shade(k: int) -> dict[str, Any]:
     return {"color": str(min(0.7, 0.1 * k)), "linestyle": dashes[k % len(dashes)], "marker": "os^Dvx"[k % 6]}
 
 
+NAMES = {"inception": "Inception", "inception-nobn": "Inception without batch norm", "alexnet": "AlexNet"}
+NAMES |= {"mlp-3x512": "MLP 3x512", "mlp-1x512": "MLP 1x512", "resnet-20": "ResNet-20"}  # in sentences
 NOTE = 6.5  # points; words inside a picture
+FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
 STYLE = {
+    "font.family": "DejaVu Sans",  # which matplotlib brings; seaborn would take Arial where there is one
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -165,14 +170,59 @@ def style(agg: bool = True) -> Any:
     import matplotlib.pyplot as plt
     import seaborn
 
+    _own_fonts_first()
     look: dict[str, Any] = {**seaborn.axes_style("ticks"), **STYLE}
     return plt.rc_context(look)  # type: ignore[arg-type]
+
+
+@cache
+def _own_fonts_first() -> None:
+    """Have matplotlib take the fonts that it brings before the system's of the same name, which draw other bytes."""
+    from matplotlib import font_manager, get_data_path
+
+    own = Path(get_data_path(), "fonts", "ttf")
+    for file in sorted(own.glob("DejaVu*.ttf")):
+        font_manager.fontManager.addfont(file)  # also forgets what was found before
+    font_manager.fontManager.ttflist.sort(key=lambda font: Path(font.fname).parent != own)
 
 
 def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
     """Write "not run" in the middle of `axes`, or of its row at height `row`; text: as of matplotlib's annotate."""
     where = ((0.5, 0.5), "axes fraction") if row is None else ((0.5, row), axes.get_yaxis_transform())
     axes.annotate("not run", where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
+
+
+def wrapped(figure: "Figure", text: str, size: float, room: float, weight: str = "normal") -> str:
+    """Text with line breaks, so that no line is longer than `room` inches, but for one long word."""
+    line = figure.text(0, 0, "", fontsize=size, weight=weight, parse_math=False)
+    lines: list[str] = []
+    for word in text.split():
+        line.set_text(f"{lines[-1]} {word}" if lines else word)
+        if lines and line.get_window_extent().width / figure.dpi <= room:
+            lines[-1] = line.get_text()
+        else:
+            lines.append(word)
+    line.remove()
+    return "\n".join(lines)
+
+
+def titled(figure: "Figure", finding: str) -> None:
+    """Write a finding above the conditions, which are the suptitle; the picture grows by the finding's lines."""
+    width, height = figure.get_size_inches()
+    conditions = figure.suptitle(figure.get_suptitle(), y=0.5)  # a place of its own: the layout leaves it alone
+    room = 0.97 * width
+    words = tighter = wrapped(figure, finding, FINDING, room, "bold")
+    while room > 1 and tighter.count("\n") == words.count("\n"):  # lines of about one length
+        words, room = tighter, 0.95 * room
+        tighter = wrapped(figure, finding, FINDING, room, "bold")
+    above, gap = 1.25 * FINDING / 72 * (1 + words.count("\n")), 0.05  # inches
+    below = conditions.get_window_extent().height / figure.dpi
+    figure.set_size_inches(width, height := height + above + gap)
+    conditions.set_y(1 - (above + 2 * gap) / height)
+    style: dict[str, Any] = {"fontsize": FINDING, "weight": "bold", "ha": "center", "va": "top", "parse_math": False}
+    figure.text(0.5, 1 - gap / height, words, **style)
+    if engine := figure.get_layout_engine():
+        engine.set(rect=(0, 0, 1, 1 - (above + below + 3 * gap) / height))  # type: ignore[call-arg]
 
 
 def pictures(text: str, known: Iterable[str] = FORMATS) -> tuple[str, ...]:

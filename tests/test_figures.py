@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,12 +13,14 @@ import numpy as np
 import pytest
 from command import RUN_SPEC, cli, one_line
 
-from rethinking import catalog, claims, figures, report
+from rethinking import catalog, claims, figures, plotting, report
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
 from rethinking.errors import InputError
 from rethinking.figures import _sweeps
-from rethinking.figures.kit import Frame
+from rethinking.figures.kit import Frame, listed
 from rethinking.figures.kit import highest as kit_highest
+from rethinking.figures.kit import made as kit_made
+from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record, Runs, archived, read
 from rethinking.spec import RunSpec, Spec
 
@@ -96,25 +97,50 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
         if count == 1:
             numbers = figures.numbers(name, setting, held)
         else:
-            drawn = figures.draw(name, setting, held, tmp_path)
-            assert len(drawn.files) == 3
+            drawn = figures.draw(name, setting, held, tmp_path, ["svg"])
+            assert len(drawn.files) == 2
             numbers = json.loads(drawn.files[-1].read_text())
         assert numbers["missing"] == [s.run_id for s in wanted[count:]]
         assert sorted(numbers["runs"]) == sorted(s.run_id for s in wanted[:count])
         verdicts = {claim["verdict"] for claim in numbers["claims"]}
+        if count == 0 and name != "toyfig":
+            assert numbers["finding"] is None
+            assert figures.headline(numbers) == f"No finding: {len(wanted)} of {len(wanted)} runs are not run"
         if count == 0:
             assert verdicts <= {NOT_RUN, NOT_JUDGED, EXTENSION[NOT_JUDGED]}
         else:
             assert NOT_RUN not in verdicts or count < len(wanted)
 
 
-def test_numbers_and_verdicts_of_every_figure_need_neither_torch_nor_matplotlib(tmp_path):
-    lines = "import sys; from rethinking import catalog, figures; from rethinking.record import Runs"
-    lines += "\nfor name in catalog.names('figures'):"
-    lines += "\n    if name != 'toyfig': figures.numbers(name, figures.setting(name), Runs(sys.argv[1]))"
-    lines += "\nsys.exit(', '.join({'torch', 'matplotlib', 'seaborn'} & set(sys.modules)) or None)"
-    done = subprocess.run([sys.executable, "-c", lines, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_finding_of_other_data_is_of_that_and_a_title_has_two_lines_at_most():
+    import matplotlib.pyplot as plt
+
+    held, setting = Held(), figures.setting("fig1a", data="mnist")
+    for spec in figures.unique(figures.specs("fig1a", setting)):
+        made_up(held, spec)
+    told = figures.numbers("fig1a", setting, held)
+    assert told["finding"].startswith("MNIST: Inception fits random labels in ")
+    for path in sorted((ROOT / "figures").glob("*.json")):
+        if (told := figures.drawn(path))["scale"] == "quick":
+            continue
+        width = float(re.search(r'<svg [^>]*width="([\d.]+)pt"', path.with_suffix(".svg").read_text())[1]) / 72
+        with plotting.style():
+            lines = plotting.wrapped(plt.figure(), figures.headline(told), plotting.FINDING, 0.97 * width, "bold")
+            plt.close()
+        assert lines.count("\n") <= 1, path.name
+        assert not re.search(r"replicated|\bnan\b|\binf\b", lines)
+
+
+def test_what_is_missing_or_no_number_is_not_told():
+    t = kit_made(p=[0.0, 0.5, 1.0], state=["fitted", "missing", "censored"], steps=[10.0, "missing", "censored"])
+    assert t.one("steps", p=0.0) == 10
+    assert t.known("steps", "p") == {0.0: 10.0}
+    for p in (0.5, 1.0, 2.0, [0.0, 0.5]):
+        with pytest.raises(Untold):
+            t.one("steps", p=p)
+    with pytest.raises(Untold):
+        t.known("steps", "p", p=[0.5, 1.0])
+    assert [listed("a"), listed("ab"), listed("abc")] == ["a", "a and b", "a, b and c"]
 
 
 ALTERNATELY = ["diverged", "censored"]
@@ -303,12 +329,34 @@ def test_an_archive_list_is_read_line_by_line_and_its_faults_are_named(tmp_path)
         archived(tmp_path)
 
 
+def test_an_archive_list_is_bound_by_a_line_of_digests(tmp_path):
+    path, runs = tmp_path / "ARCHIVE", Runs(tmp_path)
+    path.write_text("# why\none-a\n")
+    assert (runs.digest(), runs.digest()) == (1, 0)
+    for damaged in (b"# why\none-b\n", b"# why", b"", b"# whx\none-a\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="was changed, by the SHA-256 in DIGESTS: bring it back"):
+            archived(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match="is missing, but has a line in DIGESTS"):
+        archived(tmp_path)
+    path.write_text("one-a\ntwo-b\n")
+    assert runs.digest() == 1
+    assert archived(tmp_path) == {"one-a", "two-b"}
+    assert (tmp_path / "DIGESTS").read_text().count("ARCHIVE") == 1
+
+
 def test_prune_never_offers_what_is_archived(toy_runs, tmp_path):
     runs = Runs(tmp_path)
     shutil.copytree(toy_runs / RUN_SPEC.run_id, runs.path(RUN_SPEC))
     words = ("prune", "--unreferenced", "--yes", "--runs", tmp_path, "--out", tmp_path)
     (tmp_path / "ARCHIVE").write_text(f"{RUN_SPEC.run_id}\n")
     assert cli(*words).stdout == "nothing to prune\n"
+    result = runs.path(RUN_SPEC) / "result.json"
+    whole = result.read_bytes()
+    result.unlink()  # an unfinished run
+    assert cli(*words).stdout == "nothing to prune\n"
+    result.write_bytes(whole)
     (tmp_path / "ARCHIVE").unlink()
     assert cli(*words).stdout.endswith("deleted 1 runs\n")
     assert not runs.complete(RUN_SPEC)

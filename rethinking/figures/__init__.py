@@ -288,16 +288,12 @@ def _extended(module: ModuleType, chosen: Setting) -> str:
     return f" An extension to {' and '.join(of)}." if of else ""
 
 
-def _answers(asked: list[claims.Claim], verdicts: list[Verdict]) -> str:
-    """What a picture of other data says of the paper's questions, where there are few: "at chance: 12 %, ..."."""
-    answers: dict[str, list[str]] = {}
-    for claim, verdict in zip(asked, verdicts, strict=True):
-        if claim.answer and verdict.ours:
-            answers.setdefault(claim.answer, []).append(verdict.ours)
-    return "; ".join(
-        texts[0] if len(texts) == 1 else f"{word}: {sum(t.startswith(word) for t in texts)} of {len(texts)}"
-        for word, texts in answers.items()
-    )
+def headline(numbers: dict[str, Any]) -> str:
+    """A drawn figure's title: what it finds, else why it finds nothing; its caption, where its file has no finding."""
+    if found := numbers.get("finding", numbers["caption"]):
+        return str(found)
+    gone, there = len(numbers["missing"]), len(numbers["runs"])
+    return f"No finding: {gone} of {gone + there} runs are not run" if gone else "No finding: a number is not there"
 
 
 def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
@@ -336,8 +332,8 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
 
     def picture() -> Any:
         figure = drawn()
-        if beyond:
-            figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), _answers(asked, verdicts)])))
+        if "finding" in told:
+            plotting.titled(figure, headline(told))
         return figure
 
     told = {

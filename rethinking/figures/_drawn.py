@@ -62,6 +62,7 @@ class Numbers(_Of):
     data: str = ""  # of another data set than the paper's
     crop: Annotated[int, Field(ge=1)] | None = None
     caption: str
+    finding: str | None = None
     departures: list[str]
     table: list[Annotated[dict[str, Any], Field(min_length=1)]] = []
     claims: list[_Claim]

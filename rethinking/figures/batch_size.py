@@ -11,7 +11,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Claim, Grid, Lines, Table, epochs_to_fit, final, fits, ordered, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, epochs_to_fit, final, fits, ordered, steps_to_fit
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -50,11 +50,20 @@ BY: dict[str, Any] = {"x": "batch", "hue": "labels", "log": True, "xlabel": "bat
 
 
 def panels(setting: Setting) -> list[Lines]:
-    chance = (setting.subject.chance, "chance")
+    chance = (setting.subject.chance, "")
     return [
-        Lines(y=TEST, ylabel="test accuracy (%)", reference=chance, legend=None, **BY),
+        Lines(y=TEST, ylabel="test accuracy (%); dotted: chance", reference=chance, legend=None, **BY),
         Lines(y=TIME, ylabel="epochs to 99 % training accuracy", legend="upper left", **BY),
     ]
+
+
+def finding(t: Frame, network: str) -> str:
+    accuracy = t.known(TEST, "batch", labels="true labels")
+    few, many = min(accuracy), max(accuracy)
+    return (
+        f"{network} reaches {accuracy[few]:.2f} % test accuracy on true labels with batches of {few:,}, and "
+        f"{accuracy[many]:.2f} % with batches of {many:,}"
+    )
 
 
 def claims(setting: Setting) -> list[Claim]:

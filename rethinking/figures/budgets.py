@@ -87,6 +87,20 @@ def notes(setting: Setting) -> list[str]:
     return [budget(setting), "after a row's name: times this budget"]
 
 
+def finding(t: Frame, network: str) -> str | None:
+    """Of what is followed: how much is fitted in the longest runs there are that is not within the budget."""
+    late = []
+    for part in (
+        Frame(t.where(**RANDOM).data.query("regularizer != 'none' and state != 'missing'")).groups(ROW).values()
+    ):
+        most = part.data["times"].max()
+        if most > 1 and not mostly(part.where(times=1), "fitted"):
+            late.append(mostly(part.where(times=most), "fitted"))
+    if not late:
+        return None
+    return f"{sum(late)} of {len(late)} strengths that do not let random labels be fitted within the budget do so later"
+
+
 def boundary(t: Frame) -> list[Any]:
     """For each number of images the weakest strength at which most seeds are not fitted; None where there is none."""
     parts = [part.groups("strength").items() for part in t.groups("images").values()]

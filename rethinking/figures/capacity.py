@@ -82,6 +82,16 @@ def fitting(t: Frame) -> list[int]:
     return [w for w, values in steps.items() if 2 * sum(v < inf for v in values) > len(values)]
 
 
+def finding(t: Frame, network: str) -> str | None:
+    widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS]).groups("weights").items()}
+    if t.gone or not all(widths.values()):
+        return None
+    return (
+        f"Random labels are fitted from {widths[FREE][0]} units a layer on, and with weights of −1 and +1 alone from "
+        f"{widths[SIGNS][0]} on"
+    )
+
+
 def where_fitted(t: Frame) -> str:
     if found := fitting(t):
         return f"from width {found[0]} on"

@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Bound, Claim, Curves, Grid, Measure, Table, Zones, bounded
+from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Measure, Table, Zones, bounded, listed
 from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
@@ -46,6 +46,13 @@ LINES: dict[str, Any] = {"x": "epoch", "columns": {"train_accuracy": "-", "test_
 LINES |= {"error": True, "hue": "labels", "zones": Zones(BEST, GAIN, 3.0), "xlabel": "epoch", "ylim": (0, 100)}
 LINES |= {"ylabel": "error (%); solid: training, dashed: test", "legend": None}
 PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
+
+
+def finding(t: Frame, network: str) -> str:
+    lost = listed(f"{points:.1f} with {labels}" for labels, points in t.known(GAIN, "labels").items())
+    return f"Points of test accuracy that {network} loses after its best epoch: {lost}"
+
+
 LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}
 
 

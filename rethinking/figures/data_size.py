@@ -11,7 +11,8 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
-from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, error, final, ordered
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, ordered
+from rethinking.figures.kit.measures import error, final
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
@@ -47,6 +48,15 @@ TABLE = Table("run", {"training error (%)": TRAIN, "test error (%)": TEST})
 Y = {"test error": TEST, "training error": TRAIN}
 LABELS: dict[str, Any] = {"xlabel": "training images n", "ylabel": "error (%)", "legend": "center left"}
 PANELS = [Lines(x="images", y=Y, log=True, ylim=(-2, 100), **LABELS)]
+
+
+def finding(t: Frame, network: str) -> str:
+    gaps = t.known(GAP, "images")
+    few, many = min(gaps), max(gaps)
+    return (
+        f"Training and test accuracy of {network} are {gaps[few]:.1f} points apart on {few:,} images, {gaps[many]:.1f} "
+        f"on {many:,}"
+    )
 
 
 def ends(t: Frame) -> str:

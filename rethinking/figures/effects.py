@@ -11,8 +11,9 @@ import math
 
 from rethinking.figures import FULL, Setting, table1
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, least_seeds
-from rethinking.figures.kit import Claim, Frame, Grid, Measure, Rows, Table, final, made, minus
+from rethinking.figures.kit import Claim, Frame, Grid, Measure, Rows, Table, final, listed, made, minus
 from rethinking.figures.table1 import BY_NAME
+from rethinking.plotting import NAMES
 from rethinking.spec import Spec
 
 CAPTION = "Test accuracy with minus without, by pairs of runs of one seed; paper hollow, ours filled, a point a seed."
@@ -74,6 +75,17 @@ PANELS = [
         bands={effect: (PAPER[effect] / 2, 2 * PAPER[effect]) for effect in JUDGED},
     )
 ]
+
+
+def finding(t: Frame, network: str) -> str | None:
+    """Of the networks that have both the first whose runs are there."""
+    changes = t.known(CHANGE, "effect", arm="with")
+    for m in ("inception", "alexnet"):
+        told = [(word, f"{word}, {m}") for word in ("random crop", "weight decay")]
+        if all(effect in changes for _, effect in told):
+            texts = (f"{changes[e]:+.2f} points with {word} (paper: {PAPER[e]:+.2f})" for word, e in told)
+            return f"{NAMES[m]}'s test accuracy changes by {listed(texts)}"
+    return None
 
 
 def claim(effect: str) -> Claim:

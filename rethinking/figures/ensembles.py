@@ -16,7 +16,7 @@ import numpy as np
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
-from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded, listed
 from rethinking.figures.kit.measures import finite
 from rethinking.figures.kit.panels import STATISTIC
 from rethinking.record import Record
@@ -76,7 +76,8 @@ def accuracies(records: Sequence[Record], kind: str, join: str, members: int) ->
     Of one member: the mean of single ones; of networks, which are unequal, the best so far; of crops, the centre one's,
     which the network was trained on.
     """
-    logits = list(records[0].arrays["crop_logits"]) if kind == "crops" else [r.arrays["test_logits"] for r in records]
+    kept = list(records[0].arrays["crop_logits"]) if kind == "crops" else [r.arrays["test_logits"] for r in records]
+    logits = [part.astype(np.float32) for part in kept]  # exact, and faster than float16
     truth = records[0].arrays["test_labels"]
     alone = [100 * float((part.argmax(1) == truth).mean()) for part in logits]
     one = {"crops": alone[0], "networks": max(alone[:members])}.get(kind, sum(alone) / len(alone))
@@ -142,6 +143,12 @@ PANELS = [
     )
     for kind in MEMBERS
 ]
+
+
+def finding(t: Frame, network: str) -> str:
+    gains = t.known(WHOLE, "labels", kind="initial weights", join=MEAN, members=1)
+    told = listed(f"{points:+.1f} with {labels}" for labels, points in gains.items())
+    return f"Points of test accuracy that averaging {MEMBERS['initial weights']} networks gains: {told}"
 
 
 def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:

@@ -12,7 +12,8 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds
-from rethinking.figures.kit import Bound, Claim, Curves, Grid, Table, bounded, final, fits, ordered, steps_to_fit
+from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Table, bounded, final, fits, listed, ordered
+from rethinking.figures.kit.measures import steps_to_fit
 from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
@@ -52,6 +53,16 @@ PANELS = [
     Curves(ylim=(0, None), legend=None, **LOSS, **BY),
     Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
 ]
+
+
+def finding(t: Frame, network: str) -> str:
+    steps = {"Gaussian images" if c == "Gaussian" else c: count for c, count in t.known(STEPS, "condition").items()}
+    if (true := steps.pop("true labels", 0)) and "random labels" in steps:
+        times = listed(f"{condition} in {count / true:.1f}" for condition, count in steps.items())
+        return f"{network} fits {times} times the steps of true labels"
+    return f"{network} fits {listed(f'{condition} in {count:,.0f} steps' for condition, count in steps.items())}"
+
+
 OWN: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
 ROW: dict[str, Any] = {"source": "zhang2017, Table 1", "least_n": 200}
 ORDER: dict[str, Any] = {"least_n": FULL, "least_seeds": least_seeds}

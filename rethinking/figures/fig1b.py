@@ -14,7 +14,9 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
-from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, relative, steps_to_fit
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, listed
+from rethinking.figures.kit.measures import relative, steps_to_fit
+from rethinking.plotting import NAMES
 from rethinking.spec import RunSpec
 
 OTHER_DATA = True
@@ -45,6 +47,11 @@ RATIOS: dict[str, Any] = {"y": RATIO, "ylabel": "time to fit relative to p = 0 (
 def panels(setting: Setting) -> list[Lines]:
     whose = "the paper's range, " if setting.papers else ""
     return [Lines(band=(1, 4, f"{whose}1 to 4"), legend="upper left", **RATIOS, **OVER_P)]
+
+
+def finding(t: Frame, network: str) -> str:
+    times = listed(f"{NAMES[m]} {ratio:.1f}" for m, ratio in t.known(RATIO, "network", p=1.0).items())
+    return f"Random labels take {times} times the steps of true ones"
 
 
 def small(t: Frame) -> bool:

@@ -12,7 +12,9 @@ from itertools import accumulate
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
 from rethinking.figures.fig1b import GRID, NETWORKS, OVER_P, spec
-from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error
+from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error, listed
+from rethinking.figures.table1 import BY_NAME
+from rethinking.plotting import NAMES
 
 __all__ = ["GRID", "spec"]  # of fig1b: the same runs
 
@@ -26,12 +28,24 @@ DEPARTURES = [
 ]
 ERROR = error("test_accuracy")
 TABLE = Table("run", {"test error (%)": ERROR})
+PAPER = {
+    m: {p: 100 - BY_NAME[row].test for p, row in ((0.0, m), (1.0, f"{m}, random labels"))} for m in NETWORKS
+}  # of its Table 1
 
 
 def panels(setting: Setting) -> list[Lines]:
     chance = 100 - setting.subject.chance
     text = f"chance, {chance:g} %"
-    return [Lines(y=ERROR, reference=(chance, text), ylim=(0, 100), legend="lower right", **OVER_P)]
+    paper = PAPER if setting.subject.papers else {}
+    return [Lines(y=ERROR, paper=paper, reference=(chance, text), ylim=(0, 100), legend="lower right", **OVER_P)]
+
+
+def finding(t: Frame, network: str) -> str | None:
+    none, every = (t.known(ERROR, "network", p=p) for p in (0.0, 1.0))
+    both = [f"{none[m]:.1f} to {every[m]:.1f} % ({NAMES[m]})" for m in none if m in every]
+    if not both:
+        return None
+    return f"From true to random labels the test error goes from {listed(both)}"
 
 
 def rises(t: Frame, of: Subject, slack: float) -> bool | None:

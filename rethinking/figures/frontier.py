@@ -48,6 +48,16 @@ def slow(t: Frame) -> dict[str, float]:
     return out
 
 
+def finding(t: Frame, network: str) -> str | None:
+    if t.gone or not (found := slow(t)):
+        return None
+    free = sum(change >= 0 for change in found.values())
+    return (
+        f"Of {len(found)} strengths that slow random labels to more than {SLOW:g} times, {free} cost no test accuracy "
+        "on true labels"
+    )
+
+
 def gainers(found: dict[str, float]) -> str:
     if not found:
         return f"nothing of it slows random labels to more than {SLOW:g} times"

@@ -17,7 +17,7 @@ import numpy as np
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, run
-from rethinking.figures.kit import MISSING, Bound, Claim, Conditions, Frame, Grid, Measure, Own, Table, bounded, made
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Measure, Own, Table, bounded, listed, made
 from rethinking.figures.kit.measures import final, steps_to_fit
 from rethinking.plotting import look_of, not_run
 from rethinking.record import Record
@@ -99,7 +99,7 @@ def density(record: Record) -> np.ndarray:
 
 def medians(t: Frame) -> str:
     """Of a penalty's runs, for the legend: true / random labels."""
-    if MISSING in set(t.data["state"]):
+    if t.gone:
         return "not all run"
     told = ((ZEROS, " % zeros"), (TRAIN, " % right"))
     return "; ".join(" / ".join(f"{v:.1f}" for v in t.medians(m, "labels").values()) + unit for m, unit in told)
@@ -179,6 +179,11 @@ NOTES = [
     "below: weights exactly 0 in all layers, training accuracy; true / random labels, medians over seeds",
     "left: every seed a line, from 0.1 %, the resolution, up; right: solutions in the balls of L1 and L2",
 ]
+
+
+def finding(t: Frame, network: str) -> str:
+    zeros = t.known(ZEROS, "penalty", labels="true")
+    return f"Weights that are exactly 0, on true labels: {listed(f'{v:.1f} % with {k}' for k, v in zeros.items())}"
 
 
 def sparse(t: Frame) -> bool:

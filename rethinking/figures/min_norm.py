@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
-from rethinking.figures._kernels import KERNELS, PAPER_NORM, PIXELS, by
+from rethinking.figures._kernels import KERNELS, PAPER_ERROR, PAPER_NORM, PIXELS, by
 from rethinking.figures.kit import Bound, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, bounded
 from rethinking.figures.kit.claim import made
 from rethinking.figures.kit.measures import column, falls
@@ -73,10 +73,13 @@ SLOW: dict[str, Any] = {"hue": "n = {images:,.0f}, {pixels}", "only": SGD, "shad
 SLOW |= {"xlabel": "epochs of SGD on a linear model", "ylabel": "|W − W*| / |W*|"}
 THREE: dict[str, Any] = {"by": "solution", "only": LINEAR, "log": True, "xlim": (0.3, 500), "ylim": (80, 92)}
 THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
-TICKS, NORM_LINES = (0.5, 1, 2, 5, 10, 20, 50), [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
+TICKS = (0.5, 1, 2, 5, 10, 20, 50)
+NORM_LINES = [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
+ERROR_LINES: dict[str, Any] = {"reference": [(float(v), "") for v in PAPER_ERROR.values()]}
+ERROR_LINES["ylabel"] = f"test error (%); dotted, the\npaper's: {', '.join(f'{v:g}' for v in PAPER_ERROR.values())}"
 PANELS = [
-    Lines(y=ERROR, yticks=TICKS, ylim=(0.5, 400), legend="upper left", **WIDE),
-    Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend=None, **WIDE),
+    Lines(y=ERROR, yticks=TICKS, ylim=(0.4, 120), legend=None, **ERROR_LINES, **WIDE),
+    Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend="upper right", **WIDE),
     Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
     NamedPoints(x=NORM, y=ERROR, **THREE),
 ]
@@ -85,6 +88,15 @@ ACROSS, HEIGHT = 2, 4.8
 
 def heading(setting: Setting) -> str:
     return f"Minimum norm, kernels on {_kernels.size(IMAGES.get(setting.scale))}; linear model on CIFAR-10"
+
+
+def finding(t: Frame, network: str) -> str:
+    at = [[t.one(m, kernel=PIXELS, width=width) for width in (0.5, 2.0)] for m in (NORM, ERROR)]
+    (norm, smaller), (error, other) = at
+    return (
+        f"From width 0.5 to 2 the norm on {PIXELS} goes from {norm:.0f} to {smaller:.0f}, and the test error from "
+        f"{error:.2f} to {other:.2f} %"
+    )
 
 
 def over_widths(t: Frame) -> tuple[list[float], list[float]]:

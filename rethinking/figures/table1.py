@@ -12,7 +12,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds, no_gain
-from rethinking.figures.kit import Bound, Claim, Grid, Rows, Table, bounded, final, gain
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Rows, Table, bounded, final, gain
 from rethinking.spec import Part, RunSpec
 
 CAPTION = "Training and test accuracy of every row of Table 1; paper hollow, ours filled, one point per seed."
@@ -96,6 +96,19 @@ TABLE = Table(
 )
 BY: dict[str, Any] = {"by": "row", "looks": {row.name: row.network for row in ROWS}, "named": True, "xlim": (0, 100)}
 PANELS = [Rows(x=TRAIN, paper=PAPER_TRAIN, **BY), Rows(x=TEST, paper=PAPER_TEST, **BY)]
+
+
+def finding(t: Frame, network: str) -> str | None:
+    """Of the networks without a regularizer whose runs with true and with random labels are there."""
+    fit, test = t.known(TRAIN, "row"), t.known(TEST, "row")
+    both = [m for m in TOLERANCE if m in test and f"{m}, random labels" in fit]
+    if not both:
+        return None
+    low, high = min(test[m] for m in both), max(test[m] for m in both)
+    return (
+        f"Without a regularizer networks reach {low:.1f} to {high:.1f} % test accuracy, with random labels at least "
+        f"{min(fit[f'{m}, random labels'] for m in both):.1f} % training accuracy"
+    )
 
 
 def bounds(row: Row) -> tuple[Bound, Bound]:

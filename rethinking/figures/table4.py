@@ -15,8 +15,9 @@ from typing import cast
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds
-from rethinking.figures.kit import Bound, Claim, Grid, Measure, Rows, Table, bounded
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Measure, Rows, Table, bounded, listed
 from rethinking.figures.table1 import run_of
+from rethinking.plotting import NAMES
 from rethinking.record import Record
 from rethinking.spec import Part, RunSpec
 
@@ -91,6 +92,12 @@ TABLE = Table("row", {"paper train (%)": PAPER, "train (%)": TRAIN})
 XLABEL = "training accuracy on random labels (%)\ncrop, flip and rotation: of the batches as trained on"
 LOOKS = {row.name: row.network for row in ROWS}
 PANELS = [Rows(x=TRAIN, by="row", looks=LOOKS, named=True, paper=PAPER, xlabel=XLABEL, xlim=(0, 100))]
+
+
+def finding(t: Frame, network: str) -> str:
+    fit = t.known(TRAIN, "row", row=[f"{m}, weight decay" for m in NAMES])
+    told = listed(f"{NAMES[row.partition(',')[0]]} {v:.2f} %" for row, v in fit.items())
+    return f"Training accuracy on random labels with weight decay: {told}"
 
 
 def bound(row: Row, measure: Measure = TRAIN) -> Bound:

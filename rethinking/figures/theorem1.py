@@ -143,6 +143,14 @@ def heading(setting: Setting) -> str:
     return f"Theorem 1 on CIFAR-10, random labels, {size}, float64"
 
 
+def finding(t: Frame, network: str) -> str:
+    last = {"construction": "chosen", "depth": 2, "images": max(t.data["images"].dropna())}
+    return (
+        f"A two-layer network of {t.one(WEIGHTS, **last):,.0f} weights fits random labels of {last['images']:,.0f} "
+        f"images, with a largest error of {t.one(ERROR, **last):.1e}"
+    )
+
+
 def limits(t: Frame) -> list[tuple[Any, int, int]]:
     """Every row of networks of depth k, with the width and the nonzeros that it may have."""
     rows = list(t.data.itertuples())

@@ -11,7 +11,8 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting, table1, table4
 from rethinking.figures._parts import BUDGET, UNSTATED, decay, labels, least_seeds
-from rethinking.figures.kit import MISSING, Claim, Frame, Grid, Lines, Table, final, made
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made
+from rethinking.plotting import NAMES
 from rethinking.spec import RunSpec
 
 CAPTION = "Training accuracy on random labels and test accuracy on true labels against the strength of weight decay."
@@ -42,7 +43,7 @@ RANDOM, TRUE = {"labels": "random"}, {"labels": "true"}
 def consistent(t: Frame) -> bool | str | None:
     """Whether a network's runs at a strength meet its rows of Tables 1 and 4; None where one is missing."""
     network, strength = t.data[["network", "strength"]].iloc[0]
-    if not strength or MISSING in set(t.data["state"]):
+    if not strength or t.gone:
         return None if strength else "no decay"
     fate, true = table4.bound(ROW4[network], TRAIN).holds(t.where(**RANDOM)), t.where(**TRUE)
     return fate and all(bound.holds(true) for bound in table1.bounds(ROW1[network]))
@@ -52,6 +53,17 @@ ACROSS, HEIGHT = 3, 4.0
 CELLS = {f"training accuracy, {kind} labels (%)": (TRAIN, {"labels": kind}) for kind in ("random", "true")}
 CELLS |= {"test accuracy, true labels (%)": (TEST, TRUE)}
 TABLE = Table("run", {**CELLS, "consistent with the paper's rows": consistent}, by="{network}, {strength:g}")
+
+
+def finding(t: Frame, network: str) -> str | None:
+    """Of the networks that are swept to the end."""
+    told = []
+    for m, part in t.groups("network").items():
+        strengths = [v for v, one in part.groups("strength").items() if consistent(one) is True]
+        told += [] if part.gone else [f"{listed(f'{v:g}' for v in strengths) if strengths else 'none'} ({NAMES[m]})"]
+    if not told:
+        return None
+    return f"Strengths of weight decay that agree with the paper's rows: {'; '.join(told)}"
 
 
 def around(paper: float, margin: float) -> tuple[float, float, str]:

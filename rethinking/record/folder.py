@@ -109,18 +109,25 @@ class Runs:
                 yield folder.name, spec, made_with, json_of(path)
 
     def digest(self) -> int:
-        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.
+        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a record's line.
+
+        The line of runs/ARCHIVE is written anew where the list has changed.
 
         Returns:
-            How many lines were added.
+            How many lines were written.
 
         Raises:
             InputError: a record is damaged, or is not what its lines say.
         """
         lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
-        if lines:
+        archived = digests.archive_line(self.root)
+        if lines or archived:
             file = self.root / digests.LIST
-            write(file, (text_of(file, most=digests.MOST) if file.exists() else "") + "\n".join(lines) + "\n")
+            before = text_of(file, most=digests.MOST).splitlines() if file.exists() else []
+            if archived:
+                before = [line for line in before if not line.endswith(f"  {digests.ARCHIVE}")]
+                lines.append(archived)
+            write(file, "\n".join([*before, *lines]) + "\n")
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:

@@ -174,16 +174,18 @@ def _table(result: Result) -> str:
     caption = f"{TABLES[result.name]} of Zhang et al. 2017 beside ours: median, with the range over seeds.{size}"
     return "\n".join(
         [
-            f"% {latex(result.stem)}, made by rethinking {revision.VERSION}; needs \\usepackage{{booktabs}}",
+            f"% {latex(result.stem)}, made by rethinking {revision.VERSION}; needs the packages booktabs and graphicx",
             r"\begin{table}",
             rf"\caption{{{latex(caption)}}}",
-            rf"\begin{{tabular}}{{{'l' * (4 if split else 1)}{'r' * (len(shown) - 1)}}}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+            + rf"\begin{{tabular}}{{{'l' * (4 if split else 1)}{'r' * (len(shown) - 1)}}}",
             r"\toprule",
             " & ".join(map(latex, heads)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
             "",
         ]

@@ -14,7 +14,8 @@ from typing import Any
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_RUN
 from rethinking.errors import InputError
-from rethinking.record import Runs
+from rethinking.record import Record, Runs
+from rethinking.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,20 @@ def _judged(stem: str, claim: dict[str, Any]) -> Judged:
     )
 
 
+class _Known(Runs):
+    """The same runs, each read once: many stand in several figures."""
+
+    def __init__(self, runs: Runs):
+        vars(self).update(vars(runs))
+        self._read: dict[str, Record | None] = {}
+
+    def find(self, spec: Spec) -> Record | None:
+        """As of Runs."""
+        if spec.run_id not in self._read:
+            self._read[spec.run_id] = super().find(spec)
+        return self._read[spec.run_id]
+
+
 def results(runs: Runs, folder: Path) -> list[Result]:
     """Every drawn figure of `folder` that is evidence (scale cpu or paper), by rank.
 
@@ -129,6 +144,7 @@ def results(runs: Runs, folder: Path) -> list[Result]:
         InputError: a figure's file is not what the records give; a damaged record; a plug-in's mistake.
     """
     found = []
+    runs = _Known(runs)
     for name, setting in figures.evidence(folder):
         stem = figures.stem(name, setting)
         path = folder / f"{stem}.json"

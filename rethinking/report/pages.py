@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from rethinking import figures
 from rethinking.claims import EXTENSION, NOT_REPLICATED
 from rethinking.report import model
 from rethinking.report.model import Artefact, Judged, Result, visible
@@ -107,8 +108,9 @@ def page(result: Result, shared: dict[str, str]) -> str:
     parts = [
         NOTE,
         f"# {cell(result.title)}",
+        f"**{cell(figures.headline(result.numbers))}**",
         f"{cell(result.numbers['caption'])}{images}",
-        f"![{cell(result.numbers['caption'])}](../../figures/{result.stem}.svg)",
+        f"![{cell(figures.headline(result.numbers))}](../../figures/{result.stem}.svg)",
     ]
     for of_the_paper, title in KINDS:
         judged = [claim for claim in result.judged if claim.own == of_the_paper]
@@ -162,11 +164,11 @@ def index(found: Sequence[Result]) -> str:
         claims_table([c for c in own if c.verdict == NOT_REPLICATED], where=True),
         "## All figures",
     ]
-    rows = [["page", "scale", "the paper's own claims", "extensions", "what"]]
+    rows = [["page", "scale", "the paper's own claims", "extensions", "what it finds"]]
     for r in found:
         told = [model.counts(c for c in r.judged if c.own == mine) for mine in (True, False)]
         told = ["" if text == "no claims" else text for text in told]
-        rows.append([f"[{r.stem}]({r.stem}.md)", r.setting.scale, *told, cell(r.numbers["caption"])])
+        rows.append([f"[{r.stem}]({r.stem}.md)", r.setting.scale, *told, cell(figures.headline(r.numbers))])
     return "\n\n".join([*parts, table(rows)]) + "\n"
 
 

@@ -1,12 +1,17 @@
 """What is damaged: complete records of several kinds on the tests' data set, a checkpoint, a figure, caches."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import torch
+from tally import LOST, Tally
 
 from rethinking import data
 from rethinking.engines import execute
@@ -18,7 +23,7 @@ TRAINED = RunSpec(data="toy", n=100, model="tiny", steps=8, eval_every=2, keep=(
 NOISY = TRAINED.replace(
     corruptions=(Part(name="random_labels"),), regularizers=(Part(name="weight_decay", options={"strength": 0.01}),)
 )
-COMPUTED = (TwoWeightsSpec(data="toy", n=100, radii=3), LinearSpec(data="toy", n=100))
+COMPUTED = (TwoWeightsSpec(data="toy", n=100, radii=3), LinearSpec(data="toy", n=100, steps=400, eval_every=100))
 
 
 def toy(folder: Path) -> Path:
@@ -27,16 +32,36 @@ def toy(folder: Path) -> Path:
     return folder
 
 
+def own(folder: Path, name: str = "mine", seed: int = 0) -> Path:
+    """The data folder with an own set of 60 small pictures."""
+    rng, packed = np.random.default_rng(seed), folder.parent / f"{name}.npz"
+    images = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    np.savez(packed, images=images, labels=np.arange(60) % 3)
+    data.add(name, packed, folder, hold_out=0.2)
+    return folder
+
+
+def one_core() -> Any:
+    """A context in which computed runs use one core: two threads that wait for each other take the time of ten."""
+    return patch.object(execute, "cores", lambda: 1)
+
+
 def made(runs: Runs, data_dir: Path) -> list[Path]:
     """Complete records of each kind, the second without digests of its own but bound by runs/DIGESTS."""
     torch.set_num_threads(1)
-    for spec in (TRAINED, NOISY, *COMPUTED):
-        execute.execute(spec, runs, data_dir=str(data_dir))
-    result = runs.path(NOISY) / "result.json"
+    with one_core():
+        for spec in (TRAINED, NOISY, *COMPUTED):
+            execute.execute(spec, runs, data_dir=str(data_dir))
+    bound(runs, NOISY)
+    return [runs.path(spec) for spec in (TRAINED, NOISY, *COMPUTED)]
+
+
+def bound(runs: Runs, spec: RunSpec) -> None:
+    """Make a record one of before records held digests: runs/DIGESTS binds it."""
+    result = runs.path(spec) / "result.json"
     held = json.loads(result.read_text())
     result.write_text(json.dumps({k: v for k, v in held.items() if k not in digests.OWN}, indent=2) + "\n")
     runs.digest()
-    return [runs.path(spec) for spec in (TRAINED, NOISY, *COMPUTED)]
 
 
 def flipped(whole: bytes, chance: random.Random) -> bytes:
@@ -73,17 +98,46 @@ def tree(folder: Path, but: Callable[[Path], bool] = lambda path: False) -> dict
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
-def with_damage(files: list[Path], chance: random.Random, tries: "Iterator[int]") -> Iterator[tuple[Path, str]]:
-    """One file after the other damaged, and put right again; yields which, and what is wrong with it."""
+def lost(folder: Path, held: dict[str, bytes], may: Callable[[str, bytes, bytes | None], bool] | None = None) -> str:
+    """What of a `tree` is gone or another by now; empty text where all is there.
+
+    may: whether a file, from what it was to what it is, None for gone, may have been changed so.
+    """
+    now = tree(folder)
+    changed = [place for place, then in held.items() if now.get(place) != then]
+    changed = [place for place in changed if not (may and may(place, held[place], now.get(place)))]
+    return ", ".join(f"{place} is {'another' if place in now else 'gone'}" for place in changed)
+
+
+def written(file: Path, content: bytes) -> None:
+    """Write a file whose time is later than before: two writes in one tick of the clock are else one to who looks."""
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    file.write_bytes(content)
+    after = file.stat()
+    if after.st_mtime_ns <= before:
+        os.utime(file, ns=(after.st_atime_ns, before + 1))
+
+
+def with_damage(
+    files: list[Path], chance: random.Random, tries: "Iterator[int]", tally: Tally, folder: Path
+) -> Iterator[tuple[Path, str]]:
+    """One file after the other damaged, and put right again; yields which, and what is wrong with it.
+
+    Afterwards everything else below the folder must be as it was, and the damaged file as it is damaged.
+    """
+    held = tree(folder)
     for _ in tries:
         file = chance.choice(files)
         whole = file.read_bytes()
         what, content = damaged(whole, chance)
         if content == whole:
             continue
-        file.write_bytes(content)
+        written(file, content)
         yield file, what
-        file.write_bytes(whole)
+        gone = lost(folder, held | {str(file.relative_to(folder)): content})
+        if gone:
+            tally.add(LOST, f"{file.name}, {what}", gone)
+        written(file, whole)
 
 
 def fresh(folder: Path) -> Path:

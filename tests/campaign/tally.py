@@ -1,10 +1,10 @@
 """What is counted: how each try ended; and trying something in a process of its own that may be killed."""
 
+import fcntl
 import os
 import select
 import signal
 import sys
-import tempfile
 import time
 import traceback
 import warnings
@@ -20,9 +20,10 @@ DETECTED = "detected"  # one line that says so
 HARMLESS = "harmless"  # what is read back means the same, or the same command goes on to the same end
 SILENT = "silent"  # taken for sound, and of another meaning
 TRACEBACK = "tracebacks"  # an error that is no InputError, or more than one line
-LOST = "lost"  # a complete record is gone or another
-HANG = "hangs"
+LOST = "lost"  # something of value beside it that was there before is gone or another
+HANG = "hangs"  # it took longer, or more memory, than is allowed
 OUTCOMES = (DETECTED, HARMLESS, SILENT, TRACEBACK, LOST, HANG)
+UNREADABLE = "an independent reading refuses it"
 PATIENCE = 120.0  # seconds that one try may take
 
 
@@ -32,12 +33,14 @@ class Tally:
 
     Attributes:
         ended: how many ended how. reasons: why harmless ones are. bad: what was tried where it ended badly.
+        notes: what else there is to know of the part, a line each.
     """
 
     part: str
     ended: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, outcome: str, tried: str, reason: str = "") -> None:
         """One try. reason: of what is harmless why, of what ended badly what was seen."""
@@ -48,7 +51,14 @@ class Tally:
             self.bad.append(f"{outcome}: {self.part}, {tried}: {reason}")
 
     def judge(self, tried: str, use: Callable[[], Any], right: Any, reason: str = "it means the same") -> None:
-        """Use something damaged in this process. right: what `use` gives of the sound one."""
+        """Use something damaged in this process. right: what `use` gives of the sound one, or a reading of it."""
+        if callable(right):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of what is damaged
+                    right = right()
+            except Exception:  # of damage: whatever a decoder raises
+                right = UNREADABLE
         try:
             with limited():
                 now = use()
@@ -85,48 +95,90 @@ def apart(action: Callable[[], Any]) -> tuple[int | None, str]:
         The exit status, minus the signal that ended it, None where it took longer than PATIENCE and was killed; and
         what it wrote to standard error.
     """
-    sys.stdout.flush()
-    with tempfile.TemporaryFile("w+") as errors, open(os.devnull, "w") as nothing:
-        pid = os.fork()
-        if not pid:
-            os.setpgid(0, 0)
-            os.dup2(nothing.fileno(), 1)
-            os.dup2(errors.fileno(), 2)
-            sys.stdout, sys.stderr = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
-            status = 1
-            warnings.simplefilter("default")  # as a command has it, whatever the tests have
-            try:
-                action()
-                status = 0
-            except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else 1
-            except InputError as error:
-                print(f"rethinking: {error}", file=sys.stderr)
-                status = 2
-            except BaseException:
-                with suppress(OSError):
-                    traceback.print_exc()
-            finally:
-                try:
-                    sys.stderr.flush()
-                finally:  # also on a full disk: else two processes would go on from here
-                    os._exit(status)
-        status = _waited(pid)
-        errors.seek(0)
-        return status, errors.read()
+    return Process(action).end()
 
 
-def _waited(pid: int) -> int | None:
-    handle = os.pidfd_open(pid)
+class Process:
+    """A forked process that does something, as a command would.
+
+    Attributes:
+        pid: its number, and that of its group.
+    """
+
+    def __init__(self, action: Callable[[], Any]):
+        sys.stdout.flush()
+        self._errors, theirs = os.pipe()  # a file would be limited where files are
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.set_blocking(self._errors, False)
+        self.pid = os.fork()
+        if self.pid:
+            os.close(theirs)
+            return
+        os.setpgid(0, 0)
+        with open(os.devnull, "r+") as nothing:
+            for descriptor, source in enumerate((nothing.fileno(), nothing.fileno(), theirs)):
+                os.dup2(source, descriptor)
+        sys.stdout, sys.stderr = (os.fdopen(os.dup(k), "w", buffering=1) for k in (1, 2))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        warnings.simplefilter("default")  # as a command has it, whatever the tests have
+        warnings.simplefilter("ignore", ResourceWarning)
+        finish(action)
+
+    def end(self, patience: float = PATIENCE) -> tuple[int | None, str]:
+        """Wait for it, and return what `apart` returns."""
+        handle = os.pidfd_open(self.pid)
+        try:
+            over = not select.select([handle], [], [], patience)[0]
+        finally:
+            os.close(handle)
+        if over:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        with os.fdopen(self._errors, "rb", buffering=0) as errors:
+            said = b""
+            while chunk := errors.read(1 << 16):  # None where a process that goes on may still write
+                said += chunk
+        return None if over else status, said.decode(errors="replace")
+
+
+def finish(action: Callable[[], Any]) -> None:
+    """Do something, and end this forked process with its exit status."""
+    status = 1
     try:
-        over = not select.select([handle], [], [], PATIENCE)[0]
+        action()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except InputError as error:
+        print(f"rethinking: {error}", file=sys.stderr)
+        status = 2
+    except BaseException:
+        with suppress(OSError):
+            traceback.print_exc()
     finally:
-        os.close(handle)
-    if over:
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return None if over else status
+        try:
+            sys.stderr.flush()
+        finally:  # also on a full disk: else two processes would go on from here
+            os._exit(status)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: it is there, and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and that are there."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:
+        return []
 
 
 def table(tallies: list[Tally]) -> str:
@@ -145,6 +197,7 @@ def table(tallies: list[Tally]) -> str:
     ]
     for t in tallies:
         lines += [f"harmless, {t.part}: {count:,} because {reason}" for reason, count in t.reasons.items()]
+    lines += [f"{t.part}: {note}" for t in tallies for note in t.notes]
     return "\n".join([*lines, *(line for t in tallies for line in t.bad)])
 
 
@@ -161,7 +214,7 @@ class Budget:
     """
 
     def __init__(self, tries: int, seconds: float = float("inf")):
-        self.tries, self.end = tries, time.monotonic() + seconds
+        self.tries, self.seconds, self.end = tries, seconds, time.monotonic() + seconds
 
     def __iter__(self) -> Any:
         for k in range(self.tries):

@@ -12,9 +12,12 @@ A declared figure is a file that says, in this order,
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     HEIGHT = 4.0                                                      optional; inches
-    NOTES = [str, ...]                                                optional; lines that the title adds, or
-                                                                      notes(setting) that gives them
-    heading(setting) -> str                                           optional; the title where it is no network's
+    finding(frame, network) -> str                                    optional; the title, what the numbers of the frame
+                                                                      say; None where they are not there. network: its
+                                                                      name in sentences
+    NOTES = [str, ...]                                                optional; lines below it, or notes(setting)
+    heading(setting) -> str                                           optional; data and n, where kit.panels.title
+                                                                      cannot tell them
     ACROSS = 2                                                        optional; panels side by side; else all of them
     CLAIMS = [Claim(..., met=[...], missed=[...]), ...]               what is judged, or claims(setting) that makes them
 
@@ -24,7 +27,7 @@ A condition is a dict of coordinates from end to end; the grid's format names it
 
 from rethinking.figures.kit.claim import NO, UNJUDGED, YES, Bound, Claim, along, bounded, fits, made, ordered
 from rethinking.figures.kit.curves import Curves, Zones
-from rethinking.figures.kit.frame import MISSING, Cell, Conditions, Frame, Grid, Numbers, mostly
+from rethinking.figures.kit.frame import MISSING, Cell, Conditions, Frame, Grid, Numbers, listed, mostly
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import (
     Measure,

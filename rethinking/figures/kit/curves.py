@@ -125,7 +125,9 @@ class Curves(Panel):
         times = [r.steps_to_fit() for r in drawn] if self.shown else []
         fits = [t for t in times if t is not None]
         cut = self.shown * max(fits) if self.shown and fits and len(fits) == len(times) else math.inf
-        if ends:
+        if not ends:
+            axes.set_xticks([])
+        else:
             axes.set_xlim(0, min(cut, 1.02 * max(ends)))
         if cut < max(ends, default=0):
             axes.set_xlabel(f"{self.xlabel}; shown to {cut:,.0f} of {max(ends):,}")

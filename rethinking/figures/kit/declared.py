@@ -1,6 +1,7 @@
 """From a declared figure to its runs, its picture, its numbers and its verdicts."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from types import ModuleType
@@ -11,11 +12,11 @@ from rethinking.claims import Reading, Records, Specs
 from rethinking.figures import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
-from rethinking.figures.kit.frame import Condition, Conditions, Frame
+from rethinking.figures.kit.frame import Condition, Conditions, Frame, Untold
 from rethinking.figures.kit.measures import Measure, highest
 from rethinking.figures.kit.panels import Panel, missing_note, title
 from rethinking.figures.kit.rows import Rows
-from rethinking.plotting import WIDTH
+from rethinking.plotting import NAMES, WIDTH
 from rethinking.record import Record
 from rethinking.spec import RunSpec, Spec
 
@@ -46,7 +47,10 @@ def readings_of(module: ModuleType) -> list[Condition]:
     return [dict(zip(at, values, strict=True)) for values in product(*at.values())]
 
 
-def _asked(module: ModuleType, setting: "Setting") -> list[tuple[str, Condition, int, Spec]]:
+Asked = list[tuple[str, Condition, int, Spec]]
+
+
+def _asked(module: ModuleType, setting: "Setting") -> Asked:
     """(label, condition, seed, spec) of every run."""
     grid: Conditions = declared(module, setting, "grid")
     out = []
@@ -80,15 +84,17 @@ def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
     return list({m.name: m for m in named}.values())
 
 
-def frame(module: ModuleType, setting: "Setting", records: Records) -> tuple[Frame, list[Record | None], list[str]]:
+def frame(
+    module: ModuleType, setting: "Setting", records: Records, asked: Asked | None = None
+) -> tuple[Frame, list[Record | None], list[str]]:
     """The frame of a figure's runs, with the record and the condition's label of each row: one a run and reading.
 
     Args:
-        records: by label, one a seed; conditions that are not among them are left out.
+        records: by label, one a seed; conditions that are not among them are left out. asked: every run, where known.
     """
     rows, found, labels = [], [], []
     counts: dict[str, int] = {}
-    for label, condition, seed, spec in _asked(module, setting):
+    for label, condition, seed, spec in asked or _asked(module, setting):
         if label not in records:
             continue
         record = records[label][counts.get(label, 0)]
@@ -108,7 +114,8 @@ def numbers_and_picture(
     once = table.where(**readings_of(module)[0])  # a row a run
     panels = declared(module, setting, "panels")
     sizes = sorted({int(n) for n in table.data["n"]})
-    numbers: dict[str, Any] = {"n": sizes, "table": module.TABLE.rows(table, labels)}
+    numbers: dict[str, Any] = {"finding": _finding(module, setting, table)} if hasattr(module, "finding") else {}
+    numbers |= {"n": sizes, "table": module.TABLE.rows(table, labels)}
     if curves := [panel for panel in panels if isinstance(panel, Curves)]:
         drawn = {i for panel in curves for i in once.where(**panel.only).data.index}
         chosen = [i for i in once.data.index if i in drawn]
@@ -117,6 +124,19 @@ def numbers_and_picture(
     for panel in (each for each in panels if getattr(each, "series", None)):
         numbers.setdefault("series", {}).update(panel.series(table, found))
     return numbers, lambda: _picture(module, setting, panels, table, found)
+
+
+def _finding(module: ModuleType, setting: "Setting", table: Frame) -> str | None:
+    """What a figure finds, in a sentence: of other data than the paper's with its name; None where numbers are gone."""
+    network = getattr(module, "NETWORK", setting.model)
+    try:
+        sentence = module.finding(table, NAMES.get(network, network))
+    except Untold:
+        return None
+    if not sentence:
+        return None
+    of = "" if setting.subject.papers else f"{setting.subject.name}: "
+    return of + re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", sentence)
 
 
 def _picture(
@@ -166,11 +186,11 @@ def _series(
 
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
-    found = declared(module, setting, "claims")
-    return [_rule(module, setting, one) for claim in found for one in claim.every(setting.model)]
+    found, asked = declared(module, setting, "claims"), _asked(module, setting)
+    return [_rule(module, setting, one, asked) for claim in found for one in claim.every(setting.model)]
 
 
-def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Claim:
+def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) -> verdicts.Claim:
     grid, read_at = declared(module, setting, "grid"), getattr(module, "READ_AT", {})
     of_readings = {name: value for name, value in claim.where.items() if name in read_at}
 
@@ -182,7 +202,7 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim) -> verdicts.Clai
         )
 
     def measure(groups: dict[str, list[Record]]) -> Reading:
-        whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()})
+        whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()}, asked)
         table = whole.where(**of_readings)
         return Reading(claim.judged(table), *claim.summary(table))
 

@@ -3,6 +3,7 @@
 import math
 import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import product
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
 MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
+
+
+class Untold(Exception):
+    """A number that a finding tells is not there: a run is missing, or has none."""
+
 
 Condition = dict[str, Any]
 Cell = float | int | str | None  # a number, a state in words, None where the run is missing
@@ -115,7 +121,9 @@ class Frame:
             cells = measure.cells(data, [r for *_, r in runs])
             data[measure.name] = [float(v) if isinstance(v, int | float) else math.nan for v in cells]
             data[f"{measure.name}_state"] = [MISSING if v is None else v if isinstance(v, str) else "" for v in cells]
-        return cls(data)
+        texts = data.select_dtypes("string").columns
+        data[texts] = data[texts].astype(object)
+        return cls(data.copy())  # a block a type: rows are chosen much faster than of a block a column
 
     def where(self, **coordinates: Any) -> "Frame":
         """The rows with these coordinates; a list of values means any of them."""
@@ -148,6 +156,29 @@ class Frame:
         values = self.values(measure)
         return math.nan if any(map(math.isnan, values)) else median(values)
 
+    def one(self, measure: Read, **coordinates: Any) -> float:
+        """The median of the rows with these coordinates. Raises Untold where one is missing, or it is no number."""
+        part = self.where(**coordinates)
+        value = math.nan if part.data.empty or part.gone else part.median(measure)
+        if not math.isfinite(value):
+            raise Untold
+        return value
+
+    def known(self, measure: Read, by: str, **coordinates: Any) -> dict[Any, float]:
+        """`one` for every value of a coordinate for which there is one. Raises Untold where there is none."""
+        out = {}
+        for value, part in self.where(**coordinates).groups(by).items():
+            with suppress(Untold):
+                out[value] = part.one(measure)
+        if not out:
+            raise Untold
+        return out
+
+    @property
+    def gone(self) -> bool:
+        """Whether a run is missing."""
+        return MISSING in set(self.data["state"])
+
     def medians(self, measure: Read, by: str) -> dict[Any, float]:
         """`median` for every value of a coordinate, in order of appearance."""
         return {value: part.median(measure) for value, part in self.groups(by).items()}
@@ -161,7 +192,8 @@ class Frame:
     def groups(self, by: Naming) -> "dict[Any, Frame]":
         """The rows of every name, in order of appearance."""
         names = self.names(by)
-        return {name: Frame(self.data[names == name]) for name in names.unique()}
+        rows = names.groupby(names, sort=False).indices
+        return {name: Frame(self.data.iloc[rows.get(name, [])]) for name in names.unique()}
 
     def spread(self, measure: Read, unit: str = "") -> str:
         """Median and range as text."""
@@ -187,3 +219,9 @@ class Frame:
 def mostly(runs: Frame, state: str) -> bool:
     """Whether most of the runs are in that state."""
     return 2 * int((runs.data["state"] == state).sum()) > len(runs.data)
+
+
+def listed(texts: Iterable[str]) -> str:
+    """ "a, b and c"."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,8 +1,8 @@
 """Lines over a coordinate: medians over seeds, with every seed as a point and their range as a bar."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -29,8 +29,9 @@ class Lines(Panel):
         logarithmic axis, the factor from one line's x to the next one's, where their bars would hide each other.
         places: the values of x stand at equal distances, so that 0 may stand beside powers of ten; without an xlabel
         they have no names, as the panel below has them. shaded: a rule of the runs at one of these places, and in
-        words; where it holds the place is shaded. interval: the measures of the ends of each run's own interval at
-        95 %, which bars then show instead of the seeds' range. room: above the highest number, as a share of it.
+        words; where it holds the place is shaded. paper: by the value of `hue` what the paper gives at some x, hollow.
+        interval: the measures of the ends of each run's own interval at 95 %, which bars then show instead of the
+        seeds' range. room: above the highest number, as a share of it.
     """
 
     x: str
@@ -40,14 +41,18 @@ class Lines(Panel):
     apart: float = 1.0
     places: bool = False
     shaded: tuple[Callable[[Frame], Cell], str] | None = None
+    paper: Mapping[Any, Mapping[float, float]] = field(default_factory=dict)
     interval: tuple[Measure, Measure] | None = None
     room: float = 0.15
 
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        statistic = "median over seeds; a bar a seed is its 95 % interval" if self.interval else STATISTIC
-        return statistic + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
+        return (
+            ("median over seeds; a bar a seed is its 95 % interval" if self.interval else STATISTIC)
+            + "; hollow: the paper's" * bool(self.paper)
+            + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
+        )
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
@@ -66,6 +71,9 @@ class Lines(Panel):
                 for x in part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique():
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
                     axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
+        for value, given in self.paper.items():
+            hollow: dict[str, Any] = {"linestyle": "none", "mfc": "none", "ms": 7, "clip_on": False}
+            axes.plot(*zip(*given.items(), strict=True), **self.look(value) | hollow)
         self._mark_missing(axes, frame)
         levels = list(frame.data[self.x].unique())
         axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing

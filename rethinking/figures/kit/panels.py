@@ -66,7 +66,8 @@ class Panel:
         """Write on a line or a band, on its left or its right."""
         side = self.side or usual
         where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": side}
-        axes.annotate(text, (0.99 if side == "right" else 0.01, height), fontsize=NOTE, color="0.35", **where)
+        where |= {"textcoords": "offset points", "fontsize": NOTE, "color": "0.35"}
+        axes.annotate(text, (0.99 if side == "right" else 0.01, height), (0, 1.5), **where)
 
     def label(self, axis: str) -> str:
         """What an axis says: what is given, else the measure's label."""

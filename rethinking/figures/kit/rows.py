@@ -45,7 +45,8 @@ class Rows(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        return ("paper hollow, ours filled, " if self.paper else "") + "a point a seed"
+        hollow = any(not isinstance(given, str) for given in self.paper.values())
+        return "paper hollow, ours filled, " * hollow + "a point a seed"
 
     def height(self, frame: Frame) -> float:
         """Of the picture, in inches."""
