@@ -747,6 +747,14 @@ def test_what_plan_expects_of_committed_runs_is_what_they_took():
     assert median(errors) <= 0.3
 
 
+def test_a_plan_counts_the_training_of_lost_weights_once(tmp_path):
+    """Of two probes of a run whose weights are gone the first takes its training too; of one that has them none."""
+    run = RunSpec.make(model="mlp-1x512", n=100)
+    there = run.replace(seed=1)
+    known = estimate.Known([], "", lambda spec: spec == there)
+    assert [known.lacks(spec) for spec in (run, there, run, there)] == [True, False, False, False]
+
+
 def test_work_counts_evaluations_as_the_loop_makes_them():
     """All of 50,000 images with 2,000 for testing, and 10,000 for batch norm; with the probe 2,000 of each."""
     fields = RunSpec.make(n=50_000, steps=391, eval_every=391).model_dump(mode="json")

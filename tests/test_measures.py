@@ -228,6 +228,17 @@ def test_stopping_returns_the_best_evaluation_before_it_lost_patience(held, pati
         assert held[best] == max(held)
 
 
+def test_rows_of_a_probe_are_averaged_where_their_columns_have_the_values_of_the_reading():
+    curve = {"step": [1, 2, 3, 4], "layer": [0, 0, 0, 1], "share": [0.0, 0.3, 0.3, 0.3], "right": [1.0, 0.5, 0.25, 9.0]}
+    runs = [Record(Path(), RunSpec(), {"status": "computed"}, {}, curve), None, record([0.5, 1.0])]
+    mean = kit.over_rows(
+        "mean", lambda row: 100 * row["right"], "", lambda share: {"layer": 0, "share": share}, ("share",)
+    )
+    rows = [({"share": share}, seed, 100, "run", r) for share in (0.1 + 0.2, 0.4) for seed, r in enumerate(runs)]
+    found = kit.Frame.of(rows, [mean]).cells("mean")
+    assert found == [37.5, None, "not measured", "not measured", None, "not measured"]
+
+
 def with_tests(accuracies, images):
     return record([0.99] * len(accuracies), accuracies, images=images)
 

@@ -79,6 +79,21 @@ def test_lines_say_below_the_axis_what_the_legend_does_not(axes, gone, below, le
     assert [text.get_text() for text in axes.get_legend().get_texts()] == legend
 
 
+def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
+    low, high = (Measure(name, "", lambda r: 0.0) for name in ("low", "high"))
+    frame = made(p=[0, 0, 1], accuracy=[2.0, 4.0, -9.0], low=[1.0, 3.5, -9.5], high=[3.0, 6.0, -8.0], n=1, all=1)
+    frame.data["seed"] = [0, 1, 0]
+    panel = Lines(x="p", y=ACCURACY, interval=(low, high))
+    panel.draw(axes, frame, [])
+    segments = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
+    assert segments == [[(0, 1.0), (0, 3.0)], [(0, 3.5), (0, 6.0)], [(1, -9.5), (1, -8.0)]]
+    assert panel.note == "median over seeds; a bar a seed is its 95 % interval"
+    axes.clear()
+    below = made(p=[0, 1], accuracy=[-10.0, -20.0], n=1, all=1)
+    Lines(x="p", y=ACCURACY, room=0.1).draw(axes, below, [])
+    assert axes.get_ylim()[1] == pytest.approx(-9.0)  # above the highest, where that is below nothing
+
+
 def test_a_row_with_some_of_its_seeds_says_so(axes):
     frame = rows_of(50.0, None, names="aa")
     frame.data["seed"] = [0, 1]

@@ -41,6 +41,7 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     runs = Runs(runs_dir, checkpoints)
     archive = archived(runs.root)
     kept = _needed(out) | archive
+    kept |= runs.measured(kept)
     doomed, swept, left = [], [], Counter[str]()
     for found in runs.survey():
         name = found.path.name

@@ -18,7 +18,7 @@ from rethinking.record import digests, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
-from rethinking.spec import KINDS, Spec, kind_of
+from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
 
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 
@@ -73,6 +73,15 @@ class Runs:
             raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
         check_plug_ins(spec, record.environment, record.path)
         return record
+
+    def measured(self, names: Iterable[str]) -> set[str]:
+        """The training runs that probes were measured on, by name; names: of probes' records here, others are skipped.
+
+        Raises InputError for a damaged spec.
+        """
+        paths = [self.root / name / "spec.json" for name in names if name.startswith("probe-")]
+        specs = [from_file(path) for path in paths if path.is_file()]
+        return {spec.run.run_id for spec in specs if isinstance(spec, ProbeSpec)}
 
     def complete_records(self, kind: str | None = None) -> list[Record]:
         """Every complete record, or every one of a kind of run, sorted by name, checked as in `find`.
