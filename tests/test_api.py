@@ -151,6 +151,24 @@ def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     assert not network.training | moved.network.training
 
 
+def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors):
+    """torch.nn.Dropout and a random transform draw from the caller's generator, and leave it as it was."""
+    network = nn.Sequential(nn.Linear(5, 16), nn.Dropout(), nn.Linear(16, 4))
+
+    class Shaken(TensorDataset):
+        def __getitem__(self, index):
+            return self.tensors[0][index] + torch.randn(5), self.tensors[1][index]
+
+    torch.manual_seed(1)
+    first = rt.experiment(Shaken(*tensors), network, **SHORT, seeds=2)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    again = rt.experiment(Shaken(*tensors), network, **SHORT, seeds=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [curve(r) for r in first.records] == [curve(r) for r in again.records]
+    assert curve(first.records[0]) != curve(first.records[1])
+
+
 @pytest.mark.parametrize("part", ["dropout=0.5", "weight_decay=0.01", "maxout", "dropconnect"])
 def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
     """Weights that the two share start the same: at a vanishing rate they stay as given."""

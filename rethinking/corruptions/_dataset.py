@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset
 
-from rethinking import catalog
+from rethinking import catalog, seeds
 from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
 from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of, whole_number
-from rethinking.corruptions._reading import Moments, at, generators_untouched, read
+from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options
 
@@ -134,7 +134,7 @@ class Corrupted(Dataset):
     def _first_samples(self) -> dict[int, Any]:
         """The first, middle and last sample, and whether the labels that the data set has are those of its samples."""
         count = self._length
-        with generators_untouched():
+        with seeds.untouched():
             samples = {i: self.dataset[i] for i in sorted({0, count // 2, count - 1}) if 0 <= i < count}
         if not samples:
             return samples

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rethinking import catalog, corruptions
-from rethinking.corruptions import _arguments, _features, _labels, _reading, _samples
+from rethinking.corruptions import _arguments, _features, _labels, _samples
 from rethinking.errors import InputError
 from rethinking.images import whiten
+from rethinking.seeds import seeded
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training.batches import Tensors, one_logit
 
@@ -152,7 +153,8 @@ class Handed:
             raise InputError(f"n is {n:,}, the data set has {size:,} examples: give 2 to {size:,}")
         self.n = size if n is None else n
         features, labels = self._read(dataset, self.n)
-        place = _samples.locate(dataset[0], label, "label")
+        with seeded("reading"):
+            place = _samples.locate(dataset[0], label, "label")
         declared = _labels.classes(dataset, place) if num_classes is None else range(num_classes)
         found = _labels.as_classes(labels, None if declared is None else len(declared))
         self.num_classes = _labels.counted(found) if declared is None else len(declared)
@@ -164,7 +166,7 @@ class Handed:
 
     def _read(self, dataset: Any, n: int | None) -> tuple[list[Any], list[Any]]:
         features, labels = [], []
-        with _reading.generators_untouched():
+        with seeded("reading"):  # a transform that draws gives the same every time
             for i in self._progress(range(len(dataset) if n is None else n)):
                 sample = dataset[i]
                 feature, label = (
