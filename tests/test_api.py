@@ -6,7 +6,7 @@ import pytest
 import torch
 from command import cli
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import rethinking as rt
 from rethinking import data, figures
@@ -183,6 +183,37 @@ def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
     assert all(torch.equal(still[name], twice[name]) for name in still)
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"dropout": 0.1}, ["dropout=0.1"]),
+        ({"dropout": {"rate": 0.1, "where": "last"}, "l1": 0.01}, ["dropout=0.1,where=last", "l1=0.01"]),
+        ([{"dropout": 0.1}, "l1=0.01"], ["dropout=0.1", "l1=0.01"]),
+        (None, []),
+    ],
+)
+def test_a_dict_has_the_values_that_text_has(tensors, given, text):
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+    a, b = (rt.experiment(tensors, network, regularizers=r, **(SHORT | {"epochs": 1})).spec for r in (given, text))
+    assert a.regularizers == b.regularizers
+    assert len(a.regularizers) == len(text)
+
+
+def test_a_data_set_that_is_corrupted_already_is_not_called_true(tensors):
+    noisy = Subset(rt.corruptions.PartialLabels(rt.corruptions.ShuffledPixels(TensorDataset(*tensors)), 0.3), range(30))
+    short = SHORT | {"epochs": 1}
+    result = rt.experiment(noisy, Net(5), **short)
+    row = result.frame().loc[0]
+    assert row["condition"] == "inputs as given + labels as given"
+    assert row["data"] == "TensorDataset"
+    assert np.isnan(row["p"])
+    assert "true labels" not in repr(result)
+    again = rt.experiment(noisy, Net(5), corruption={"partial_labels": 0.5}, **short).frame().loc[0]
+    assert np.isnan(again["p"])
+    assert again["condition"].endswith("+ partially corrupted labels")
+    assert rt.experiment(tensors, Net(5), corruption={"partial_labels": 0.5}, **short).frame()["p"].tolist() == [0.5]
+
+
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):
     result = rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 40}), seeds=3)
     bits = []
@@ -273,6 +304,29 @@ FIRST_TRIES = [
     (lambda: rt.experiment(small(), Net(5), test=[(torch.zeros(3), 1)]), r"test has inputs of shape \(3,\)"),
     (lambda: rt.network("no-such-run"), r"no single complete run 'no-such-run'"),
     (lambda: rt.compare(3, 4), r"result is a int"),
+]
+
+
+IMAGES = torch.arange(40 * 12).reshape(40, 3, 2, 2), torch.arange(40) % 4
+MIXED = [(x.byte() if k == 0 else x / 480, y) for k, (x, y) in enumerate(zip(*IMAGES, strict=True))]
+FIRST_TRIES += [
+    (
+        lambda: rt.experiment(MIXED, Net(12)),
+        r"input of dataset\[1\] is of torch.float32, that of dataset\[0\] of torch.ui",
+    ),
+    (
+        lambda: rt.experiment(MIXED[1:], Net(12), test=MIXED[:1]),
+        r"test has inputs of torch.uint8, dataset of torch.flo",
+    ),
+    (lambda: rt.experiment(IMAGES, Net(12)), r"whole numbers are taken as tokens: give images as uint8"),
+    (lambda: rt.experiment("toy", "tiny", n=1), r"n is 1, so there is nothing to tell apart"),
+    (lambda: rt.experiment(small(), Net(5), corruption=rt.corruptions.RandomLabels), r"give its name, 'random_labels'"),
+    (lambda: rt.experiment(small(), Net(5), regularizers={"dropout": 2}), r"rate is 2: input should be less than 1"),
+    (lambda: rt.experiment(small(), Net(5), regularizers={"dropout", "l1=1"}), r"is a set, whose order is left to cha"),
+    (lambda: rt.experiment(small(), Net(5), regularizers={"dropout=0.5": 0.1}), r"unknown regularizer 'dropout=0.5'"),
+    (lambda: rt.experiment(small(), lambda num_classes: Net(5, num_classes)), r"network is a function of num_classes"),
+    (lambda: rt.experiment(small(), Net(5), lr=0.1), r"lr: did you mean learning_rate\?"),
+    (lambda: rt.experiment(small(), Net(5), weight_decay=0.1), r"give it as regularizers='weight_decay=0.1'"),
 ]
 
 

@@ -380,8 +380,8 @@ class Training:
             name: tensor for name, tensor in own.items() if name in state or not name.startswith(("momentum.", "ended"))
         }
         problem = unlike(state, own)
-        if problem is None and not 0 <= state["step"] <= self.spec.steps:
-            problem = f"step is {state['step']}"
+        if problem is None and not 0 <= int(state["step"]) <= self.spec.steps:
+            problem = f"step is {int(state['step'])}"
         if problem:
             raise Unfit(problem)
         try:

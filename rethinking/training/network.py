@@ -161,7 +161,9 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}") from None
+        whole = images.dtype == torch.int64
+        hint = "; whole numbers are taken as tokens: give images as uint8, uint16 or floating point" * whole
+        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}{hint}") from None
     network.train()
     outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
