@@ -40,6 +40,7 @@ COMMANDS = {
     "run": "nothing is said of the run.*--model mlp-3x512 --n 2000",
     "run good": r"unexpected extra argument \(good\).*`rethinking run --help`",
     f"{RUN} --data good.npz": "`rethinking data add NAME good.npz` makes a file",
+    f"{RUN} --data good --n 1": "n is 1, so there is nothing to tell apart: train on 2",
     f"{RUN} --data good --n 1000": "n is 1000, good has 12 training images: give 1 to 12",
     f"{RUN} --data good --runs /proc/none": "cannot write to /proc/none .*: name another with --runs",
     f"{RUN} --corruption random_label": "did you mean 'random_labels'",

@@ -5,8 +5,9 @@ import functools
 import hashlib
 import pickle
 import random
+import types
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -475,6 +476,87 @@ def test_samples_keep_their_kind():
     assert sample == {0: image, 1: 1}  # the data set's own sample is left alone
 
 
+class Mapped(MutableMapping):
+    """Fields in a store that a plain copy shares."""
+
+    def __init__(self, **fields):
+        self.store = fields
+
+    def __getitem__(self, key):
+        return self.store[key]
+
+    def __setitem__(self, key, value):
+        self.store[key] = value
+
+    def __delitem__(self, key):
+        del self.store[key]
+
+    def __iter__(self):
+        return iter(self.store)
+
+    def __len__(self):
+        return len(self.store)
+
+
+class Graph:
+    """Fields as attributes and by key, as graph data sets have them; its copies share the store."""
+
+    def __init__(self, **fields):
+        object.__setattr__(self, "store", fields)
+
+    def __getattr__(self, name):
+        if name == "store" or name not in self.store:
+            raise AttributeError(name)
+        return self.store[name]
+
+    def __setattr__(self, name, value):
+        self.store[name] = value
+
+    def __getitem__(self, key):
+        return self.store[key]
+
+
+class Graphs(Graph):
+    """And copies do not."""
+
+    def __copy__(self):
+        return Graphs(**self.store)
+
+
+@pytest.mark.parametrize("kind", [Mapped, Graph, Graphs, lambda **fields: types.MappingProxyType(fields)])
+def test_samples_of_a_class_of_their_own_are_copied_whole_and_left_alone(kind):
+    images = [np.arange(12) for _ in range(20)]
+    base = [kind(x=x, y=i % 5, more=[i]) for i, x in enumerate(images)]
+    named = {"image": "x", "label": "y"}
+    shuffled, noisy = ShuffledPixels(base, **named), RandomLabels(base, num_classes=5, **named)
+    changed = noisy.changed_labels().tolist()
+    for i in range(20):
+        for _ in range(2):
+            assert np.array_equal(shuffled[i]["x"], slow_shuffled(images[i].reshape(-1, 1, 1), 0).ravel())
+            assert noisy[i]["y"] == slow_class(i % 5, 5, 1.0, "all", 0, "train", i)
+            assert getattr(noisy[i], "y", noisy[i]["y"]) == noisy[i]["y"]
+            assert noisy[i]["more"] is base[i]["more"]
+        assert base[i]["x"] is images[i]
+        assert base[i]["y"] == i % 5
+    assert noisy.changed_labels().tolist() == changed
+
+
+class Fixed:
+    """A property without a setter."""
+
+    y = property(lambda self: 1)
+
+
+class Twofold:
+    """An attribute, and something else by key."""
+
+    def __init__(self):
+        self.y = 1
+
+    def __getitem__(self, key):
+        return 1
+
+
 @pytest.mark.parametrize(
     ("label", "classes"),
     [(y, 2) for y in (1, True, np.int64(1), np.array([1]), torch.tensor([1], dtype=torch.uint8))]
@@ -758,6 +840,11 @@ def pairs(images=None, labels=LABELS, **attributes):
 
 
 REFUSED = {
+    "no setter": (lambda: RandomLabels([Fixed()] * 9, label="y", num_classes=3), "a Fixed, whose y cannot be set"),
+    "kept twice": (
+        lambda: RandomLabels([Twofold()] * 9, label="y", num_classes=99),
+        "a Twofold, which keeps y elsewhere too: give .image, label. or a dict",
+    ),
     "iterable": (lambda: RandomLabels(Stream()), "is iterable.*keyed by its index.*list\\(dataset\\)"),
     "order of arguments": (lambda: PartialLabels(0.3, pairs()), r"data set comes first: PartialLabels\(dataset, 0.3"),
     "near miss": (lambda: PartialLabels(pairs(), prob=0.3), r"prob: did you mean p\?"),
