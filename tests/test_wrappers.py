@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -27,10 +28,12 @@ from rethinking.corruptions import (
     RandomPixels,
     RandomSigns,
     ShuffledPixels,
+    _features,
     corrupt_arrays,
 )
 from rethinking.errors import InputError
 from rethinking.spec import Part
+from rethinking.training import handed
 
 N = 6
 RNG = np.random.default_rng(11)
@@ -653,15 +656,15 @@ def test_classes_come_from_what_a_data_set_is_made_of():
 
 
 def test_counting_and_changed_labels_read_no_images():
-    dataset = Samples([(0, i % 5) for i in range(50)], targets=[i % 5 for i in range(50)])
+    dataset = Samples([(0, i % 5) for i in range(500)], targets=[i % 5 for i in range(500)])
     wrapped = RandomLabels(dataset)
-    assert dataset.read <= 3  # the first, middle and last: do its targets speak of its samples?
+    assert dataset.read <= 65  # evenly spread: do its targets speak of its samples?
     dataset.read = 0
-    expected = [slow_class(i % 5, 5, 1.0, "all", 0, "train", i) for i in range(50)]
+    expected = [slow_class(i % 5, 5, 1.0, "all", 0, "train", i) for i in range(500)]
     assert wrapped.targets.tolist() == expected
     assert wrapped.changed_labels().tolist() == [a != i % 5 for i, a in enumerate(expected)]
     assert PartialLabels(wrapped, 0.0).targets.tolist() == expected
-    assert dataset.read <= 3
+    assert dataset.read <= 65
 
 
 def test_a_function_of_image_and_label_is_heeded_and_one_of_images_is_no_hindrance():
@@ -673,9 +676,9 @@ def test_a_function_of_image_and_label_is_heeded_and_one_of_images_is_no_hindran
 
 
 def test_parts_of_a_data_set_read_no_images_either():
-    labels = RNG.integers(0, 5, 40).tolist()
+    labels = RNG.integers(0, 5, 4000).tolist()
     dataset = Samples([(0, y) for y in labels], targets=labels, num_classes=5)
-    indices = RNG.permutation(40)[:30].tolist()
+    indices = RNG.permutation(4000)[:3000].tolist()
     expected = [labels[i] for i in indices]
     assert PartialLabels(Subset(dataset, indices), 0.0).targets.tolist() == expected
     assert PartialLabels(Subset(Subset(dataset, indices), [3, 1]), 0.0).targets.tolist() == [expected[3], expected[1]]
@@ -683,7 +686,7 @@ def test_parts_of_a_data_set_read_no_images_either():
     assert PartialLabels(both, 0.0).targets.tolist() == expected + labels
     noisy = RandomLabels(dataset, seed=1)
     assert PartialLabels(Subset(noisy, indices), 0.0).targets.tolist() == noisy.targets[indices].tolist()
-    assert dataset.read <= 5 * 3
+    assert dataset.read <= 5 * 65
 
 
 def test_targets_that_are_not_the_samples_labels_are_not_believed():
@@ -691,6 +694,82 @@ def test_targets_that_are_not_the_samples_labels_are_not_believed():
     dataset = Samples(samples, targets=[2 - i % 3 for i in range(9)], classes=["a", "b", "c"])
     assert PartialLabels(dataset, 0.0).targets.tolist() == [i % 3 for i in range(9)]
     assert not PartialLabels(dataset, 0.0).changed_labels().any()
+
+
+def test_targets_of_another_task_that_mostly_agree_are_not_believed():
+    """Two rare positives: the first, the middle and the last example are negative in both."""
+    own, other = np.zeros(200, int), np.zeros(200, int)
+    own[50:60] = other[120:150] = 1
+    wrapped = PartialLabels(Samples([(0, y) for y in own.tolist()], targets=other.tolist()), 0.3, num_classes=2)
+    found = [wrapped[i][1] for i in range(200)]
+    assert wrapped.targets.tolist() == found
+    assert wrapped.changed_labels().tolist() == (np.array(found) != own).tolist()
+    with pytest.raises(InputError, match="targets are not the labels of its samples: give num_classes"):
+        RandomLabels(wrapped.dataset)
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_channels_that_are_named_move_together_on_two_axes(tensor):
+    """(C, n) signals and (n, C) embeddings: positions are the other axis, moments are of each channel."""
+    arrays = RNG.normal([0, 100, -5], 1, (N, 8, 1, 3)).astype(np.float32)
+    for order in ("first", "last"):
+        images = [a[:, 0] if order == "last" else a[:, 0].T.copy() for a in arrays]
+        dataset = Samples([(torch.from_numpy(x) if tensor else x, 0) for x in images])
+
+        def seen(image, order=order):
+            image = np.asarray(image)
+            return (image if order == "last" else image.T)[:, None]
+
+        assert np.array_equal(seen(ShuffledPixels(dataset, channels=order)[1][0]), slow_shuffled(arrays[1], 0))
+        found = seen(Gaussian(dataset, channels=order)[1][0])
+        np.testing.assert_allclose(found, slow_gaussian(arrays, 0, "train", 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "tensor", "order"),
+    [
+        ((1, 28, 28), True, "first"),
+        ((3, 4, 4), True, "first"),
+        ((5, 20, 20), True, "first"),
+        ((2, 9, 9), True, "first"),
+        ((1, 9, 1), True, "first"),
+        ((4, 100, 3), True, None),
+        ((4, 4, 3), True, None),
+        ((28, 28, 1), True, None),
+        ((3, 3, 3), True, None),
+        ((3, 9, 9), False, "first"),
+        ((9, 9, 4), False, "last"),
+        ((2, 100, 5), False, None),
+        ((9, 9, 2), False, None),
+        ((4, 100, 3), False, None),
+    ],
+)
+def test_an_order_of_axes_is_known_or_refused(shape, tensor, order):
+    image = torch.zeros(shape) if tensor else np.zeros(shape)
+    if order is not None:
+        assert _features.order_of(image) == order
+        return
+    with pytest.raises(InputError, match="say channels='first' or 'last'"):
+        ShuffledPixels(Samples([(image, 0)]))
+
+
+def test_a_column_of_a_data_frame_is_read_by_position():
+    column = pd.DataFrame({"y": np.arange(40) % 4}).query("index % 3 == 1").y
+    dataset = Samples([(0, y) for y in column.tolist()], targets=column)
+    assert PartialLabels(dataset, 0.0).targets.tolist() == column.tolist()
+    assert seen(handed.Pair(np.zeros((len(column), 2)), column), column.tolist())
+
+
+def seen(dataset, labels):
+    return [int(dataset[i][1]) for i in range(len(dataset))] == labels
+
+
+def test_targets_of_several_shapes_change_places():
+    boxes = [torch.randn(i % 3 + 1, 4) for i in range(9)]
+    wrapped = RandomLabels([(0, box) for box in boxes], regression="permutation")
+    assert wrapped.targets.shape == (9,)
+    assert all(np.array_equal(found, wrapped[i][1]) for i, found in enumerate(wrapped.targets))
+    assert sorted(len(found) for found in wrapped.targets) == sorted(map(len, boxes))
 
 
 class Transformed(Samples):
@@ -707,7 +786,7 @@ def test_a_target_transform_is_heeded():
     wrapped = PartialLabels(dataset, 0.0)
     assert wrapped.facts.num_classes == 2
     assert wrapped.targets.tolist() == [y // 2 for y in raw]
-    assert dataset.read <= 3
+    assert dataset.read <= 21  # all of them are compared, once
     assert set(RandomLabels(dataset).targets.tolist()) == {0, 1}
 
 
@@ -840,6 +919,11 @@ def pairs(images=None, labels=LABELS, **attributes):
 
 
 REFUSED = {
+    "nested": (
+        lambda: RandomPixels([(torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged), 0)]),
+        "a nested tensor, whose rows are of unlike lengths",
+    ),
+    "channels of a vector": (lambda: RandomPixels(pairs([np.zeros(9)] * 6), channels="first"), "leave channels out"),
     "no setter": (lambda: RandomLabels([Fixed()] * 9, label="y", num_classes=3), "a Fixed, whose y cannot be set"),
     "kept twice": (
         lambda: RandomLabels([Twofold()] * 9, label="y", num_classes=99),

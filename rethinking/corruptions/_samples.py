@@ -148,10 +148,11 @@ def _with_stores_of_its_own(sample: Any) -> Any:
 def _set(sample: Any, place: Any, value: Any) -> None:
     if isinstance(sample, Mapping):
         sample[place] = value  # type: ignore[index]
-    elif dataclasses.is_dataclass(sample):
-        object.__setattr__(sample, place, value)  # a frozen one as well
-    else:
+        return
+    try:
         setattr(sample, place, value)
+    except AttributeError:  # a frozen dataclass, whose fields are its own
+        object.__setattr__(sample, place, value)
 
 
 def _read(sample: Any, place: Any) -> list[Any]:

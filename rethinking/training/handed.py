@@ -90,7 +90,7 @@ class Pair:
             )
         if getattr(images, "ndim", 2) == 1 and getattr(labels, "ndim", 1) > 1:
             raise InputError("the labels come first: give (images, labels)")
-        self.images, self.targets = images, labels
+        self.images, self.targets = images, labels if isinstance(labels, Tensor) else _labels.rows(labels)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -278,7 +278,8 @@ class Handed:
             each = self._numbers(feature)
             picture = isinstance(own, Image.Image)
             order = "last" if picture else self.channels or _features.order_of(own)
-            if each.ndim > 2 and order == "last":
+            named = self.channels is not None and not picture
+            if order == "last" and each.ndim > (1 if named else 2):
                 each = each.movedim(-1, 0)
             out.append(each[None] if picture and each.ndim == 2 else each)
             if out[-1].shape != out[0].shape:
