@@ -6,7 +6,7 @@ import pytest
 import torch
 from command import cli
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 import rethinking as rt
 from rethinking import data, figures
@@ -151,6 +151,24 @@ def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     assert not network.training | moved.network.training
 
 
+def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors):
+    """torch.nn.Dropout and a random transform draw from the caller's generator, and leave it as it was."""
+    network = nn.Sequential(nn.Linear(5, 16), nn.Dropout(), nn.Linear(16, 4))
+
+    class Shaken(TensorDataset):
+        def __getitem__(self, index):
+            return self.tensors[0][index] + torch.randn(5), self.tensors[1][index]
+
+    torch.manual_seed(1)
+    first = rt.experiment(Shaken(*tensors), network, **SHORT, seeds=2)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    again = rt.experiment(Shaken(*tensors), network, **SHORT, seeds=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [curve(r) for r in first.records] == [curve(r) for r in again.records]
+    assert curve(first.records[0]) != curve(first.records[1])
+
+
 @pytest.mark.parametrize("part", ["dropout=0.5", "weight_decay=0.01", "maxout", "dropconnect"])
 def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
     """Weights that the two share start the same: at a vanishing rate they stay as given."""
@@ -163,6 +181,37 @@ def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
         if part != "weight_decay=0.01" and name in still and still[name].shape == value.shape:
             assert torch.equal(still[name], value)
     assert all(torch.equal(still[name], twice[name]) for name in still)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"dropout": 0.1}, ["dropout=0.1"]),
+        ({"dropout": {"rate": 0.1, "where": "last"}, "l1": 0.01}, ["dropout=0.1,where=last", "l1=0.01"]),
+        ([{"dropout": 0.1}, "l1=0.01"], ["dropout=0.1", "l1=0.01"]),
+        (None, []),
+    ],
+)
+def test_a_dict_has_the_values_that_text_has(tensors, given, text):
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+    a, b = (rt.experiment(tensors, network, regularizers=r, **(SHORT | {"epochs": 1})).spec for r in (given, text))
+    assert a.regularizers == b.regularizers
+    assert len(a.regularizers) == len(text)
+
+
+def test_a_data_set_that_is_corrupted_already_is_not_called_true(tensors):
+    noisy = Subset(rt.corruptions.PartialLabels(rt.corruptions.ShuffledPixels(TensorDataset(*tensors)), 0.3), range(30))
+    short = SHORT | {"epochs": 1}
+    result = rt.experiment(noisy, Net(5), **short)
+    row = result.frame().loc[0]
+    assert row["condition"] == "inputs as given + labels as given"
+    assert row["data"] == "TensorDataset"
+    assert np.isnan(row["p"])
+    assert "true labels" not in repr(result)
+    again = rt.experiment(noisy, Net(5), corruption={"partial_labels": 0.5}, **short).frame().loc[0]
+    assert np.isnan(again["p"])
+    assert again["condition"].endswith("+ partially corrupted labels")
+    assert rt.experiment(tensors, Net(5), corruption={"partial_labels": 0.5}, **short).frame()["p"].tolist() == [0.5]
 
 
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):

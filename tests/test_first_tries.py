@@ -17,6 +17,7 @@ IMAGES, LABELS = RNG.integers(0, 256, (12, 8, 8, 3), np.uint8), np.arange(12) % 
 NAMES = np.array(["cat", "dog", "owl"])
 X, Y = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
 DATASET = TensorDataset(X, Y)
+MIXED = [((255 * x).byte() if k == 0 else x, y) for k, (x, y) in enumerate(DATASET)]
 FILES = {
     "good": (IMAGES, LABELS),
     "flat": (IMAGES.reshape(12, -1), LABELS),
@@ -40,6 +41,7 @@ COMMANDS = {
     "run": "nothing is said of the run.*--model mlp-3x512 --n 2000",
     "run good": r"unexpected extra argument \(good\).*`rethinking run --help`",
     f"{RUN} --data good.npz": "`rethinking data add NAME good.npz` makes a file",
+    f"{RUN} --data good --n 1": "n is 1, so there is nothing to tell apart: train on 2",
     f"{RUN} --data good --n 1000": "n is 1000, good has 12 training images: give 1 to 12",
     f"{RUN} --data good --runs /proc/none": "cannot write to /proc/none .*: name another with --runs",
     f"{RUN} --corruption random_label": "did you mean 'random_labels'",
@@ -83,6 +85,17 @@ CALLS = {
     "1 example: give at least 2": lambda: try_((X[:1], Y[:1])),
     "n is 100, the data set has 12 examples: give 2 to 12": lambda: try_(n=100),
     r"as one_hot.argmax\(1\)": lambda: try_((X, torch.eye(3)[Y])),
+    r"input of dataset\[1\] is of torch.float32, that of dataset\[0\] of torch.uint8": lambda: try_(MIXED),
+    "test has inputs of torch.uint8, dataset of torch.float32": lambda: try_(MIXED[1:], test=MIXED[:1]),
+    "whole numbers are taken as tokens: give images as uint8": lambda: try_(((255 * X).long(), Y)),
+    "n is 1, so there is nothing to tell apart": lambda: try_("good", "mlp-1x512", n=1),
+    "corruption is a wrapper.*give its name, 'random_labels'": lambda: try_(corruption=corruptions.RandomLabels),
+    "rate is 2: input should be less than 1": lambda: try_(regularizers={"dropout": 2}),
+    "is a set, whose order is left to chance": lambda: try_(regularizers={"dropout", "l1=1"}),
+    "unknown regularizer 'dropout=0.5'": lambda: try_(regularizers={"dropout=0.5": 0.1}),
+    "network is a function of num_classes: give one without": lambda: try_(network=lambda num_classes: net()),
+    r"lr: did you mean learning_rate\?": lambda: try_(lr=0.1),
+    "weight_decay: give it as regularizers='weight_decay=0.1'": lambda: try_(weight_decay=0.1),
     "a record needs data with a name": lambda: try_(save="runs"),
     "another with save=": lambda: try_("good", "mlp-1x512", steps=2, save="/proc/none"),
     "test is given, and the data set good has its own": lambda: try_("good", "mlp-1x512", test=DATASET),

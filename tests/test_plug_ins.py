@@ -1,16 +1,22 @@
 """Files of newcomers: one makes a thing, and a mistake in one is a line that names it."""
 
+import random
+
+import numpy as np
 import pytest
 import test_corruptions
 import test_models
 import test_training
+import torch
 from command import PLUG_INS, RUN, cli, one_line
+from toys import broken_off, curve, gone_on
 
 from rethinking import catalog
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec
+from rethinking.training import Training
 
 
 @pytest.fixture
@@ -88,6 +94,61 @@ def test_a_new_thing_is_one_file_and_held_to_the_laws(found, toy, toy_dir, tmp_p
     for split in ("train", "test"):
         test_training.test_prepared_images_against_a_slow_reference(toy, "inverted", split)
         test_corruptions.test_three_uses_agree_bit_for_bit("inverted", split)
+
+
+DRAWS = '''"""Draws from the default generators of torch, Python and numpy: when made, in training and in evaluation."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+PAPER = {"learning_rate": 0.01}
+
+
+class Draws(nn.Module):
+    def __init__(self, classes, inputs):
+        super().__init__()
+        self.register_buffer("fixed", torch.randn(inputs))
+        self.last = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        x = nn.functional.dropout(x.flatten(1) + 0.1 * self.fixed)
+        return self.last(x) * (1 + random.random() + np.random.rand())
+
+
+def build(num_classes=10, in_channels=3, image_size=28):
+    return Draws(num_classes, in_channels * image_size**2)
+'''
+
+
+def moved(seed):
+    torch.manual_seed(seed), random.seed(seed), np.random.seed(seed)  # noqa: NPY002
+    return states()
+
+
+def states():
+    return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+def test_what_draws_from_the_default_generators_is_determined_by_its_run(found, toy):
+    """From its beginning or from any state, and the generators are left alone, also between two evaluations."""
+    found(models__draws=DRAWS)
+    run = RunSpec.make(data="toy", model="draws", n=80, batch_size=32, steps=20, eval_every=8)
+    before = moved(0)
+    first = curve(run, toy)
+    assert states() == before
+    moved(1)
+    training, rows = broken_off(run, toy)
+    training.train_step()
+    moved(2)
+    again = Training(run, toy)
+    again.restore(training.state())
+    before = moved(3)
+    assert gone_on(again, rows) == first == curve(run, toy)
+    assert states() == before
+    assert curve(run.replace(seed=1), toy) != first
 
 
 @pytest.mark.parametrize(

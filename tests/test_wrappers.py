@@ -5,11 +5,13 @@ import functools
 import hashlib
 import pickle
 import random
+import types
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -26,10 +28,12 @@ from rethinking.corruptions import (
     RandomPixels,
     RandomSigns,
     ShuffledPixels,
+    _features,
     corrupt_arrays,
 )
 from rethinking.errors import InputError
 from rethinking.spec import Part
+from rethinking.training import handed
 
 N = 6
 RNG = np.random.default_rng(11)
@@ -475,6 +479,87 @@ def test_samples_keep_their_kind():
     assert sample == {0: image, 1: 1}  # the data set's own sample is left alone
 
 
+class Mapped(MutableMapping):
+    """Fields in a store that a plain copy shares."""
+
+    def __init__(self, **fields):
+        self.store = fields
+
+    def __getitem__(self, key):
+        return self.store[key]
+
+    def __setitem__(self, key, value):
+        self.store[key] = value
+
+    def __delitem__(self, key):
+        del self.store[key]
+
+    def __iter__(self):
+        return iter(self.store)
+
+    def __len__(self):
+        return len(self.store)
+
+
+class Graph:
+    """Fields as attributes and by key, as graph data sets have them; its copies share the store."""
+
+    def __init__(self, **fields):
+        object.__setattr__(self, "store", fields)
+
+    def __getattr__(self, name):
+        if name == "store" or name not in self.store:
+            raise AttributeError(name)
+        return self.store[name]
+
+    def __setattr__(self, name, value):
+        self.store[name] = value
+
+    def __getitem__(self, key):
+        return self.store[key]
+
+
+class Graphs(Graph):
+    """And copies do not."""
+
+    def __copy__(self):
+        return Graphs(**self.store)
+
+
+@pytest.mark.parametrize("kind", [Mapped, Graph, Graphs, lambda **fields: types.MappingProxyType(fields)])
+def test_samples_of_a_class_of_their_own_are_copied_whole_and_left_alone(kind):
+    images = [np.arange(12) for _ in range(20)]
+    base = [kind(x=x, y=i % 5, more=[i]) for i, x in enumerate(images)]
+    named = {"image": "x", "label": "y"}
+    shuffled, noisy = ShuffledPixels(base, **named), RandomLabels(base, num_classes=5, **named)
+    changed = noisy.changed_labels().tolist()
+    for i in range(20):
+        for _ in range(2):
+            assert np.array_equal(shuffled[i]["x"], slow_shuffled(images[i].reshape(-1, 1, 1), 0).ravel())
+            assert noisy[i]["y"] == slow_class(i % 5, 5, 1.0, "all", 0, "train", i)
+            assert getattr(noisy[i], "y", noisy[i]["y"]) == noisy[i]["y"]
+            assert noisy[i]["more"] is base[i]["more"]
+        assert base[i]["x"] is images[i]
+        assert base[i]["y"] == i % 5
+    assert noisy.changed_labels().tolist() == changed
+
+
+class Fixed:
+    """A property without a setter."""
+
+    y = property(lambda self: 1)
+
+
+class Twofold:
+    """An attribute, and something else by key."""
+
+    def __init__(self):
+        self.y = 1
+
+    def __getitem__(self, key):
+        return 1
+
+
 @pytest.mark.parametrize(
     ("label", "classes"),
     [(y, 2) for y in (1, True, np.int64(1), np.array([1]), torch.tensor([1], dtype=torch.uint8))]
@@ -571,15 +656,15 @@ def test_classes_come_from_what_a_data_set_is_made_of():
 
 
 def test_counting_and_changed_labels_read_no_images():
-    dataset = Samples([(0, i % 5) for i in range(50)], targets=[i % 5 for i in range(50)])
+    dataset = Samples([(0, i % 5) for i in range(500)], targets=[i % 5 for i in range(500)])
     wrapped = RandomLabels(dataset)
-    assert dataset.read <= 3  # the first, middle and last: do its targets speak of its samples?
+    assert dataset.read <= 65  # evenly spread: do its targets speak of its samples?
     dataset.read = 0
-    expected = [slow_class(i % 5, 5, 1.0, "all", 0, "train", i) for i in range(50)]
+    expected = [slow_class(i % 5, 5, 1.0, "all", 0, "train", i) for i in range(500)]
     assert wrapped.targets.tolist() == expected
     assert wrapped.changed_labels().tolist() == [a != i % 5 for i, a in enumerate(expected)]
     assert PartialLabels(wrapped, 0.0).targets.tolist() == expected
-    assert dataset.read <= 3
+    assert dataset.read <= 65
 
 
 class Transformed(Samples):
@@ -591,14 +676,14 @@ class Transformed(Samples):
 
 
 THIRDS, QUARTERS = [i % 3 for i in range(9)], [i % 4 for i in range(20)]
-NONE = {"target_transform": None}  # and targets that are right at the first, the middle and the last
+NONE = {"target_transform": None}  # and targets that are right here and there
 TWO = {"classes": list("abcd"), "target_transform": lambda y: y // 2}
 # Data sets whose targets are not the labels of their samples, or might not be; the labels; how many samples are read.
 TOLD = {
     "of both": (LABELS, {"targets": [2, 1, 0, 1, 0, 0], "num_classes": 3, "transforms": divmod, **NONE}, 99),
-    "a transform of images": (LABELS, {"targets": LABELS, "transforms": F.to_image}, 3),
+    "a transform of images": (LABELS, {"targets": LABELS, "transforms": F.to_image}, 7),
     "other targets": (THIRDS, {"targets": [2 - y for y in THIRDS], "classes": ["a", "b", "c"]}, 99),
-    "a target transform": ([y // 2 for y in QUARTERS], {"targets": QUARTERS, **TWO}, 3),
+    "a target transform": ([y // 2 for y in QUARTERS], {"targets": QUARTERS, **TWO}, 21),
 }
 
 
@@ -616,9 +701,9 @@ def test_labels_are_those_of_the_samples_whatever_the_targets_say(case):
 
 
 def test_parts_of_a_data_set_read_no_images_either():
-    labels = RNG.integers(0, 5, 40).tolist()
+    labels = RNG.integers(0, 5, 4000).tolist()
     dataset = Samples([(0, y) for y in labels], targets=labels, num_classes=5)
-    indices = RNG.permutation(40)[:30].tolist()
+    indices = RNG.permutation(4000)[:3000].tolist()
     expected = [labels[i] for i in indices]
     assert PartialLabels(Subset(dataset, indices), 0.0).targets.tolist() == expected
     assert PartialLabels(Subset(Subset(dataset, indices), [3, 1]), 0.0).targets.tolist() == [expected[3], expected[1]]
@@ -626,7 +711,83 @@ def test_parts_of_a_data_set_read_no_images_either():
     assert PartialLabels(both, 0.0).targets.tolist() == expected + labels
     noisy = RandomLabels(dataset, seed=1)
     assert PartialLabels(Subset(noisy, indices), 0.0).targets.tolist() == noisy.targets[indices].tolist()
-    assert dataset.read <= 5 * 3
+    assert dataset.read <= 5 * 65
+
+
+def test_targets_of_another_task_that_mostly_agree_are_not_believed():
+    """Two rare positives: the first, the middle and the last example are negative in both."""
+    own, other = np.zeros(200, int), np.zeros(200, int)
+    own[50:60] = other[120:150] = 1
+    wrapped = PartialLabels(Samples([(0, y) for y in own.tolist()], targets=other.tolist()), 0.3, num_classes=2)
+    found = [wrapped[i][1] for i in range(200)]
+    assert wrapped.targets.tolist() == found
+    assert wrapped.changed_labels().tolist() == (np.array(found) != own).tolist()
+    with pytest.raises(InputError, match="targets are not the labels of its samples: give num_classes"):
+        RandomLabels(wrapped.dataset)
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_channels_that_are_named_move_together_on_two_axes(tensor):
+    """(C, n) signals and (n, C) embeddings: positions are the other axis, moments are of each channel."""
+    arrays = RNG.normal([0, 100, -5], 1, (N, 8, 1, 3)).astype(np.float32)
+    for order in ("first", "last"):
+        images = [a[:, 0] if order == "last" else a[:, 0].T.copy() for a in arrays]
+        dataset = Samples([(torch.from_numpy(x) if tensor else x, 0) for x in images])
+
+        def seen(image, order=order):
+            image = np.asarray(image)
+            return (image if order == "last" else image.T)[:, None]
+
+        assert np.array_equal(seen(ShuffledPixels(dataset, channels=order)[1][0]), slow_shuffled(arrays[1], 0))
+        found = seen(Gaussian(dataset, channels=order)[1][0])
+        np.testing.assert_allclose(found, slow_gaussian(arrays, 0, "train", 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "tensor", "order"),
+    [
+        ((1, 28, 28), True, "first"),
+        ((3, 4, 4), True, "first"),
+        ((5, 20, 20), True, "first"),
+        ((2, 9, 9), True, "first"),
+        ((1, 9, 1), True, "first"),
+        ((4, 100, 3), True, None),
+        ((4, 4, 3), True, None),
+        ((28, 28, 1), True, None),
+        ((3, 3, 3), True, None),
+        ((3, 9, 9), False, "first"),
+        ((9, 9, 4), False, "last"),
+        ((2, 100, 5), False, None),
+        ((9, 9, 2), False, None),
+        ((4, 100, 3), False, None),
+    ],
+)
+def test_an_order_of_axes_is_known_or_refused(shape, tensor, order):
+    image = torch.zeros(shape) if tensor else np.zeros(shape)
+    if order is not None:
+        assert _features.order_of(image) == order
+        return
+    with pytest.raises(InputError, match="say channels='first' or 'last'"):
+        ShuffledPixels(Samples([(image, 0)]))
+
+
+def test_a_column_of_a_data_frame_is_read_by_position():
+    column = pd.DataFrame({"y": np.arange(40) % 4}).query("index % 3 == 1").y
+    dataset = Samples([(0, y) for y in column.tolist()], targets=column)
+    assert PartialLabels(dataset, 0.0).targets.tolist() == column.tolist()
+    assert seen(handed.Pair(np.zeros((len(column), 2)), column), column.tolist())
+
+
+def seen(dataset, labels):
+    return [int(dataset[i][1]) for i in range(len(dataset))] == labels
+
+
+def test_targets_of_several_shapes_change_places():
+    boxes = [torch.randn(i % 3 + 1, 4) for i in range(9)]
+    wrapped = RandomLabels([(0, box) for box in boxes], regression="permutation")
+    assert wrapped.targets.shape == (9,)
+    assert all(np.array_equal(found, wrapped[i][1]) for i, found in enumerate(wrapped.targets))
+    assert sorted(len(found) for found in wrapped.targets) == sorted(map(len, boxes))
 
 
 # --- moments, measured once ----------------------------------------------------------------------------------------
@@ -748,6 +909,16 @@ def pairs(images=None, labels=LABELS, **attributes):
 
 
 REFUSED = {
+    "nested": (
+        lambda: RandomPixels([(torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged), 0)]),
+        "a nested tensor, whose rows are of unlike lengths",
+    ),
+    "channels of a vector": (lambda: RandomPixels(pairs([np.zeros(9)] * 6), channels="first"), "leave channels out"),
+    "no setter": (lambda: RandomLabels([Fixed()] * 9, label="y", num_classes=3), "a Fixed, whose y cannot be set"),
+    "kept twice": (
+        lambda: RandomLabels([Twofold()] * 9, label="y", num_classes=99),
+        "a Twofold, which keeps y elsewhere too: give .image, label. or a dict",
+    ),
     "iterable": (lambda: RandomLabels(Stream()), "is iterable.*keyed by its index.*list\\(dataset\\)"),
     "order of arguments": (lambda: PartialLabels(0.3, pairs()), r"data set comes first: PartialLabels\(dataset, 0.3"),
     "near miss": (lambda: PartialLabels(pairs(), prob=0.3), r"prob: did you mean p\?"),

@@ -1,10 +1,11 @@
 """Training in this process: an experiment, and the trained network of a run."""
 
 import difflib
+import inspect
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from rethinking.paths import check_writable
 from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Part, RunSpec, image_size
+from rethinking.spec import Part, RunSpec, check_options, check_several, image_size
 from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
@@ -36,14 +37,36 @@ EPOCHS = 30  # where nothing says how long
 _OWN = ("data", "model", "model_options", "corruptions", "regularizers", "n", "seed", "data_seed", "keep")
 FIELDS = tuple(name for name in RunSpec.model_fields if name not in _OWN)
 
+# Words that people use for an argument, those of the command line among them.
+MEANT = {
+    "learning_rate": "lr rate eta step_size alpha",
+    "batch_size": "bs batch batchsize mini_batch",
+    "epochs": "num_epochs n_epochs max_epochs passes",
+    "steps": "iterations iters max_steps num_steps budget",
+    "seeds": "seed data_seed random_state random_seed",
+    "n": "size n_train num_examples samples limit",
+    "regularizers": "regularize regularizer regularise reg",
+    "corruption": "corrupt corruptions noise",
+    "network": "model net module",
+    "dataset": "data train train_set trainset",
+    "test": "val validation test_set testset valid test_dataset",
+    "save": "runs out out_dir output",
+    "progress": "quiet verbose",
+    "num_classes": "classes n_classes",
+    "preprocess": "whiten transform normalize",
+    "image": "x input feature image_key",
+    "label": "y target label_key",
+    "precision": "dtype bf16 amp",
+}
+
 
 def experiment(
     dataset: Any,
     network: Source | str,
     *,
     test: Any = None,
-    corruption: str | Part | Sequence[str | Part] = (),
-    regularizers: str | Part | Sequence[str | Part] = (),
+    corruption: str | Part | Sequence[str | Part] | Mapping[str, Any] | None = None,
+    regularizers: str | Part | Sequence[str | Part] | Mapping[str, Any] | None = None,
     n: int | None = None,
     epochs: int | None = None,
     seeds: int | Sequence[int] = 1,
@@ -65,7 +88,8 @@ def experiment(
             read once, and held in memory. test: likewise, what test accuracy is of; a data set with a name has its own.
         network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
             called with torch's generator at the seed; or a name as "mlp-1x512,width=64", initialised as in the figures.
-        corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"].
+        corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"];
+            or {"dropout": 0.5}, the value of the first option, or {"dropout": {"rate": 0.5, "where": "last"}}.
         n: the first so many training examples; None for all. epochs: passes over the training set, 30 where neither
             this nor `steps` is given. seeds: how many, from 0, or which; of the corruption and of the training.
         preprocess: "whiten" for the paper's per-image whitening, which a data set with a name has anyway. Others are
@@ -100,6 +124,7 @@ def experiment(
         places = {"image": image, "label": label, "channels": channels, "num_classes": num_classes}
         handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"))
         fields |= {"data": handed.name, "n": handed.n, "num_classes": handed.num_classes}
+        fields |= {"as_given": handed.as_given}
         fields |= {"preprocess": preprocess or ""}
     named = handed is None and isinstance(network, str)
     if save is not None and not named:
@@ -108,6 +133,7 @@ def experiment(
             f"save is {str(save)!r}, but a record needs {what} with a name: leave save out, or give a name"
         )
     specs = _specs(RunSpec if named else HandedSpec, fields, epochs, _seeds(seeds))
+    check_several(specs[0])
     with _process_restored():
         if save is not None:
             return _saved(specs, save, where, data_dir, progress)
@@ -176,6 +202,10 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError(
             f"network is the class {name}: give an instance, {name}(...), or a function, lambda: {name}(...)"
         )
+    if not isinstance(network, str | nn.Module) and (wanted := _required(network)):
+        raise InputError(
+            f"network is a function of {', '.join(wanted)}: give one without, lambda: make({wanted[0]}=...)"
+        )
     if not isinstance(network, str) and not callable(network):
         known = ", ".join(catalog.names("models"))
         what = type(network).__name__
@@ -183,7 +213,11 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
     unknown = next((name for name in fields if name not in FIELDS), None)
     if unknown:
         known_ones = [*(experiment.__kwdefaults__ or ()), *FIELDS]
-        near = difflib.get_close_matches(unknown, known_ones, n=1, cutoff=0.5)
+        for kind, argument in (("regularizers", "regularizers"), ("corruptions", "corruption")):
+            if unknown in catalog.names(kind):
+                raise InputError(f"{unknown}: give it as {argument}='{unknown}={fields[unknown]}'")
+        meant = [name for name, words in MEANT.items() if unknown.lower() in words.split()]
+        near = meant or difflib.get_close_matches(unknown, known_ones, n=1, cutoff=0.5)
         raise InputError(f"{unknown}: {f'did you mean {near[0]}? ' if near else ''}known are {', '.join(known_ones)}")
     if preprocess not in (None, WHITEN):
         raise InputError(f"preprocess is {preprocess!r}: give 'whiten', or leave it out")
@@ -193,17 +227,63 @@ def _is_data(given: Any) -> bool:
     return not isinstance(given, str | nn.Module) and hasattr(given, "__getitem__") and hasattr(given, "__len__")
 
 
+def _required(function: Any) -> list[str]:
+    """The arguments that a function cannot be called without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
+
+
 def _called(network: Source) -> str:
     name = type(network).__name__ if isinstance(network, nn.Module) else getattr(network, "__name__", "network")
     return "network" if name == "<lambda>" else name
 
 
-def _parts(kind: str, given: str | Part | Sequence[str | Part]) -> tuple[Part, ...]:
-    each = [given] if isinstance(given, str | Part) else list(given)
-    wrong = next((part for part in each if not isinstance(part, str | Part)), None)
-    if wrong is not None:
-        raise InputError(f"{kind} has {wrong!r}: give text as on the command line, 'NAME=VALUE'")
-    return tuple(part if isinstance(part, Part) else Part.parse(kind, part) for part in each)
+def _parts(kind: str, given: Any) -> tuple[Part, ...]:
+    """What was given by name. Raises InputError for what is no name, or has no order."""
+    called = "corruption" if kind == "corruptions" else kind
+    wrapper = getattr(given, "corruption", None)
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        return tuple(_part(kind, name, value) for name, value in given.items())
+    if isinstance(wrapper, str):
+        raise InputError(f"{called} is a wrapper of data sets: give its name, {wrapper!r}")
+    if isinstance(given, str | Part) or not isinstance(given, Iterable):
+        given = [given]
+    parts: list[Part] = []
+    for each in given:
+        if isinstance(each, Mapping):
+            parts += _parts(kind, each)
+        elif isinstance(each, str | Part) and not isinstance(given, Set):
+            parts.append(each if isinstance(each, Part) else Part.parse(kind, each))
+        else:
+            what = (
+                f"is a {type(given).__name__}, whose order is left to chance"
+                if isinstance(given, Set)
+                else f"has {each!r}"
+            )
+            raise InputError(
+                f"{called} {what}: give text as on the command line, 'NAME=VALUE', a list, or {{NAME: VALUE}}"
+            )
+    return tuple(parts)
+
+
+def _part(kind: str, name: Any, value: Any) -> Part:
+    """An item of {NAME: VALUE of its first option} or {NAME: {OPTION: VALUE}}; True where it has no options."""
+    declared = catalog.find(kind, name if isinstance(name, str) else repr(name)).constants.get("OPTIONS", {})
+    if isinstance(value, Mapping):
+        options = dict(value)
+    elif declared:
+        options = {next(iter(declared)): value}
+    elif value is True:
+        options = {}
+    else:
+        raise InputError(f"{name} is given the value {value!r} and takes none: write {name!r}, or leave it out")
+    return Part(name=name, options=check_options(kind, name, options))
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:

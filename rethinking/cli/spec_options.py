@@ -74,7 +74,7 @@ def _type(annotation: Any) -> tuple[type, tuple[str, ...], bool]:
 def spec_of(given: dict[str, Any], device: str) -> Any:
     """The RunSpec of the options given, by field. Raises InputError."""
     from rethinking.engines import local
-    from rethinking.spec import Part, RunSpec
+    from rethinking.spec import Part, RunSpec, check_several
 
     given = dict(given)
     for kind in ("corruptions", "regularizers"):
@@ -83,4 +83,6 @@ def spec_of(given: dict[str, Any], device: str) -> Any:
         network = Part.parse("models", given["model"])
         given |= {"model": network.name, "model_options": network.options}
     given["precision"] = local.resolve_precision(given.get("precision", "float32"), device)
-    return RunSpec.make(**given)
+    spec = RunSpec.make(**given)
+    check_several(spec)
+    return spec

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset
 
-from rethinking import catalog
+from rethinking import catalog, seeds
 from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
 from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of, whole_number
-from rethinking.corruptions._reading import Moments, at, generators_untouched, read
+from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options
+
+CHECKED = 64  # samples, whose labels are compared with those that a data set has beside them
 
 
 class Corrupted(Dataset):
@@ -28,8 +30,9 @@ class Corrupted(Dataset):
         seed: of the draw, a whole number. split: "train", "test" or any other word; each split has its own draws.
         image, label: where they are in a sample: a position (0 and 1), a key (named by you, never guessed) or a field.
             A wrapper around another one takes them, and channels, from it.
-        channels: "first" or "last", of arrays and tensors of three axes or more. Not needed where the shape tells: a
-            tensor has them first, an array at the one end that has 1 to 4 entries; what does not tell is refused.
+        channels: "first" or "last", of arrays and tensors; of two axes too, (C, n) or (n, C), which are a grey image
+            where nothing is said. Of three axes not needed where the shape tells: a tensor has them first unless it
+            seems to have them last, an array at the one end that has 1, 3 or 4 entries. What does not tell is refused.
         num_classes: default: as the data set says in `classes`, `class_to_idx`, `num_classes` or a Hugging Face
             feature, else counted once, from its `targets` or `labels`. Pixel corruptions need none.
         mean, variance: of gaussian, per channel of the full training set, in the images' units. By default both are
@@ -44,8 +47,10 @@ class Corrupted(Dataset):
     vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32: of a
     PIL image an array (H, W, C) or (H, W), of integers too.
 
-    `targets`, `labels` and columns of the data set are believed where they agree with its first, middle and last
-    sample; then neither the class count nor `changed_labels` reads images. Else all samples are read.
+    `targets`, `labels` and columns of the data set are believed where they agree with 64 of its samples, evenly spread;
+    then neither the class count nor `changed_labels` reads images. Else all samples are read. Classes are believed
+    where the data set declares them, also those that no label of a Subset is of: labels become random over all of them.
+    The class count is in the repr; num_classes= gives another.
 
     A label keeps its kind (int, numpy or tensor). Index i is the position in the data set that is wrapped: around a
     Subset it is the position in the subset.
@@ -132,12 +137,11 @@ class Corrupted(Dataset):
         return regression
 
     def _first_samples(self) -> dict[int, Any]:
-        """The first, middle and last sample, and whether the labels that the data set has are those of its samples."""
-        count = self._length
-        with generators_untouched():
-            samples = {i: self.dataset[i] for i in sorted({0, count // 2, count - 1}) if 0 <= i < count}
-        if not samples:
-            return samples
+        """The first sample, and whether the labels that the data set has are those of its samples."""
+        if not self._length:
+            return {}
+        with seeds.untouched():
+            samples = {0: self.dataset[0]}
         if self.image is not None:
             _samples.locate(samples[0], self.image, "image")
         try:
@@ -147,9 +151,11 @@ class Corrupted(Dataset):
                 raise
             return samples  # a pixel corruption needs none
         known = _labels.column(self.dataset, self._label_place)
-        self._trusted = known is not None and all(
-            _samples.same(known[i], _samples.take(sample, self._label_place)) for i, sample in samples.items()
-        )
+        spread = np.linspace(0, self._length - 1, min(self._length, CHECKED)).round().astype(int).tolist()
+        with seeds.untouched():
+            self._trusted = known is not None and all(
+                _samples.same(known[i], _samples.take(self.dataset[i], self._label_place)) for i in spread
+            )
         return samples
 
     def _set_classes(self, given: int | None, moments: Facts, constants: dict, first: Any) -> None:
@@ -172,6 +178,8 @@ class Corrupted(Dataset):
                 labels = _labels.as_classes(known, None if declared is None else len(declared))
                 declared = list(range(_labels.counted(labels))) if declared is None else declared
         if self._acts_on_labels and declared is None:
+            if not self._trusted and _labels.column(self.dataset, place) is not None:
+                raise InputError("the data set's targets are not the labels of its samples: give num_classes")
             raise InputError(
                 "the data set has no `classes`, `class_to_idx`, `targets` or `labels` that tell how many classes "
                 "its labels have: give num_classes"
@@ -238,10 +246,14 @@ class Corrupted(Dataset):
             self._seen = _features.order_of(image)
 
     def _order(self, image: Any) -> str | None:
-        if not isinstance(image, torch.Tensor | np.ndarray) or image.ndim < 3:
+        if not isinstance(image, torch.Tensor | np.ndarray):
             return None
         if self.channels is not None:
+            if image.ndim < 2:
+                raise InputError(f"the image is {_samples.describe(image)}, which has no channels: leave channels out")
             return self.channels
+        if image.ndim < 3:
+            return None
         if not isinstance(image, np.ndarray) or self._seen is None:
             return _features.order_of(image)
         try:
@@ -346,12 +358,21 @@ class Corrupted(Dataset):
 
     @property
     def targets(self) -> np.ndarray:
-        """int64 (N,): the labels as this data set gives them; real-valued targets (N, ...) as they are."""
+        """int64 (N,): the labels as this data set gives them; real-valued targets (N, ...) as they are.
+
+        Targets of several shapes are objects (N,).
+        """
         with self._named():
             labels = self._replaced(self._own_labels("labels"))
             if all(_samples.whole(y) is not None for y in labels):
                 return np.array([_samples.whole(y) for y in labels], dtype=np.int64)
-            return np.array([_samples.plain(y) for y in labels])
+            values = [_samples.plain(y) for y in labels]
+            if len({np.shape(v) if isinstance(v, np.ndarray) else None for v in values}) < 2:
+                return np.array(values)
+            objects = np.empty(len(values), dtype=object)
+            for i, value in enumerate(values):
+                objects[i] = value
+            return objects
 
     def changed_labels(self) -> np.ndarray:
         """bool (N,): where this wrapper's label differs from the wrapped data set's."""

@@ -4,7 +4,8 @@ A feature has positions, which a permutation moves, and at each position channel
 
     PIL image of any mode                  positions (height, width), channels the bands
     tensor or array (n,), list of n        n positions, no channels: a vector or a sequence of tokens
-    tensor or array (H, W)                 H * W positions, no channels: a grey image
+    tensor or array (H, W)                 H * W positions, no channels: a grey image; but where it is said where the
+                                           channels are, (C, n) or (n, C): n positions
     tensor or array of three or more axes  channels first (C, ...) or last (..., C), positions the other axes
 """
 
@@ -19,26 +20,30 @@ from rethinking.corruptions._samples import describe, plain
 from rethinking.errors import InputError
 
 FEW = range(1, 5)  # channels of grey, grey with alpha, colour, and colour with alpha
+USUAL = (1, 3, 4)  # without the second, which is rare
 NUMBERS = "buif"  # numpy's kinds of bool, unsigned, signed and floating point
 
 
 def order_of(feature: Any) -> str | None:
     """Where the channels are: "first", "last", or None where there are none.
 
-    A tensor has them first, which is torch's convention, unless its shape speaks against it. An array has them at the
-    one end that has 1 to 4 entries.
+    A tensor has them first, which is torch's convention, unless its shape speaks against it: where the last axis has 1
+    to 4 entries, the first must have so too, and the others be a square that they are not with the first. An array has
+    them at the one end that has 1, 3 or 4 entries.
 
     Raises:
         InputError: the shape does not tell.
     """
     if not isinstance(feature, torch.Tensor | np.ndarray) or feature.ndim < 3:
         return None
-    first, last = feature.shape[0] in FEW, feature.shape[-1] in FEW
     tensor = isinstance(feature, torch.Tensor)
-    if feature.ndim == 3 and first != last and (first or not tensor):
+    first, last = (feature.shape[end] in (FEW if tensor else USUAL) for end in (0, -1))
+    if feature.ndim == 3 and not tensor and first != last:
         return "first" if first else "last"
-    if feature.ndim == 3 and tensor and first == last:
-        return "first"
+    if feature.ndim == 3 and tensor:
+        a, b, c = feature.shape
+        if not last or (first and b == c != a) or a == c == 1:  # (1, n, 1) is the same either way
+            return "first"
     raise InputError(
         f"the image is {describe(feature)}, whose channel axis cannot be known: say channels='first' or 'last'"
     )
@@ -51,7 +56,7 @@ def _shape(feature: Any, order: str | None) -> tuple[int, int]:
     if isinstance(feature, list | tuple):
         return len(feature), 1
     axes = tuple(feature.shape)
-    if len(axes) > 2:
+    if order is not None:
         axes = axes[1:] if order == "first" else axes[:-1]
     return (axes[0], axes[1]) if len(axes) == 2 else (int(np.prod(axes)), 1)
 
@@ -61,6 +66,8 @@ def check(feature: Any) -> None:
     if isinstance(feature, Image.Image):
         return
     if isinstance(feature, torch.Tensor):
+        if feature.is_nested:
+            raise InputError("the image is a nested tensor, whose rows are of unlike lengths: give one tensor a sample")
         if feature.layout != torch.strided or feature.is_quantized:
             raise InputError(f"the image is {describe(feature)} in a sparse or quantized layout: make it dense")
     elif isinstance(feature, list | tuple):
@@ -78,7 +85,8 @@ def permuted(feature: Any, order: str | None, draw: Callable[[np.ndarray], np.nd
     """The feature with its positions permuted; its kind, dtype, mode, palette, device and gradient stay.
 
     Args:
-        order: as `order_of` gives it. draw: a permutation of an array (H, W) of positions.
+        order: as `order_of` gives it, or as it is said, of two axes or more. draw: a permutation of an array (H, W) of
+            positions.
     """
     height, width = _shape(feature, order)
     index = draw(np.arange(height * width).reshape(height, width)).reshape(-1)
@@ -89,7 +97,7 @@ def permuted(feature: Any, order: str | None, draw: Callable[[np.ndarray], np.nd
         return _picture(feature, pixels.reshape(height * width, -1)[index].reshape(pixels.shape))
     if isinstance(feature, torch.Tensor):
         index = torch.as_tensor(index, device=feature.device)  # type: ignore[assignment]
-    if feature.ndim < 3:
+    if order is None:
         return _same_class(feature.reshape(-1)[index].reshape(feature.shape), feature)
     if order == "first":
         return _same_class(feature.reshape(feature.shape[0], -1)[:, index].reshape(feature.shape), feature)
@@ -111,7 +119,7 @@ def to_array(feature: Any, order: str | None) -> np.ndarray:
         raise InputError(f"the image is {describe(feature)}, which is not made of real numbers: give numbers")
     if array.ndim < 2:
         return array.reshape(-1, 1)
-    if isinstance(feature, Image.Image) or array.ndim == 2:
+    if isinstance(feature, Image.Image) or order is None:
         return array
     if order == "first":
         array = np.moveaxis(array, 0, -1)
@@ -125,7 +133,7 @@ def from_array(array: np.ndarray, feature: Any, order: str | None) -> Any:
     if isinstance(feature, list | tuple):
         return type(feature)(array.reshape(-1).tolist())
     shape = tuple(feature.shape)
-    if len(shape) > 2 and order == "first":
+    if order == "first":
         array = np.moveaxis(array.reshape(*shape[1:], shape[0]), -1, 0)
     array = np.ascontiguousarray(array.reshape(shape))
     if isinstance(feature, np.ndarray):

@@ -33,19 +33,21 @@ def column(dataset: Any, place: Any) -> Any:
         parts = [column(d, place) for d in dataset.datasets]
         return None if any(p is None for p in parts) else [y for p in parts for y in p]
     if isinstance(dataset, TensorDataset):
-        return _rows(dataset.tensors[place]) if isinstance(place, int) else None
+        return rows(dataset.tensors[place]) if isinstance(place, int) else None
     if isinstance(place, str) and place in (getattr(dataset, "column_names", None) or ()):
         return list(dataset[place])  # Hugging Face's
     own = (place, f"{place}s") if isinstance(place, str) else ()
     for name in (*own, *(NAMES if place in KEYS else ())):
         labels = getattr(dataset, name, None)
         if isinstance(labels, Sized) and not isinstance(labels, str | Mapping) and len(labels) == len(dataset):
-            return _transformed(dataset, _rows(labels))
+            return _transformed(dataset, rows(labels))
     return None
 
 
-def _rows(labels: Any) -> Any:
-    """A tensor as a list, which is read ten times faster."""
+def rows(labels: Any) -> Any:
+    """Labels by position: a data frame's column, whose index is another, and a tensor, for speed, as lists."""
+    if hasattr(labels, "to_list"):
+        return labels.to_list()
     if not isinstance(labels, torch.Tensor):
         return labels
     return labels.tolist() if labels.ndim == 1 else list(labels)

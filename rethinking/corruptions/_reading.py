@@ -1,6 +1,5 @@
 """Reading all samples of a data set, one after the other: with progress, without moving the global generators."""
 
-import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
+from rethinking import seeds
 from rethinking.errors import InputError
 
 LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
@@ -19,7 +18,7 @@ LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
 def read(dataset: Any, length: int, name: str, part: Callable[[Any, int], Any]) -> list[Any]:
     """part(sample, index) of all samples. name: of the progress."""
     parts, spoken = [], time.monotonic()
-    with generators_untouched():
+    with seeds.untouched():  # from which a data set's transforms may draw
         for i in tqdm(range(length), desc=name, disable=None, leave=False, dynamic_ncols=True):
             if time.monotonic() - spoken > LINE_EVERY and not sys.stderr.isatty():
                 spoken = time.monotonic()
@@ -37,18 +36,6 @@ def at(index: int) -> Iterator[None]:
     except InputError as error:
         place = "" if f"dataset[{index}]" in str(error) else f"dataset[{index}]: "
         raise InputError(f"{place}{error}") from None
-
-
-@contextmanager
-def generators_untouched() -> Iterator[None]:
-    """Reads samples without moving the global generators, from which a data set's transforms may draw."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
 
 
 class Moments:

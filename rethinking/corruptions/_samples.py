@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -96,25 +97,71 @@ def take(sample: Any, place: Any) -> Any:
 
 
 def put(sample: Any, place: Any, value: Any) -> Any:
-    """A shallow copy of the sample, of its kind, with the value at that place; the rest are the same objects."""
-    if isinstance(sample, Mapping):
-        changed: Any = copy.copy(sample)
-        try:
-            changed[place] = value
-        except TypeError:  # a mapping that cannot be changed
-            return {**sample, place: value}
-        return changed
+    """A shallow copy of the sample, of its kind, with the value at that place; the rest are the same objects.
+
+    Raises:
+        InputError: a sample of a class of its own whose copies share their fields, or whose field cannot be set.
+    """
+    if type(sample) is dict:
+        return {**sample, place: value}
     if isinstance(sample, tuple):
         parts = (*sample[:place], value, *sample[place + 1 :])
         if type(sample) is tuple:
             return parts
         return type(sample)(*parts) if hasattr(sample, "_fields") else type(sample)(parts)
-    other = copy.copy(sample)
     if isinstance(sample, list):
-        other[place] = value
+        changed: Any = copy.copy(sample)
+        changed[place] = value
+        return changed
+    before, kind = take(sample, place), type(sample).__name__
+    for duplicate in (copy.copy, _with_stores_of_its_own):
+        try:
+            changed = duplicate(sample)
+            _set(changed, place, value)
+        except (AttributeError, TypeError, NotImplementedError):
+            if isinstance(sample, Mapping):  # one that cannot be changed
+                return {**sample, place: value}
+            raise InputError(
+                f"a sample is a {kind}, whose {place} cannot be set: give (image, label) or a dict"
+            ) from None
+        now = take(sample, place)
+        if now is before or not same(now, value) or same(before, value):
+            break
+        _set(sample, place, before)  # the copy shares its fields
     else:
-        object.__setattr__(other, place, value)  # a frozen dataclass as well
+        raise InputError(f"a sample is a {kind}, whose copies share their fields: give it __copy__, or give a dict")
+    for found in _read(changed, place):
+        if found is not value and not same(found, value):
+            raise InputError(f"a sample is a {kind}, which keeps {place} elsewhere too: give (image, label) or a dict")
+    return changed
+
+
+def _with_stores_of_its_own(sample: Any) -> Any:
+    """A copy whose dicts and lists are copies as well, their contents the same objects."""
+    other = copy.copy(sample)
+    for name, store in vars(other).items():
+        if isinstance(store, dict | list):
+            object.__setattr__(other, name, copy.copy(store))
     return other
+
+
+def _set(sample: Any, place: Any, value: Any) -> None:
+    if isinstance(sample, Mapping):
+        sample[place] = value  # type: ignore[index]
+        return
+    try:
+        setattr(sample, place, value)
+    except AttributeError:  # a frozen dataclass, whose fields are its own
+        object.__setattr__(sample, place, value)
+
+
+def _read(sample: Any, place: Any) -> list[Any]:
+    """What is at a place, by every way to read it."""
+    found = [take(sample, place)]
+    if not isinstance(sample, Mapping) and hasattr(sample, "__getitem__"):
+        with suppress(KeyError, IndexError, TypeError, AttributeError, ValueError):  # it has other keys
+            found.append(sample[place])
+    return found
 
 
 def whole(label: Any) -> int | None:

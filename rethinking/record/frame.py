@@ -122,9 +122,10 @@ class Tidy:
             run               the record's folder
             model_options     "width=4", or ""
             condition         "true labels", "random labels", "partially corrupted labels", "shuffled pixels", "random
-                              pixels", "Gaussian"; several joined by " + "
+                              pixels", "Gaussian"; several joined by " + "; "labels as given" and "inputs as given"
+                              where an experiment was handed a data set that is corrupted already
             p                 probability of corrupting a label: 0 for true labels, 1 for random ones; NaN where a
-                              corruption of labels has no p
+                              corruption of labels has no p, or was there before
             regularizer       as on the command line, "weight_decay=0.0005"; several joined by " + "; "none"
             strength          the first option of a single regularizer where it is a number, else NaN
             state             "fitted": 99 % training accuracy was reached; "censored": not within the run; "diverged":
@@ -238,15 +239,18 @@ def classes(spec: RunSpec) -> int:
 
 def condition(spec: RunSpec) -> str:
     """The corruptions of a run in the paper's words."""
-    return " + ".join(_WORDS.get(c.name, c.name.replace("_", " ")) for c in spec.corruptions) or "true labels"
+    given = [f"{what} as given" for what in getattr(spec, "as_given", ())]  # by data sets that were corrupted before
+    parts = [_WORDS.get(c.name, c.name.replace("_", " ")) for c in spec.corruptions]
+    return " + ".join(given + parts) or "true labels"
 
 
 def label_corruption(spec: RunSpec) -> float:
     """The probability of corrupting a label; NaN where a corruption of labels has none to tell."""
+    before = "labels" in getattr(spec, "as_given", ())
     for part in spec.corruptions:
         if catalog.find("corruptions", part.name).constants["ACTS_ON"] == "labels":
-            return 1.0 if part.name in _RANDOM else float(part.options.get("p", math.nan))
-    return 0.0
+            return 1.0 if part.name in _RANDOM else math.nan if before else float(part.options.get("p", math.nan))
+    return math.nan if before else 0.0
 
 
 def strength(spec: RunSpec) -> float:

@@ -23,7 +23,7 @@ from rethinking.spec.kinds import (
 from rethinking.spec.part import Part, check_options, check_parts
 from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
-from rethinking.spec.training import EPOCH, RunSpec
+from rethinking.spec.training import EPOCH, RunSpec, check_several
 
 __all__ = [
     "EPOCH",
@@ -47,6 +47,7 @@ __all__ = [
     "canonical_crop",
     "check_options",
     "check_parts",
+    "check_several",
     "crop_size",
     "from_bytes",
     "from_file",

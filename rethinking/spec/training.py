@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from rethinking import catalog
+from rethinking.errors import InputError
 from rethinking.spec.base import Column, ImagesSpec, Positive, Seed
 from rethinking.spec.cropping import canonical_crop, image_size
 from rethinking.spec.part import (
@@ -232,3 +233,10 @@ class RunSpec(ImagesSpec):
         """The learning rate of the step-th batch, counted from 0."""
         assert self.learning_rate is not None
         return self.learning_rate * self.lr_decay ** (step // self.decay_every)
+
+
+def check_several(spec: RunSpec) -> None:
+    """Raise InputError where a run has one example to train on."""
+    if spec.trained < 2:
+        held = f" and held_out {spec.held_out}" * bool(spec.held_out)
+        raise InputError(f"n is {spec.n}{held}, so there is nothing to tell apart: train on 2 examples or more")

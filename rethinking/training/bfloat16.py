@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from rethinking.errors import InputError
 from rethinking.files import json_of
 from rethinking.paths import data_dir, write
-from rethinking.seeds import keyed_generator
+from rethinking.seeds import keyed_generator, seeded
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
 
@@ -81,8 +81,7 @@ def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products,
             calls.append((name, products, inputs[0].detach(), layer.weight.detach()))  # type: ignore[operator]
 
         layer.register_forward_pre_hook(called)
-    devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with seeded("bfloat16"), torch.no_grad():
         network.train()(images)
     return iter(calls)
 

@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 from rethinking import catalog, corruptions
-from rethinking.corruptions import _arguments, _features, _labels, _reading, _samples
+from rethinking.corruptions import _arguments, _dataset, _features, _labels, _samples
 from rethinking.errors import InputError
 from rethinking.images import whiten
+from rethinking.seeds import seeded
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training.batches import Tensors, one_logit
 
@@ -29,11 +30,13 @@ class HandedSpec(RunSpec):
         num_classes: of the data, where they are no data set of the package; 0 where they are.
         own_network: whether `model` is only what the network is called.
         preprocess: "whiten" for the paper's whitening of data that were handed over.
+        as_given: what wrappers of rethinking.corruptions had corrupted before, "labels" and "inputs".
     """
 
     num_classes: Annotated[int, Field(ge=0)] = 0
     own_network: bool = False
     preprocess: str = ""
+    as_given: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +90,7 @@ class Pair:
             )
         if getattr(images, "ndim", 2) == 1 and getattr(labels, "ndim", 1) > 1:
             raise InputError("the labels come first: give (images, labels)")
-        self.images, self.targets = images, labels
+        self.images, self.targets = images, labels if isinstance(labels, Tensor) else _labels.rows(labels)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -110,6 +113,25 @@ def map_style(dataset: Any, role: str = "dataset") -> Any:
     return dataset
 
 
+def _inside(dataset: Any) -> tuple[str, tuple[str, ...]]:
+    """What a data set is called, and what wrappers of this package have corrupted in it: "labels", "inputs"."""
+    found = []
+    while isinstance(dataset, Subset | _dataset.Corrupted):
+        if isinstance(dataset, _dataset.Corrupted):
+            acts_on = catalog.find("corruptions", dataset.corruption).constants["ACTS_ON"]
+            found.append("labels" if acts_on == "labels" else "inputs")
+        dataset = dataset.dataset
+    if isinstance(dataset, ConcatDataset):
+        parts = [_inside(part) for part in dataset.datasets]
+        found += [what for _, inner in parts for what in inner]
+        if len({name for name, _ in parts}) == 1:
+            return parts[0][0], tuple(sorted(set(found)))
+    called = getattr(dataset, "name", None)
+    if not isinstance(called, str):
+        called = "samples" if isinstance(dataset, tuple | list) else type(dataset).__name__
+    return called, tuple(sorted(set(found)))
+
+
 class Handed:
     """A data set of anybody's, read once into memory.
 
@@ -120,7 +142,8 @@ class Handed:
         iterable, as tqdm.
 
     Attributes:
-        name: what the data are called. n: training examples. num_classes: of the labels.
+        name: what the data are called, inside wrappers. as_given: of HandedSpec. n: training examples.
+        num_classes: of the labels.
 
     Raises:
         InputError: in one line: what has no index or length; fewer examples than n, or than two; labels that are no
@@ -142,8 +165,7 @@ class Handed:
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
-        called = getattr(dataset, "name", None)
-        self.name = called if isinstance(called, str) else type(dataset).__name__
+        self.name, self.as_given = _inside(dataset)
         dataset = map_style(dataset)
         size = len(dataset)
         if size < 2:
@@ -152,7 +174,8 @@ class Handed:
             raise InputError(f"n is {n:,}, the data set has {size:,} examples: give 2 to {size:,}")
         self.n = size if n is None else n
         features, labels = self._read(dataset, self.n)
-        place = _samples.locate(dataset[0], label, "label")
+        with seeded("reading"):
+            place = _samples.locate(dataset[0], label, "label")
         declared = _labels.classes(dataset, place) if num_classes is None else range(num_classes)
         found = _labels.as_classes(labels, None if declared is None else len(declared))
         self.num_classes = _labels.counted(found) if declared is None else len(declared)
@@ -164,7 +187,7 @@ class Handed:
 
     def _read(self, dataset: Any, n: int | None) -> tuple[list[Any], list[Any]]:
         features, labels = [], []
-        with _reading.generators_untouched():
+        with seeded("reading"):  # a transform that draws gives the same every time
             for i in self._progress(range(len(dataset) if n is None else n)):
                 sample = dataset[i]
                 feature, label = (
@@ -187,8 +210,12 @@ class Handed:
         gives them, 16-bit ones of 65,535; whole numbers of other kinds are int64, as tokens are.
 
         Raises:
-            InputError: inputs of several shapes, or that are no finite numbers; a corruption that they cannot have.
+            InputError: inputs of several shapes or types, or that are no finite numbers; a corruption that they cannot
+                have.
         """
+        kinds = [self._kind(held.features, role) for held, role in ((self._train, "dataset"), (self._test, "test"))]
+        if len(self._test) and kinds[0] != kinds[1]:
+            raise InputError(f"test has inputs of {kinds[1]}, dataset of {kinds[0]}: convert them to one")
         moments: dict[str, Any] = {}  # measured over the training set, for the test set too
         train = self._split(spec, "train", self._train, moments)
         test = (train[0][:0], train[1][:0])
@@ -232,6 +259,18 @@ class Handed:
             array = _features.to_array(feature, "last")  # which refuses palettes, and what is no number
         return torch.from_numpy(array.copy())
 
+    def _kind(self, features: Sequence[Any], role: str) -> torch.dtype | None:
+        """The dtype of all features; of any floating point that of the first. InputError where they are a mixture."""
+        first = None
+        for i, feature in enumerate(features):
+            kind = feature.dtype if isinstance(feature, Tensor) else self._numbers(feature).dtype
+            first = first or kind
+            if kind != first and not kind.is_floating_point & first.is_floating_point:
+                raise InputError(
+                    f"the input of {role}[{i}] is of {kind}, that of {role}[0] of {first}: convert them to one"
+                )
+        return first and (torch.float32 if first.is_floating_point else first)
+
     def _stacked(self, features: Sequence[Any], raw: Sequence[Any]) -> Tensor:
         """Features as one tensor (N, ...), channels first. raw: the features before they were corrupted."""
         out: list[Tensor] = []
@@ -239,7 +278,8 @@ class Handed:
             each = self._numbers(feature)
             picture = isinstance(own, Image.Image)
             order = "last" if picture else self.channels or _features.order_of(own)
-            if each.ndim > 2 and order == "last":
+            named = self.channels is not None and not picture
+            if order == "last" and each.ndim > (1 if named else 2):
                 each = each.movedim(-1, 0)
             out.append(each[None] if picture and each.ndim == 2 else each)
             if out[-1].shape != out[0].shape:

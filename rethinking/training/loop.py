@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rethinking import regularizers
+from rethinking import catalog, regularizers, seeds
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.files import reason
@@ -87,6 +88,10 @@ class Training:
 
     for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
 
+    The package's own networks and regularizers draw from a generator of the run's. Those of anybody else may draw from
+    the default generators of torch, Python and numpy, as torch.nn.Dropout does: these are put at the seed and the
+    number of every step, and are afterwards as they were.
+
     Args:
         spec: what to train. data: the data set, loaded when not given, or `Tensors` of anybody's. device: a torch
         device's name; from here on the whole process has one thread, where that is the CPU, or no TF32, where it is a
@@ -124,6 +129,9 @@ class Training:
         self.run = regularizers.Run(examples.num_classes, self.generator, spec.momentum, examples.margin)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         wanted = any(r.wants_originals for r in self.regularizers)
+        parts = [("models", spec.model)] if network is None else []
+        parts += [("regularizers", part.name) for part in spec.regularizers]
+        self._foreign = network is not None or any(catalog.find(*part).digest for part in parts)  # of somebody else's
         self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
 
         shape = tuple(examples.train[0].shape[1:])
@@ -133,7 +141,8 @@ class Training:
         (train, self.train_labels), (test, self.test_labels) = examples.train, examples.test
         self.train_images, self.test_images = laid_out(train, planes), laid_out(test, planes)
         if network is not None or not isinstance(data, ImageSet):
-            check_fit(self.network, self.train_images[:2], self.run.num_classes, spec.model)
+            with seeds.untouched():
+                check_fit(self.network, self.train_images[:2], self.run.num_classes, spec.model)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -178,8 +187,12 @@ class Training:
             if self.finished:
                 self._on_part = _nothing  # what is measured from now on is no part of the run
                 return
-            self.train_step()
-            on_step(self.step)
+            with self._untouched():
+                while True:
+                    self._train_step()
+                    on_step(self.step)
+                    if self.finished or self.schedule.due(self.step):
+                        break
 
     @property
     def finished(self) -> bool:
@@ -188,7 +201,13 @@ class Training:
 
     def train_step(self) -> None:
         """One batch: the loop drawn above."""
+        with self._untouched():
+            self._train_step()
+
+    def _train_step(self) -> None:
         spec = self.spec
+        if self._foreign:
+            seeds.reseed(seeds.number(7, spec.seed, "step", self.step))
         epoch, place = divmod(self.step, spec.epoch_steps)
         if epoch != self._epoch:
             self._order = permutation(len(self.train_labels), spec.seed, epoch).to(self.device)
@@ -251,6 +270,13 @@ class Training:
         bad = (self._first_bad == 0) & ~loss.isfinite()
         self._first_bad += bad * self.step
 
+    def _untouched(self) -> AbstractContextManager[None]:
+        return seeds.untouched() if self._foreign else nullcontext()
+
+    def _seeded(self, what: str) -> AbstractContextManager[None]:
+        """Where a network draws when it is evaluated, what it draws depends on the run alone."""
+        return seeds.seeded(self.spec.seed, what, self.step) if self._foreign else nullcontext()
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16")
 
@@ -297,17 +323,19 @@ class Training:
         )
 
     def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
-        batch_norm_statistics(self.network, self.train_images[:statistics], self._autocast, self._on_part)
+        with self._seeded("statistics"):
+            batch_norm_statistics(self.network, self.train_images[:statistics], self._autocast, self._on_part)
         return self._measure(self.train_images[:images], self.train_labels[:images])
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         out = []
-        for part in images.split(batches.EVAL_BATCH):
-            self._on_part()
-            with self._autocast():
-                out.append(two_logits(self.network(part)).float())
+        with self._seeded("logits"):
+            for part in images.split(batches.EVAL_BATCH):
+                self._on_part()
+                with self._autocast():
+                    out.append(two_logits(self.network(part)).float())
         return torch.cat(out)
 
     def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -352,8 +380,8 @@ class Training:
             name: tensor for name, tensor in own.items() if name in state or not name.startswith(("momentum.", "ended"))
         }
         problem = unlike(state, own)
-        if problem is None and not 0 <= state["step"] <= self.spec.steps:
-            problem = f"step is {state['step']}"
+        if problem is None and not 0 <= int(state["step"]) <= self.spec.steps:
+            problem = f"step is {int(state['step'])}"
         if problem:
             raise Unfit(problem)
         try:

@@ -12,7 +12,7 @@ from rethinking import models, regularizers
 from rethinking.errors import InputError
 from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
-from rethinking.seeds import seed_default
+from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
 from rethinking.training import batches
 
@@ -44,8 +44,8 @@ def built(
     """The network that a run trains, in training mode.
 
     The spec's own gets every weight from the seed, see `rethinking.models.initialise`. A module is copied and keeps the
-    weights that it has. What makes one is called with torch's generator at the seed. In all three cases, parameters
-    that a regularizer adds, or gives another shape, are drawn from the seed.
+    weights that it has. What makes one is called with the default generators at the seed. In all three cases,
+    parameters that a regularizer adds, or gives another shape, are drawn from the seed.
 
     Args:
         parts: the regularizers. shape: of one input, (C, H, W) for a network of the spec. logits: its outputs.
@@ -53,7 +53,8 @@ def built(
     Raises:
         InputError: a regularizer that the network cannot carry; images that no network of the spec takes; no module.
     """
-    with torch.random.fork_rng(devices=[]):  # layers draw weights when made, which `initialise` then replaces
+    with untouched():  # layers draw weights when made, which `initialise` then replaces, and maybe buffers
+        reseed(spec.seed)
         if own is None:
             if len(shape) != 3 or shape[1] != shape[2]:
                 raise InputError(f"{spec.model} takes square images (C, H, W), these are {shape}: give another network")
@@ -61,7 +62,7 @@ def built(
             if shape[1] != IMAGE_SIZE:
                 _check_size(network, shape, spec.model)
         else:
-            network = _copied(own) if isinstance(own, nn.Module) else _called(own, spec.seed)
+            network = _copied(own) if isinstance(own, nn.Module) else _called(own)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         for r in parts:
@@ -105,8 +106,7 @@ def _copied(network: nn.Module) -> nn.Module:
         raise InputError(f"the network cannot be copied ({reason}): give a function that makes one") from None
 
 
-def _called(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    seed_default(seed)
+def _called(make: Callable[[], nn.Module]) -> nn.Module:
     network = make()
     if not isinstance(network, nn.Module):
         raise InputError(f"the function gives {type(network).__name__}: let it return a torch.nn.Module")
@@ -161,7 +161,9 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}") from None
+        whole = images.dtype == torch.int64
+        hint = "; whole numbers are taken as tokens: give images as uint8, uint16 or floating point" * whole
+        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}{hint}") from None
     network.train()
     outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
