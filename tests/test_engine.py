@@ -751,6 +751,15 @@ def test_what_plan_expects_of_committed_runs_is_what_they_took():
     assert median(errors) <= 0.3
 
 
+def test_a_run_is_expected_to_be_fitted_after_as_many_epochs_as_others_on_other_numbers_of_images():
+    many = RunSpec.make(model="mlp-1x512", n=2000, steps=3200, stop="fitted").model_dump(mode="json")
+    few = many | {"n": 380, "steps": 300}
+    known = estimate.Known([estimate.Past("a", many, "cpu", 16 * 10, 1e-4, 1.0)], "cpu")
+    assert known.share(few) == pytest.approx(10 * 3 / 300)
+    assert known.share(few | {"steps": 20}) == 1
+    assert estimate.Known([], "cpu").share(few) == pytest.approx(24 * 3 / 300)
+
+
 def test_work_counts_evaluations_as_the_loop_makes_them():
     """All of 50,000 images with 2,000 for testing, and 10,000 for batch norm; with the probe 2,000 of each."""
     fields = RunSpec.make(n=50_000, steps=391, eval_every=391).model_dump(mode="json")
