@@ -70,7 +70,7 @@ def claims(setting: Setting) -> list[Claim]:
             statement="the test error of {network} rises with p",
             paper="rises to 90 %",
             rule=f"medians over seeds never are more than {slack:g} point{'s' * (slack > 1)} below the highest so "
-            f"far, and end within {of.tolerance:g} points of {chance:g} % and 5 or more above p = 0, every run "
+            f"far, and end {of.within} of {chance:g} % and 5 or more above p = 0, every run "
             "fitted; from n = 2,000 on, a shape",
             holds=lambda t: rises(t, of, slack),
             ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
@@ -91,7 +91,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Figure 1(c)",
             statement="with random labels the test error of {network} is that of chance",
             paper="90 %",
-            rule=f"median over seeds within {of.tolerance:g} points of {chance:g} %, every run fitted; from n = 2,000 "
+            rule=f"median over seeds {of.within} of {chance:g} %, every run fitted; from n = 2,000 "
             "on, chance being no matter of size",
             by_median=True,
             least_n=2000,
