@@ -223,6 +223,8 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
 
     path, where = _npz(tmp_path), ("--data-dir", tmp_path / "else")
     assert "mine: 30 training and 9 test images" in run("data", "add", "mine", path, *where)
+    told = json.loads(run("data", "add", "twice", _npz(tmp_path, test_labels=LABELS[:9][::-1]), *where, "--json"))
+    assert (told["name"], told["SIZES"], told["CLASSES"]) == ("twice", {"train": 30, "test": 9}, ["0", "1", "2"])
     assert "mine: right" in run("data", "check", "mine", *where)
     assert os.environ["RETHINKING_DATA"] == str(home)
     refused = CliRunner().invoke(main, ["data", "check", "mine"])

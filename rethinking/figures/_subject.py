@@ -122,7 +122,7 @@ class Subject:
             return "twice chance"
         guessing = f"{base:g} %, {'chance' if base == self.chance else 'the share of the largest class'}"
         if self.learned > base + (100 - base) / 9 + 0.1:
-            return f"more than three standard errors of {self.test:,} test images above {guessing}"
+            return f"three standard errors of {self.test:,} test images above {guessing}"
         return f"a ninth of the way from {guessing}, to 100 %"
 
     @property
