@@ -130,6 +130,21 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
         rethinking.figure("fig1a", "cpu", data="mine", crop=4, runs=runs.root)
 
 
+@pytest.mark.parametrize("name", ["fig1b", "fig1c"])
+def test_a_figure_of_several_networks_can_be_of_one_on_other_data(name, tmp_path):
+    data.add("mine", _npz(tmp_path))
+    for network, named in (("mlp-1x512", {}), ("resnet-20", {"network": "resnet-20"})):
+        setting = of_mine(name, model=network)
+        assert {spec.model for spec in figures.unique(figures.specs(name, setting))} == {network}
+        drawn = figures.draw(name, setting, Runs(tmp_path / "runs"), tmp_path)
+        assert drawn.files[0].name == f"{name}-quick-mine-{network}.svg"
+        assert {v.id.endswith(f".{network}") and v.id.count(network) == 1 for v in drawn.verdicts} == {True}
+        assert {v.source for v in drawn.verdicts} == {f"{name}, asked of {' and '.join(['mine', *named.values()])}"}
+        assert figures.setting_of(drawn.numbers) == setting
+    with pytest.raises(InputError, match="is not of one network, --model mlp-1x512 is given: leave it out"):
+        figures.setting(name, model="mlp-1x512")
+
+
 @pytest.mark.parametrize(("train", "test"), [(10, 4), (320, 40), (1200, 300)])
 def test_every_figure_of_any_set_compares_at_least_two_sizes_and_has_no_rule_that_cannot_be_met(train, test, tmp_path):
     images = RNG.integers(0, 256, (train + test, 4, 4, 1), dtype=np.uint8)

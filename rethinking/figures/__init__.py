@@ -7,6 +7,7 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
     OTHER_DATA = True                 it can be drawn of any data set; else of the paper's alone
+    ONE_NETWORK = True                of several networks, it can be drawn of one, whichever, on other data
     runs(setting) -> {condition: [Spec, one per seed]}
     draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
     claims(setting) -> [Claim, ...]
@@ -63,7 +64,8 @@ def setting(
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
     models = entry.constants["MODELS"]
-    if model not in (None, ALL) and models == [ALL]:
+    alone = entry.constants.get("ONE_NETWORK") and data not in (None, "cifar10")
+    if model not in (None, ALL) and models == [ALL] and not alone:
         raise InputError(f"{name} is not of one network, --model {model} is given: leave it out")
     if model not in (None, ALL):
         catalog.find("models", model)
