@@ -101,6 +101,8 @@ def test_every_word_of_a_figure_on_other_data_is_of_that_data(name, tmp_path):
     told = json.dumps(drawn.numbers).lower()
     assert [word for word in FOREIGN if word in told] == []
     assert "mine: 30 training and 9 test images" in drawn.numbers["caption"]
+    trained = {"early_stopping": "24 images, 6 more held out, in batches of 24"}
+    assert f"A run trains on {trained.get(name, '')}" in drawn.numbers["departures"][2]
     assert all(row["data"] == "mine" for row in drawn.numbers["table"])
     assert {v.verdict for v in drawn.verdicts} <= {"not run", "not judged"}
 

@@ -313,15 +313,17 @@ def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
 
     runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
     epochs = between(round(s.steps / s.epoch_steps) for s in runs)
-    images, batches = between(s.n or 0 for s in runs), between(s.batch_size for s in runs)
+    trained = [(s.n or 0) - s.held_out for s in runs]
+    images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
+    held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
     early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
     subject = chosen.subject
     return [
         f"{subject.facts}.",
         "Each image is whitened by itself; corruptions are drawn once, before that.",
-        f"A run trains on {images} images in batches of {batches}, and ends after {epochs} epochs{early}. SGD with "
-        f"momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted means "
-        "99 % training accuracy at some evaluation.",
+        f"A run trains on {images} images{held} in batches of {batches}, and ends after {epochs} epochs{early}. SGD "
+        f"with momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted "
+        "means 99 % training accuracy at some evaluation.",
         f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
         "the test images.",
     ]
