@@ -63,6 +63,13 @@ MIXES: dict[str, dict[str, Any]] = {
     "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
     "random labels": CONDITIONS["random labels"],
 }
+# Labels corrupted more and more, between true and random ones: from black to orange.
+CORRUPTED: dict[str, dict[str, Any]] = {
+    "20 % corrupted": {"color": "#2B1300", "linestyle": (0, (8, 2)), "marker": "v"},
+    "40 % corrupted": {"color": "#552600", "linestyle": (0, (3, 1)), "marker": "^"},
+    "60 % corrupted": {"color": "#803800", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
+    "80 % corrupted": {"color": "#AA4B00", "linestyle": (0, (1, 1)), "marker": "P"},
+}
 # Free weights, and weights held to two values: a colour for the values, a dash for the layers.
 WEIGHTS: dict[str, dict[str, Any]] = {
     "free": {"color": "#000000", "linestyle": "-", "marker": "o"},
@@ -111,7 +118,7 @@ ACTS_ON: dict[str, dict[str, Any]] = {
 
 def look_of(name: Any) -> dict[str, Any]:
     """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, WEIGHTS, PENALTIES, THEORY, QUANTITIES, ACTS_ON):
+    for looks in (CONDITIONS, MIXES, CORRUPTED, WEIGHTS, PENALTIES, THEORY, QUANTITIES, ACTS_ON):
         if name in looks:
             return looks[name]
     return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}

@@ -27,13 +27,15 @@ def records(runs: Runs) -> Iterator[str]:
     listed = digests.listed(runs.root)
     for folder in folders.values():
         yield from record(folder)
-    for run in sorted(listed.keys() - folders.keys()):
+    for run in sorted(listed.keys() - folders.keys() - {digests.ARCHIVE}):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
     try:
         kept = archived(runs.root)
     except InputError as error:
         yield str(error)
         return
+    if (runs.root / archive.LIST).exists() and archive.LIST not in listed:
+        yield f"{runs.root / archive.LIST} has no line in {digests.LIST}: run `rethinking digest`"
     for run in sorted(kept - folders.keys()):
         yield f"{runs.root / run} is in {archive.LIST}, but no complete record is there: bring it back"
 

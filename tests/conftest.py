@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,15 @@ os.environ["RETHINKING_PLUGINS"] = os.pathsep.join(dict.fromkeys([str(HERE / "pl
 
 from rethinking import catalog, data  # noqa: E402
 from rethinking.errors import InputError  # noqa: E402
+
+
+def _one_line(error, *words):
+    """The law of every InputError, wherever a test meets one: it is one line."""
+    assert "\n" not in "".join(map(str, words)), words
+    ValueError.__init__(error, *words)
+
+
+InputError.__init__ = _one_line
 
 
 def real(name: str) -> data.ImageSet:
@@ -60,6 +71,44 @@ def toy_runs(toy_dir, tmp_path_factory):
     for spec in (*figures.unique(figures.specs("toyfig", figures.setting("toyfig"))), RUN_SPEC):
         assert execute(spec, runs, data_dir=str(toy_dir))
     return runs.root
+
+
+@pytest.fixture(scope="session")
+def results():
+    """The committed figures that are evidence, as their files have them, by rank."""
+    from rethinking import figures
+    from rethinking.report.model import Result
+
+    files = sorted((HERE.parent / "figures").glob("*.json"))
+    made = [(numbers, figures.setting_of(numbers)) for numbers in map(figures.drawn, files)]
+    found = [Result(n["figure"], setting, figures.stem(n["figure"], setting), n) for n, setting in made]
+    return sorted((each for each in found if each.setting.scale != "quick"), key=lambda result: result.rank)
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers are forks of this process, which has imported torch already; what is patched here is patched there."""
+    from rethinking.engines import local, worker
+
+    def spawn(runs, device, data_dir, alone):
+        def serve():  # in the child, its pipes in place; the program that it was to become is never begun
+            os.closerange(3, 1024)
+            sys.stdin = open(0)  # noqa: SIM115
+            status = 1
+            try:
+                folders = [str(p.absolute()) for p in (runs.root, runs.checkpoints, runs.weights)]
+                worker.main(folders[0], device, *folders[1:], data_dir)
+            except SystemExit as end:
+                status = end.code
+            finally:
+                os._exit(status)
+
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads
+            return subprocess.Popen(["never"], **pipes, preexec_fn=serve, start_new_session=True)
+
+    monkeypatch.setattr(local, "_spawn", spawn)
 
 
 @pytest.fixture

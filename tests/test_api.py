@@ -6,7 +6,7 @@ import pytest
 import torch
 from command import cli
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 import rethinking as rt
 from rethinking import data, figures
@@ -224,43 +224,3 @@ def test_a_figure_is_the_one_that_the_command_draws(toy_dir, tmp_path):
     assert drawing._repr_html_().startswith("<svg")
     with pytest.raises(InputError, match="has no record for toyfig at scale cpu"):
         rt.figure("toyfig", scale="cpu", runs=tmp_path / "none")
-
-
-def small(**changed):
-    draws = torch.Generator().manual_seed(0)
-    return [(torch.randn(5, generator=draws), changed.get("label", k % 4)) for k in range(8)]
-
-
-FIRST_TRIES = [
-    (lambda: rt.experiment(Net(5), small()), r"the data set comes first: experiment\(dataset, network\)"),
-    (lambda: rt.experiment(small(), Net), r"network is the class Net: give an instance, Net\(\.\.\.\)"),
-    (lambda: rt.experiment(small(), Net(6)), r"Net does not take inputs of shape \(5,\)"),
-    (lambda: rt.experiment(small(), Net(5, 3)), r"Net gives \(2, 3\) .* not 4 logits each"),
-    (lambda: rt.experiment(small(label="cat"), Net(5)), r"label of dataset\[0\] is 'cat' \(str\).*map the names to 0"),
-    (lambda: rt.experiment(small(label=0.5), Net(5)), r"label of dataset\[0\] is 0\.5 \(float\), not a class"),
-    (lambda: rt.experiment(small(label=0), Net(5)), r"every label is of one class"),
-    (lambda: rt.experiment(small(), Net(5), n=9), r"n is 9, the data set has 8 examples: give 2 to 8"),
-    (lambda: rt.experiment(DataLoader(small()), Net(5)), r"dataset is a DataLoader.*loader\.dataset"),
-    (lambda: rt.experiment((torch.zeros(4, 5), torch.zeros(3)), Net(5)), r"there are 4 images and 3 labels"),
-    (lambda: rt.experiment([{"x": torch.zeros(5), "y": 1}] * 3, Net(5), image="x", label="z"), r"no key 'z'"),
-    (lambda: rt.experiment(small(), Net(5), epoch=3), r"epoch: did you mean epochs\?"),
-    (lambda: rt.experiment(small(), Net(5), epochs=0), r"epochs is 0: give a whole number, 1 or more"),
-    (lambda: rt.experiment(small(), Net(5), corruption="random_lables"), r"did you mean 'random_labels'\?"),
-    (lambda: rt.experiment(small(), Net(5), save="runs"), r"a record needs data with a name"),
-    (lambda: rt.experiment("toy", "tiny", test=small()), r"test is given, and the data set toy has its own"),
-    (lambda: rt.experiment(small(), "tiny"), r"tiny takes square images"),
-    (lambda: rt.experiment(small(), lambda: 3), r"the function gives int"),
-    (lambda: rt.experiment(small(), nn.Linear(5, 4), regularizers="dropout"), r"Linear .*dropout"),
-    (lambda: rt.experiment(small(), Net(5), preprocess="whiten"), r"preprocess is 'whiten', of 8-bit images"),
-    (lambda: rt.experiment(small(), Net(5), test=[(torch.zeros(3), 1)]), r"test has inputs of shape \(3,\)"),
-    (lambda: rt.network("no-such-run"), r"no single complete run 'no-such-run'"),
-    (lambda: rt.compare(3, 4), r"result is a int"),
-]
-
-
-@pytest.mark.parametrize(("act", "line"), FIRST_TRIES)
-def test_first_tries_are_answered_in_one_line(act, line, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=line) as caught:
-        act()
-    assert "\n" not in str(caught.value)

@@ -23,15 +23,13 @@ from tally import DETECTED, HANG, HARMLESS, LOST, SILENT, TRACEBACK, Budget, Pro
 # Pages need every figure made again, as test_pages does.
 SMALL = {"records": 40, "lists": 8, "leases": 6, "checkpoints": 20, "caches": 24, "bfloat16": 12, "folders": 24}
 SMALL |= {"drawn": 2, "specs": 100, "archives": 9, "hosts": 6, "packages": 8}
-# Without what the campaign counts today: nothing binds runs/ARCHIVE, or owner.json while its owner lives.
-MORE = {"lists": {"among": ("DIGESTS",)}, "leases": {"living": False}}
 FORKING = ("calls", "no_room", "signals", "processes", "full_disk", "command_lines", "constants")
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_part_of_the_campaign_ends_well(name, tmp_path):
     part, tries = PARTS[name]
-    tally = part(tmp_path, Budget(SMALL[name]), random.Random(1), **MORE.get(name, {}))
+    tally = part(tmp_path, Budget(SMALL[name]), random.Random(1))
     assert tally.bad == []
     assert tally.ended[DETECTED] + tally.ended[HARMLESS] >= SMALL[name] // 2 > 0
     assert tries >= SMALL[name]

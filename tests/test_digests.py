@@ -1,9 +1,7 @@
-"""Digests: a changed bit of a record is refused or changes nothing; records made before are bound by runs/DIGESTS."""
+"""Digests: what they are of; records made before are bound by runs/DIGESTS. Every kind of damage is the campaign's."""
 
 import hashlib
 import json
-import os
-import random
 import subprocess
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from rethinking.record import Runs, digests, leased, read
 from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
-FLIPS = int(os.environ.get("FLIPS", "300"))
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20, keep=("test_logits",))
 KEPT = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "test_labels": np.zeros(3, np.uint8)}
 EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
@@ -44,43 +41,6 @@ def meaning(path):
     arrays = {k: v.tolist() for k, v in found.arrays.items()}
     kept = {k: v for k, v in found.result.items() if k not in digests.OWN}
     return repr([found.spec, kept, found.environment, found.curve, found.online, arrays])
-
-
-def flips(folder, chance, count):
-    """Flip a bit of a file of a record, and back, again and again; yields the file and the byte's place."""
-    files = [folder / name for name in (*digests.FILES, "result.json")]
-    for k in range(count):
-        file = files[k % len(files)]
-        whole = file.read_bytes()
-        at = chance.randrange(len(whole))
-        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
-        yield file, at
-        file.write_bytes(whole)
-
-
-@pytest.mark.parametrize("listed", [False, True])
-def test_a_flipped_bit_is_refused_or_means_the_same(tmp_path, listed):
-    path = complete(tmp_path)
-    if listed:
-        unbound(path)
-        assert Runs(tmp_path).digest() == 6
-    before, refused = meaning(path), 0
-    for file, at in flips(path, random.Random(0), FLIPS):
-        try:
-            now, line = meaning(path), ""
-        except InputError as error:
-            now, line = "", str(error)
-        place = f"{file.name}, byte {at}"
-        if line:
-            refused += 1
-            assert str(path) in line, place
-            assert "\n" not in line, place
-        else:
-            assert now == before, place
-            assert file.name == "result.json", place  # of the others, every byte is bound
-            assert not listed, place
-    assert refused > 0.9 * FLIPS
-    assert meaning(path) == before
 
 
 def test_the_digests_are_what_they_are_said_to_be(tmp_path):
@@ -188,6 +148,6 @@ def test_every_committed_record_is_bound():
     names = [p.parent.name for p in (ROOT / "runs").glob("*/result.json")]
     listed = digests.listed(ROOT / "runs")
     own = [name for name in names if read_result(ROOT / "runs" / name).keys() >= digests.OWN]
-    assert sorted(names) == sorted({*listed, *own})
+    assert sorted([*names, digests.ARCHIVE]) == sorted({*listed, *own})
     tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files", "runs/DIGESTS"], capture_output=True, check=True)
     assert tracked.stdout

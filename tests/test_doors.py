@@ -48,7 +48,7 @@ DOORS = {
     "ARCHIVE": ("ARCHIVE", lambda path: archived(path.parent)),
     "a drawn figure": ("fig1a-cpu.json", figures.drawn),
     **{f"a picture, {form}": (f"a.{form}", figures.about) for form in plotting.FORMATS},
-    "a picture in a page": ("a.svg", lambda path: svg.picture(path, "", "")),
+    "a picture in a page": ("a.svg", lambda path: svg.picture(path, "", "", {})),
     "a plug-in": ("mine.py", lambda path: catalog._read("models", path)),
     "a plug-in's citations": ("mine.py", lambda path: citing._source.__wrapped__(path)),
     "the README": ("README.md", lambda path: update(path, Runs(path.parent), path.parent)),

@@ -196,8 +196,10 @@ def go(fake, toy, run, value):
     return asked
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-@pytest.mark.parametrize("model", catalog.names("models"))
+MODELS = [*((model, "bfloat16") for model in catalog.names("models")), ("tiny", "float32")]
+
+
+@pytest.mark.parametrize(("model", "precision"), MODELS)
 def test_every_network_trains_on_the_device(fake, toy, model, precision):
     keep = ("test_logits", "crop_logits", "weight_quantiles")
     run = spec(model=model, precision=precision, keep=keep, held_out=10, bootstrap=True)
@@ -205,21 +207,39 @@ def test_every_network_trains_on_the_device(fake, toy, model, precision):
     assert not torch.backends.cudnn.allow_tf32
 
 
-ALL = catalog.names("regularizers")
-CASES = [
-    *((name, part(name, "PRACTICE").options) for name in ALL),
-    *((name, part(name, "PRACTICE").options | {key: word}) for name, key, word in choices()),
-    ("dropout", {"rate": 0.5, "input": 0.2}),
-    ("stochastic_pooling", {"share": 0.5}),
-]
-# A value of 0 in bfloat16, where types may mix; of 1, the other side, where a step asks for one.
-CASES = [(*case, "bfloat16", 0) for case in CASES] + [(*case, "float32", 1) for case in CASES if case[0] in WAITS]
+def stacks(parts, model):
+    """Every one of the parts that a network can carry, together with others as far as they go together."""
+    found = []
+    for one in parts:
+        for stack in [*found, []]:
+            with contextlib.suppress(InputError):
+                spec(*stack, one, model=model)
+                stack.append(one)
+                found += [stack] * (len(stack) == 1)
+                break
+    return found
 
 
-@pytest.mark.parametrize(("name", "options", "precision", "value"), CASES)
-def test_every_regularizer_trains_on_the_device(fake, toy, name, options, precision, value):
-    run = spec(Part(name=name, options=options), model=carrier(name), precision=precision, held_out=10)
-    assert (go(fake, toy, run, value) > 0) is (name in WAITS)
+ALL = [part(name, "PRACTICE") for name in catalog.names("regularizers")]
+VARIED = [Part(name=name, options=part(name, "PRACTICE").options | {key: word}) for name, key, word in choices()]
+VARIED += [Part(name="dropout", options={"rate": 0.5, "input": 0.2})]
+VARIED += [Part(name="stochastic_pooling", options={"share": 0.5})]
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_every_regularizer_trains_on_the_device(fake, toy, waiting):
+    """In bfloat16, where types may mix. A value that a step asks for is 0, and where one may be asked for also 1."""
+    by_network: dict[str, list[Part]] = {}
+    for one in (*ALL, *VARIED):
+        if (one.name in WAITS) is waiting:
+            by_network.setdefault(carrier(one.name), []).append(one)
+    for model, parts in by_network.items():
+        tried = stacks(parts, model)
+        assert sum(map(len, tried)) == len(parts)
+        for stack in tried:
+            for value in (0, 1)[: 1 + waiting]:
+                run = spec(*stack, model=model, precision="bfloat16", held_out=10)
+                assert (go(fake, toy, run, value) > 0) is waiting
 
 
 OWN_NETWORKS = [m for m in catalog.names("models") if catalog.find("models", m).digest is None]
@@ -227,16 +247,14 @@ ONE_A_FILE = list({catalog.find("models", m).path: m for m in reversed(OWN_NETWO
 
 
 @pytest.mark.parametrize("model", ONE_A_FILE)
-@pytest.mark.parametrize("name", ALL)
-def test_regularizers_go_with_the_networks_on_the_device(fake, toy, model, name):
-    run = spec(model=model, precision="bfloat16").model_copy(update={"regularizers": (part(name, "PRACTICE"),)})
-    with fake(0):
-        try:
-            training = FakeTraining(run, toy, "cuda")
-        except InputError:
-            return  # the network cannot carry it, on any device
-        training.train_step()
-        training.evaluate()
+def test_regularizers_go_with_the_networks_on_the_device(fake, toy, model):
+    tried = stacks(ALL, model)
+    assert sum(map(len, tried)) > len(ALL) / 2
+    for stack in tried:
+        with fake(0):
+            training = FakeTraining(spec(*stack, model=model, precision="bfloat16"), toy, "cuda")
+            training.train_step()
+            training.evaluate()
 
 
 @pytest.mark.parametrize("corruption", catalog.names("corruptions"))

@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def made_up(held: Held, spec: Spec, seed: float = 0.0):
     rows = []
     for k in range(6):
         if not isinstance(spec, RunSpec):
-            row = {c.name: 10 * k if c.whole else 0.1 + k / 10 + seed / 1000 for c in spec.COLUMNS}
+            row = {c.name: 10 * k if c.whole else 0.1 + k / 10 + seed / 1000 for c in spec.described}
             rows.append(row | ({"penalty": 0.1 * (k % 2)} if "penalty" in row else {}))
             continue
         values = dict.fromkeys(spec.columns, 0.5) | {"step": spec.steps * k // 5, "train_loss": 2.3 / (k + 1)}
@@ -98,8 +97,8 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
         if count == 1:
             numbers = figures.numbers(name, setting, held)
         else:
-            drawn = figures.draw(name, setting, held, tmp_path)
-            assert len(drawn.files) == 3
+            drawn = figures.draw(name, setting, held, tmp_path, ["svg"])
+            assert len(drawn.files) == 2
             numbers = json.loads(drawn.files[-1].read_text())
         assert numbers["missing"] == [s.run_id for s in wanted[count:]]
         assert sorted(numbers["runs"]) == sorted(s.run_id for s in wanted[:count])
@@ -111,15 +110,6 @@ def test_every_figure_draws_with_none_some_and_all_runs(name, tmp_path):
             assert verdicts <= {NOT_RUN, NOT_JUDGED, EXTENSION[NOT_JUDGED]}
         else:
             assert NOT_RUN not in verdicts or count < len(wanted)
-
-
-def test_numbers_and_verdicts_of_every_figure_need_neither_torch_nor_matplotlib(tmp_path):
-    lines = "import sys; from rethinking import catalog, figures; from rethinking.record import Runs"
-    lines += "\nfor name in catalog.names('figures'):"
-    lines += "\n    if name != 'toyfig': figures.numbers(name, figures.setting(name), Runs(sys.argv[1]))"
-    lines += "\nsys.exit(', '.join({'torch', 'matplotlib', 'seaborn'} & set(sys.modules)) or None)"
-    done = subprocess.run([sys.executable, "-c", lines, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_finding_of_other_data_is_of_that_and_a_title_has_two_lines_at_most():
@@ -310,6 +300,7 @@ def test_every_committed_record_is_of_a_committed_figure_or_archived():
     """A user's own runs lie beside them, and are nobody's business here."""
     drawn = {run for path in committed() for run in json.loads(path.read_text())["runs"]}
     assert drawn <= {path.parent.name for path in (ROOT / "runs").glob("*/result.json")}
+    drawn |= Runs(ROOT / "runs").measured(drawn)
     words = ["git", "-C", str(ROOT), "ls-files", "runs/*/result.json"]
     listed = subprocess.run(words, capture_output=True, text=True, check=False)
     if listed.returncode:
@@ -338,12 +329,34 @@ def test_an_archive_list_is_read_line_by_line_and_its_faults_are_named(tmp_path)
         archived(tmp_path)
 
 
+def test_an_archive_list_is_bound_by_a_line_of_digests(tmp_path):
+    path, runs = tmp_path / "ARCHIVE", Runs(tmp_path)
+    path.write_text("# why\none-a\n")
+    assert (runs.digest(), runs.digest()) == (1, 0)
+    for damaged in (b"# why\none-b\n", b"# why", b"", b"# whx\none-a\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="was changed, by the SHA-256 in DIGESTS: bring it back"):
+            archived(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match="is missing, but has a line in DIGESTS"):
+        archived(tmp_path)
+    path.write_text("one-a\ntwo-b\n")
+    assert runs.digest() == 1
+    assert archived(tmp_path) == {"one-a", "two-b"}
+    assert (tmp_path / "DIGESTS").read_text().count("ARCHIVE") == 1
+
+
 def test_prune_never_offers_what_is_archived(toy_runs, tmp_path):
     runs = Runs(tmp_path)
     shutil.copytree(toy_runs / RUN_SPEC.run_id, runs.path(RUN_SPEC))
     words = ("prune", "--unreferenced", "--yes", "--runs", tmp_path, "--out", tmp_path)
     (tmp_path / "ARCHIVE").write_text(f"{RUN_SPEC.run_id}\n")
     assert cli(*words).stdout == "nothing to prune\n"
+    result = runs.path(RUN_SPEC) / "result.json"
+    whole = result.read_bytes()
+    result.unlink()  # an unfinished run
+    assert cli(*words).stdout == "nothing to prune\n"
+    result.write_bytes(whole)
     (tmp_path / "ARCHIVE").unlink()
     assert cli(*words).stdout.endswith("deleted 1 runs\n")
     assert not runs.complete(RUN_SPEC)

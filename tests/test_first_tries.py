@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from command import cli, one_line
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import rethinking as rt
 from rethinking import corruptions, data
@@ -54,27 +54,50 @@ COMMANDS = {
     "list fig1a": "did you mean `list figures fig1a`",
     "show": "RUN.*`rethinking show --help`",
 }
-FEW = {"epochs": 1, "progress": False}
+FEW = {"progress": False}
 CALLS = {
-    "the data set comes first: experiment": lambda: rt.experiment(torch.nn.Flatten(), DATASET),
-    r"the data set comes first: experiment\(dataset, network\)": lambda: rt.experiment(lambda: None, DATASET),
-    r"the labels come first: give \(images, labels\)": lambda: rt.experiment((Y, X), net),
-    r"TensorDataset\(images, labels\)": lambda: rt.experiment(X, net, **FEW),
-    "did you mean corruption": lambda: rt.experiment(DATASET, net, corruptions="random_labels"),
-    r"does not take inputs of shape \(3, 8, 8\)": lambda: rt.experiment(DATASET, lambda: torch.nn.Linear(9, 3), **FEW),
-    "'dog' .*: map the names to 0, 1, 2": lambda: rt.experiment((IMAGES, NAMES[(LABELS + 1) % 3]), net, **FEW),
-    "one class.*: give two classes or more": lambda: rt.experiment((X, 0 * Y), net, **FEW),
-    "1 example: give at least 2": lambda: rt.experiment((X[:1], Y[:1]), net, **FEW),
-    "n is 100, .*: give 2 to 12": lambda: rt.experiment(DATASET, net, n=100, **FEW),
-    r"as one_hot.argmax\(1\)": lambda: rt.experiment((X, torch.eye(3)[Y]), net, **FEW),
-    "another with save=": lambda: rt.experiment("good", "mlp-1x512", steps=2, save="/proc/none"),
+    r"the data set comes first: experiment\(dataset, network\)": lambda: rt.experiment(net(), DATASET),
+    "the data set comes first": lambda: rt.experiment(lambda: None, DATASET),
+    r"network is the class Flatten: give an instance, Flatten\(\.\.\.\)": lambda: try_(DATASET, torch.nn.Flatten),
+    r"the labels come first: give \(images, labels\)": lambda: try_((Y, X)),
+    r"TensorDataset\(images, labels\)": lambda: try_(X),
+    "there are 4 images and 3 labels": lambda: try_((X[:4], Y[:3])),
+    r"dataset is a DataLoader.*loader\.dataset": lambda: try_(DataLoader(DATASET)),
+    "no key 'z'": lambda: try_([{"x": X[0], "y": 1}] * 3, image="x", label="z"),
+    "did you mean corruption": lambda: try_(corruptions="random_labels"),
+    r"epoch: did you mean epochs\?": lambda: try_(epoch=3),
+    "epochs is 0: give a whole number, 1 or more": lambda: try_(epochs=0),
+    r"did you mean 'random_labels'\?": lambda: try_(corruption="random_lables"),
+    r"network does not take inputs of shape \(3, 8, 8\)": lambda: try_(network=lambda: torch.nn.Linear(9, 3)),
+    r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
+    "the function gives int": lambda: try_(network=lambda: 3),
+    "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),
+    "Linear .*dropout": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 3), regularizers="dropout"),
+    "preprocess is 'whiten', of 8-bit images": lambda: try_(
+        (X[:, 0, 0], Y), torch.nn.Linear(8, 3), preprocess="whiten"
+    ),
+    r"test has inputs of shape \(3,\)": lambda: try_(test=[(torch.zeros(3), 1)]),
+    "'dog' .*: map the names to 0, 1, 2": lambda: try_((IMAGES, NAMES[(LABELS + 1) % 3])),
+    r"label of dataset\[0\] is 0\.5 \(float\), not a class": lambda: try_([(x, 0.5) for x in X]),
+    "every label is of one class.*: give two classes or more": lambda: try_((X, 0 * Y)),
+    "1 example: give at least 2": lambda: try_((X[:1], Y[:1])),
+    "n is 100, the data set has 12 examples: give 2 to 12": lambda: try_(n=100),
+    r"as one_hot.argmax\(1\)": lambda: try_((X, torch.eye(3)[Y])),
+    "a record needs data with a name": lambda: try_(save="runs"),
+    "another with save=": lambda: try_("good", "mlp-1x512", steps=2, save="/proc/none"),
+    "test is given, and the data set good has its own": lambda: try_("good", "mlp-1x512", test=DATASET),
+    "no single complete run 'no-such-run'": lambda: rt.network("no-such-run"),
+    "result is a int": lambda: rt.compare(3, 4),
     "`rethinking data add NAME good.npz`": lambda: data.load("good.npz"),
     "run `rethinking data fetch mnist`": lambda: data.load("mnist"),
     "no folder of runs: name one, or train": lambda: rt.records("runs"),
     "train with `rethinking figure fig1a --scale quick`": lambda: rt.figure("fig1a"),
-    r"first: PartialLabels\(dataset, 0.3\)": lambda: corruptions.PartialLabels(0.3, DATASET),
     "say which is the label, label=KEY": lambda: corruptions.RandomLabels([{"a": X[0], "b": 1}] * 2),
 }
+
+
+def try_(dataset=DATASET, network=None, **options):
+    rt.experiment(dataset, network or net, **(FEW | options))
 
 
 def net():

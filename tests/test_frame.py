@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import rethinking
 from rethinking.errors import InputError
-from rethinking.record import Runs, frame, leased, read
+from rethinking.record import Runs, frame, leased
 from rethinking.spec import Part, RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def test_a_frame_has_what_every_committed_record_has(committed):
     trained = [f for f in folders if "kind" not in json.loads((f / "spec.json").read_text())]
     assert list(table.index) == [f.name for f in trained]
     assert len(trained) > 1000
-    for each in map(read, trained):
+    for each in committed.records:
         row, final, spec = table.loc[each.path.name], each.final, each.spec
         assert same(row.steps_to_fit, each.steps_to_fit())
         measured = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "test_images")

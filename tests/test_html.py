@@ -3,13 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from command import cli
 
 from rethinking import figures
 from rethinking.claims import told
@@ -51,15 +50,9 @@ class Parsed(HTMLParser):
             self.cells[-1] += data
 
 
-def drawn():
-    """Every committed figure, as its file has it."""
-    files = {path.stem: figures.drawn(path) for path in sorted(FIGURES.glob("*.json"))}
-    return [Result(n["figure"], figures.setting_of(n), s, n) for s, n in files.items() if n["scale"] != "quick"]
-
-
 @pytest.fixture(scope="module")
-def page():
-    return html.page(drawn(), FIGURES)
+def page(results):
+    return html.page(results, FIGURES)
 
 
 def test_the_page_is_one_sound_file_that_loads_nothing(page):
@@ -77,9 +70,9 @@ def test_the_page_is_one_sound_file_that_loads_nothing(page):
     assert page.count("<table") == page.count("<caption>") > 20
 
 
-def test_every_verdict_and_every_cell_is_there(page):
+def test_every_verdict_and_every_cell_is_there(page, results):
     parsed = Parsed(page)
-    for result in drawn():
+    for result in results:
         part = Parsed(re.search(rf'<article aria-labelledby="figure-{result.stem}">.*?</article>', page, re.S)[0])
         cells = [str(told(value)) for row in result.numbers["table"] for value in row.values()]
         assert not Counter(cells) - Counter(part.cells)
@@ -88,13 +81,13 @@ def test_every_verdict_and_every_cell_is_there(page):
             row = {claim["statement"] + claim["id"], claim["ours"] or claim["reason"], claim["tolerance"]}
             assert row <= set(parsed.cells)
         assert all(text in parsed.text for text in result.numbers["departures"])
-    assert page.count('<tr id="claim-') == sum(len(result.judged) for result in drawn())
+    assert page.count('<tr id="claim-') == sum(len(result.judged) for result in results)
 
 
-def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(page):
-    pairs = prose.sentences(drawn())
+def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(page, results):
+    pairs = prose.sentences(results)
     assert len(pairs) == 10
-    ratio = next(c.ours.split()[4] for r in drawn() for c in r.judged if c.id == "fig1b.slower.mlp-1x512")
+    ratio = next(c.ours.split()[4] for r in results for c in r.judged if c.id == "fig1b.slower.mlp-1x512")
     assert any(f" {ratio} times the steps" in english for english, _ in pairs)
     assert all(len({tuple(re.findall(r"\d[\d.,]*\d", text)) for text in pair}) == 1 for pair in pairs)
     assert f'<div lang="zh"><p>{pairs[0][1]}' in page
@@ -140,11 +133,9 @@ def test_a_picture_that_is_missing_or_none_is_named(tmp_path, content):
         html.page([hostile()], tmp_path)
 
 
-def test_the_command_writes_the_page_without_torch(tmp_path):
+def test_the_command_writes_the_page(tmp_path, monkeypatch):
     for path in FIGURES.glob("theorem1-cpu.*"):
         shutil.copy(path, tmp_path)
-    code = "import sys; from rethinking.cli.report import report as r; r.main(sys.argv[1:], standalone_mode=False); "
-    code += "assert 'torch' not in sys.modules"
-    call = [sys.executable, "-c", code, "--json", f"--out={tmp_path}", f"--html={tmp_path}/page.html"]
-    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
+    monkeypatch.chdir(ROOT)
+    done = cli("report", "--json", "--out", tmp_path, "--html", tmp_path / "page.html")
     assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000

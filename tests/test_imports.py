@@ -1,6 +1,7 @@
 """The order of the rooms: each imports only from those below it, at the top of a file and within functions alike."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,8 +178,36 @@ def test_an_import_against_the_order_is_seen_wherever_it_stands(who, line, refus
     assert bool(_against(list(_imports_of(line, who, known)))) is refused
 
 
-@pytest.mark.parametrize("module", ["rethinking", "rethinking.spec", "rethinking.record.frame", "rethinking.figures"])
-def test_what_reads_and_plans_imports_nothing_slow(module):
-    code = f"import sys, {module}; print(*(name for name in {SLOW!r} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"
+# What one process does in turn, and what none of it imports.
+LIGHT = """
+import sys
+def never(*names):
+    assert not set(names) & set(sys.modules), set(names) & set(sys.modules)
+def call(*words):
+    from rethinking.cli import main
+    main(words, standalone_mode=False)
+runs, drawn = sys.argv[1:]
+import rethinking
+never("numpy", "pydantic", "click", *SLOW)
+call("--help"), call("list"), call("figure", "--help"), call("data", "where", "toy")
+never(*SLOW)
+import rethinking.spec, rethinking.record.frame, rethinking.figures
+never(*SLOW)
+from rethinking import catalog, figures
+for name in set(catalog.names("figures")) - {"toyfig"}:
+    figures.numbers(name, figures.setting(name), rethinking.record.Runs(drawn + "/none"))
+call("report", "--json", "--out", drawn, "--html", drawn + "/page.html")
+call("verify", "--runs", runs, "--out", drawn + "/none")
+never(*SLOW)
+call("figure", "toyfig", "--device", "cpu", "--runs", runs, "--out", drawn)
+never("torch", "torchvision")
+"""
+
+
+def test_what_reads_plans_lists_and_draws_imports_nothing_slow(toy_runs, tmp_path):
+    for path in ROOT.parent.glob("figures/theorem1-cpu.*"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "none").mkdir()
+    words = [sys.executable, "-c", f"SLOW = {SLOW!r}\n{LIGHT}", toy_runs, tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT.parent)
+    assert (done.returncode, done.stderr) == (0, "")

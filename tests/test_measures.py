@@ -4,13 +4,17 @@ import math
 import random
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethinking import claims
-from rethinking.figures import kit
+from rethinking import claims, figures
+from rethinking.figures import ensembles, kit, l1_l2
+from rethinking.figures.kit import declared
+from rethinking.figures.kit.panels import title
 from rethinking.record import Record
 from rethinking.record.frame import state
 from rethinking.spec import RunSpec
@@ -222,3 +226,91 @@ def test_stopping_returns_the_best_evaluation_before_it_lost_patience(held, pati
     assert kit.stopping_gain().of(run, patience=patience) == 100 * (held[best] - held[-1])
     if patience > len(held):
         assert held[best] == max(held)
+
+
+def test_rows_of_a_probe_are_averaged_where_their_columns_have_the_values_of_the_reading():
+    curve = {"step": [1, 2, 3, 4], "layer": [0, 0, 0, 1], "share": [0.0, 0.3, 0.3, 0.3], "right": [1.0, 0.5, 0.25, 9.0]}
+    runs = [Record(Path(), RunSpec(), {"status": "computed"}, {}, curve), None, record([0.5, 1.0])]
+    mean = kit.over_rows(
+        "mean", lambda row: 100 * row["right"], "", lambda share: {"layer": 0, "share": share}, ("share",)
+    )
+    rows = [({"share": share}, seed, 100, "run", r) for share in (0.1 + 0.2, 0.4) for seed, r in enumerate(runs)]
+    found = kit.Frame.of(rows, [mean]).cells("mean")
+    assert found == [37.5, None, "not measured", "not measured", None, "not measured"]
+
+
+def with_tests(accuracies, images):
+    return record([0.99] * len(accuracies), accuracies, images=images)
+
+
+def test_a_run_and_its_baseline_are_read_at_the_last_step_that_both_evaluate_on_as_many_images():
+    gap = kit.at_last_shared("gap", "", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
+    long, short = with_tests([0.1, 0.5, 0.75, 0.9], [2, 2, 2, 9]), with_tests([0.1, 0.25, 0.8], [2, 2, 9])
+    other = with_tests([0.1], [3])
+    pairs = [(long, short), (short, long), (long, None), (None, short), (long, other)]
+    both = [(seed, arm, r) for seed, pair in enumerate(pairs) for arm, r in zip(("with", "without"), pair, strict=True)]
+    frame = kit.Frame.of([({"arm": arm}, seed, 100, "run", r) for seed, arm, r in both], [gap]).where(arm="with")
+    assert frame.cells("gap") == [0.25, -0.25, None, None, "no shared evaluation"]
+
+
+def test_runs_that_differ_in_one_coordinate_are_read_together_and_one_missing_leaves_no_number():
+    total = kit.Together(
+        "total", "", lambda rs, k: sum(len(r.curve["step"]) for r in rs[:k]), parameters=("k",), over="k"
+    )
+    runs = {0: [record([0.5] * 2), record([0.5] * 4)], 1: [record([0.5] * 9), None]}
+    rows = [({"k": k}, seed, 100, "run", runs[seed][k - 1]) for k in (1, 2) for seed in (0, 1)]
+    assert kit.Frame.of(rows, [total]).cells("total") == [2, None, 6, None]
+
+
+def test_votes_and_mean_probabilities_differ_where_one_is_sure_and_two_are_not():
+    sure, unsure = np.array([[9.0, 0.0, 0.0]]), np.array([[0.0, 0.1, 0.0]])
+    assert ensembles.joined([sure, unsure, unsure], ensembles.VOTE).tolist() == [1]
+    assert ensembles.joined([sure, unsure, unsure], ensembles.MEAN).tolist() == [0]
+    assert ensembles.joined([unsure, sure], ensembles.VOTE).tolist() == [0]  # of a tied vote the smallest
+
+
+def test_zeros_and_axes_are_counted_from_what_is_kept():
+    run = record([0.5])
+    vars(run)["arrays"] = {"zeros/a": np.array([1, 4]), "zeros/b": np.array([2, 4]), "zeros/c": np.array([0, 0])}
+    run.arrays["quantiles/layers.0.weight"] = np.array([-0.05, 0.0, 0.0, 0.05])
+    assert l1_l2.ZEROS.of(run) == 37.5
+    held = l1_l2.density(run)
+    assert held.shape == (len(l1_l2.EDGES) - 1,)
+    assert sorted(held[held > 0]) == [25.0, 25.0, 50.0]
+    curve = {"step": list(range(6)), "radius": [0.0] * 6}
+    curve |= {"l1_first": [0.0, 0.0, 0.0, 1.0, 2.0, 3.0], "l1_second": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
+    curve |= {"l2_first": [0.0, -1.0, 1.0, 2.0, 2.0, 0.0], "l2_second": [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]}
+    found = Record(Path(), RunSpec(), {"status": "done"}, {}, curve)
+    assert [m.of(found) for m in (l1_l2.on_axes("l1"), l1_l2.on_axes("l2"), l1_l2.RADII)] == [2, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("loss", "share"), [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "diverged")]
+)
+def test_bits_memorized_are_a_share_of_what_the_labels_hold(loss, share):
+    (cell,) = kit.Frame.of([({}, 0, 100, "run", record([0.1], losses=[loss]))], [kit.bits_memorized()]).cells("bits")
+    assert cell == (share if isinstance(share, str) else pytest.approx(share, abs=1e-12))
+
+
+def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
+    run = record([0.1] * 4, [0.1, 0.3, 0.2, 0.4])
+    run.curve["test_accuracy"] = [0.1, 0.3, 0.2, 0.25]
+    measures = {"epoch": kit.returned_epoch(), "gain": kit.stopping_gain()}
+    module = SimpleNamespace(
+        GRID=kit.Grid("{labels}", labels=["true", "random"]),
+        READ_AT={"patience": (1, 2)},
+        TABLE=kit.Table("run", measures, by="{labels}, patience {patience}"),
+        PANELS=[],
+        spec=lambda setting, seed, labels: RunSpec(n=100, seed=seed, data_seed=len(labels)),
+    )
+    setting = figures.Setting("quick", "mlp-1x512", 2)
+    frame, found, labels = declared.frame(module, setting, {"true": [run, None], "random": [None, None]})
+    assert [len(found), len(labels)] == [len(frame.data)] * 2 == [8, 8]
+    assert module.TABLE.rows(frame, labels) == [
+        {"run": "true, patience 1", "n": [100], "epoch": [2.0, None], "gain": [pytest.approx(5.0), None]},
+        {"run": "true, patience 2", "n": [100], "epoch": [6.0, None], "gain": [0.0, None]},
+        {"run": "random, patience 1", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+        {"run": "random, patience 2", "n": [100], "epoch": [None] * 2, "gain": [None] * 2},
+    ]
+    once = frame.where(**declared.readings_of(module)[0])
+    assert title("mlp-1x512", once).endswith("2 seeds; 3 of 4 runs not run")  # a run is counted once

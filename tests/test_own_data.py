@@ -212,10 +212,10 @@ def _evil(at):
     return at
 
 
-def _gif(at):
+def _several(at):
     frames = [Image.fromarray(IMAGES[k]) for k in (0, 1)]
     image_folder(at / "a")
-    frames[0].save(at / "a/ant/x.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(at / "a/ant/x.tif", save_all=True, append_images=frames[1:])
     return at / "a"
 
 
@@ -241,7 +241,7 @@ BAD = {
     "x.png cannot be read": lambda at: _with(at, "ant/x.png", b"not a picture"),
     "pixels of mode I;16": lambda at: _with(at, "ant/x.png", image=Image.new("I;16", (32, 32))),
     "has transparent pixels": lambda at: _with(at, "ant/x.png", image=CLEAR),
-    "holds several pictures": _gif,
+    "holds several pictures": _several,
     "dog holds no image": lambda at: _with(at, "dog/notes.txt"),
     "which is not opened": _evil,
     r"class '\\udcff' has no name of": lambda at: _npz(at, **_named("\udcff")),

@@ -4,11 +4,14 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from rethinking import plotting
-from rethinking.figures.kit import Curves, Frame, Lines, Measure, Rows, made
+from rethinking.figures.kit import Curves, Frame, Lines, Measure, Points, Rows, Spans, final, made
 from rethinking.figures.kit.measures import comparable
+from rethinking.record import Record
+from rethinking.spec import RunSpec
 
 ACCURACY = Measure("accuracy", "accuracy (%)", lambda r: r.final["accuracy"])
 
@@ -76,6 +79,21 @@ def test_lines_say_below_the_axis_what_the_legend_does_not(axes, gone, below, le
     assert [text.get_text() for text in axes.get_legend().get_texts()] == legend
 
 
+def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
+    low, high = (Measure(name, "", lambda r: 0.0) for name in ("low", "high"))
+    frame = made(p=[0, 0, 1], accuracy=[2.0, 4.0, -9.0], low=[1.0, 3.5, -9.5], high=[3.0, 6.0, -8.0], n=1, all=1)
+    frame.data["seed"] = [0, 1, 0]
+    panel = Lines(x="p", y=ACCURACY, interval=(low, high))
+    panel.draw(axes, frame, [])
+    segments = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
+    assert segments == [[(0, 1.0), (0, 3.0)], [(0, 3.5), (0, 6.0)], [(1, -9.5), (1, -8.0)]]
+    assert panel.note == "median over seeds; a bar a seed is its 95 % interval"
+    axes.clear()
+    below = made(p=[0, 1], accuracy=[-10.0, -20.0], n=1, all=1)
+    Lines(x="p", y=ACCURACY, room=0.1).draw(axes, below, [])
+    assert axes.get_ylim()[1] == pytest.approx(-9.0)  # above the highest, where that is below nothing
+
+
 def test_a_row_with_some_of_its_seeds_says_so(axes):
     frame = rows_of(50.0, None, names="aa")
     frame.data["seed"] = [0, 1]
@@ -114,6 +132,82 @@ def test_shaded_is_what_falls_short_of_the_best_so_far_on_the_same_test_images(a
     corners = {(float(x), round(float(y), 6)) for x, y in area.get_paths()[0].vertices}
     expected = {(0, 10), (1, 50), (2, 30), (2, 50), (3, 60)}
     assert corners == ({(x, 100 - y) for x, y in expected} if error else expected)
+
+
+def test_curves_are_of_the_online_log_where_every_run_has_one(axes):
+    panel = Curves(columns={"train_loss": None}, online="online_loss", hue="c", ylabel="loss")
+    curve = {"step": [0, 100], "train_loss": [2.0, 1.0], "train_accuracy": [0.1, 0.1]}
+    for logs, expected in (([[25, 50, 100]] * 2, [2.5, 1.5, 0.5]), ([[25, 50, 100], []], [2.0, 1.0])):
+        online = [{"step": steps, "online_loss": [2.5, 1.5, 0.5][: len(steps)]} for steps in logs]
+        given = {"result": {"status": "budget"}, "curve": curve, "steps_to_fit": lambda: None}
+        runs = [({"c": "true labels"}, k, 100, "run", SimpleNamespace(online=o, **given)) for k, o in enumerate(online)]
+        axes.clear()
+        panel.draw(axes, Frame.of(runs, []), [r for *_, r in runs])
+        lines = [list(line.get_ydata()) for line in axes.get_lines() if len(line.get_ydata()) > 1]
+        assert lines == [expected] * 2
+        assert axes.get_ylabel() == ("loss, of the batches" if len(expected) == 3 else "loss")
+
+
+def run_with(accuracy):
+    return Record(Path(), RunSpec(), {"status": "fitted"}, {}, {"step": [0], "test_accuracy": [accuracy]})
+
+
+def frame_of(coordinate, values, measure, **more):
+    """A frame of one condition a value, a list of test accuracies by seed; None is a missing run."""
+    rows = [
+        ({coordinate: at} | more, seed, 100, "run", None if v is None else run_with(v))
+        for at, group in values.items()
+        for seed, v in enumerate(group)
+    ]
+    return Frame.of(rows, [measure]), [r for *_, r in rows]
+
+
+def test_rows_of_points_say_which_are_not_run_and_which_partly(axes):
+    test, here = final("test_accuracy"), [0.25, 0.25]
+    true, one = frame_of("stack", {"a": here, "b": [0.25, None], "c": [None, None]}, test, labels="true")
+    random, other = frame_of("stack", {"a": here, "b": here, "c": [None, None]}, test, labels="random")
+    frame = Frame(pd.concat([true.data, random.data], ignore_index=True))
+    both = dict(zip(("random", "true"), axes.figure.subplots(1, 2), strict=True))
+    for labels, each in both.items():
+        panel = Spans(x=test, by="stack", only={"labels": labels}, shown_as="true labels", named=labels == "random")
+        panel.draw(each, frame, [*one, *other])
+    assert [label.get_text() for label in both["random"].get_yticklabels()] == ["a", "b (1 of 2 seeds)", "c"]
+    assert not any(label.get_text() for label in both["true"].get_yticklabels())
+    assert [(text.get_text(), text.xy[1]) for each in both.values() for text in each.texts] == [("not run", 2)] * 2
+
+
+def test_levels_shade_where_the_rule_holds_and_name_every_place(axes):
+    test = final("test_accuracy")
+    frame, records = frame_of("s", {0.0: [0.5], 0.1: [0.25], 1.0: [None]}, test, net="a")
+    rule = (lambda t: t.values(test.name) == [25.0], "a quarter")
+    panel = Lines(x="s", y=test, hue="net", xlabel="s", band=(20.0, 30.0, "paper"), places=True, shaded=rule)
+    panel.draw(axes, frame, records)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.1", "1"]
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts if text.get_text() == "not run"] == [("not run", 2)]
+    assert [round(p.get_x(), 1) for p in axes.patches if round(p.get_width(), 1) == 0.8] == [0.6]
+    assert panel.note.endswith("dark columns: a quarter")
+
+
+def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn(axes):
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    columns = {"kind": ["weights"] * 3, "what": ["a", "b", "c"], "x": [2.0, "censored", 3.0], "y": [1.0, 2.0, 3.0]}
+    frame = made(state=["fitted", "censored", "diverged"], **columns)
+    panel = Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", names=True, xlim=(0.5, 5), xticks=(1, 2))
+    panel.draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == ["b"]
+    assert [tuple(map(float, c)) for c in axes.collections[0].get_offsets()] == [(2.0, 1.0)]
+    hollow = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [([5], [2.0])]
+
+
+def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
+    steps = Measure("steps", "", lambda r: r)
+    columns = {"what": ["a"] * 3, "times": [1, 2, 8], "steps": ["censored", 7.0, "missing"]}
+    frame = made(state=["censored", "fitted", "missing"], **columns)
+    Spans(x=steps, by="what", shades="times", shown_as="random labels").draw(axes, frame, [])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a: 1, 2, 8 (not run)"]
+    assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == [">"]
+    assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
 
 
 def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
 """Files of newcomers: one makes a thing, and a mistake in one is a line that names it."""
 
-import subprocess
-import sys
-
 import pytest
+import test_corruptions
+import test_models
+import test_training
 from command import PLUG_INS, RUN, cli, one_line
 
 from rethinking import catalog
@@ -75,7 +75,7 @@ def claims(setting):
 }
 
 
-def test_a_new_thing_is_one_file(found, toy_dir, tmp_path):
+def test_a_new_thing_is_one_file_and_held_to_the_laws(found, toy, toy_dir, tmp_path):
     found(**NEW)
     listed = cli("list").stdout
     assert all(word in listed for word in ("inverted", "half in [0, 1]", "onelayer", "newfig"))
@@ -83,14 +83,11 @@ def test_a_new_thing_is_one_file(found, toy_dir, tmp_path):
     done = cli("figure", "newfig", "--out", tmp_path, *where)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "newfig-quick.svg").exists()
-    here = PLUG_INS.parent
-    laws = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n0", "-q", "-k", "inverted or onelayer", "-p", "no:cacheprovider",
-         str(here / "test_corruptions.py"), str(here / "test_models.py"), str(here / "test_training.py")],
-        capture_output=True, text=True, cwd=here.parent, check=False,
-    )  # fmt: skip
-    assert laws.returncode == 0, laws.stdout
-    assert int(laws.stdout.split(" passed")[0].split()[-1]) >= 5
+    test_models.test_gives_logits_for_any_channels_and_classes_and_weights_of_the_seed_alone("onelayer")
+    test_training.test_conditions_differ_in_one_thing(toy, "inverted")
+    for split in ("train", "test"):
+        test_training.test_prepared_images_against_a_slow_reference(toy, "inverted", split)
+        test_corruptions.test_three_uses_agree_bit_for_bit("inverted", split)
 
 
 @pytest.mark.parametrize(

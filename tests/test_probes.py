@@ -8,6 +8,7 @@ import shutil
 import sys
 from itertools import pairwise, product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from torch import nn
 from rethinking import catalog, models, probes
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
-from rethinking.probes import _folding, _trained, capacity, deletion
+from rethinking.probes import _folding, _trained, capacity, deletion, sharpness
 from rethinking.record import Runs
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_json
 from rethinking.surgery import weighted
@@ -31,6 +32,7 @@ QUICK = {
     "deletion": {"images": 32, "repeats": 1, "points": 2},
     "one_pixel": {"images": 3, "population": 8, "generations": 2, "exhaustive": False},
     "shift": {"images": 8, "reach": 1, "steps": 1},
+    "sharpness": {"images": 16, "steps": 2, "restarts": 2},
 }
 
 
@@ -155,6 +157,19 @@ def test_the_command_measures_records_and_shows(made, toy_dir):
     refused = one_line(cli("probe", spec.run_id, "capacity", *where))
     assert "trains no network that could be measured: give a training run" in refused
     assert "capacity takes no value" in one_line(cli("probe", TINY.run_id, "capacity=3", *where))
+
+
+def test_prune_keeps_the_run_that_a_probe_to_be_kept_was_measured_on(made, toy_dir, tmp_path):
+    spec, runs = probe("capacity"), Runs(tmp_path / "runs")
+    assert execute(spec, made, data_dir=str(toy_dir))
+    for each in (spec, TINY):
+        shutil.copytree(made.path(each), runs.path(each))
+    assert runs.measured([spec.run_id, TINY.run_id, "probe-that-is-not-here"]) == {TINY.run_id}
+    words = ("prune", "--unreferenced", "--yes", "--runs", runs.root, "--out", tmp_path)
+    (runs.root / "ARCHIVE").write_text(f"{spec.run_id}\n")
+    assert cli(*words).stdout == "nothing to prune\n"
+    (runs.root / "ARCHIVE").unlink()
+    assert cli(*words).stdout.endswith("deleted 2 runs\n")
 
 
 # --- a newcomer's ---------------------------------------------------------------------------------
@@ -349,6 +364,50 @@ def test_products_of_norms_and_margins_are_those_of_the_formulas(toy):
     ]
     assert row["margin_5"] == pytest.approx(np.percentile(slow, 5))
     assert row["train_loss"] == pytest.approx(F.cross_entropy(logits, labels).item())
+
+
+# --- sharpness ------------------------------------------------------------------------------------
+
+
+def rise(trained, alpha, draws, count, images):
+    """The largest rise of the loss at so many points of the box at random, corners and others: slow, one by one."""
+    inputs, labels = (each[:images] for each in trained.train)
+    net = copy.deepcopy(trained.network)
+    plain = [p.detach().clone() for p in net.parameters()]
+    best, start = -math.inf, F.cross_entropy(net(inputs), labels)
+    for k in range(count):
+        for p, w in zip(net.parameters(), plain, strict=True):
+            move = 2 * torch.rand(w.shape, generator=draws) - 1
+            p.data = w + alpha * (w.abs() + 1) * (move.sign() if k % 2 else move)
+        best = max(best, (F.cross_entropy(net(inputs), labels) - start).item())
+    return best
+
+
+def test_sharpness_is_never_below_a_random_search_of_ten_times_its_budget(toy):
+    trained = subject(toy)
+    for alpha in (5e-4, 5e-2):
+        options = {"images": 32, "alpha": alpha, "steps": 10, "restarts": 2}
+        rows = trained_rows(probe("sharpness", CARRIER, **options), trained)
+        with torch.no_grad():
+            assert rows[-1]["sharpness"] >= rise(trained, alpha, generator(), 10 * 2 * 11, 32)
+        assert [row["sharpness"] for row in rows] == [max(r["found"] for r in rows[:k]) for k in (1, 2)]
+        assert rows[0]["loss"] == pytest.approx(
+            F.cross_entropy(trained.logits(trained.train[0][:32]), trained.train[1][:32]).item()
+        )
+
+
+def test_sharpness_of_one_image_and_one_layer_is_that_of_the_corner(toy):
+    """The loss is convex in the weights, and its gradient's signs are the same in all of the box."""
+    net = network(nn.Flatten(), nn.Linear(12, 2)).float()
+    x, y = torch.randn(1, 3, 2, 2, generator=generator()), torch.tensor([1])
+    held = SimpleNamespace(network=net, train=(x, y), on_part=lambda: None, spec=TINY)
+    with torch.no_grad():
+        *_, row = sharpness.measure(held, generator(), images=1, alpha=0.01, steps=3, restarts=1)
+        layer, sign = net[1], torch.tensor([[1.0], [-1.0]])  # away from the second class
+        weight = layer.weight + 0.01 * (layer.weight.abs() + 1) * sign * x.flatten().sign()
+        bias = layer.bias + 0.01 * (layer.bias.abs() + 1) * sign.squeeze(1)
+        exact = F.cross_entropy(F.linear(x.flatten(1), weight, bias), y) - F.cross_entropy(net(x), y)
+    assert row["sharpness"] == pytest.approx(exact.item(), rel=1e-5)
 
 
 # --- deletion -------------------------------------------------------------------------------------

@@ -445,6 +445,7 @@ def test_options_out_of_range_are_one_line(name, option, value, message):
     [
         ("shift", {"images": 8, "reach": 2, "steps": 3}),
         ("shift", {"images": 8, "reach": 1, "scale": 0.0}),
+        ("deletion", {"images": 16, "repeats": 2, "points": 3}),
         ("one_pixel", {"images": 2, "population": 30, "generations": 5, "until": "confident"}),
         ("one_pixel", {"images": 2, "population": 30, "generations": 5, "pixels": 3}),
     ],
@@ -455,11 +456,14 @@ def test_the_time_is_estimated_from_how_many_images_are_evaluated(toy, monkeypat
     monkeypatch.setattr(trained._training, "logits", lambda x: counts.append(len(x)) or logits(x))
     trained_rows(spec, trained)
     said = catalog.load("probes", name).forwards(CARRIER, **spec.options)
-    if name == "shift":
+    if name != "one_pixel":
         assert sum(counts) == said
     else:
         assert said / 4 < sum(counts) - len(toy.test.labels) <= said
-    known = SimpleNamespace(image=lambda run: 0.3, seconds=lambda run, image: (1.0, 2.0))
-    expected, most = probes.estimate(spec, "cpu", known)
-    assert expected == pytest.approx(10 + 0.001 * CARRIER.n + 0.1 * said)
-    assert most == expected + 2
+    for lacks in (False, True):  # the weights are there, or the run is trained again
+        known = SimpleNamespace(
+            image=lambda run: 0.3, seconds=lambda run, image: (1.0, 2.0), lacks=lambda run, lacks=lacks: lacks
+        )
+        expected, most = probes.estimate(spec, "cpu", known)
+        assert expected == pytest.approx(10 + 0.001 * CARRIER.n + 0.1 * said + lacks)
+        assert most == pytest.approx(expected + lacks)

@@ -1,4 +1,5 @@
-"""Tables 1 and 4, Figures 1(a) to 1(c): numbers and verdicts recomputed from the runs' files, without the package."""
+"""Tables 1 and 4, Figures 1(a) to 1(c), effects: numbers and verdicts recomputed from the runs' files, without the
+package."""
 
 import json
 import math
@@ -199,3 +200,37 @@ def test_every_number_and_every_verdict_follows_from_the_records(figure):
             words = ("replicated", "not replicated") if claim["own"] else ("holds", "does not hold")
             word = "not run" if not all(map(all, groups)) else words[not rule(*groups)]
             assert (claim["n"], claim["seeds"], claim["verdict"]) == ([50_000], len(groups[0]), word), claim["name"]
+
+
+def compared():
+    """Pairs of rows of Table 1 that differ in one thing: (effect, test accuracy of each, letters of each)."""
+    rows = {}
+    for network, cells in TABLE_1:
+        for letters, _, test in map(str.split, cells.split(", ")):
+            rows[network, letters.strip("-")] = float(test)
+    for network, letters in rows:
+        pairs = [(PARTS[letter][0], (network, letters.replace(letter, ""))) for letter in letters if letter in "cw"]
+        if network == "inception" and letters in ("", "w"):
+            pairs.append(("batch norm", ("inception-nobn", letters)))
+        for thing, other in pairs:
+            beside = {"c": " with random crop", "w": " with weight decay"}.get(other[1], "")
+            yield f"{thing}, {network}{beside}", rows[network, letters] - rows[other], ((network, letters), other)
+
+
+def test_every_effect_is_the_difference_of_two_rows_of_table_1_and_judged_by_its_rule():
+    drawn = json.loads((ROOT / "figures/effects-paper.json").read_text())
+    table, verdicts = {row["effect"]: row for row in drawn["table"]}, {c["name"]: c["verdict"] for c in drawn["claims"]}
+    told = set()
+    for effect, theirs, both in compared():
+        found = [runs("table1", network, [], [p for c in letters for p in PARTS[c][1]]) for network, letters in both]
+        ours = [TEST(a) - TEST(b) if a and b else None for a, b in zip(*found, strict=True)]
+        row = table.pop(effect)
+        assert row["paper (points)"] == [pytest.approx(theirs, abs=0.005)]
+        assert row["ours (points)"] == pytest.approx(ours, abs=1e-9)
+        if abs(theirs) >= 0.995:  # smaller ones are reported, not judged
+            holds = all(ours) and min(v * theirs for v in ours) > 0 and 0.5 <= median(ours) / theirs <= 2
+            word = "not run" if None in ours else "replicated" if holds else "not replicated"
+            told.add(word)
+            assert verdicts.pop(effect) == word
+    assert (table, verdicts) == ({}, {})
+    assert told > {"replicated"}

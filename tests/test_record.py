@@ -271,24 +271,6 @@ def test_a_curve_of_no_run_is_refused(tmp_path, steps, message):
         Runs(tmp_path).find(SPEC)
 
 
-def test_kept_arrays_that_are_gone_or_damaged_anywhere_are_one_line(tmp_path):
-    spec = SPEC.replace(keep=("test_logits",))
-    path = complete(Runs(tmp_path), spec, arrays=KEPT) / "arrays.npz"
-    whole = path.read_bytes()
-    seen = 0
-    for k in range(0, len(whole), 3):
-        path.write_bytes(whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :])
-        try:
-            held = Runs(tmp_path).find(spec).arrays["test_logits"]
-            assert held.ravel().tolist() == list(range(6))  # a byte of no meaning
-        except InputError:
-            seen += 1
-    assert seen > len(whole) / 6
-    path.unlink()
-    with pytest.raises(InputError, match=r"arrays\.npz is missing"):
-        Runs(tmp_path).find(spec)
-
-
 def npy(shape, dtype="<f2", content=b"", head="{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}"):
     """A file whose header claims anything."""
     header = head.format(dtype, shape).encode()
@@ -327,16 +309,8 @@ def test_a_header_of_kept_arrays_is_not_believed(tmp_path, claim):
             packed.writestr(name, content)
     if claim == "an array alone":
         path.write_bytes(good)
-    with pytest.raises(InputError, match=r"arrays\.npz (cannot be read|is not of its spec) .*: the record") as caught:
+    with pytest.raises(InputError, match=r"arrays\.npz (cannot be read|is not of its spec) .*: the record"):
         read(path.parent).arrays  # noqa: B018
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_one_line(tmp_path):
-    path = complete(Runs(tmp_path))
-    (path / "environment.json").unlink()
-    with pytest.raises(InputError, match=r"environment\.json cannot be read \(No such file"):
-        read(path)
 
 
 def test_named_needs_one_hit(tmp_path):
@@ -398,6 +372,21 @@ def test_a_lease_is_held_while_its_owner_lives_and_taken_after(tmp_path):
         with leased(runs, SPEC) as writer:
             assert (writer.path / following).exists()
         assert not list(tmp_path.glob("*/*/*-[0-9]"))
+
+
+@pytest.mark.parametrize("damage", ["", "{", "pid", "sha256", "half"])
+def test_a_live_owner_whose_name_is_damaged_keeps_its_lease(tmp_path, damage):
+    runs = Runs(tmp_path)
+    with leased(runs, SPEC) as writer:
+        file = writer.path / "lease-0" / "owner.json"
+        owner = json.loads(file.read_text())
+        texts = {"pid": json.dumps(owner | {"pid": 2**22 + 1}), "half": file.read_text()[:40]}
+        texts["sha256"] = json.dumps({"sha257" if key == "sha256" else key: value for key, value in owner.items()})
+        file.write_text(texts.get(damage, damage))
+        os.utime(writer.path / "lease-0", (0, 0))  # long ago
+        assert lease.held(writer.path)
+        with leased(Runs(tmp_path), SPEC) as other:
+            assert other is None
 
 
 def test_a_lease_gives_signs_of_life_while_it_is_held_and_none_after(tmp_path, monkeypatch):
@@ -531,6 +520,9 @@ def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name)
         os.utime(file.parent, (2**31 - 1, 2**31 - 1))
     assert runs.busy(SPEC)
     clocks.wait(lease.HEARTBEAT + 1)
+    if file.exists():  # a damaged file, whose owner may still give signs of life
+        assert runs.busy(SPEC)
+        clocks.wait(lease.SILENCE)
     assert not runs.busy(SPEC)
     (file.parents[1] / "lease-old").mkdir()
     with leased(runs, SPEC) as writer:

@@ -7,28 +7,19 @@ from pathlib import Path
 import pytest
 from command import cli, one_line
 
-from rethinking import figures
 from rethinking.record import Runs
 from rethinking.report import slides
-from rethinking.report.model import Result
 
 ROOT = Path(__file__).parents[1]
 
 
-def committed():
-    told = [figures.drawn(path) for path in sorted((ROOT / "figures").glob("*.json"))]
-    found = [Result(t["figure"], s, figures.stem(t["figure"], s), t) for t in told for s in [figures.setting_of(t)]]
-    return sorted(found, key=lambda result: result.rank)
-
-
 @pytest.mark.slow
-def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
+def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels(results):
     import matplotlib.pyplot as plt
     from matplotlib.text import Text
 
-    found = committed()
     with slides.style():
-        made = slides.drawn(found, Runs(ROOT / "runs"))
+        made = slides.drawn(results, Runs(ROOT / "runs"))
         assert 10 <= len(made) <= 14
         for draw, _ in made:
             figure = draw()
@@ -47,8 +38,8 @@ def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels():
             plt.close(figure)
 
 
-def test_a_slide_has_the_title_of_its_figure_and_of_several_drawings_that_with_most_of_its_runs():
-    shown = slides.chosen(committed())
+def test_a_slide_has_the_title_of_its_figure_and_of_several_drawings_that_with_most_of_its_runs(results):
+    shown = slides.chosen(results)
     assert [result.name for result in shown] == list(slides.SLIDES)
     assert all(result.numbers["finding"] for result in shown)
     fig1b = next(r for r in shown if r.name == "fig1b")
@@ -57,7 +48,7 @@ def test_a_slide_has_the_title_of_its_figure_and_of_several_drawings_that_with_m
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
     assert texts[0] == fig1b.numbers["finding"] == "Random labels take MLP 1x512 2.8 times the steps of true ones"
     assert texts.count(texts[0]) == 1
-    drawings = [r for r in committed() if r.name == "fig1a"]
+    drawings = [r for r in results if r.name == "fig1a"]
     part = {r.stem: len(r.numbers["missing"]) for r in drawings}
     assert min(part, key=part.get) in {r.stem for r in shown}
 

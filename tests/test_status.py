@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rethinking.cli import main
 from rethinking.engines import progress
 from rethinking.record import Runs, lease, leased, making
-from rethinking.spec import RunSpec
+from rethinking.spec import Part, ProbeSpec, RunSpec
 
 SPEC = RunSpec(data="toy", n=64, model="tiny", steps=40, eval_every=2)
 
@@ -164,3 +164,5 @@ def test_titles_say_what_differs_and_the_run_id_does_not():
     assert titles[several[2].run_id].endswith(" (batch_size 128, learning_rate 0.5, keep test_logits)")
     assert progress.titles([SPEC, SPEC.replace(steps=50)])[SPEC.run_id] == SPEC.run_id
     assert progress.titles([SPEC]) == {SPEC.run_id: SPEC.run_id}
+    probes = [ProbeSpec.make(run=run, probe=Part(name="capacity")) for run in several[:2]]  # what differs in their runs
+    assert list(progress.titles(probes).values()) == [f"{p.run_id} (batch_size {p.run.batch_size})" for p in probes]

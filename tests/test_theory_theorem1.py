@@ -133,11 +133,8 @@ def test_repeated_points_with_one_label_are_fine_and_with_two_are_named():
     assert max(off_by(theorem1.construct(x, y), x, y)) < 1e-5
     assert max(off_by(theorem1.construct(x, y, depth=4), x, y)) < 1e-5
     y[17] = (y[4] + 1) % 10
-    with pytest.raises(
-        InputError, match=rf"points 4 and 17 are equal, their labels {y[4]} and {y[17]} are not"
-    ) as caught:
+    with pytest.raises(InputError, match=rf"points 4 and 17 are equal, their labels {y[4]} and {y[17]} are not"):
         theorem1.construct(x, y)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("depth", [1, 32])

@@ -582,12 +582,37 @@ def test_counting_and_changed_labels_read_no_images():
     assert dataset.read <= 3
 
 
-def test_a_function_of_image_and_label_is_heeded_and_one_of_images_is_no_hindrance():
-    raw = [2, 1, 0, 1, 0, 0]  # what the samples are made of; they agree with it at the first, the middle and the last
-    joint = Samples([(0, y) for y in LABELS], targets=raw, num_classes=3, transforms=divmod, target_transform=None)
-    assert PartialLabels(joint, 0.0).targets.tolist() == LABELS
-    own = Samples([(0, y) for y in LABELS], targets=LABELS, transforms=F.to_image)
-    assert PartialLabels(own, 0.0).classes == [0, 1, 2]
+class Transformed(Samples):
+    """As torchvision's: targets are raw, samples are not."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image, self.target_transform(label)
+
+
+THIRDS, QUARTERS = [i % 3 for i in range(9)], [i % 4 for i in range(20)]
+NONE = {"target_transform": None}  # and targets that are right at the first, the middle and the last
+TWO = {"classes": list("abcd"), "target_transform": lambda y: y // 2}
+# Data sets whose targets are not the labels of their samples, or might not be; the labels; how many samples are read.
+TOLD = {
+    "of both": (LABELS, {"targets": [2, 1, 0, 1, 0, 0], "num_classes": 3, "transforms": divmod, **NONE}, 99),
+    "a transform of images": (LABELS, {"targets": LABELS, "transforms": F.to_image}, 3),
+    "other targets": (THIRDS, {"targets": [2 - y for y in THIRDS], "classes": ["a", "b", "c"]}, 99),
+    "a target transform": ([y // 2 for y in QUARTERS], {"targets": QUARTERS, **TWO}, 3),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_labels_are_those_of_the_samples_whatever_the_targets_say(case):
+    labels, attributes, read = TOLD[case]
+    transformed = "a target" in case
+    of = Transformed if transformed else Samples
+    dataset = of([(0, y) for y in (QUARTERS if transformed else labels)], **attributes)
+    wrapped = PartialLabels(dataset, 0.0)
+    assert wrapped.targets.tolist() == labels
+    assert wrapped.facts.num_classes == max(labels) + 1
+    assert dataset.read <= read
+    assert not wrapped.changed_labels().any()
 
 
 def test_parts_of_a_data_set_read_no_images_either():
@@ -602,31 +627,6 @@ def test_parts_of_a_data_set_read_no_images_either():
     noisy = RandomLabels(dataset, seed=1)
     assert PartialLabels(Subset(noisy, indices), 0.0).targets.tolist() == noisy.targets[indices].tolist()
     assert dataset.read <= 5 * 3
-
-
-def test_targets_that_are_not_the_samples_labels_are_not_believed():
-    samples = [(0, i % 3) for i in range(9)]
-    dataset = Samples(samples, targets=[2 - i % 3 for i in range(9)], classes=["a", "b", "c"])
-    assert PartialLabels(dataset, 0.0).targets.tolist() == [i % 3 for i in range(9)]
-    assert not PartialLabels(dataset, 0.0).changed_labels().any()
-
-
-class Transformed(Samples):
-    """As torchvision's: targets are raw, samples are not."""
-
-    def __getitem__(self, index):
-        image, label = super().__getitem__(index)
-        return image, self.target_transform(label)
-
-
-def test_a_target_transform_is_heeded():
-    raw = [i % 4 for i in range(20)]
-    dataset = Transformed([(0, y) for y in raw], targets=raw, classes=list("abcd"), target_transform=lambda y: y // 2)
-    wrapped = PartialLabels(dataset, 0.0)
-    assert wrapped.facts.num_classes == 2
-    assert wrapped.targets.tolist() == [y // 2 for y in raw]
-    assert dataset.read <= 3
-    assert set(RandomLabels(dataset).targets.tolist()) == {0, 1}
 
 
 # --- moments, measured once ----------------------------------------------------------------------------------------
@@ -732,16 +732,6 @@ def test_a_verified_data_set_as_a_torch_dataset_agrees_with_the_whole_array_path
         data.torch_dataset("toy", root=toy_dir, image="jpeg")
     with pytest.raises(InputError, match="give True for the training set"):
         data.torch_dataset("toy", "test", root=toy_dir)
-
-
-def test_cifar10_as_a_torch_dataset_is_the_verified_copy(cifar10):
-    dataset = data.torch_dataset("cifar10", train=True)
-    assert (dataset[7][0].mode, len(dataset), dataset.classes[0]) == ("RGB", 50_000, "airplane")
-    assert np.array_equal(dataset.data, cifar10.train.images)
-    parts = [Part(name="partial_labels", options={"p": 0.3})]
-    first = cifar10.train.images[:500], cifar10.train.labels[:500]
-    _, labels = corrupt_arrays(*first, parts, facts=cifar10.facts)
-    assert np.array_equal(PartialLabels(Subset(dataset, range(500)), 0.3).targets, labels)
 
 
 # --- refused, at construction, in one line that says what to do ------------------------------------------------------

@@ -39,7 +39,9 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     from rethinking.record import Runs, archived
 
     runs = Runs(runs_dir, checkpoints)
-    kept = _needed(out) | archived(runs.root)
+    archive = archived(runs.root)
+    kept = _needed(out) | archive
+    kept |= runs.measured(kept)
     doomed, swept, left = [], [], Counter[str]()
     for found in runs.survey():
         name = found.path.name
@@ -56,6 +58,8 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
                 click.echo(f"  weights       {name}")
         else:
             swept += [found] if found.temporary or found.stale else []
+            if name in archive:
+                continue
             if kind and ("unreferenced" not in kind or unreferenced):
                 doomed.append(found)
                 click.echo(f"  {kind.strip().replace(' ', ', '):<13} {name}")
@@ -117,12 +121,13 @@ def _needed(out: str) -> set[str]:
 def digest(runs_dir: str) -> None:
     """Bind records made before records held digests: add a line for each of their files to runs/DIGESTS.
 
-    It never changes a line. A record that is not what its lines say is named, and nothing is added.
+    runs/ARCHIVE, where it is there, is bound as it is now. No other line is changed. A record that is not what its
+    lines say is named, and nothing is added.
     """
     from rethinking.record import Runs
 
     added = Runs(runs_dir).digest()
-    click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines added" if added else "every record is bound already")
+    click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines written" if added else "every record is bound already")
 
 
 @click.command()

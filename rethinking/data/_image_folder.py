@@ -15,8 +15,9 @@ from rethinking.errors import InputError
 from rethinking.files import opened
 
 MOST_PIXELS = 50_000_000  # of one image
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".webp", ".tif", ".tiff"}
+# As torchvision's ImageFolder: no GIF, of which a damaged one is read in part, without a word.
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".tif", ".tiff"}
 GREY = ("L", "1")
 COLOURS = ("RGB", "P", "RGBA", "LA", "PA", "CMYK", "YCbCr", *GREY)
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
@@ -54,7 +55,7 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
         what = "images, but not in one folder a class" if there else "nothing that can be added"
         raise InputError(f"{path} holds {what}: name {LAYOUTS}")
     if other:
-        say(f"{path}: {other} files that are no images are left out")
+        say(f"{path}: {other} files of no kind that is read here are left out")
     return Pair(_decoded([f for f, _ in files], size), [name for _, name in files])
 
 

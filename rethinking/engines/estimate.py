@@ -4,7 +4,7 @@ import heapq
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -104,14 +104,15 @@ class Known:
     """What the records tell of speeds and lengths.
 
     Args:
-        runs: of `past`. device_name: the processor asked about.
+        runs: of `past`. device_name: the processor asked about. kept: whether a run's weights are there.
 
     Attributes:
         measured: seconds an image of training takes, of networks that no record tells of.
     """
 
-    def __init__(self, runs: Iterable[Past], device_name: str):
+    def __init__(self, runs: Iterable[Past], device_name: str, kept: Callable[[RunSpec], bool] = lambda run: False):
         self.measured: dict[str, float] = {}
+        self._kept, self._made = kept, set[str]()
         self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         self._epochs: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         for run in runs:
@@ -121,6 +122,12 @@ class Known:
             if run.spec["stop"] == "fitted":
                 for key in _length_keys(run.spec):
                     self._epochs[key].append((run.name, run.steps / _epoch(run.spec)))
+
+    def lacks(self, run: RunSpec) -> bool:
+        """Whether the run must be trained for its weights; asked again it has been, as the next probe finds them."""
+        lacks = run.run_id not in self._made and not self._kept(run)
+        self._made.add(run.run_id)
+        return lacks
 
     @staticmethod
     def _look(table: dict[tuple, list[tuple[str, float]]], keys: list[tuple], but: str) -> float | None:
@@ -159,7 +166,8 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         device: where they would run. runs: the records that tell; a network that they do not tell of on this processor
         is measured.
     """
-    known = Known(past(runs), processor() if device == "cpu" else _gpu())
+    name = processor() if device == "cpu" else _gpu()
+    known = Known(past(runs), name, lambda run: runs.weights_of(run).is_file())
     place = "cuda:0" if device == "cuda" else device
     out = {}
     for spec in specs:

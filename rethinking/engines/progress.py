@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rethinking.spec import Spec
+from rethinking.spec import ProbeSpec, Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
 # Fields that a title leaves out: those that a run's name tells, and those of how long and how often it is measured.
@@ -30,7 +30,7 @@ def titles(specs: Sequence[Spec]) -> dict[str, str]:
 
     So of runs with batches of 64 and of 128 each tells which: "cifar10-...-s0-1a2b3c4d5e (batch_size 64)".
     """
-    fields = {spec.run_id: spec.model_dump(mode="json", exclude=NAMED | MEASURED) for spec in specs}
+    fields = {spec.run_id: _fields(spec) for spec in specs}
     values: dict[str, set[str]] = {}
     for each in fields.values():
         for key, value in each.items():
@@ -41,6 +41,13 @@ def titles(specs: Sequence[Spec]) -> dict[str, str]:
         return f"{name} ({', '.join(words)})" if words else name
 
     return {name: title(name, own) for name, own in fields.items()}
+
+
+def _fields(spec: Spec) -> dict[str, Any]:
+    """What the words of a run, or of the run that it measures, leave out."""
+    if isinstance(spec, ProbeSpec):
+        return _fields(spec.run)
+    return spec.model_dump(mode="json", exclude=NAMED | MEASURED)
 
 
 def _word(value: Any) -> str:

@@ -154,6 +154,11 @@ def parts(regularizer: str, strength: Any) -> tuple[Part, ...]:
     return tuple(Part(name=name, options=dict([options[name]])) for name in names)
 
 
+def typical(regularizer: str) -> tuple[Part, ...]:
+    """The regularizer at its typical strength, and what it stands with."""
+    return parts(regularizer, _typical(regularizer)[1])
+
+
 BASELINE: dict[str, Any] = {"family": "none", "regularizer": "none", "strength": "(baseline)", "times": 1}
 NAME = "{regularizer} {strength}, {network}"
 LABEL = NAME + ", {labels} labels, {times} x the budget"

@@ -70,12 +70,15 @@ def _same(before: torch.Tensor, after: torch.Tensor | None) -> bool:
 
 
 def estimate(spec: ProbeSpec, device: str, known: Any) -> tuple[float, float]:
-    """Seconds: those of the probe, a third of a training step's for each image that it says it evaluates, and at most
-    those of training the run again, where its weights are gone.
+    """Seconds: a third of a training step's for each image that the probe says it evaluates, and those of training the
+    run, for the first of its probes, where its weights are not there.
     """
-    image = known.image(spec.run.model_dump(mode="json"))
+    fields = spec.run.model_dump(mode="json")
+    image = known.image(fields)
+    own = 10.0 + 1e-3 * spec.run.trained
     if not image:
-        return 10.0 + 1e-3 * spec.run.trained, 10.0 + 1e-3 * spec.run.trained
+        return own, own
     count = getattr(catalog.load("probes", spec.probe.name), "forwards", None)
-    own = 10.0 + 1e-3 * spec.run.trained + (count(spec.run, **spec.options) * image / 3 if count else 0.0)
-    return own, own + known.seconds(spec.run.model_dump(mode="json"), image)[1]
+    own += count(spec.run, **spec.options) * image / 3 if count else 0.0
+    usual, most = known.seconds(fields, image) if known.lacks(spec.run) else (0.0, 0.0)
+    return own + usual, own + most

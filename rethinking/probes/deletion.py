@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rethinking import models
 from rethinking.errors import InputError
 from rethinking.probes._folding import hooked
 from rethinking.probes._trained import Trained
@@ -60,6 +61,12 @@ def measure(trained, generator, *, images, repeats, points, to):
                     "share": deleted / units,
                     "accuracy": accuracy,
                 }
+
+
+def forwards(run, *, images, repeats, points, **_):
+    """Images that it evaluates."""
+    layers = len(activations(models.build(run.model, **run.model_options)))
+    return images * ((layers + 1) * repeats * (points + 1) + 1)
 
 
 def clamped(relus: Sequence[nn.Module], gone: Sequence[Tensor], values: Sequence[Tensor]) -> Any:

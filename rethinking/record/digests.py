@@ -7,7 +7,8 @@ result.json, which is written last, holds
                keys, "," and ":" without spaces, and nothing after it
 
 Records made before have neither. They are bound by the committed file runs/DIGESTS, a line a file: the SHA-256 of its
-bytes, two spaces, its path from runs/. So `cd runs && sha256sum --check DIGESTS` checks it too.
+bytes, two spaces, its path from runs/. So `cd runs && sha256sum --check DIGESTS` checks it too. A line of its own binds
+runs/ARCHIVE, see `rethinking.record.archive`.
 
 The metadata of a checkpoint, and of the weights that a run ends with, hold
 
@@ -28,6 +29,7 @@ from rethinking.errors import InputError
 from rethinking.files import DAMAGED, content_of, json_of, reason
 
 LIST = "DIGESTS"
+ARCHIVE = "ARCHIVE"
 FILES = ("spec.json", "curve.csv", "online.csv", "environment.json", "arrays.npz")  # all but result.json
 WEIGHTS = "weights.safetensors"  # ignored by git, and may be deleted: checked where it is, by `rethinking verify`
 RESULT = frozenset({"status", "steps", "evaluations", "diverged_at", "final"})
@@ -115,7 +117,10 @@ def _compare(folder: Path, names: tuple[str, ...], held: dict[str, str], by: str
 
 
 def listed(root: Path) -> dict[str, dict[str, str]]:
-    """What runs/DIGESTS holds: run -> file -> SHA-256; none where it is not there. Raises InputError for a bad line."""
+    """What runs/DIGESTS holds: run -> file -> SHA-256; none where it is not there. Raises InputError for a bad line.
+
+    That of runs/ARCHIVE stands as of a run and a file of its name.
+    """
     path = root / LIST
     try:
         now = path.stat()
@@ -137,8 +142,11 @@ def _parsed(path: Path, changed: int, size: int) -> dict[str, dict[str, str]]:
         digest, gap, place = line.partition("  ")
         run, slash, name = place.partition("/")
         files = found.setdefault(run, {})
-        known = name in (*FILES, "result.json") and name not in files
-        if not (gap and slash and run and known and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+        if place == ARCHIVE:
+            name, known = ARCHIVE, not files
+        else:
+            known = bool(slash and run) and name in (*FILES, "result.json") and name not in files
+        if not (gap and known and len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
             raise InputError(f"{path}, line {number} is no digest of a file, or its second: mend the line")
         files[name] = digest
     return found
@@ -157,6 +165,13 @@ def unlisted(root: Path, runs: list[str]) -> list[str]:
             there = [folder / name for name in (*FILES, "result.json") if (folder / name).is_file()]
             lines += [f"{sha256(path)}  {run}/{path.name}" for path in there]
     return lines
+
+
+def archive_line(root: Path) -> str | None:
+    """The line that binds runs/ARCHIVE as it is; None where there is no such list, or the line is there."""
+    path = root / ARCHIVE
+    now = sha256(path) if path.exists() else None
+    return None if now == listed(root).get(ARCHIVE, {}).get(ARCHIVE) or now is None else f"{now}  {ARCHIVE}"
 
 
 # --- checkpoints ----------------------------------------------------------------------------------

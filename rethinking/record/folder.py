@@ -18,7 +18,7 @@ from rethinking.record import digests, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held, hold, is_lease, run_named
 from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
-from rethinking.spec import KINDS, Spec, kind_of
+from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
 
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 
@@ -74,6 +74,15 @@ class Runs:
         check_plug_ins(spec, record.environment, record.path)
         return record
 
+    def measured(self, names: Iterable[str]) -> set[str]:
+        """The training runs that probes were measured on, by name; names: of probes' records here, others are skipped.
+
+        Raises InputError for a damaged spec.
+        """
+        paths = [self.root / name / "spec.json" for name in names if name.startswith("probe-")]
+        specs = [from_file(path) for path in paths if path.is_file()]
+        return {spec.run.run_id for spec in specs if isinstance(spec, ProbeSpec)}
+
     def complete_records(self, kind: str | None = None) -> list[Record]:
         """Every complete record, or every one of a kind of run, sorted by name, checked as in `find`.
 
@@ -100,18 +109,25 @@ class Runs:
                 yield folder.name, spec, made_with, json_of(path)
 
     def digest(self) -> int:
-        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a line.
+        """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a record's line.
+
+        The line of runs/ARCHIVE is written anew where the list has changed.
 
         Returns:
-            How many lines were added.
+            How many lines were written.
 
         Raises:
             InputError: a record is damaged, or is not what its lines say.
         """
         lines = digests.unlisted(self.root, [read(p.parent).path.name for p in sorted(self.root.glob("*/result.json"))])
-        if lines:
+        archived = digests.archive_line(self.root)
+        if lines or archived:
             file = self.root / digests.LIST
-            write(file, (text_of(file, most=digests.MOST) if file.exists() else "") + "\n".join(lines) + "\n")
+            before = text_of(file, most=digests.MOST).splitlines() if file.exists() else []
+            if archived:
+                before = [line for line in before if not line.endswith(f"  {digests.ARCHIVE}")]
+                lines.append(archived)
+            write(file, "\n".join([*before, *lines]) + "\n")
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:

@@ -10,6 +10,7 @@ it has seen no change, and the silence counts from the file's time, or from now 
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -107,7 +108,7 @@ def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | N
     stop = threading.Event()
     beat: threading.Thread | None = None
     try:
-        write(mine / "owner.json", json.dumps(_me()))
+        write(mine / "owner.json", json.dumps(_bound(_me())))
         beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop, notes or {}), daemon=True)
         beat.start()
         yield mine
@@ -226,6 +227,11 @@ def _me() -> dict[str, Any]:
     return {"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
+def _bound(owner: dict[str, Any]) -> dict[str, Any]:
+    """With a SHA-256 of itself: a damaged name of a process that lives must not read as that of a dead one."""
+    return owner | {"sha256": hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()}
+
+
 def _host() -> str:
     """This machine since its last start, and this process namespace: where a process id means something."""
     parts = [socket.gethostname()]
@@ -261,7 +267,8 @@ def _alive(path: Path) -> bool:
     except OSError:  # of a network's folder, perhaps, that does not answer now
         return _silence(file) < SILENCE
     if owner is None:
-        return _silence(path) < HEARTBEAT  # about to write its name
+        named = file.exists()  # though damaged: whoever lives still gives signs
+        return _silence(file) < SILENCE if named else _silence(path) < HEARTBEAT  # about to write its name
     host, pid, started = owner
     if host == _host() and Path("/proc/self/stat").exists():
         return _started(pid) is not None and _started(pid) == started
@@ -274,7 +281,10 @@ def _owner(path: Path) -> tuple[str, int, Any] | None:
     Raises OSError where it cannot be read.
     """
     owner = _small(path)
-    if owner is None or not {"host", "pid", "started"} <= owner.keys():
+    if owner is None:
+        return None
+    rest = {key: value for key, value in owner.items() if key != "sha256"}  # an earlier version wrote none
+    if rest.keys() != {"host", "pid", "started"} or owner not in (rest, _bound(rest)):
         return None
     host, pid, started = (owner[key] for key in ("host", "pid", "started"))
     return (host, pid, started) if isinstance(host, str) and type(pid) is int and 0 < pid < 2**63 else None

@@ -23,7 +23,7 @@ from rethinking.paths import write
 from rethinking.record import Runs
 from rethinking.report import model, prose
 from rethinking.report.model import Artefact, Judged, Result, visible
-from rethinking.report.svg import picture
+from rethinking.report.svg import Glyphs, picture
 
 LARGEST = 3_000_000  # bytes of the page
 TEMPLATE = "page.html"
@@ -39,8 +39,9 @@ def page(found: Sequence[Result], folder: Path) -> str:
     networks = sorted(catalog.names("models"), key=len, reverse=True)
     told = [_claim(result, claim, networks) for result in found for claim in result.judged]
     rows = [row | {"anchor": f"claim-{k}"} for k, row in enumerate(told)]
+    glyphs: Glyphs = {}
     sections = [
-        _figure(result, k, folder, shared, [row for row in rows if row["result"] is result])
+        _figure(result, k, folder, glyphs, shared, [row for row in rows if row["result"] is result])
         for k, result in enumerate(found)
     ]
     own = [claim for result in found for claim in result.judged if claim.own]
@@ -152,7 +153,7 @@ def _row(row: Artefact) -> dict[str, Any]:
 
 
 def _figure(
-    result: Result, number: int, folder: Path, shared: dict[str, str], rows: list[dict[str, Any]]
+    result: Result, number: int, folder: Path, glyphs: Glyphs, shared: dict[str, str], rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
     texts, finding = result.numbers["departures"], figures.headline(result.numbers)
     return {
@@ -160,7 +161,7 @@ def _figure(
         "title": result.title,
         "finding": finding,
         "caption": result.numbers["caption"],
-        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}")),
+        "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}", glyphs)),
         "tables": tables(result),
         "claims": rows,
         "counts": [

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIZE = (40 / 3, 7.5)  # inches
 DPI = 144  # of png: 1,920 x 1,080
 LEAST = 16.0  # points of the smallest text
-TITLE, WORDS = 28, 20  # points of a slide's title, and of its sentences
+TITLES, WORDS = (28, 25, 22, 20), 20  # points of a slide's title, the first at which it has two lines; of sentences
 LEFT, WIDTH, TOP = 0.03, 0.94, 0.8  # of the slide: where lines begin, how long they are, what is below the title
 TEXTS = ("font", "axes.title", "axes.label", "legend.font", "xtick.label", "ytick.label")
 ENLARGED = 2.0  # lines and markers, against a page
@@ -99,8 +99,11 @@ def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Pa
 
 def _titled(figure: "Figure", title: str, *foot: str) -> None:
     """A title of at most two lines, and lines at the foot."""
-    words = plotting.wrapped(figure, visible(title), TITLE, WIDTH * SIZE[0], "bold")
-    figure.text(LEFT, 0.965, words, fontsize=TITLE, va="top", parse_math=False, linespacing=1.15, weight="bold")
+    for size in TITLES:
+        words = plotting.wrapped(figure, visible(title), size, WIDTH * SIZE[0], "bold")
+        if words.count("\n") <= 1:
+            break
+    figure.text(LEFT, 0.965, words, fontsize=size, va="top", parse_math=False, linespacing=1.15, weight="bold")
     lines = [plotting.wrapped(figure, visible(line), LEAST, WIDTH * SIZE[0]) for line in foot]
     figure.text(LEFT, 0.025, "\n".join(lines), fontsize=LEAST, color="0.35", va="bottom", parse_math=False)
 

@@ -23,11 +23,15 @@ VIEW = r"(-?\d{1,9}(\.\d*)? ){2}\d{1,9}(\.\d*)? \d{1,9}(\.\d*)?"  # left, top, w
 ROUNDED = {"d", "x", "y", "points", "width", "height"}  # to a hundredth of a point
 
 
-def picture(path: Path, label: str, prefix: str) -> str:
+Glyphs = dict[tuple[str | None, str | None], str]  # by outline and transform the id that they have on the page
+
+
+def picture(path: Path, label: str, prefix: str, glyphs: Glyphs) -> str:
     """An SVG file as an element of a page: of allowed parts only, its ids of its own, as wide as there is room.
 
     Args:
-        path: the file. label: what a screen reader says. prefix: begins every id, unlike another picture's.
+        path: the file. label: what a screen reader says. prefix: begins every id, unlike another picture's. glyphs:
+        those that the page has; it is given this picture's, so that none is drawn twice on a page.
 
     Raises:
         InputError: a file that is missing or not an SVG.
@@ -48,19 +52,25 @@ def picture(path: Path, label: str, prefix: str) -> str:
         f'focusable="false" aria-label="{escape(visible(label))}">'
     ]
     for child in root:
-        _draw(child, ids, out)
+        _draw(child, ids, glyphs, out)
     return "".join([*out, "</svg>"])
 
 
-def _draw(element: Element, ids: dict[str, str], out: list[str]) -> None:
+def _draw(element: Element, ids: dict[str, str], glyphs: Glyphs, out: list[str]) -> None:
     """Append the element as text, where it is allowed. ids: those that are referred to, with their names here."""
     name = str(element.tag).removeprefix(SVG)
     if name not in ELEMENTS:
         return
+    if name == "path" and element.get("id") in ids and set(element.keys()) <= {"id", "d", "transform"}:
+        own = ids[element.attrib["id"]]
+        shared = glyphs.setdefault((element.get("d"), element.get("transform")), own)
+        if shared != own:
+            ids[element.attrib["id"]] = shared
+            return
     attributes = [f' {key}="{escape(visible(value))}"' for key, value in _attributes(name, element, ids)]
     inside: list[str] = [escape(visible(element.text or ""))] if name in ("text", "tspan") else []
     for child in element:
-        _draw(child, ids, inside)
+        _draw(child, ids, glyphs, inside)
     if not inside and name in ("g", "defs"):
         return
     bare = name == "g" and not attributes  # groups nothing

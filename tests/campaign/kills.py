@@ -6,6 +6,7 @@ half written, held or left over.
 
 import builtins
 import io
+import json
 import mmap
 import os
 import random
@@ -245,6 +246,9 @@ def _several(folder: Path) -> None:
         result = folder / "runs" / SPEC.replace(seed=seed).run_id / "result.json"
         held = result.read_text()
         result.write_text(held[: held.index(',\n  "digests"')] + "\n}\n")
+        made = result.with_name("environment.json")
+        timed = dict.fromkeys(("seconds", "evaluation_seconds", "steps_per_second", "load"), 0.1)
+        made.write_text(json.dumps(json.loads(made.read_text()) | timed))  # the same digests at every try
 
 
 ACTIONS = [

@@ -16,12 +16,10 @@ from rethinking.engines import execute
 from rethinking.record import Runs, lease
 
 
-def leases(folder: Path, budget: Budget, chance: random.Random, living: bool = True) -> Tally:
+def leases(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """Damaged owner.json and progress.json: of a dead process the run is made, of a live one it is not taken away.
 
     The silence after which an owner is given up is made short.
-
-    living: whether files of a live process's lease are damaged, too.
     """
     tally, place = Tally("leases"), folder / "place"
     before = lease.HEARTBEAT, lease.SILENCE, execute.CHECKPOINT_EVERY
@@ -40,7 +38,7 @@ def leases(folder: Path, budget: Budget, chance: random.Random, living: bool = T
             run = runs.path(kills.SPEC)
             run.mkdir()
             (run / "spec.json").write_text(kills.SPEC.to_json())
-            if k % 3 or not living:
+            if k % 3:
                 what = _of_the_dead(run, dead, notes, chance)
                 use = lambda run=run: (lease.making(run), lease.held(run), False)[-1]  # noqa: E731
             else:

@@ -1,6 +1,6 @@
 """What the files of a data set hold, read without any of the package's code: with other decoders, or by hand.
 
-Pictures: PNG and GIF by torchvision's decoders, BMP by its definition. Arrays: numpy's own reading.
+Pictures: PNG by torchvision's decoder, BMP by its definition. Arrays: numpy's own reading.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.io import ImageReadMode, decode_gif, decode_png
+from torchvision.io import ImageReadMode, decode_png
 
 Examples = list[tuple[bytes, str]]  # pixels (H, W, C) and the class's name
 Truth = tuple[Any, ...]
@@ -76,18 +76,11 @@ def _array(content: bytes) -> np.ndarray:
 def _picture(content: bytes) -> bytes:
     if content[:8] == b"\x89PNG\r\n\x1a\n":
         _check_chunks(content)
-        decoded = decode_png(_tensor(content), ImageReadMode.RGB)
-    elif content[:4] == b"GIF8":
-        decoded = decode_gif(_tensor(content))
-    elif content[:2] == b"BM":
+        decoded = decode_png(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+        return decoded.permute(1, 2, 0).contiguous().numpy().tobytes()
+    if content[:2] == b"BM":
         return _bmp(content)
-    else:
-        raise ValueError("none of the three")
-    return decoded.permute(1, 2, 0).contiguous().numpy().tobytes()
-
-
-def _tensor(content: bytes) -> torch.Tensor:
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    raise ValueError("neither of the two")
 
 
 def _check_chunks(content: bytes) -> None:
@@ -105,8 +98,8 @@ def _check_chunks(content: bytes) -> None:
 def _bmp(content: bytes) -> bytes:
     """Rows from below, each filled up to a multiple of four bytes, a pixel as blue, green, red."""
     (start,) = struct.unpack("<I", content[10:14])
-    size, width, height, planes, bits, packing = struct.unpack("<IiiHHI", content[14:34])
-    if (size, planes, bits, packing) != (40, 1, 24, 0):
+    size, width, height, _, bits, packing = struct.unpack("<IiiHHI", content[14:34])
+    if (size, bits, packing) != (40, 24, 0):
         raise ValueError("another kind of BMP")
     row = (3 * width + 3) // 4 * 4
     held = np.frombuffer(content, np.uint8, abs(height) * row, start).reshape(abs(height), row)

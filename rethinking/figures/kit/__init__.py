@@ -47,6 +47,7 @@ from rethinking.figures.kit.measures import (
     highest,
     minus,
     of_row,
+    over_rows,
     relative,
     returned_epoch,
     steps_to_fit,

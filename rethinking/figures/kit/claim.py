@@ -191,17 +191,19 @@ def ordered(
     groups: Sequence[Sequence[Any]],
     fitted: bool = False,
     censored: bool = False,
+    at: Condition | None = None,
     **texts: Any,
 ) -> Claim:
     """That medians over seeds rise: those of the values of a coordinate in a group are all above the group before.
 
     Args:
         groups: values of `by`; those that have no run do not count. fitted: every run must be. censored: the medians
-        of the last group may be. texts: of the claim.
+        of the last group may be. at: coordinates of the rows that are read. texts: of the claim.
     """
+    rows = at or {}
 
     def holds(t: Frame) -> bool:
-        middle = t.medians(measure, by)
+        middle = t.where(**rows).medians(measure, by)
         levels = [[middle[value] for value in group if value in middle] for group in groups]
         rising = all(max(low) < min(high) for low, high in pairwise(levels))
         return rising and (censored or max(levels[-1]) < inf) and (t.fitted or not fitted)
@@ -211,12 +213,12 @@ def ordered(
     def example(state: str = FITTED, but: dict[Any, Any] | None = None) -> Frame:
         """Made up: every group a step above the one before, but for some numbers."""
         columns: dict[str, Any] = {by: list(steps), measure.name: list((steps | (but or {})).values())}
-        return made(state=state, **columns)
+        return made(state=state, **rows, **columns)
 
     late = example(but={list(steps)[-1]: CENSORED})
     usual: dict[str, Any] = {
         "holds": holds,
-        "numbers": lambda t: t.numbers_by(measure, by),
+        "numbers": lambda t: t.where(**rows).numbers_by(measure, by),
         "met": [example(), late] if censored else [example()],
         "missed": [
             *(example(but={value: k + 1}) for value, k in steps.items() if k < len(groups) - 1),

@@ -75,7 +75,8 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
 
 def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
     """Every measure that a figure's table, panels or claims name."""
-    axes = [getattr(panel, axis, None) for panel in declared(module, setting, "panels") for axis in "xy"]
+    shown = ("x", "y", "interval")
+    axes = [getattr(panel, axis, None) for panel in declared(module, setting, "panels") for axis in shown]
     named = [*getattr(module, "MEASURES", ()), highest()]
     for what in (*module.TABLE.columns.values(), *axes):
         parts = what.values() if isinstance(what, dict) else what if isinstance(what, tuple) else [what]

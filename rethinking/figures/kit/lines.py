@@ -30,6 +30,8 @@ class Lines(Panel):
         places: the values of x stand at equal distances, so that 0 may stand beside powers of ten; without an xlabel
         they have no names, as the panel below has them. shaded: a rule of the runs at one of these places, and in
         words; where it holds the place is shaded. paper: by the value of `hue` what the paper gives at some x, hollow.
+        interval: the measures of the ends of each run's own interval at 95 %, which bars then show instead of the
+        seeds' range. room: above the highest number, as a share of it.
     """
 
     x: str
@@ -40,12 +42,14 @@ class Lines(Panel):
     places: bool = False
     shaded: tuple[Callable[[Frame], Cell], str] | None = None
     paper: Mapping[Any, Mapping[float, float]] = field(default_factory=dict)
+    interval: tuple[Measure, Measure] | None = None
+    room: float = 0.15
 
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
         return (
-            STATISTIC
+            ("median over seeds; a bar a seed is its 95 % interval" if self.interval else STATISTIC)
             + "; hollow: the paper's" * bool(self.paper)
             + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
         )
@@ -98,7 +102,8 @@ class Lines(Panel):
         if self.ylim[1] is not None:
             return self.ylim[1]
         known = [v for v in values if math.isfinite(v)] or [value for value, _ in self.lines_of_reference]
-        return 1.15 * max(known + ([self.band[1]] if self.band else []), default=1.0)
+        most = max(known + ([self.band[1]] if self.band else []), default=1.0)
+        return (1 + self.room) * most if most > 0 else (1 - self.room) * most
 
     def _moved(self, part: Frame, places: float) -> Frame:
         if self.apart == 1:
@@ -123,8 +128,11 @@ class Lines(Panel):
         gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
         segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))
         line = {"color": look["color"], "linestyle": look["linestyle"]}
-        bars: dict[str, Any] = {"estimator": "median", "errorbar": ("pi", 100), "err_style": "bars"}
-        bars |= {"err_kws": {"elinewidth": 0.8}}
+        bars: dict[str, Any] = {"estimator": "median", "errorbar": None if self.interval else ("pi", 100)}
+        bars |= {"err_style": "bars", "err_kws": {"elinewidth": 0.8}}
+        if self.interval:
+            low, high = (there[end.name] for end in self.interval)
+            axes.vlines(there[self.x], low, high, color=look["color"], lw=0.6)
         where: dict[str, Any] = {"x": self.x, "y": measure.name, "legend": False, "ax": axes}
         for k in segments.unique():
             seaborn.lineplot(there[segments == k], **where, **line, **bars)

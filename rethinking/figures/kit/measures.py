@@ -277,6 +277,34 @@ def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "
     return Measure(name, label or name, read, parameters=at, form=form)
 
 
+def over_rows(
+    name: str,
+    of: Callable[[Row], float],
+    label: str,
+    where: Callable[..., Row],
+    at: tuple[str, ...] = (),
+    form: str = "",
+) -> Measure:
+    """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
+
+    Where there is no such row, or the kind has not the columns, it is the state "not measured".
+
+    Args:
+        of: raises KeyError for a column that there is not. label: of an axis. where: the rows' values by column, from
+        the coordinates `at`, which are those of the condition or the reading; close numbers are equal. form: in tables.
+    """
+
+    def read(record: Record, **values: Any) -> float | str:
+        wanted = where(**values).items()
+        try:
+            numbers = [of(row) for row in record.rows if all(math.isclose(row[key], v) for key, v in wanted)]
+        except KeyError:
+            return UNMEASURED
+        return sum(numbers) / len(numbers) if numbers else UNMEASURED
+
+    return Measure(name, label, read, parameters=at, form=form)
+
+
 def falls(name: str, above: float) -> Measure:
     """-d log / d epoch of a column over the later half of what lies above a value; "none" where it does not fall."""
 

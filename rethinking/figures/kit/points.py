@@ -127,6 +127,7 @@ class NamedPoints(Panel):
                 continue
             named.append((name, *there[[self.x.name, self.y.name]].iloc[0]))
         self.finish(axes)
+        axes.autoscale_view()  # limits that are not given are those of the points before names are placed
         for name, x, y in named:
             left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.5
             offset, side = ((6, 0), "left") if left else ((-6, 0), "right")

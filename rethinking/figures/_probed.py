@@ -1,0 +1,105 @@
+"""The networks that probes measure: on true labels, on random ones and on mixes, and with one regularizer each."""
+
+from dataclasses import replace
+from typing import Any
+
+from rethinking.figures import Setting, _sweeps
+from rethinking.figures._parts import BUDGET, UNSTATED
+from rethinking.figures._parts import labels as corrupted
+from rethinking.figures._parts import least_seeds as _least_seeds
+from rethinking.figures.kit import Claim, Frame, Measure, made
+from rethinking.spec import Part, ProbeSpec, RunSpec
+
+NETWORKS = ("mlp-1x512", "mlp-3x512", "alexnet")
+LABELS = {"true labels": 0.0, "random labels": 1.0}  # and their p
+TRUE, RANDOM = LABELS
+NONE = "no regularizer"
+REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization", "weight_decay": "weights"}  # as looks
+REGULARIZED = "mlp-3x512"  # the network that they are tried on
+DEPARTURES = [
+    "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "
+    "schedule; quick: on 2,000 and 500 images.",
+    "Weights are no part of the records. Where they are gone the run is trained again, and must come out with the same "
+    "curve.",
+    UNSTATED,
+    BUDGET,
+]
+WITH_ONE = (
+    "Regularizers: MLP 3x512 on 2,000 images (quick: 500), each regularizer at its typical strength, the runs of "
+    "figure regularizers."
+)
+
+
+def seeds(setting: Setting, network: str, **condition: Any) -> range:
+    """At scales cpu and paper one of a network that takes long to train."""
+    return setting.seeds_of(network)
+
+
+def least_seeds(network: str, **rest: Any) -> int:
+    """Below which a claim is not judged."""
+    return _least_seeds(network)
+
+
+def run(setting: Setting, seed: int, network: str, p: float, **fields: Any) -> RunSpec:
+    """A network trained on labels corrupted with probability p: on all images, as at scale paper; at quick on few."""
+    whole = setting if setting.scale == "quick" else replace(setting, scale="paper")
+    return whole.spec(seed, model=network, corruptions=corrupted(p), **fields)
+
+
+def regularized(setting: Setting, seed: int, p: float, regularizer: str) -> RunSpec:
+    """REGULARIZED with that one at its typical strength, on true (p = 0) or random labels (p = 1)."""
+    small = setting if setting.scale == "quick" else replace(setting, scale="cpu")
+    stack = () if regularizer == NONE else _sweeps.typical(regularizer)
+    times = 2 if regularizer == "dropout" and p else 1  # as in figure regularizers
+    return _sweeps.run(small, seed, REGULARIZED, "random" if p else "true", *stack, times=times)
+
+
+def probed(run: RunSpec, probe: str, **options: Any) -> ProbeSpec:
+    """The probe of a run's network."""
+    return ProbeSpec.make(run=run, probe=Part(name=probe, options=options))
+
+
+def words(t: Frame, measure: Measure) -> str:
+    """A measure on random and on true labels, as text."""
+    return " against ".join(f"{t.where(labels=one).spread(measure, measure.unit)} on {one}" for one in (RANDOM, TRUE))
+
+
+def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None = None, **texts: Any) -> Claim:
+    """That a measure is larger on random labels than on true ones, the least of the seeds above the largest.
+
+    Args:
+        sign: -1 for smaller. ends: of a run's own interval, which is then what must be larger, seed by seed; where the
+        measure is larger in every seed and intervals overlap in one, it is not judged. texts: of the claim.
+    """
+
+    def two(t: Frame, of: Measure) -> list[list[float]]:
+        return [[sign * v for v in t.where(labels=word).values(of)] for word in (TRUE, RANDOM)]
+
+    def holds(t: Frame) -> bool | None:
+        true, random = two(t, measure)
+        if ends is None:
+            return min(random) > max(true)
+        if any(b <= a for a, b in zip(true, random, strict=True)):
+            return False
+        return True if all(b > a for a, b in zip(two(t, ends[1])[0], two(t, ends[0])[1], strict=True)) else None
+
+    def example(*random: float) -> Frame:
+        """Made up: three seeds, whose intervals reach 5 to either side."""
+        values = [sign * v for v in (10.0, 20.0, 20.0, *random)]
+        cells = {measure.name: values}
+        if ends:
+            cells |= {ends[0].name: [v - 5 for v in values], ends[1].name: [v + 5 for v in values]}
+        columns: dict[str, Any] = {"labels": [TRUE] * 3 + [RANDOM] * 3, **cells}
+        return made(**columns)
+
+    usual: dict[str, Any] = {
+        "where": {"labels": [TRUE, RANDOM]} | texts.pop("where", {}),
+        "holds": holds,
+        "ours": lambda t: words(t, measure),
+        "numbers": lambda t: t.numbers_by(measure, "labels"),
+        "least_seeds": least_seeds,
+        "met": [example(30.1, 30.1, 30.1)],
+        "missed": [example(30.1, 30.1, 20.0)],
+        "unjudged": [example(30.1, 30.1, 30.0)] if ends else [],
+    }
+    return Claim(**usual | texts)

@@ -1,0 +1,223 @@
+"""Capacity measures: norms over the squared margin against the number of images: do they tell memorized from learned?
+
+Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", Figure 1: of networks that fit their training set,
+norms of the weights over the squared margin are higher on random labels, and the gap grows with the number of images.
+Beyond it: in how many matched pairs, of one seed, network, size and regularizer, and for the worst network.
+
+    rethinking figure capacity_measures                 250 to 2,000 images, one seed: minutes
+    rethinking figure capacity_measures --scale cpu     10,000 to all 50,000 images: hours of training
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+from rethinking.figures import CHEAP, FULL, Setting, _probed
+from rethinking.figures._parts import labels as corrupted
+from rethinking.figures._probed import LABELS, NONE, RANDOM, REGULARIZED, REGULARIZERS, TRUE
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Conditions,
+    Frame,
+    Lines,
+    Measure,
+    Table,
+    bounded,
+    column,
+    made,
+    minus,
+    ordered,
+)
+from rethinking.record import Record
+from rethinking.spec import ProbeSpec
+
+CAPTION = "Norms of the weights over the squared margin against the number of training images, true and random labels."
+DEPARTURES = [
+    "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. Its claims are of the shape.",
+    "Networks are compared where every training image is right: a run stops there, at an evaluation, so that losses "
+    "are alike. MLP 1x512 on all images, which never gets there, and AlexNet have the paper's schedule.",
+    "The margin is the 5th percentile over the training set; the paper leaves out the factors of depth and width in "
+    "its plots, as these are. A network without a positive margin has no number.",
+    _probed.WITH_ONE,
+    *_probed.DEPARTURES,
+]
+NORMS = {"l2": "l2", "l1_path": "l1-path", "l2_path": "l2-path", "spectral": "spectral"}
+GRID_LABEL = "{network}, n = {images:,}, {regularizer}, {labels}"
+seeds = _probed.seeds
+
+
+def sizes(setting: Setting) -> tuple[int, ...]:
+    return (250, 1000, 2000) if setting.scale == "quick" else (10_000, 20_000, FULL)
+
+
+def grid(setting: Setting) -> Conditions:
+    largest = [("alexnet", 500 if setting.scale == "quick" else FULL, NONE)]
+    few = [(REGULARIZED, 500 if setting.scale == "quick" else 2000, one) for one in REGULARIZERS]
+    each = [(m, n, NONE) for m in CHEAP for n in sizes(setting)] + largest + few
+    rows = [{"network": m, "images": n, "regularizer": one} for m, n, one in each]
+    return Conditions(GRID_LABEL, [row | {"labels": word} for row in rows for word in LABELS])
+
+
+def spec(setting: Setting, seed: int, network: str, images: int, regularizer: str, labels: str) -> ProbeSpec:
+    p = LABELS[labels]
+    if network in CHEAP and images not in sizes(setting):
+        run = _probed.regularized(setting, seed, p, regularizer)
+    elif images == FULL:
+        stop: dict[str, Any] = {"stop": "fitted"} if network == REGULARIZED else {}
+        run = _probed.run(setting, seed, network, p, **stop)
+    else:
+        run = setting.spec(seed, model=network, n=images, corruptions=corrupted(p))
+    return _probed.probed(run, "capacity")
+
+
+def over_margin(norm: str, percentile: str = "5") -> Measure:
+    """The logarithm of a column of the probe over the squared margin, of one of its percentiles."""
+
+    def of(record: Record) -> float | str:
+        margin = record.final[f"margin_{percentile}"]
+        return record.final[norm] - 2 * math.log10(margin) if margin > 0 else "no margin"
+
+    return Measure(f"{norm}_{percentile}", "log10 of norm / margin²", of, needs=norm)
+
+
+def more(norm: str, percentile: str = "5") -> Measure:
+    """How much larger it is than on true labels."""
+    return minus(
+        over_margin(norm, percentile), f"{norm}_{percentile}_more", "more on random labels (log10)", labels=TRUE
+    )
+
+
+MORE = {norm: more(norm) for norm in NORMS}
+OTHERS = {(norm, percentile): more(norm, percentile) for norm in NORMS for percentile in ("0_1", "10")}
+MEASURES = [*MORE.values(), *OTHERS.values()]
+ACCURACY, LOSS = column("train_accuracy", factor=100), column("train_loss", form="{:.4f}")
+WITH_FACTORS = {f"{name}, with factors": over_margin(f"{norm}_factors") for norm, name in NORMS.items()}
+TABLE = Table(
+    "run",
+    {"training accuracy (%)": ACCURACY, "training loss (nats)": LOSS, "margin": column("margin_5", form="{:.3f}")}
+    | {f"{name} / margin² (log10)": over_margin(norm) for norm, name in NORMS.items()}
+    | WITH_FACTORS
+    | {"spectral, of reshaped kernels": over_margin("spectral_kernel")},
+)
+
+
+def panels(setting: Setting) -> list[Lines]:
+    of: dict[str, Any] = {"regularizer": NONE, "images": list(sizes(setting))}
+    look: dict[str, Any] = {"x": "images", "hue": "labels", "log": True, "room": 0.03, "xlabel": "training images n"}
+    return [
+        Lines(
+            title=f"{name}, {m}",
+            y=over_margin(norm),
+            only={"network": m, **of},
+            legend="outside lower center" if m == CHEAP[0] and norm == "l2" else None,
+            **look,
+        )
+        for m in CHEAP
+        for norm, name in NORMS.items()
+    ]
+
+
+ACROSS, HEIGHT = 4, 4.6
+GROUP = "{network}, {regularizer}"
+
+
+def shares(norm: str, t: Frame) -> dict[str, tuple[int, int]]:
+    """By network and regularizer, in how many of the matched pairs random labels have the larger one."""
+    groups = {name: part.values(MORE[norm]) for name, part in t.where(labels=RANDOM).groups(GROUP).items()}
+    return {name: (sum(v > 0 for v in values), len(values)) for name, values in groups.items()}
+
+
+def told(found: dict[str, tuple[int, int]]) -> str:
+    larger, pairs = (sum(each) for each in zip(*found.values(), strict=True))
+    worst = min(found, key=lambda name: found[name][0] / found[name][1])
+    return f"in {larger} of {pairs} pairs; the worst is {worst}, {found[worst][0]} of {found[worst][1]}"
+
+
+def alike(t: Frame) -> bool:
+    """Whether every percentile of the margin has the same sign of every difference."""
+    part = t.where(labels=RANDOM)
+    pairs = [zip(part.values(MORE[norm]), part.values(other), strict=True) for (norm, _), other in OTHERS.items()]
+    return all(a * b > 0 for each in pairs for a, b in each)
+
+
+def pair(**more_of: float) -> Frame:
+    """Made up: one pair of runs, whose differences are 1, but for some."""
+    columns: dict[str, Any] = {measure.name: 1.0 for measure in MEASURES} | more_of
+    return made(**{"labels": RANDOM, "network": ["a", "b"], "regularizer": NONE, **columns})
+
+
+def few(norm: str) -> Frame:
+    """Made up: ten pairs of one network, of which eight differ."""
+    columns: dict[str, Any] = {MORE[norm].name: [1.0] * 8 + [0.0] * 2}
+    return made(**{"labels": RANDOM, "network": "a", "regularizer": NONE, **columns})
+
+
+def claims(setting: Setting) -> list[Claim]:
+    neyshabur: dict[str, Any] = {"source": "Neyshabur et al. 2017, Figure 1", "least_n": 10_000, "least_seeds": 3}
+    at: dict[str, Any] = {"at": {"labels": RANDOM}, "least_n": 10_000, "least_seeds": 3}
+    found: list[Claim] = []
+    for norm, name in NORMS.items():
+        part: dict[str, Any] = {"where": {"regularizer": NONE, "images": list(sizes(setting))}}
+        found += [
+            bounded(
+                Bound(MORE[norm], above=0),
+                fitted=False,
+                id=f"capacity_measures.higher.{norm}.{{network}}",
+                name=f"{name} is higher, {{network}}",
+                each={"network": CHEAP},
+                statement=f"the {name} norm of {{network}} over the squared margin is higher on random labels",
+                paper="higher for random labels, at every number of images",
+                rule="the logarithm is larger than on true labels in every pair of one seed and size; a shape, from "
+                "n = 10,000 on",
+                **part | at | neyshabur,
+            ),
+            ordered(
+                MORE[norm],
+                "images",
+                [[n] for n in sizes(setting)],
+                id=f"capacity_measures.grows.{norm}",
+                name=f"the gap of {name} grows",
+                statement=f"the gap of the {name} norm over the squared margin grows with the number of images",
+                paper="the gap between random and true labels grows; clearest for l2 and l2-path",
+                rule="mlp-3x512: medians over seeds of the logarithm's difference rise from each size to the next; a "
+                "shape, from n = 10,000 on",
+                ours=lambda t, norm=norm: t.where(labels=RANDOM).texts_by(MORE[norm], "images", "n = {:,}: {}"),
+                **part | at | neyshabur | {"where": part["where"] | {"network": REGULARIZED}},
+            ),
+            Claim(
+                id=f"capacity_measures.tells.{norm}",
+                name=f"{name} tells memorized from learned",
+                source="the project's own question",
+                statement=f"the {name} norm over the squared margin tells memorized from learned labels on every "
+                "network and with every regularizer",
+                paper="none",
+                rule="of the pairs of one seed, size, network and regularizer, random labels have the larger one in at "
+                "least 9 of 10, for the worst network and regularizer too; from n = 2,000 on",
+                finds=partial(shares, norm),
+                holds=lambda counts: all(10 * larger >= 9 * pairs for larger, pairs in counts.values()),
+                ours=told,
+                numbers=lambda counts: {name: [a / b] for name, (a, b) in counts.items()},
+                least_n=2000,
+                met=[pair(), pair(**{MORE[norm].name: 0.01})],
+                missed=[few(norm)],
+            ),
+        ]
+    return [
+        *found,
+        Claim(
+            id="capacity_measures.percentile",
+            name="any percentile of the margin",
+            where={"network": REGULARIZED, "regularizer": NONE, "images": list(sizes(setting))},
+            statement="the margin's percentile, from the 0.1th to the 10th, does not change which norms are higher",
+            paper="any percentile from 0.1 to 10 gives the same picture",
+            rule="mlp-3x512: with the 0.1th and the 10th percentile every difference between random and true labels "
+            "has the sign that it has with the 5th, for all four norms; from n = 10,000 on",
+            holds=alike,
+            ours=lambda t: t.where(labels=RANDOM).spread(OTHERS["l2", "0_1"], " more of l2 with the 0.1th"),
+            numbers=lambda t: {f"{k}, {p}": t.where(labels=RANDOM).numbers(m) for (k, p), m in OTHERS.items()},
+            met=[pair(), pair(**{m.name: -1.0 for m in MEASURES})],
+            missed=[pair(**{m.name: -0.01}) for m in OTHERS.values()],
+            **neyshabur | {"source": "Neyshabur et al. 2017, section 2"},
+        ),
+    ]

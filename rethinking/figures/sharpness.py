@@ -1,0 +1,150 @@
+"""Sharpness: does it tell memorized from learned labels, alone or beside a norm of the weights?
+
+Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", Figure 2: the largest rise of the training loss in a
+small box about the weights. Alone it fails, as on small sets random labels are less sharp; beside a norm it separates.
+
+    rethinking figure sharpness                 250 to 2,000 images, one seed: minutes
+    rethinking figure sharpness --scale cpu     10,000 to all 50,000 images, the runs of capacity_measures
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from rethinking.figures import CHEAP, Setting, _probed
+from rethinking.figures._probed import LABELS, NONE, RANDOM, TRUE
+from rethinking.figures.capacity_measures import DEPARTURES as _OF_RUNS
+from rethinking.figures.capacity_measures import over_margin, sizes
+from rethinking.figures.capacity_measures import spec as capacity
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, NamedPoints, Table, Together, made
+from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.record import Record
+from rethinking.spec import ProbeSpec
+
+CAPTION = "Sharpness against the number of training images, and against the l2-path norm over the squared margin."
+DEPARTURES = [
+    "Sharpness is a lower bound, found by projected gradient ascent from 3 starts of 20 steps (quick: 1 of 10) on the "
+    "first 2,000 training images. The expected sharpness of the paper's PAC-Bayes bound is not measured.",
+    *_OF_RUNS,
+]
+CAPACITY, SHARPNESS = "capacity", "sharpness"
+seeds = _probed.seeds
+
+
+def grid(setting: Setting) -> Grid:
+    of: dict[str, Any] = {"network": CHEAP, "images": sizes(setting), "labels": list(LABELS)}
+    return Grid("{network}, n = {images:,}, {labels}, {probe}", probe=(CAPACITY, SHARPNESS), **of)
+
+
+def spec(setting: Setting, seed: int, probe: str, network: str, images: int, labels: str) -> ProbeSpec:
+    norms = capacity(setting, seed, network, images, NONE, labels)
+    if probe == CAPACITY:
+        return norms
+    few = {"steps": 10, "restarts": 1} if setting.scale == "quick" else {}
+    return _probed.probed(norms.run, SHARPNESS, **few)
+
+
+def read(records: Sequence[Record]) -> float | str:
+    """Of the two probes' records of a run."""
+    return next((record.final[SHARPNESS] for record in records if SHARPNESS in record.curve), UNMEASURED)
+
+
+SHARP, NORM = Together("sharp", "sharpness (nats)", read, over="probe"), over_margin("l2_path")
+ONCE: dict[str, Any] = {"probe": CAPACITY}
+TABLE = Table(
+    "run",
+    {"sharpness (nats)": SHARP, "l2-path / margin² (log10)": NORM},
+    only=ONCE,
+    by="{network}, n = {images:,}, {labels}",
+)
+PER_MARGIN = "log10 of l2-path norm / margin²"
+PANELS = [
+    *(
+        Lines(
+            x="images",
+            y=SHARP,
+            hue="labels",
+            log=True,
+            title=m,
+            only={"network": m, **ONCE},
+            legend=where,
+            ylim=(0, None),
+            xlabel="training images n",
+        )
+        for m, where in zip(CHEAP, ("outside lower center", None), strict=True)
+    ),
+    *(
+        NamedPoints(
+            x=NORM, y=SHARP, by="labels", title=m, only={"network": m, **ONCE}, ylim=(0, None), xlabel=PER_MARGIN
+        )
+        for m in CHEAP
+    ),
+]
+
+
+def notes(setting: Setting) -> list[str]:
+    ascents = "one ascent of 10 steps" if setting.scale == "quick" else "three ascents of 20 steps"
+    return [f"{ascents} on the first 2,000 training images at most"]
+
+
+ACROSS, HEIGHT = 2, 4.6
+
+
+def points(t: Frame, labels: str) -> list[tuple[float, float]]:
+    """Norm and sharpness of every run on these labels."""
+    part = t.where(labels=labels, **ONCE)
+    return list(zip(part.values(NORM), part.values(SHARP), strict=True))
+
+
+def separable(t: Frame) -> bool:
+    """Whether a straight line parts random labels from true ones: all differences lie in an open half-plane."""
+    pairs = [(a - c, b - d) for a, b in points(t, RANDOM) for c, d in points(t, TRUE)]
+    angles = sorted(math.atan2(y, x) for x, y in pairs)
+    gaps = [b - a for a, b in pairwise([*angles, angles[0] + 2 * math.pi])]
+    numbers = all(math.isfinite(v) for pair in pairs for v in pair) and (0.0, 0.0) not in pairs
+    return numbers and max(gaps) > math.pi + 1e-9
+
+
+def plane(*random: tuple[float, float]) -> Frame:
+    """Made up: norm and sharpness of runs on true labels, at (0, 0) and (1, 1), and of those on random ones."""
+    norms, sharp = zip((0.0, 0.0), (1.0, 1.0), *random, strict=True)
+    columns: dict[str, Any] = {"labels": [TRUE] * 2 + [RANDOM] * len(random), "probe": CAPACITY}
+    columns |= {NORM.name: list(norms), SHARP.name: list(sharp)}
+    return made(**columns)
+
+
+def claims(setting: Setting) -> list[Claim]:
+    first = sizes(setting)[0]
+    paper: dict[str, Any] = {"source": "Neyshabur et al. 2017, Figure 2", "each": {"network": CHEAP}, "least_n": 10_000}
+    return [
+        _probed.apart(
+            SHARP,
+            sign=-1,
+            id="sharpness.alone.{network}",
+            name="less sharp on few images, {network}",
+            where={"images": first},
+            statement="on few images {network} is less sharp on random labels than on true ones, so that sharpness "
+            "alone does not tell them apart",
+            paper="on small sets networks on random labels are less sharp",
+            rule="on the fewest images the highest sharpness of the seeds on random labels is below the lowest on true "
+            "ones; a shape, at n = 10,000",
+            **paper,
+        ),
+        Claim(
+            id="sharpness.beside_norm.{network}",
+            name="beside a norm it separates, {network}",
+            statement="sharpness beside the l2-path norm of {network} separates random labels from true ones",
+            paper="sharpness against a norm separates them",
+            rule="a straight line in the plane of sharpness and the logarithm of the l2-path norm over the squared "
+            "margin parts the runs on random labels, of all seeds and sizes, from those on true ones; each has both "
+            "numbers; from n = 10,000 on",
+            holds=separable,
+            ours=lambda t: _probed.words(t.where(**ONCE), SHARP),
+            numbers=lambda t: t.where(**ONCE).numbers_by(SHARP, "labels"),
+            least_seeds=_probed.least_seeds,
+            met=[plane((0.0, 0.1), (1.0, 1.1)), plane((0.1, 0.0))],
+            missed=[plane((0.0, 0.1), (1.1, 1.0)), plane((0.5, 0.5)), plane((0.0, 0.1), (math.nan, 1.1))],
+            **paper,
+        ),
+    ]

@@ -1,0 +1,193 @@
+"""Shift: how often an image's class changes as it moves by a pixel or is scaled, memorized or learned.
+
+Azulay & Weiss 2019, "Why do deep convolutional networks generalize so poorly to small image transformations?": small
+shifts change what a network says. Crops of CIFAR-10's 32 x 32 pixels move by up to 2 pixels, with real pixels at the
+border, and are scaled by up to 10 %. Averaging over the crops, and voting, is multi-crop testing.
+
+    rethinking figure shift                 500 images of each split, networks on 2,000 and 500 images: minutes
+    rethinking figure shift --scale cpu     5,000 images of each split, all 50,000 trained on
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from rethinking.figures import Setting, _probed
+from rethinking.figures._probed import LABELS, NETWORKS, TRUE
+from rethinking.figures.kit import Bound, Grid, Lines, Measure, Table, bounded, over_rows
+from rethinking.record import Record
+from rethinking.spec import ProbeSpec
+
+CAPTION = "Images, of 5,000 (quick: 500) of each split, whose likeliest class changes as they are moved or scaled."
+DEPARTURES = [
+    "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
+    "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "
+    "that their claims are of the shape.",
+    "Images do not move by more than 2 pixels, so that no border has to be made up.",
+    *_probed.DEPARTURES,
+]
+SPLITS = {"training images": 0, "test images": 1}  # and the column `test`
+TRAINING, TEST = SPLITS
+READ_AT = {"images": (TRAINING, TEST), "moved": (0, 1, 2), "scaled": (0, 2, 4, 6, 8, 10)}
+GRID = Grid("{network}, {labels}", network=NETWORKS, labels=list(LABELS))
+seeds = _probed.seeds
+
+
+def spec(setting: Setting, seed: int, network: str, labels: str) -> ProbeSpec:
+    run = _probed.run(setting, seed, network, LABELS[labels])
+    return _probed.probed(run, "shift", images=500 if setting.scale == "quick" else 5000)
+
+
+def crops(name: str, label: str, first: str, less: str = "") -> Measure:
+    """A column of the row of one split's crops that move by up to 2 pixels, in %; less another one."""
+    where = {"scaled": 0, "reach": 2}
+    return over_rows(
+        name,
+        lambda row: 100 * (row[first] - (row[less] if less else 0)),
+        label,
+        lambda images: where | {"test": SPLITS[images]},
+        ("images",),
+    )
+
+
+def changed(scaled: int, how: str, unit: float) -> Measure:
+    """The images whose class changes at exactly so many pixels or %, which are none at 0."""
+    rows = over_rows(
+        f"changed_{how}",
+        lambda row: 100 * row["edge_change"],
+        "class changes (%)",
+        lambda images, **by: {"test": SPLITS[images], "scaled": scaled, "reach": unit * by[how]},
+        ("images", how),
+    )
+
+    def of(record: Record, **at: Any) -> float | int | str:
+        return rows.of(record, **at) if at[how] else 0.0
+
+    return replace(rows, of=of)
+
+
+MOVED, SCALED = changed(0, "moved", 1), changed(1, "scaled", 0.01)
+ABSOLUTE = crops("absolute", "mean change of the probability (points)", "absolute_change")
+AVERAGE = crops("average", "gain of averaging 25 crops (points)", "averaged_accuracy", "accuracy")
+VOTE = crops("vote", "gain of a vote of 25 crops (points)", "voted_accuracy", "accuracy")
+ONE: dict[str, Any] = {"moved": 1, "scaled": 0}
+TENTH: dict[str, Any] = {"moved": 0, "scaled": 10}
+TABLE = Table(
+    "run",
+    {
+        "accuracy (%)": (crops("accuracy", "", "accuracy"), ONE),
+        "moved 1 pixel: class changes (%)": (MOVED, ONE),
+        "2 pixels (%)": (MOVED, ONE | {"moved": 2}),
+        "neighbours: class changes (%)": (crops("change", "", "change"), ONE),
+        "probability changes (points)": (ABSOLUTE, ONE),
+        "two crops agree (%)": (crops("agreement", "", "agreement"), ONE),
+        "jaggedness (points)": (crops("jaggedness", "", "jaggedness"), ONE),
+        "scaled by 10 %: class changes (%)": (SCALED, TENTH),
+        "average of crops gains (points)": (AVERAGE, ONE),
+        "vote gains (points)": (VOTE, ONE),
+    },
+    by="{network}, {labels}, {images}",
+)
+_LOOK: dict[str, Any] = {"hue": "labels", "ylim": (0, 100), "ylabel": "class changes (%)"}
+_PIXELS: dict[str, Any] = {"x": "moved", "y": MOVED, "xlabel": "pixels moved", "xticks": (0, 1, 2), **_LOOK}
+_SCALES: dict[str, Any] = {"x": "scaled", "y": SCALED, "xlabel": "scaled by (%)", **_LOOK}
+PANELS = [
+    Lines(
+        title=f"{m}, {images}",
+        only={"network": m, "images": images, other: 0},
+        legend="upper left" if (m, images, other) == (NETWORKS[0], TRAINING, "scaled") else None,
+        **look,
+    )
+    for images, other, look in (
+        (TRAINING, "scaled", _PIXELS),
+        (TEST, "scaled", _PIXELS),
+        (TRAINING, "moved", _SCALES),
+    )
+    for m in NETWORKS
+]
+
+
+def notes(setting: Setting) -> list[str]:
+    return [f"the first {500 if setting.scale == 'quick' else 5000:,} images of each split"]
+
+
+ACROSS, HEIGHT = 3, 6.2
+AUTHORS: dict[str, Any] = {"source": "Azulay & Weiss 2019, abstract"}
+ARTICLE: dict[str, Any] = {"source": "the source article's claims on shifts and crops"}
+EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "least_n": 50_000, "least_seeds": _probed.least_seeds}
+LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST, **ONE}
+QUESTION: dict[str, Any] = EACH | {"source": "the project's own question", "paper": "none", "least_n": 2000}
+CLAIMS = [
+    _probed.apart(
+        MOVED,
+        id="shift.memorized.{network}",
+        name="memorized images break more easily, {network}",
+        where={"images": TRAINING, **ONE},
+        statement="moving by one pixel changes the class of more of the training images that {network} has memorized "
+        "than of those that it has learned",
+        rule="training images moved by one pixel, down, right or both: the share whose class changes is larger on "
+        "random labels than on true ones, the least of the seeds above the largest; from n = 2,000 on",
+        **QUESTION,
+    ),
+    _probed.apart(
+        SCALED,
+        id="shift.memorized_scaled.{network}",
+        name="memorized images break more easily by scaling, {network}",
+        where={"images": TRAINING, **TENTH},
+        statement="scaling by 10 % changes the class of more of the training images that {network} has memorized than "
+        "of those that it has learned",
+        rule="training images scaled by 0.9 and by 1.1: the share whose class changes is larger on random labels than "
+        "on true ones, the least of the seeds above the largest; from n = 2,000 on",
+        **QUESTION,
+    ),
+    *(
+        bounded(
+            bound,
+            fitted=False,
+            id=f"shift.{key}.{{network}}",
+            name=f"{name}, {{network}}",
+            where=LEARNED,
+            statement=statement,
+            paper=paper,
+            rule=f"{rule}, test images, true labels, in every seed; from n = 50,000 on",
+            **source | EACH,
+        )
+        for key, name, bound, source, statement, paper, rule in (
+            (
+                "changes",
+                "a pixel changes the class",
+                Bound(MOVED, least=5),
+                AUTHORS,
+                "moving a test image by one pixel often changes its class, {network}",
+                "small translations can drastically change the prediction",
+                "the share whose class changes as they move by one pixel is at least 5 %",
+            ),
+            (
+                "probability",
+                "a pixel changes the probability",
+                Bound(ABSOLUTE, least=5),
+                ARTICLE,
+                "a small shift changes the probability of a test image's class much, {network}",
+                "a small shift changes the probability much",
+                "between neighbours the probability of the likeliest class changes by at least 5 points on average",
+            ),
+            (
+                "average",
+                "averaging crops gains",
+                Bound(AVERAGE, above=0),
+                ARTICLE,
+                "averaging the probabilities of 25 crops gains test accuracy, {network}",
+                "multi-crop testing wins competitions",
+                "the accuracy of the mean over 25 crops is above that of the centre crop",
+            ),
+            (
+                "vote",
+                "a vote of crops gains",
+                Bound(VOTE, above=0),
+                ARTICLE,
+                "a vote of 25 crops gains test accuracy, {network}",
+                "multi-crop testing wins competitions",
+                "the accuracy of a majority vote of 25 crops is above that of the centre crop",
+            ),
+        )
+    ),
+]
