@@ -18,7 +18,6 @@ REDUCED_N = {
 }
 OTHER_N = {"quick": 200, "cpu": 2000}
 QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
-QUICK_OTHER_N = 330  # the same of other data, so that a figure of one's own images takes a minute or two
 LEAST_N = 100  # of quick runs of convolutions on images of more pixels than the paper's, which are fewer
 PIXELS = 28 * 28
 ALL = "all"  # the model of a figure that compares networks, or trains none
@@ -71,7 +70,7 @@ class Setting:
         full = self.subject.full
         usual = REDUCED_N.get(self.scale, {}).get(model, OTHER_N.get(self.scale, FULL))
         if self.scale == "quick" and self.precision == "bfloat16" and model.startswith("inception"):
-            usual = QUICK_BFLOAT16_N if self.subject.papers else QUICK_OTHER_N
+            usual = QUICK_BFLOAT16_N
         if self.subject.papers:
             return usual
         height, width = self.subject.size
