@@ -66,9 +66,11 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
 
 
 def finding(t: Frame, network: str) -> str | None:
-    found = [factor for factor, censored in slower(t).values() if not censored]
-    if t.gone or not found:
+    if t.gone:
         return None
+    found = [factor for factor, censored in slower(t).values() if not censored]
+    if not found:
+        return "At no strength are both true and random labels fitted"
     return (
         f"Of {len(found)} strengths at which true and random labels are fitted, none slows random labels more than "
         f"{max(found):.1f} times as much as true ones"
