@@ -28,9 +28,9 @@ from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
 from rethinking.figures._drawn import about, drawn, provenance, unbound, wrong_pictures
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
-from rethinking.figures._subject import FULL, Subject
+from rethinking.figures._subject import FULL, Subject, terms
 from rethinking.record import Record, Runs, digests, write
-from rethinking.spec import RunSpec, Spec, canonical_crop
+from rethinking.spec import Spec, canonical_crop
 
 __path__ += catalog.plugin_folders("figures")
 
@@ -304,31 +304,6 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
-def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
-    """How the runs of other data are made: what stands where a figure of the paper's data lists its departures."""
-
-    def between(values: Iterable[float]) -> str:
-        each = sorted(set(values))
-        return f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
-
-    runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
-    epochs = between(round(s.steps / s.epoch_steps) for s in runs)
-    trained = [(s.n or 0) - s.held_out for s in runs]
-    images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
-    held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
-    early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
-    subject = chosen.subject
-    return [
-        f"{subject.facts}.",
-        "Each image is whitened by itself; corruptions are drawn once, before that.",
-        f"A run trains on {images} images{held} in batches of {batches}, and ends after {epochs} epochs{early}. SGD "
-        f"with momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted "
-        "means 99 % training accuracy at some evaluation.",
-        f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
-        "the test images.",
-    ]
-
-
 def _extended(module: ModuleType, chosen: Setting) -> str:
     """What a caption adds, of other data or another network than the paper's."""
     words = {"data": chosen.subject.facts, "network": f"the network {chosen.model}"}
@@ -392,7 +367,7 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
         "asked": chosen.asked,
         **({} if chosen.subject.papers else {"data": chosen.data, "crop": chosen.crop}),
         "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
-        "departures": module.DEPARTURES if chosen.subject.papers else _terms(chosen, unique(wanted)),
+        "departures": module.DEPARTURES if chosen.subject.papers else terms(chosen.subject, unique(wanted)),
         **told,
         "claims": [v.as_json() for v in verdicts],
         "runs": made_by(found.values()),

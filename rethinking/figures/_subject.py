@@ -1,11 +1,12 @@
 """What a figure is of: the paper's data, or somebody's own, with its sizes, its words and its chance level."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rethinking import catalog
-from rethinking.spec import image_size
+from rethinking.spec import RunSpec, Spec, image_size
 
 CIFAR10 = "cifar10"
 FULL = 50_000  # its training images
@@ -136,3 +137,27 @@ class Subject:
             f"{self.name}: {self.full:,} training and {self.test:,} test images, {height} x {width} pixels{cut}, "
             f"{colour}, {len(self._constants['CLASSES'])} classes"
         )
+
+
+def terms(subject: Subject, wanted: Sequence[Spec]) -> list[str]:
+    """How the runs of other data are made: what stands where a figure of the paper's data lists its departures."""
+
+    def between(values: Iterable[float]) -> str:
+        each = sorted(set(values))
+        return f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
+
+    runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
+    epochs = between(round(s.steps / s.epoch_steps) for s in runs)
+    trained = [(s.n or 0) - s.held_out for s in runs]
+    images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
+    held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
+    early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
+    return [
+        f"{subject.facts}.",
+        "Each image is whitened by itself; corruptions are drawn once, before that.",
+        f"A run trains on {images} images{held} in batches of {batches}, and ends after {epochs} epochs{early}. SGD "
+        f"with momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted "
+        "means 99 % training accuracy at some evaluation.",
+        f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
+        "the test images.",
+    ]

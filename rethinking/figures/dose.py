@@ -56,8 +56,6 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
-        if part.gone:
-            continue
         pairs = zip(random.values(BOUND), true.values(BOUND), true.cells(RATIO), strict=True)
         factors = [a / b for a, b, state in pairs if isinstance(state, float) and math.isfinite(a)]
         if factors:
