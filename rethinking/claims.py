@@ -58,7 +58,7 @@ class Claim:
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
         least_n, least_seeds: training images and seeds below which it is not judged.
-        answer: what holds, in a word or two, "fitted".
+        answer: what holds, in a word or two, "fitted". larger: the scale that has the images it needs, if this has not.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Claim:
     least_seeds: int = 1
     id: str = ""
     answer: str = ""
+    larger: str = ""
 
     @property
     def own(self) -> bool:
@@ -130,7 +131,8 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
         )
 
     if n[0] < claim.least_n or seeds < claim.least_seeds:
-        few = [f"n >= {claim.least_n:,}, has {n[0]:,}"] if n[0] < claim.least_n else []
+        there = f" (--scale {claim.larger} has them)" if claim.larger else ""
+        few = [f"n >= {claim.least_n:,}, has {n[0]:,}{there}"] if n[0] < claim.least_n else []
         few += [f"{claim.least_seeds} seeds, has {seeds}"] if seeds < claim.least_seeds else []
         return verdict(NOT_JUDGED, reason=f"needs {'; '.join(few)}")
     missing = [s.run_id for c in claim.conditions for s, r in zip(specs[c], records[c], strict=True) if r is None]

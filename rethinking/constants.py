@@ -27,7 +27,7 @@ ALLOWED = {
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
     "probes": ("OPTIONS", "ARRAYS"),
-    "figures": ("MODELS", "SEEDS", "OTHER_DATA"),
+    "figures": ("MODELS", "SEEDS", "OTHER_DATA", "ONE_NETWORK"),
 }
 # What a file that does not name them has.
 USUAL: dict[str, dict[str, Any]] = {"figures": {"MODELS": ["all"], "SEEDS": {"quick": 1, "cpu": 3, "paper": 3}}}
@@ -258,6 +258,7 @@ def _wrong_figure(own: dict[str, Any]) -> str | None:
     for scale, seeds in own["SEEDS"].items():
         if not isinstance(seeds, int) or seeds < 1:
             return f"SEEDS[{scale!r}] is {seeds!r}, it must be a number of seeds, 1 or more"
-    if not isinstance(own.get("OTHER_DATA", False), bool):
-        return f"OTHER_DATA is {own['OTHER_DATA']!r}, it must be True or False"
+    for name in ("OTHER_DATA", "ONE_NETWORK"):
+        if not isinstance(own.get(name, False), bool):
+            return f"{name} is {own[name]!r}, it must be True or False"
     return None

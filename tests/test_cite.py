@@ -197,3 +197,10 @@ def test_the_picture_that_those_are_damaged_from_is_read(tmp_path):
     for name, content in (("a.svg", svg(RIGHT)), ("b.png", png(1, (b"tEXt", b"Description\0" + TOLD)))):
         (tmp_path / name).write_bytes(content)
         assert figures.about(tmp_path / name) == RIGHT
+
+
+def test_a_citation_is_given_as_json_too(tmp_path):
+    told = json.loads(cli("cite", "fig1a", "--json", "--out", tmp_path).stdout)
+    assert (told["what"], told["note"].startswith("Figure fig1a: ")) == ("fig1a", True)
+    assert told["csl"] == json.loads(cli("cite", "fig1a", "--format", "csl", "--out", tmp_path).stdout)
+    assert "--json is given beside --format ris" in one_line(cli("cite", "--json", "--format", "ris"))

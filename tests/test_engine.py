@@ -747,6 +747,15 @@ def test_what_plan_expects_of_committed_runs_is_what_they_took():
     assert median(errors) <= 0.3
 
 
+def test_a_run_is_expected_to_be_fitted_after_as_many_epochs_as_others_on_other_numbers_of_images():
+    many = RunSpec.make(model="mlp-1x512", n=2000, steps=3200, stop="fitted").model_dump(mode="json")
+    few = many | {"n": 380, "steps": 300}
+    known = estimate.Known([estimate.Past("a", many, "cpu", 16 * 10, 1e-4, 1.0)], "cpu")
+    assert known.share(few) == pytest.approx(10 * 3 / 300)
+    assert known.share(few | {"steps": 20}) == 1
+    assert estimate.Known([], "cpu").share(few) == pytest.approx(24 * 3 / 300)
+
+
 def test_a_plan_counts_the_training_of_lost_weights_once(tmp_path):
     """Of two probes of a run whose weights are gone the first takes its training too; of one that has them none."""
     run = RunSpec.make(model="mlp-1x512", n=100)

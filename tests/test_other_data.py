@@ -16,6 +16,7 @@ from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures import Subject
+from rethinking.figures.kit import declared
 from rethinking.record import Runs
 from rethinking.report import model
 from rethinking.spec import RunSpec, canonical_crop
@@ -100,6 +101,8 @@ def test_every_word_of_a_figure_on_other_data_is_of_that_data(name, tmp_path):
     told = json.dumps(drawn.numbers).lower()
     assert [word for word in FOREIGN if word in told] == []
     assert "mine: 30 training and 9 test images" in drawn.numbers["caption"]
+    trained = {"early_stopping": "24 images, 6 more held out, in batches of 24"}
+    assert f"A run trains on {trained.get(name, '')}" in drawn.numbers["departures"][2]
     assert all(row["data"] == "mine" for row in drawn.numbers["table"])
     assert {v.verdict for v in drawn.verdicts} <= {"not run", "not judged"}
 
@@ -129,6 +132,60 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
         rethinking.figure("fig1a", "cpu", data="mine", crop=4, runs=runs.root)
 
 
+@pytest.mark.parametrize("name", ["fig1b", "fig1c"])
+def test_a_figure_of_several_networks_can_be_of_one_on_other_data(name, tmp_path):
+    data.add("mine", _npz(tmp_path))
+    for network, named in (("mlp-1x512", {}), ("resnet-20", {"network": "resnet-20"})):
+        setting = of_mine(name, model=network)
+        assert {spec.model for spec in figures.unique(figures.specs(name, setting))} == {network}
+        drawn = figures.draw(name, setting, Runs(tmp_path / "runs"), tmp_path)
+        assert drawn.files[0].name == f"{name}-quick-mine-{network}.svg"
+        assert {v.id.endswith(f".{network}") and v.id.count(network) == 1 for v in drawn.verdicts} == {True}
+        assert {v.source for v in drawn.verdicts} == {f"{name}, asked of {' and '.join(['mine', *named.values()])}"}
+        assert figures.setting_of(drawn.numbers) == setting
+    with pytest.raises(InputError, match="is not of one network, --model mlp-1x512 is given: leave it out"):
+        figures.setting(name, model="mlp-1x512")
+
+
+@pytest.mark.parametrize(("train", "test"), [(10, 4), (320, 40), (1200, 300)])
+def test_every_figure_of_any_set_compares_at_least_two_sizes_and_has_no_rule_that_cannot_be_met(train, test, tmp_path):
+    images = RNG.integers(0, 256, (train + test, 4, 4, 1), dtype=np.uint8)
+    labels = np.arange(train + test) % 2
+    arrays = {"train_images": images[:train], "train_labels": labels[:train]}
+    data.add("mine", _npz(tmp_path, **arrays, test_images=images[train:], test_labels=labels[train:]))
+    for name in ABLE:
+        module, has = catalog.load("figures", name), {}
+        for scale in ("paper", "cpu", "quick"):
+            setting = of_mine(name, scale=scale)
+            wanted, asked = figures.runs_of(module, setting), figures.claims_of(module, setting)
+            if name in ("data_size", "batch_size"):
+                values = next(v for k, v in module.grid(setting).coordinates.items() if k in ("images", "batch"))
+                assert len(set(values)) == len(values) >= 2
+                assert max(values) <= train
+            for claim in asked:
+                least = min(spec.n for condition in claim.conditions for spec in wanted[condition])
+                assert claim.larger in ("", *has)
+                assert (least < claim.least_n) == bool(claim.larger)
+                if claim.larger and claim.id in has[claim.larger]:
+                    assert has[claim.larger][claim.id] >= claim.least_n
+                has.setdefault(scale, {})[claim.id] = least
+
+
+def test_rules_on_accuracies_are_not_judged_on_too_few_test_images(tmp_path):
+    labels = np.arange(30) % 2
+    data.add("mine", _npz(tmp_path, train_labels=labels, test_images=IMAGES[:4], test_labels=labels[:4]))
+    for name, of_accuracies in {
+        "fig1a": ["fig1a.generalizes", "fig1a.chance"],
+        "fig1c": ["fig1c.rises.{network}", "fig1c.chance.{network}"],
+        "curves": ["curves.starts_above"],
+        "data_size": ["data_size.enough"],
+        "early_stopping": [f"early_stopping.{mix} labels" for mix in ("true", "half random", "random")],
+    }.items():
+        for claim in declared.declared(catalog.load("figures", name), of_mine(name), "claims"):
+            met = claim.verdict(claim.met[0])
+            assert (met == claims.NOT_JUDGED) == (claim.id in of_accuracies), claim.id
+
+
 def test_a_figure_that_cannot_be_of_other_data_says_so(tmp_path):
     data.add("mine", _npz(tmp_path))
     for name in set(catalog.names("figures")) - set(ABLE):
@@ -146,9 +203,33 @@ def test_another_network_than_the_papers_is_an_extension():
 def test_chance_and_what_counts_as_learned(monkeypatch):
     paper = Subject()
     assert (paper.chance, paper.tolerance, paper.learned, paper.learned_words) == (10, 2, 20, "twice chance")
-    constants = {"CLASSES": ["a", "b"], "SIZES": {"train": 9, "test": 100}, "LARGEST_CLASS": {"test": 0.91}}
-    monkeypatch.setattr(Subject, "_constants", property(lambda self: constants))
-    assert (paper.chance, paper.tolerance, paper.learned, paper.balanced) == (50, 15, 92, False)
+    assert paper.within == "within 2 points"
+
+    def of(classes, test, largest):
+        constants = {
+            "CLASSES": [*range(classes)],
+            "SIZES": {"train": 9, "test": test},
+            "LARGEST_CLASS": {"test": largest},
+        }
+        monkeypatch.setattr(Subject, "_constants", property(lambda self: constants))
+        return Subject()
+
+    large = of(2, 100, 0.91)
+    assert (large.chance, large.tolerance, large.learned, large.balanced, large.tells) == (50, 15, 99.7, False, True)
+    six = of(6, 10_000, 0.19)
+    assert (six.learned, six.learned_words) == (
+        28,
+        "a ninth of the way from 19 %, the share of the largest class, to 100 %",
+    )
+    assert of(6, 300, 1 / 6).learned_words == "a ninth of the way from 16.7 %, chance, to 100 %"
+    for classes in (2, 3, 6, 100):
+        for test in (4, 20, 80, 300, 10_000):
+            one = of(classes, test, 1 / classes)
+            if one.tells:
+                assert one.chance + one.tolerance < one.learned <= 100
+                assert one.chance + one.tolerance <= 50 + one.chance / 2
+    assert not of(2, 4, 0.5).tells
+    assert of(2, 80, 0.5).tells
 
 
 def test_the_command_line_adds_trains_and_removes(tmp_path, home):
@@ -159,6 +240,8 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
 
     path, where = _npz(tmp_path), ("--data-dir", tmp_path / "else")
     assert "mine: 30 training and 9 test images" in run("data", "add", "mine", path, *where)
+    told = json.loads(run("data", "add", "twice", _npz(tmp_path, test_labels=LABELS[:9][::-1]), *where, "--json"))
+    assert (told["name"], told["SIZES"], told["CLASSES"]) == ("twice", {"train": 30, "test": 9}, ["0", "1", "2"])
     assert "mine: right" in run("data", "check", "mine", *where)
     assert os.environ["RETHINKING_DATA"] == str(home)
     refused = CliRunner().invoke(main, ["data", "check", "mine"])

@@ -139,6 +139,30 @@ def test_mnists_layout_and_grey_images(end, tmp_path, home):
     assert sorted(os.listdir(home)) == ["digits"]
 
 
+def _with_val(at, kind):
+    if kind == "folder":
+        for split, count in (("train", 30), ("val", 6), ("test", 9)):
+            image_folder(at / split, IMAGES[:count], labels=LABELS[:count])
+        return at
+    more = {"val_images": IMAGES[:6], "val_labels": LABELS[:6]}
+    if kind == "single":
+        more |= {"images": IMAGES[:5], "labels": LABELS[:5]}
+    return _npz(at, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [("folder", "val"), ("npz", "val_images, val_labels"), ("single", "val_images, val_labels, images")],
+)
+def test_what_is_there_beside_a_training_and_a_test_set_is_said_to_be_left_out(kind, left, tmp_path):
+    said = []
+    data.add("mine", _with_val(tmp_path, kind), say=said.append)
+    assert [line.partition(": ")[2].startswith(left) for line in said] == [True]
+    loaded = data.load("mine")
+    assert (len(loaded.train.labels), len(loaded.test.labels)) == (30, 9)
+    assert f"without {left}" in catalog.find("data", "mine").summary
+
+
 # --- what cannot be added is refused in one line, and leaves nothing ------------------------------
 
 

@@ -102,6 +102,19 @@ def test_a_folder_that_is_none_is_one_line(tmp_path):
     assert "is no folder: name the records' with --runs" in done.stderr
 
 
+def test_where_nothing_was_trained_there_is_nothing_to_tell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in ([], ["--json"]):
+        done = CliRunner().invoke(main, ["status", *words])
+        assert done.exit_code == 0, done.output
+        if words:
+            assert json.loads(done.stdout) == {"runs": "runs", "making": [], "stopped": [], "complete": 0}
+        else:
+            assert done.stdout == "there is no folder runs here: nothing has been trained\n"
+    (tmp_path / "runs").write_text("a file")
+    assert CliRunner().invoke(main, ["status"]).exit_code == 2
+
+
 def row(step):
     return {"step": step, "train_accuracy": 0.5, "test_accuracy": 0.25}
 

@@ -1,5 +1,6 @@
 """Citations, and what a picture was made from."""
 
+import json
 from pathlib import Path
 
 import click
@@ -21,8 +22,9 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.option(
     "--format", "form", default="text", show_default=True, shell_complete=among(FORMATS), help=f"{', '.join(FORMATS)}."
 )
+@json_option
 @out_option
-def cite(what: str | None, form: str, out: str) -> None:
+def cite(what: str | None, form: str, as_json: bool, out: str) -> None:
     """Cite this software with its version and commit, the paper, and the source of every method in a figure.
 
     A claim is named by its id, as on the pages of results and in the .json of figures/; its verdict is cited with it.
@@ -34,9 +36,15 @@ def cite(what: str | None, form: str, out: str) -> None:
     """
     if form not in FORMATS:
         raise InputError(f"format is {form!r}, allowed are {', '.join(FORMATS)}")
+    if as_json and form not in ("text", "csl"):
+        raise InputError(f"--json is given beside --format {form}: leave one out")
     from rethinking.report import cite as citations
 
-    click.echo(citations.FORMATS[form](citations.citation(what, Path(reading("runs", out)[1] if what else out))))
+    cited = citations.citation(what, Path(reading("runs", out)[1] if what else out))
+    if as_json:
+        print_json({"what": what, "note": cited.note, "csl": json.loads(citations.FORMATS["csl"](cited))})
+    else:
+        click.echo(citations.FORMATS[form](cited))
 
 
 @click.command()

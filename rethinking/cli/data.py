@@ -45,8 +45,9 @@ def fetch(names: tuple[str, ...], source: str | None, quiet: bool, data_dir: str
 @click.option("--channels", metavar="first|last", shell_complete=among(("first", "last")), help="Of arrays.")
 @click.option("--size", type=int, metavar="PIXELS", help="Scale the shorter side to so many, cut the centre square.")
 @quiet_option
+@json_option
 @data_option
-def add(name: str, path: str, quiet: bool, data_dir: str | None, **options: Any) -> None:
+def add(name: str, path: str, quiet: bool, as_json: bool, data_dir: str | None, **options: Any) -> None:
     """Add your own data set as NAME from PATH: measured, copied into the data folder, verified ever after.
 
     PATH is a folder with one folder of images a class (or train and test folders of these), an .npz, a .npy with
@@ -60,7 +61,9 @@ def add(name: str, path: str, quiet: bool, data_dir: str | None, **options: Any)
     from rethinking import data as sets
 
     folder = sets.add(name, path, data_dir, say=say(quiet), **options)
-    if not quiet:
+    if as_json:
+        print_json({"name": name, "folder": str(folder), **sets.entry(name, data_dir).constants})
+    elif not quiet:
         click.echo(f"{name}: {sets.entry(name, data_dir).summary}\n  {folder}")
 
 

@@ -39,7 +39,7 @@ def plan(
     """Show which runs FIGURES need, which exist, and how long the rest would take here.
 
     The records tell, by the median of the runs most like each, how fast this machine's processor trains a network, and
-    what share of its budget a run takes that stops when fitted. A network that they do not tell of is measured by a few
+    how many epochs a run takes that stops when fitted. A network that they do not tell of is measured by a few
     steps. Data sets that are not on this disk, and would be fetched, are named.
     """
     from rethinking import data as sets

@@ -1,6 +1,7 @@
 """What is being trained, where, and how far it is."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def status(as_json: bool, runs_dir: str, checkpoints: str | None) -> None:
     from rethinking.record import Runs, making
 
     runs = Runs(runs_dir, checkpoints)
-    if not runs.root.is_dir():
+    source = click.get_current_context().get_parameter_source("runs_dir")
+    if not runs.root.is_dir() and (source is not click.core.ParameterSource.DEFAULT or os.path.lexists(runs.root)):
         raise InputError(f"{runs.root} is no folder: name the records' with --runs")
     made, stopped, complete = [], [], 0
     for found in runs.survey():
@@ -40,6 +42,9 @@ def status(as_json: bool, runs_dir: str, checkpoints: str | None) -> None:
     for facts in stopped:
         step = "before its first checkpoint" if facts["step"] is None else f"at step {facts['step']:,}"
         click.echo(f"  {facts['run']}: stopped {step}{_of(facts)}")
+    if not runs.root.is_dir():
+        click.echo(f"there is no folder {runs.root} here: nothing has been trained")
+        return
     click.echo(f"{runs.root}: {len(made)} being made, {len(stopped)} stopped, {complete} complete")
 
 

@@ -20,9 +20,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Found:
-    """What a path holds. layout: in words. in_order: its order is kept, as of an official layout."""
+    """What a path holds.
+
+    Attributes:
+        layout: in words. in_order: its order is kept, as of an official layout. left_out: what is there beside them, as
+        a validation set, and is not taken.
+    """
 
     layout: str
     train: Pair
     test: Pair | None = None
     in_order: bool = False
+    left_out: tuple[str, ...] = ()

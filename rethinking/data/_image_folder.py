@@ -33,7 +33,9 @@ def image_folder(path: Path, size: int | None, say: Callable[[str], None]) -> Fo
     train = next((words[w] for w in TRAIN if w in words), None)
     if train and set(words) <= {*TRAIN, *TEST}:
         test = next((words[w] for w in TEST if w in words), None)
-        return Found("a folder of images", _split(train, size, say), _split(test, size, say) if test else None)
+        rest = tuple(folder.name for folder in below.values() if folder not in (train, test))
+        pairs = _split(train, size, say), _split(test, size, say) if test else None
+        return Found("a folder of images", *pairs, left_out=rest)
     return Found("a folder of images", _split(path, size, say))
 
 

@@ -211,10 +211,12 @@ def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | 
     def named(words: Sequence[str]) -> str | None:
         return next((word for word in words if word in held), None)
 
-    pairs = {}
+    pairs: dict[str, Pair] = {}
+    taken: set[str] = set()
     for split, (images, labels) in {**KEYS, "": SINGLE}.items():
         first, second = named(images), named(labels)
-        if first and second:
+        if first and second and (split or "train" not in pairs):
+            taken |= {first, second}
             pairs[split] = _pair(held[first], held[second], channels)
     whole = pairs.get("train") or pairs.get("")
     if whole is None:
@@ -223,7 +225,8 @@ def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | 
             f"{path} holds {there}: name the arrays train_images, train_labels, test_images and test_labels, or images "
             "and labels"
         )
-    found = Found(f"arrays ({path.suffix or '.npy'})", whole, pairs.get("test"))
+    rest = tuple(name for name in held if name not in taken)
+    found = Found(f"arrays ({path.suffix or '.npy'})", whole, pairs.get("test"), left_out=rest)
     return _only_as_it_is(found, size)
 
 

@@ -80,6 +80,10 @@ def add(
     train, held = found.train, other or found.test
     classes, numbers = _classes(train, held)
     words = f"from {found.layout}"
+    if found.left_out:
+        named = ", ".join(ascii(n)[1:-1][:40] for n in found.left_out[:5]) + ", ..." * (len(found.left_out) > 5)
+        say(f"{path}: {named} left out; what is taken is a training and a test set")
+        words += f", without {named}"
     if held is None:
         train, held, numbers = _parted(train, numbers, hold_out, drawn, path)
         words += f", {len(numbers[1]):,} held out as the test set"

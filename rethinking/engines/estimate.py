@@ -18,7 +18,7 @@ STEPS = 4  # of training, where nothing is known of a network
 EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
 PROBE, STATISTICS = 2000, 10_000  # images of an evaluation: see rethinking.training
 WHOLE = 4  # evaluations of the whole training set in a run with the probe
-FITTED_SHARE = 0.3  # of its budget that a run takes until it is fitted, where no record tells
+FITTED_EPOCHS = 24  # that a run takes until it is fitted, where no record tells: they hardly depend on n
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ def past(runs: Runs) -> list[Past]:
 
 def _batch(spec: dict[str, Any]) -> int:
     return min(spec["batch_size"], spec["n"] - spec.get("held_out", 0))
+
+
+def _epoch(spec: dict[str, Any]) -> int:
+    """Steps of one pass over the images."""
+    return -(-(spec["n"] - spec.get("held_out", 0)) // _batch(spec))
 
 
 def work(spec: dict[str, Any], steps: float, evaluations: float) -> float:
@@ -109,14 +114,14 @@ class Known:
         self.measured: dict[str, float] = {}
         self._kept, self._made = kept, set[str]()
         self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
-        self._shares: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
+        self._epochs: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         for run in runs:
             if run.device_name == device_name:
                 for key in _speed_keys(run.spec):
                     self._speeds[key].append((run.name, run.image))
             if run.spec["stop"] == "fitted":
                 for key in _length_keys(run.spec):
-                    self._shares[key].append((run.name, run.steps / run.spec["steps"]))
+                    self._epochs[key].append((run.name, run.steps / _epoch(run.spec)))
 
     def lacks(self, run: RunSpec) -> bool:
         """Whether the run must be trained for its weights; asked again it has been, as the next probe finds them."""
@@ -140,8 +145,9 @@ class Known:
         """The share of its budget that a run is expected to take."""
         if spec["stop"] != "fitted":
             return 1.0
-        known = self._look(self._shares, _length_keys(spec), but)
-        return FITTED_SHARE if known is None else known
+        known = self._look(self._epochs, _length_keys(spec), but)
+        epochs = FITTED_EPOCHS if known is None else known
+        return min(1.0, epochs * _epoch(spec) / spec["steps"])
 
     def seconds(self, spec: dict[str, Any], image: float, but: str = "") -> tuple[float, float]:
         """Seconds of a run: expected, and to the end of its budget."""

@@ -7,6 +7,7 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
     OTHER_DATA = True                 it can be drawn of any data set; else of the paper's alone
+    ONE_NETWORK = True                of several networks, it can be drawn of one, whichever, on other data
     runs(setting) -> {condition: [Spec, one per seed]}
     draw(setting, records) -> (matplotlib figure, {"series": plotted numbers ...})
     claims(setting) -> [Claim, ...]
@@ -63,7 +64,8 @@ def setting(
     if scale not in SCALES:
         raise InputError(f"scale is {scale!r}, allowed are {', '.join(SCALES)}")
     models = entry.constants["MODELS"]
-    if model not in (None, ALL) and models == [ALL]:
+    alone = entry.constants.get("ONE_NETWORK") and data not in (None, "cifar10")
+    if model not in (None, ALL) and models == [ALL] and not alone:
         raise InputError(f"{name} is not of one network, --model {model} is given: leave it out")
     if model not in (None, ALL):
         catalog.find("models", model)
@@ -161,7 +163,10 @@ def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
     from rethinking.figures.kit import declared
 
     made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
-    return [_extension(module, chosen, claim) for claim in made] if _beyond(module, chosen) else made
+    if not _beyond(module, chosen):
+        return made
+    asked = [_extension(module, chosen, claim) for claim in made]
+    return asked if chosen.subject.papers else _within_reach(module, chosen, asked)
 
 
 def usual_model(module: ModuleType) -> str:
@@ -190,6 +195,47 @@ def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> clai
         least_n=least,
         measure=lambda records: _answer(claim, claim.measure(records)),
     )
+
+
+def _least(claim: claims.Claim, wanted: Specs) -> int:
+    """The images of the smallest run that a claim is judged on."""
+    return min(spec.n or 0 for condition in claim.conditions for spec in wanted[condition])
+
+
+def _within_reach(module: ModuleType, chosen: Setting, asked: list[claims.Claim]) -> list[claims.Claim]:
+    """Claims on other data, none of which needs more images than the figure has of them at any scale.
+
+    One that is not judged at this scale says at which it is.
+    """
+    wanted = runs_of(module, chosen)
+    if all(_least(claim, wanted) >= claim.least_n for claim in asked):
+        return asked
+    from rethinking.figures.kit import declared
+
+    there: dict[str, dict[str, int]] = {}  # scale -> id of a claim, or of its kind, -> images of its smallest run
+    for scale in SCALES[SCALES.index(chosen.scale) :]:
+        other = replace(chosen, scale=scale)
+        rules = declared.claims(module, other) if declared.is_declared(module) else module.claims(other)
+        specs_there = wanted if scale == chosen.scale else runs_of(module, other)
+        least = there.setdefault(scale, {})
+        for rule in rules:
+            for key in (rule.id, _kind(rule)):
+                smallest = _least(rule, specs_there)
+                least[key] = min(smallest, least.get(key, smallest))
+
+    def reached(claim: claims.Claim) -> claims.Claim:
+        has = {scale: least.get(claim.id, least.get(_kind(claim), 0)) for scale, least in there.items()}
+        needs = min(claim.least_n, max(has.values()))
+        larger = next((scale for scale, n in has.items() if n >= needs), "")
+        rule = re.sub(r"; from n = [\d,]+ on$", "", claim.tolerance) if needs < claim.least_n else claim.tolerance
+        return replace(claim, least_n=needs, tolerance=rule, larger="" if larger == chosen.scale else larger)
+
+    return [reached(claim) for claim in asked]
+
+
+def _kind(claim: claims.Claim) -> str:
+    """What claims of a figure that differ in a coordinate share in their ids."""
+    return ".".join(claim.id.split(".")[:2])
 
 
 def _answer(claim: claims.Claim, reading: claims.Reading) -> claims.Reading:
@@ -267,15 +313,17 @@ def _terms(chosen: Setting, wanted: list[Spec]) -> list[str]:
 
     runs = [spec for spec in wanted if isinstance(spec, RunSpec)]
     epochs = between(round(s.steps / s.epoch_steps) for s in runs)
-    images, batches = between(s.n or 0 for s in runs), between(s.batch_size for s in runs)
+    trained = [(s.n or 0) - s.held_out for s in runs]
+    images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
+    held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
     early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
     subject = chosen.subject
     return [
         f"{subject.facts}.",
         "Each image is whitened by itself; corruptions are drawn once, before that.",
-        f"A run trains on {images} images in batches of {batches}, and ends after {epochs} epochs{early}. SGD with "
-        f"momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted means "
-        "99 % training accuracy at some evaluation.",
+        f"A run trains on {images} images{held} in batches of {batches}, and ends after {epochs} epochs{early}. SGD "
+        f"with momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted "
+        "means 99 % training accuracy at some evaluation.",
         f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
         "the test images.",
     ]

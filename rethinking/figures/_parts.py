@@ -1,6 +1,6 @@
 """What several figures share: corrupted labels by p, weight decay, chance, departures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +37,8 @@ DECAYED = (
 def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median: bool = False, **rest: Any) -> Claim:
     """The claim that random labels leave an accuracy (or an error) at chance, which is another for every data set.
 
-    Where the classes of the test set are too unlike for chance to be one number, it is not judged. rest: of `bounded`.
+    Where the classes of the test set are too unlike for chance to be one number, or its images are too few to tell it,
+    it is not judged. rest: of `bounded`.
     """
     chance = 100 - subject.chance if error else subject.chance
     bound = Bound(measure, chance - subject.tolerance, chance + subject.tolerance, by_median=by_median)
@@ -51,7 +52,19 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median
         return text if subject.balanced else text + unlike
 
     # Runs that are not fitted decide it in any case.
-    return replace(claim, ours=ours, holds=lambda t: claim.holds(t) if subject.balanced or not t.fitted else None)
+    one = replace(claim, ours=ours, holds=lambda t: claim.holds(t) if subject.balanced or not t.fitted else None)
+    return if_told(subject, one)
+
+
+def if_told(subject: Subject, claim: Claim) -> Claim:
+    """A claim on test accuracies, not judged where the test images are too few for its rule to tell anything."""
+    if subject.tells:
+        return claim
+
+    def ours(t: Frame) -> str:
+        return f"{claim.ours(t) if claim.ours else ''}; {subject.too_few}"
+
+    return replace(claim, ours=ours, holds=lambda t: None)
 
 
 def no_gain(**texts: Any) -> Claim:
@@ -61,9 +74,10 @@ def no_gain(**texts: Any) -> Claim:
 
 
 def near_chance(subject: Subject, values: Sequence[float], error: bool = False) -> bool | None:
-    """Whether accuracies (or errors), in %, are at chance; None where that is no one number."""
+    """Whether accuracies (or errors), in %, are at chance; None where that is no one number, or cannot be told."""
     chance = 100 - subject.chance if error else subject.chance
-    return all(abs(v - chance) <= subject.tolerance for v in values) if subject.balanced else None
+    clear = subject.balanced and subject.tells
+    return all(abs(v - chance) <= subject.tolerance for v in values) if clear else None
 
 
 def decay(strength: float) -> tuple[Part, ...]:
@@ -79,3 +93,13 @@ def labels(p: float) -> tuple[Part, ...]:
 def least_seeds(network: str) -> int:
     """Seeds below which a claim on a network is not judged: 3 where they are cheap."""
     return 3 if network in CHEAP else 1
+
+
+def sizes(usual: Iterable[int], most: int, least: int = 3) -> tuple[int, ...]:
+    """Of usual sizes those that a set of `most` images has, and the whole of it.
+
+    Where these are fewer than `least`, an eighth, a quarter and a half of the set, and the whole: at least two, as a
+    set has two images.
+    """
+    there = (*(size for size in usual if size < most), most)
+    return there if len(there) >= least else tuple(sorted({max(1, most // part) for part in (8, 4, 2, 1)}))

@@ -64,11 +64,15 @@ class Subject:
         """What guessing one of its classes gives, whatever their shares, in %."""
         return round(100 / len(self._constants["CLASSES"]), 1)
 
+    def _error(self, share: float) -> float:
+        """Three standard errors of an accuracy of `share` %, on so many test images, but at least 2: points."""
+        p = share / 100
+        return max(2.0, math.ceil(30 * 100 * math.sqrt(p * (1 - p) / self.test)) / 10)
+
     @property
     def tolerance(self) -> float:
         """Points within which an accuracy is at chance: 2, or three standard errors of so many test images."""
-        p = self.chance / 100
-        return max(2.0, math.ceil(30 * 100 * math.sqrt(p * (1 - p) / self.test)) / 10)
+        return self._error(self.chance)
 
     @property
     def largest(self) -> float:
@@ -81,18 +85,45 @@ class Subject:
         return self.largest <= BALANCED * self.chance
 
     @property
+    def tells(self) -> bool:
+        """Whether the test images suffice to tell what is at chance, and what is learned, from all else."""
+        return self.tolerance <= (100 - self.chance) / 2 and self.learned <= 100
+
+    @property
+    def too_few(self) -> str:
+        """Why they do not."""
+        return f"{self.test:,} test images are too few to tell what is learned from guessing, {self._guessing:g} %"
+
+    @property
+    def within(self) -> str:
+        """Of the rule that an accuracy is at chance: how near."""
+        why = f", three standard errors of {self.test:,} test images," if self.tolerance > 2 else ""
+        return f"within {self.tolerance:g} points{why}"
+
+    @property
+    def _guessing(self) -> float:
+        """What is reached without learning anything, in %: chance, or the share of the largest class."""
+        return round(max(self.chance, self.largest), 1)
+
+    @property
     def learned(self) -> float:
-        """The test accuracy, in %, above which something was learned: a ninth of the way from guessing to 100."""
-        base = max(self.chance, self.largest)
-        return round(base + (100 - base) / 9, 1)
+        """The test accuracy, in %, from which on something was learned: a ninth of the way from guessing to 100.
+
+        On few test images further, so that what is learned is never at chance.
+        """
+        base = self._guessing
+        return round(max(base + (100 - base) / 9, base + self._error(base) + 0.1), 1)
 
     @property
     def learned_words(self) -> str:
         """The same in words."""
-        if self.learned == 2 * self.chance:
+        base = self._guessing
+        if self.learned == 2 * base:
             return "twice chance"
-        guessing = "chance" if self.balanced else "the share of the largest class"
-        return f"a ninth of the way from {guessing} to 100 %"
+        guessing = f"{base:g} %, {'chance' if base == self.chance else 'the share of the largest class'}"
+        if self.learned > base + (100 - base) / 9 + 0.1:
+            return f"three standard errors of {self.test:,} test images above {guessing}"
+        return f"a ninth of the way from {guessing}, to 100 %"
 
     @property
     def facts(self) -> str:

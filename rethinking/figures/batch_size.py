@@ -10,7 +10,7 @@ for true, half random and random labels; everything else the same, the learning 
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels, least_seeds
+from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels, least_seeds, sizes
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, epochs_to_fit, final, fits, ordered, steps_to_fit
 from rethinking.spec import RunSpec
 
@@ -31,9 +31,9 @@ IMAGES, EPOCHS = {"quick": 500, "cpu": 2000, "paper": FULL}, {"quick": 100, "cpu
 def grid(setting: Setting) -> Grid:
     """Of a set with fewer images the largest batch is its whole."""
     most = setting.within(IMAGES[setting.scale])
-    batches = [b for b in BATCHES[setting.scale] if b <= most] or [most]
-    if not setting.subject.papers and most > batches[-1]:
-        batches.append(min(most, BATCHES[setting.scale][-1]))
+    batches = list(BATCHES[setting.scale])
+    if not setting.subject.papers and most < batches[-1]:
+        batches = list(sizes(batches, most, least=2))
     return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches)
 
 

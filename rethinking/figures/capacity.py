@@ -84,12 +84,11 @@ def fitting(t: Frame) -> list[int]:
 
 def finding(t: Frame, network: str) -> str | None:
     widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS]).groups("weights").items()}
-    if t.gone or not all(widths.values()):
+    if t.gone:
         return None
-    return (
-        f"Random labels are fitted from {widths[FREE][0]} units a layer on, and with weights of −1 and +1 alone from "
-        f"{widths[SIGNS][0]} on"
-    )
+    free = f"from {widths[FREE][0]} units a layer on" if widths[FREE] else "at no width"
+    signs = f"from {widths[SIGNS][0]} on" if widths[SIGNS] else "at none"
+    return f"Random labels are fitted {free}, and with weights of −1 and +1 alone {signs}"
 
 
 def where_fitted(t: Frame) -> str:

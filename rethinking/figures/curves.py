@@ -11,7 +11,7 @@ start above test error is judged on the error as it is usually reported, the mea
 from typing import Any
 
 from rethinking.figures import Setting
-from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, labels, least_seeds
+from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, if_told, labels, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Measure, Table, Zones, bounded, listed
 from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
 from rethinking.spec import RunSpec
@@ -73,19 +73,22 @@ def claims(setting: Setting) -> list[Claim]:
             "fitted, in every seed; from n = 2,000 on, a shape",
             **LEAST,
         ),
-        bounded(
-            Bound(START, least=1),
-            Bound(ACCURACY, least=of.learned),
-            fitted=False,
-            key="training minus test error",
-            id="curves.starts_above",
-            name="training error starts above test error",
-            where={"labels": "true labels"},
-            source="the survey's remark",
-            statement="training error may start above test error",
-            paper="it may",
-            rule="first epoch's mean training error at least 1 point above the test error after it, and in the "
-            f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
-            **LEAST,
+        if_told(
+            of,
+            bounded(
+                Bound(START, least=1),
+                Bound(ACCURACY, least=of.learned),
+                fitted=False,
+                key="training minus test error",
+                id="curves.starts_above",
+                name="training error starts above test error",
+                where={"labels": "true labels"},
+                source="the survey's remark",
+                statement="training error may start above test error",
+                paper="it may",
+                rule="first epoch's mean training error at least 1 point above the test error after it, and in the "
+                f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
+                **LEAST,
+            ),
         ),
     ]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
+from rethinking.figures._parts import BUDGET, UNSTATED, if_told, least_seeds, sizes
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, ordered
 from rethinking.figures.kit.measures import error, final
 from rethinking.spec import RunSpec
@@ -32,7 +32,7 @@ def grid(setting: Setting) -> Grid:
     images: tuple[int, ...] = FEW if setting.scale == "quick" else MANY
     full = setting.subject.full
     if not setting.subject.papers and (full < images[-1] or images == MANY):
-        images = (*(n for n in images if n < full), full)
+        images = sizes(images, full)
     return Grid("n = {images:,}", images=images)
 
 
@@ -84,18 +84,21 @@ def claims(setting: Setting) -> list[Claim]:
             least_n=1000,
             **survey,
         ),
-        bounded(
-            Bound(GAP, most=5, by_median=True),
-            Bound(ACCURACY, least=of.learned, by_median=True),
-            fitted=False,
-            id="data_size.enough",
-            name="enough data end overfitting",
-            where={"images": last},
-            statement=f"{last:,} images are enough data for this network not to overfit",
-            paper="with enough data, how much it does not say, a network never overfits",
-            rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
-            + of.learned_words,
-            least_n=FULL,
-            **survey,
+        if_told(
+            of,
+            bounded(
+                Bound(GAP, most=5, by_median=True),
+                Bound(ACCURACY, least=of.learned, by_median=True),
+                fitted=False,
+                id="data_size.enough",
+                name="enough data end overfitting",
+                where={"images": last},
+                statement=f"{last:,} images are enough data for this network not to overfit",
+                paper="with enough data, how much it does not say, a network never overfits",
+                rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
+                + of.learned_words,
+                least_n=FULL,
+                **survey,
+            ),
         ),
     ]

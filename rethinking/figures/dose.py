@@ -56,6 +56,8 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
+        if part.gone:
+            continue
         pairs = zip(random.values(BOUND), true.values(BOUND), true.cells(RATIO), strict=True)
         factors = [a / b for a, b, state in pairs if isinstance(state, float) and math.isfinite(a)]
         if factors:
@@ -64,9 +66,11 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
 
 
 def finding(t: Frame, network: str) -> str | None:
-    found = [factor for factor, censored in slower(t).values() if not censored]
-    if t.gone or not found:
+    if t.gone:
         return None
+    found = [factor for factor, censored in slower(t).values() if not censored]
+    if not found:
+        return "At no strength are both true and random labels fitted"
     return (
         f"Of {len(found)} strengths at which true and random labels are fitted, none slows random labels more than "
         f"{max(found):.1f} times as much as true ones"

@@ -11,7 +11,7 @@ training set that are not trained on and whose labels are corrupted like the res
 from typing import Any
 
 from rethinking.figures import FULL, Setting
-from rethinking.figures._parts import MIXES, UNSTATED, labels, least_seeds
+from rethinking.figures._parts import MIXES, UNSTATED, if_told, labels, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Lines, Table, bounded
 from rethinking.figures.kit.measures import final, returned_epoch, stopping_gain
 from rethinking.spec import EPOCH, RunSpec
@@ -78,7 +78,7 @@ def claims(setting: Setting) -> list[Claim]:
     most = setting.subject.tolerance
 
     def gain(mix: str, statement: str, paper: str, rule: str, **bounds: Any) -> Claim:
-        return bounded(
+        claim = bounded(
             Bound(GAIN, **bounds),
             key="gain (points)",
             id=f"early_stopping.{mix}",
@@ -91,6 +91,7 @@ def claims(setting: Setting) -> list[Claim]:
             least_n=2000,
             least_seeds=least_seeds(setting.model),
         )
+        return if_told(setting.subject, claim)
 
     true, half, random = MIXES
     helps = "helps on half random labels, by 5 points or more"

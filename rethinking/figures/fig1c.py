@@ -11,14 +11,14 @@ from itertools import accumulate
 
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
-from rethinking.figures.fig1b import GRID, NETWORKS, OVER_P, spec
+from rethinking.figures.fig1b import NETWORKS, OVER_P, grid, networks, seeds, spec
 from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error, listed
 from rethinking.figures.table1 import BY_NAME
 from rethinking.plotting import NAMES
 
-__all__ = ["GRID", "spec"]  # of fig1b: the same runs
+__all__ = ["grid", "seeds", "spec"]  # of fig1b: the same runs
 
-OTHER_DATA = True
+OTHER_DATA = ONE_NETWORK = True
 CAPTION = "Test error after training against label corruption p."
 DEPARTURES = [
     "Test error at the end of the run, whether it fitted or not, on all 10,000 test images with their true labels.",
@@ -42,7 +42,7 @@ def panels(setting: Setting) -> list[Lines]:
 
 def finding(t: Frame, network: str) -> str | None:
     none, every = (t.known(ERROR, "network", p=p) for p in (0.0, 1.0))
-    both = [f"{none[m]:.1f} to {every[m]:.1f} % ({NAMES[m]})" for m in none if m in every]
+    both = [f"{none[m]:.1f} to {every[m]:.1f} % ({NAMES.get(m, m)})" for m in none if m in every]
     if not both:
         return None
     return f"From true to random labels the test error goes from {listed(both)}"
@@ -65,12 +65,12 @@ def claims(setting: Setting) -> list[Claim]:
         Claim(
             id="fig1c.rises.{network}",
             name="rises with p, {network}",
-            each={"network": NETWORKS},
+            each={"network": networks(setting)},
             source="zhang2017, Figure 1(c)",
             statement="the test error of {network} rises with p",
             paper="rises to 90 %",
             rule=f"medians over seeds never are more than {slack:g} point{'s' * (slack > 1)} below the highest so "
-            f"far, and end within {of.tolerance:g} points of {chance:g} % and 5 or more above p = 0, every run "
+            f"far, and end {of.within} of {chance:g} % and 5 or more above p = 0, every run "
             "fitted; from n = 2,000 on, a shape",
             holds=lambda t: rises(t, of, slack),
             ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
@@ -86,12 +86,12 @@ def claims(setting: Setting) -> list[Claim]:
             error=True,
             id="fig1c.chance.{network}",
             name="chance at p = 1, {network}",
-            each={"network": NETWORKS},
+            each={"network": networks(setting)},
             where={"p": 1.0},
             source="zhang2017, Figure 1(c)",
             statement="with random labels the test error of {network} is that of chance",
             paper="90 %",
-            rule=f"median over seeds within {of.tolerance:g} points of {chance:g} %, every run fitted; from n = 2,000 "
+            rule=f"median over seeds {of.within} of {chance:g} %, every run fitted; from n = 2,000 "
             "on, chance being no matter of size",
             by_median=True,
             least_n=2000,

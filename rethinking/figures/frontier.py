@@ -49,8 +49,10 @@ def slow(t: Frame) -> dict[str, float]:
 
 
 def finding(t: Frame, network: str) -> str | None:
-    if t.gone or not (found := slow(t)):
+    if t.gone:
         return None
+    if not (found := slow(t)):
+        return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
         f"Of {len(found)} strengths that slow random labels to more than {SLOW:g} times, {free} cost no test accuracy "

@@ -207,9 +207,10 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) ->
         return Reading(claim.judged(table), *claim.summary(table))
 
     other = setting.model != usual_model(module)
+    named = other and not claim.id.endswith(f".{setting.model}")
     assert isinstance(claim.least_seeds, int)
     return verdicts.Claim(
-        id=f"{claim.id}.{setting.model}" if other else claim.id,
+        id=f"{claim.id}.{setting.model}" if named else claim.id,
         name=claim.name,
         source=claim.source + (", extended" if claim.own_network and other else ""),
         statement=claim.statement,

@@ -159,7 +159,10 @@ class Frame:
     def one(self, measure: Read, **coordinates: Any) -> float:
         """The median of the rows with these coordinates. Raises Untold where one is missing, or it is no number."""
         part = self.where(**coordinates)
-        value = math.nan if part.data.empty or part.gone else part.median(measure)
+        pairs = list(part._pairs(measure))
+        if part.gone or not pairs or any(state == MISSING for _, state in pairs):
+            raise Untold
+        value = part.median(measure)
         if not math.isfinite(value):
             raise Untold
         return value
@@ -222,6 +225,8 @@ def mostly(runs: Frame, state: str) -> bool:
 
 
 def listed(texts: Iterable[str]) -> str:
-    """ "a, b and c"."""
-    *first, last = texts
+    """ "a, b and c". Raises Untold for none."""
+    if not (found := list(texts)):
+        raise Untold
+    *first, last = found
     return f"{', '.join(first)} and {last}" if first else last
