@@ -87,7 +87,8 @@ def experiment(
         dataset: any map-style torch Dataset, a pair (images, labels) of tensors or arrays, or a data set's name. It is
             read once, and held in memory. test: likewise, what test accuracy is of; a data set with a name has its own.
         network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
-            called with torch's generator at the seed; or a name as "mlp-1x512,width=64", initialised as in the figures.
+            called under the seed; or a name as "mlp-1x512,width=64", initialised as in the figures. Layers that
+            draw, as torch.nn.Dropout, and random transforms of the data are determined by the seed.
         corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"];
             or {"dropout": 0.5}, the value of the first option, or {"dropout": {"rate": 0.5, "where": "last"}}.
         n: the first so many training examples; None for all. epochs: passes over the training set, 30 where neither
