@@ -33,6 +33,7 @@ from rethinking.errors import InputError
 from rethinking.images import Facts
 
 if TYPE_CHECKING:
+    from rethinking.corruptions._dataset import Corrupted
     from rethinking.spec import Part
 
 __path__ += catalog.plugin_folders("corruptions")
@@ -158,12 +159,24 @@ def _camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def _wrapper(key: str, name: str) -> "type[Corrupted]":
+    """The wrapper class `name` of the corruption `key`."""
+    from rethinking.corruptions._dataset import Corrupted
+
+    module = catalog.load("corruptions", key)
+    body = {
+        "corruption": key,
+        "__module__": "rethinking.corruptions",
+        "__qualname__": name,
+        "__doc__": f"{module.__doc__}\n\nWraps a map-style data set:\n{Corrupted.__doc__}",
+    }
+    return type(name, (Corrupted,), body)
+
+
 def __getattr__(name: str) -> Any:
     for key in catalog.names("corruptions"):
         if _camel(key) == name:
-            from rethinking.corruptions import _dataset
-
-            globals()[name] = _dataset.wrapper(key, name)  # one class object, so that instances pickle
+            globals()[name] = _wrapper(key, name)  # one class object, so that instances pickle
             return globals()[name]
     raise AttributeError(f"module 'rethinking.corruptions' has no attribute {name!r}")
 

@@ -159,8 +159,7 @@ class Corrupted(Dataset):
         return samples
 
     def _set_classes(self, given: int | None, moments: Facts, constants: dict, first: Any) -> None:
-        place = self._label_place
-        declared = _labels.classes(self.dataset, place)
+        place, declared = self._label_place, _labels.classes(self.dataset, self._label_place)
         if constants.get("ONE_LOGIT"):
             self._classes: list[Any] | None = ["-1", "+1"]
             self.facts = Facts(2)
@@ -399,15 +398,3 @@ def _inherited(dataset: Any, name: str, given: Any) -> Any:
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return getattr(dataset, name) if given is None and isinstance(dataset, Corrupted) else given
-
-
-def wrapper(key: str, name: str) -> type[Corrupted]:
-    """The wrapper class `name` of the corruption `key`."""
-    module = catalog.load("corruptions", key)
-    body = {
-        "corruption": key,
-        "__module__": "rethinking.corruptions",
-        "__qualname__": name,
-        "__doc__": f"{module.__doc__}\n\nWraps a map-style data set:\n{Corrupted.__doc__}",
-    }
-    return type(name, (Corrupted,), body)

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,36 +37,13 @@ from rethinking.training.network import (
     placed,
     unlike,
 )
-from rethinking.training.schedule import FITTED, PROBE, Schedule, log_every
+from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
 
 
 def _nothing() -> None:
     """Where nobody asks to be called; a function of the module, so that a training can be pickled."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One row of a run's curve: RunSpec.COLUMNS say what each is. None: a column that the run has not."""
-
-    step: int
-    epoch: float
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    test_images: int
-    online_loss: float
-    online_accuracy: float
-    held_out_loss: float | None = None
-    held_out_accuracy: float | None = None
-    train_images: int | None = None
-
-    def as_row(self) -> dict[str, Any]:
-        """The attributes, in order, but for what is None."""
-        return {k: v for k, v in asdict(self).items() if v is not None}
 
 
 class Training:

@@ -16,7 +16,8 @@ The time to fit is then known to within RESOLUTION of itself, for a few per cent
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rethinking.spec import RunSpec
 
@@ -29,6 +30,29 @@ RESOLUTION = 0.02  # of the number of steps
 def log_every(spec: RunSpec) -> int:
     """Steps between lines of the online log: at least four an epoch, where it has as many steps."""
     return max(1, min(LOG_EVERY, spec.epoch_steps // 4))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row of a run's curve: RunSpec.COLUMNS say what each is. None: a column that the run has not."""
+
+    step: int
+    epoch: float
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    test_images: int
+    online_loss: float
+    online_accuracy: float
+    held_out_loss: float | None = None
+    held_out_accuracy: float | None = None
+    train_images: int | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """The attributes, in order, but for what is None."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
 
 
 @dataclass
