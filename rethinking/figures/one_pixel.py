@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._probed import LABELS, NETWORKS, TRUE
-from rethinking.figures.kit import Bound, Claim, Grid, Lines, Measure, Table, bounded, ordered, over_rows
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, ordered, over_rows
 from rethinking.record import Row
 from rethinking.spec import ProbeSpec
 
@@ -94,6 +94,15 @@ def panels(setting: Setting) -> list[Lines]:
 def notes(setting: Setting) -> list[str]:
     count = "20 images" if setting.scale == "quick" else "200 images (alexnet: 50)"
     return [f"{count} of each split, 400 candidates, at most 100 generations"]
+
+
+def finding(t: Frame, network: str) -> str:
+    at = {"network": "mlp-3x512", "images": "training images", "pixels": 1}
+    learned, memorized = (t.one(RATE, labels=word, **at) for word in LABELS)
+    return (
+        f"One pixel breaks {learned:.0f} % of the training images that MLP 3x512 has learned, "
+        f"{memorized:.0f} % of those that it has memorized"
+    )
 
 
 ACROSS, HEIGHT = 2, 5.4
