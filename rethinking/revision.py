@@ -9,6 +9,7 @@ from pathlib import Path
 
 import rethinking
 
+PATIENCE = 60.0  # seconds that git may take
 VERSION = rethinking.__version__
 UNKNOWN = "unknown"
 
@@ -17,24 +18,33 @@ UNKNOWN = "unknown"
 def commit() -> str:
     """The commit of this package's code when first asked, "+changes" where tracked files differ, or "unknown".
 
-    Of its checkout, whoever owns that, or of the checkout that pip installed it from. Asked when a process starts: its
+    Of its checkout, where that is of who owns the code, or of the checkout that pip installed it from. Asked when a process starts: its
     code stays that commit's, wherever the checkout goes.
     """
     here = Path(__file__).parent
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*words: str) -> str:
-        # Git reads no configuration of another user's checkout, which may name programs, but the code here runs anyway.
-        command = ["git", "-c", "safe.directory=*", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout.strip()
+        # Git reads no configuration of another user's checkout, which may name programs; the code here runs anyway.
+        command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(here), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ, timeout=PATIENCE)
+        return done.stdout.strip()
 
     try:
-        if not git("ls-files", "__init__.py"):
+        if not _of_its_owner(here) or not git("ls-files", "__init__.py"):
             return _installed_from(here)
         changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
-    except (OSError, ValueError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return _installed_from(here)
+
+
+def _of_its_owner(code: Path) -> bool:
+    """Whether the checkout that the code lies in is of who owns the code, or of this user."""
+    for folder in (code, *code.parents):
+        if os.path.lexists(folder / ".git"):
+            return (folder / ".git").lstat().st_uid in (code.stat().st_uid, os.getuid())
+    return False
 
 
 def _installed_from(here: Path) -> str:

@@ -2,9 +2,7 @@
 
 import importlib
 import os
-import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -83,32 +81,6 @@ def results():
     made = [(numbers, figures.setting_of(numbers)) for numbers in map(figures.drawn, files)]
     found = [Result(n["figure"], setting, figures.stem(n["figure"], setting), n) for n, setting in made]
     return sorted((each for each in found if each.setting.scale != "quick"), key=lambda result: result.rank)
-
-
-@pytest.fixture
-def forked(monkeypatch):
-    """Workers are forks of this process, which has imported torch already; what is patched here is patched there."""
-    from rethinking.engines import local, worker
-
-    def spawn(runs, device, data_dir, alone):
-        def serve():  # in the child, its pipes in place; the program that it was to become is never begun
-            os.closerange(3, 1024)
-            sys.stdin = open(0)  # noqa: SIM115
-            status = 1
-            try:
-                folders = [str(p.absolute()) for p in (runs.root, runs.checkpoints, runs.weights)]
-                worker.main(folders[0], device, *folders[1:], data_dir)
-            except SystemExit as end:
-                status = end.code
-            finally:
-                os._exit(status)
-
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads
-            return subprocess.Popen(["never"], **pipes, preexec_fn=serve, start_new_session=True)
-
-    monkeypatch.setattr(local, "_spawn", spawn)
 
 
 @pytest.fixture

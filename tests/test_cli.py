@@ -38,7 +38,6 @@ def toyfig(runs, *more):
     return cli("figure", "toyfig", "--device", "cpu", "--runs", runs, "--out", runs.parent, *more)
 
 
-@pytest.mark.usefixtures("forked")
 def test_a_second_figure_trains_nothing(runs, toy_dir):
     """The first trains what is missing."""
     shutil.rmtree(next(runs.glob("toy-200-*-random_labels-*")))

@@ -64,7 +64,6 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-@pytest.mark.usefixtures("forked")
 def test_the_number_of_workers_and_their_places_do_not_matter(toy_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "gpu_count", lambda: 2)
     assert local.places("cuda", 3) == ["cuda:0", "cuda:1", "cuda:0"]
@@ -627,6 +626,21 @@ def test_the_commit_of_another_users_checkout_is_known(tmp_path):
     assert done.stdout == f"{commit}\n", done.stderr
 
 
+def test_a_checkout_of_somebody_else_above_the_code_is_not_asked(tmp_path, monkeypatch):
+    """Its configuration may name programs."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "rethinking").mkdir()
+    assert revision._of_its_owner(tmp_path / "rethinking")
+    real = Path.lstat
+
+    def foreign(path):
+        found = real(path)
+        return os.stat_result((*found[:4], found.st_uid + (path.name == ".git"), *found[5:10]))
+
+    monkeypatch.setattr(Path, "lstat", foreign)
+    assert not revision._of_its_owner(tmp_path / "rethinking")
+
+
 def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
     commit = "0123456789abcdef" * 2 + "01234567"
     (tmp_path / "rethinking").mkdir()
@@ -644,7 +658,6 @@ def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
     assert revision._installed_from(tmp_path) == "unknown"  # another copy's
 
 
-@pytest.mark.usefixtures("forked")
 def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch):
     """In the order of the figure, with the records of a call that nothing ended, to the last bit."""
     monkeypatch.setenv("TOY_STEPS", "80")
@@ -688,7 +701,6 @@ def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, 
         assert said == f"rethinking: --minutes is {wrong}, allowed are numbers above 0\n"
 
 
-@pytest.mark.usefixtures("forked")
 def test_a_crew_is_late_from_its_deadline_on(toy_dir, tmp_path):
     start = time.monotonic()
     assert local.run([SPEC.replace(steps=10**6)], Runs(tmp_path), deadline=start + 1, data_dir=str(toy_dir)) == []

@@ -110,7 +110,6 @@ def test_is_recorded_once_and_read_back(spec, toy_dir, tmp_path):
     assert found.difference(again.find(spec)) is None  # but for seconds and memory
 
 
-@pytest.mark.usefixtures("forked")
 def test_workers_take_runs_of_all_kinds(toy_dir, tmp_path):
     training = RunSpec(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     runs = Runs(tmp_path)

@@ -282,7 +282,6 @@ def test_the_command_exits_1_where_there_is_a_finding(place):
     assert len(done.stdout.splitlines()) == 3
 
 
-@pytest.mark.usefixtures("forked")
 def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     from rethinking.engines import local
     from rethinking.spec import RunSpec

@@ -29,7 +29,7 @@ def with_it(name: str, model: str, num_classes: int = 10, **options) -> nn.Modul
 
 def spec(*parts: Part, **fields) -> RunSpec:
     """A small run whose parts go through the loop as they are, nulls too."""
-    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 12, "eval_every": 8}
+    common = {"data": "toy", "model": "carrier", "n": 80, "batch_size": 32, "steps": 20, "eval_every": 8}
     return RunSpec.make(**(common | fields)).model_copy(update={"regularizers": parts})
 
 

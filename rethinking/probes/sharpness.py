@@ -1,6 +1,6 @@
 """Sharpness: how far the training loss can rise when every weight moves by a little (Neyshabur et al. 2017).
 
-Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", section 2 (after Keskar et al. 2017): the maximum of
+Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", section 2: the maximum of
 L(w + v) - L(w) over |v_i| <= alpha (|w_i| + 1), with alpha 5e-4, of all trained parameters. It is looked for by
 projected gradient ascent on the whole set measured, in steps of the gradient's sign, whose size falls from the box's to
 nothing. The first start is the network itself, the others are drawn uniformly from the box. What is found is a lower

@@ -5,6 +5,7 @@ Pictures: PNG by torchvision's decoder, BMP by its definition. Arrays: numpy's o
 
 import io
 import struct
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -76,7 +77,9 @@ def _array(content: bytes) -> np.ndarray:
 def _picture(content: bytes) -> bytes:
     if content[:8] == b"\x89PNG\r\n\x1a\n":
         _check_chunks(content)
-        decoded = decode_png(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            decoded = decode_png(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
         return decoded.permute(1, 2, 0).contiguous().numpy().tobytes()
     if content[:2] == b"BM":
         return _bmp(content)
