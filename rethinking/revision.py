@@ -18,8 +18,8 @@ UNKNOWN = "unknown"
 def commit() -> str:
     """The commit of this package's code when first asked, "+changes" where tracked files differ, or "unknown".
 
-    Of its checkout, where that is of who owns the code, or of the checkout that pip installed it from. Asked when a process starts: its
-    code stays that commit's, wherever the checkout goes.
+    Of its checkout, where that is of who owns the code, or of the checkout that pip installed it from. Asked when a
+    process starts: its code stays that commit's, wherever the checkout goes.
     """
     here = Path(__file__).parent
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}

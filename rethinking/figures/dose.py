@@ -71,7 +71,7 @@ def finding(t: Frame, network: str) -> str | None:
         return "At no strength are both true and random labels fitted"
     return (
         f"Of {len(found)} strengths at which true and random labels are fitted, none slows random labels more than "
-        f"{max(found):.1f} times as much as true ones"
+        f"{math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from rethinking import claims, figures
+from rethinking import claims
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.report import model
 from rethinking.report.model import Judged, Result
@@ -83,8 +83,8 @@ SENTENCES = [
         "本项目把论文的 {own} 条主张写成带有判定规则的陈述：{verdicts_zh}。",
     ),
     (
-        "{full} of them are about all {all_images} images; all results rest on {records} records of runs.",
-        "其中 {full} 条针对全部 {all_images} 张图像；所有结果来自 {records} 条运行记录。",
+        "{full} of them are about all training images of CIFAR-10 or MNIST; all results rest on {records} records.",
+        "其中 {full} 条针对 CIFAR-10 或 MNIST 的全部训练图像；所有结果来自 {records} 条运行记录。",
     ),
     (
         "With random labels mlp-3x512 reaches {random_fit} % training accuracy and {random_test} % test accuracy.",
@@ -119,7 +119,7 @@ SENTENCES = [
 ]
 CHINESE = {
     REPLICATED: "已复现",
-    NOT_REPLICATED: "未复现",
+    NOT_REPLICATED: "未能复现",
     NOT_RUN: "未运行",
     NOT_JUDGED: "在此规模下不判定",
     EXTENSION[REPLICATED]: "成立",
@@ -159,7 +159,6 @@ def values(found: Sequence[Result]) -> dict[str, str]:
         "verdicts": model.counts(own),
         "verdicts_zh": _chinese_counts(own),
         "full": str(sum(c.size == "full size" for c in own)),
-        "all_images": f"{figures.FULL:,}",
         "records": f"{len(seconds(found)):,}",
         "extensions": f"{len(more)} claims, {model.counts(more)}",
         "extensions_zh": f"{len(more)} 条：{_chinese_counts(more)}",

@@ -189,7 +189,7 @@ def _opening(found: Sequence[Result]) -> "Figure":
     _titled(
         figure,
         "Understanding deep learning requires rethinking generalization: a replication",
-        "Of Zhang et al., ICLR 2017. Every number is the median of committed runs.",
+        "Of Zhang et al., ICLR 2017. Every number of ours is of committed runs, the median of several seeds.",
     )
     line = WORDS * 1.25 / 72 / SIZE[1]  # of the slide's height
     y = TOP
