@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from rethinking.record import Record
 from rethinking.spec import Spec
@@ -20,6 +22,7 @@ EXTENSION = {REPLICATED: "holds", NOT_REPLICATED: "does not hold", NOT_RUN: NOT_
 MANY = {"holds": "hold", "does not hold": "do not hold"}  # of several claims
 CENSORED = "censored"  # a time to fit longer than the run
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
 Records = dict[str, list[Record | None]]  # the same, None where a run is missing
 
@@ -98,8 +101,8 @@ class Verdict:
     tolerance: str
     verdict: str
     ours: str | None
-    n: list[int]
-    seeds: int
+    n: list[Count]
+    seeds: Count
     reason: str | None
     numbers: dict[str, list[float | None]]
 

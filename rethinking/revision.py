@@ -25,7 +25,8 @@ def commit() -> str:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*words: str) -> str:
-        # Git reads no configuration of another user's checkout, which may name programs; the code here runs anyway.
+        # Git would read no configuration of another user's checkout, as it may name programs. Here the checkout is of
+        # who owns the code, which runs anyway.
         command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(here), *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ, timeout=PATIENCE)
         return done.stdout.strip()

@@ -127,7 +127,7 @@ def digest(runs_dir: str) -> None:
     from rethinking.record import Runs
 
     added = Runs(runs_dir).digest()
-    click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines written" if added else "every record is bound already")
+    click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines written" if added else "all is bound already")
 
 
 @click.command()

@@ -2,11 +2,12 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rethinking import plotting
+from rethinking.claims import Verdict
 from rethinking.errors import InputError
 from rethinking.figures._setting import MOST_SEEDS, SCALES
 from rethinking.files import json_of
@@ -15,7 +16,6 @@ from rethinking.revision import VERSION
 
 LARGEST = 20_000_000  # bytes of a .json; the largest committed one has 230,000
 ADVICE = "draw it again, or move it away"
-Count = Annotated[int, Field(ge=0, lt=2**63)]
 Run = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.+-]+-[0-9a-f]{10}$")]
 
 
@@ -30,20 +30,9 @@ class _Run(_Shape):
     seconds: Annotated[float, Field(ge=0)] | None
 
 
-class _Claim(_Shape):
-    id: str
-    own: bool
-    name: str
-    source: str
-    statement: str
-    paper: str
-    tolerance: str
-    verdict: str
-    ours: str | None
-    n: list[Count]
-    seeds: Count
-    reason: str | None
-    numbers: dict[str, list[float | None]]
+# A claim in a .json is a verdict, and has the fields of one.
+_FIELDS: dict[str, Any] = {name: (kind, ...) for name, kind in get_type_hints(Verdict, include_extras=True).items()}
+_Claim: Any = create_model("_Claim", __base__=_Shape, **_FIELDS)
 
 
 class _Of(_Shape):

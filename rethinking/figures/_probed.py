@@ -13,6 +13,8 @@ from rethinking.spec import Part, ProbeSpec, RunSpec
 NETWORKS = ("mlp-1x512", "mlp-3x512", "alexnet")
 LABELS = {"true labels": 0.0, "random labels": 1.0}  # and their p
 TRUE, RANDOM = LABELS
+SPLITS = {"training images": 0, "test images": 1}  # and a probe's column `test`
+TRAINING, TEST = SPLITS
 NONE = "no regularizer"
 REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization", "weight_decay": "weights"}  # as looks
 REGULARIZED = "mlp-3x512"  # the network that they are tried on

@@ -98,7 +98,10 @@ def finding(t: Frame, network: str) -> str | None:
             late.append(mostly(part.where(times=most), "fitted"))
     if not late:
         return None
-    return f"{sum(late)} of {len(late)} strengths that do not let random labels be fitted within the budget do so later"
+    return (
+        f"Of {len(late)} strengths at which random labels are not fitted within the budget, and which were run for "
+        f"longer, {sum(late)} are fitted then"
+    )
 
 
 def boundary(t: Frame) -> list[Any]:

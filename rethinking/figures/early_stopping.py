@@ -69,8 +69,8 @@ JUDGED = 8  # the patience that claims are judged at
 def finding(t: Frame, network: str) -> str:
     true, half, random = (t.one(GAIN, patience=JUDGED, labels=mix) for mix in MIXES)
     return (
-        f"Early stopping changes the test accuracy of {network} by {true:+.1f} points with true labels, {half:+.1f} "
-        f"where half are random, {random:+.1f} where all are"
+        f"Early stopping of patience {JUDGED} changes the test accuracy of {network} by {true:+.1f} points with true "
+        f"labels, {half:+.1f} where half are random, {random:+.1f} where all are"
     )
 
 

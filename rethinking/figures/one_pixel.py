@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
-from rethinking.figures._probed import LABELS, NETWORKS, TRUE
+from rethinking.figures._probed import LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, ordered, over_rows
 from rethinking.record import Row
 from rethinking.spec import ProbeSpec
@@ -28,7 +28,6 @@ DEPARTURES = [
     "open. Its networks are others than ours, so that its claims are of the shape.",
     *_probed.DEPARTURES,
 ]
-SPLITS = {"training images": 0, "test images": 1}  # and the column `test`
 READ_AT = {"images": tuple(SPLITS)}
 PIXELS = (1, 3, 5)
 seeds = _probed.seeds
@@ -97,7 +96,7 @@ def notes(setting: Setting) -> list[str]:
 
 
 def finding(t: Frame, network: str) -> str:
-    at = {"network": "mlp-3x512", "images": "training images", "pixels": 1}
+    at = {"network": "mlp-3x512", "images": TRAINING, "pixels": 1}
     learned, memorized = (t.one(RATE, labels=word, **at) for word in LABELS)
     return (
         f"One pixel breaks {learned:.0f} % of the training images that MLP 3x512 has learned, "
@@ -108,7 +107,7 @@ def finding(t: Frame, network: str) -> str:
 ACROSS, HEIGHT = 2, 5.4
 SU: dict[str, Any] = {"source": "Su et al. 2019, abstract and its replications", "least_seeds": _probed.least_seeds}
 ONE: dict[str, Any] = {"pixels": 1}
-LEARNED: dict[str, Any] = {"labels": TRUE, "images": "test images"}
+LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST}
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -120,7 +119,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="one_pixel.memorized.{network}.{pixels}",
             name="memorized images break more easily, {network}, pixels: {pixels}",
             each=each | {"pixels": PIXELS},
-            where={"images": "training images"},
+            where={"images": TRAINING},
             source="the project's own question",
             statement="attacks break more of the training images that {network} has memorized than of those that it "
             "has learned, pixels changed: {pixels}",
@@ -165,7 +164,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="one_pixel.missed.{network}",
             name="the evolution misses few, {network}",
             each=each,
-            where=ONE | {"images": "test images", "labels": TRUE},
+            where=ONE | LEARNED,
             source="the project's own question",
             statement="differential evolution misses few of the test images of {network} that one pixel breaks",
             paper="none; readers complain that rates do not reproduce",

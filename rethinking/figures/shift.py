@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rethinking.figures import Setting, _probed
-from rethinking.figures._probed import LABELS, NETWORKS, TRUE
+from rethinking.figures._probed import LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Frame, Grid, Lines, Measure, Table, bounded, over_rows
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
@@ -25,8 +25,6 @@ DEPARTURES = [
     "Images do not move by more than 2 pixels, so that no border has to be made up.",
     *_probed.DEPARTURES,
 ]
-SPLITS = {"training images": 0, "test images": 1}  # and the column `test`
-TRAINING, TEST = SPLITS
 READ_AT = {"images": (TRAINING, TEST), "moved": (0, 1, 2), "scaled": (0, 2, 4, 6, 8, 10)}
 GRID = Grid("{network}, {labels}", network=NETWORKS, labels=list(LABELS))
 seeds = _probed.seeds

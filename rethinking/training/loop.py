@@ -64,8 +64,8 @@ class Training:
     for every regularizer r of the spec in turn; each seam is a no-op unless a regularizer overrides it.
 
     The package's own networks and regularizers draw from a generator of the run's. Those of anybody else may draw from
-    the default generators of torch, Python and numpy, as torch.nn.Dropout does: these are put at the seed and the
-    number of every step, and are afterwards as they were.
+    the default generators of torch, Python and numpy, as torch.nn.Dropout does. What they draw at a step follows from
+    the seed and the number of that step, and the generators are left as they were.
 
     Args:
         spec: what to train. data: the data set, loaded when not given, or `Tensors` of anybody's. device: a torch
