@@ -744,18 +744,18 @@ print(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
 
 
 def test_what_plan_expects_of_committed_runs_is_what_they_took():
-    """Each third, left out of what is known: a median error of at most 30 %, expected lengths included."""
+    """Each left out of what is known: a median error of at most 30 %, expected lengths included."""
     runs = estimate.past(Runs(Path(__file__).parents[1] / "runs"))
     assert len(runs) > 1400
     known = {name: estimate.Known(runs, name) for name in {run.device_name for run in runs}}
     errors = []
-    for run in runs[::3]:
+    for run in runs:
         image = known[run.device_name].image(run.spec, but=run.name)
         if image is not None:
             expected, most = known[run.device_name].seconds(run.spec, image, but=run.name)
             assert 0 < expected <= most * 1.001
             errors.append(abs(expected - run.seconds) / run.seconds)
-    assert len(errors) > 450
+    assert len(errors) > 1400
     assert median(errors) <= 0.3
 
 
