@@ -79,7 +79,7 @@ def specs(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             again = from_json(spec.to_json())
             if again != spec or again.run_id != spec.run_id:
                 return f"{spec} is read again as {again}"
-            return _another(content, spec.model_dump(mode="json"))
+            return _another(content, spec)
 
         tally.judge(
             f"spec {content[:300]!r}", use, "", "it is a spec, says what the JSON says, and comes back as it is"
@@ -87,11 +87,13 @@ def specs(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     return tally
 
 
-def _another(content: bytes, spec: dict[str, Any]) -> str:
+def _another(content: bytes, read: Any) -> str:
     """Where a spec says something else than its JSON, read by Python's own reader; empty text where nowhere.
 
-    Lists and objects, which can be written in several ways, are left to the comparison of the spec with itself.
+    Lists and objects, which can be written in several ways, are left to the comparison of the spec with itself; null
+    says the default of a field whose default it is, as of n, which is then all images.
     """
+    spec, fields = read.model_dump(mode="json"), type(read).model_fields
     pairs: list[tuple[str, Any]] = json.loads(content, object_pairs_hook=list)
     if len({key for key, _ in pairs}) < len(pairs):
         return "a key is given twice"
@@ -100,7 +102,8 @@ def _another(content: bytes, spec: dict[str, Any]) -> str:
             return f"{key} is no field"
         plain = isinstance(value, bool | int | float | str) or value is None
         same = value == spec[key] and isinstance(value, bool) == isinstance(spec[key], bool)
-        if plain and not same:
+        default = value is None and key in fields and fields[key].default is None
+        if plain and not same and not default:
             return f"{key} is {value!r}, and is read as {spec[key]!r}"
     return ""
 
