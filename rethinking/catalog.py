@@ -34,6 +34,7 @@ from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
 from rethinking.files import content_of, json_in, reason, text_of
 from rethinking.paths import data_dir, expand
+from rethinking.streams import acting
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.
@@ -245,8 +246,12 @@ def _read(kind: str, path: Path) -> list[Entry]:
     if problem:
         line = lines.get(problem.partition(" ")[0].partition("[")[0])
         raise InputError(f"{path}{f', line {line}' if line else ''}: {problem}: mend the file")
-    constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
+    for name, value in {"the docstring": about, **constants}.items():
+        if mark := acting(value):
+            place = f"{path}, line {lines.get(name, 1)}: {name}"
+            raise InputError(f"{place} has the character {mark!a}, which would act on a terminal: take it out")
+    constants = USUAL.get(kind, {}) | constants
     own = path.parent.parent == Path(__file__).parent
     digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
     variants = constants.get("VARIANTS", {path.stem: {}})
