@@ -19,6 +19,10 @@ from rethinking.spec import EPOCH, Part, RunSpec
 MODELS = ["mlp-3x512", "mlp-1x512"]
 OTHER_DATA = True
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
+THEIRS = (
+    "The effective capacity of the networks suffices to memorize the data. The paper varies neither width nor the "
+    "weights' values."
+)
 DEPARTURES = [
     "An extension: the paper varies neither width nor the weights' values.",
     "The learning rate is the paper's for the network at every width; biases stay free.",

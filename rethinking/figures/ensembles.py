@@ -30,6 +30,7 @@ NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
 CAPTION = "What an ensemble gains in test accuracy over its members, against its size."
 MEMBERS = {"initial weights": 6, "bootstrap": 6, "networks": len(NETWORKS), "crops": 5}
 OVER = {"networks": "the best member", "crops": "the centre crop"}  # what a gain is over, where it is not their mean
+THEIRS = "Nothing of its own; the survey: ensembles improve generalization. Breiman 1996: so does bagging."
 DEPARTURES = [
     "An extension: the paper trains no ensemble.",
     f"Ensembles of up to {max(MEMBERS.values())} {NETWORK}; of the networks {', '.join(NETWORKS)}; of one {NETWORK}'s "

@@ -12,11 +12,15 @@ of the supremum.
 from rethinking.claims import spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Frame, Grid, Measure, Rows, Table, bounded, final, listed
 from rethinking.plotting import NAMES
 from rethinking.spec import Part, RunSpec
 
 CAPTION = "Correlation with random signs reached by SGD, a lower bound of the empirical Rademacher complexity."
+THEIRS = (
+    "By argument, without an experiment: as random labels are fitted, the empirical Rademacher complexity is about 1."
+)
 DEPARTURES = [
     "The paper makes this argument without an experiment; the signs, one draw per seed, are this project's.",
     "A lower bound: the supremum over all weights is at least what SGD finds.",
@@ -50,6 +54,7 @@ def finding(t: Frame, network: str) -> str:
     return f"SGD reaches a correlation with random signs of {reached}, of 1 at most"
 
 
+SCORES = [Score("MLP 3x512", claim="rademacher.near_1.mlp-3x512")]
 CLAIMS = [
     bounded(
         Bound(CORRELATION, least=0.98),

@@ -147,9 +147,7 @@ def mark(verdict: str) -> str:
 
 
 def _row(row: Artefact) -> dict[str, Any]:
-    return {"name": row.name, "about": row.about, "status": row.status, "stems": row.stems} | {
-        "counts": model.counts(row.judged)
-    }
+    return vars(row) | {"status": row.status, "counts": model.counts(row.judged)}
 
 
 def _figure(
@@ -161,6 +159,7 @@ def _figure(
         "title": result.title,
         "finding": finding,
         "caption": result.numbers["caption"],
+        "theirs": result.theirs,
         "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}", glyphs)),
         "tables": tables(result),
         "claims": rows,
@@ -193,7 +192,7 @@ def _effects(found: Iterable[Result]) -> list[tuple[list[str], list[list[str]]]]
 
 def _guide(row: Artefact) -> dict[str, Any]:
     """The discussion of an artefact; thin: what its evidence lacks."""
-    questions, mind = prose.QUESTIONS[row.name]
+    questions, mind = prose.QUESTIONS.get(row.name, ([], ""))
     judged = [c for c in row.judged if c.verdict not in (NOT_RUN, NOT_JUDGED)]
     gone = [c.id for c in row.judged if c.verdict == NOT_RUN]
     thin = [f"{len(gone)} of {len(row.judged)} claims are not run: {', '.join(gone)}."] if gone else []

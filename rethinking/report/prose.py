@@ -65,6 +65,10 @@ QUESTIONS: dict[str, tuple[list[str], str]] = {
         ["The construction depends on the data: what does it say of networks that SGD finds?"],
         "A sample of distinct points that the construction does not fit to the precision of its arithmetic.",
     ),
+    "Section 2.2": (
+        ["If the class of networks can fit any signs, what bound on the test error can still be told from it?"],
+        "A network of the paper's size that SGD does not fit to random signs.",
+    ),
     "Section 5": (
         ["SGD picks the solution of minimum norm in a linear model: is there an analogue for deep networks?"],
         "A linear model on which SGD from zero converges to another solution.",
