@@ -116,7 +116,7 @@ def _figure(result: Result, runs: Runs) -> "Figure":
     entry = catalog.find("figures", result.name)
     with catalog.blame(entry):
         figure = figures.made(result.name, entry.load(), result.setting, runs).picture()
-    heading = figure.get_suptitle().partition("\n")[0]
+    heading = figure.get_suptitle().replace("\n", "; ")
     figure.suptitle("")
     for text in list(figure.texts):  # its title
         text.remove()
