@@ -98,8 +98,16 @@ def test_a_crate_tells_every_file_and_which_run_made_it(found, tmp_path):
     assert {e["@id"] for e in graph if e["@type"] == "File"} == there - {"ro-crate-metadata.json"}
     made = {e["@id"] for e in graph if e["@type"] == "CreateAction"}
     assert made == {f"#{run}" for run in found[-1].numbers["runs"]} | {f"#{found[-1].stem}"}
+    for run, told in found[-1].numbers["runs"].items():
+        tool = by_id[by_id[f"#{run}"]["instrument"]["@id"]]
+        assert (tool["@type"], tool["version"]) == ("SoftwareApplication", f"commit {told['commit']}")
+        assert by_id[f"#{run}"]["description"].startswith(
+            f"Took {told['seconds']:,.0f} seconds on {told['device_name']}"
+        )
+    assert len({by_id[f"#{run}"]["instrument"]["@id"] for run in found[-1].numbers["runs"]}) > 1
+    assert not any("arxiv" in e.get("url", "") for e in graph)
     for entity in graph:
-        for key in ("object", "result", "hasPart", "mentions"):
+        for key in ("instrument", "object", "result", "hasPart", "mentions"):
             value = entity.get(key, [])
             assert all(each["@id"] in by_id for each in (value if isinstance(value, list) else [value]))
     with pytest.raises(Exception, match="not an empty folder"):

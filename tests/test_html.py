@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from command import cli
+from command import cli, one_line
 
 from rethinking import figures
 from rethinking.claims import told
@@ -139,3 +139,13 @@ def test_the_command_writes_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     done = cli("report", "--json", "--out", tmp_path, "--html", tmp_path / "page.html")
     assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000
+
+
+def test_a_page_of_nothing_in_no_folder_or_named_as_an_option_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    monkeypatch.chdir(tmp_path)
+    where = ("report", "--runs", ROOT / "runs")
+    assert "name a folder with --out" in one_line(cli(*where, "--out", tmp_path / "none", "--html", "page.html"))
+    assert "no folder" in one_line(cli(*where, "--out", FIGURES, "--html", tmp_path / "typo" / "page.html"))
+    assert "'--help', an option" in one_line(cli(*where, "--html", "--help"))
+    assert {path.name for path in tmp_path.iterdir()} == {"none"}

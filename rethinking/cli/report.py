@@ -26,6 +26,8 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
             raise InputError("--check and --html are both given: --check looks at the Markdown pages, leave out one")
         from rethinking.report.html import save
 
+        if not html.parent.is_dir():
+            raise InputError(f"--html {html} is in {html.parent}, which is no folder: make it, or name another file")
         check_writable(html.parent, "--html")
         runs_dir, out = reading(runs_dir, out)
         size = save(html, Runs(runs_dir), Path(out))

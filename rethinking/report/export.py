@@ -200,6 +200,12 @@ _TYPES = {".json": "application/json", ".csv": "text/csv", ".svg": "image/svg+xm
 _TYPES |= {".png": "image/png", ".npz": "application/zip"}
 
 
+def _made(of: dict[str, Any]) -> str:
+    """How a run was made, from what a drawn figure tells of it; the date is in no record."""
+    took = "an unknown time" if of["seconds"] is None else f"{of['seconds']:,.0f} seconds"
+    return f"Took {took} on {of['device_name']}, with torch {of['torch']}; more is in its environment.json"
+
+
 def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path | str]:
     """A Process Run Crate of drawn figures and their records: the files to copy by their place, and the metadata.
 
@@ -221,8 +227,9 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
         parts.append({"@id": place})
         return {"@id": place}
 
-    names = sorted({run for result in found for run in result.numbers["runs"]})
-    for run in names:
+    made = {run: of for result in found for run, of in result.numbers["runs"].items()}
+    versions = {str(of["commit"]): f"#rethinking-{of['commit']}" for of in made.values()}
+    for run in sorted(made):
         there = [runs.root / run / name for name in (*digests.FILES, "result.json")]
         held_there = {p.name: held(f"runs/{run}/{p.name}", p, f"{run}: {p.name}") for p in there if p.is_file()}
         graph.append(
@@ -230,8 +237,8 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
                 "@id": f"#{run}",
                 "@type": "CreateAction",
                 "name": f"Run {run}",
-                "description": "Made with what its environment.json says",
-                "instrument": software,
+                "description": _made(made[run]),
+                "instrument": {"@id": versions[str(made[run]["commit"])]},
                 "object": held_there["spec.json"],
                 "result": [entity for name, entity in held_there.items() if name != "spec.json"],
                 "agent": {"@id": "#authors"},
@@ -286,8 +293,11 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
             "@type": "SoftwareApplication",
             "name": "rethinking",
             "version": revision.VERSION + (f"+{revision.commit()}" if known else ""),
-            "url": paper["@id"],
         },
+        *(
+            {"@id": place, "@type": "SoftwareApplication", "name": "rethinking", "version": f"commit {commit}"}
+            for commit, place in sorted(versions.items())
+        ),
         {**paper, "@type": "ScholarlyArticle", "name": cite.PAPER.title},
     ]
     text = {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": metadata + graph}

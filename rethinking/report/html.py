@@ -85,6 +85,8 @@ def save(path: Path, runs: Runs, folder: Path) -> int:
     if path.is_dir():
         raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
     found = model.results(runs, folder)
+    if not found:
+        raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --out")
     model.check_pictures(found, folder)
     text = page(found, folder)
     try:
