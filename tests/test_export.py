@@ -28,7 +28,7 @@ def read_csv(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found):
+def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, results):
     csvs = [dict(zip(export._CELLS, row, strict=True)) for row in export.cells(found)]
     texts = export.tables(found)
     crate = export.crate(found, Runs(ROOT / "runs"), FIGURES)
@@ -48,7 +48,9 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found):
                     assert paged[row["row"]][column] == cell(row[column])
             told = [f"& {latex(cell(row[column]))}" for column in shown]
             assert any(all(each in line for each in told) for line in texts[f"{result.stem}.tex"].splitlines())
-    own = model.counts(c for r in found if r.name == "table4" for c in r.judged if c.own)
+    assert {c["seed"] for c in csvs if c["column"].startswith("paper")} == {""}
+    assert "" not in {c["seed"] for c in csvs if not c["column"].startswith("paper")}
+    own = model.counts(c for r in results if r.name in ("table4", "weight_decay") for c in r.judged if c.own)
     assert f"{own} |" in next(line for line in README.read_text().splitlines() if "**Table 4**" in line)
 
 

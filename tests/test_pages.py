@@ -120,7 +120,8 @@ def check_figure(stem, text):
     assert numbers == [{k: " ".join(str(cell(v)).split()) for k, v in row.items()} for row in shown]
     missing, every = re.search(r"^(\d+) of (\d+) rows are not run", text, re.M), len(drawn.get("table", []))
     assert (missing and (int(missing[1]), int(missing[2]))) == ((every - len(run), every) if every > len(run) else None)
-    assert f"{len(drawn['runs'])} runs, " in text
+    runs = f"{len(drawn['runs']):,} run{'s' * (len(drawn['runs']) != 1)}, "
+    assert (runs if drawn["runs"] else f"none of the {len(drawn['missing'])} runs that it needs is made") in text
 
 
 def of_row(name):

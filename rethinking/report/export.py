@@ -59,7 +59,7 @@ _CELLS = {
     "figure": "the drawn figure's file",
     "row": "of the figure's table, in words",
     "column": "of the figure's table, with its unit",
-    "seed": "place of the value among those of the cell, from 0",
+    "seed": "place of the value among those of the cell, from 0; empty where it is the paper's",
     "value": "a number or a word; empty where not run",
 }
 
@@ -82,6 +82,11 @@ def _meaning(name: str) -> tuple[str, str]:
     return str(RunSpec.model_fields[name].description), ""
 
 
+def _number(value: Any) -> Any:
+    """A number as a CSV file has it, empty where it is not finite, as pandas writes it too."""
+    return value if not isinstance(value, float) or math.isfinite(value) else ""
+
+
 def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     """Text by file: runs.csv, a row a training run; <kind>.csv, a row an evaluation of the runs of a kind; cells.csv,
     a row a value of a figure's table; claims.csv; dictionary.csv, a row a column of these.
@@ -96,7 +101,7 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     for kind, group in by_kind.items():
         columns = group[0].spec.COLUMNS
         rows = [
-            [r.path.name, *(r.curve[c.name][k] if c.name in r.curve else "" for c in columns)]
+            [r.path.name, *(_number(r.curve[c.name][k]) if c.name in r.curve else "" for c in columns)]
             for r in group
             for k in range(len(r.curve["step"]))
         ]
@@ -128,7 +133,7 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     return files
 
 
-def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int, Any]]:
+def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int | str, Any]]:
     """Every value of every figure's table: figure, row, column, place among the seeds, value."""
     out = []
     for result in found:
@@ -136,7 +141,10 @@ def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int, Any]]:
             (_, name), *rest = row.items()
             for column, values in rest:
                 listed = values if isinstance(values, list) else [values]
-                out += [(result.stem, name, column, k, "" if v is None else v) for k, v in enumerate(listed)]
+                ours = not column.startswith("paper")
+                out += [
+                    (result.stem, name, column, k if ours else "", "" if v is None else v) for k, v in enumerate(listed)
+                ]
     return out
 
 

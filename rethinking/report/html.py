@@ -120,7 +120,8 @@ FILTERS = {
 
 def _claim(result: Result, judged: Judged, networks: Sequence[str]) -> dict[str, Any]:
     """A claim with what it can be filtered by. networks: the longest name first, as one can be part of another."""
-    left, named = f"{judged.id} {judged.statement} {result.setting.model}".lower(), []
+    of = "" if result.name == "theorem1" else result.setting.model  # whose network is built; one is drawn beside it
+    left, named = f"{judged.id} {judged.statement} {of}".lower(), []
     for name in networks:
         shorn = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", " ", left)
         if shorn != left:
@@ -173,8 +174,8 @@ def _figure(
         "departures": [text for text in texts if text not in shared],
         "shared": [shared[text] for text in texts if text in shared],
         "command": result.command,
-        "runs": f"{len(result.numbers['runs']):,}",
-        "missing": f"{len(result.numbers['missing']):,}",
+        "runs": model.counted(len(result.numbers["runs"])) if result.numbers["runs"] else "",
+        "missing": model.counted(len(result.numbers["missing"])) if result.numbers["missing"] else "",
         "hours": f"{model.hours(result):,.1f}",
         "commits": model.commits(result),
         "scale": result.setting.scale,
@@ -201,6 +202,7 @@ def _guide(row: Artefact) -> dict[str, Any]:
     one = [c.id for c in judged if c.seeds == 1]
     thin += [f"{len(one)} of {len(judged)} judged claims rest on one seed: {', '.join(one)}."] if one else []
     small = [c.id for c in judged if c.size == "reduced"]
-    thin += [f"{len(small)} are judged on fewer than {figures.FULL:,} images: {', '.join(small)}."] if small else []
+    few = f"of {len(judged)} judged claims rest on fewer than {figures.FULL:,} images"
+    thin += [f"{len(small)} {few}: {', '.join(small)}."] if small else []
     thin += [] if row.judged else ["There are no runs."]
     return _row(row) | {"questions": questions, "mind": mind, "thin": thin}

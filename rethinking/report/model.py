@@ -287,6 +287,11 @@ def hours(result: Result) -> float:
     return sum(made["seconds"] or 0 for made in result.numbers["runs"].values()) / 3600
 
 
+def counted(runs: int) -> str:
+    """How many runs, in words: "1 run"."""
+    return "1 run" if runs == 1 else f"{runs:,} runs"
+
+
 def caption(name: str) -> str:
     """A figure's caption."""
     return str(catalog.load("figures", name).CAPTION)

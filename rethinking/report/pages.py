@@ -124,20 +124,20 @@ def page(result: Result, shared: dict[str, str]) -> str:
     parts += ["\n".join(f"{k}. {cell(text)}" for k, text in enumerate(own, 1))] if own else []
     if numbered:
         parts.append(f"Shared with other figures: {', '.join(numbered)}; see [departures](departures.md).")
-    made = ", ".join(code(commit) for commit in model.commits(result)) or "none"
-    missing = len(result.numbers["missing"])
-    gone = f" {missing} runs that it needs are not run." if missing else ""
+    commits, runs, missing = model.commits(result), len(result.numbers["runs"]), len(result.numbers["missing"])
+    told = f"{model.counted(runs)}, {model.hours(result):.1f} core-hours where they were made."
+    told += f" {model.counted(missing)} that it needs {'is' if missing == 1 else 'are'} not made." if missing else ""
+    told += f" Records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with "
+    told += f"{'the commits' if len(commits) > 1 else 'commit'} {', '.join(map(code, commits))}."
     tail = [
         "## How it was made",
         f"    {visible(result.command)}",
-        f"{len(result.numbers['runs'])} runs, {model.hours(result):.1f} core-hours where they were made.{gone} Their "
-        f"records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with the commits {made}.",
+        told if runs else f"Nothing is drawn yet: none of the {model.counted(missing)} that it needs is made.",
     ]
     left = LARGEST - len("\n\n".join(parts + tail).encode()) - 1000
-    told = numbers(result, left)
-    if told:
+    if cells := numbers(result, left):
         place = next(k for k, part in enumerate(parts) if part.startswith("## "))
-        parts[place:place] = ["## Numbers", told]
+        parts[place:place] = ["## Numbers", cells]
     return "\n\n".join([*parts, *tail]) + "\n"
 
 
