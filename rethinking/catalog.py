@@ -32,9 +32,8 @@ from typing import Any
 
 from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
-from rethinking.files import content_of, json_in, reason, text_of
+from rethinking.files import acting, content_of, json_in, reason, text_of
 from rethinking.paths import data_dir, expand
-from rethinking.streams import acting
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.

@@ -158,3 +158,18 @@ def _check_text(value: Any, depth: int = 0) -> None:
     elif isinstance(value, dict | list):
         for part in [*value, *value.values()] if isinstance(value, dict) else value:
             _check_text(part, depth + 1)
+
+
+def acting(value: object) -> str:
+    """The first character of a text, or of one within lists and dicts, that would act on a terminal; "" for none.
+
+    These are controls but tab and line feed, and marks that turn the writing around.
+    """
+    if isinstance(value, str):
+        found = re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", value)
+        return found[0] if found else ""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return next((mark for each in value if (mark := acting(each))), "")
+    return ""

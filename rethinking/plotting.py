@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 from rethinking.errors import InputError
-from rethinking.files import content_of, json_in, reason
+from rethinking.files import acting, content_of, json_in, reason
 from rethinking.paths import write
-from rethinking.streams import acting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -30,9 +30,9 @@ from rethinking.errors import InputError
 from rethinking.figures._drawn import about, digest_of, drawn, provenance, unbound, wrong_pictures
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject, terms
+from rethinking.files import acting
 from rethinking.record import Record, Runs, digests, write
 from rethinking.spec import Spec, canonical_crop
-from rethinking.streams import acting
 
 __path__ += catalog.plugin_folders("figures")
 

@@ -21,7 +21,7 @@ CAPTION = (
     "Images that attacks on 1, 3 or 5 pixels break, of 200 (alexnet: 50; quick: 20) of each split classified right."
 )
 THEIRS = (
-    "Nothing of its own; Su, Vargas and Sakurai 2019: one changed pixel flips the class of 19 to 63 % of CIFAR-10's "
+    "Nothing of its own; Su, Vargas & Sakurai 2019: one changed pixel flips the class of 19 to 63 % of CIFAR-10's "
     "test images."
 )
 DEPARTURES = [

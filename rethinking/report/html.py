@@ -163,6 +163,7 @@ def _figure(
         "finding": finding,
         "caption": result.numbers["caption"],
         "theirs": result.theirs,
+        "ours": result.ours,
         "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}", glyphs)),
         "tables": tables(result),
         "claims": rows,

@@ -79,6 +79,13 @@ class Result:
         return str(catalog.find("figures", self.name).constants.get("THEIRS", "Nothing on this: it is an extension."))
 
     @property
+    def ours(self) -> str:
+        """What the runs show, in a sentence."""
+        gone = len(self.numbers["missing"])
+        none = f"Nothing yet: none of the {counted(gone)} that it needs is made"
+        return f"{(figures.headline(self.numbers) if self.numbers['runs'] else none).rstrip('.')}."
+
+    @property
     def command(self) -> str:
         """What draws it, training what is missing."""
         own = figures.setting(self.name, self.setting.scale)

@@ -114,7 +114,7 @@ def page(result: Result, shared: dict[str, str]) -> str:
         f"**{cell(figures.headline(result.numbers))}**",
         f"{cell(result.numbers['caption'])}{images}",
         f"![{cell(figures.headline(result.numbers))}](../../figures/{result.stem}.svg)",
-        table([SIDES, [cell(result.theirs), cell(f"{figures.headline(result.numbers)}.")]]),
+        table([SIDES, [cell(result.theirs), cell(result.ours)]]),
     ]
     for of_the_paper, title in KINDS:
         judged = [claim for claim in result.judged if claim.own == of_the_paper]
