@@ -343,8 +343,7 @@ def _trained(
         for evaluation in training.evaluations(lambda step: bar.update(step - bar.n)):
             rows.append(evaluation.as_row())
             bar.set_postfix_str(spec.summary(rows[-1]))
-    status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-    result = {"status": status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
+    result = {"status": training.status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
     made = made_with | {"precision": spec.precision, "seconds": round(time.monotonic() - began, 1)}
     record = Record(Path(spec.run_id), spec, result, made, {name: [row[name] for row in rows] for name in rows[0]})
     means = [(step, loss / images, right / images) for step, loss, right, images in training.log]

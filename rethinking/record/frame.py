@@ -60,6 +60,7 @@ SETTINGS: _Columns = {
     "decay_every": ("int64", lambda s: s.decay_every),
     "budget": ("int64", lambda s: s.steps),
     "stop": ("string", lambda s: s.stop),
+    "stop_loss": ("Float64", lambda s: s.stop_loss),
     "eval_every": ("int64", lambda s: s.eval_every),
     "interim_test": ("int64", lambda s: s.interim_test),
     "evaluation": ("string", lambda s: s.evaluation),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ARRAYS = 1_000_000_000  # bytes of arrays.npz, packed or not; the largest of this package has 200,000
-STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
+STATUSES = ("budget", "fitted", "stopped", "diverged", "computed")  # how a run ended
 
 
 @dataclass(frozen=True)

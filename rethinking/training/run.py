@@ -20,5 +20,4 @@ def run(spec: RunSpec, context: Context) -> Rows:
     for evaluation in training.evaluations(context.on_step, context.on_part):
         yield evaluation.as_row()
     weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-    status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-    return Outcome(status, training.diverged_at, training.log, kept(training), weights)
+    return Outcome(training.status, training.diverged_at, training.log, kept(training), weights)
