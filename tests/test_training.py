@@ -28,8 +28,9 @@ def spec(**fields) -> RunSpec:
 
 
 def halves(options) -> dict[str, float]:
-    """0.5 for every number that a corruption takes."""
-    return {name: 0.5 for name, limits in options.items() if limits["type"] == "float"}
+    """0.5 for every number that a corruption takes, 3 for every whole one."""
+    of = {"float": 0.5, "int": 3}
+    return {name: of[limits["type"]] for name, limits in options.items() if limits["type"] in of}
 
 
 def curve(run: RunSpec, toy) -> str:

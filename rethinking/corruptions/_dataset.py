@@ -267,10 +267,10 @@ class Corrupted(Dataset):
 
     def _feature(self, image: Any, index: int) -> Any:
         module = catalog.load("corruptions", self.corruption)
-        generator = Keyed(self.seed, self.corruption, self.split)(index)
+        keyed = Keyed(self.seed, self.corruption, self.split)
 
         def corrupt(array: np.ndarray) -> np.ndarray:
-            return apply(module, array, 0, generator, self.facts, self.options)[0]
+            return apply(module, array, 0, keyed, index, self.facts, self.options)[0]
 
         _features.check(image)
         order = self._order(image)
@@ -326,7 +326,7 @@ class Corrupted(Dataset):
         constants = catalog.find("corruptions", self.corruption).constants
         true = 0 if constants.get("ONE_LOGIT") else _labels.as_class(own, index, self.facts.num_classes)
         module = catalog.load("corruptions", self.corruption)
-        return apply(module, np.empty((0, 0)), true, keyed(index), self.facts, self.options)[1]
+        return apply(module, np.empty((0, 0)), true, keyed, index, self.facts, self.options)[1]
 
     def _read(self, what: str, part: Callable[[Any, int], Any]) -> list[Any]:
         """part(sample, index) of all samples, one after the other, with progress."""
