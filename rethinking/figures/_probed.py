@@ -19,7 +19,7 @@ TRAINING, TEST = SPLITS
 NONE = "no regularizer"
 REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization", "weight_decay": "weights"}  # as looks
 REGULARIZED = "mlp-3x512"  # the network that they are tried on
-STOP_LOSS = 0.01  # nats: the training cross-entropy at which Dziugaite et al. 2020 compare networks
+STOP_LOSS = 0.01  # nats: the training cross-entropy at which large studies of such measures compare networks
 AT_EQUAL_LOSS = (
     f"Networks are compared at one training cross-entropy, {STOP_LOSS} nats, where a run stops at an evaluation, one "
     "an epoch. Where one of those that a claim compares does not get there within its budget, it is not judged."
