@@ -34,7 +34,7 @@ QUICK = {
     "shift": {"images": 8, "reach": 1, "steps": 1},
     "sharpness": {"images": 16, "steps": 2, "restarts": 2},
     "noise": {"images": 16, "repeats": 1, "points": 2},
-    "selectivity": {"images": 16},
+    "selectivity": {"images": 16, "units": 3},
     "pac_bayes": {"images": 16, "draws": 2, "depth": 3},
 }
 

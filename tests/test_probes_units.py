@@ -68,7 +68,7 @@ def test_noise_is_in_units_of_every_units_own_spread(toy):
 def test_damage_is_that_of_networks_without_the_unit_and_selectivity_the_formulas(toy, to):
     trained = subject(toy, NARROW)
     inputs, labels = (each[:50] for each in trained.train)
-    made = selectivity.measure(trained, generator(), images=50, to=to)
+    made = selectivity.measure(trained, generator(), images=50, units=50, to=to)
     with torch.no_grad():
         (row,) = rows = [next(made)]
         with pytest.raises(StopIteration) as end:
@@ -94,6 +94,7 @@ def test_damage_is_that_of_networks_without_the_unit_and_selectivity_the_formula
     for name, values in slow.items():
         np.testing.assert_allclose(end.value.value[name], values, atol=2e-5)
         assert rows[0][name] == pytest.approx(np.mean(values), abs=1e-5)
+    assert end.value.value["unit"].tolist() == list(range(row["units"])) == list(range(12))
     assert row["worst_fall"] == pytest.approx(max(slow["fall"]))
     assert row["correlation"] == pytest.approx(spearmanr(slow["selectivity"], slow["rise"]).statistic, abs=0.02)
 
@@ -191,7 +192,7 @@ def test_sigma_is_where_the_accuracy_falls_as_far_as_it_may(toy):
 def test_what_has_no_units_or_no_finite_loss_is_one_line(toy):
     trained = subject(toy, NARROW)
     flat = SimpleNamespace(network=nn.Linear(2, 2), spec=NARROW, train=trained.train)
-    for one, options in ((noise, {"repeats": 1, "points": 1, "most": 1.0}), (selectivity, {"to": "zero"})):
+    for one, options in ((noise, {"repeats": 1, "points": 1, "most": 1.0}), (selectivity, {"units": 1, "to": "zero"})):
         with pytest.raises(InputError, match="ReLU"):
             next(one.measure(flat, generator(), images=8, **options))
     weighted(trained.network)[0].weight.data[0, 0] = math.inf

@@ -117,8 +117,13 @@ def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
 
 def follows(t: Frame) -> bool:
     """Whether medians of sharpness rise from each number of random labels to the next."""
-    middle = list(t.medians(SHARP, "random").values())
+    middle = list(t.where(what=SHARPNESS).medians(SHARP, "random").values())
     return all(a < b for a, b in pairwise(middle))
+
+
+def sharp(*values: float) -> Frame:
+    """Made up: sharpness with 0, 1 and 2 random labels."""
+    return made(random=[0, 1, 2], what=SHARPNESS, sharpness=list(values))
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -152,16 +157,16 @@ def claims(setting: Setting) -> list[Claim]:
             id="confusion_set.sharpness.{network}",
             name="sharpness does not follow, {network}",
             each={"network": CHEAP},
-            where={"what": SHARPNESS},
+            where={"what": [CAPACITY, SHARPNESS]},  # whose training loss tells whether it is the one of all
             statement="the sharpness of {network} does not follow the number of random labels",
             paper="sharpness does not follow the number of random labels",
             rule="medians over seeds do not rise from every number of random labels to the next; a shape, from "
             "n = 10,000 on",
             holds=lambda t: not follows(t),
-            ours=lambda t: t.texts_by(SHARP, "random", "{:,}: {}"),
-            numbers=lambda t: t.numbers_by(SHARP, "random"),
-            met=[made(random=[0, 1, 2], sharpness=[1.0, 2.0, 2.0]), made(random=[0, 1, 2], sharpness=[2.0, 1.0, 3.0])],
-            missed=[made(random=[0, 1, 2], sharpness=[1.0, 2.0, 2.1])],
+            ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
+            numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),
+            met=[sharp(1.0, 2.0, 2.0), sharp(2.0, 1.0, 3.0)],
+            missed=[sharp(1.0, 2.0, 2.1)],
             **paper,
         ),
     ]

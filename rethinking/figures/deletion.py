@@ -39,7 +39,7 @@ DEPARTURES = [
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
     "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
     "Noise: deviations up to that of each unit's own activation, as many draws as orders. Units deleted one by one: on "
-    "the same images (quick: 100), to zero.",
+    "the same images (quick: 100, of each layer 128 units at most), to zero.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -77,7 +77,7 @@ def spec(setting: Setting, seed: int, network: str, labels: str, regularizer: st
     run = _probed.run(setting, seed, network, p) if images == ALL else regularized(setting, seed, p, regularizer)
     quick = setting.scale == "quick"
     if to == SINGLE:
-        return _probed.probed(run, "selectivity", images=100 if quick else 2000)
+        return _probed.probed(run, "selectivity", **({"images": 100, "units": 128} if quick else {}))
     options = {"images": 500 if quick else 2000, "repeats": 2 if quick else 10 if network in CHEAP else 3}
     if to == NOISE:
         return _probed.probed(run, "noise", points=POINTS, most=1.0, **options)

@@ -135,7 +135,7 @@ def claims(setting: Setting) -> list[Claim]:
                 statement=f"the {name} norm over the squared margin falls with the number of hidden units up to 128",
                 paper="all norms fall up to 128 units",
                 rule="medians over seeds of its logarithm fall from each width to the next up to 128 units, of the "
-                "widths with a positive margin in every seed, of which there are three; a shape, of all 60,000 images",
+                "widths with a positive margin in every seed, three at the least; a shape, of all 60,000 images",
                 holds=lambda t, norm=norm: falling(t, norm),
                 ours=lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
                 numbers=lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),

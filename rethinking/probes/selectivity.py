@@ -24,11 +24,12 @@ from rethinking.surgery import activations
 
 OPTIONS = {
     "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
+    "units": {"type": "int", "ge": 1, "default": 512, "description": "of each layer, at most, drawn at random"},
     "to": {"type": "str", "choices": ["zero", "mean"], "default": "zero", "description": "what a unit is clamped to"},
 }
 COLUMNS = {
     "layer": {"meaning": "whose units are deleted one by one, counted from 1 at the image", "unit": "1", "whole": True},
-    "units": {"meaning": "units or feature maps there are", "unit": "units", "whole": True},
+    "units": {"meaning": "units or feature maps that are deleted", "unit": "units", "whole": True},
     "selectivity": {"meaning": "mean over the units", "unit": "1"},
     "rise": {"meaning": "of the mean cross-entropy, mean over the units deleted alone", "unit": "nats"},
     "fall": {"meaning": "of the accuracy, mean over the same", "unit": "fraction"},
@@ -39,13 +40,14 @@ COLUMNS = {
     },
 }
 ARRAYS = {
-    "selectivity": "float32 (units,): of every unit, layer by layer",
+    "unit": "int64 (units,): which units they are, layer by layer",
+    "selectivity": "float32 (units,): of each",
     "rise": "float32 (units,): of the mean cross-entropy where it is deleted",
     "fall": "float32 (units,): of the accuracy",
 }
 
 
-def measure(trained, generator, *, images, to):
+def measure(trained, generator, *, images, units, to):
     inputs, labels = (each[:images] for each in trained.train)
     relus = [relu for _, relu in activations(trained.network)]
     present = labels.unique()
@@ -59,11 +61,12 @@ def measure(trained, generator, *, images, to):
     values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]
     gone = [torch.zeros(len(mean), dtype=torch.bool, device=inputs.device) for mean in means]
     whole = judged(trained, inputs, labels)
-    selective, rises, falls = [], [], []
+    chosen, selective, rises, falls = [], [], [], []
     for k, flags in enumerate(gone):
-        one = selectivity(torch.stack([each[k] for each in by_class])).cpu().numpy()
+        some = torch.randperm(len(flags), generator=generator)[:units].sort().values
+        one = selectivity(torch.stack([each[k] for each in by_class])).cpu()[some].numpy()
         damage = []
-        for unit in range(len(flags)):
+        for unit in some:
             flags[unit] = True
             with clamped(relus, gone, values):
                 damage.append(judged(trained, inputs, labels))
@@ -72,16 +75,17 @@ def measure(trained, generator, *, images, to):
         rise, fall = loss - whole[0], whole[1] - accuracy
         yield {
             "layer": k + 1,
-            "units": len(flags),
+            "units": len(some),
             "selectivity": one.mean(),
             "rise": rise.mean(),
             "fall": fall.mean(),
             "worst_fall": fall.max(),
             "correlation": spearman(one, rise),
         }
-        selective.append(one), rises.append(rise), falls.append(fall)
+        chosen.append(some.numpy()), selective.append(one), rises.append(rise), falls.append(fall)
     found = {"selectivity": selective, "rise": rises, "fall": falls}
-    return {name: np.concatenate(parts).astype(np.float32) for name, parts in found.items()}
+    arrays = {name: np.concatenate(parts).astype(np.float32) for name, parts in found.items()}
+    return {"unit": np.concatenate(chosen), **arrays}
 
 
 def judged(trained: Trained, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -104,7 +108,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     return 0.0 if any(np.ptp(each) == 0 for each in ranks) else float(np.corrcoef(*ranks)[0, 1])
 
 
-def forwards(run, *, images, **_):
+def forwards(run, *, images, units, **_):
     """Images that it evaluates."""
-    units = sum(len(layer.weight) for layer, _ in activations(models.build(run.model, **run.model_options)))
-    return images * (units + 3)
+    layers = [layer for layer, _ in activations(models.build(run.model, **run.model_options))]
+    return images * (sum(min(units, len(layer.weight)) for layer in layers) + 3)
