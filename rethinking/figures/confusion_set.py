@@ -93,14 +93,14 @@ def heading(setting: Setting) -> str:
 
 
 def finding(t: Frame, network: str) -> str:
-    at: dict[str, Any] = {"network": _probed.REGULARIZED}
-    errors = t.known(ERROR, "random", what=TRAINED, **at)
-    norms = t.known(OVER["l2_path"], "random", what=CAPACITY, **at)
-    none, most = min(errors), max(errors)
+    most = int(t.data["random"].max())
+    at: list[dict[str, Any]] = [{"network": _probed.REGULARIZED, "random": count} for count in (0, most)]
+    errors = [t.one(ERROR, what=TRAINED, **each) for each in at]
+    norms = [t.one(OVER["l2_path"], what=CAPACITY, **each) for each in at]
     return (
-        f"With {most:,} random labels beside the true ones MLP 3x512 has {errors[most]:.0f} % test error, not "
-        f"{errors[none]:.0f} %, and its l2-path norm over the squared margin is "
-        f"{10 ** (norms[most] - norms[none]):.2g} times as large"
+        f"With {most:,} random labels beside the true ones MLP 3x512 has {errors[1]:.0f} % test error, not "
+        f"{errors[0]:.0f} %, and its l2-path norm over the squared margin is {10 ** (norms[1] - norms[0]):.2g} times "
+        "as large"
     )
 
 

@@ -86,11 +86,9 @@ def heading(setting: Setting) -> str:
 
 
 def finding(t: Frame, network: str) -> str:
-    errors = t.known(ERROR, "units", what=TRAINED)
-    fitting, most = min(u for u in errors if u >= TURN), max(errors)
-    return (
-        f"On MNIST {fitting:,} hidden units have {errors[fitting]:.2f} % test error, {most:,} have {errors[most]:.2f} %"
-    )
+    most = int(t.data["units"].max())
+    few, many = (t.one(ERROR, units=units, what=TRAINED) for units in (TURN, most))
+    return f"On MNIST {TURN} hidden units have {few:.2f} % test error, {most:,} have {many:.2f} %"
 
 
 def falling(t: Frame, norm: str) -> bool | None:
