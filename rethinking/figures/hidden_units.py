@@ -10,6 +10,7 @@ over the squared margin all fall up to 128 units. From there on l2 and l1-path r
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -91,7 +92,7 @@ def finding(t: Frame, network: str) -> str:
     return f"On MNIST {TURN} hidden units have {few:.2f} % test error, {most:,} have {many:.2f} %"
 
 
-def falling(t: Frame, norm: str) -> bool | None:
+def falling(norm: str, t: Frame) -> bool | None:
     """Whether medians fall from each width to the next, of those that have the number; None of fewer than three."""
     middle = [v for v in t.medians(OVER[norm], "units").values() if math.isfinite(v)]
     return all(a > b for a, b in pairwise(middle)) if len(middle) > 2 else None
@@ -125,6 +126,10 @@ def claims(setting: Setting) -> list[Claim]:
     ]
     for norm, name in NORMS.items():
         rising = norm in RISING
+        told: dict[str, Any] = {
+            "ours": lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
+            "numbers": lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),
+        }
         found += [
             Claim(
                 id=f"hidden_units.narrow.{norm}",
@@ -134,13 +139,11 @@ def claims(setting: Setting) -> list[Claim]:
                 paper="all norms fall up to 128 units",
                 rule="medians over seeds of its logarithm fall from each width to the next up to 128 units, of the "
                 "widths with a positive margin in every seed, three at the least; a shape, of all 60,000 images",
-                holds=lambda t, norm=norm: falling(t, norm),
-                ours=lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
-                numbers=lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),
+                holds=partial(falling, norm),
                 met=[narrower(norm, 3.0, 2.0, 1.0), narrower(norm, math.nan, 2.0, 1.0, 0.9)],
                 missed=[narrower(norm, 3.0, 2.0, 2.0)],
                 unjudged=[narrower(norm, math.nan, 2.0, 1.0)],
-                **paper,
+                **told | paper,
             ),
             ordered(
                 OVER[norm],
@@ -154,8 +157,7 @@ def claims(setting: Setting) -> list[Claim]:
                 paper="beyond 128 units l2 and l1-path rise, l2-path and spectral go on falling",
                 rule=f"medians over seeds of its logarithm {'rise' if rising else 'fall'} from {far[0]} units to "
                 f"{far[1]:,} and from there to {far[2]:,}; a shape, of all 60,000 images",
-                ours=lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
-                **paper,
+                **told | paper,
             ),
         ]
     return found

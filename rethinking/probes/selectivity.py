@@ -61,7 +61,7 @@ def measure(trained, generator, *, images, units, to):
     values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]
     gone = [torch.zeros(len(mean), dtype=torch.bool, device=inputs.device) for mean in means]
     whole = judged(trained, inputs, labels)
-    chosen, selective, rises, falls = [], [], [], []
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
     for k, flags in enumerate(gone):
         some = torch.randperm(len(flags), generator=generator)[:units].sort().values
         one = selectivity(torch.stack([each[k] for each in by_class])).cpu()[some].numpy()
@@ -82,10 +82,10 @@ def measure(trained, generator, *, images, units, to):
             "worst_fall": fall.max(),
             "correlation": spearman(one, rise),
         }
-        chosen.append(some.numpy()), selective.append(one), rises.append(rise), falls.append(fall)
-    found = {"selectivity": selective, "rise": rises, "fall": falls}
-    arrays = {name: np.concatenate(parts).astype(np.float32) for name, parts in found.items()}
-    return {"unit": np.concatenate(chosen), **arrays}
+        for name, part in zip(arrays, (some.numpy(), one, rise, fall), strict=True):
+            arrays[name].append(part)
+    joined = {name: np.concatenate(parts) for name, parts in arrays.items()}
+    return {name: array if name == "unit" else array.astype(np.float32) for name, array in joined.items()}
 
 
 def judged(trained: Trained, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
