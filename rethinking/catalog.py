@@ -33,6 +33,8 @@ from typing import Any
 from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
 from rethinking.files import content_of, json_in, reason, text_of
+from rethinking.imported import LARGEST as SOURCE
+from rethinking.imported import digest_of, helpers
 from rethinking.paths import data_dir, expand
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
@@ -57,7 +59,6 @@ DESCRIPTION = "description.json"  # of an own data set: the constants of its kin
 NAME = r"[A-Za-z0-9][A-Za-z0-9_]{0,39}"  # what an own data set can be called
 _DIGEST = "DIGEST"  # of a description, by which it binds itself; see `sealed`
 _LONGEST = 4_000_000  # bytes of a description
-SOURCE = 1_000_000  # bytes of a plug-in's file
 # Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
@@ -70,6 +71,8 @@ class Entry:
         kind, name: its place. path: the file. text: the file's docstring. summary: its first line.
         constants: the file's literal module-level constants, unimported. variant: its options in VARIANTS.
         digest: of what the file held when it was found, where it is not the package's own (which a commit tells).
+        helpers: likewise of other files in the folders of plug-ins that it imports, and that those import, by their
+        kind and their place in its folder: {"models/_shared": "1a2b3c4d5e6f"}.
     """
 
     kind: str
@@ -79,6 +82,7 @@ class Entry:
     constants: dict[str, Any] = field(repr=False)
     variant: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
+    helpers: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def summary(self) -> str:
@@ -248,15 +252,18 @@ def _read(kind: str, path: Path) -> list[Entry]:
     constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
     own = path.parent.parent == Path(__file__).parent
-    digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
+    digest, used = None, {}
+    if not own:
+        folders = {k: [Path(__file__).parent / k, *map(Path, plugin_folders(k))] for k in KINDS}
+        digest, used = digest_of(text), helpers(kind, path, tree, folders)
     variants = constants.get("VARIANTS", {path.stem: {}})
-    return [Entry(kind, name, path, about, constants, options, digest) for name, options in variants.items()]
+    return [Entry(kind, name, path, about, constants, options, digest, used) for name, options in variants.items()]
 
 
 def plug_in_line(error: BaseException) -> str | None:
     """Where in a plug-in an error arose, "plugins/regularizers/mine.py, line 22"; None where in none."""
-    own = {str(e.path) for kind in KINDS for e in _files(kind).values() if e.digest}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    own = tuple(f"{folder}{os.sep}" for kind in KINDS for folder in plugin_folders(kind))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(own)]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
 
 

@@ -35,7 +35,7 @@ ROOMS = [
     {"spec"},
     {"images", "seeds"},
     {"catalog"},
-    {"constants"},
+    {"constants", "imported"},
     {"plotting", "style", "streams", "revision"},
     {"paths"},
     {"arrays"},

@@ -23,7 +23,7 @@ from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
-from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.record import LOG_COLUMNS, Record, Runs, check_plug_ins, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, check_options, check_several, image_size
@@ -379,10 +379,13 @@ def _saved(
 
 def _record(run: str | Path | Record, runs: str | Path) -> Record:
     if isinstance(run, Record):
-        return run
-    if isinstance(run, Path) or (Path(run) / "result.json").is_file():
-        return read(Path(run))
-    return Runs(*committed(runs)).named(run)
+        record = run
+    elif isinstance(run, Path) or (Path(run) / "result.json").is_file():
+        record = read(Path(run))
+    else:
+        record = Runs(*committed(runs)).named(run)
+    check_plug_ins(record.spec, record.environment, record.path)
+    return record
 
 
 def _untrained(spec: RunSpec) -> nn.Module:

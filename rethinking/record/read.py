@@ -142,7 +142,7 @@ def environment_of(path: Path) -> dict[str, Any]:
     """What an environment.json holds. Raises InputError also where a value is not of its kind."""
     value = json_of(path)
     plug_ins, seconds = value.get("plug_ins", {}), value.get("seconds", 0)
-    kinds = "(data|models|corruptions|regularizers|probes)/.+"
+    kinds = f"({'|'.join(catalog.KINDS)})/.+"
     named = isinstance(plug_ins, dict) and all(re.fullmatch(kinds, k, re.DOTALL) for k in plug_ins)
     wrong = None
     if not named or not all(isinstance(digest, str) for digest in plug_ins.values()):
@@ -167,8 +167,7 @@ def read(path: Path) -> Record:
     try:
         spec = from_file(path / "spec.json")
     except InputError as error:
-        made_with = environment.get("plug_ins", {})
-        gone = [n for n in made_with if n.partition("/")[2] not in catalog.names(n.partition("/")[0])]
+        gone = [name for name in environment.get("plug_ins", {}) if _is_gone(*name.split("/", 1))]
         if gone:
             advice = f"it was made with the plug-in {gone[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
         else:
@@ -192,6 +191,11 @@ def read(path: Path) -> Record:
         raise InputError(f"{path}{os.sep}{problem}: {DAMAGED}")
     digests.check(path, result)
     return Record(path, spec, result, environment, curve)
+
+
+def _is_gone(kind: str, name: str) -> bool:
+    """Whether a plug-in is not here; helpers, whose place has an underscore or a folder, are not asked for by name."""
+    return not name.startswith("_") and "/" not in name and name not in catalog.names(kind)
 
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:

@@ -114,9 +114,12 @@ class Spec(BaseModel):
 
     @property
     def plug_ins(self) -> dict[str, str]:
-        """Digests of the files that it names and this package does not hold: {"models/mine": "1a2b3c4d5e6f"}."""
-        found = [(f"{kind}/{name}", catalog.find(kind, name).digest) for kind, name in self.named]
-        return {name: digest for name, digest in found if digest}
+        """Digests of the files that it names and this package does not hold: {"models/mine": "1a2b3c4d5e6f"}.
+
+        Those that they import from the folders of plug-ins are among them: {"models/_shared": "6f5e4d3c2b1a"}.
+        """
+        found = [(f"{kind}/{name}", catalog.find(kind, name)) for kind, name in self.named]
+        return {k: v for name, entry in found if entry.digest for k, v in ({name: entry.digest} | entry.helpers).items()}
 
     @property
     def described(self) -> tuple[Column, ...]:
