@@ -55,11 +55,16 @@ def _read() -> dict[str, Any]:
 
 
 def _write(values: dict[str, Any], matmul: str | None) -> None:
-    if matmul is not None:
+    """Set what differs alone: what has none of its own is read as that of what it is part of, and goes on to follow."""
+    if matmul not in (None, _matmul()):
         torch.set_float32_matmul_precision(matmul)
     for name, value in values.items():
         with suppress(RuntimeError, AttributeError):
-            setattr(*_place(name), value)
+            holder, last = _place(name)
+            if name == "mkldnn.fp32_precision":  # torch's setter sets that of every library
+                torch.backends.mkldnn.set_flags(_fp32_precision=value)
+            elif getattr(holder, last) != value:
+                setattr(holder, last, value)
 
 
 def _matmul() -> str | None:

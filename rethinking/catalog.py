@@ -32,7 +32,7 @@ from typing import Any
 
 from rethinking.constants import USUAL, wrong
 from rethinking.errors import InputError
-from rethinking.files import content_of, json_in, reason, text_of
+from rethinking.files import Refused, content_of, json_in, reason, state_of, text_of
 from rethinking.imported import LARGEST as SOURCE
 from rethinking.imported import digest_of, helpers
 from rethinking.paths import data_dir, expand
@@ -154,10 +154,12 @@ def own_set(name: str, root: str | Path | None = None) -> Entry | None:
         return None
     try:
         path = data_dir(root) / name / DESCRIPTION
-        now = path.stat()
+        state = state_of(path, _LONGEST)
+    except Refused:
+        state = ()
     except (InputError, OSError):
         return None
-    return _described(path, now.st_mtime_ns, now.st_size, now.st_ino)
+    return _described(path, *state)
 
 
 def written(description: dict[str, Any]) -> str:
@@ -175,7 +177,7 @@ def sealed(description: dict[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1000)
-def _described(path: Path, *_: int) -> Entry:
+def _described(path: Path, *_: int | str) -> Entry:
     again = f"remove {path.parent.name} with `rethinking data remove`, and add it again"
     damaged = f"{path} is damaged: {again}"
     try:

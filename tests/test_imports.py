@@ -36,7 +36,7 @@ ROOMS = [
     {"images", "seeds"},
     {"catalog"},
     {"constants", "imported"},
-    {"plotting", "style", "streams", "revision"},
+    {"arithmetic", "plotting", "style", "streams", "revision"},
     {"paths"},
     {"arrays"},
     {"files"},

@@ -115,6 +115,12 @@ class Network(nn.Module):
 
     def forward(self, x):
         return self.last(self.scaled(x.mean((2, 3))))
+
+
+def build(*shape, **options):
+    from ._shared import scaled
+
+    return Network(scaled)
 """
 SHARED = """
 from rethinking.models._parts import scale
@@ -126,13 +132,13 @@ def scaled(x):
 
 
 def test_a_record_is_bound_to_every_file_that_its_plug_ins_import(found, toy_dir, tmp_path, monkeypatch):
-    found(models__mine=f"{NETWORK}\n\ndef build(*shape, **options):\n    from ._shared import scaled\n    return Network(scaled)\n")
+    found(models__mine=NETWORK)
     folder = tmp_path / "mine" / "models"
     (folder / "_parts").mkdir()
     (folder / "_parts" / "scale.py").write_text("SCALE = 1.0\n")
     found(models___shared=SHARED, models__other="VARIANTS = {'other': {}}\n\n\ndef build(**options):\n    pass\n")
     spec = RunSpec.make(data="toy", n=64, model="mine", steps=2, eval_every=2)
-    assert list(spec.plug_ins) == ["data/toy", "models/mine", "models/_parts/scale", "models/_shared"]
+    assert sorted(spec.plug_ins) == ["data/toy", "models/_parts/scale", "models/_shared", "models/mine"]
     runs = Runs(tmp_path / "runs")
     execute(spec, runs, data_dir=toy_dir)
     made = json.loads((runs.path(spec) / "environment.json").read_text())["plug_ins"]

@@ -2,11 +2,12 @@
 
 import difflib
 import inspect
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ from torch import nn
 
 from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
+from rethinking.arithmetic import as_begun
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
 from rethinking.engines.execute import as_recorded, execute, tensors
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
-from rethinking.paths import check_writable
-from rethinking.record import LOG_COLUMNS, Record, Runs, check_plug_ins, digests, read, write
+from rethinking.paths import check_writable, path_of
+from rethinking.record import LOG_COLUMNS, Record, Runs, check_current, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part, RunSpec, check_options, check_several, image_size
@@ -135,7 +137,7 @@ def experiment(
         )
     specs = _specs(RunSpec if named else HandedSpec, fields, epochs, _seeds(seeds))
     check_several(specs[0])
-    with _process_restored():
+    with as_begun():
         if save is not None:
             return _saved(specs, save, where, data_dir, progress)
         images = None if handed else data.load(specs[0].data, data_dir)
@@ -169,12 +171,12 @@ def network(
     if not isinstance(spec, RunSpec):
         raise InputError(f"{record.path.name} trains no network: name a training run")
     file = record.path / digests.WEIGHTS
-    if file.is_file():
-        digests.check(record.path, record.result, weights=True)
-        trained = _untrained(spec)
-        give(trained, tensors(file, "move it away"), file)
-        return trained.eval()
-    with _process_restored():
+    with as_begun():
+        if file.is_file():
+            digests.check(record.path, record.result, weights=True)
+            trained = _untrained(spec)
+            give(trained, tensors(file, "move it away"), file)
+            return trained.eval()
         again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)
     other = record.difference(again, record.final["step"])
     if other:
@@ -310,17 +312,6 @@ def _specs(kind: type[RunSpec], fields: dict[str, Any], epochs: int | None, seed
 # --- training -------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _process_restored() -> Iterator[None]:
-    """Training has one thread and no TF32; what comes after it has what it had."""
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32 = tf32
-
-
 def _bar(shown: bool | None, steps: Iterable[int] | None = None, **options: Any) -> Any:
     """A progress bar, a notebook's own in a notebook. shown: None for there and in a terminal."""
     from tqdm.auto import tqdm
@@ -378,13 +369,16 @@ def _saved(
 
 
 def _record(run: str | Path | Record, runs: str | Path) -> Record:
+    root = committed(runs)
     if isinstance(run, Record):
         record = run
-    elif isinstance(run, Path) or (Path(run) / "result.json").is_file():
+    elif os.path.isfile(path_of(run, "the run") / "result.json"):
         record = read(Path(run))
+    elif isinstance(run, str):
+        record = Runs(*root).named(run)
     else:
-        record = Runs(*committed(runs)).named(run)
-    check_plug_ins(record.spec, record.environment, record.path)
+        raise InputError(f"{run} is no folder of a complete run: give a record, its folder, or its name")
+    check_current(record)
     return record
 
 

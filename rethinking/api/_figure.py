@@ -38,8 +38,7 @@ class Drawing:
     missing: list[Spec]
 
     def __init__(self, name: str, setting: figures.Setting, runs: Runs):
-        import matplotlib.pyplot as plt
-
+        plt = plotting.pyplot()
         self.name, self.setting, self.runs = name, setting, runs
         entry = catalog.find("figures", name)
         with catalog.blame(entry), plotting.style(agg=False):

@@ -21,10 +21,10 @@ def complete_run(context: click.Context, parameter: click.Parameter, incomplete:
 @runs_option
 def show(run: str, as_json: bool, runs_dir: str) -> None:
     """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
-    from rethinking.record import Runs, check_plug_ins
+    from rethinking.record import Runs, check_current
 
     record = Runs(*reading(runs_dir)).named(run)
-    check_plug_ins(record.spec, record.environment, record.path)
+    check_current(record)
     print_record(record, as_json)
 
 

@@ -16,7 +16,7 @@ from rethinking.errors import InputError
 from rethinking.files import DAMAGED, json_of, reason, text_of, whole_number
 from rethinking.record import digests, outdated
 from rethinking.record.write import LOG_COLUMNS, Row
-from rethinking.spec import Spec, from_file
+from rethinking.spec import ProbeSpec, Spec, from_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,7 +150,9 @@ def environment_of(path: Path) -> dict[str, Any]:
     elif seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0):
         wrong = "seconds"
     else:
-        wrong = next((k for k in ("commit", "device") if not isinstance(value.get(k), str | None)), None)
+        wrong = next(
+            (k for k in ("commit", "device", digests.MEASURED) if not isinstance(value.get(k), str | None)), None
+        )
     if wrong:
         raise InputError(f"{path} has {wrong} of another kind than a record: {DAMAGED}")
     return value
@@ -189,6 +191,7 @@ def read(path: Path) -> Record:
         problem = problem or "arrays.npz is missing"
     if problem:
         raise InputError(f"{path}{os.sep}{problem}: {DAMAGED}")
+    digests.check_bound(path, result, environment)
     digests.check(path, result)
     return Record(path, spec, result, environment, curve)
 
@@ -202,6 +205,16 @@ def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
     for name in outdated.changed(spec, environment):
         raise InputError(outdated.line(name, [str(path)]))
+
+
+def check_current(record: Record, weights: bool = False) -> None:
+    """Raise InputError where what a record was made with is not what is there now.
+
+    That is plug-ins, and of a probe the weights of its run. weights: whether their file is read where need be.
+    """
+    check_plug_ins(record.spec, record.environment, record.path)
+    if isinstance(record.spec, ProbeSpec):
+        digests.check_measured(record.path, record.spec.run.run_id, record.environment, weights)
 
 
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:

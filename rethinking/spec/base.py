@@ -118,8 +118,11 @@ class Spec(BaseModel):
 
         Those that they import from the folders of plug-ins are among them: {"models/_shared": "6f5e4d3c2b1a"}.
         """
-        found = [(f"{kind}/{name}", catalog.find(kind, name)) for kind, name in self.named]
-        return {k: v for name, entry in found if entry.digest for k, v in ({name: entry.digest} | entry.helpers).items()}
+        found: dict[str, str] = {}
+        for kind, name in self.named:
+            entry = catalog.find(kind, name)
+            found |= {f"{kind}/{name}": entry.digest, **entry.helpers} if entry.digest else {}
+        return found
 
     @property
     def described(self) -> tuple[Column, ...]:
