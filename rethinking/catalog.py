@@ -31,7 +31,7 @@ from types import ModuleType
 from typing import Any
 
 from rethinking.constants import USUAL, wrong
-from rethinking.errors import InputError
+from rethinking.errors import InputError, not_imported
 from rethinking.files import Refused, content_of, json_in, reason, state_of, text_of
 from rethinking.imported import LARGEST as SOURCE
 from rethinking.imported import digest_of, helpers
@@ -199,7 +199,7 @@ def _described(path: Path, *_: int | str) -> Entry:
 @cache
 def _files(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")
+        raise InputError(f"kind is {kind!r}, allowed are {', '.join(KINDS)}")
     found: dict[str, Entry] = {}
     stems: dict[str, Path] = {}  # files are imported by theirs
     for folder in [Path(__file__).parent / kind, *map(Path, plugin_folders(kind))]:
@@ -281,6 +281,9 @@ def blame(entry: Entry | None = None) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
+        told = not_imported(error)
+        if told is not None:
+            raise told from None
         place = plug_in_line(error) or (str(entry.path) if entry and entry.digest else None)
         if place is None:
             raise

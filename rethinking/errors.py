@@ -3,12 +3,17 @@
 import traceback
 from typing import Any
 
+RUN = "<module>"  # what Python calls the code of a module, which runs when it is imported
+
 
 class InputError(ValueError):
     """Bad input: one clear line that says what was given, what is allowed, and what to do.
 
-    The command line prints it without a traceback and exits with status 2.
+    The command line prints it without a traceback and exits with status 2. What was given may have several lines.
     """
+
+    def __init__(self, line: str):
+        super().__init__(" ".join(line.splitlines()))
 
 
 def shown(value: Any, most: int = 80) -> str:
@@ -26,15 +31,14 @@ def not_imported(error: Exception) -> InputError | None:
     So end variables and files of settings that a library reads, and cannot, when it is imported. One that is not there
     is told by Python's own error.
     """
-    importing, library = False, ""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        name = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if name in ("importlib", "_frozen_importlib", "_frozen_importlib_external"):
-            importing = True
-        elif importing and name != "rethinking":
-            library = library or name
-    if not library or isinstance(error, ImportError | InputError):
+    modules = (
+        f.f_globals.get("__name__") for f, _ in traceback.walk_tb(error.__traceback__) if f.f_code.co_name == RUN
+    )
+    others = [
+        name for name in (str(each).partition(".")[0] for each in modules) if name not in ("rethinking", "__main__")
+    ]
+    if not others or isinstance(error, ImportError | InputError):
         return None
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     mend = "mend the environment variables and the files of settings that it reads"
-    return InputError(f"{library} cannot be imported ({reason}): {mend}")
+    return InputError(f"{others[0]} cannot be imported ({reason}): {mend}")

@@ -53,7 +53,10 @@ def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
     """
     named = root if root is not None and root != "" else os.environ.get("RETHINKING_DATA")
     if named:
-        return expand(path_of(named, "the folder of data sets"))
+        place = expand(path_of(named, "the folder of data sets"))
+        if not nearest(place).is_dir():
+            raise InputError(f"{place}, to hold data sets, is no folder, or below none: name another")
+        return place
     import platformdirs
 
     with suppress(RuntimeError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
-from rethinking.errors import InputError
+from rethinking.errors import InputError, not_imported
 from rethinking.files import content_of, json_in, reason
 from rethinking.paths import write
 
@@ -164,11 +164,11 @@ def pyplot() -> Any:
     """matplotlib.pyplot. Raises InputError where a setting of the user's keeps matplotlib from being imported."""
     try:
         import matplotlib.pyplot
-    except ImportError:
-        raise
     except Exception as error:  # it raises what it likes at a variable or a file of settings
-        mend = "mend the variables MPLBACKEND and MPLCONFIGDIR, or the file matplotlibrc that it reads"
-        raise InputError(f"matplotlib cannot be used ({reason(error)}): {mend}") from None
+        told = not_imported(error)
+        if told is None:
+            raise
+        raise told from None
     return matplotlib.pyplot
 
 

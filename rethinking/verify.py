@@ -15,6 +15,8 @@ from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
 from rethinking.record.lease import held
 from rethinking.report import model
+from rethinking.report.html import is_stale
+from rethinking.report.html import page as whole_page
 from rethinking.report.model import Result
 from rethinking.spec import from_file, kind_of
 
@@ -140,6 +142,22 @@ def pages(readme: Path, found: Sequence[Result] | None) -> Generator[str, None, 
         yield str(error)
         return 0
     return len(fresh)
+
+
+def page(html: Path, found: Sequence[Result] | None, folder: Path) -> Iterator[str]:
+    """What is wrong with a file that `rethinking report --html` wrote.
+
+    Args:
+        html: the file. found: the figures, as `drawn` returns them. folder: of their pictures.
+    """
+    if found is None:
+        yield f"{html} is not compared: mend the figures first"
+        return
+    try:
+        if is_stale(html, whole_page(found, folder)):
+            yield f"{html} is stale: run `rethinking report --html`"
+    except InputError as error:
+        yield str(error)
 
 
 def _where(then: Any, now: Any) -> str:

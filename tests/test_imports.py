@@ -36,7 +36,7 @@ ROOMS = [
     {"images", "seeds"},
     {"catalog"},
     {"constants", "imported"},
-    {"arithmetic", "plotting", "style", "streams", "revision"},
+    {"arguments", "arithmetic", "plotting", "style", "streams", "revision"},
     {"paths"},
     {"arrays"},
     {"files"},

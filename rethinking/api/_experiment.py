@@ -17,6 +17,7 @@ from torch import nn
 
 from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
+from rethinking.arguments import path, switch, taking, text, whole
 from rethinking.arithmetic import as_begun
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
@@ -34,6 +35,7 @@ from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
 from rethinking.training.network import Source, built, give, placed
 
+MOST_SEEDS = 1000  # of one experiment
 EPOCHS = 30  # where nothing says how long
 # Fields of a spec that `experiment` takes by name, besides its own arguments.
 _OWN = ("data", "model", "model_options", "corruptions", "regularizers", "n", "seed", "data_seed", "keep")
@@ -62,6 +64,9 @@ MEANT = {
 }
 
 
+@taking(
+    n=whole, epochs=whole, num_classes=whole, device=text, progress=switch, save=path, data_dir=path, preprocess=text
+)
 def experiment(
     dataset: Any,
     network: Source | str,
@@ -149,6 +154,7 @@ def experiment(
     return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made])
 
 
+@taking(runs=path, device=text, data_dir=path, progress=switch)
 def network(
     run: str | Path | Record,
     runs: str | Path = "runs",
@@ -215,7 +221,7 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError(f"network is a {what}: give a torch.nn.Module, a function that makes one, or one of {known}")
     unknown = next((name for name in fields if name not in FIELDS), None)
     if unknown:
-        known_ones = [*(experiment.__kwdefaults__ or ()), *FIELDS]
+        known_ones = [*_NAMED, *FIELDS]
         for kind, argument in (("regularizers", "regularizers"), ("corruptions", "corruption")):
             if unknown in catalog.names(kind):
                 raise InputError(f"{unknown}: give it as {argument}='{unknown}={fields[unknown]}'")
@@ -224,6 +230,9 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError(f"{unknown}: {f'did you mean {near[0]}? ' if near else ''}known are {', '.join(known_ones)}")
     if preprocess not in (None, WHITEN):
         raise InputError(f"preprocess is {preprocess!r}: give 'whiten', or leave it out")
+
+
+_NAMED = [p.name for p in inspect.signature(experiment).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _is_data(given: Any) -> bool:
@@ -291,7 +300,7 @@ def _part(kind: str, name: Any, value: Any) -> Part:
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
     if not isinstance(given, Sequence | range) or isinstance(given, str):
-        return list(range(whole_number("seeds", given, 1)))
+        return list(range(whole_number("seeds", given, 1, MOST_SEEDS)))
     seeds = [whole_number("a seed", seed, 0) for seed in given]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds is {given!r}: give each seed once, or how many")

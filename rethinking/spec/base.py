@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.files import reason
 from rethinking.spec.part import one_line
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Spec(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise InputError(one_line(error, cls)) from None
+        except UnicodeEncodeError as error:
+            raise InputError(f"a field has {reason(error)}: give text that can be written") from None
 
     @classmethod
     def from_json(cls, text: str, source: str = "spec") -> Self:
