@@ -21,6 +21,7 @@ import importlib
 import json
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,8 +99,13 @@ class Entry:
         """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
         if self.own:
             return importlib.import_module("rethinking.data._own")
+        place = f"rethinking.{self.kind}.{self.path.stem}"
+        known = place in sys.modules
         with blame():
-            module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
+            module = importlib.import_module(place)
+        if self.digest and not known and not self._unchanged():
+            sys.modules.pop(place, None)
+            raise InputError(f"{self.path}, or what it imports, was changed since this process began: start it again")
         declared = hasattr(module, "GRID") or hasattr(module, "grid")
         panels = "panels" if hasattr(module, "panels") else "PANELS"
         parts = ("spec", "TABLE", panels) if declared else ("runs", "draw", "claims")
@@ -107,6 +113,10 @@ class Entry:
             if not hasattr(module, word):
                 raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")
         return module
+
+    def _unchanged(self) -> bool:
+        """Whether a plug-in's file, and its helpers, hold what they held when they were found."""
+        return any((now.digest, now.helpers) == (self.digest, self.helpers) for now in _read(self.kind, self.path))
 
 
 def plugin_folders(kind: str) -> list[str]:

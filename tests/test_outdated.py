@@ -164,3 +164,20 @@ def test_a_record_is_bound_to_every_file_that_its_plug_ins_import(found, toy_dir
     older = runs.path(spec) / "environment.json"  # as it was before helpers were kept
     older.write_text(json.dumps(json.loads(older.read_text()) | {"plug_ins": {"models/mine": made["models/mine"]}}))
     assert outdated.changed(spec, json.loads(older.read_text())) == []
+
+
+def test_a_plug_in_that_is_edited_before_its_process_imports_it_is_refused(found, tmp_path):
+    found(models__late=NETWORK, models___shared=SHARED)
+    (tmp_path / "mine" / "models" / "_parts").mkdir()
+    (tmp_path / "mine" / "models" / "_parts" / "scale.py").write_text("SCALE = 1.0\n")
+    catalog._files.cache_clear()
+    entry = catalog.find("models", "late")
+    for name in ("late.py", "_parts/scale.py"):
+        file = tmp_path / "mine" / "models" / name
+        whole = file.read_text()
+        file.write_text(whole + "\n# edited\n")
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"late\.py, or what it imports, was changed since this process began"):
+                entry.load()
+        file.write_text(whole)
+    assert entry.load().build

@@ -15,6 +15,7 @@ from rethinking.claims import Verdict
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures.kit import declared
+from rethinking.paths import path_of
 from rethinking.record import Runs
 from rethinking.record.bundle import advice, committed
 from rethinking.record.frame import Tidy
@@ -71,7 +72,7 @@ class Drawing:
 
     def save(self, folder: str | Path = "figures") -> list[Path]:
         """Write the .svg, .pdf and .json that `rethinking figure` writes."""
-        return figures.draw(self.name, self.setting, self.runs, Path(folder)).files
+        return figures.draw(self.name, self.setting, self.runs, path_of(folder, "folder")).files
 
     def __repr__(self) -> str:
         told = claims.counted(v.verdict for v in self.verdicts)

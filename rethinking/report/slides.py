@@ -48,7 +48,7 @@ def style() -> AbstractContextManager[Any]:
     """A context in which slides are drawn."""
     plt, stack = plotting.pyplot(), ExitStack()
     stack.enter_context(plotting.style())
-    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))  # type: ignore[misc]
+    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))
     return stack
 
 
