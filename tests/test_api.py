@@ -116,6 +116,13 @@ def seen(dataset, **options):
         (np.arange(24, dtype=np.uint8).reshape(2, 4, 3), {"channels": "first"}, lambda a: torch.from_numpy(a) / 255),
         (np.linspace(-1, 1, 12).reshape(3, 2, 2), {"channels": "first"}, lambda a: torch.from_numpy(a).float()),
         (np.arange(6, dtype=np.uint16).reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype(np.float32)) / 65535),
+        (np.arange(6, dtype=">u2").reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype(np.float32)) / 65535),
+        (np.linspace(-1, 1, 6, dtype=">f4").reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype("=f4"))),
+        (
+            np.linspace(-1, 1, 6, dtype=np.longdouble).reshape(2, 3),
+            {},
+            lambda a: torch.from_numpy(a.astype(np.float32)),
+        ),
         (torch.arange(7), {}, lambda a: a),
         ([3, 1, 2], {}, torch.tensor),
     ],

@@ -252,12 +252,13 @@ class Handed:
     def _numbers(self, feature: Any) -> Tensor:
         """A feature as a tensor, of its own dtype and order of axes."""
         _features.check(feature)
-        if isinstance(feature, Tensor):
+        if isinstance(feature, Tensor) and not feature.is_complex():
             return feature.detach().cpu().as_subclass(Tensor)
-        array = np.asarray(feature)
+        array = np.asarray(_samples.plain(feature))
         if isinstance(feature, Image.Image) or array.dtype.kind not in _features.NUMBERS:
-            array = _features.to_array(feature, "last")  # which refuses palettes, and what is no number
-        return torch.from_numpy(array.copy())
+            array = _features.to_array(feature, "last")  # which refuses palettes, and what is no real number
+        wide = array.dtype.kind == "f" and array.dtype.itemsize > 8  # which torch lacks, as it lacks other byte orders
+        return torch.from_numpy(array.astype(np.float64 if wide else array.dtype.newbyteorder("=")))
 
     def _kind(self, features: Sequence[Any], role: str) -> torch.dtype | None:
         """The dtype of all features; of any floating point that of the first. InputError where they are a mixture."""
