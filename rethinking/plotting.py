@@ -138,8 +138,8 @@ PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words th
 
 STYLE = {
     "font.family": "sans-serif",
-    # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text is
-    # text, the second has letters nearly as wide where a reader lacks the first.
+    # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text
+    # is text, the second has letters nearly as wide, for a reader who lacks the first.
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "font.size": 8,
     "axes.titlesize": 8,

@@ -133,6 +133,13 @@ def test_inputs_as_they_come_against_a_slow_reference(image, options, expected):
     assert inputs.dtype == expected(image).dtype
 
 
+def test_a_data_frame_and_a_device_of_torch_are_taken(tensors):
+    frame, column = pd.DataFrame(tensors[0].numpy()).iloc[::-1], pd.Series(tensors[1].numpy()).iloc[::-1]
+    found = rt.experiment((frame, column), lambda: Net(5), **(SHORT | {"device": torch.device("cpu")}))
+    same = rt.experiment((tensors[0].flip(0), tensors[1].flip(0)), lambda: Net(5), **SHORT)
+    assert curve(found.records[0]) == curve(same.records[0])
+
+
 def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     """In a process whose threads and generator are left as they were; a function is called under the seed."""
     network, threads, state = Net(5).eval(), torch.get_num_threads(), torch.get_rng_state()

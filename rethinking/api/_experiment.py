@@ -75,7 +75,7 @@ def experiment(
     label: Any = None,
     channels: str | None = None,
     num_classes: int | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     progress: bool | None = None,
     save: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -106,7 +106,7 @@ def experiment(
         InputError: in one line, before anything is trained.
     """
     _check_arguments(dataset, network, fields, preprocess)
-    where = resolve_device(device)
+    where = resolve_device(str(device))
     fields["precision"] = resolve_precision(fields.get("precision", "float32"), where)
     fields |= {"corruptions": _parts("corruptions", corruption), "regularizers": _parts("regularizers", regularizers)}
     if isinstance(network, str):
@@ -175,7 +175,7 @@ def network(
         give(trained, tensors(file, "move it away"), file)
         return trained.eval()
     with _process_restored():
-        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)
+        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(str(device)), None, progress)
     other = record.difference(again, record.final["step"])
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
@@ -380,8 +380,10 @@ def _saved(
 def _record(run: str | Path | Record, runs: str | Path) -> Record:
     if isinstance(run, Record):
         return run
-    if isinstance(run, Path) or (Path(run) / "result.json").is_file():
+    if isinstance(run, Path) or (isinstance(run, str) and (Path(run) / "result.json").is_file()):
         return read(Path(run))
+    if not isinstance(run, str):
+        raise InputError(f"run is a {type(run).__name__}: give a record, its folder, or its name in {runs}")
     return Runs(*committed(runs)).named(run)
 
 

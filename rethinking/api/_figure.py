@@ -11,6 +11,7 @@ import pandas as pd
 from rethinking import catalog, claims, figures, plotting
 from rethinking.api._result import page
 from rethinking.claims import Verdict
+from rethinking.corruptions._arguments import whole_number
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures.kit import declared
@@ -107,6 +108,7 @@ def figure(
         InputError: an unknown figure, scale, network or data set; a figure of the paper's data alone; no record; a
         damaged one.
     """
+    seeds, crop = (v if v is None else whole_number(n, v) for n, v in (("seeds", seeds), ("crop", crop)))
     precision = resolve_precision("auto", resolve_device("auto"))
     setting, folder = figures.setting(name, scale, model, seeds, precision, data, crop), Runs(*committed(runs))
     if not any(folder.complete(spec) for spec in figures.unique(figures.specs(name, setting))):

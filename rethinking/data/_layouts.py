@@ -47,7 +47,8 @@ def found_at(
         with _arrays(path, labels) as held:
             return _from_arrays(path, held, channels, size)
     if not path.is_dir():
-        raise InputError(f"{path} is nothing that can be added: name {LAYOUTS}")
+        packed = "unpack it first, then " if suffix in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z") else ""
+        raise InputError(f"{path} is nothing that can be added: {packed}name {LAYOUTS}")
     for layout in (_idx, _cifar):
         found = layout(path)
         if found:

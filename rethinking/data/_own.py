@@ -63,12 +63,14 @@ def add(
     Raises:
         InputError: a name that is taken or cannot be one; whatever is wrong with the files, in one line.
     """
+    if not isinstance(name, str) or not isinstance(path, str | Path):
+        raise InputError(f"name and path are {name!r} and {path!r}: give text, and where the data are")
     folder = _free(name, root)
-    if hold_out is not None and (test is not None or not 0 < hold_out < 1):
-        given = "beside --test" if test is not None else f"{hold_out:g}"
+    if hold_out is not None and (test is not None or not (isinstance(hold_out, int | float) and 0 < hold_out < 1)):
+        given = "beside --test" if test is not None else repr(hold_out)
         raise InputError(f"--hold-out is {given}: give a share above 0 and below 1, and no --test")
-    if size is not None and not 1 <= size <= 1024:
-        raise InputError(f"--size is {size}: give 1 to 1024 pixels")
+    if size is not None and not (isinstance(size, int) and 1 <= size <= 1024):
+        raise InputError(f"--size is {size!r}: give 1 to 1024 pixels")
     try:
         found = found_at(expand(path), labels, channels, size, say)
         other = None if test is None else found_at(expand(test), test_labels, channels, size, say)

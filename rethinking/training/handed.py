@@ -80,9 +80,13 @@ class _Held:
 
 
 class Pair:
-    """Images and labels, two sequences of one length, as a map-style data set. Raises InputError where they are not."""
+    """Images and labels, two sequences of one length, as a map-style data set. Raises InputError where they are not.
+
+    Of a data frame the values are taken, by row.
+    """
 
     def __init__(self, images: Any, labels: Any):
+        images = images.to_numpy() if hasattr(images, "to_numpy") else images
         counts = [len(each) if getattr(each, "ndim", 1) else 0 for each in (images, labels)]
         if counts[0] != counts[1]:
             raise InputError(
@@ -163,6 +167,8 @@ class Handed:
     ):
         if channels not in (None, "first", "last"):
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+        if num_classes is not None:
+            num_classes = _arguments.whole_number("num_classes", num_classes, 1)
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
         self.name, self.as_given = _inside(dataset)
@@ -170,9 +176,9 @@ class Handed:
         size = len(dataset)
         if size < 2:
             raise InputError(f"dataset has {size} example{'s' * (size != 1)}: give at least 2")
-        if n is not None and not 2 <= n <= size:
-            raise InputError(f"n is {n:,}, the data set has {size:,} examples: give 2 to {size:,}")
-        self.n = size if n is None else n
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= size):
+            raise InputError(f"n is {n!r}, the data set has {size:,} examples: give 2 to {size:,}")
+        self.n = size if n is None else int(n)
         features, labels = self._read(dataset, self.n)
         with seeded("reading"):
             place = _samples.locate(dataset[0], label, "label")
