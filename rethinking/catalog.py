@@ -158,8 +158,10 @@ def _own_sets() -> dict[str, Entry]:
 def own_set(name: str, root: str | Path | None = None) -> Entry | None:
     """The own data set of that name in a data folder, see `paths.data_dir`; None where there is none.
 
-    Raises InputError for a description that is damaged, or changed since it was written.
+    Raises InputError for a name that is no text, and a description that is damaged, or changed since it was written.
     """
+    if not isinstance(name, str):
+        raise InputError(f"the data set's name is {name!r}: give text, as 'cifar10'")
     if name in _files("data") or not re.fullmatch(NAME, name):
         return None
     try:
@@ -308,6 +310,8 @@ def names(kind: str) -> list[str]:
 def find(kind: str, name: str) -> Entry:
     """The entry of that name. Raises InputError that offers the nearest known name."""
     files = _files(kind)
+    if not isinstance(name, str):
+        raise InputError(f"the {_NOUN[kind]} is {name!r}: give its name, one of {', '.join(files)}")
     if name in files:
         return files[name]
     known = files
@@ -320,6 +324,8 @@ def find(kind: str, name: str) -> Entry:
     hint = f"did you mean {near[0]!r}? " if near else ""
     if kind == "data" and os.path.exists(name):
         hint = f"`rethinking data add NAME {name}` makes a file or folder one; "
+    elif kind == "data" and re.fullmatch(NAME, name) and not near:
+        hint = f"`rethinking data add {name} PATH` adds your own; "
     is_one = next((f", which is a {_NOUN[k]}" for k in KINDS if name in (entries(k) if k == "data" else _files(k))), "")
     raise InputError(f"unknown {_NOUN[kind]} {name!r}{is_one}: {hint}known are {', '.join(known)}")
 

@@ -139,7 +139,10 @@ FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
 STYLE = {
-    "font.family": "DejaVu Sans",  # which matplotlib brings; seaborn would take Arial where there is one
+    "font.family": "sans-serif",
+    # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text
+    # is text, the second has letters nearly as wide, for a reader who lacks the first.
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -155,7 +158,7 @@ STYLE = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "rethinking",  # element ids that do not change from drawing to drawing
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text, which is found, copied, read aloud and edited
     "pdf.fonttype": 42,
 }
 

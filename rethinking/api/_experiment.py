@@ -17,7 +17,7 @@ from torch import nn
 
 from rethinking import catalog, data, regularizers
 from rethinking.api._result import Result
-from rethinking.arguments import path, switch, taking, text, whole
+from rethinking.arguments import one_of, path, switch, taking, text, whole
 from rethinking.arithmetic import as_begun
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
@@ -63,9 +63,11 @@ MEANT = {
     "precision": "dtype bf16 amp",
 }
 
+DEVICE = one_of(str, torch.device)
+
 
 @taking(
-    n=whole, epochs=whole, num_classes=whole, device=text, progress=switch, save=path, data_dir=path, preprocess=text
+    n=whole, epochs=whole, num_classes=whole, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text
 )
 def experiment(
     dataset: Any,
@@ -82,7 +84,7 @@ def experiment(
     label: Any = None,
     channels: str | None = None,
     num_classes: int | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     progress: bool | None = None,
     save: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -113,7 +115,7 @@ def experiment(
         InputError: in one line, before anything is trained.
     """
     _check_arguments(dataset, network, fields, preprocess)
-    where = resolve_device(device)
+    where = resolve_device(str(device))
     fields["precision"] = resolve_precision(fields.get("precision", "float32"), where)
     fields |= {"corruptions": _parts("corruptions", corruption), "regularizers": _parts("regularizers", regularizers)}
     if isinstance(network, str):
@@ -154,12 +156,12 @@ def experiment(
     return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made])
 
 
-@taking(runs=path, device=text, data_dir=path, progress=switch)
+@taking(runs=path, device=DEVICE, data_dir=path, progress=switch)
 def network(
     run: str | Path | Record,
     runs: str | Path = "runs",
     *,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     data_dir: str | Path | None = None,
     progress: bool | None = None,
 ) -> nn.Module:
@@ -183,7 +185,7 @@ def network(
             trained = _untrained(spec)
             give(trained, tensors(file, "move it away"), file)
             return trained.eval()
-        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)
+        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(str(device)), None, progress)
     other = record.difference(again, record.final["step"])
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
