@@ -136,11 +136,12 @@ NOTE = 6.5  # points; words inside a picture
 FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
+# The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text is
+# text, the second has letters nearly as wide, for a reader who lacks the first.
+FONTS = ("DejaVu Sans", "Verdana")
 STYLE = {
     "font.family": "sans-serif",
-    # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text
-    # is text, the second has letters nearly as wide, for a reader who lacks the first.
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],
+    "font.sans-serif": list(FONTS),
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -252,10 +253,17 @@ def save(
         told = {} if about is None else {"Title": stem.name, ABOUT[form]: json.dumps(about)}
         figure.savefig(buffer, format=form, metadata=FORMATS[form] | told, dpi=dpi)
         path = stem.with_name(f"{stem.name}.{form}")
-        write(path, buffer.getvalue())
+        write(path, with_fonts(buffer.getvalue()) if form == "svg" else buffer.getvalue())
         paths.append(path)
     plt.close(figure)
     return paths
+
+
+def with_fonts(svg: bytes) -> bytes:
+    """An SVG whose formulas, as 10^-3, name all the fonts that its other words do, and not the first alone."""
+    first, *others = FONTS
+    names = "".join(f", {name!r}" for name in others) + ", sans-serif"
+    return re.sub(rf"(font-family: '{first}')(?=[;\"])".encode(), rb"\1" + names.encode(), svg)
 
 
 def about(path: Path) -> dict[str, Any]:

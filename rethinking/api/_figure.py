@@ -83,7 +83,7 @@ class Drawing:
         buffer = io.BytesIO()
         with plotting.style(agg=False):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        svg = buffer.getvalue().decode()
+        svg = plotting.with_fonts(buffer.getvalue()).decode()
         lines = [f"<li><b>{escape(v.verdict)}</b>: {escape(v.statement)}</li>" for v in self.verdicts]
         return page(repr(self), pd.DataFrame(), svg[svg.index("<svg") :]) + f"<ul>{''.join(lines)}</ul>"
 
