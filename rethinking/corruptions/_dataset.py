@@ -44,8 +44,8 @@ class Corrupted(Dataset):
         options: the corruption's own, by name, as in its OPTIONS.
 
     A pixel corruption gives an image of the same kind: a tensor on its device, an array, a PIL image of its mode. A
-    vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32: of a
-    PIL image an array (H, W, C) or (H, W), of integers too.
+    vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32,
+    of integers too: of a PIL image an array (H, W, C) or (H, W), of one of mode F an image.
 
     `targets`, `labels` and columns of the data set are believed where they agree with 64 of its samples, evenly spread;
     then neither the class count nor `changed_labels` reads images. Else all samples are read. Classes are believed

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import catalog, regularizers, seeds
+from rethinking.arguments import function, one_of, taking, text
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.files import reason
@@ -390,6 +391,7 @@ class Training:
             self.schedule.logged(int(right), int(images))
 
 
+@taking(spec=one_of(RunSpec), data=one_of(ImageSet, Tensors), device=text, network=function)
 def train(
     spec: RunSpec,
     data: ImageSet | Tensors | None = None,
