@@ -37,6 +37,7 @@ from rethinking.files import Refused, content_of, json_in, reason, state_of, tex
 from rethinking.imported import LARGEST as SOURCE
 from rethinking.imported import digest_of, helpers
 from rethinking.paths import data_dir, expand
+from rethinking.streams import acting
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.
@@ -263,8 +264,12 @@ def _read(kind: str, path: Path) -> list[Entry]:
     if problem:
         line = lines.get(problem.partition(" ")[0].partition("[")[0])
         raise InputError(f"{path}{f', line {line}' if line else ''}: {problem}: mend the file")
-    constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
+    for name, value in {"the docstring": about, **constants}.items():
+        if mark := acting(value):
+            place = f"{path}, line {lines.get(name, 1)}: {name}"
+            raise InputError(f"{place} has the character {mark!a}, which would act on a terminal: take it out")
+    constants = USUAL.get(kind, {}) | constants
     own = path.parent.parent == Path(__file__).parent
     digest, used = None, {}
     if not own:

@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 from rethinking.errors import InputError, not_imported
 from rethinking.files import content_of, json_in, reason
 from rethinking.paths import write
+from rethinking.streams import acting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,6 +139,8 @@ NOTE = 6.5  # points; words inside a picture
 FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
+RAISED = str.maketrans("0123456789-\N{MINUS SIGN}", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
+
 STYLE = {
     "font.family": "sans-serif",
     # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text
@@ -157,6 +160,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a label may have a $ in it
     "svg.hashsalt": "rethinking",  # element ids that do not change from drawing to drawing
     "svg.fonttype": "none",  # text stays text, which is found, copied, read aloud and edited
     "pdf.fonttype": 42,
@@ -265,6 +269,32 @@ def pictures(text: str, known: Iterable[str] = FORMATS) -> tuple[str, ...]:
     return tuple(word for word in known if word in asked)
 
 
+def without_mathematics(figure: "Figure") -> None:
+    """Write powers on logarithmic axes in plain characters, "10⁻³", as no text is read as mathematics."""
+    from matplotlib.ticker import Formatter, LogFormatterMathtext
+
+    class Plain(Formatter):
+        def __init__(self, of: Formatter):
+            self.of = of
+
+        def set_axis(self, axis: Any) -> None:
+            super().set_axis(axis)
+            self.of.set_axis(axis)
+
+        def set_locs(self, locs: Any) -> None:
+            self.of.set_locs(locs)
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            text = re.sub(r"\\mathdefault|[${}]", "", self.of(x, pos)).replace(r"\times", "×")
+            return re.sub(r"\^(.*)", lambda m: m[1].translate(RAISED), text)
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(major := axis.get_major_formatter(), LogFormatterMathtext):
+            axis.set_major_formatter(Plain(major))
+        if isinstance(minor := axis.get_minor_formatter(), LogFormatterMathtext):
+            axis.set_minor_formatter(Plain(minor))
+
+
 def save(
     figure: "Figure", stem: Path, formats: Iterable[str] = USUAL, dpi: int = DPI, about: dict[str, Any] | None = None
 ) -> list[Path]:
@@ -272,11 +302,16 @@ def save(
 
     formats: of FORMATS. dpi: dots per inch of those that have dots. about: what each says of itself, see `about`.
     """
+    from matplotlib.text import Text
+
     paths = []
+    without_mathematics(figure)
     for form in formats:
         buffer = io.BytesIO()
         told = {} if about is None else {"Title": stem.name, ABOUT[form]: json.dumps(about)}
         figure.savefig(buffer, format=form, metadata=FORMATS[form] | told, dpi=dpi)
+        if mark := next((m for text in figure.findobj(Text) if (m := acting(text.get_text()))), ""):
+            raise InputError(f"{stem.name} draws the character {mark!a}, which would act on a terminal: take it out")
         path = stem.with_name(f"{stem.name}.{form}")
         write(path, buffer.getvalue())
         paths.append(path)

@@ -4,7 +4,7 @@ import random
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,50 +173,54 @@ class Origin:
 
     Attributes:
         about: what it says of itself, as rethinking.figures.provenance. runs: the runs that it was drawn from; None
-        where those that are known are others. findings: what is wrong with these runs, or with the numbers beside the
-        picture.
+        where those that are known are others. findings: what is wrong with these runs, with the numbers beside the
+        picture, or with the picture. compared: whether the picture was held against the .json drawn with it.
     """
 
     about: dict[str, Any]
     runs: tuple[str, ...] | None
     findings: tuple[str, ...]
+    compared: bool = False
 
 
 def whence(path: Path, runs: Runs, folder: Path) -> Origin:
     """What a picture, or the .json beside it, was drawn from, and whether that still verifies.
 
-    The picture's digest of its runs is compared with the .json beside it, then with that of its name in `folder`, then
-    with the runs that the figure asks for and that are there. Where a .json has them, the picture must be the one that
-    was drawn with it.
+    The picture's digest of its runs is compared with the .json of its name or of its figure's, beside it and then in
+    `folder`, then with the runs that the figure asks for and that are there. Where a .json has them, the picture must
+    be the one that was drawn with it, whatever its name.
 
     Raises:
         InputError: a file that does not say what it was drawn from.
     """
     about = figures.provenance(figures.drawn(path)) if path.suffix == ".json" else figures.about(path)
     findings: list[str] = []
-    for beside in dict.fromkeys([path.with_suffix(".json"), folder / f"{path.stem}.json"]):
+    of = about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None
+    stems = [path.stem]
+    with suppress(InputError):
+        stems.append(figures.stem(about["figure"], figures.setting(*of)))
+    for beside in dict.fromkeys(place / f"{stem}.json" for stem in stems for place in (path.parent, folder)):
         numbers = figures.drawn(beside) if beside.is_file() else None
-        if numbers and figures.provenance(numbers)["runs"] == about["runs"]:
+        if numbers and figures.digest_of(numbers["runs"]) == about["runs"]:
+            held = None if "slide" in about else numbers.get("digests", {}).get(f"{beside.stem}{path.suffix.lower()}")
             with _noted(findings):
                 findings += _drawn(runs, beside)
-                findings += _altered(path, beside, numbers)
-            return _origin(about, numbers["runs"], runs, findings)
+                findings += _altered(path, beside, held)
+            origin = _origin(about, numbers["runs"], runs, findings)
+            return replace(origin, compared=path.suffix == ".json" or held is not None)
     for precision in PRECISIONS:
         with _noted(findings):
-            chosen = figures.setting(
-                about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None, precision
-            )
+            chosen = figures.setting(*of, precision)
             there = [s.run_id for s in figures.unique(figures.specs(about["figure"], chosen)) if runs.complete(s)]
-            if figures.provenance(about | {"claims": [], "runs": there})["runs"] == about["runs"]:
+            if figures.digest_of(there) == about["runs"]:
                 return _origin(about, there, runs, [])
     what = "other runs than those that the figure asks for and that are there"
     return Origin(about, None, tuple(dict.fromkeys(findings)) or (f"{path} was drawn from {what}: name other --runs",))
 
 
-def _altered(path: Path, beside: Path, numbers: dict[str, Any]) -> list[str]:
-    """What is wrong with a picture that lies elsewhere than the .json of its name, whose content is `numbers`."""
-    held = numbers.get("digests", {}).get(f"{beside.stem}{path.suffix.lower()}")
-    if held is None or path.parent == beside.parent or digests.sha256(path) == held:
+def _altered(path: Path, beside: Path, held: str | None) -> list[str]:
+    """What is wrong with a picture of another place or name than that drawn with a .json, whose SHA-256 is `held`."""
+    if held is None or path == beside.with_suffix(path.suffix) or digests.sha256(path) == held:
         return []
     return [f"{path} is not the picture drawn with {beside}, by its SHA-256: take that, or draw it again with --redraw"]
 

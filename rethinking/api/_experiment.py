@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from rethinking import catalog, data, regularizers
+from rethinking.api._parts import parts_of
 from rethinking.api._result import Result
 from rethinking.arguments import one_of, path, switch, taking, text, whole
 from rethinking.arithmetic import as_begun
@@ -29,7 +30,7 @@ from rethinking.paths import check_writable, path_of
 from rethinking.record import LOG_COLUMNS, Record, Runs, check_current, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Part, RunSpec, check_options, check_several, image_size
+from rethinking.spec import Part, RunSpec, check_several, image_size
 from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
@@ -117,7 +118,10 @@ def experiment(
     _check_arguments(dataset, network, fields, preprocess)
     where = resolve_device(str(device))
     fields["precision"] = resolve_precision(fields.get("precision", "float32"), where)
-    fields |= {"corruptions": _parts("corruptions", corruption), "regularizers": _parts("regularizers", regularizers)}
+    fields |= {
+        "corruptions": parts_of("corruptions", corruption),
+        "regularizers": parts_of("regularizers", regularizers),
+    }
     if isinstance(network, str):
         part = Part.parse("models", network)
         fields |= {"model": part.name, "model_options": part.options}
@@ -254,50 +258,6 @@ def _required(function: Any) -> list[str]:
 def _called(network: Source) -> str:
     name = type(network).__name__ if isinstance(network, nn.Module) else getattr(network, "__name__", "network")
     return "network" if name == "<lambda>" else name
-
-
-def _parts(kind: str, given: Any) -> tuple[Part, ...]:
-    """What was given by name. Raises InputError for what is no name, or has no order."""
-    called = "corruption" if kind == "corruptions" else kind
-    wrapper = getattr(given, "corruption", None)
-    if given is None:
-        return ()
-    if isinstance(given, Mapping):
-        return tuple(_part(kind, name, value) for name, value in given.items())
-    if isinstance(wrapper, str):
-        raise InputError(f"{called} is a wrapper of data sets: give its name, {wrapper!r}")
-    if isinstance(given, str | Part) or not isinstance(given, Iterable):
-        given = [given]
-    parts: list[Part] = []
-    for each in given:
-        if isinstance(each, Mapping):
-            parts += _parts(kind, each)
-        elif isinstance(each, str | Part) and not isinstance(given, Set):
-            parts.append(each if isinstance(each, Part) else Part.parse(kind, each))
-        else:
-            what = (
-                f"is a {type(given).__name__}, whose order is left to chance"
-                if isinstance(given, Set)
-                else f"has {each!r}"
-            )
-            raise InputError(
-                f"{called} {what}: give text as on the command line, 'NAME=VALUE', a list, or {{NAME: VALUE}}"
-            )
-    return tuple(parts)
-
-
-def _part(kind: str, name: Any, value: Any) -> Part:
-    """An item of {NAME: VALUE of its first option} or {NAME: {OPTION: VALUE}}; True where it has no options."""
-    declared = catalog.find(kind, name if isinstance(name, str) else repr(name)).constants.get("OPTIONS", {})
-    if isinstance(value, Mapping):
-        options = dict(value)
-    elif declared:
-        options = {next(iter(declared)): value}
-    elif value is True:
-        options = {}
-    else:
-        raise InputError(f"{name} is given the value {value!r} and takes none: write {name!r}, or leave it out")
-    return Part(name=name, options=check_options(kind, name, options))
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from rethinking.cli.options import FilePath, json_option, out_option, print_json, reading, runs_option
+from rethinking.errors import InputError
 from rethinking.paths import check_writable
 
 
@@ -33,6 +34,8 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
             else:
                 click.echo(f"{html}: {'stale: run `rethinking report --html`' if wrong else 'up to date'}", err=wrong)
             return int(wrong)
+        if not html.parent.is_dir():
+            raise InputError(f"--html {html} is in {html.parent}, which is no folder: make it, or name another file")
         check_writable(html.parent, "--html")
         runs_dir, out = reading(runs_dir, out)
         size = save(html, Runs(runs_dir), Path(out))

@@ -34,6 +34,10 @@ from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
 CAPTION = "Norms of the weights over the squared margin against the number of training images, true and random labels."
+THEIRS = (
+    "Nothing of its own; Neyshabur et al. 2017: norms over the squared margin are higher on random labels than on "
+    "true ones, the more so the more images."
+)
 DEPARTURES = [
     "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. Its claims are of the shape.",
     _probed.AT_EQUAL_LOSS,

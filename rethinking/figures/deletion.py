@@ -33,6 +33,9 @@ from rethinking.spec import ProbeSpec
 CAPTION = (
     "Training accuracy on 2,000 images (quick: 500) as units are deleted in random order, by labels and regularizer."
 )
+THEIRS = (
+    "Nothing of its own; Morcos et al. 2018: the more labels are corrupted, the more a network relies on single units."
+)
 DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
     "shares; the paper's own networks are others, so that its claims are of the shape.",

@@ -24,6 +24,10 @@ from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
 CAPTION = "Sharpness against the number of training images, and against the l2-path norm over the squared margin."
+THEIRS = (
+    "Nothing of its own; Neyshabur et al. 2017: sharpness alone does not tell random labels from true ones, beside a "
+    "norm it does."
+)
 DEPARTURES = [
     "Sharpness is a lower bound, found by projected gradient ascent from 3 starts of 20 steps (quick: 1 of 10) on the "
     "first 2,000 training images.",

@@ -162,7 +162,7 @@ def listed(root: Path) -> dict[str, dict[str, str]]:
     path = root / LIST
     try:
         state = state_of(path, MOST)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except Refused:  # which reading it tells
         state = ()

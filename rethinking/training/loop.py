@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import catalog, regularizers, seeds
-from rethinking.arguments import function, one_of, taking, text
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.files import reason
@@ -387,14 +386,3 @@ class Training:
         self.fitted, self.at_loss, self.diverged_at = bool(ended & 1), bool(ended & 2), diverged_at or None
         for _, _, right, images in self.log:
             self.schedule.logged(int(right), int(images))
-
-
-@taking(spec=one_of(RunSpec), data=one_of(ImageSet, Tensors), device=text, network=function)
-def train(
-    spec: RunSpec,
-    data: ImageSet | Tensors | None = None,
-    device: str = "cpu",
-    network: Source | None = None,
-) -> Iterator[Evaluation]:
-    """Train one run from the beginning; see `Training`."""
-    yield from Training(spec, data, device, network).evaluations()
