@@ -12,10 +12,13 @@ from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
 from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
-from rethinking.record import Record, Runs, archive, archived, digests, read
-from rethinking.record.read import check_plug_ins
+from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
+from rethinking.record.lease import held
 from rethinking.report import model
+from rethinking.report.html import is_stale
+from rethinking.report.html import page as whole_page
 from rethinking.report.model import Result
+from rethinking.spec import from_file, kind_of
 
 PRECISIONS = ("float32", "bfloat16")
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
@@ -27,8 +30,12 @@ def records(runs: Runs) -> Iterator[str]:
     listed = digests.listed(runs.root)
     for folder in folders.values():
         yield from record(folder)
-    for run in sorted(listed.keys() - folders.keys() - {digests.ARCHIVE}):
+    absent = listed.keys() - folders.keys() - {digests.ARCHIVE}
+    for run in sorted(absent):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
+    for folder in sorted(p.parent for p in runs.root.glob("*/spec.json")):
+        if folder.name not in folders.keys() | absent:
+            yield from _without_result(folder, runs)
     try:
         kept = archived(runs.root)
     except InputError as error:
@@ -43,18 +50,30 @@ def records(runs: Runs) -> Iterator[str]:
 def record(folder: Path) -> Iterator[str]:
     """What is wrong with one complete record."""
     try:
-        held = read(folder)
-        digests.check(folder, held.result, weights=True)
-        check_plug_ins(held.spec, held.environment, folder)
-        if held.spec.kept:
-            held.arrays  # noqa: B018  (reading checks it)
-        held.online  # noqa: B018
+        found = read(folder)
+        digests.check(folder, found.result, weights=True)
+        check_current(found, weights=True)
+        if found.spec.kept:
+            found.arrays  # noqa: B018  (reading checks it)
+        found.online  # noqa: B018
         if folder.name in digests.listed(folder.parent):
             digests.check_listed(folder)
-        elif not digests.OWN & held.result.keys():
+        elif not digests.OWN & found.result.keys():
             yield f"{folder} has no digests, and no line in {digests.LIST}: run `rethinking digest`"
     except InputError as error:
         yield str(error)
+
+
+def _without_result(folder: Path, runs: Runs) -> Iterator[str]:
+    """What is wrong with the folder of a run that has no result: that it has files which a complete run alone has."""
+    last = [folder / name for name in ("online.csv", "arrays.npz", digests.WEIGHTS)]
+    with suppress(InputError):
+        if not kind_of(from_file(folder / "spec.json")).resumable:  # such a run writes nothing before its end
+            last.append(folder / "curve.csv")
+    file = next((path for path in last if path.exists()), None)
+    begun = (runs.checkpoints / folder.name / "checkpoint.safetensors").exists() or held(folder)
+    if file is not None and not begun:
+        yield f"{folder / 'result.json'} is missing, and {file.name} is there: bring it back, or make the run again"
 
 
 def drawn(runs: Runs, folder: Path) -> Generator[str, None, list[Result] | None]:
@@ -123,6 +142,22 @@ def pages(readme: Path, found: Sequence[Result] | None) -> Generator[str, None, 
         yield str(error)
         return 0
     return len(fresh)
+
+
+def page(html: Path, found: Sequence[Result] | None, folder: Path) -> Iterator[str]:
+    """What is wrong with a file that `rethinking report --html` wrote.
+
+    Args:
+        html: the file. found: the figures, as `drawn` returns them. folder: of their pictures.
+    """
+    if found is None:
+        yield f"{html} is not compared: mend the figures first"
+        return
+    try:
+        if is_stale(html, whole_page(found, folder)):
+            yield f"{html} is stale: run `rethinking report --html`"
+    except InputError as error:
+        yield str(error)
 
 
 def _where(then: Any, now: Any) -> str:

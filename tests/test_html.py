@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from command import cli, one_line
 
-from rethinking import figures
+from rethinking import figures, verify
 from rethinking.claims import told
 from rethinking.errors import InputError
-from rethinking.report import html, pages, prose
+from rethinking.record import Runs
+from rethinking.report import html, model, pages, prose
 from rethinking.report.model import Result, visible
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +143,30 @@ def test_the_command_writes_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     done = cli("report", "--json", "--out", tmp_path, "--html", tmp_path / "page.html")
     assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000
+
+
+def test_a_page_is_compared_with_what_the_records_give(tmp_path, monkeypatch):
+    monkeypatch.chdir(FIGURES.parent)
+    for file in FIGURES.glob("rademacher-cpu.*"):
+        shutil.copy(file, tmp_path)
+    page, where = tmp_path / "page.html", ("--out", tmp_path)
+    assert cli("report", "--html", page, *where).returncode == 0
+    assert cli("report", "--check", "--html", page, *where).returncode == 0
+    result = model.results(Runs("runs"), tmp_path)
+    assert list(verify.page(page, result, tmp_path)) == []
+    text = page.read_text()
+    for other in (text.replace("0.9", "0.8"), text[:-1], ""):
+        assert other != text
+        page.write_text(other)
+        stale = f"{page} is stale: run `rethinking report --html`"
+        assert list(verify.page(page, result, tmp_path)) == [stale]
+        done = cli("report", "--check", "--html", page, *where)
+        assert (done.returncode, done.stderr) == (1, f"{page}: stale: run `rethinking report --html`\n")
+        assert page.read_text() == other
+    page.unlink()
+    (missing,) = verify.page(page, result, tmp_path)
+    assert "cannot be read (No such file or directory): name another with --html" in missing
+    assert "not compared" in next(verify.page(page, None, tmp_path))
 
 
 def test_a_page_of_nothing_in_no_folder_or_named_as_an_option_is_refused(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from rethinking import catalog, figures
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.errors import InputError
+from rethinking.files import content_of, reason
 from rethinking.paths import write
 from rethinking.record import Runs
 from rethinking.report import model, prose
@@ -80,15 +81,28 @@ def page(found: Sequence[Result], folder: Path) -> str:
     return text
 
 
-def save(path: Path, runs: Runs, folder: Path) -> int:
-    """Write the page of all drawn figures of `folder` that is evidence, and return its bytes. Raises InputError."""
-    if path.is_dir():
-        raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
+def of_records(runs: Runs, folder: Path) -> str:
+    """The page of all drawn figures of `folder` that is evidence. Raises InputError."""
     found = model.results(runs, folder)
     if not found:
         raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --out")
     model.check_pictures(found, folder)
-    text = page(found, folder)
+    return page(found, folder)
+
+
+def is_stale(path: Path, text: str) -> bool:
+    """Whether a file is not the page whose text is given, as `rethinking report --html` writes it."""
+    try:
+        return content_of(path, LARGEST) != text.encode()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}): name another with --html") from None
+
+
+def save(path: Path, runs: Runs, folder: Path) -> int:
+    """Write the page of all drawn figures of `folder` that is evidence, and return its bytes. Raises InputError."""
+    if path.is_dir():
+        raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
+    text = of_records(runs, folder)
     try:
         write(path, text)
     except OSError as error:

@@ -46,11 +46,9 @@ def chosen(found: Sequence[Result]) -> list[Result]:
 
 def style() -> AbstractContextManager[Any]:
     """A context in which slides are drawn."""
-    import matplotlib.pyplot as plt
-
-    stack = ExitStack()
+    plt, stack = plotting.pyplot(), ExitStack()
     stack.enter_context(plotting.style())
-    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))  # type: ignore[misc]
+    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))
     return stack
 
 
@@ -74,7 +72,7 @@ def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Pa
     found = model.results(runs, folder)
     if not found:
         raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --figures")
-    import matplotlib.pyplot as plt
+    plt = plotting.pyplot()
     from matplotlib.backends.backend_pdf import PdfPages
 
     files: dict[str, bytes] = {}
