@@ -52,11 +52,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"rethinking.{name}")
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'rethinking' has no attribute {name!r}")
+    home = f"rethinking.{name}" if name in _ROOMS else _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rethinking' has no attribute {name!r}")
+    try:
+        module = importlib.import_module(home)
+    except Exception as error:
+        from rethinking.errors import not_imported
+
+        told = not_imported(error)
+        if told is None:
+            raise
+        raise told from None
+    return module if name in _ROOMS else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -21,6 +21,7 @@ import importlib
 import json
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +32,12 @@ from types import ModuleType
 from typing import Any
 
 from rethinking.constants import USUAL, wrong
-from rethinking.errors import InputError
-from rethinking.files import content_of, json_in, reason, text_of
+from rethinking.errors import InputError, not_imported
+from rethinking.files import Refused, content_of, json_in, reason, state_of, text_of
+from rethinking.imported import LARGEST as SOURCE
+from rethinking.imported import digest_of, helpers
 from rethinking.paths import data_dir, expand
+from rethinking.streams import acting
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.
@@ -57,7 +61,6 @@ DESCRIPTION = "description.json"  # of an own data set: the constants of its kin
 NAME = r"[A-Za-z0-9][A-Za-z0-9_]{0,39}"  # what an own data set can be called
 _DIGEST = "DIGEST"  # of a description, by which it binds itself; see `sealed`
 _LONGEST = 4_000_000  # bytes of a description
-SOURCE = 1_000_000  # bytes of a plug-in's file
 # Folders that a newcomer may mean by a kind's.
 _MISTAKEN = {"networks": "models", "datasets": "data", "plots": "figures", "augmentations": "regularizers"}
 
@@ -70,6 +73,8 @@ class Entry:
         kind, name: its place. path: the file. text: the file's docstring. summary: its first line.
         constants: the file's literal module-level constants, unimported. variant: its options in VARIANTS.
         digest: of what the file held when it was found, where it is not the package's own (which a commit tells).
+        helpers: likewise of other files in the folders of plug-ins that it imports, and that those import, by their
+        kind and their place in its folder: {"models/_shared": "1a2b3c4d5e6f"}.
     """
 
     kind: str
@@ -79,6 +84,7 @@ class Entry:
     constants: dict[str, Any] = field(repr=False)
     variant: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
+    helpers: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def summary(self) -> str:
@@ -94,8 +100,13 @@ class Entry:
         """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
         if self.own:
             return importlib.import_module("rethinking.data._own")
+        place = f"rethinking.{self.kind}.{self.path.stem}"
+        known = place in sys.modules
         with blame():
-            module = importlib.import_module(f"rethinking.{self.kind}.{self.path.stem}")
+            module = importlib.import_module(place)
+        if self.digest and not known and not self._unchanged():
+            sys.modules.pop(place, None)
+            raise InputError(f"{self.path}, or what it imports, was changed since this process began: start it again")
         declared = hasattr(module, "GRID") or hasattr(module, "grid")
         panels = "panels" if hasattr(module, "panels") else "PANELS"
         parts = ("spec", "TABLE", panels) if declared else ("runs", "draw", "claims")
@@ -103,6 +114,10 @@ class Entry:
             if not hasattr(module, word):
                 raise InputError(f"{self.path} has no {word}: every {_NOUN[self.kind]} needs one")
         return module
+
+    def _unchanged(self) -> bool:
+        """Whether a plug-in's file, and its helpers, hold what they held when they were found."""
+        return any((now.digest, now.helpers) == (self.digest, self.helpers) for now in _read(self.kind, self.path))
 
 
 def plugin_folders(kind: str) -> list[str]:
@@ -144,16 +159,20 @@ def _own_sets() -> dict[str, Entry]:
 def own_set(name: str, root: str | Path | None = None) -> Entry | None:
     """The own data set of that name in a data folder, see `paths.data_dir`; None where there is none.
 
-    Raises InputError for a description that is damaged, or changed since it was written.
+    Raises InputError for a name that is no text, and a description that is damaged, or changed since it was written.
     """
+    if not isinstance(name, str):
+        raise InputError(f"the data set's name is {name!r}: give text, as 'cifar10'")
     if name in _files("data") or not re.fullmatch(NAME, name):
         return None
     try:
         path = data_dir(root) / name / DESCRIPTION
-        now = path.stat()
+        state = state_of(path, _LONGEST)
+    except Refused:
+        state = ()
     except (InputError, OSError):
         return None
-    return _described(path, now.st_mtime_ns, now.st_size, now.st_ino)
+    return _described(path, *state)
 
 
 def written(description: dict[str, Any]) -> str:
@@ -171,7 +190,7 @@ def sealed(description: dict[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1000)
-def _described(path: Path, *_: int) -> Entry:
+def _described(path: Path, *_: int | str) -> Entry:
     again = f"remove {path.parent.name} with `rethinking data remove`, and add it again"
     damaged = f"{path} is damaged: {again}"
     try:
@@ -193,7 +212,7 @@ def _described(path: Path, *_: int) -> Entry:
 @cache
 def _files(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}, allowed are {KINDS}")
+        raise InputError(f"kind is {kind!r}, allowed are {', '.join(KINDS)}")
     found: dict[str, Entry] = {}
     stems: dict[str, Path] = {}  # files are imported by theirs
     for folder in [Path(__file__).parent / kind, *map(Path, plugin_folders(kind))]:
@@ -245,18 +264,25 @@ def _read(kind: str, path: Path) -> list[Entry]:
     if problem:
         line = lines.get(problem.partition(" ")[0].partition("[")[0])
         raise InputError(f"{path}{f', line {line}' if line else ''}: {problem}: mend the file")
-    constants = USUAL.get(kind, {}) | constants
     about = ast.get_docstring(tree) or ""
+    for name, value in {"the docstring": about, **constants}.items():
+        if mark := acting(value):
+            place = f"{path}, line {lines.get(name, 1)}: {name}"
+            raise InputError(f"{place} has the character {mark!a}, which would act on a terminal: take it out")
+    constants = USUAL.get(kind, {}) | constants
     own = path.parent.parent == Path(__file__).parent
-    digest = None if own else hashlib.sha256(text.encode()).hexdigest()[:12]
+    digest, used = None, {}
+    if not own:
+        folders = {k: [Path(__file__).parent / k, *map(Path, plugin_folders(k))] for k in KINDS}
+        digest, used = digest_of(text), helpers(kind, path, tree, folders)
     variants = constants.get("VARIANTS", {path.stem: {}})
-    return [Entry(kind, name, path, about, constants, options, digest) for name, options in variants.items()]
+    return [Entry(kind, name, path, about, constants, options, digest, used) for name, options in variants.items()]
 
 
 def plug_in_line(error: BaseException) -> str | None:
     """Where in a plug-in an error arose, "plugins/regularizers/mine.py, line 22"; None where in none."""
-    own = {str(e.path) for kind in KINDS for e in _files(kind).values() if e.digest}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    own = tuple(f"{folder}{os.sep}" for kind in KINDS for folder in plugin_folders(kind))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(own)]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
 
 
@@ -272,6 +298,9 @@ def blame(entry: Entry | None = None) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
+        told = not_imported(error)
+        if told is not None:
+            raise told from None
         place = plug_in_line(error) or (str(entry.path) if entry and entry.digest else None)
         if place is None:
             raise
@@ -286,6 +315,8 @@ def names(kind: str) -> list[str]:
 def find(kind: str, name: str) -> Entry:
     """The entry of that name. Raises InputError that offers the nearest known name."""
     files = _files(kind)
+    if not isinstance(name, str):
+        raise InputError(f"the {_NOUN[kind]} is {name!r}: give its name, one of {', '.join(files)}")
     if name in files:
         return files[name]
     known = files
@@ -298,6 +329,8 @@ def find(kind: str, name: str) -> Entry:
     hint = f"did you mean {near[0]!r}? " if near else ""
     if kind == "data" and os.path.exists(name):
         hint = f"`rethinking data add NAME {name}` makes a file or folder one; "
+    elif kind == "data" and re.fullmatch(NAME, name) and not near:
+        hint = f"`rethinking data add {name} PATH` adds your own; "
     is_one = next((f", which is a {_NOUN[k]}" for k in KINDS if name in (entries(k) if k == "data" else _files(k))), "")
     raise InputError(f"unknown {_NOUN[kind]} {name!r}{is_one}: {hint}known are {', '.join(known)}")
 

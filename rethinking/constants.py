@@ -23,7 +23,7 @@ NEEDED = {
 }
 ALLOWED = {
     "data": ("CROP",),
-    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PERMUTES", "REGRESSION"),
+    "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PLACED", "PERMUTES", "REGRESSION"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
     "probes": ("OPTIONS", "ARRAYS"),

@@ -5,11 +5,13 @@ would read with another meaning, or not whole, is refused in one line by `text_o
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
@@ -21,6 +23,7 @@ from rethinking.errors import InputError
 LARGEST = 1_000_000  # bytes of a JSON file of a record; those of this package have a thousand
 TEXT = 100_000_000  # bytes of a curve, a list or a page
 DEPTH = 20  # of lists and objects within each other in JSON
+GRAIN = 2_000_000_000  # nanoseconds within which a file may change twice and bear one time, on any file system
 DAMAGED = "the record is damaged; move it away"
 
 
@@ -71,6 +74,19 @@ def content_of(path: Path | str, most: int) -> bytes:
     if len(content) > most:  # it grows meanwhile
         raise Refused(f"larger than {most:,} bytes", path)
     return content
+
+
+def state_of(path: Path, most: int) -> tuple[int | str, ...]:
+    """What is another whenever a file has been changed, even to the same size and with its time put back.
+
+    It is made of the file's times, size and number; of its content, too, where it was changed so lately that another
+    change could bear the same time. Raises OSError as `opened` does.
+    """
+    found = path.stat()
+    state = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+    if time.time_ns() - max(state[:2]) > GRAIN:
+        return state
+    return (*state, hashlib.sha256(content_of(path, most)).hexdigest())
 
 
 def text_of(path: Path, advice: str = DAMAGED, most: int = TEXT) -> str:

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from rethinking.errors import InputError
+from rethinking.errors import InputError, shown
 
 # What a file system answers to a request that it does not know, or that its mount forbids.
 _UNABLE = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
@@ -18,11 +19,34 @@ MARK = ".rethinking-"  # in the name of a file that is half written, so that no 
 
 def expand(text: str | os.PathLike[str]) -> Path:
     """The path, with ~ and ~user for a home folder. Raises InputError where that is not known."""
-    given = os.fspath(text)
+    given = str(path_of(text, "the path"))
     expanded = os.path.expanduser(given)
     if given.startswith("~") and expanded == given:
         raise InputError(f"{given!r} names a home folder that is not known: write the whole path")
     return Path(expanded)
+
+
+def path_of(given: Any, what: str) -> Path:
+    """A path that a user gives. Raises InputError where it is none, or none that a file system could have.
+
+    what: how a line about an error calls it.
+    """
+    try:
+        text = os.fspath(given)
+        if not isinstance(text, str):
+            raise TypeError
+    except Exception:  # somebody's class may raise what it likes
+        raise InputError(f"{what} is {shown(given)}: give a path, as text or a pathlib.Path") from None
+    if not text:
+        raise InputError(f"{what} is empty text: give a path, or leave it out")
+    try:
+        os.lstat(text)
+    except ValueError:
+        raise InputError(f"{what} is {shown(text)}, with characters that no path has: give another") from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InputError(f"{what} is {shown(text)} ({error.strerror}): give another path") from None
+    return Path(text)
 
 
 def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
@@ -30,9 +54,12 @@ def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
 
     Raises InputError where there is neither of them, nor a home folder.
     """
-    named = root or os.environ.get("RETHINKING_DATA")
+    named = root if root is not None and root != "" else os.environ.get("RETHINKING_DATA")
     if named:
-        return expand(named)
+        place = expand(path_of(named, "the folder of data sets"))
+        if not nearest(place).is_dir():
+            raise InputError(f"{place}, to hold data sets, is no folder, or below none: name another")
+        return place
     import platformdirs
 
     with suppress(RuntimeError):
@@ -54,7 +81,7 @@ def check_writable(folder: str | os.PathLike[str], option: str) -> None:
     option: of the command line, which names another.
     """
     try:
-        with tempfile.TemporaryFile(dir=nearest(Path(folder))):
+        with tempfile.TemporaryFile(dir=nearest(path_of(folder, option.rstrip("=")))):
             pass
     except OSError as error:
         raise InputError(f"cannot write to {folder} ({error.strerror}): name another with {option}") from None

@@ -2,17 +2,20 @@
 
 import io
 import json
+import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
-from rethinking.errors import InputError
+from rethinking.errors import InputError, not_imported
 from rethinking.files import content_of, json_in, reason
 from rethinking.paths import write
+from rethinking.streams import acting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,8 +139,13 @@ NOTE = 6.5  # points; words inside a picture
 FINDING = 9  # points; a figure's title
 PATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # behind words that stand on a line
 
+RAISED = str.maketrans("0123456789-\N{MINUS SIGN}", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
+
 STYLE = {
-    "font.family": "DejaVu Sans",  # which matplotlib brings; seaborn would take Arial where there is one
+    "font.family": "sans-serif",
+    # The first is drawn: matplotlib brings it, and seaborn would take Arial where there is one. In an SVG, whose text
+    # is text, the second has letters nearly as wide, for a reader who lacks the first.
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "font.size": 8,
     "axes.titlesize": 8,
     "figure.titlesize": 8,
@@ -152,27 +160,54 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a label may have a $ in it
     "svg.hashsalt": "rethinking",  # element ids that do not change from drawing to drawing
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text, which is found, copied, read aloud and edited
     "pdf.fonttype": 42,
 }
 
 
-def style(agg: bool = True) -> Any:
+def pyplot() -> Any:
+    """matplotlib.pyplot. Raises InputError where a setting of the user's keeps matplotlib from being imported."""
+    try:
+        import matplotlib.pyplot
+    except Exception as error:  # it raises what it likes at a variable or a file of settings
+        told = not_imported(error)
+        if told is None:
+            raise
+        raise told from None
+    return matplotlib.pyplot
+
+
+@contextmanager
+def style(agg: bool = True) -> Iterator[None]:
     """A context in which everything is drawn: seaborn's ticks, with STYLE on top; leaves no trace but agg.
 
+    A user's own settings of matplotlib, and the date that a variable may ask for, have no part in it.
+
     agg: whether matplotlib draws into files from now on; False leaves a notebook's way of showing pictures alone.
+
+    Raises:
+        InputError: matplotlib cannot be used, or not with the way of showing pictures that MPLBACKEND names.
     """
-    import matplotlib
+    pyplot()
+    import matplotlib.style
+    import seaborn
 
     if agg:
         matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-    import seaborn
-
     _own_fonts_first()
-    look: dict[str, Any] = {**seaborn.axes_style("ticks"), **STYLE}
-    return plt.rc_context(look)  # type: ignore[arg-type]
+    date = os.environ.pop("SOURCE_DATE_EPOCH", None)  # pictures have none
+    try:
+        with matplotlib.style.context({**seaborn.axes_style("ticks"), **STYLE}, after_reset=True):
+            yield
+    except ImportError as error:
+        if "backend" not in str(error):
+            raise
+        raise InputError(f"matplotlib cannot draw ({reason(error)}): mend the variable MPLBACKEND") from None
+    finally:
+        if date is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = date
 
 
 @cache
@@ -234,6 +269,32 @@ def pictures(text: str, known: Iterable[str] = FORMATS) -> tuple[str, ...]:
     return tuple(word for word in known if word in asked)
 
 
+def without_mathematics(figure: "Figure") -> None:
+    """Write powers on logarithmic axes in plain characters, "10⁻³", as no text is read as mathematics."""
+    from matplotlib.ticker import Formatter, LogFormatterMathtext
+
+    class Plain(Formatter):
+        def __init__(self, of: Formatter):
+            self.of = of
+
+        def set_axis(self, axis: Any) -> None:
+            super().set_axis(axis)
+            self.of.set_axis(axis)
+
+        def set_locs(self, locs: Any) -> None:
+            self.of.set_locs(locs)
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            text = re.sub(r"\\mathdefault|[${}]", "", self.of(x, pos)).replace(r"\times", "×")
+            return re.sub(r"\^(.*)", lambda m: m[1].translate(RAISED), text)
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(major := axis.get_major_formatter(), LogFormatterMathtext):
+            axis.set_major_formatter(Plain(major))
+        if isinstance(minor := axis.get_minor_formatter(), LogFormatterMathtext):
+            axis.set_minor_formatter(Plain(minor))
+
+
 def save(
     figure: "Figure", stem: Path, formats: Iterable[str] = USUAL, dpi: int = DPI, about: dict[str, Any] | None = None
 ) -> list[Path]:
@@ -241,17 +302,20 @@ def save(
 
     formats: of FORMATS. dpi: dots per inch of those that have dots. about: what each says of itself, see `about`.
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.text import Text
 
     paths = []
+    without_mathematics(figure)
     for form in formats:
         buffer = io.BytesIO()
         told = {} if about is None else {"Title": stem.name, ABOUT[form]: json.dumps(about)}
         figure.savefig(buffer, format=form, metadata=FORMATS[form] | told, dpi=dpi)
+        if mark := next((m for text in figure.findobj(Text) if (m := acting(text.get_text()))), ""):
+            raise InputError(f"{stem.name} draws the character {mark!a}, which would act on a terminal: take it out")
         path = stem.with_name(f"{stem.name}.{form}")
         write(path, buffer.getvalue())
         paths.append(path)
-    plt.close(figure)
+    pyplot().close(figure)
     return paths
 
 

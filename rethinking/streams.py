@@ -4,6 +4,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -82,3 +83,18 @@ def plain(text: object) -> str:
     """Text in one line without control characters: those that would move a cursor or turn the writing are escaped."""
     words = " ".join(str(text).split())
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in words)
+
+
+def acting(value: object) -> str:
+    """The first character of a text, or of one within lists and dicts, that would act on a terminal; "" for none.
+
+    These are controls but tab and line feed, and marks that turn the writing around.
+    """
+    if isinstance(value, str):
+        found = re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", value)
+        return found[0] if found else ""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return next((mark for each in value if (mark := acting(each))), "")
+    return ""

@@ -3,8 +3,8 @@
 import random
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
 from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
-from rethinking.record import Record, Runs, archive, archived, digests, read
-from rethinking.record.read import check_plug_ins
+from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
+from rethinking.record.lease import held
 from rethinking.report import model
+from rethinking.report.html import is_stale
+from rethinking.report.html import page as whole_page
 from rethinking.report.model import Result
+from rethinking.spec import from_file, kind_of
 
 PRECISIONS = ("float32", "bfloat16")
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
@@ -27,8 +30,12 @@ def records(runs: Runs) -> Iterator[str]:
     listed = digests.listed(runs.root)
     for folder in folders.values():
         yield from record(folder)
-    for run in sorted(listed.keys() - folders.keys() - {digests.ARCHIVE}):
+    absent = listed.keys() - folders.keys() - {digests.ARCHIVE}
+    for run in sorted(absent):
         yield f"{runs.root / run} is in {digests.LIST}, but no complete record is there: bring it back"
+    for folder in sorted(p.parent for p in runs.root.glob("*/spec.json")):
+        if folder.name not in folders.keys() | absent:
+            yield from _without_result(folder, runs)
     try:
         kept = archived(runs.root)
     except InputError as error:
@@ -43,18 +50,30 @@ def records(runs: Runs) -> Iterator[str]:
 def record(folder: Path) -> Iterator[str]:
     """What is wrong with one complete record."""
     try:
-        held = read(folder)
-        digests.check(folder, held.result, weights=True)
-        check_plug_ins(held.spec, held.environment, folder)
-        if held.spec.kept:
-            held.arrays  # noqa: B018  (reading checks it)
-        held.online  # noqa: B018
+        found = read(folder)
+        digests.check(folder, found.result, weights=True)
+        check_current(found, weights=True)
+        if found.spec.kept:
+            found.arrays  # noqa: B018  (reading checks it)
+        found.online  # noqa: B018
         if folder.name in digests.listed(folder.parent):
             digests.check_listed(folder)
-        elif not digests.OWN & held.result.keys():
+        elif not digests.OWN & found.result.keys():
             yield f"{folder} has no digests, and no line in {digests.LIST}: run `rethinking digest`"
     except InputError as error:
         yield str(error)
+
+
+def _without_result(folder: Path, runs: Runs) -> Iterator[str]:
+    """What is wrong with the folder of a run that has no result: that it has files which a complete run alone has."""
+    last = [folder / name for name in ("online.csv", "arrays.npz", digests.WEIGHTS)]
+    with suppress(InputError):
+        if not kind_of(from_file(folder / "spec.json")).resumable:  # such a run writes nothing before its end
+            last.append(folder / "curve.csv")
+    file = next((path for path in last if path.exists()), None)
+    begun = (runs.checkpoints / folder.name / "checkpoint.safetensors").exists() or held(folder)
+    if file is not None and not begun:
+        yield f"{folder / 'result.json'} is missing, and {file.name} is there: bring it back, or make the run again"
 
 
 def drawn(runs: Runs, folder: Path) -> Generator[str, None, list[Result] | None]:
@@ -125,6 +144,22 @@ def pages(readme: Path, found: Sequence[Result] | None) -> Generator[str, None, 
     return len(fresh)
 
 
+def page(html: Path, found: Sequence[Result] | None, folder: Path) -> Iterator[str]:
+    """What is wrong with a file that `rethinking report --html` wrote.
+
+    Args:
+        html: the file. found: the figures, as `drawn` returns them. folder: of their pictures.
+    """
+    if found is None:
+        yield f"{html} is not compared: mend the figures first"
+        return
+    try:
+        if is_stale(html, whole_page(found, folder)):
+            yield f"{html} is stale: run `rethinking report --html`"
+    except InputError as error:
+        yield str(error)
+
+
 def _where(then: Any, now: Any) -> str:
     """Of two dicts, the first key at which they differ; else nothing."""
     if isinstance(then, dict) and isinstance(now, dict):
@@ -138,50 +173,54 @@ class Origin:
 
     Attributes:
         about: what it says of itself, as rethinking.figures.provenance. runs: the runs that it was drawn from; None
-        where those that are known are others. findings: what is wrong with these runs, or with the numbers beside the
-        picture.
+        where those that are known are others. findings: what is wrong with these runs, with the numbers beside the
+        picture, or with the picture. compared: whether the picture was held against the .json drawn with it.
     """
 
     about: dict[str, Any]
     runs: tuple[str, ...] | None
     findings: tuple[str, ...]
+    compared: bool = False
 
 
 def whence(path: Path, runs: Runs, folder: Path) -> Origin:
     """What a picture, or the .json beside it, was drawn from, and whether that still verifies.
 
-    The picture's digest of its runs is compared with the .json beside it, then with that of its name in `folder`, then
-    with the runs that the figure asks for and that are there. Where a .json has them, the picture must be the one that
-    was drawn with it.
+    The picture's digest of its runs is compared with the .json of its name or of its figure's, beside it and then in
+    `folder`, then with the runs that the figure asks for and that are there. Where a .json has them, the picture must
+    be the one that was drawn with it, whatever its name.
 
     Raises:
         InputError: a file that does not say what it was drawn from.
     """
     about = figures.provenance(figures.drawn(path)) if path.suffix == ".json" else figures.about(path)
     findings: list[str] = []
-    for beside in dict.fromkeys([path.with_suffix(".json"), folder / f"{path.stem}.json"]):
+    of = about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None
+    stems = [path.stem]
+    with suppress(InputError):
+        stems.append(figures.stem(about["figure"], figures.setting(*of)))
+    for beside in dict.fromkeys(place / f"{stem}.json" for stem in stems for place in (path.parent, folder)):
         numbers = figures.drawn(beside) if beside.is_file() else None
-        if numbers and figures.provenance(numbers)["runs"] == about["runs"]:
+        if numbers and figures.digest_of(numbers["runs"]) == about["runs"]:
+            held = None if "slide" in about else numbers.get("digests", {}).get(f"{beside.stem}{path.suffix.lower()}")
             with _noted(findings):
                 findings += _drawn(runs, beside)
-                findings += _altered(path, beside, numbers)
-            return _origin(about, numbers["runs"], runs, findings)
+                findings += _altered(path, beside, held)
+            origin = _origin(about, numbers["runs"], runs, findings)
+            return replace(origin, compared=path.suffix == ".json" or held is not None)
     for precision in PRECISIONS:
         with _noted(findings):
-            chosen = figures.setting(
-                about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None, precision
-            )
+            chosen = figures.setting(*of, precision)
             there = [s.run_id for s in figures.unique(figures.specs(about["figure"], chosen)) if runs.complete(s)]
-            if figures.provenance(about | {"claims": [], "runs": there})["runs"] == about["runs"]:
+            if figures.digest_of(there) == about["runs"]:
                 return _origin(about, there, runs, [])
     what = "other runs than those that the figure asks for and that are there"
     return Origin(about, None, tuple(dict.fromkeys(findings)) or (f"{path} was drawn from {what}: name other --runs",))
 
 
-def _altered(path: Path, beside: Path, numbers: dict[str, Any]) -> list[str]:
-    """What is wrong with a picture that lies elsewhere than the .json of its name, whose content is `numbers`."""
-    held = numbers.get("digests", {}).get(f"{beside.stem}{path.suffix.lower()}")
-    if held is None or path.parent == beside.parent or digests.sha256(path) == held:
+def _altered(path: Path, beside: Path, held: str | None) -> list[str]:
+    """What is wrong with a picture of another place or name than that drawn with a .json, whose SHA-256 is `held`."""
+    if held is None or path == beside.with_suffix(path.suffix) or digests.sha256(path) == held:
         return []
     return [f"{path} is not the picture drawn with {beside}, by its SHA-256: take that, or draw it again with --redraw"]
 

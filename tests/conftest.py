@@ -16,15 +16,6 @@ from rethinking import catalog, data  # noqa: E402
 from rethinking.errors import InputError  # noqa: E402
 
 
-def _one_line(error, *words):
-    """The law of every InputError, wherever a test meets one: it is one line."""
-    assert "\n" not in "".join(map(str, words)), words
-    ValueError.__init__(error, *words)
-
-
-InputError.__init__ = _one_line
-
-
 def real(name: str) -> data.ImageSet:
     """A real data set, or a skip that says how to get it."""
     try:

@@ -116,6 +116,13 @@ def seen(dataset, **options):
         (np.arange(24, dtype=np.uint8).reshape(2, 4, 3), {"channels": "first"}, lambda a: torch.from_numpy(a) / 255),
         (np.linspace(-1, 1, 12).reshape(3, 2, 2), {"channels": "first"}, lambda a: torch.from_numpy(a).float()),
         (np.arange(6, dtype=np.uint16).reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype(np.float32)) / 65535),
+        (np.arange(6, dtype=">u2").reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype(np.float32)) / 65535),
+        (np.linspace(-1, 1, 6, dtype=">f4").reshape(2, 3), {}, lambda a: torch.from_numpy(a.astype("=f4"))),
+        (
+            np.linspace(-1, 1, 6, dtype=np.longdouble).reshape(2, 3),
+            {},
+            lambda a: torch.from_numpy(a.astype(np.float32)),
+        ),
         (torch.arange(7), {}, lambda a: a),
         ([3, 1, 2], {}, torch.tensor),
     ],
@@ -124,6 +131,13 @@ def test_inputs_as_they_come_against_a_slow_reference(image, options, expected):
     inputs = seen([(image, 0), (image, 1)], **options)
     assert torch.equal(inputs[1], expected(image))
     assert inputs.dtype == expected(image).dtype
+
+
+def test_a_data_frame_and_a_device_of_torch_are_taken(tensors):
+    frame, column = pd.DataFrame(tensors[0].numpy()).iloc[::-1], pd.Series(tensors[1].numpy()).iloc[::-1]
+    found = rt.experiment((frame, column), lambda: Net(5), **(SHORT | {"device": torch.device("cpu")}))
+    same = rt.experiment((tensors[0].flip(0), tensors[1].flip(0)), lambda: Net(5), **SHORT)
+    assert curve(found.records[0]) == curve(same.records[0])
 
 
 def test_a_module_is_copied_and_trained_from_its_weights(tensors):

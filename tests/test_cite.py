@@ -119,6 +119,7 @@ def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(t
     shutil.copy(ROOT / "runs" / "DIGESTS", runs.root)
     drawn = figures.draw("table4", chosen, runs, tmp_path / "a", plotting.FORMATS)
     expected = figures.provenance(numbers)
+    assert expected["commits"] == sorted({run["commit"] for run in numbers["runs"].values()})
     assert expected["claims"] == [claim["id"] for claim in numbers["claims"]]
     assert [plotting.about(file) for file in drawn.files[:3]] == [expected] * 3
     alone = shutil.copy(drawn.files[0], tmp_path / "renamed.svg")
@@ -129,6 +130,14 @@ def test_a_picture_says_what_it_was_drawn_from_and_whether_that_still_verifies(t
     changed.write_bytes(drawn.files[0].read_bytes().replace(b"</svg>", b"<!-- by hand --></svg>"))
     (line,) = verify.whence(changed, runs, tmp_path / "a").findings
     assert line.startswith(f"{changed} is not the picture drawn with {drawn.files[-1]}, by its SHA-256: ")
+    elsewhere = shutil.copy(changed, tmp_path / "another name.svg")
+    (line,) = verify.whence(Path(elsewhere), runs, tmp_path / "a").findings
+    assert line.startswith(f"{elsewhere} is not the picture drawn with {drawn.files[-1]}, by its SHA-256: ")
+    told = cli("whence", alone, "--runs", runs.root, "--out", tmp_path / "a").stdout
+    assert told.endswith(f"{len(numbers['runs'])} runs: they verify\n")
+    told = cli("whence", elsewhere, "--runs", runs.root, "--out", tmp_path / "none").stdout
+    assert "they verify; whether the picture was altered is not known here" in told
+    assert f"commits of its runs: {', '.join(sorted({r['commit'] for r in numbers['runs'].values()}))}" in told
     first, second, *_ = numbers["runs"]
     (runs.root / first / "curve.csv").write_text("step\n")
     damaged = cli("whence", drawn.files[1], "--runs", runs.root, "--out", tmp_path)

@@ -18,7 +18,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from command import RUN, RUN_SPEC, cli, one_line
 
-from rethinking import report
+from rethinking import figures, plotting, report
 from rethinking.cli import main
 from rethinking.cli.spec_options import spec_of
 from rethinking.engines import checks
@@ -362,6 +362,10 @@ def test_figures_end_with_a_short_summary_quiet_says_nothing_and_old_pictures_ar
     assert last[0] == ["toyfig-quick", "holds: 1, not judged: 1"]
     assert last[1][0] == "theorem1-quick"
     assert re.search(r"not run: \d+.*, \d+ runs missing$", last[1][1])
+    root = plotting.svg_of((runs.parent / "theorem1-quick.svg").read_bytes())
+    lines = ["".join(line.itertext()) for line in root.iter("{http://www.w3.org/2000/svg}text")]
+    finding = figures.headline(json.loads((runs.parent / "theorem1-quick.json").read_text()))
+    assert finding in " ".join(lines)  # words of an .svg are text
     assert last[2][0] == "in"
 
 

@@ -1,16 +1,19 @@
 """Two runs, or two folders of records, against each other: each difference in words, and none that is not there."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from command import cli, one_line
 
 from rethinking import plotting
-from rethinking.record import Runs, leased, read
+from rethinking.record import Runs, digests, leased, read
 from rethinking.report import difference
 from rethinking.spec import RunSpec
 
+ROOT = Path(__file__).parents[1]
 SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
 MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
 
@@ -67,7 +70,7 @@ def test_a_folder_against_itself_differs_in_nothing(folders):
     assert lines[1:3] == ["environment: the same", "curve: 5 of 5 runs that both have agree to the last bit"]
     (ours / names["same"]).rename(ours.parent / names["same"])
     missing = difference.of_folders(ours.parent / "ours", ours.parent / "theirs").lines
-    assert f"only in {ours.parent / 'theirs'}: 1 runs: {names['same']}" in missing
+    assert f"only in {ours.parent / 'theirs'}: 1 run: {names['same']}" in missing
 
 
 def test_two_runs_say_what_differs_in_spec_environment_curve_and_verdict(folders):
@@ -91,3 +94,50 @@ def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders,
     assert "no complete record" in one_line(cli("compare", ours, tmp_path))
     endings = one_line(cli("compare", ours, theirs, "--out", tmp_path / "x.gif"))
     assert all(form in endings for form in plotting.FORMATS)
+
+
+def test_a_changed_copy_that_nothing_binds_any_more_is_damaged_and_one_made_again_is_not(tmp_path):
+    """Of a record of before digests, which runs/DIGESTS binds."""
+    folders = [Runs(tmp_path / name) for name in ("ours", "copied", "again")]
+    for runs, accuracy, made in zip(folders, (1.0, 0.9, 0.9), ({}, {}, {"seconds": 2.0}), strict=True):
+        folder = runs.root / record(runs, SPEC, accuracy, **made)
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps({k: v for k, v in result.items() if k not in digests.OWN}))
+    ours, copied, again = (runs.root for runs in folders)
+    (ours / digests.LIST).write_text("".join(f"{line}\n" for line in digests.unlisted(ours, [SPEC.run_id])))
+    lines = difference.of_folders(ours, copied).lines
+    file = copied / SPEC.run_id / "curve.csv"
+    told = f"damaged: {file} is not the file of that run, by its SHA-256 in {ours / 'DIGESTS'}"
+    assert [line for line in lines if line.startswith("damaged")] == [f"{told}: bring that back"]
+    assert [line for line in difference.of_folders(copied, ours).lines if line.startswith("damaged")]
+    lines = difference.of_folders(ours, again).lines
+    assert not any(line.startswith("damaged") for line in lines)
+    assert any("at most 10.00 points apart" in line for line in lines)
+
+
+def test_only_claims_that_are_judged_are_counted():
+    """Of three records of a figure with more claims."""
+    names = sorted(json.loads((ROOT / "figures" / "rademacher-cpu.json").read_text())["runs"])
+    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name) for name in names[-3:]}] * 2)
+    found = re.fullmatch(r"verdict: (\d+) of (\d+) judged claims? .*; (\d+) more .* judged in neither", last)
+    assert 1 <= int(found[1]) == int(found[2]) < 4 <= int(found[3])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([{"name": "weight_decay", "options": {"strength": 0.0005}}], "weight_decay strength 0.0005"),
+        (
+            [{"name": "random_crop", "options": {}}, {"name": "dropout", "options": {"p": 0.5}}],
+            "random_crop and dropout p 0.5",
+        ),
+        ([], "none"),
+        (None, "not said"),
+        (True, "yes"),
+        ({"width": 8}, "width 8"),
+        ({}, "none"),
+        ("auto", "auto"),
+    ],
+)
+def test_values_are_words(value, told):
+    assert difference._told(value) == told

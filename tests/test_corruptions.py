@@ -25,7 +25,8 @@ def part(name: str) -> Part:
     """The corruption with every option in the middle of its range."""
     options = {}
     for key, limits in catalog.find("corruptions", name).constants.get("OPTIONS", {}).items():
-        options[key] = limits.get("default", (limits.get("ge", 0.0) + limits.get("le", 1.0)) / 2)
+        middle = 5 if limits["type"] == "int" else (limits.get("ge", 0.0) + limits.get("le", 1.0)) / 2
+        options[key] = limits.get("default", middle)
     return Part(name=name, options=options)
 
 
@@ -97,10 +98,26 @@ def test_ends_of_partial_labels_are_one_run_each():
     assert run("random_labels") != run(p=0.5) == run(p=0.5, among="all")
 
 
+def test_a_random_tail_is_true_labels_and_then_those_of_random_labels():
+    def labels(name, **options):
+        return corrupt_arrays(IMAGES, LABELS, [Part(name=name, options=options)], facts=FACTS, seed=2)[1]
+
+    for first in (0, 1, 25, 39, 40, 10_000):
+        expected = np.concatenate([LABELS[:first], labels("random_labels")[first:]])
+        assert np.array_equal(labels("random_tail", first=first), expected)
+        wrapped = corruptions.RandomTail(Anybody(), first, seed=2, num_classes=10)
+        assert wrapped.targets.tolist() == expected.tolist()
+    tail, all_random = ((Part(name=n, options=o),) for n, o in (("random_tail", {"first": 0}), ("random_labels", {})))
+    assert RunSpec(corruptions=tail).run_id == RunSpec(corruptions=all_random).run_id
+    with pytest.raises(InputError, match=r"random_tail\.first is -1: .*greater than or equal to 0"):
+        RunSpec.make(corruptions=(Part(name="random_tail", options={"first": -1}),))
+
+
 DRAWN = {  # of the train split and of the test split
     "random_labels": ("878e89", "72b135"),
     "partial_labels": ("5aaa5b", "e6121e"),
     "random_signs": ("b1d47a", "cd47bd"),
+    "random_tail": ("b2978f", "d23704"),
     "shuffled_pixels": ("1a6c50", "1a6c50"),
     "random_pixels": ("c1f46f", "866320"),
     "gaussian": ("4fa2d0", "9d624a"),

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from rethinking import verify
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, leased, read
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Theorem1Spec
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20, keep=("test_logits",))
@@ -20,12 +23,21 @@ KEPT = {"test_logits": np.arange(6, dtype=np.float16).reshape(3, 2), "test_label
 EVALUATION = dict.fromkeys(RunSpec().columns, 0.5) | {"step": 0, "test_images": 64, "train_loss": float("nan")}
 
 
-def complete(root, spec=SPEC):
+def complete(root, spec=SPEC, made=None):
     with leased(Runs(root), spec) as writer:
         (writer.path / digests.WEIGHTS).write_bytes(b"weights")
         rows = [EVALUATION, EVALUATION | {"step": 20, "train_accuracy": 0.1 + 0.2}]
-        made, arrays = {"commit": "abc", "seconds": 1.5}, dict(KEPT)
+        made, arrays = {"commit": "abc", "seconds": 1.5} | (made or {}), dict(KEPT)
         writer.finish(rows, "budget", None, made, arrays, [(10, 1.0, 3, 8), (20, 0.5, 4, 8)])
+    return writer.path
+
+
+def computed(root):
+    """A record of a run of another kind, which has no log, no arrays and no weights."""
+    spec = Theorem1Spec.make(n=10)
+    with leased(Runs(root), spec) as writer:
+        row = {column.name: 1 if column.whole else 1.0 for column in spec.described}
+        writer.finish([row], "computed", None, {"commit": "abc"})
     return writer.path
 
 
@@ -132,6 +144,58 @@ def test_the_list_is_added_to_and_never_changed(tmp_path):
         with pytest.raises(InputError, match=r"environment\.json was changed, by the SHA-256 in DIGESTS"):
             use()
     assert file.read_text() == whole
+
+
+def test_a_list_that_was_changed_is_read_again_whatever_its_size_and_its_time(tmp_path):
+    path = unbound(complete(tmp_path))
+    Runs(tmp_path).digest()
+    read(path)
+    file = tmp_path / digests.LIST
+    for _ in range(3):  # faster than a clock ticks
+        found, text = file.stat(), file.read_text()
+        file.write_text(("0" if text[0] != "0" else "1") + text[1:])
+        os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+        with pytest.raises(InputError, match="by the SHA-256 in DIGESTS"):
+            read(path)
+        file.write_text(text)
+        read(path)
+
+
+def test_a_record_that_has_lost_its_digests_is_damaged_and_one_of_before_them_is_not(tmp_path):
+    path = complete(tmp_path, made={digests.SINCE: "AVX2"})
+    read(path)
+    unbound(path)
+    lost = r"result\.json has lost its digests"
+    for reader in (read, lambda path: Runs(path.parent).digest(), lambda path: list(Runs(path.parent).find(SPEC))):
+        with pytest.raises(InputError, match=lost):
+            reader(path)
+    assert re.search(lost, " ".join(verify.record(path)))
+    read(unbound(complete(tmp_path / "before")))
+
+
+def test_a_result_that_is_gone_is_missed_by_readers_of_what_is_listed_and_found_by_verify(tmp_path):
+    for root in (tmp_path / "listed", tmp_path / "own", tmp_path / "computed"):
+        runs, path = Runs(root), (computed if root.name == "computed" else complete)(root)
+        (path / digests.WEIGHTS).unlink(missing_ok=True)
+        if root.name == "listed":
+            unbound(path)
+            runs.digest()
+        assert list(verify.records(runs)) == []
+        (path / "result.json").unlink()
+        (found,) = verify.records(runs)
+        assert str(path) in found
+        assert "bring it back" in found
+        if root.name == "listed":
+            missing = r"result\.json is missing, by the SHA-256 in DIGESTS: bring it back"
+            with pytest.raises(InputError, match=missing):
+                runs.find(SPEC)
+            with pytest.raises(InputError, match=missing):
+                runs.complete_records()
+    begun = Runs(tmp_path / "begun")
+    with leased(begun, SPEC) as writer:
+        writer.save([EVALUATION], safetensors.torch.save({"a": torch.zeros(1)}, digests.seal(SPEC.run_id)), {})
+    assert begun.find(SPEC) is None
+    assert list(verify.records(begun)) == []
 
 
 @pytest.mark.parametrize("line", ["x", f"{0:064} a/spec.json", f"{0:064}  a/b.json", f"{0:063}g  a/spec.json", ""])

@@ -28,7 +28,7 @@ def read_csv(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found):
+def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, results):
     csvs = [dict(zip(export._CELLS, row, strict=True)) for row in export.cells(found)]
     texts = export.tables(found)
     crate = export.crate(found, Runs(ROOT / "runs"), FIGURES)
@@ -48,7 +48,9 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found):
                     assert paged[row["row"]][column] == cell(row[column])
             told = [f"& {latex(cell(row[column]))}" for column in shown]
             assert any(all(each in line for each in told) for line in texts[f"{result.stem}.tex"].splitlines())
-    own = model.counts(c for r in found if r.name == "table4" for c in r.judged if c.own)
+    assert {c["seed"] for c in csvs if c["column"].startswith("paper")} == {""}
+    assert "" not in {c["seed"] for c in csvs if not c["column"].startswith("paper")}
+    own = model.counts(c for r in results if r.name in ("table4", "weight_decay") for c in r.judged if c.own)
     assert f"{own} |" in next(line for line in README.read_text().splitlines() if "**Table 4**" in line)
 
 
@@ -98,8 +100,16 @@ def test_a_crate_tells_every_file_and_which_run_made_it(found, tmp_path):
     assert {e["@id"] for e in graph if e["@type"] == "File"} == there - {"ro-crate-metadata.json"}
     made = {e["@id"] for e in graph if e["@type"] == "CreateAction"}
     assert made == {f"#{run}" for run in found[-1].numbers["runs"]} | {f"#{found[-1].stem}"}
+    for run, told in found[-1].numbers["runs"].items():
+        tool = by_id[by_id[f"#{run}"]["instrument"]["@id"]]
+        assert (tool["@type"], tool["version"]) == ("SoftwareApplication", f"commit {told['commit']}")
+        assert by_id[f"#{run}"]["description"].startswith(
+            f"Took {told['seconds']:,.0f} seconds on {told['device_name']}"
+        )
+    assert len({by_id[f"#{run}"]["instrument"]["@id"] for run in found[-1].numbers["runs"]}) > 1
+    assert not any("arxiv" in e.get("url", "") for e in graph)
     for entity in graph:
-        for key in ("object", "result", "hasPart", "mentions"):
+        for key in ("instrument", "object", "result", "hasPart", "mentions"):
             value = entity.get(key, [])
             assert all(each["@id"] in by_id for each in (value if isinstance(value, list) else [value]))
     with pytest.raises(Exception, match="not an empty folder"):

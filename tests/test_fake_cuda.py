@@ -263,7 +263,8 @@ def test_regularizers_go_with_the_networks_on_the_device(fake, toy, model):
 @pytest.mark.parametrize("corruption", catalog.names("corruptions"))
 def test_every_corruption_is_prepared_for_the_device(fake, toy, corruption):
     constants = catalog.find("corruptions", corruption).constants
-    options = {name: 0.5 for name, limits in constants["OPTIONS"].items() if limits["type"] == "float"}
+    of = {"float": 0.5, "int": 3}
+    options = {name: of[each["type"]] for name, each in constants["OPTIONS"].items() if each["type"] in of}
     run = spec(model="tiny", corruptions=(Part(name=corruption, options=options),))
     with fake(0):
         images, labels = prepare(toy, run, "train", torch.device("cuda"))

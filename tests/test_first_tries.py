@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ COMMANDS = {
     "data add": "NAME.*--help",
     "data add good.npz good": "1 to 40 letters, digits and _, and before the path",
     "data add mine missing.npz": "not there: name a folder",
+    "data add mine photos.zip": "unpack it first, then name a folder",
     "data add mine flat.npz": r"\(12, 192\): give images",
     "data add mine short.npz": "12 images.*9 labels: give a pair",
     "data add mine objects.npz": r"object.*names as array.astype\(str\)",
@@ -49,7 +51,7 @@ COMMANDS = {
     "fig1a": "'fig1a' is a figure, not a command: give `rethinking figure fig1a`",
     "figure": "no figure is given: name one, or all",
     "figure fig1a good": "unknown figure 'good', which is a data set: known are",
-    "figure fig1a --data mine": "unknown data set 'mine': known are",
+    "figure fig1a --data mine": "unknown data set 'mine': `rethinking data add mine PATH` adds your own; known are",
     "figure fig1a --out /proc/none": "cannot write to /proc/none .*: name another with --out",
     "figure fig1a --redraw": "no record for fig1a at scale quick: name another scale, other --runs, or train",
     "list figure": "did you mean `list figures`",
@@ -84,6 +86,17 @@ CALLS = {
     "every label is of one class.*: give two classes or more": lambda: try_((X, 0 * Y)),
     "1 example: give at least 2": lambda: try_((X[:1], Y[:1])),
     "n is 100, the data set has 12 examples: give 2 to 12": lambda: try_(n=100),
+    "n is '10', the data set has 12 examples: give 2 to 12": lambda: try_(n="10"),
+    "n is 10.0, the data set has 12 examples": lambda: try_(n=10.0),
+    "n is True, the data set has 12 examples": lambda: try_(n=True),
+    "run is a int: give a record, its folder, or its name": lambda: rt.network(3),
+    "num_classes is '4': give a whole number, 1 or more": lambda: try_(num_classes="4"),
+    "seeds is '3': give a whole number": lambda: rt.figure("fig1a", seeds="3"),
+    "the figure is 3: give its name, one of": lambda: rt.figure(3),
+    "the data set's name is 3: give text, as 'cifar10'": lambda: data.load(3),
+    "name and path are 'x' and None: give text": lambda: data.add("x", None),
+    "--size is '32': give 1 to 1024 pixels": lambda: data.add("x", "good.npz", size="32"),
+    "--hold-out is '0.2': give a share above 0": lambda: data.add("x", "good.npz", hold_out="0.2"),
     r"as one_hot.argmax\(1\)": lambda: try_((X, torch.eye(3)[Y])),
     r"input of dataset\[1\] is of torch.float32, that of dataset\[0\] of torch.uint8": lambda: try_(MIXED),
     "test has inputs of torch.uint8, dataset of torch.float32": lambda: try_(MIXED[1:], test=MIXED[:1]),
@@ -126,6 +139,7 @@ def desk(tmp_path, home, monkeypatch):
             f"{name}.npz", train_images=images, train_labels=labels, test_images=IMAGES[:6], test_labels=LABELS[:6]
         )
     np.savez("keys.npz", foo=IMAGES, bar=LABELS)
+    Path("photos.zip").write_bytes(b"PK")
     data.add("good", "good.npz")
 
 

@@ -8,17 +8,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from command import cli
+from command import cli, one_line
 
-from rethinking import figures
+from rethinking import figures, verify
 from rethinking.claims import told
 from rethinking.errors import InputError
-from rethinking.report import html, pages, prose
+from rethinking.record import Runs
+from rethinking.report import html, model, pages, prose
 from rethinking.report.model import Result, visible
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
 HOSTILE = '</script><script>alert(1)</script><img onerror="a()">\x1b[31m\x07*b*[l](javascript:x)`c`$x^2$&lt;|\u202e~~'
+PAPER = "https://arxiv.org/abs/1611.03530"  # the page's one link to elsewhere, which nothing loads
 ACTING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]"  # on a terminal, or on the order of a line
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9">{}</svg>'
 
@@ -59,7 +61,8 @@ def test_the_page_is_one_sound_file_that_loads_nothing(page):
     parsed = Parsed(page)
     assert len(page.encode()) < 3_000_000
     assert len(parsed.ids) == len(set(parsed.ids)) > 100
-    assert {a["href"] for _, a in parsed.elements if "href" in a} <= {f"#{name}" for name in parsed.ids}
+    links = {a["href"] for _, a in parsed.elements if "href" in a}
+    assert links - {f"#{name}" for name in parsed.ids} == {PAPER}
     for _, attributes in parsed.elements:
         assert not {"src", "srcset", "action", "xlink:href"} & attributes.keys()
         assert not any(key.startswith("on") for key in attributes)
@@ -110,7 +113,8 @@ def test_markup_in_names_labels_and_claims_is_shown_as_text(tmp_path):
     tags = Counter(tag for tag, _ in parsed.elements)
     assert [tags[name] for name in ("script", "style", "img", "foreignobject")] == [1, 1, 0, 0]
     for _, attributes in parsed.elements:
-        assert not any(key.startswith("on") or "http" in str(value) for key, value in attributes.items())
+        links = {key: value for key, value in attributes.items() if value != PAPER}
+        assert not any(key.startswith("on") or "http" in str(value) for key, value in links.items())
     assert parsed.text.count(visible(HOSTILE)) >= 12
     assert not re.search(ACTING, parsed.text)
 
@@ -139,3 +143,37 @@ def test_the_command_writes_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     done = cli("report", "--json", "--out", tmp_path, "--html", tmp_path / "page.html")
     assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000
+
+
+def test_a_page_is_compared_with_what_the_records_give(tmp_path, monkeypatch):
+    monkeypatch.chdir(FIGURES.parent)
+    for file in FIGURES.glob("rademacher-cpu.*"):
+        shutil.copy(file, tmp_path)
+    page, where = tmp_path / "page.html", ("--out", tmp_path)
+    assert cli("report", "--html", page, *where).returncode == 0
+    assert cli("report", "--check", "--html", page, *where).returncode == 0
+    result = model.results(Runs("runs"), tmp_path)
+    assert list(verify.page(page, result, tmp_path)) == []
+    text = page.read_text()
+    for other in (text.replace("0.9", "0.8"), text[:-1], ""):
+        assert other != text
+        page.write_text(other)
+        stale = f"{page} is stale: run `rethinking report --html`"
+        assert list(verify.page(page, result, tmp_path)) == [stale]
+        done = cli("report", "--check", "--html", page, *where)
+        assert (done.returncode, done.stderr) == (1, f"{page}: stale: run `rethinking report --html`\n")
+        assert page.read_text() == other
+    page.unlink()
+    (missing,) = verify.page(page, result, tmp_path)
+    assert "cannot be read (No such file or directory): name another with --html" in missing
+    assert "not compared" in next(verify.page(page, None, tmp_path))
+
+
+def test_a_page_of_nothing_in_no_folder_or_named_as_an_option_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "none").mkdir()
+    monkeypatch.chdir(tmp_path)
+    where = ("report", "--runs", ROOT / "runs")
+    assert "name a folder with --out" in one_line(cli(*where, "--out", tmp_path / "none", "--html", "page.html"))
+    assert "no folder" in one_line(cli(*where, "--out", FIGURES, "--html", tmp_path / "typo" / "page.html"))
+    assert "'--help', an option" in one_line(cli(*where, "--html", "--help"))
+    assert {path.name for path in tmp_path.iterdir()} == {"none"}

@@ -5,14 +5,16 @@ import re
 
 import pytest
 import torch
-from command import RUN, cli
+from command import RUN, RUN_SPEC, cli
 
+import rethinking as rt
+from rethinking import arithmetic as process_state
 from rethinking import data, models
 from rethinking.engines import made_with
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.layers import pool_before_relu
-from rethinking.record import Runs
+from rethinking.record import Runs, format_curve
 from rethinking.spec import RunSpec
 from rethinking.training import bfloat16
 
@@ -59,6 +61,75 @@ def test_a_record_made_under_limited_arithmetic_tells_it_and_a_comparison_names_
         assert "against ATEN_CPU" not in compared.stdout
         assert "may explain it: ATen's capability DEFAULT against " in compared.stdout
         assert "; variables ATEN_CPU_CAPABILITY=default against none" in compared.stdout
+
+
+BACKENDS = torch.backends
+STATES = {  # what a notebook may have changed, and how it is put back
+    "float64": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
+    "meta": (lambda: torch.set_default_device("meta"), lambda: torch.set_default_device(None)),
+    "no gradients": (lambda: torch.set_grad_enabled(False), lambda: torch.set_grad_enabled(True)),
+    "no oneDNN": (
+        lambda: setattr(BACKENDS.mkldnn, "enabled", False),
+        lambda: setattr(BACKENDS.mkldnn, "enabled", True),
+    ),
+    "no NNPACK": (lambda: BACKENDS.nnpack.set_flags(False), lambda: BACKENDS.nnpack.set_flags(True)),
+    "medium": (
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: torch.set_float32_matmul_precision("highest"),
+    ),
+    "flushed": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
+    "deterministic": (
+        lambda: torch.use_deterministic_algorithms(True, warn_only=True),
+        lambda: torch.use_deterministic_algorithms(False),
+    ),
+    "bfloat16 convolutions": (
+        lambda: setattr(BACKENDS.mkldnn.conv, "fp32_precision", "bf16"),
+        lambda: setattr(BACKENDS.mkldnn.conv, "fp32_precision", "none"),
+    ),
+    "benchmark": (
+        lambda: setattr(BACKENDS.cudnn, "benchmark", True),
+        lambda: setattr(BACKENDS.cudnn, "benchmark", False),
+    ),
+    "two threads": (lambda: torch.set_num_threads(2), lambda: torch.set_num_threads(1)),
+}
+
+
+def process():
+    """What of the process decides how torch computes."""
+    told = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(), torch.get_num_threads()
+    told += torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    return told, process_state._read(), process_state._matmul(), process_state._flushes()
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_whatever_a_notebook_has_changed_the_curve_is_that_of_a_new_process(name, toy_runs, toy_dir, tmp_path):
+    change, back = STATES[name]
+    fields = {"n": 64, "steps": 4, "eval_every": 2, "device": "cpu", "data_dir": toy_dir, "progress": False}
+    right = Runs(toy_runs).find(RUN_SPEC)
+    fresh, threads = process(), torch.get_num_threads()
+    try:
+        change()
+        before = process()
+        assert before != fresh or name in ("no NNPACK", "two threads")
+        (saved,) = rt.experiment("toy", "tiny", save=tmp_path, **fields).records
+        (held,) = rt.experiment("toy", "tiny", **fields).records
+        network = rt.network(saved.path)
+        assert process() == before
+    finally:
+        back()
+        torch.set_num_threads(threads)
+    for record in (saved, held):
+        assert format_curve(record.rows) == format_curve(right.rows)
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    assert {p.device.type for p in network.parameters()} == {"cpu"}
+
+
+def test_inference_and_autocast_around_an_experiment_are_not_around_its_training(toy_runs, toy_dir):
+    fields = {"n": 64, "steps": 4, "eval_every": 2, "device": "cpu", "data_dir": toy_dir, "progress": False}
+    for around in (torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16)):
+        with around:
+            (record,) = rt.experiment("toy", "tiny", **fields).records
+        assert format_curve(record.rows) == format_curve(Runs(toy_runs).find(RUN_SPEC).rows)
 
 
 @pytest.mark.parametrize("model", NETWORKS)

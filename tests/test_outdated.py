@@ -1,12 +1,13 @@
 """A plug-in that is edited: its runs are named in one line, and made again when that is asked for."""
 
+import json
 import re
 import shutil
 
 import pytest
-from command import PLUG_INS, cli
+from command import PLUG_INS, cli, one_line
 
-from rethinking import catalog, figures
+from rethinking import api, catalog, figures, verify
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs, make, outdated
@@ -92,3 +93,82 @@ def test_runs_without_plug_ins_are_never_out_of_date(tmp_path):
     assert outdated.find(Runs(tmp_path), [RunSpec()]) == {}
     with pytest.raises(InputError, match="no run asked for uses a plug-in of that name: they use none"):
         outdated.chosen({}, ["mine"], [RunSpec()])
+
+
+NETWORK = """
+from torch import nn
+
+
+class Network(nn.Module):
+    def __init__(self, scaled):
+        super().__init__()
+        self.scaled, self.last = scaled, nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.last(self.scaled(x.mean((2, 3))))
+
+
+def build(*shape, **options):
+    from ._shared import scaled
+
+    return Network(scaled)
+"""
+SHARED = """
+from rethinking.models._parts import scale
+
+
+def scaled(x):
+    return scale.SCALE * x
+"""
+
+
+def test_a_record_is_bound_to_every_file_that_its_plug_ins_import(found, toy_dir, tmp_path, monkeypatch):
+    found(models__mine=NETWORK)
+    folder = tmp_path / "mine" / "models"
+    (folder / "_parts").mkdir()
+    (folder / "_parts" / "scale.py").write_text("SCALE = 1.0\n")
+    found(models___shared=SHARED, models__other="VARIANTS = {'other': {}}\n\n\ndef build(**options):\n    pass\n")
+    spec = RunSpec.make(data="toy", n=64, model="mine", steps=2, eval_every=2)
+    assert sorted(spec.plug_ins) == ["data/toy", "models/_parts/scale", "models/_shared", "models/mine"]
+    runs = Runs(tmp_path / "runs")
+    execute(spec, runs, data_dir=toy_dir)
+    made = json.loads((runs.path(spec) / "environment.json").read_text())["plug_ins"]
+    assert made == spec.plug_ins
+    show = ("show", spec.run_id, "--runs", runs.root)
+    assert cli(*show).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.py", "_shared.py", "_parts/scale.py"):
+        file = folder / name
+        whole = file.read_text()
+        file.write_text(whole + "\n# edited\n")
+        catalog._files.cache_clear()
+        line = f"{spec.run_id} was made with another version of models/{name}: "
+        for read in (runs.complete_records, lambda: runs.find(spec), lambda: api.network(spec.run_id)):
+            with pytest.raises(InputError, match=re.escape(line)):
+                read()
+        assert line in one_line(cli(*show))
+        assert line in " ".join(verify.record(runs.path(spec)))
+        file.write_text(whole)
+    catalog._files.cache_clear()
+    (folder / "other.py").write_text((folder / "other.py").read_text() + "\n# edited\n")
+    assert runs.find(spec) is not None
+    older = runs.path(spec) / "environment.json"  # as it was before helpers were kept
+    older.write_text(json.dumps(json.loads(older.read_text()) | {"plug_ins": {"models/mine": made["models/mine"]}}))
+    assert outdated.changed(spec, json.loads(older.read_text())) == []
+
+
+def test_a_plug_in_that_is_edited_before_its_process_imports_it_is_refused(found, tmp_path):
+    found(models__late=NETWORK, models___shared=SHARED)
+    (tmp_path / "mine" / "models" / "_parts").mkdir()
+    (tmp_path / "mine" / "models" / "_parts" / "scale.py").write_text("SCALE = 1.0\n")
+    catalog._files.cache_clear()
+    entry = catalog.find("models", "late")
+    for name in ("late.py", "_parts/scale.py"):
+        file = tmp_path / "mine" / "models" / name
+        whole = file.read_text()
+        file.write_text(whole + "\n# edited\n")
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"late\.py, or what it imports, was changed since this process began"):
+                entry.load()
+        file.write_text(whole)
+    assert entry.load().build

@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import pickle
 import random
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -152,15 +154,112 @@ def _with_val(at, kind):
 
 @pytest.mark.parametrize(
     ("kind", "left"),
-    [("folder", "val"), ("npz", "val_images, val_labels"), ("single", "val_images, val_labels, images")],
+    [("folder", "val"), ("npz", "val_images, val_labels"), ("single", "val_images, val_labels, images, labels")],
 )
 def test_what_is_there_beside_a_training_and_a_test_set_is_said_to_be_left_out(kind, left, tmp_path):
     said = []
     data.add("mine", _with_val(tmp_path, kind), say=said.append)
-    assert [line.partition(": ")[2].startswith(left) for line in said] == [True]
+    taken = "train, test" if kind == "folder" else "train_images, train_labels, test_images, test_labels"
+    assert [line.partition(": ")[2] for line in said] == [f"{left} left out; taken: {taken}"]
     loaded = data.load("mine")
     assert (len(loaded.train.labels), len(loaded.test.labels)) == (30, 9)
     assert f"without {left}" in catalog.find("data", "mine").summary
+
+
+def _parts(at, *names, classes=CLASSES):
+    for name in names:
+        image_folder(at / name, IMAGES[:9], labels=LABELS[:9], names=classes)
+    return at
+
+
+def _loose(at):
+    Image.fromarray(IMAGES[0]).save(image_folder(at) / "loose.png")
+    return at
+
+
+# What lies there; what of it is taken; what is said.
+FOLDERS = {
+    "a validation set alone": (
+        lambda at: _parts(at, "Train", "Validation"),
+        {},
+        (9, 9),
+        ["Validation is taken as the test set"],
+    ),
+    "more than sets": (
+        lambda at: _parts(at, "train", "test", "unlabelled", "annotations"),
+        {},
+        (9, 9),
+        ["annotations, unlabelled left out; taken: train, test"],
+    ),
+    "a class called train": (
+        lambda at: image_folder(at, names=("bus", "car", "train")),
+        {"hold_out": 0.2},
+        (24, 6),
+        [],
+    ),
+    "images of no class": (
+        _loose,
+        {"hold_out": 0.2},
+        (24, 6),
+        ["1 images that are in no folder of a class are left out"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_of_folders_what_is_taken_and_what_is_not_is_said(case, tmp_path):
+    build, options, sizes, lines = FOLDERS[case]
+    said = []
+    data.add("mine", build(tmp_path), say=said.append, **options)
+    loaded = data.load("mine")
+    assert (len(loaded.train.labels), len(loaded.test.labels)) == sizes
+    assert len(loaded.classes) == 3
+    assert [line.partition(": ")[2] for line in said] == lines
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["png", "tiff", "webp"])
+def test_images_are_turned_as_their_exif_says(form, orientation, tmp_path):
+    """By [tiff6] and EXIF: 2 to 4 mirrored, half a turn, flipped; 5 to 8 also with rows and columns exchanged."""
+    stored = {  # of an image as it is seen
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: np.rot90,
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 3),
+    }[orientation]
+    exif, images = Image.Exif(), IMAGES[:6, :20]
+    exif[0x0112] = orientation
+    for k, image in enumerate(images):
+        (tmp_path / "a" / CLASSES[k % 3]).mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(np.ascontiguousarray(stored(image)))
+        picture.save(tmp_path / "a" / CLASSES[k % 3] / f"{k}.{form}", exif=exif, lossless=True)
+    said = []
+    data.add("mine", tmp_path / "a", test=tmp_path / "a", say=said.append)
+    loaded = data.load("mine")
+    assert {image.tobytes() for image in loaded.train.images} == {image.tobytes() for image in images}
+    assert all("6 images are turned upright, as their EXIF" in line for line in said)
+    assert len(said) == (0 if orientation == 1 else 2)
+
+
+MODES = {"1": 1, "L": 1, "LA": 1, "P": 3, "PA": 3, "RGB": 3, "CMYK": 3, "YCbCr": 3}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_of_every_mode_are_bytes_of_grey_or_colour(mode, tmp_path):
+    source = [Image.fromarray(image) for image in IMAGES]
+    images = [(i.convert("P").convert(mode) if mode == "PA" else i.convert("L").convert(mode)) for i in source]
+    for k, image in enumerate(images):
+        (tmp_path / CLASSES[k % 3]).mkdir(exist_ok=True)
+        image.save(tmp_path / CLASSES[k % 3] / f"{k}.tif")
+    data.add("mine", tmp_path, hold_out=0.2)
+    loaded = data.load("mine").train.images
+    seen = {np.asarray(i.convert("L" if MODES[mode] == 1 else "RGB")).tobytes() for i in images}
+    assert loaded.shape == (24, 32, 32, MODES[mode])
+    assert {image.tobytes() for image in loaded} <= seen
 
 
 # --- what cannot be added is refused in one line, and leaves nothing ------------------------------
@@ -219,6 +318,42 @@ def _several(at):
     return at / "a"
 
 
+def _deep(at):
+    """PNGs of 16 bits a channel, which Pillow reads as 8."""
+    rows = zlib.compress((b"\0" + 3 * 32 * b"\x12\x34") * 32)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts]
+    return _with(at, "ant/x.png", b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def _exif_behind(at):
+    """An orientation behind the pixels, of which the header knows nothing."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.fromarray(IMAGES[0, :20]).save(stream, "PNG", exif=exif)
+    chunks, content = [], stream.getvalue()
+    place = 8
+    while place < len(content):
+        end = place + 12 + struct.unpack(">I", content[place : place + 4])[0]
+        chunks.append(content[place:end])
+        place = end
+    chunks.sort(key=lambda chunk: [b"IHDR", b"IDAT", b"eXIf", b"IEND"].index(chunk[4:8]))
+    image_folder(at / "a", IMAGES[:, :20])
+    (at / "a" / "ant" / "x.png").write_bytes(content[:8] + b"".join(chunks))
+    return at / "a"
+
+
+def _of_mode(mode, value):
+    return lambda at: _with(at, "ant/x.tif", image=Image.new(mode, (32, 32), value))
+
+
+def _beside(at, name):
+    (at / name).mkdir()
+    Image.fromarray(IMAGES[0]).save(at / name / "x.png")
+    return at
+
+
 CLEAR = Image.new("RGBA", (32, 32))
 BAD = {
     "is not there: name a folder": lambda at: at / "nothing",
@@ -240,6 +375,17 @@ BAD = {
     "images differ in size": lambda at: _with(at, "ant/x.png", image=Image.new("RGB", (31, 32))),
     "x.png cannot be read": lambda at: _with(at, "ant/x.png", b"not a picture"),
     "pixels of mode I;16": lambda at: _with(at, "ant/x.png", image=Image.new("I;16", (32, 32))),
+    "pixels of mode RGB and more than 8 bits": _deep,
+    "pixels of mode I:": _of_mode("I", 70000),
+    "pixels of mode F:": _of_mode("F", 0.5),
+    "pixels of mode LAB:": _of_mode("LAB", 0),
+    "images differ in size.*x.png 20 x 32": _exif_behind,
+    "holds test, train, .*parts of a set: name the training folder": lambda at: _beside(_parts(at, "train"), "test"),
+    "holds seg_test, seg_train, .*parts of a set": lambda at: _parts(at, "seg_train/x", "seg_test/x"),
+    "holds test, val, .*parts of a set": lambda at: _parts(at, "val", "test"),
+    "holds two arrays called images": lambda at: (np.savez(at / "c", images=IMAGES, Images=IMAGES), at / "c.npz")[1],
+    "is int32 from -1 to .*: give bytes": lambda at: _npz(at, train_images=IMAGES.astype(np.int32) - 1),
+    "is float32: give bytes": lambda at: _npz(at, train_images=IMAGES.astype(np.float32)),
     "has transparent pixels": lambda at: _with(at, "ant/x.png", image=CLEAR),
     "holds several pictures": _several,
     "dog holds no image": lambda at: _with(at, "dog/notes.txt"),
@@ -264,6 +410,17 @@ def test_what_cannot_be_added_is_refused_in_one_line_and_leaves_nothing(line, tm
     assert "\n" not in str(error.value)
     assert not (tmp_path / "evil").exists()
     assert not home.exists() or os.listdir(home) == []
+
+
+def test_arguments_that_do_not_fit_what_is_there_are_refused(tmp_path):
+    whole, alone = _parts(tmp_path / "a", "train", "test"), image_folder(tmp_path / "b")
+    for path, options, line in (
+        (alone, {"test": whole}, "--test names .*a, which has a training and a test set: name its test set alone"),
+        (whole, {"test": alone}, "has a test set, and --test names another"),
+        (alone, {"hold_out": 0.2, "channels": "first"}, "--channels is given, but a folder of images has them in a"),
+    ):
+        with pytest.raises(InputError, match=line):
+            data.add("mine", path, **options)
 
 
 def test_a_name_is_free_or_refused(tmp_path):

@@ -10,7 +10,7 @@ from statistics import median
 
 import pytest
 
-from rethinking import figures, report
+from rethinking import catalog, figures, report
 from rethinking.errors import InputError
 from rethinking.record import Runs
 
@@ -30,8 +30,9 @@ ARTEFACTS = {
     "Table 1": ["table1", "effects"],
     "Table 2": [],
     "Table 3": ["table3"],
-    "Table 4": ["table4"],
+    "Table 4": ["table4", "weight_decay"],
     "Theorem 1": ["theorem1"],
+    "Section 2.2": ["rademacher"],
     "Section 5": ["min_norm"],
 }
 
@@ -104,7 +105,10 @@ def check_figure(stem, text):
     assert f"(../../figures/{stem}.svg)" in text
     found = [(head, rows) for head, rows in tables(text)]
     claims = [row for head, rows in found if head[0] == "verdict" for row in rows]
-    numbers = [row for head, rows in found if head[0] != "verdict" for row in rows]
+    sides = [(head, rows) for head, rows in found if head[0] == "what the paper shows"]
+    assert [head for head, _ in sides] == [["what the paper shows", "what ours shows"]]
+    assert [row["what ours shows"] for _, rows in sides for row in rows] == [f"{figures.headline(drawn)}."]
+    numbers = [row for head, rows in found if head[0] not in ("verdict", "what the paper shows") for row in rows]
     own, more = ([c for c in drawn["claims"] if c["own"] == which] for which in (True, False))
     assert claims == [told(c) for c in own + more]
     heads = [f"## The paper's own claims: {counted(own)}"] * bool(own)
@@ -116,22 +120,59 @@ def check_figure(stem, text):
     assert numbers == [{k: " ".join(str(cell(v)).split()) for k, v in row.items()} for row in shown]
     missing, every = re.search(r"^(\d+) of (\d+) rows are not run", text, re.M), len(drawn.get("table", []))
     assert (missing and (int(missing[1]), int(missing[2]))) == ((every - len(run), every) if every > len(run) else None)
-    assert f"{len(drawn['runs'])} runs, " in text
+    runs = f"{len(drawn['runs']):,} run{'s' * (len(drawn['runs']) != 1)}, "
+    assert (runs if drawn["runs"] else f"none of the {len(drawn['missing'])} runs that it needs is made") in text
+
+
+def of_row(name):
+    """The paper's own claims of a row: those of its figures, and those on another network whose source is the row's."""
+    for stem, drawn in DRAWN.items():
+        usual = stem == f"{drawn['figure']}-{drawn['scale']}"
+        for claim in drawn["claims"]:
+            if claim["own"] and (drawn["figure"] in ARTEFACTS[name] if usual else claim["source"].endswith(name)):
+                yield claim
+
+
+def said(names):
+    """Every number that the claims and the table of figures say, as a page writes it."""
+    found = [drawn for drawn in DRAWN.values() if drawn["figure"] in names]
+    texts = [c["ours"] or "" for drawn in found for c in drawn["claims"]]
+    texts += [cell(v) for drawn in found for c in drawn["claims"] for v in c["numbers"].values()]
+    texts += [str(cell(v)) for drawn in found for row in drawn.get("table", []) for v in row.values()]
+    return {number for text in texts for number in re.findall(NUMBER, text)}
+
+
+NUMBER = r"\d[\d,.]*(?:e-\d+)?"
 
 
 def check_board(text):
     """Hold the scoreboard against the files."""
     rows = next(rows for head, rows in tables(text) if head[0] == "in the paper")
     assert [row["in the paper"].strip("*") for row in rows] == list(ARTEFACTS)
-    for row, names in zip(rows, ARTEFACTS.values(), strict=True):
-        papers = [d for stem, d in DRAWN.items() if d["figure"] in names and stem == f"{d['figure']}-{d['scale']}"]
-        claims = [c for drawn in papers for c in drawn["claims"] if c["own"]]
+    everything = [claim for _, claim in every_claim(True)]
+    assert f"In all: {counted(everything)}." in text
+    assert sorted(c["id"] for name in ARTEFACTS for c in of_row(name)) == sorted(c["id"] for c in everything)
+    for row, (name, names) in zip(rows, ARTEFACTS.items(), strict=True):
+        claims = list(of_row(name))
         assert row["the paper's claims"] == counted(claims)
         judged = [c for c in claims if not c["verdict"].startswith(("not run", "not judged"))]
         full = all(min(c["n"]) == 50_000 or "theorem1" in names or "table3" in names for c in judged)
         partly = any(c["verdict"] == "not run" for c in claims)
         status = ("partly, " if partly else "") + ("full size" if full else "reduced") if judged else "not run"
         assert row["here"] == status
+        assert (row["ours"] == "not run") == (status == "not run")
+        words = re.sub(r"\b(MLP \dx\d+|CIFAR-10|p = 1)\b", "", row["ours"])  # names that hold a number
+        assert set(re.findall(NUMBER, words)) <= said(names), row["ours"]
+        theirs = [c["paper"] for c in claims] + [
+            str(cell(v))
+            for s in DRAWN.values()
+            if s["figure"] in names
+            for r in s["table"]
+            for k, v in r.items()
+            if k[:5] == "paper"
+        ]
+        parts = [each.rpartition(": ")[2].removesuffix(" %") for each in row["the paper's number"].split("; ")]
+        assert not names or all(any(part in each for each in theirs) for part in parts)
 
 
 def check_index(text):
@@ -165,6 +206,15 @@ def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
     rows = next(rows for head, rows in tables((PAGES / "extensions.md").read_text()))
     expected = [told(c) | {"page": f"[{s}]({s}.md)"} for s, c in every_claim(False) if c["verdict"] == "does not hold"]
     assert sorted(rows, key=str) == sorted(expected, key=str)
+
+
+def test_every_figure_has_a_page_and_a_row_among_the_commands():
+    told = (ROOT / "docs" / "commands.md").read_text()
+    own = [name for name, entry in catalog.entries("figures").items() if not entry.digest]
+    assert {drawn["figure"] for drawn in DRAWN.values()} == set(own)
+    rows = {name for line in re.findall(r"^\| `.*", told, re.M) for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert set(own) <= rows
+    assert [name for name in own if "THEIRS" not in catalog.find("figures", name).constants] == []
 
 
 def test_every_claim_on_every_page_has_an_id_of_its_own():
@@ -210,6 +260,21 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     ]
     assert f"AlexNet's test accuracy by {changes[0]:.2f} points" in text
     assert f"with random crop by {changes[1]:.2f}" in text
+    for word in ("random pixels", "Gaussian"):
+        fits[word] = median(row("fig1a-paper-mlp-3x512", word)["steps to 99 %"])
+    assert f"random pixels in {fits['random pixels'] / fits['true']:.1f} and " in text
+    assert f"Gaussian images in {fits['Gaussian'] / fits['true']:.1f} times the steps" in text
+    steps = (f"{fits[word]:,.0f}" for word in ("random pixels", "Gaussian", "true", "random"))
+    order = "pixels ({} steps) and Gaussian images ({}) before true labels ({}); random labels do come last ({})."
+    assert order.format(*steps) in text
+    for m, told in (
+        ("mlp-1x512", "by {ours:+.2f} points, up in each of 3 seeds (the paper: {paper:+.2f})"),
+        ("mlp-3x512", "by {ours:+.2f} ({paper:+.2f})"),
+    ):
+        change = row("effects-paper", f"weight decay, {m}")
+        ours, (paper,) = change["ours (points)"], change["paper (points)"]
+        assert told.format(ours=median(ours), paper=paper) in text
+        assert m == "mlp-3x512" or [v > 0 for v in ours] == [True] * 3
     error = next(c for c in DRAWN["table3-cpu"]["claims"] if "CIFAR-10 pixels has this error" in c["statement"])
     assert f"has {error['ours']} test error".replace(" %", " %") in text
 

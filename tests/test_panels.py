@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from rethinking import plotting
+from rethinking import figures, plotting
+from rethinking.errors import InputError
 from rethinking.figures.kit import Curves, Frame, Lines, Measure, Points, Rows, Spans, final, made
 from rethinking.figures.kit.measures import comparable
-from rethinking.record import Record
+from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
 
 ACCURACY = Measure("accuracy", "accuracy (%)", lambda r: r.final["accuracy"])
@@ -223,3 +224,69 @@ def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(
     assert font_manager.findfont(family) == str(other)
     plotting._own_fonts_first.__wrapped__()
     assert Path(font_manager.findfont(family)).is_relative_to(get_data_path())
+
+
+HOSTILE_FIGURE = '''
+"""A figure whose labels look like mathematics."""
+from rethinking.figures.kit import Grid, Lines, Rows, Table, final
+CAPTION = "A caption with $ and {."
+DEPARTURES = ["$_$"]
+NAMES = ["$a_$", "{\\\\frac", "WORD"]
+GRID = Grid("{row}", row=NAMES)
+def spec(setting, seed, row):
+    return setting.spec(seed, data="toy", n=20, model="tiny", steps=NAMES.index(row) + 2)
+TRAIN = final("train_accuracy")
+TABLE = Table("row", {"train $x_$": TRAIN})
+PANELS = [Rows(x=TRAIN, by="row", xlabel="$x_$ LABEL", title="$_$")]
+NOTES = ["$_$"]
+CLAIMS = []
+'''
+
+
+def test_labels_that_look_like_mathematics_are_drawn_as_they_are(found, tmp_path):
+    found(figures__odd=HOSTILE_FIGURE)
+    drawn = figures.draw("odd", figures.setting("odd"), Runs(tmp_path / "runs"), tmp_path, ("svg",))
+    assert [row["row"] for row in drawn.numbers["table"]] == ["$a_$", "{\\frac", "WORD"]
+    assert "<!-- $a_$ (REDUCED: n = 20) -->" in drawn.files[0].read_text("utf-8")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("A caption", "line 4: CAPTION has the character"),
+        ("A figure", "the docstring has the character"),
+        ("WORD", "NAMES has the character"),
+        ("LABEL", "draws the character"),
+    ],
+)
+def test_a_character_that_acts_on_a_terminal_is_refused_in_one_line(found, tmp_path, place, told):
+    found(figures__odd=HOSTILE_FIGURE.replace(place, place + r"\x1b[31m"))
+    with pytest.raises(InputError) as error:
+        figures.draw("odd", figures.setting("odd"), Runs(tmp_path / "runs"), tmp_path, ("svg",))
+    assert told in str(error.value)
+    assert "\\x1b" in str(error.value)
+    assert "\x1b" not in str(error.value)
+    assert not list(tmp_path.glob("odd*"))
+
+
+def test_a_computed_text_that_acts_on_a_terminal_is_refused(found, tmp_path):
+    found(figures__odd=HOSTILE_FIGURE.replace('["$_$"]\nNAMES', '["a" + chr(27)]\nNAMES'))
+    with pytest.raises(InputError, match="says the character"):
+        figures.draw("odd", figures.setting("odd"), Runs(tmp_path / "runs"), tmp_path, ("svg",))
+
+
+def test_powers_on_logarithmic_axes_are_plain_characters():
+    with plotting.style():
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots()
+        axes.plot([1e-3, 1, 1e4], [0.1, 0.1, 0.2])
+        axes.set(xscale="log", yscale="log")
+        plotting.without_mathematics(figure)
+        figure.draw_without_rendering()
+        texts = {t.get_text() for axis in (axes.xaxis, axes.yaxis) for t in axis.get_ticklabels(which="both")}
+        plt.close(figure)
+    assert {"10⁻³", "10⁰", "10⁴"} <= texts
+    assert any(text.startswith("2×10⁻¹") for text in texts)
+    assert not any(mark in text for text in texts for mark in "$\\{^")

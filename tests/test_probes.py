@@ -18,11 +18,11 @@ from command import cli, one_line, plug_in
 from safetensors.torch import load_file
 from torch import nn
 
-from rethinking import catalog, models, probes
-from rethinking.engines.execute import execute
+from rethinking import catalog, models, probes, verify
+from rethinking.engines.execute import execute, packed
 from rethinking.errors import InputError
 from rethinking.probes import _folding, _trained, capacity, deletion, sharpness
-from rethinking.record import Runs
+from rethinking.record import Runs, digests
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_json
 from rethinking.surgery import weighted
 
@@ -33,6 +33,9 @@ QUICK = {
     "one_pixel": {"images": 3, "population": 8, "generations": 2, "exhaustive": False},
     "shift": {"images": 8, "reach": 1, "steps": 1},
     "sharpness": {"images": 16, "steps": 2, "restarts": 2},
+    "noise": {"images": 16, "repeats": 1, "points": 2},
+    "selectivity": {"images": 16, "units": 3},
+    "pac_bayes": {"images": 16, "draws": 2, "depth": 3},
 }
 
 
@@ -129,6 +132,40 @@ def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_p
         execute(probe("deletion", to="mean"), elsewhere, data_dir=str(toy_dir))
 
 
+def test_a_probe_is_bound_to_the_weights_that_it_measured(made, toy_dir, tmp_path):
+    runs = Runs(shutil.copytree(made.root, tmp_path / "runs"))
+    spec = probe("capacity")
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    path, result = runs.path(spec), runs.path(TINY) / "result.json"
+    weights, held = runs.weights_of(TINY), json.loads(result.read_text())
+    told = json.loads((path / "environment.json").read_text())[digests.MEASURED]
+    assert told == held["digests"][weights.name] == digests.sha256(weights)
+    assert list(verify.records(runs)) == []
+    whole = weights.read_bytes()
+    other = {name: value + 1 for name, value in load_file(weights).items()}
+    weights.write_bytes(packed(other, TINY.run_id))  # as of the same run, made again on another machine
+    result.write_text(json.dumps(digests.sealed({k: held[k] for k in digests.RESULT}, result.parent)))
+    line = f"{path} was measured on other weights than {result.parent} has, by their SHA-256: delete it, and give"
+    (finding,) = verify.records(runs)
+    assert finding.startswith(line)
+    with pytest.raises(InputError, match=re.escape(line)):
+        runs.find(spec)
+    assert line in one_line(cli("show", spec.run_id, "--runs", runs.root))
+    shutil.rmtree(path)
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    assert list(verify.records(runs)) == []
+    weights.write_bytes(whole)  # of a record that tells no weights, as one of an earlier version, the file is read
+    held = json.loads(result.read_text())
+    held["digests"].pop(weights.name)
+    result.write_text(json.dumps(held | {"digest": digests.of_result(held)}))
+    (finding,) = verify.records(runs)
+    assert finding.startswith(line)
+    weights.unlink()
+    assert list(verify.records(runs)) == []
+    shutil.rmtree(result.parent)
+    assert list(verify.records(runs)) == []
+
+
 def test_weights_that_come_out_otherwise_are_refused_in_one_line(made, toy_dir, tmp_path):
     runs = Runs(tmp_path)
     other = TINY.replace(seed=1)
@@ -138,6 +175,9 @@ def test_weights_that_come_out_otherwise_are_refused_in_one_line(made, toy_dir, 
     (runs.path(TINY) / "spec.json").write_text(TINY.to_json())
     plain = {k: v for k, v in result.items() if k not in ("digest", "digests")}
     (runs.path(TINY) / "result.json").write_text(json.dumps(plain))
+    made = json.loads((runs.path(TINY) / "environment.json").read_text())
+    earlier = {k: v for k, v in made.items() if k != digests.SINCE}  # as of a version that wrote no digests
+    (runs.path(TINY) / "environment.json").write_text(json.dumps(earlier))
     runs.weights_of(TINY).unlink()
     with pytest.raises(InputError, match=r"trained again on this cpu it is another run \(from step 0 on another curve"):
         execute(probe("capacity"), runs, data_dir=str(toy_dir))

@@ -446,6 +446,8 @@ def test_options_out_of_range_are_one_line(name, option, value, message):
         ("shift", {"images": 8, "reach": 2, "steps": 3}),
         ("shift", {"images": 8, "reach": 1, "scale": 0.0}),
         ("deletion", {"images": 16, "repeats": 2, "points": 3}),
+        ("noise", {"images": 16, "repeats": 2, "points": 3}),
+        ("selectivity", {"images": 8, "units": 20}),
         ("one_pixel", {"images": 2, "population": 30, "generations": 5, "until": "confident"}),
         ("one_pixel", {"images": 2, "population": 30, "generations": 5, "pixels": 3}),
     ],

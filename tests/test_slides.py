@@ -59,7 +59,7 @@ def test_the_command_writes_the_same_files_twice_and_whence_reads_a_slide(tmp_pa
         shutil.copy(ROOT / "figures" / f"fig1c-paper.{form}", tmp_path / "figures")
     words = ("slides", "--figures", tmp_path / "figures", "--runs", ROOT / "runs", "--format", "png,pdf", "--out")
     files = [json.loads(cli(*words, tmp_path / name, "--json").stdout)["files"] for name in "ab"]
-    assert [Path(f).name for f in files[0]] == ["slides.pdf", "slide-01.png", "slide-02.png", "slide-03.png"]
+    assert [Path(f).name for f in files[0]] == ["slides.pdf", *(f"slide-0{k}.png" for k in (1, 2, 3, 4))]
     for a, b in zip(*files, strict=True):
         assert Path(a).read_bytes() == Path(b).read_bytes()
     told = cli("whence", files[0][2], "--runs", ROOT / "runs", "--out", ROOT / "figures")

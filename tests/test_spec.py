@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,16 @@ def test_known_identity():
     assert spec.run_id == "cifar10-2000-mlp-3x512-random_labels-s1-e43c40d7df"
 
 
+def test_committed_runs_keep_their_names_whatever_field_came_later():
+    paths = sorted((Path(__file__).parents[1] / "runs").glob("*/spec.json"))
+    specs = {path: from_json(path.read_text(), str(path)) for path in paths}
+    assert len(specs) > 1000
+    assert [path.parent.name for path, spec in specs.items() if spec.run_id != path.parent.name] == []
+    assert any("stop_loss" not in json.loads(path.read_text()) for path in paths)  # there are some of before
+    assert RunSpec.make(stop_loss=None).run_id == RunSpec().run_id
+    assert RunSpec.make(stop_loss=0.01).identity == RunSpec().identity | {"stop_loss": 0.01}
+
+
 def test_what_is_the_same_has_one_name_and_what_differs_another():
     labels, pixels = Part(name="random_labels"), Part(name="gaussian")
     null = Part(name="weight_decay", options={"strength": 0.0})
@@ -81,6 +92,7 @@ def test_what_is_the_same_has_one_name_and_what_differs_another():
         ({"learning_rate": float("nan")}, r"learning_rate is nan: .*finite"),
         ({"learning_rate": "0.1"}, r"learning_rate is '0\.1': .*number"),
         ({"momentum": 1.0}, r"momentum is 1\.0: .*less than 1"),
+        ({"stop_loss": 0.0}, r"stop_loss is 0\.0: .*greater than 0"),
         ({"stop": "never"}, r"stop is 'never': .*'fitted' or 'budget'"),
         ({"model": "incepton"}, r"unknown network 'incepton': did you mean 'inception'"),
         ({"data": "cifar"}, r"unknown data set 'cifar': did you mean 'cifar10'"),

@@ -15,7 +15,7 @@ from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, crop, kept, train, whiten
+from rethinking.training import Training, crop, kept, loop, schedule, train, whiten
 from rethinking.training.batches import gather, permutation, prepare
 from rethinking.training.network import give
 
@@ -28,8 +28,9 @@ def spec(**fields) -> RunSpec:
 
 
 def halves(options) -> dict[str, float]:
-    """0.5 for every number that a corruption takes."""
-    return {name: 0.5 for name, limits in options.items() if limits["type"] == "float"}
+    """0.5 for every number that a corruption takes, 3 for every whole one."""
+    of = {"float": 0.5, "int": 3}
+    return {name: of[limits["type"]] for name, limits in options.items() if limits["type"] in of}
 
 
 def curve(run: RunSpec, toy) -> str:
@@ -241,6 +242,41 @@ def test_stops_where_the_spec_says_and_measures_its_end_on_all_test_images(toy, 
     assert [e.test_images for e in rows] == [16] * (len(rows) - 1) + [64]
 
 
+@pytest.mark.parametrize("evaluation", ["all", "probe"])
+def test_a_run_stops_at_the_loss_that_the_spec_says_and_changes_nothing_before(toy, evaluation, monkeypatch):
+    for module in (schedule, loop):
+        monkeypatch.setattr(module, "PROBE", 20)
+    run = spec(steps=60, n=64, eval_every=5, interim_test=16, evaluation=evaluation)
+    plain = [e.as_row() for e in train(run, toy)]
+    losses = [row["train_loss"] for row in plain]
+    at = next(k for k, loss in enumerate(losses) if loss < losses[0] / 2)
+    stopped = Training(run.replace(stop_loss=losses[at]), toy)  # the loss itself counts
+    rows = [e.as_row() for e in stopped.evaluations()]
+    assert (stopped.status, stopped.fitted, stopped.finished) == ("stopped", False, True)
+    assert 0 < rows[-1]["step"] < 60
+    whole = [row for row in rows if row.get("train_images", 64) == 64]
+    assert [row["train_loss"] <= losses[at] for row in whole] == [False] * (len(whole) - 1) + [True]
+    assert rows[-1]["test_images"] == 64
+    if evaluation == "all":
+        assert len(rows) == at + 1
+        assert format_curve(rows[:-1]) == format_curve(plain[:at])
+    again = Training(stopped.spec, toy)
+    again.restore(stopped.state())
+    assert (again.status, list(again.evaluations())) == ("stopped", [])
+    curve = {name: [row[name] for row in rows] for name in rows[0]}
+    result = {"status": "stopped", "diverged_at": None}
+    assert stopped.spec.contradiction(result, curve) is None
+    for other in (run, run.replace(stop_loss=losses[at] / 2)):
+        assert other.contradiction(result, curve) == "result.json says stopped, which its curve does not"
+
+
+def test_a_run_without_a_loss_to_stop_at_goes_on_where_its_loss_is_zero(toy):
+    training = Training(spec(steps=10, n=64), toy)
+    training._measure = lambda images, labels: (0.0, 1.0)
+    assert [e.step for e in training.evaluations()] == [0, 10]
+    assert training.status == "budget"
+
+
 def test_true_labels_are_learned_and_random_ones_memorized(toy):
     true = list(train(spec(steps=80, eval_every=80), toy))[-1]
     noise = {"model": "mlp-1x512", "corruptions": (Part(name="random_labels"),)}
@@ -328,6 +364,7 @@ CHANGES = {
     "held_out": 20, "bootstrap": True, "batch_size": 32, "learning_rate": 0.02, "momentum": 0.5,
     "lr_decay": 0.5, "decay_every": 5, "steps": 50, "stop": "fitted", "eval_every": 5, "interim_test": 50,
     "evaluation": "probe", "precision": "bfloat16", "keep": ["test_logits"], "data_seed": 1, "seed": 1, "crop": 24,
+    "stop_loss": 0.5,
 }  # fmt: skip
 
 ECHOES = {"step", "epoch", "learning_rate", "test_images"}  # columns that the spec says, whatever was trained

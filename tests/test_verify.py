@@ -235,6 +235,11 @@ def test_pages_are_compared_with_the_figures_that_they_are_made_from(place):
         return json.loads(done.stdout)["pages"], json.loads(done.stdout)["findings"]
 
     assert told() == (5, [])
+    whole_page = place / "page.html"
+    html.save(whole_page, runs, place / "figures")
+    assert told("--html", whole_page) == (6, [])
+    whole_page.write_text(whole_page.read_text()[:-1])
+    assert told("--html", whole_page) == (6, [f"{whole_page} is stale: run `rethinking report --html`"])
     page = place / "docs" / "results" / f"{DRAWN}.md"
     whole = page.read_text()
     page.write_text(whole.replace("runs", "run", 1))

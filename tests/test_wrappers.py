@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from torchvision import tv_tensors
-from torchvision.datasets import ImageFolder
+from torchvision.datasets import CIFAR10, MNIST, ImageFolder
+from torchvision.transforms import ToTensor
 from torchvision.transforms.v2 import functional as F
 
 from rethinking import corruptions, data
@@ -159,7 +160,7 @@ class Kind:
 
     Attributes:
         arrays: (H, W, C) each. named: arguments that the wrappers need. place: of image and label in a sample.
-        array: a feature as (H, W, C).
+        array: a feature as (H, W, C). classes: how many the data set says it has.
     """
 
     dataset: Any
@@ -169,6 +170,7 @@ class Kind:
     named: dict = dataclasses.field(default_factory=dict)
     place: tuple = (0, 1)
     regression: bool = False
+    classes: int = 3
 
 
 def cifar_like():
@@ -181,6 +183,37 @@ def mnist_like():
     arrays = bytes_of(7, 7, 1).astype(np.float32) / 255
     samples = [(chw(a), torch.tensor(y)) for a, y in zip(arrays, LABELS, strict=True)]
     return Kind(Samples(samples, targets=torch.tensor(LABELS)), arrays, LABELS, from_chw)
+
+
+def files_of(path, name):
+    folder = path / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def torchvision_cifar10(path):
+    """torchvision's own class, on official batches of six images."""
+    arrays, folder = bytes_of(32, 32, 3), files_of(path, CIFAR10.base_folder)
+    rows = arrays.transpose(0, 3, 1, 2).reshape(N, -1)
+    (folder / "data_batch_1").write_bytes(pickle.dumps({"data": rows, "labels": LABELS}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CIFAR10, "train_list", [("data_batch_1", None)])
+        patch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": None})
+        patch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+        dataset = CIFAR10(path)
+    return Kind(dataset, arrays, LABELS, from_picture, classes=10)
+
+
+def torchvision_mnist(path):
+    """torchvision's own class with its usual transform, on idx files of six images."""
+    arrays, folder = bytes_of(28, 28, 1), files_of(path, "MNIST/raw")
+    for name, array in (("images-idx3", arrays[..., 0]), ("labels-idx1", np.array(LABELS, np.uint8))):
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        for split in ("train", "t10k"):
+            (folder / f"{split}-{name}-ubyte").write_bytes(header + array.tobytes())
+    dataset = MNIST(path, transform=ToTensor())
+    return Kind(dataset, arrays.astype(np.float32) / 255, LABELS, from_chw, classes=10)
 
 
 def image_folder(path):
@@ -276,19 +309,21 @@ def regression():
 KINDS = {
     f.__name__: f
     for f in (
-        cifar_like, mnist_like, image_folder, subset_of_a_wrapper, dicts, colour_64, grey_16_bit, numpy_first,
+        torchvision_cifar10, torchvision_mnist, cifar_like, mnist_like, image_folder,
+        subset_of_a_wrapper, dicts, colour_64, grey_16_bit, numpy_first,
         numpy_last, vectors, tokens, triples, regression,
     )
 }  # fmt: skip
 
 
 def make(name, path) -> Kind:
-    return KINDS[name](path) if name == "image_folder" else KINDS[name]()
+    of_files = ("image_folder", "torchvision_cifar10", "torchvision_mnist")
+    return KINDS[name](files_of(path, name)) if name in of_files else KINDS[name]()
 
 
 def cells(kind: Kind, seed, split):
     """[(wrapper, i -> (array (H, W, C), label))]: every corruption of one kind of data set."""
-    arrays, labels = list(kind.arrays), kind.labels
+    arrays, labels, count = list(kind.arrays), kind.labels, kind.classes
     named = kind.named | {"seed": seed, "split": split}
     pixels = [
         (ShuffledPixels, lambda i: slow_shuffled(arrays[i], seed)),
@@ -309,9 +344,10 @@ def cells(kind: Kind, seed, split):
                 wrapped = wrapper(kind.dataset, *options, regression=how, **named)
                 add(wrapped, lambda i, p=p, slow=slow: slow(labels, p, seed, split, i))
             continue
-        add(wrapper(kind.dataset, *options, **named), lambda i, p=p: slow_class(labels[i], 3, p, "all", seed, split, i))
+        wrapped = wrapper(kind.dataset, *options, **named)
+        add(wrapped, lambda i, p=p: slow_class(labels[i], count, p, "all", seed, split, i))
         others = PartialLabels(kind.dataset, p, among="others", **named)
-        add(others, lambda i, p=p: slow_class(labels[i], 3, p, "others", seed, split, i))
+        add(others, lambda i, p=p: slow_class(labels[i], count, p, "others", seed, split, i))
     return [(wrapper, functools.cache(expected)) for wrapper, expected in out]
 
 
@@ -354,12 +390,12 @@ def hold(kind, wrapper, expected, index, sample):
 
 @pytest.mark.parametrize(("context", "seed", "split"), [(None, 3, "test"), ("fork", 3, "test"), ("spawn", 0, "train")])
 def test_every_kind_of_data_set_under_every_corruption(context, seed, split, tmp_path):
-    """Read here, by two workers, and by one that imports all anew; twice over; its labels also without its images."""
+    """Read here, by two workers, and by two that import all anew; twice over; its labels also without its images."""
     kinds = {name: make(name, tmp_path) for name in KINDS}
     matrix = [(name, kind, *cell) for name, kind in kinds.items() for cell in cells(kind, seed, split)]
     loader = DataLoader(
         Together([wrapper for _, _, wrapper, _ in matrix]),
-        num_workers={None: 0, "fork": 2, "spawn": 1}[context],
+        num_workers=0 if context is None else 2,
         collate_fn=list,
         persistent_workers=context is not None,
         multiprocessing_context=context,
@@ -444,6 +480,27 @@ def test_pictures_and_tensors_of_every_kind_stay_what_they_are(wrapper):
         assert type(found) is type(image)
         assert (found.dtype, found.shape, found.requires_grad) == (image.dtype, image.shape, image.requires_grad)
         assert torch.equal(found.flatten(1), image.flatten(1)[:, torch.from_numpy(order)])
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in ("P", "PA")])
+def test_gaussian_of_a_picture_of_every_mode_has_its_bands(mode):
+    images = [picture(mode) for _ in range(3)]
+    arrays = [from_picture(image) for image in images]
+    found = Gaussian(Samples([(image, 0) for image in images]), seed=4)[1][0]
+    assert isinstance(found, Image.Image if mode == "F" else np.ndarray)  # the one mode that can hold it
+    assert np.asarray(found).dtype == np.float32
+    assert np.asarray(found).shape == np.asarray(images[1]).shape
+    np.testing.assert_allclose(from_picture(found), slow_gaussian(arrays, 4, "train", 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint32", ">i4", ">u2", "float16", "float64", "bool"])
+def test_arrays_of_every_type_are_permuted_as_they_are_and_measured_right(dtype):
+    arrays = [(RNG.random((6, 9, 3)) * 100).astype(dtype) for _ in range(3)]
+    dataset = Samples([(a, 0) for a in arrays])
+    found = RandomPixels(dataset, seed=4)[1][0]
+    assert found.dtype == np.dtype(dtype)
+    assert np.array_equal(found, slow_random_pixels(arrays[1], 4, "train", 1))
+    np.testing.assert_allclose(Gaussian(dataset, seed=4)[1][0], slow_gaussian(arrays, 4, "train", 1), rtol=1e-5)
 
 
 def test_lists_and_words_are_sequences_of_positions():

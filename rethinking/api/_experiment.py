@@ -2,11 +2,12 @@
 
 import difflib
 import inspect
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,27 @@ import torch
 from torch import nn
 
 from rethinking import catalog, data, regularizers
+from rethinking.api._parts import parts_of
 from rethinking.api._result import Result
+from rethinking.arguments import one_of, path, switch, taking, text, whole
+from rethinking.arithmetic import as_begun
 from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
 from rethinking.engines.execute import as_recorded, execute, tensors
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
-from rethinking.paths import check_writable
-from rethinking.record import LOG_COLUMNS, Record, Runs, digests, read, write
+from rethinking.paths import check_writable, path_of
+from rethinking.record import LOG_COLUMNS, Record, Runs, check_current, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Part, RunSpec, check_options, check_several, image_size
+from rethinking.spec import Part, RunSpec, check_several, image_size
 from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
 from rethinking.training.network import Source, built, give, placed
 
+MOST_SEEDS = 1000  # of one experiment
 EPOCHS = 30  # where nothing says how long
 # Fields of a spec that `experiment` takes by name, besides its own arguments.
 _OWN = ("data", "model", "model_options", "corruptions", "regularizers", "n", "seed", "data_seed", "keep")
@@ -59,7 +64,12 @@ MEANT = {
     "precision": "dtype bf16 amp",
 }
 
+DEVICE = one_of(str, torch.device)
 
+
+@taking(
+    n=whole, epochs=whole, num_classes=whole, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text
+)
 def experiment(
     dataset: Any,
     network: Source | str,
@@ -75,7 +85,7 @@ def experiment(
     label: Any = None,
     channels: str | None = None,
     num_classes: int | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     progress: bool | None = None,
     save: str | Path | None = None,
     data_dir: str | Path | None = None,
@@ -106,9 +116,12 @@ def experiment(
         InputError: in one line, before anything is trained.
     """
     _check_arguments(dataset, network, fields, preprocess)
-    where = resolve_device(device)
+    where = resolve_device(str(device))
     fields["precision"] = resolve_precision(fields.get("precision", "float32"), where)
-    fields |= {"corruptions": _parts("corruptions", corruption), "regularizers": _parts("regularizers", regularizers)}
+    fields |= {
+        "corruptions": parts_of("corruptions", corruption),
+        "regularizers": parts_of("regularizers", regularizers),
+    }
     if isinstance(network, str):
         part = Part.parse("models", network)
         fields |= {"model": part.name, "model_options": part.options}
@@ -135,7 +148,7 @@ def experiment(
         )
     specs = _specs(RunSpec if named else HandedSpec, fields, epochs, _seeds(seeds))
     check_several(specs[0])
-    with _process_restored():
+    with as_begun():
         if save is not None:
             return _saved(specs, save, where, data_dir, progress)
         images = None if handed else data.load(specs[0].data, data_dir)
@@ -147,11 +160,12 @@ def experiment(
     return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made])
 
 
+@taking(runs=path, device=DEVICE, data_dir=path, progress=switch)
 def network(
     run: str | Path | Record,
     runs: str | Path = "runs",
     *,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     data_dir: str | Path | None = None,
     progress: bool | None = None,
 ) -> nn.Module:
@@ -169,13 +183,13 @@ def network(
     if not isinstance(spec, RunSpec):
         raise InputError(f"{record.path.name} trains no network: name a training run")
     file = record.path / digests.WEIGHTS
-    if file.is_file():
-        digests.check(record.path, record.result, weights=True)
-        trained = _untrained(spec)
-        give(trained, tensors(file, "move it away"), file)
-        return trained.eval()
-    with _process_restored():
-        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(device), None, progress)
+    with as_begun():
+        if file.is_file():
+            digests.check(record.path, record.result, weights=True)
+            trained = _untrained(spec)
+            give(trained, tensors(file, "move it away"), file)
+            return trained.eval()
+        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(str(device)), None, progress)
     other = record.difference(again, record.final["step"])
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
@@ -213,7 +227,7 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError(f"network is a {what}: give a torch.nn.Module, a function that makes one, or one of {known}")
     unknown = next((name for name in fields if name not in FIELDS), None)
     if unknown:
-        known_ones = [*(experiment.__kwdefaults__ or ()), *FIELDS]
+        known_ones = [*_NAMED, *FIELDS]
         for kind, argument in (("regularizers", "regularizers"), ("corruptions", "corruption")):
             if unknown in catalog.names(kind):
                 raise InputError(f"{unknown}: give it as {argument}='{unknown}={fields[unknown]}'")
@@ -222,6 +236,9 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError(f"{unknown}: {f'did you mean {near[0]}? ' if near else ''}known are {', '.join(known_ones)}")
     if preprocess not in (None, WHITEN):
         raise InputError(f"preprocess is {preprocess!r}: give 'whiten', or leave it out")
+
+
+_NAMED = [p.name for p in inspect.signature(experiment).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _is_data(given: Any) -> bool:
@@ -243,53 +260,9 @@ def _called(network: Source) -> str:
     return "network" if name == "<lambda>" else name
 
 
-def _parts(kind: str, given: Any) -> tuple[Part, ...]:
-    """What was given by name. Raises InputError for what is no name, or has no order."""
-    called = "corruption" if kind == "corruptions" else kind
-    wrapper = getattr(given, "corruption", None)
-    if given is None:
-        return ()
-    if isinstance(given, Mapping):
-        return tuple(_part(kind, name, value) for name, value in given.items())
-    if isinstance(wrapper, str):
-        raise InputError(f"{called} is a wrapper of data sets: give its name, {wrapper!r}")
-    if isinstance(given, str | Part) or not isinstance(given, Iterable):
-        given = [given]
-    parts: list[Part] = []
-    for each in given:
-        if isinstance(each, Mapping):
-            parts += _parts(kind, each)
-        elif isinstance(each, str | Part) and not isinstance(given, Set):
-            parts.append(each if isinstance(each, Part) else Part.parse(kind, each))
-        else:
-            what = (
-                f"is a {type(given).__name__}, whose order is left to chance"
-                if isinstance(given, Set)
-                else f"has {each!r}"
-            )
-            raise InputError(
-                f"{called} {what}: give text as on the command line, 'NAME=VALUE', a list, or {{NAME: VALUE}}"
-            )
-    return tuple(parts)
-
-
-def _part(kind: str, name: Any, value: Any) -> Part:
-    """An item of {NAME: VALUE of its first option} or {NAME: {OPTION: VALUE}}; True where it has no options."""
-    declared = catalog.find(kind, name if isinstance(name, str) else repr(name)).constants.get("OPTIONS", {})
-    if isinstance(value, Mapping):
-        options = dict(value)
-    elif declared:
-        options = {next(iter(declared)): value}
-    elif value is True:
-        options = {}
-    else:
-        raise InputError(f"{name} is given the value {value!r} and takes none: write {name!r}, or leave it out")
-    return Part(name=name, options=check_options(kind, name, options))
-
-
 def _seeds(given: int | Sequence[int]) -> list[int]:
     if not isinstance(given, Sequence | range) or isinstance(given, str):
-        return list(range(whole_number("seeds", given, 1)))
+        return list(range(whole_number("seeds", given, 1, MOST_SEEDS)))
     seeds = [whole_number("a seed", seed, 0) for seed in given]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds is {given!r}: give each seed once, or how many")
@@ -308,17 +281,6 @@ def _specs(kind: type[RunSpec], fields: dict[str, Any], epochs: int | None, seed
 
 
 # --- training -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _process_restored() -> Iterator[None]:
-    """Training has one thread and no TF32; what comes after it has what it had."""
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def _bar(shown: bool | None, steps: Iterable[int] | None = None, **options: Any) -> Any:
@@ -343,8 +305,7 @@ def _trained(
         for evaluation in training.evaluations(lambda step: bar.update(step - bar.n)):
             rows.append(evaluation.as_row())
             bar.set_postfix_str(spec.summary(rows[-1]))
-    status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-    result = {"status": status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
+    result = {"status": training.status, "steps": rows[-1]["step"], "diverged_at": training.diverged_at}
     made = made_with | {"precision": spec.precision, "seconds": round(time.monotonic() - began, 1)}
     record = Record(Path(spec.run_id), spec, result, made, {name: [row[name] for row in rows] for name in rows[0]})
     means = [(step, loss / images, right / images) for step, loss, right, images in training.log]
@@ -378,11 +339,17 @@ def _saved(
 
 
 def _record(run: str | Path | Record, runs: str | Path) -> Record:
+    root = committed(runs)
     if isinstance(run, Record):
-        return run
-    if isinstance(run, Path) or (Path(run) / "result.json").is_file():
-        return read(Path(run))
-    return Runs(*committed(runs)).named(run)
+        record = run
+    elif os.path.isfile(path_of(run, "the run") / "result.json"):
+        record = read(Path(run))
+    elif isinstance(run, str):
+        record = Runs(*root).named(run)
+    else:
+        raise InputError(f"{run} is no folder of a complete run: give a record, its folder, or its name")
+    check_current(record)
+    return record
 
 
 def _untrained(spec: RunSpec) -> nn.Module:

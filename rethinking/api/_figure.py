@@ -10,10 +10,12 @@ import pandas as pd
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.api._result import page
+from rethinking.arguments import path, taking, text, whole
 from rethinking.claims import Verdict
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures.kit import declared
+from rethinking.paths import path_of
 from rethinking.record import Runs
 from rethinking.record.bundle import advice, committed
 from rethinking.record.frame import Tidy
@@ -38,8 +40,7 @@ class Drawing:
     missing: list[Spec]
 
     def __init__(self, name: str, setting: figures.Setting, runs: Runs):
-        import matplotlib.pyplot as plt
-
+        plt = plotting.pyplot()
         self.name, self.setting, self.runs = name, setting, runs
         entry = catalog.find("figures", name)
         with catalog.blame(entry), plotting.style(agg=False):
@@ -71,7 +72,7 @@ class Drawing:
 
     def save(self, folder: str | Path = "figures") -> list[Path]:
         """Write the .svg, .pdf and .json that `rethinking figure` writes."""
-        return figures.draw(self.name, self.setting, self.runs, Path(folder)).files
+        return figures.draw(self.name, self.setting, self.runs, path_of(folder, "folder")).files
 
     def __repr__(self) -> str:
         told = claims.counted(v.verdict for v in self.verdicts)
@@ -87,6 +88,7 @@ class Drawing:
         return page(repr(self), pd.DataFrame(), svg[svg.index("<svg") :]) + f"<ul>{''.join(lines)}</ul>"
 
 
+@taking(name=text, scale=text, model=text, seeds=whole, runs=path, data=text, crop=whole)
 def figure(
     name: str,
     scale: str = "quick",

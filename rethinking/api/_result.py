@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from torch import nn
 
+from rethinking import plotting
 from rethinking.claims import spread
 from rethinking.claims import told as in_words
 from rethinking.record import Record
@@ -65,7 +66,7 @@ class Result(Tidy):
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Accuracy (%) against epochs, one line a seed, on `ax` or on a new figure."""
-        import matplotlib.pyplot as plt
+        plt = plotting.pyplot()
         import seaborn
 
         axes = plt.subplots(figsize=(5, 3.2), layout="constrained")[1] if ax is None else ax

@@ -55,9 +55,9 @@ def cite(what: str | None, form: str, as_json: bool, out: str) -> None:
 def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     """Tell which runs a drawn FILE (.svg, .pdf, .png or .json) was made from, and whether they still verify.
 
-    A picture carries the figure, its scale and claims, a digest of its runs and this package's version. That it is the
-    one that was drawn is checked where the .json drawn with it is beside it, or in the --out folder. The exit status is
-    1 where anything is wrong.
+    A picture carries the figure, its scale and claims, a digest of its runs, their commits and this package's version.
+    That it is the one that was drawn is checked where the .json drawn with it is beside it, or in the --out folder. The
+    exit status is 1 where anything is wrong.
     """
     from rethinking import verify
     from rethinking.record import Runs
@@ -66,14 +66,19 @@ def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     found = verify.whence(file, Runs(runs_dir), Path(out))
     about, findings = found.about, list(found.findings)
     if as_json:
-        print_json({"about": about, "runs": found.runs, "findings": findings})
+        print_json({"about": about, "runs": found.runs, "compared": found.compared, "findings": findings})
         return int(bool(findings))
     claims = f"claims: {', '.join(map(str, about['claims'])) or 'none'}"
     told = f"{file}: {about['figure']}, scale {about['scale']}, drawn with version {about.get('version')}"
-    for line in (told, claims, f"runs: {about['runs']}", *(found.runs or ()), *findings):
+    commits = f"commits of its runs: {', '.join(about.get('commits', ())) or 'none said'}"
+    for line in (told, claims, commits, f"runs: {about['runs']}", *(found.runs or ()), *findings):
         click.echo(("" if line is told else "  ") + plain(line))
     if found.runs is None:
-        click.echo("  which runs these were is not known here")
+        verdict = "which runs these were is not known here"
+    elif findings:
+        verdict = f"{len(found.runs)} runs: {len(findings)} findings"
     else:
-        click.echo(f"  {len(found.runs)} runs: {'they verify' if not findings else f'{len(findings)} findings'}")
+        verdict = f"{len(found.runs)} runs: they verify" if found.runs else "it shows no run"
+    unknown = "; whether the picture was altered is not known here, where no .json drawn with it is"
+    click.echo(f"  {verdict}{'' if found.compared or found.runs is None else unknown}")
     return int(bool(findings))

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from rethinking import catalog, streams
-from rethinking.errors import InputError
+from rethinking.errors import InputError, not_imported
 
 WORD, LINE = 200, 1000  # characters of one word or quotation, and of all, that a line about an error shows
 
@@ -72,6 +72,13 @@ class Group(click.Group):
             raise InputError(f"{args[0]!r} is a figure, not a command: give `rethinking figure {args[0]}`")
         return super().resolve_command(ctx, args)
 
+    def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._main_shell_completion(*args, **kwargs)
+        except (KeyError, ValueError):
+            told = "COMP_WORDS and COMP_CWORD are not a shell's words and the number of one"
+            raise InputError(f"{told}: let the shell set them, or unset _RETHINKING_COMPLETE") from None
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         standalone = kwargs.pop("standalone_mode", True)
         kwargs.setdefault("prog_name", "rethinking")  # also where it is started by `python -m`
@@ -96,6 +103,11 @@ class Group(click.Group):
             room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             advice = "make room, and try again" if room else "mend that or name another folder, and try again"
             text, status = f"{error.strerror or error}{where}: {advice}", 2
+        except Exception as error:
+            told = not_imported(error)
+            if told is None:
+                raise
+            text, status = str(told), 2
         else:
             if standalone:
                 sys.exit(result if isinstance(result, int) else 0)

@@ -53,9 +53,17 @@ def data_folder(context: click.Context, parameter: click.Parameter, given: str |
 
 
 class FilePath(click.Path):
-    """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -."""
+    """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -.
+
+    What looks like an option is refused, as one that stands where a path is due.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).startswith("--"):
+            name = param.opts[0] if param else "a path"
+            raise InputError(
+                f"{name} is given {value!r}, an option: name a file or folder (./{value} for one so named)"
+            )
         return super().convert(str(expand(value)) if value else value, param, ctx)
 
 

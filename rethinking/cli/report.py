@@ -10,7 +10,9 @@ from rethinking.paths import check_writable
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a page is stale.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit 1 where a page, that of --html where it is given, is stale."
+)
 @click.option("--readme", default="README.md", show_default=True, type=FilePath(path_type=Path), help="The file.")
 @click.option("--html", type=FilePath(path_type=Path), help="Write one self-contained HTML page to this file instead.")
 @json_option
@@ -22,10 +24,18 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
     from rethinking.record import Runs
 
     if html:
-        if check:
-            raise InputError("--check and --html are both given: --check looks at the Markdown pages, leave out one")
-        from rethinking.report.html import save
+        from rethinking.report.html import is_stale, of_records, save
 
+        if check:
+            runs_dir, out = reading(runs_dir, out)
+            wrong = is_stale(html, of_records(Runs(runs_dir), Path(out)))
+            if as_json:
+                print_json({"html": str(html), "up_to_date": not wrong})
+            else:
+                click.echo(f"{html}: {'stale: run `rethinking report --html`' if wrong else 'up to date'}", err=wrong)
+            return int(wrong)
+        if not html.parent.is_dir():
+            raise InputError(f"--html {html} is in {html.parent}, which is no folder: make it, or name another file")
         check_writable(html.parent, "--html")
         runs_dir, out = reading(runs_dir, out)
         size = save(html, Runs(runs_dir), Path(out))

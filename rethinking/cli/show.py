@@ -21,9 +21,11 @@ def complete_run(context: click.Context, parameter: click.Parameter, incomplete:
 @runs_option
 def show(run: str, as_json: bool, runs_dir: str) -> None:
     """Show a complete RUN: its folder's name in runs/, or enough of its beginning or end."""
-    from rethinking.record import Runs
+    from rethinking.record import Runs, check_current
 
-    print_record(Runs(*reading(runs_dir)).named(run), as_json)
+    record = Runs(*reading(runs_dir)).named(run)
+    check_current(record)
+    print_record(record, as_json)
 
 
 def print_record(record: Any, as_json: bool = False) -> None:

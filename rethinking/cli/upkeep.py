@@ -41,6 +41,7 @@ def digest(runs_dir: str) -> None:
     type=FilePath(path_type=Path),
     help="The README with the scoreboard; else that beside the --out folder, where it has one.",
 )
+@click.option("--html", type=FilePath(path_type=Path), help="Also compare a page that `report --html` wrote.")
 @device_option
 @json_option
 @out_option
@@ -50,6 +51,7 @@ def verify(
     deep: int,
     seed: int,
     readme: Path | None,
+    html: Path | None,
     device: str,
     as_json: bool,
     out: str,
@@ -79,6 +81,9 @@ def verify(
         beside = readme or Path(out).parent / "README.md"
         there = readme or report.has_generated(beside)
         counts["pages"] = (yield from checks.pages(beside, sound)) if there else 0
+        if html:
+            counts["pages"] += 1
+            yield from checks.page(html, sound, Path(out))
         yield from checks.deep(runs, deep, seed, device=device, data_dir=data_dir) if deep else ()
 
     findings = []

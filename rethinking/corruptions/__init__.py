@@ -6,6 +6,7 @@ A corruption is a file with one pure function of an example:
     OPTIONS = {"p": {"type": "float", "ge": 0.0, "le": 1.0}, ...}      the first is what NAME=VALUE sets
     KEYED_BY = "example", or "seed": one draw for every image of every split
     KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
+    PLACED = True where it depends on where the example is in its split: `corrupt` is then given index= too
     PERMUTES = True where it only permutes positions: a wrapper then keeps every kind of image as it is
     REGRESSION = True where a label is replaced with probability p (1 without that option): a wrapper then does the
     same with real-valued targets
@@ -77,19 +78,20 @@ def _steps(parts: Sequence["Part"], seed: int, split: str, corrupt_labels: bool)
 
 
 def apply(
-    module: Any, image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts, options: dict[str, Any]
+    module: Any, image: np.ndarray, label: int, keyed: Keyed, index: int, facts: Facts, options: dict[str, Any]
 ) -> tuple[np.ndarray, int]:
     """What the `corrupt` of a corruption's module makes of an example, which it cannot change in place.
 
     Args:
-        image: (H, W, C) or (H, W). label: an int. generator: at the example's beginning.
+        image: (H, W, C) or (H, W). label: an int. keyed: the corruption's generators. index: the example's, from 0.
 
     Raises:
         InputError: not an image of the same shape and a label below the number of classes.
     """
     sealed = image.view()
     sealed.flags.writeable = False
-    result = module.corrupt(sealed, label, generator, facts, **options)
+    place = {"index": index} if getattr(module, "PLACED", False) else {}
+    result = module.corrupt(sealed, label, keyed(index), facts, **options, **place)
     if not isinstance(result, tuple) or len(result) != 2 or np.shape(result[0]) != image.shape:
         raise InputError(f"corrupt of {module.__file__} must give an image of the shape that it is given, and a label")
     other, label = result
@@ -121,7 +123,7 @@ def corrupt_example(
         image of the same shape (dtype float32 after gaussian, unchanged otherwise) and label.
     """
     for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
-        image, label = apply(module, image, label, keyed(index), facts, options)
+        image, label = apply(module, image, label, keyed, index, facts, options)
     return image, int(label)
 
 
@@ -143,12 +145,12 @@ def corrupt_arrays(
     for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
         if module.ACTS_ON == "labels":  # the image is not looked at
             nothing = np.empty((0, 0), dtype=images.dtype)
-            pairs = (apply(module, nothing, y, keyed(i), facts, options) for i, y in enumerate(labels))
+            pairs = (apply(module, nothing, y, keyed, i, facts, options) for i, y in enumerate(labels))
             labels = np.fromiter((y for _, y in pairs), dtype=np.int64, count=len(labels))
         else:
             out = None
             for i, image in enumerate(images):
-                image, _ = apply(module, image, 0, keyed(i), facts, options)
+                image, _ = apply(module, image, 0, keyed, i, facts, options)
                 out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
                 out[i] = image
             images = images if out is None else out

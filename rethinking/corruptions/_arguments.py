@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from rethinking.corruptions import _samples
-from rethinking.errors import InputError
+from rethinking.errors import InputError, shown
 
 REGRESSION = ("permutation", "gaussian")
 # Words that people use for an argument.
@@ -81,13 +81,14 @@ def options_of(declared: dict[str, dict], values: Sequence[Any], options: dict[s
     return placed | options
 
 
-def whole_number(name: str, value: Any, least: int = 0) -> int:
+def whole_number(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
     try:
         number = operator.index(value)
     except TypeError:
         number = least - 1
-    if number < least or isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+    if number < least or isinstance(value, bool) or (most is not None and number > most):
+        allowed = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise InputError(f"{name} is {shown(value)}: give a whole number, {allowed}")
     return number
 
 

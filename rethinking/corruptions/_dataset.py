@@ -44,8 +44,8 @@ class Corrupted(Dataset):
         options: the corruption's own, by name, as in its OPTIONS.
 
     A pixel corruption gives an image of the same kind: a tensor on its device, an array, a PIL image of its mode. A
-    vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32: of a
-    PIL image an array (H, W, C) or (H, W), of integers too.
+    vector or a sequence of tokens of n entries has n positions, (H, W) is a grey image. Gaussian gives float32,
+    of integers too: of a PIL image an array (H, W, C) or (H, W), of one of mode F an image.
 
     `targets`, `labels` and columns of the data set are believed where they agree with 64 of its samples, evenly spread;
     then neither the class count nor `changed_labels` reads images. Else all samples are read. Classes are believed
@@ -267,10 +267,10 @@ class Corrupted(Dataset):
 
     def _feature(self, image: Any, index: int) -> Any:
         module = catalog.load("corruptions", self.corruption)
-        generator = Keyed(self.seed, self.corruption, self.split)(index)
+        keyed = Keyed(self.seed, self.corruption, self.split)
 
         def corrupt(array: np.ndarray) -> np.ndarray:
-            return apply(module, array, 0, generator, self.facts, self.options)[0]
+            return apply(module, array, 0, keyed, index, self.facts, self.options)[0]
 
         _features.check(image)
         order = self._order(image)
@@ -326,7 +326,7 @@ class Corrupted(Dataset):
         constants = catalog.find("corruptions", self.corruption).constants
         true = 0 if constants.get("ONE_LOGIT") else _labels.as_class(own, index, self.facts.num_classes)
         module = catalog.load("corruptions", self.corruption)
-        return apply(module, np.empty((0, 0)), true, keyed(index), self.facts, self.options)[1]
+        return apply(module, np.empty((0, 0)), true, keyed, index, self.facts, self.options)[1]
 
     def _read(self, what: str, part: Callable[[Any, int], Any]) -> list[Any]:
         """part(sample, index) of all samples, one after the other, with progress."""

@@ -23,12 +23,13 @@ class Found:
     """What a path holds.
 
     Attributes:
-        layout: in words. in_order: its order is kept, as of an official layout. left_out: what is there beside them, as
-        a validation set, and is not taken.
+        layout: in words. in_order: its order is kept, as of an official layout. taken: what the pairs are called there.
+        left_out: what is there beside them, as a validation set, and is not taken.
     """
 
     layout: str
     train: Pair
     test: Pair | None = None
     in_order: bool = False
+    taken: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """A folder of images, one folder a class, with the test set in a folder beside it."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,14 @@ MOST_PIXELS = 50_000_000  # of one image
 # As torchvision's ImageFolder: no GIF, of which a damaged one is read in part, without a word.
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".tif", ".tiff"}
-GREY = ("L", "1")
-COLOURS = ("RGB", "P", "RGBA", "LA", "PA", "CMYK", "YCbCr", *GREY)
+GREY = ("L", "1", "LA")
+COLOURS = ("RGB", "P", "RGBA", "PA", "CMYK", "YCbCr", *GREY)
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+
+
+# What a part of a set may be called as well, as seg_train or test-images.
+PART = "(^|[^a-z])(train(ing)?|test(ing)?|val(id|idation)?)(set)?([^a-z]|$)"
+ORIENTATION = 0x0112  # of EXIF: 1 as it is stored, 2 to 8 turned or mirrored, 5 to 8 with its sides exchanged
 
 
 def _folders(path: Path) -> dict[str, Path]:
@@ -28,15 +34,36 @@ def _folders(path: Path) -> dict[str, Path]:
 
 
 def image_folder(path: Path, size: int | None, say: Callable[[str], None]) -> Found:
+    """The images at a path. Raises InputError and Unavailable.
+
+    A folder train (or training) with folders in it is the training set, and the first of TEST that has folders in it is
+    the test set: what else is there is named and left out. Else each folder is a class.
+    """
     below = _folders(path)
-    words = {name.lower(): folder for name, folder in below.items()}
-    train = next((words[w] for w in TRAIN if w in words), None)
-    if train and set(words) <= {*TRAIN, *TEST}:
-        test = next((words[w] for w in TEST if w in words), None)
-        rest = tuple(folder.name for folder in below.values() if folder not in (train, test))
-        pairs = _split(train, size, say), _split(test, size, say) if test else None
-        return Found("a folder of images", *pairs, left_out=rest)
-    return Found("a folder of images", _split(path, size, say))
+    parts = {name.lower(): f for name, f in below.items() if name.lower() in {*TRAIN, *TEST} and _folders(f)}
+    train, test = (next((parts[w] for w in words if w in parts), None) for words in (TRAIN, TEST))
+    if train is None or (test is None and len(below) > 1 and not set(below) <= {f.name for f in parts.values()}):
+        _not_parts(path, below)
+        return Found("a folder of images", _split(path, size, say))
+    rest = [f.name for f in below.values() if f not in (train, test)]
+    rest += sorted(f.name for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file())
+    layout = "a folder of images"
+    if test is not None and test.name.lower() not in TEST[:2]:
+        say(f"{path}: {test.name} is taken as the test set")
+        layout += f" with {test.name} as the test set"
+    pairs = _split(train, size, say), _split(test, size, say) if test else None
+    return Found(layout, *pairs, taken=tuple(f.name for f in (train, test) if f), left_out=tuple(rest))
+
+
+def _not_parts(path: Path, below: dict[str, Path]) -> None:
+    """Raises InputError where folders that would be classes are rather parts of a set, each with folders of classes."""
+    named = [f for name, f in below.items() if re.search(PART, name.lower()) and _folders(f)]
+    if len(named) > 1 or any(f.name.lower() in TRAIN for f in named):
+        others = ", ".join(ascii(name)[1:-1][:40] for name in list(below)[:5]) + ", ..." * (len(below) > 5)
+        raise InputError(
+            f"{path} holds {others}, which may be classes or parts of a set: name the training folder, with --test for "
+            "the test folder, or call them train and test"
+        )
 
 
 def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
@@ -54,12 +81,15 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
         there = any(f.suffix.lower() in SUFFIXES for f in path.iterdir())
         what = "images, but not in one folder a class" if there else "nothing that can be added"
         raise InputError(f"{path} holds {what}: name {LAYOUTS}")
+    loose = sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in path.iterdir())
+    if loose:
+        say(f"{path}: {loose} images that are in no folder of a class are left out")
     if other:
         say(f"{path}: {other} files of no kind that is read here are left out")
-    return Pair(_decoded([f for f, _ in files], size), [name for _, name in files])
+    return Pair(_decoded([f for f, _ in files], size, say), [name for _, name in files])
 
 
-def _decoded(files: list[Path], size: int | None) -> np.ndarray:
+def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> np.ndarray:
     """The images in files, uint8 (N, H, W, C), C 1 where all are grey: headers first, so that sizes are known."""
     from PIL import ImageOps
 
@@ -67,14 +97,16 @@ def _decoded(files: list[Path], size: int | None) -> np.ndarray:
     grey = True
     for file in tqdm(files, desc="sizes", unit="image", disable=None, leave=False):
         with _opened(file) as image:
-            if image.mode not in COLOURS:
-                raise Unavailable(f"{file} has pixels of mode {image.mode}: convert it to 8 bits, grey or colour")
+            coded = str(image.tile[0].args) if image.tile else ""  # what Pillow itself brings to 8 bits, as "RGB;16B"
+            if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
+                mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
+                raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
             if image.width * image.height > MOST_PIXELS:
                 raise Unavailable(f"{file} is {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
             if getattr(image, "is_animated", False):
                 raise Unavailable(f"{file} holds several pictures: save one of them alone")
             grey &= image.mode in GREY
-            shapes.setdefault(image.size if size is None else (size, size), file)
+            shapes.setdefault(_shown(image) if size is None else (size, size), file)
     if len(shapes) > 1:
         (a, one), (b, two) = list(shapes.items())[:2]
         raise Unavailable(
@@ -85,16 +117,27 @@ def _decoded(files: list[Path], size: int | None) -> np.ndarray:
     shape = (len(files), height, width, 1 if grey else 3)
     if len(files) * height * width * shape[3] > MOST_BYTES:
         raise Unavailable(f"{len(files):,} images of {width} x {height} pixels are more than {MOST_BYTES:,} bytes")
-    out = np.empty(shape, np.uint8)
+    out, turned = np.empty(shape, np.uint8), 0
     for k, file in enumerate(tqdm(files, desc="images", unit="image", disable=None, leave=False)):
         with _opened(file) as image:
             see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
             if see_through and image.convert("RGBA").getextrema()[3][0] < 255:
                 raise Unavailable(f"{file} has transparent pixels: save it without")
-            plain = image.convert("L" if grey else "RGB")
+            before = image.getexif().get(ORIENTATION, 1)
+            upright = ImageOps.exif_transpose(image)
+            turned += before in range(2, 9)
+            plain = upright.convert("L" if grey else "RGB")
             plain = plain if size is None else ImageOps.fit(plain, (size, size))
-            out[k] = np.asarray(plain).reshape(shape[1:])
+            out[k] = np.asarray(plain)[..., None] if grey else np.asarray(plain)
+    if turned:
+        say(f"{turned:,} images are turned upright, as their EXIF orientation says and viewers show them")
     return out
+
+
+def _shown(image: Any) -> tuple[int, int]:
+    """Width and height of an image as viewers show it, whose header alone is read."""
+    turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in range(5, 9)  # Pillow turns a TIFF itself
+    return (image.height, image.width) if turned else image.size
 
 
 @contextmanager

@@ -47,20 +47,27 @@ def found_at(
         with _arrays(path, labels) as held:
             return _from_arrays(path, held, channels, size)
     if not path.is_dir():
-        raise InputError(f"{path} is nothing that can be added: name {LAYOUTS}")
+        packed = "unpack it first, then " if suffix in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z") else ""
+        raise InputError(f"{path} is nothing that can be added: {packed}name {LAYOUTS}")
     for layout in (_idx, _cifar):
         found = layout(path)
         if found:
-            return _only_as_it_is(found, size)
+            return _only_as_it_is(_without_channels(found, channels), size)
     if any(path.glob("*.npy")):
         with _arrays(path, None) as held:
             return _from_arrays(path, held, channels, size)
-    return image_folder(path, size, say)
+    return _without_channels(image_folder(path, size, say), channels)
 
 
 def _only_as_it_is(found: Found, size: int | None) -> Found:
     if size is not None:
         raise InputError(f"--size is given, but {found.layout} is taken as it is: leave it out")
+    return found
+
+
+def _without_channels(found: Found, channels: str | None) -> Found:
+    if channels is not None:
+        raise InputError(f"--channels is given, but {found.layout} has them in a known order: leave it out")
     return found
 
 
@@ -190,16 +197,15 @@ Open = Callable[[], Any]  # -> a binary stream
 def _arrays(path: Path, labels: str | Path | None) -> Iterator[dict[str, tuple[str, Open]]]:
     """The arrays at a path by name, lower case: (what to call it in an error, how to open it)."""
     if path.is_dir():
-        yield {f.stem.lower(): (str(f), lambda f=f: opened(f, MOST_BYTES + HEADER)) for f in sorted(path.glob("*.npy"))}  # type: ignore[misc]
+        files = sorted(path.glob("*.npy"))
+        yield _by_name(path, [(f.stem, str(f), lambda f=f: opened(f, MOST_BYTES + HEADER)) for f in files])  # type: ignore[misc]
     elif path.suffix.lower() == ".npz":
         with ExitStack() as stack:
             with decoding(path):
                 stream = stack.enter_context(opened(path, 3 * MOST_BYTES))
                 archive = stack.enter_context(zipfile.ZipFile(stream))
-            yield {
-                Path(member).stem.lower(): (f"{member} in {path}", lambda m=member: archive.open(m))  # type: ignore[misc]
-                for member in archive.namelist()
-            }
+            names = archive.namelist()
+            yield _by_name(path, [(Path(n).stem, f"{n} in {path}", lambda n=n: archive.open(n)) for n in names])  # type: ignore[misc]
     else:
         if labels is None:
             raise InputError(f"{path} holds images alone: name their labels with --labels LABELS.npy")
@@ -207,16 +213,24 @@ def _arrays(path: Path, labels: str | Path | None) -> Iterator[dict[str, tuple[s
         yield {"images": (str(path), lambda: opened(path, most)), "labels": (str(other), lambda: opened(other, most))}
 
 
+def _by_name(path: Path, arrays: list[tuple[str, str, Open]]) -> dict[str, tuple[str, Open]]:
+    held: dict[str, tuple[str, Open]] = {}
+    for name, what, opening in arrays:
+        if held.setdefault(name.lower(), (what, opening))[0] is not what:
+            raise InputError(f"{path} holds two arrays called {name.lower()}: take one away")
+    return held
+
+
 def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | None, size: int | None) -> Found:
     def named(words: Sequence[str]) -> str | None:
         return next((word for word in words if word in held), None)
 
     pairs: dict[str, Pair] = {}
-    taken: set[str] = set()
+    taken: list[str] = []
     for split, (images, labels) in {**KEYS, "": SINGLE}.items():
         first, second = named(images), named(labels)
         if first and second and (split or "train" not in pairs):
-            taken |= {first, second}
+            taken += [first, second]
             pairs[split] = _pair(held[first], held[second], channels)
     whole = pairs.get("train") or pairs.get("")
     if whole is None:
@@ -226,7 +240,7 @@ def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | 
             "and labels"
         )
     rest = tuple(name for name in held if name not in taken)
-    found = Found(f"arrays ({path.suffix or '.npy'})", whole, pairs.get("test"), left_out=rest)
+    found = Found(f"arrays ({path.suffix or '.npy'})", whole, pairs.get("test"), taken=tuple(taken), left_out=rest)
     return _only_as_it_is(found, size)
 
 

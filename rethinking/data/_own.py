@@ -61,27 +61,31 @@ def add(
     Raises:
         InputError: a name that is taken or cannot be one; whatever is wrong with the files, in one line.
     """
+    if not isinstance(name, str) or not isinstance(path, str | Path):
+        raise InputError(f"name and path are {name!r} and {path!r}: give text, and where the data are")
     folder = _free(name, root)
-    if hold_out is not None and (test is not None or not 0 < hold_out < 1):
-        given = "beside --test" if test is not None else f"{hold_out:g}"
+    if hold_out is not None and (test is not None or not (isinstance(hold_out, int | float) and 0 < hold_out < 1)):
+        given = "beside --test" if test is not None else repr(hold_out)
         raise InputError(f"--hold-out is {given}: give a share above 0 and below 1, and no --test")
-    if size is not None and not 1 <= size <= 1024:
-        raise InputError(f"--size is {size}: give 1 to 1024 pixels")
+    if size is not None and not (isinstance(size, int) and 1 <= size <= 1024):
+        raise InputError(f"--size is {size!r}: give 1 to 1024 pixels")
     try:
         found = found_at(expand(path), labels, channels, size, say)
-        other = None if test is None else found_at(expand(test), test_labels, channels, size, say).train
+        other = None if test is None else found_at(expand(test), test_labels, channels, size, say)
     except Unavailable as error:
         raise InputError(f"{error}: nothing was added") from None
     if test is not None and found.test is not None:
         raise InputError(f"{path} has a test set, and --test names another: leave --test out")
+    if other is not None and other.test is not None:
+        raise InputError(f"--test names {test}, which has a training and a test set: name its test set alone")
     drawn = np.random.default_rng(0)
-    train, held = found.train, other or found.test
+    train, held = found.train, other.train if other else found.test
     classes, numbers = _classes(train, held)
     words = f"from {found.layout}"
-    if found.left_out:
-        named = ", ".join(ascii(n)[1:-1][:40] for n in found.left_out[:5]) + ", ..." * (len(found.left_out) > 5)
-        say(f"{path}: {named} left out; what is taken is a training and a test set")
-        words += f", without {named}"
+    for place, each in ((path, found), (test, other)):
+        if each is not None and each.left_out:
+            say(f"{place}: {_listed(each.left_out)} left out; taken: {_listed(each.taken)}")
+            words += f", without {_listed(each.left_out)}"
     if held is None:
         train, held, numbers = _parted(train, numbers, hold_out, drawn, path)
         words += f", {len(numbers[1]):,} held out as the test set"
@@ -100,6 +104,10 @@ def add(
     }
     _put(name, arrays, describe(arrays, classes, words), folder)
     return folder
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) + ", ..." * (len(names) > 5)
 
 
 def remove(name: str, root: str | Path | None = None) -> Path:

@@ -95,9 +95,14 @@ def _speed_keys(spec: dict[str, Any]) -> list[tuple]:
 
 def _length_keys(spec: dict[str, Any]) -> list[tuple]:
     """What runs that are fitted after like times share, the nearest first."""
-    near = (spec["data"], spec["model"], spec["n"], spec["batch_size"], _parts(spec, "corruptions"))
-    labels = (spec["model"], _parts(spec, "corruptions"))
-    return [(*near, _parts(spec, "regularizers")), (*near, _names(spec)), near, labels, (spec["model"],)]
+    end = spec.get("stop_loss")  # None: where every training example is right
+    near = (end, spec["data"], spec["model"], spec["n"], spec["batch_size"], _parts(spec, "corruptions"))
+    labels = (end, spec["model"], _parts(spec, "corruptions"))
+    return [(*near, _parts(spec, "regularizers")), (*near, _names(spec)), near, labels, (end, spec["model"])]
+
+
+def _ends_early(spec: dict[str, Any]) -> bool:
+    return spec["stop"] == "fitted" or spec.get("stop_loss") is not None
 
 
 class Known:
@@ -119,7 +124,7 @@ class Known:
             if run.device_name == device_name:
                 for key in _speed_keys(run.spec):
                     self._speeds[key].append((run.name, run.image))
-            if run.spec["stop"] == "fitted":
+            if _ends_early(run.spec):
                 for key in _length_keys(run.spec):
                     self._epochs[key].append((run.name, run.steps / _epoch(run.spec)))
 
@@ -143,7 +148,7 @@ class Known:
 
     def share(self, spec: dict[str, Any], but: str = "") -> float:
         """The share of its budget that a run is expected to take."""
-        if spec["stop"] != "fitted":
+        if not _ends_early(spec):
             return 1.0
         known = self._look(self._epochs, _length_keys(spec), but)
         epochs = FITTED_EPOCHS if known is None else known

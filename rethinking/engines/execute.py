@@ -18,12 +18,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from rethinking import data
+from rethinking.arithmetic import as_begun
 from rethinking.engines.machine import cores
 from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
-from rethinking.record.digests import BEGIN_ANEW, WEIGHTS, bytes_of, check_weights, seal, stamped
+from rethinking.record.digests import BEGIN_ANEW, MEASURED, WEIGHTS, bytes_of, check_weights, seal, stamped
 from rethinking.record.litter import another
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, Unfit, kind_of
 from rethinking.training.batches import to_device
@@ -135,6 +136,7 @@ def _loaded(name: str, folder: str, digest: str | None, root: str | None) -> dat
     return data.load(name, root)
 
 
+@as_begun()
 def execute(
     spec: Spec,
     runs: Runs,
@@ -180,7 +182,8 @@ def execute(
             if found is None:
                 elsewhere = True
                 raise _FarEnough
-            return found
+            weights, made_with[MEASURED] = found
+            return weights
 
         kind = kind_of(spec)
         context = Context(_load(spec.data, data_dir), to_device(device), weights=trained)
@@ -269,8 +272,10 @@ def execute(
 
 def _weights(
     run: RunSpec, runs: Runs, *, device: str, data_dir: str | None, anew: bool
-) -> dict[str, torch.Tensor] | None:
-    """The weights of a run's network, by name, on the CPU; where they are gone, after training it again.
+) -> tuple[dict[str, torch.Tensor], str] | None:
+    """The weights of a run's network, by name, on the CPU, and the SHA-256 of their file.
+
+    Where they are gone, the run is trained again.
 
     A run without a record is trained and recorded. One whose weights are gone is trained elsewhere, from the checkpoint
     of the last try where there is one, and must come out as its record has it; its weights are then kept.
@@ -308,7 +313,9 @@ def _weights(
                 )
             write(path, content)
     check_weights(path, record.result)
-    return tensors(path, "delete it, and the run is trained again")
+    advice = "delete it, and the run is trained again"
+    content = bytes_of(path, advice)
+    return _tensors(content, path, advice), hashlib.sha256(content).hexdigest()
 
 
 def tensors(path: Path, advice: str) -> dict[str, torch.Tensor]:

@@ -27,6 +27,7 @@ DECIDING = {
     "numpy": "numpy",
     "precision": "precision",
     "plug_ins": "plug-ins",
+    "weights": "weights measured",
     "commit": "commit",
 }
 MACHINE = ("device_name", "capability", "variables", "threads", "torch")  # of DECIDING: whatever the code

@@ -15,7 +15,7 @@ from rethinking.spec import ProbeSpec, Spec
 LINE_EVERY = 30.0  # seconds between plain lines of one run
 # Fields that a title leaves out: those that a run's name tells, and those of how long and how often it is measured.
 NAMED = {"kind", "data", "n", "model", "model_options", "corruptions", "regularizers", "seed", "data_seed"}
-MEASURED = {"steps", "stop", "eval_every", "interim_test", "evaluation"}
+MEASURED = {"steps", "stop", "stop_loss", "eval_every", "interim_test", "evaluation"}
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ A figure is declared (see rethinking.figures.kit) or is one of a kind, a file wi
     SEEDS = {"quick": 1, ...}         seeds at each scale; else 1, 3 and 3
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
+    THEIRS = "..."                    what the paper shows of it, or another source; it need not be there
     OTHER_DATA = True                 it can be drawn of any data set; else of the paper's alone
     ONE_NETWORK = True                of several networks, it can be drawn of one, whichever, on other data
     runs(setting) -> {condition: [Spec, one per seed]}
@@ -26,16 +27,17 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
-from rethinking.figures._drawn import about, drawn, provenance, unbound, wrong_pictures
+from rethinking.figures._drawn import about, digest_of, drawn, provenance, unbound, wrong_pictures
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject, terms
 from rethinking.record import Record, Runs, digests, write
 from rethinking.spec import Spec, canonical_crop
+from rethinking.streams import acting
 
 __path__ += catalog.plugin_folders("figures")
 
-__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "draw", "drawn", "numbers", "provenance"]
-__all__ += ["setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
+__all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "digest_of", "draw", "drawn", "numbers"]
+__all__ += ["provenance", "setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
 
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
@@ -296,6 +298,8 @@ def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
 
 def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
     table = told.get("table", [])
+    if mark := acting(told):
+        raise InputError(f"{entry.path} says the character {mark!a}, which would act on a terminal: take it out")
     if not isinstance(table, list) or not all(isinstance(row, dict) and row for row in table):
         raise InputError(f"draw of {entry.path} gives a table that is no list of dicts: mend it")
     try:
@@ -355,6 +359,7 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
 
     def picture() -> Any:
         figure = drawn()
+        plotting.without_mathematics(figure)
         if "finding" in told:
             plotting.titled(figure, headline(told))
         return figure

@@ -1,6 +1,7 @@
 """The shape of a drawn figure's .json, and of what a picture says of itself: checked once, where they are read."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -65,6 +66,7 @@ class About(_Of):
 
     claims: list[str]
     runs: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    commits: list[str] = []  # none in a picture of an earlier version
     version: str
 
 
@@ -72,16 +74,22 @@ def provenance(told: dict[str, Any]) -> dict[str, Any]:
     """What a picture says of itself, from its numbers.
 
     The commit of the code that drew it is not among it, as a picture is drawn to the same bytes by every commit of a
-    version; those that the runs were made with are in the .json.
+    version.
 
     Returns:
-        figure, scale, model, seeds, asked; claims, their ids; runs, the SHA-256 of the names of the runs it was drawn
-        from, sorted, each with a line break after it; version, of this package.
+        figure, scale, model, seeds, asked; claims, their ids; runs, as `digest_of` has them; commits, those that the
+        runs were made with, sorted; version, of this package.
     """
     setting = {key: told[key] for key in ("figure", "scale", "model", "seeds", "asked")}
-    names = "".join(f"{run}\n" for run in sorted(told["runs"]))
-    digest = f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
-    return setting | {"claims": [c["id"] for c in told["claims"]], "runs": digest, "version": VERSION}
+    commits = sorted({str(made["commit"]) for made in told["runs"].values()})
+    facts = {"claims": [c["id"] for c in told["claims"]], "runs": digest_of(told["runs"]), "commits": commits}
+    return setting | facts | {"version": VERSION}
+
+
+def digest_of(runs: Iterable[str]) -> str:
+    """The SHA-256 of the names of the runs that a picture was drawn from, sorted, each with a line break after it."""
+    names = "".join(f"{run}\n" for run in sorted(runs))
+    return f"sha256:{hashlib.sha256(names.encode()).hexdigest()}"
 
 
 def drawn(path: Path) -> dict[str, Any]:

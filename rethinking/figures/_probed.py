@@ -8,6 +8,7 @@ from rethinking.figures._parts import BUDGET, UNSTATED
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures._parts import least_seeds as _least_seeds
 from rethinking.figures.kit import Claim, Frame, Measure, made
+from rethinking.record import Record
 from rethinking.spec import Part, ProbeSpec, RunSpec
 
 NETWORKS = ("mlp-1x512", "mlp-3x512", "alexnet")
@@ -18,6 +19,11 @@ TRAINING, TEST = SPLITS
 NONE = "no regularizer"
 REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization", "weight_decay": "weights"}  # as looks
 REGULARIZED = "mlp-3x512"  # the network that they are tried on
+STOP_LOSS = 0.01  # nats: the training cross-entropy at which large studies of such measures compare networks
+AT_EQUAL_LOSS = (
+    f"Networks are compared at one training cross-entropy, {STOP_LOSS} nats, where a run stops at an evaluation, one "
+    "an epoch. Where one of those that a claim compares does not get there within its budget, it is not judged."
+)
 DEPARTURES = [
     "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "
     "schedule; quick: on 2,000 and 500 images.",
@@ -54,6 +60,44 @@ def regularized(setting: Setting, seed: int, p: float, regularizer: str) -> RunS
     stack = () if regularizer == NONE else _sweeps.typical(regularizer)
     times = 2 if regularizer == "dropout" and p else 1  # as in figure regularizers
     return _sweeps.run(small, seed, REGULARIZED, "random" if p else "true", *stack, times=times)
+
+
+def to_equal_loss(n: int) -> dict[str, Any]:
+    """Fields of a run on n images that stops at STOP_LOSS, to within an epoch."""
+    return {"stop": "budget", "stop_loss": STOP_LOSS, "eval_every": -(-n // 128)}
+
+
+def _reached(record: Record) -> float:
+    run = record.spec.run if isinstance(record.spec, ProbeSpec) else record.spec
+    stop = getattr(run, "stop_loss", None)
+    return float(stop is None or record.final["train_loss"] <= 1.001 * stop)  # summed in another order
+
+
+REACHED = Measure("reached", "whether the run stopped at its loss", _reached, needs="train_loss")
+
+
+def at_equal_loss(claim: Claim) -> Claim:
+    """The claim, not judged where a run that is to stop at a loss ended above it."""
+
+    def late(t: Frame) -> int:
+        return t.values(REACHED).count(0.0)
+
+    def ours(t: Frame) -> str:
+        return f"{late(t)} runs end above {STOP_LOSS} nats; " * bool(late(t)) + claim.summary(t)[0]
+
+    def example(t: Frame, reached: float = 1.0) -> Frame:
+        return Frame(t.data.assign(**{REACHED.name: reached, f"{REACHED.name}_state": ""}))
+
+    return replace(
+        claim,
+        finds=lambda t: t,
+        holds=lambda t: None if late(t) else claim.judged(t),
+        ours=ours,
+        numbers=lambda t: claim.summary(t)[1],
+        met=[example(t) for t in claim.met],
+        missed=[example(t) for t in claim.missed],
+        unjudged=[*(example(t) for t in claim.unjudged), example(claim.met[0], 0.0)],
+    )
 
 
 def probed(run: RunSpec, probe: str, **options: Any) -> ProbeSpec:

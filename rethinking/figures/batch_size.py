@@ -17,6 +17,7 @@ from rethinking.spec import RunSpec
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 OTHER_DATA = True
 CAPTION = "Test accuracy and epochs to fit against batch size, for true, half random and random labels."
+THEIRS = "Nothing of its own; the survey: the noise of small batches regularizes."
 DEPARTURES = [
     "An extension: the paper does not vary the batch size, nor state it.",
     "The learning rate starts the same at every batch size and falls every 391 steps, whatever the batch size: small "

@@ -36,6 +36,7 @@ FOLLOWED: list[tuple[str, str, tuple[float, ...], int]] = [
     ("mlp-3x512", "disturb_label", (0.4, 0.6, 0.8), 8),
     ("mlp-3x512", "gradient_noise", (0.1,), 8),
 ]
+THEIRS = "Nothing on budgets: the paper does not say how long it trained where a network fails to converge."
 DEPARTURES = _sweeps.departures(
     "What is followed was chosen after the runs at one budget. Twice: what was not fitted and cost no test accuracy, "
     "and dropout, whose threshold a trial had shown to move. Eight times: on mlp-3x512, what was not fitted though "

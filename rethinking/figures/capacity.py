@@ -13,12 +13,16 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, labels
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made, steps_to_fit
 from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
 OTHER_DATA = True
 CAPTION = "Training accuracy on random labels against width, with free weights and with weights held to two values."
+THEIRS = (
+    "The effective capacity of the networks suffices to memorize the data. The paper varies neither width nor the "
+    "weights' values."
+)
 DEPARTURES = [
     "An extension: the paper varies neither width nor the weights' values.",
     "The learning rate is the paper's for the network at every width; biases stay free.",
@@ -32,13 +36,13 @@ DEPARTURES = [
 WIDTHS = {"quick": (8, 64, 512), "cpu": tuple(2**k for k in range(1, 10)), "paper": (8, 32, 128, 512, 2048)}
 IMAGES = {"quick": 500, "cpu": 2000}
 EPOCHS = {"quick": 100, "cpu": 200, "paper": 64}
-FREE, SIGNS = "free", "{−1, +1}, all layers"
+FREE, SIGNS, BITS = "free", "{−1, +1}, all layers", "{0, 1}, all layers"
 KINDS: dict[str, tuple[str, int] | None] = {  # weights -> the values they are held to, and on which layer (0: all)
     FREE: None,
     "{−1, +1}, first layer": ("signs", 1),
     SIGNS: ("signs", 0),
     "{0, 1}, first layer": ("bits", 1),
-    "{0, 1}, all layers": ("bits", 0),
+    BITS: ("bits", 0),
 }
 
 
@@ -83,12 +87,12 @@ def fitting(t: Frame) -> list[int]:
 
 
 def finding(t: Frame, network: str) -> str | None:
-    widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS]).groups("weights").items()}
+    widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS, BITS]).groups("weights").items()}
     if t.gone:
         return None
-    free = f"from {widths[FREE][0]} units a layer on" if widths[FREE] else "at no width"
-    signs = f"from {widths[SIGNS][0]} on" if widths[SIGNS] else "at none"
-    return f"Random labels are fitted {free}, and with weights of −1 and +1 alone {signs}"
+    words = {FREE: "free weights", SIGNS: "−1 and +1 alone", BITS: "0 and 1 alone"}
+    told = (f"with {words[k]} {f'from {found[0]} units on' if found else 'at no width'}" for k, found in widths.items())
+    return f"Random labels are fitted {listed(told)}"
 
 
 def where_fitted(t: Frame) -> str:

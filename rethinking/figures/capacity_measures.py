@@ -9,6 +9,7 @@ Beyond it: in how many matched pairs, of one seed, network, size and regularizer
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,10 +34,15 @@ from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
 CAPTION = "Norms of the weights over the squared margin against the number of training images, true and random labels."
+THEIRS = (
+    "Nothing of its own; Neyshabur et al. 2017: norms over the squared margin are higher on random labels than on "
+    "true ones, the more so the more images."
+)
 DEPARTURES = [
     "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. Its claims are of the shape.",
-    "Networks are compared where every training image is right: a run stops there, at an evaluation, so that losses "
-    "are alike. MLP 1x512 on all images, which never gets there, and AlexNet have the paper's schedule.",
+    _probed.AT_EQUAL_LOSS,
+    "MLP 1x512 on all images, which never gets there, AlexNet and networks with regularizers end as in the other "
+    "figures.",
     "The margin is the 5th percentile over the training set; the paper leaves out the factors of depth and width in "
     "its plots, as these are. A network without a positive margin has no number.",
     _probed.WITH_ONE,
@@ -63,11 +69,12 @@ def spec(setting: Setting, seed: int, network: str, images: int, regularizer: st
     p = LABELS[labels]
     if network in CHEAP and images not in sizes(setting):
         run = _probed.regularized(setting, seed, p, regularizer)
-    elif images == FULL:
-        stop: dict[str, Any] = {"stop": "fitted"} if network == REGULARIZED else {}
-        run = _probed.run(setting, seed, network, p, **stop)
+    elif network not in CHEAP or (network != REGULARIZED and images == FULL):
+        run = _probed.run(setting, seed, network, p)
     else:
-        run = setting.spec(seed, model=network, n=images, corruptions=corrupted(p))
+        whole = replace(setting, scale="paper") if images == FULL else setting
+        fields = _probed.to_equal_loss(images)
+        run = whole.spec(seed, model=network, n=images, corruptions=corrupted(p), **fields)
     return _probed.probed(run, "capacity")
 
 
@@ -90,7 +97,7 @@ def more(norm: str, percentile: str = "5") -> Measure:
 
 MORE = {norm: more(norm) for norm in NORMS}
 OTHERS = {(norm, percentile): more(norm, percentile) for norm in NORMS for percentile in ("0_1", "10")}
-MEASURES = [*MORE.values(), *OTHERS.values()]
+MEASURES = [*MORE.values(), *OTHERS.values(), _probed.REACHED]
 ACCURACY, LOSS = column("train_accuracy", factor=100), column("train_loss", form="{:.4f}")
 WITH_FACTORS = {f"{name}, with factors": over_margin(f"{norm}_factors") for norm, name in NORMS.items()}
 TABLE = Table(
@@ -156,10 +163,11 @@ def few(norm: str) -> Frame:
 def claims(setting: Setting) -> list[Claim]:
     neyshabur: dict[str, Any] = {"source": "Neyshabur et al. 2017, Figure 1", "least_n": 10_000, "least_seeds": 3}
     at: dict[str, Any] = {"at": {"labels": RANDOM}, "least_n": 10_000, "least_seeds": 3}
-    found: list[Claim] = []
+    equal: list[Claim] = []
+    tells: list[Claim] = []
     for norm, name in NORMS.items():
         part: dict[str, Any] = {"where": {"regularizer": NONE, "images": list(sizes(setting))}}
-        found += [
+        equal += [
             bounded(
                 Bound(MORE[norm], above=0),
                 fitted=False,
@@ -185,6 +193,8 @@ def claims(setting: Setting) -> list[Claim]:
                 ours=lambda t, norm=norm: t.where(labels=RANDOM).texts_by(MORE[norm], "images", "n = {:,}: {}"),
                 **part | at | neyshabur | {"where": part["where"] | {"network": REGULARIZED}},
             ),
+        ]
+        tells.append(
             Claim(
                 id=f"capacity_measures.tells.{norm}",
                 name=f"{name} tells memorized from learned",
@@ -201,10 +211,9 @@ def claims(setting: Setting) -> list[Claim]:
                 least_n=2000,
                 met=[pair(), pair(**{MORE[norm].name: 0.01})],
                 missed=[few(norm)],
-            ),
-        ]
-    return [
-        *found,
+            )
+        )
+    equal.append(
         Claim(
             id="capacity_measures.percentile",
             name="any percentile of the margin",
@@ -219,5 +228,6 @@ def claims(setting: Setting) -> list[Claim]:
             met=[pair(), pair(**{m.name: -1.0 for m in MEASURES})],
             missed=[pair(**{m.name: -0.01}) for m in OTHERS.values()],
             **neyshabur | {"source": "Neyshabur et al. 2017, section 2"},
-        ),
-    ]
+        )
+    )
+    return [*map(_probed.at_equal_loss, equal), *tells]

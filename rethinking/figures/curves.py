@@ -19,6 +19,9 @@ from rethinking.spec import RunSpec
 MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
 OTHER_DATA = True
 CAPTION = "Training and test error against epochs; dotted, where stopping gains 3 points: the lowest test error."
+THEIRS = (
+    "Nothing of its own; the survey: training error may start above test error, and overfitting follows underfitting."
+)
 DEPARTURES = [
     UNSTATED,
     BUDGET,

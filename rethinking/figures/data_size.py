@@ -18,6 +18,7 @@ from rethinking.spec import RunSpec
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 OTHER_DATA = True
 CAPTION = "Training and test error at the end of training against the number of training images, true labels."
+THEIRS = "Nothing of its own; the survey: with enough data a network never overfits."
 DEPARTURES = [
     UNSTATED,
     BUDGET,

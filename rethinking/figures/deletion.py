@@ -3,10 +3,11 @@
 Morcos et al. 2018, "On the importance of single directions for generalization": the more of the labels are corrupted,
 the more a network relies on single units. Units (of AlexNet feature maps too) of all layers are clamped to zero, or to
 their mean activation, in random order; the area under accuracy against the share deleted sums it up. Its authors say
-that batch normalization discourages reliance on single units, and dropout up to a point.
+that batch normalization discourages reliance on single units, and dropout up to a point. Gaussian noise on all units
+at once asks the same, and deleting one unit alone whether those that answer to one class are the important ones.
 
     rethinking figure deletion                 networks on 2,000 and 500 images, one seed: minutes
-    rethinking figure deletion --scale cpu     all 50,000 images: under two hours of probing, hours of training
+    rethinking figure deletion --scale cpu     all 50,000 images: under three hours of probing, hours of training
 """
 
 from typing import Any
@@ -32,11 +33,16 @@ from rethinking.spec import ProbeSpec
 CAPTION = (
     "Training accuracy on 2,000 images (quick: 500) as units are deleted in random order, by labels and regularizer."
 )
+THEIRS = (
+    "Nothing of its own; Morcos et al. 2018: the more labels are corrupted, the more a network relies on single units."
+)
 DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
     "shares; the paper's own networks are others, so that its claims are of the shape.",
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
     "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
+    "Noise: deviations up to that of each unit's own activation, as many draws as orders. Units deleted one by one: on "
+    "the same images (quick: 100, of each layer 128 units at most), to zero.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -45,13 +51,23 @@ SHARES = tuple(k / POINTS for k in range(POINTS + 1))
 READ_AT = {"share": SHARES}
 MIXES = {TRUE: 0.0, **{f"{k} % corrupted": k / 100 for k in (20, 40, 60, 80)}, RANDOM: 1.0}
 ALL, SOME = "all", "few"
+NOISE, SINGLE = "noise", "single"  # in place of what units are clamped to: other probes
 _ALL = [{"network": m, "labels": word} for m in NETWORKS for word in (MIXES if m in CHEAP else LABELS)]
 _ALL = [c | {"regularizer": NONE, "images": ALL, "to": "zero"} for c in _ALL]
 _SOME = [{"network": _probed.REGULARIZED, "labels": word, "regularizer": r} for word in LABELS for r in REGULARIZERS]
+_DONE = {NOISE: "noise added", SINGLE: "deleted one by one"}
+
+
+def label(network: str, images: str, labels: str, regularizer: str, to: str) -> str:
+    return f"{network}, {images} images, {labels}, {regularizer}, {_DONE.get(to, f'clamped to {to}')}"
+
+
 GRID = Conditions(
-    "{network}, {images} images, {labels}, {regularizer}, clamped to {to}",
+    label,
     [
         *_ALL,
+        *(c | {"to": NOISE} for c in _ALL),
+        *(c | {"to": SINGLE} for c in _ALL if c["labels"] in LABELS),
         *(c | {"to": "mean"} for c in _ALL if c["labels"] in LABELS),
         *(c | {"images": SOME, "to": "zero"} for c in _SOME),
     ],
@@ -63,23 +79,34 @@ def spec(setting: Setting, seed: int, network: str, labels: str, regularizer: st
     p = MIXES[labels]
     run = _probed.run(setting, seed, network, p) if images == ALL else regularized(setting, seed, p, regularizer)
     quick = setting.scale == "quick"
+    if to == SINGLE:
+        return _probed.probed(run, "selectivity", **({"images": 100, "units": 128} if quick else {}))
     options = {"images": 500 if quick else 2000, "repeats": 2 if quick else 10 if network in CHEAP else 3}
+    if to == NOISE:
+        return _probed.probed(run, "noise", points=POINTS, most=1.0, **options)
     return _probed.probed(run, "deletion", points=POINTS, to=to, **options)
 
 
-def area(layer: int) -> Measure:
-    """The area under accuracy against the share deleted, of one layer's units or of all: the mean over the orders."""
+def area(layer: int, x: str = "share") -> Measure:
+    """The area under accuracy against the share deleted, of one layer's units or of all: the mean over the orders.
+
+    x: "scale" for that against the scale of noise on all units.
+    """
 
     def of(record: Record) -> float | str:
-        rows = [row for row in record.rows if row.get("layer") == layer and "share" in row]
-        shares = sorted({row["share"] for row in rows})
-        means = [[row["accuracy"] for row in rows if row["share"] == share] for share in shares]
+        rows = [row for row in record.rows if row.get("layer", 0) == layer and x in row and "accuracy" in row]
+        places = sorted({row[x] for row in rows})
+        means = [[row["accuracy"] for row in rows if row[x] == place] for place in places]
         heights = [sum(values) / len(values) for values in means]
-        slices = zip(shares, shares[1:], heights, heights[1:], strict=False)
-        return 100 * sum((b - a) * (low + high) / 2 for a, b, low, high in slices) if len(shares) > 1 else UNMEASURED
+        slices = zip(places, places[1:], heights, heights[1:], strict=False)
+        return 100 * sum((b - a) * (low + high) / 2 for a, b, low, high in slices) if len(places) > 1 else UNMEASURED
 
-    name = f"area_{layer}" if layer else "area"
+    name = "noise_area" if x == "scale" else f"area_{layer}" if layer else "area"
     return Measure(name, "area under accuracy (%)", of)
+
+
+def _correlation(record: Record) -> float:
+    return max(record.curve["correlation"], key=abs)
 
 
 ACCURACY = over_rows(
@@ -89,15 +116,22 @@ ACCURACY = over_rows(
     lambda share: {"layer": 0, "share": share},
     ("share",),
 )
-AREA = area(0)
+NOISY = over_rows(
+    "noisy", lambda row: 100 * row["accuracy"], "training accuracy (%)", lambda share: {"scale": share}, ("share",)
+)
+AREA, NOISE_AREA = area(0), area(0, "scale")
+CORRELATION = Measure(
+    "correlation", "Spearman's correlation of selectivity and damage", _correlation, needs="correlation"
+)
 CHANGE = minus(AREA, "area_change", "change of the area (points)", regularizer=NONE)
 MEASURES = [CHANGE]
 AT_ZERO: dict[str, Any] = {"share": 0.0}
 TABLE = Table(
     "run",
     {f"accuracy, {share:.0%} deleted (%)": (ACCURACY, {"share": share}) for share in (0.0, 1 / 16, 1 / 4, 1 / 2)}
-    | {"area, all layers (%)": (AREA, AT_ZERO)}
-    | {f"area, layer {k} (%)": (area(k), AT_ZERO) for k in (1, 2, 3, 4)},
+    | {"area, all layers (%)": (AREA, AT_ZERO), "area under noise (%)": (NOISE_AREA, AT_ZERO)}
+    | {f"area, layer {k} (%)": (area(k), AT_ZERO) for k in (1, 2, 3, 4)}
+    | {"selectivity and damage, correlation, the largest of a layer": (CORRELATION, AT_ZERO)},
 )
 _COMMON: dict[str, Any] = {"x": "share", "y": ACCURACY, "xlabel": "share of units deleted", "ylim": (0, 103)}
 _MIXED: dict[str, Any] = {"hue": "labels", **_COMMON}
@@ -117,7 +151,11 @@ def panels(setting: Setting) -> list[Lines]:
         Lines(title=f"mlp-3x512, {few},\n{word}", only={"images": SOME, "labels": word}, legend=where, **_WITH)
         for word, where in zip(LABELS, ("outside lower center", None), strict=True)
     ]
-    return [*zero, mean, *some]
+    own: dict[str, Any] = {"xlabel": "deviation of noise / of the unit", "legend": None}
+    noise = [
+        Lines(title=f"{m}, noise", only={"network": m, "to": NOISE}, **_MIXED | own | {"y": NOISY}) for m in NETWORKS
+    ]
+    return [*zero, mean, *some, *noise]
 
 
 def notes(setting: Setting) -> list[str]:
@@ -136,7 +174,7 @@ def finding(t: Frame, network: str) -> str:
     )
 
 
-ACROSS, HEIGHT = 3, 4.9
+ACROSS, HEIGHT = 3, 7.2
 WHOLE: dict[str, Any] = {"images": ALL, "regularizer": NONE, **AT_ZERO}
 MORCOS: dict[str, Any] = {"source": "Morcos et al. 2018, abstract", "least_seeds": _probed.least_seeds}
 
@@ -153,6 +191,35 @@ CLAIMS = [
         paper="reliance on single units predicts generalization, across shares of corrupted labels",
         rule="the area under training accuracy against the share deleted, over all layers: the highest of the seeds on "
         "random labels is below the lowest on true ones; a shape, from n = 2,000 on",
+        least_n=2000,
+        **MORCOS,
+    ),
+    _probed.apart(
+        NOISE_AREA,
+        sign=-1,
+        id="deletion.noise.{network}",
+        name="memorized labels break under less noise, {network}",
+        each={"network": NETWORKS},
+        where=WHOLE | {"to": NOISE},
+        statement="Gaussian noise on the activations of {network} breaks memorized labels sooner than learned ones",
+        paper="networks that memorize are more sensitive to noise on their units",
+        rule="the area under training accuracy against the noise's deviation, up to each unit's own: the highest of "
+        "the seeds on random labels is below the lowest on true ones; a shape, from n = 2,000 on",
+        least_n=2000,
+        **MORCOS,
+    ),
+    bounded(
+        Bound(CORRELATION, least=-0.5, most=0.5),
+        fitted=False,
+        id="deletion.selectivity.{network}",
+        name="selectivity is a poor predictor, {network}",
+        each={"network": NETWORKS},
+        where=WHOLE | {"to": SINGLE, "labels": TRUE},
+        statement="on true labels the class selectivity of a unit of {network} predicts poorly how much its deletion "
+        "damages",
+        paper="class selectivity is a poor predictor of a unit's importance",
+        rule="Spearman's correlation, over the units of a layer, of selectivity with the rise of the training loss as "
+        "the unit is deleted alone: the largest of the layers is at most 0.5 in size in every seed; from n = 2,000 on",
         least_n=2000,
         **MORCOS,
     ),

@@ -21,6 +21,7 @@ from rethinking.record import Record
 
 OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at rising strength."
+THEIRS = "Three regularizers at one strength each do not stop memorization, but for AlexNet with weight decay."
 DEPARTURES = _sweeps.departures(
     "Where the loss becomes infinite, as with maxout of 6 and 8 pieces at this learning rate, training fails, which is "
     "no regularization.",

@@ -24,6 +24,10 @@ NETWORK = NETWORKS[0]
 CAPTION = "Dropout's advice one step at a time: training accuracy on random labels, test accuracy on true labels."
 RATE, WIDER, FASTER, MOMENTUM, NORM, LONGER = 0.5, 1024, 0.1, 0.95, 3.0, 4
 SLOW = "all but faster"
+THEIRS = (
+    "Nothing of its own; Srivastava et al. 2014: with dropout a network should be wider, learn faster, with bounded "
+    "norms, for longer."
+)
 DEPARTURES = [
     "An extension: the paper has dropout on ImageNet alone (Table 2), at one rate.",
     f"Steps add up: dropout {RATE:g} of hidden units, {WIDER:,} units instead of 512, learning rate {FASTER:g} instead "

@@ -24,6 +24,10 @@ CAPTION = (
     "Training accuracy on random labels and test accuracy on true labels, with dropout and batch norm (running: by its "
     "running averages)."
 )
+THEIRS = (
+    "Nothing of its own; Li et al. 2019: dropout before batch norm does worse than batch norm alone, and statistics "
+    "measured again without dropout mend it."
+)
 DEPARTURES = [
     "An extension: the paper has dropout on ImageNet alone (Table 2), and does not ask about it beside batch norm.",
     "Li et al. trained convolutional networks on all images for many epochs; here it is an MLP on few. Their running "

@@ -10,6 +10,7 @@ majority vote (ties go to the smallest class) or by the average of probabilities
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
 CAPTION = "What an ensemble gains in test accuracy over its members, against its size."
 MEMBERS = {"initial weights": 6, "bootstrap": 6, "networks": len(NETWORKS), "crops": 5}
 OVER = {"networks": "the best member", "crops": "the centre crop"}  # what a gain is over, where it is not their mean
+THEIRS = "Nothing of its own; the survey: ensembles improve generalization. Breiman 1996: so does bagging."
 DEPARTURES = [
     "An extension: the paper trains no ensemble.",
     f"Ensembles of up to {max(MEMBERS.values())} {NETWORK}; of the networks {', '.join(NETWORKS)}; of one {NETWORK}'s "
@@ -70,7 +72,18 @@ def joined(logits: list[np.ndarray], join: str) -> np.ndarray:
     return sum(part / part.sum(1, keepdims=True) for part in parts).argmax(1)
 
 
-def accuracies(records: Sequence[Record], kind: str, join: str, members: int) -> tuple[int, float, float, float]:
+class _Same(tuple[Record, ...]):
+    """Records that are known again by being the same objects."""
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and list(map(id, self)) == list(map(id, other))
+
+
+@lru_cache(maxsize=256)  # each is asked for its four parts, in the table and by claims
+def accuracies(records: _Same, kind: str, join: str, members: int) -> tuple[int, float, float, float]:
     """An ensemble's first members: their number, accuracy in % of one, of them together, and what that gains.
 
     Of one member: the mean of single ones; of networks, which are unequal, the best so far; of crops, the centre one's,
@@ -89,7 +102,7 @@ def measure(part: int, label: str, *read: str) -> Together:
     """A part of `accuracies`: of all members, or of the first ones, where the coordinate "members" is read too."""
 
     def of(records: Sequence[Record], kind: str, join: str, members: int = 0) -> float:
-        return accuracies(records, kind, join, members or MEMBERS[kind])[part]
+        return accuracies(_Same(records), kind, join, members or MEMBERS[kind])[part]
 
     return Together(
         f"part {part} {read}", label, of, whole=part == 0, parameters=("kind", "join", *read), over="members"

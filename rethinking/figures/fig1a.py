@@ -12,6 +12,7 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, if_told, least_seeds
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Table, bounded, final, fits, listed, ordered
 from rethinking.figures.kit.measures import steps_to_fit
 from rethinking.spec import Part, RunSpec
@@ -19,6 +20,10 @@ from rethinking.spec import Part, RunSpec
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
 OTHER_DATA = True
 CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
+THEIRS = (
+    "The training loss of Inception reaches 0 under all five conditions. True labels are fitted first and random "
+    "labels last; random pixels and Gaussian images start converging faster than random labels."
+)
 DEPARTURES = [
     "Loss and accuracy are of the whole training set at an evaluation or, where every run has kept a log of them, of "
     "the batches as they were trained on, averaged over a few steps (23 at full size); the paper does not say how it "
@@ -63,6 +68,12 @@ def finding(t: Frame, network: str) -> str:
     return f"{network} fits {listed(f'{condition} in {count:,.0f} steps' for condition, count in steps.items())}"
 
 
+REACHED = {"number": "highest training accuracy (%)", "unit": " % fitted"}
+SCORES = [
+    Score("random labels", claim="fig1a.fits.random_labels", **REACHED),
+    Score("random pixels", claim="fig1a.fits.random_pixels", **REACHED),
+    Score("Gaussian images", claim="fig1a.fits.gaussian", **REACHED),
+]
 OWN: dict[str, Any] = {"source": "zhang2017, Figure 1(a)", "own_network": True}
 ROW: dict[str, Any] = {"source": "zhang2017, Table 1", "least_n": 200}
 ORDER: dict[str, Any] = {"least_n": FULL, "least_seeds": least_seeds}

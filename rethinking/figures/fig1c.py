@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
+from rethinking.figures._score import Score
 from rethinking.figures.fig1b import NETWORKS, OVER_P, grid, networks, seeds, spec
 from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error, listed
 from rethinking.figures.table1 import BY_NAME
@@ -20,6 +21,7 @@ __all__ = ["grid", "seeds", "spec"]  # of fig1b: the same runs
 
 OTHER_DATA = ONE_NETWORK = True
 CAPTION = "Test error after training against label corruption p."
+THEIRS = "The test error of the three networks rises with the corruption, to 90 % at random labels."
 DEPARTURES = [
     "Test error at the end of the run, whether it fitted or not, on all 10,000 test images with their true labels.",
     UNSTATED,
@@ -46,6 +48,9 @@ def finding(t: Frame, network: str) -> str | None:
     if not both:
         return None
     return f"From true to random labels the test error goes from {listed(both)}"
+
+
+SCORES = [Score(f"{NAMES[m]}, p = 1", claim=f"fig1c.chance.{m}") for m in NETWORKS]
 
 
 def rises(t: Frame, of: Subject, slack: float) -> bool | None:

@@ -15,6 +15,7 @@ from rethinking.figures.kit import Claim, Frame, Points, made, mostly
 
 OTHER_DATA = True
 CAPTION = "Time to fit random labels against the change of test accuracy, and against time to fit, on true labels."
+THEIRS = "Regularization does not stop memorization, and its help is of another kind. The paper varies no strength."
 DEPARTURES = _sweeps.departures(
     "Augmented images differ at every step: a network that does not fit them within the budget may have the capacity "
     "to, and the paper fits them, with a slower decay of the learning rate, in Table 4.",

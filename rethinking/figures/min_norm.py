@@ -14,6 +14,7 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import KERNELS, PAPER_ERROR, PAPER_NORM, PIXELS, by
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Conditions, Curves, Frame, Lines, NamedPoints, Table, Tables, bounded
 from rethinking.figures.kit.claim import made
 from rethinking.figures.kit.measures import column, falls
@@ -21,6 +22,10 @@ from rethinking.spec import KernelSpec, LinearSpec, Spec
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Error and norm of minimum-norm solutions over bandwidths; SGD on a linear model against the least norm."
+THEIRS = (
+    "SGD from zero on a linear model converges to the solution of minimum norm. On MNIST the norm does not predict "
+    "the error: about 220 with 1.2 % on pixels, 390 with 0.6 % on Gabor features."
+)
 DEPARTURES = [
     *_kernels.DEPARTURES,
     "The paper argues from the span of the images that SGD finds the least norm, and does not measure it.",
@@ -91,11 +96,11 @@ def heading(setting: Setting) -> str:
 
 
 def finding(t: Frame, network: str) -> str:
-    at = [[t.one(m, kernel=PIXELS, width=width) for width in (0.5, 2.0)] for m in (NORM, ERROR)]
-    (norm, smaller), (error, other) = at
+    norms, errors = ([t.one(m, kernel=PIXELS, width=width) for width in WIDTHS] for m in (NORM, ERROR))
+    apart = t.one(DISTANCE, images=CONVERGES, pixels="whitened")
     return (
-        f"From width 0.5 to 2 the norm on {PIXELS} goes from {norm:.0f} to {smaller:.0f}, and the test error from "
-        f"{error:.2f} to {other:.2f} %"
+        f"SGD ends {apart:.0e} from the solution of minimum norm; over bandwidths the norm on "
+        f"{PIXELS} changes {max(norms) / min(norms):.0f}-fold, the test error {max(errors) / min(errors):.1f}-fold"
     )
 
 
@@ -125,6 +130,7 @@ def two(norms: list[float], errors: list[float]) -> Frame:
     return made(width=[1, 2], norm=norms, test_error=errors)
 
 
+SCORES = [Score("relative distance to it", claim="min_norm.sgd")]
 EXTENDED: dict[str, Any] = {"source": "zhang2017, section 5, extended"}
 CLAIMS = [
     Claim(

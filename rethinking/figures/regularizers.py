@@ -21,6 +21,7 @@ from rethinking.figures.kit.measures import Paired
 OTHER_DATA = True
 CAPTION = "Time to fit random labels, bits memorized, and change of test accuracy on true labels, at typical strength."
 TIMES = {"dropout": 2}
+THEIRS = "Of three regularizers: they may help generalization, and do not stop memorization."
 DEPARTURES = _sweeps.departures(
     "Random labels with dropout have twice the budget: its authors say that it takes two to three times as long to "
     "train (Srivastava et al. 2014, conclusion). Within the usual budget they are not fitted.",

@@ -18,6 +18,7 @@ from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
 CAPTION = "Images, of 5,000 (quick: 500) of each split, whose likeliest class changes as they are moved or scaled."
+THEIRS = "Nothing of its own; Azulay and Weiss 2019: small shifts of an image change what a network says."
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
     "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "

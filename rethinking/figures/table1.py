@@ -12,10 +12,15 @@ from typing import Any
 
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds, no_gain
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Rows, Table, bounded, final, gain
 from rethinking.spec import Part, RunSpec
 
 CAPTION = "Training and test accuracy of every row of Table 1; paper hollow, ours filled, one point per seed."
+THEIRS = (
+    "All five networks fit true and random labels, to at least 99.34 %. Test accuracy goes from 50.51 to 85.75 % "
+    "without a regularizer, up to 89.31 % with one, and is at chance with random labels."
+)
 DEPARTURES = [
     DECAYED,
     UNSTATED,
@@ -109,6 +114,9 @@ def finding(t: Frame, network: str) -> str | None:
         f"Without a regularizer networks reach {low:.1f} to {high:.1f} % test accuracy, with random labels at least "
         f"{min(fit[f'{m}, random labels'] for m in both):.1f} % training accuracy"
     )
+
+
+SCORES = [Score("MLP 3x512, random labels", claim="table1.mlp-3x512.random_labels")]
 
 
 def bounds(row: Row) -> tuple[Bound, Bound]:

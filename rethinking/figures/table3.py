@@ -16,6 +16,7 @@ from typing import Any
 from rethinking.claims import spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_ERROR, PAPER_NORM, PIXELS, RAW, by
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Rows, Table, bounded, column, listed, made, of_row
 from rethinking.spec import KernelSpec, Spec
 from rethinking.spec.theory import PER_FILTER
@@ -23,6 +24,11 @@ from rethinking.spec.theory import PER_FILTER
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Test error and norm of minimum-norm solutions, Gaussian kernels and random convolutional features."
 PENALTY = 0.01  # l2, in units of the kernel's mean diagonal
+THEIRS = (
+    "Solutions that fit every label, without a penalty, have test errors of 1.2 % on MNIST pixels, 0.6 % with Gabor "
+    "features, 46 % on CIFAR-10 pixels and 17 % with 32,000 random convolutional filters. Norm does not tell which "
+    "generalizes."
+)
 DEPARTURES = [
     "The paper names neither its kernel on MNIST nor its bandwidths. Ours is Gaussian, at widths 1, 2 and 4: gamma is "
     "the width over the median squared distance of 2,000 training points. What the paper has a number of is judged at "
@@ -108,7 +114,13 @@ def heading(setting: Setting) -> str:
 
 def finding(t: Frame, network: str) -> str:
     errors = t.known(ERROR, "kernel", width=1.0, penalty=0.0)
-    return f"Test errors of solutions that fit every label: {listed(f'{k} {v:.2f} %' for k, v in errors.items())}"
+    told = listed(f"{v:.2f} % on {k} (paper: {ERRORS[k]:g})" for k, v in errors.items())
+    return f"Kernels that fit every label have test errors of {told}"
+
+
+SCORES = [
+    Score(kernel, claim=f"table3.error.{key}") for kernel, key in ((PIXELS, "mnist_pixels"), (RAW, "cifar10_pixels"))
+]
 
 
 def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float = 0.0) -> Claim:

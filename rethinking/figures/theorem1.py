@@ -12,6 +12,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.figures import FULL, Setting
+from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Measure, Own, Table, Tables, bounded, made
 from rethinking.figures.kit.measures import UNMEASURED, column, of_row, steps_to_fit
 from rethinking.plotting import NOTE, look_of
@@ -20,6 +21,10 @@ from rethinking.spec import Part, Spec, Theorem1Spec
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet", "inception", "inception-nobn"]
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
 CAPTION = "Weights and largest error of networks built to fit random labels of n CIFAR-10 images, beside SGD's."
+THEIRS = (
+    "A two-layer ReLU network with 2n + d weights fits any labels of n distinct points in d dimensions; the paper "
+    "proves it and builds none."
+)
 DEPARTURES = [
     "Labels are the numbers 0 to 9 of one output; the trained network has ten outputs.",
     "A bias may equal the projection of the point before it, where the paper has it strictly between two.",
@@ -188,6 +193,9 @@ def two(chosen: float, random: float, right: float = 1.0) -> Frame:
 def deep(width: int = 504, nonzeros: int = 7112, error: float = 1e-5) -> Frame:
     """Made up: depth 4, n = 1,000."""
     return made(images=1000, depth=4, width=width, nonzeros=nonzeros, module_error=error)
+
+
+SCORES = [Score("weights", claim="theorem1.weights")]
 
 
 def claims(setting: Setting) -> list[Claim]:

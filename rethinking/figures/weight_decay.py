@@ -16,6 +16,10 @@ from rethinking.plotting import NAMES
 from rethinking.spec import RunSpec
 
 CAPTION = "Training accuracy on random labels and test accuracy on true labels against the strength of weight decay."
+THEIRS = (
+    "Table 1 has test accuracies with weight decay, Table 4 training accuracies on random labels with it. The paper "
+    "names no strength."
+)
 DEPARTURES = [
     "An inference of this project: the paper states no strength, and may have used each network's own default.",
     "Inception is not swept, and the row of weight decay with random crop not asked for.",
@@ -56,14 +60,18 @@ TABLE = Table("run", {**CELLS, "consistent with the paper's rows": consistent}, 
 
 
 def finding(t: Frame, network: str) -> str | None:
-    """Of the networks that are swept to the end."""
-    told = []
+    """Of the networks that are swept to the end; the others are named."""
+    told, left = [], []
     for m, part in t.groups("network").items():
-        strengths = [v for v, one in part.groups("strength").items() if consistent(one) is True]
-        told += [] if part.gone else [f"{listed(f'{v:g}' for v in strengths) if strengths else 'none'} ({NAMES[m]})"]
+        strengths = [f"{v:g}" for v, one in part.groups("strength").items() if consistent(one) is True]
+        if part.gone:
+            left.append(NAMES[m])
+        else:
+            told.append(f"{listed(strengths) if strengths else 'none'} for {NAMES[m]}")
     if not told:
         return None
-    return f"Strengths of weight decay that agree with the paper's rows: {'; '.join(told)}"
+    rest = f"; {listed(left)} {'is' if len(left) == 1 else 'are'} not run at all strengths" if left else ""
+    return f"The paper's rows with weight decay agree with these strengths: {'; '.join(told)}{rest}"
 
 
 def around(paper: float, margin: float) -> tuple[float, float, str]:

@@ -11,11 +11,13 @@ A file may say, as literals,
 Without HAS, a regularizer that the network cannot carry is refused when training starts, not when the spec is made.
 """
 
+import inspect
 import math
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
+from rethinking.arguments import size, taking, text
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __path__ += catalog.plugin_folders("models")
 
 
+@taking(name=text, num_classes=size, in_channels=size, image_size=size)
 def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 28, **options: Any) -> "nn.Module":
     """A network by name, with torch's own (unseeded) initial weights; `initialise` gives it seeded ones.
 
@@ -35,12 +38,17 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
         A module that maps float images (N, in_channels, image_size, image_size) to logits (N, num_classes).
 
     Raises:
-        InputError: an unknown name; a file whose `build` gives no module.
+        InputError: an unknown name; options that there are not; a file whose `build` gives no module.
     """
     from torch import nn
 
     entry = catalog.find("models", name)
-    network = entry.load().build(num_classes, in_channels, image_size, **(entry.variant | options))
+    own, given = entry.load().build, entry.variant | options
+    try:
+        inspect.signature(own).bind(num_classes, in_channels, image_size, **given)
+    except TypeError as error:
+        raise InputError(f"{name} cannot be built so ({error}): give options that its build takes") from None
+    network = own(num_classes, in_channels, image_size, **given)
     if not isinstance(network, nn.Module):
         raise InputError(f"build of {entry.path} gives {type(network).__name__}, no torch Module: mend it")
     return network

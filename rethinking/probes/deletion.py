@@ -83,8 +83,8 @@ def clamped(relus: Sequence[nn.Module], gone: Sequence[Tensor], values: Sequence
     return hooked(relus, clamp)
 
 
-def mean_activations(trained: Trained, relus: Sequence[nn.Module], inputs: Tensor) -> list[Tensor]:
-    """The mean activation of every unit, over images and positions: float32 (units,) for each ReLU.
+def mean_activations(trained: Trained, relus: Sequence[nn.Module], inputs: Tensor, power: int = 1) -> list[Tensor]:
+    """The mean activation of every unit, or of its power, over images and positions: float32 (units,) for each ReLU.
 
     Raises InputError where a ReLU does not act once on an image.
     """
@@ -92,7 +92,8 @@ def mean_activations(trained: Trained, relus: Sequence[nn.Module], inputs: Tenso
     seen = [0] * len(relus)
 
     def add(k: int, given: Tensor, output: Tensor) -> None:
-        total = output.double().flatten(2).mean(2).sum(0) if output.ndim > 2 else output.double().sum(0)
+        values = output.double() ** power
+        total = values.flatten(2).mean(2).sum(0) if output.ndim > 2 else values.sum(0)
         sums[k] = sums[k] + total if k in sums else total
         seen[k] += len(output)
 

@@ -6,7 +6,8 @@ A record is a folder `<runs>/<run_id>/`:
     curve.csv          one row per evaluation
     online.csv         the online log: mean loss (nats) and accuracy of the training batches since the line before;
                        runs made before it was kept have none
-    environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins
+    environment.json   what it was made with: versions, commit, device, precision, seconds, digests of plug-ins and, of
+                       a probe, of the weights that it measured
     arrays.npz         where the spec has `keep`, or the probe arrays: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git, elsewhere where asked for; the checkpoint goes when
                        the run is complete
@@ -23,7 +24,7 @@ from rethinking.record.archive import archived
 from rethinking.record.folder import Runs
 from rethinking.record.lease import HEARTBEAT, SILENCE, Making, making
 from rethinking.record.make import leased
-from rethinking.record.read import STATUSES, Record, check_plug_ins, parse_curve, parse_log, read
+from rethinking.record.read import STATUSES, Record, check_current, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Runs",
     "Writer",
     "archived",
+    "check_current",
     "check_plug_ins",
     "format_curve",
     "format_log",

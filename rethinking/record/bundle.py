@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rethinking.errors import InputError
 from rethinking.files import text_of
-from rethinking.paths import data_dir
+from rethinking.paths import data_dir, path_of
 from rethinking.record.digests import sha256
 
 ARCHIVE = Path(__file__).with_name("evidence.tar.xz")
@@ -87,7 +87,7 @@ def committed(*folders: str | Path) -> list[Path]:
 
     Raises InputError where the package's cannot be unpacked.
     """
-    paths = [Path(folder) for folder in folders]
+    paths = [path_of(folder, "the folder of runs") for folder in folders]
     if paths[0] not in OWN or paths[0].exists():
         return paths
     place = unpacked()

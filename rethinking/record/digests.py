@@ -21,12 +21,13 @@ so that weights are bound, too, where their record was made before it held diges
 import hashlib
 import json
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
-from rethinking.files import DAMAGED, content_of, json_of, reason
+from rethinking.files import DAMAGED, Refused, content_of, json_of, reason, state_of
 
 LIST = "DIGESTS"
 ARCHIVE = "ARCHIVE"
@@ -34,6 +35,8 @@ FILES = ("spec.json", "curve.csv", "online.csv", "environment.json", "arrays.npz
 WEIGHTS = "weights.safetensors"  # ignored by git, and may be deleted: checked where it is, by `rethinking verify`
 RESULT = frozenset({"status", "steps", "evaluations", "diverged_at", "final"})
 OWN = frozenset({"digests", "digest"})
+SINCE = "capability"  # what no environment.json had before records held digests, and every one has since
+MEASURED = "weights"  # of a probe's environment.json: the SHA-256 of the file of weights that it measured
 LARGEST = 4_000_000_000  # bytes of weights, of a checkpoint and of any other file of a record
 MOST = 100_000_000  # bytes of runs/DIGESTS, which has some 600 a record
 _ZEROS = "0" * 64
@@ -97,6 +100,41 @@ def check_weights(path: Path, result: dict[str, Any]) -> None:
             raise InputError(f"{path} is of {metadata['run']}, not of {run}: move it there, or {advice}")
 
 
+def check_bound(folder: Path, result: dict[str, Any], environment: dict[str, Any]) -> None:
+    """Raise InputError where a record has no digests, and was made by a version that writes them."""
+    if SINCE in environment and not OWN & result.keys():
+        raise InputError(f"{folder / 'result.json'} has lost its digests, which such a record has: {DAMAGED}")
+
+
+def check_not_lost(folder: Path) -> None:
+    """Raise InputError where a record has lines in runs/DIGESTS and its curve, but no result.json any more."""
+    held = listed(folder.parent).get(folder.name, {})
+    file = folder / "result.json"
+    if file.name in held and not file.exists():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if sha256(folder / "curve.csv") == held.get("curve.csv"):
+                raise InputError(f"{file} is missing, by the SHA-256 in {LIST}: bring it back, or move the folder away")
+
+
+def check_measured(folder: Path, run: str, environment: dict[str, Any], weights: bool = False) -> None:
+    """Raise InputError where a probe's record is of other weights than the record of its run, beside it, has.
+
+    Args:
+        folder: of the probe's record, made with `environment`; one made before that told its weights is left alone.
+        run: the name of the training run. weights: whether the file is read where the run's record tells none.
+    """
+    held, beside = environment.get(MEASURED), folder.parent / run
+    if held is None or not (beside / "result.json").is_file():
+        return
+    known = json_of(beside / "result.json").get("digests", {})
+    now = known.get(WEIGHTS) if isinstance(known, dict) else None
+    if now is None and weights and (beside / WEIGHTS).is_file():
+        now = sha256(beside / WEIGHTS)
+    if now not in (None, held):
+        advice = "delete it, and give `rethinking probe` again"
+        raise InputError(f"{folder} was measured on other weights than {beside} has, by their SHA-256: {advice}")
+
+
 def check_listed(folder: Path) -> None:
     """Raise InputError where a record has lines in runs/DIGESTS, and its files are not what they say."""
     held = listed(folder.parent).get(folder.name)
@@ -123,15 +161,17 @@ def listed(root: Path) -> dict[str, dict[str, str]]:
     """
     path = root / LIST
     try:
-        now = path.stat()
-    except FileNotFoundError:
+        state = state_of(path, MOST)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return _parsed(path, now.st_mtime_ns, now.st_size)
+    except Refused:  # which reading it tells
+        state = ()
+    return _parsed(path, *state)
 
 
 @lru_cache(maxsize=4)
-def _parsed(path: Path, changed: int, size: int) -> dict[str, dict[str, str]]:
-    """changed, size: of the file, so that another one is read again."""
+def _parsed(path: Path, *_: int | str) -> dict[str, dict[str, str]]:
+    """The lines of the list; the rest is its state, so that another one is read again."""
     found: dict[str, dict[str, str]] = {}
     try:
         lines = content_of(path, MOST).decode("ascii").splitlines()

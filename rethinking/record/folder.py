@@ -13,7 +13,7 @@ from rethinking.paths import write
 from rethinking.record import digests, litter, make, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held
-from rethinking.record.read import Record, check_plug_ins, environment_of, parse_curve, read
+from rethinking.record.read import Record, check_current, environment_of, parse_curve, read
 from rethinking.record.write import CHECKPOINT
 from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
 
@@ -77,14 +77,17 @@ class Runs:
         """The record of `spec`, None where it is not complete.
 
         Raises:
-            InputError: it is damaged, or was made with another version of a plug-in than is there now.
+            InputError: it is damaged, or was made with another version of a plug-in, or other weights, than are there
+            now; its result is gone.
         """
         if not self.complete(spec):
+            if not self.busy(spec):
+                digests.check_not_lost(self.path(spec))
             return None
         record = read(self.path(spec))
         if record.spec != spec:
             raise InputError(f"{record.path} holds another run's spec: move it away, and the run is made again")
-        check_plug_ins(spec, record.environment, record.path)
+        check_current(record)
         return record
 
     def measured(self, names: Iterable[str]) -> set[str]:
@@ -102,6 +105,9 @@ class Runs:
         Raises InputError for the first that is not sound, of whatever kind.
         """
         found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
+        for name in digests.listed(self.root).keys() - {record.path.name for record in found}:
+            if (self.root / name).is_dir() and not held(self.root / name):
+                digests.check_not_lost(self.root / name)
         found = [record for record in found if kind is None or kind_of(record.spec) is KINDS[kind]]
         changed: outdated.Outdated = {}
         for record in found:

@@ -25,6 +25,7 @@ from typing import Any, cast
 import pandas as pd
 
 from rethinking import catalog
+from rethinking.arguments import path, taking
 from rethinking.errors import InputError
 from rethinking.record.bundle import WHERE, committed
 from rethinking.record.folder import Runs
@@ -60,6 +61,7 @@ SETTINGS: _Columns = {
     "decay_every": ("int64", lambda s: s.decay_every),
     "budget": ("int64", lambda s: s.steps),
     "stop": ("string", lambda s: s.stop),
+    "stop_loss": ("Float64", lambda s: s.stop_loss),
     "eval_every": ("int64", lambda s: s.eval_every),
     "interim_test": ("int64", lambda s: s.interim_test),
     "evaluation": ("string", lambda s: s.evaluation),
@@ -91,6 +93,7 @@ _RENAMED = {"learning_rate": "learning_rate_now"}
 _LOG = {"step": "Int64", "online_loss": "Float64", "online_accuracy": "Float64"}
 
 
+@taking(root=path)
 def records(root: str | Path = "runs") -> "Frames":
     """The records of the training runs in a folder, for `.frame()`, `.curves()` and `.online()`.
 

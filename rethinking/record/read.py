@@ -16,13 +16,13 @@ from rethinking.errors import InputError
 from rethinking.files import DAMAGED, json_of, reason, text_of, whole_number
 from rethinking.record import digests, outdated
 from rethinking.record.write import LOG_COLUMNS, Row
-from rethinking.spec import Spec, from_file
+from rethinking.spec import ProbeSpec, Spec, from_file
 
 if TYPE_CHECKING:
     import numpy as np
 
 ARRAYS = 1_000_000_000  # bytes of arrays.npz, packed or not; the largest of this package has 200,000
-STATUSES = ("budget", "fitted", "diverged", "computed")  # how a run ended
+STATUSES = ("budget", "fitted", "stopped", "diverged", "computed")  # how a run ended
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def environment_of(path: Path) -> dict[str, Any]:
     """What an environment.json holds. Raises InputError also where a value is not of its kind."""
     value = json_of(path)
     plug_ins, seconds = value.get("plug_ins", {}), value.get("seconds", 0)
-    kinds = "(data|models|corruptions|regularizers|probes)/.+"
+    kinds = f"({'|'.join(catalog.KINDS)})/.+"
     named = isinstance(plug_ins, dict) and all(re.fullmatch(kinds, k, re.DOTALL) for k in plug_ins)
     wrong = None
     if not named or not all(isinstance(digest, str) for digest in plug_ins.values()):
@@ -150,7 +150,9 @@ def environment_of(path: Path) -> dict[str, Any]:
     elif seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0):
         wrong = "seconds"
     else:
-        wrong = next((k for k in ("commit", "device") if not isinstance(value.get(k), str | None)), None)
+        wrong = next(
+            (k for k in ("commit", "device", digests.MEASURED) if not isinstance(value.get(k), str | None)), None
+        )
     if wrong:
         raise InputError(f"{path} has {wrong} of another kind than a record: {DAMAGED}")
     return value
@@ -167,8 +169,7 @@ def read(path: Path) -> Record:
     try:
         spec = from_file(path / "spec.json")
     except InputError as error:
-        made_with = environment.get("plug_ins", {})
-        gone = [n for n in made_with if n.partition("/")[2] not in catalog.names(n.partition("/")[0])]
+        gone = [name for name in environment.get("plug_ins", {}) if _is_gone(*name.split("/", 1))]
         if gone:
             advice = f"it was made with the plug-in {gone[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
         else:
@@ -190,14 +191,30 @@ def read(path: Path) -> Record:
         problem = problem or "arrays.npz is missing"
     if problem:
         raise InputError(f"{path}{os.sep}{problem}: {DAMAGED}")
+    digests.check_bound(path, result, environment)
     digests.check(path, result)
     return Record(path, spec, result, environment, curve)
+
+
+def _is_gone(kind: str, name: str) -> bool:
+    """Whether a plug-in is not here; helpers, whose place has an underscore or a folder, are not asked for by name."""
+    return not name.startswith("_") and "/" not in name and name not in catalog.names(kind)
 
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
     for name in outdated.changed(spec, environment):
         raise InputError(outdated.line(name, [str(path)]))
+
+
+def check_current(record: Record, weights: bool = False) -> None:
+    """Raise InputError where what a record was made with is not what is there now.
+
+    That is plug-ins, and of a probe the weights of its run. weights: whether their file is read where need be.
+    """
+    check_plug_ins(record.spec, record.environment, record.path)
+    if isinstance(record.spec, ProbeSpec):
+        digests.check_measured(record.path, record.spec.run.run_id, record.environment, weights)
 
 
 def parse_curve(text: str, path: Path, spec: Spec) -> dict[str, list]:

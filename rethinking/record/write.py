@@ -104,7 +104,7 @@ class Writer:
         arrays: "dict[str, np.ndarray] | None" = None,
         log: Sequence[Sequence[float]] = (),
     ) -> None:
-        """Complete the record. status: "fitted", "budget" or "diverged", or of a run that trains nothing "computed".
+        """Complete the record. status: as of an Outcome, of a run that trains nothing "computed".
 
         log: of `Training.log`.
         """

@@ -44,7 +44,7 @@ def citation(what: str | None, folder: Path) -> Citation:
         folder: of the drawn figures, whose claims have verdicts.
 
     Raises:
-        InputError: neither a figure nor a claim of a drawn one.
+        InputError: neither a figure, nor one as it is drawn, "fig1a-paper", nor a claim of one.
     """
     if what is None:
         return Citation("", (PAPER,))
@@ -53,6 +53,9 @@ def citation(what: str | None, folder: Path) -> Citation:
     known = []
     for path in sorted(folder.glob("*.json")):
         drawn = figures.drawn(path)
+        known.append(path.stem)
+        if path.stem == what:
+            return Citation(plain(f"Figure {what}: {drawn['caption']}"), tuple(of_figure(drawn["figure"])))
         for claim in drawn["claims"]:
             known.append(claim["id"])
             if claim["id"] == what:

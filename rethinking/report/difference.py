@@ -11,13 +11,19 @@ from typing import Any
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import Specs
 from rethinking.errors import InputError
-from rethinking.record import Record, Runs, read
+from rethinking.record import Record, Runs, digests, read
 from rethinking.spec import Spec
 from rethinking.streams import plain
 
 SEEDS = ("seed", "data_seed")
-WORD = 24  # characters of a name on an axis
+# A and B, apart in grey, too.
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": "black", "linestyle": "-", "linewidth": 2.2},
+    {"color": "#E69F00", "linestyle": (0, (4, 2)), "linewidth": 1.3},
+)
+WIDEST = 100  # characters of a name below a plot
 FEW = 5  # runs that a line names; the others are counted
+OPEN = {claims.NOT_RUN, claims.NOT_JUDGED, claims.EXTENSION[claims.NOT_JUDGED]}  # no verdict
 VARYING = ("seconds",)  # of an environment: differs from one making to the next
 Pair = tuple[Record, Record]
 
@@ -35,7 +41,21 @@ class Difference:
 
 
 def _told(value: Any) -> str:
-    return "not said" if value is None else str(value)
+    """A value of a spec or an environment in words: "weight_decay strength 0.0005", "yes", "none", "not said"."""
+    if value is None:
+        return "not said"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        own, rest = (value["name"], value["options"]) if value.keys() == {"name", "options"} else ("", value)
+        return f"{own} {', '.join(f'{key} {_told(each)}' for key, each in rest.items())}".strip() or "none"
+    if isinstance(value, list | tuple):
+        return " and ".join(map(_told, value)) or "none"
+    return str(value) or "none"
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def _named(runs: Iterable[str]) -> str:
@@ -121,6 +141,12 @@ def of_folders(first: Path, second: Path) -> Difference:
             raise InputError(f"{root} holds no complete record: name a run's folder, or a folder of records")
     told = Difference()
     told.lines.append(f"records: {len(a) + len(bad_a)} in {first}, {len(b) + len(bad_b)} in {second}")
+    for name in a.keys() & b.keys():
+        for bound, other, sound, bad in ((a[name], b[name], b, bad_b), (b[name], a[name], a, bad_a)):
+            if changed := _changed(bound, other):
+                bad[name] = changed
+                del sound[name]
+                break
     told.lines += [f"damaged: {line}" for line in [*bad_a.values(), *bad_b.values()]]
     only_a, only_b = (
         {n: r for n, r in one.items() if n not in other and n not in bad}
@@ -133,13 +159,28 @@ def of_folders(first: Path, second: Path) -> Difference:
         del only_a[x.path.name], only_b[y.path.name]
     for root, only in ((first, only_a), (second, only_b)):
         if only:
-            told.lines.append(f"only in {root}: {len(only)} runs: {_named(only)}")
+            told.lines.append(f"only in {root}: {_counted(len(only))}: {_named(only)}")
     both = [(a[name], b[name]) for name in a if name in b]
     told.pairs = [*both, *told.pairs]
     told.lines += _environments(told.pairs)
     told.lines += _curves(both)
     told.lines += _verdicts(a, b)
     return told
+
+
+def _changed(bound: Record, other: Record) -> str | None:
+    """How a record that nothing binds differs from one of the same making that runs/DIGESTS binds; else None."""
+    held = digests.listed(bound.path.parent).get(bound.path.name, {})
+    if "digests" in other.result or other.path.name in digests.listed(other.path.parent):
+        return None
+    if bound.environment != other.environment:  # it was made again
+        return None
+    there = {name: other.path / name for name in held}
+    wrong = [n for n, path in there.items() if not path.is_file() or digests.sha256(path) != held[n]]
+    if not wrong:
+        return None
+    by = bound.path.parent / digests.LIST
+    return f"{there[wrong[0]]} is not the file of that run, by its SHA-256 in {by}: bring that back"
 
 
 def _seeds_apart(a: dict[str, Record], b: dict[str, Record]) -> Iterator[Pair]:
@@ -160,7 +201,7 @@ def _environments(pairs: Sequence[Pair]) -> list[str]:
         for key, (ours, theirs) in environments(x.environment, y.environment).items():
             found.setdefault((key, _told(ours), _told(theirs)), []).append(x.path.name)
     return [
-        f"environment: {key} {ours} against {theirs} in {len(runs)} of {len(pairs)} runs: {_named(runs)}"
+        f"environment: {key} {ours} against {theirs} in {len(runs)} of {_counted(len(pairs))}: {_named(runs)}"
         for (key, ours, theirs), runs in found.items()
     ] or ["environment: the same"] * bool(pairs)
 
@@ -168,27 +209,35 @@ def _environments(pairs: Sequence[Pair]) -> list[str]:
 def _curves(both: Sequence[Pair]) -> list[str]:
     other = {x.path.name: _curve(x, y) for x, y in both if x.difference(y) is not None}
     lines = [f"curve: {run}: {line}" for run, line in list(other.items())[:FEW]]
-    lines += [f"curve: {len(other) - FEW} more runs differ"] if len(other) > FEW else []
-    return [*lines, f"curve: {len(both) - len(other)} of {len(both)} runs that both have agree to the last bit"]
+    lines += [f"curve: {len(other) - FEW} more differ"] if len(other) > FEW else []
+    if not both:
+        return ["curve: no run that both have"]
+    return [*lines, f"curve: {len(both) - len(other)} of {_counted(len(both))} that both have agree to the last bit"]
 
 
 def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
     """The claims whose verdicts differ, of every figure that has runs in either folder."""
-    lines, judged = [], 0
+    lines, judged, neither = [], 0, 0
     for name, setting, wanted in _settings():
         if not {s.run_id for group in wanted.values() for s in group} & (a.keys() | b.keys()):
             continue
         for claim in figures.claims_of(catalog.load("figures", name), setting):
-            judged += 1
             ours, theirs = (
                 claims.judge(claim, wanted, {c: [r.get(s.run_id) for s in g] for c, g in wanted.items()})
                 for r in (a, b)
             )
+            if {ours.verdict, theirs.verdict} <= OPEN:
+                neither += 1
+                continue
+            judged += 1
             if ours.verdict != theirs.verdict:
                 at = figures.stem(name, setting)
                 said = [f"{v.verdict} ({v.ours or v.reason})" for v in (ours, theirs)]
                 lines.append(f"verdict: {claim.id or claim.name}, {at}: {said[0]} against {said[1]}")
-    return [*lines, f"verdict: {judged - len(lines)} of {judged} claims have the same verdict"]
+    rest = f"; {neither:,} more that need these runs are judged in neither" if neither else ""
+    if not judged:
+        return [f"verdict: no claim is judged in either{rest}"]
+    return [*lines, f"verdict: {judged - len(lines)} of {judged} judged claims have the same verdict{rest}"]
 
 
 @cache
@@ -224,27 +273,29 @@ def plot(found: Difference, names: tuple[str, str], path: Path) -> Path:
     with plotting.style():
         import matplotlib.pyplot as plt
 
-        # Short, or the axes have no room; without $, which matplotlib reads as mathematics.
-        words = [plain(Path(name).name)[-WORD:].replace("$", r"\$") for name in names]
-        sides = (f"A: {words[0]}", f"B: {words[1]}")
+        sides = [f"{letter}: {plain(Path(name).name)}" for letter, name in zip("AB", names, strict=True)]
         measures = _measures(found.pairs)
-        picture, axes = plt.subplots(
-            1, len(measures), figsize=(plotting.WIDTH, 2.6), squeeze=False, num="compare", clear=True
-        )
+        size = (plotting.WIDTH, 2.9)
+        picture, axes = plt.subplots(1, len(measures), figsize=size, squeeze=False, num="compare", clear=True)
         for one, measure in zip(axes.flat, measures, strict=True):
             there = [p for p in found.pairs if all(measure in r.curve for r in p)]
             if len(found.pairs) == 1:
-                for record, name, dash in zip(there[0], sides, ("-", (0, (5, 1.5))), strict=True):
-                    one.plot(record.curve["step"], record.curve[measure], linestyle=dash, label=name, color="black")
+                for record, look in zip(there[0], LOOKS, strict=True):
+                    one.plot(record.curve["step"], record.curve[measure], **look)
                 one.set(xlabel="step", ylabel=measure.replace("_", " "))
-                one.legend()
             else:
                 points = [(x.curve[measure][-1], y.curve[measure][-1]) for x, y in there]
                 points = [p for p in points if all(map(math.isfinite, p))]
-                one.scatter(*zip(*points, strict=True), s=12, color="black") if points else plotting.not_run(one)
+                one.scatter(*zip(*points, strict=True), s=14, color="black") if points else plotting.not_run(one)
                 if points:
                     one.axline((points[0][0], points[0][0]), slope=1, color="0.6", linewidth=0.8)
-                one.set(xlabel=sides[0], ylabel=sides[1], title=measure.replace("_", " "))
+                one.set(xlabel="A", ylabel="B", title=measure.replace("_", " "))
+                one.locator_params(nbins=4)
+        words = [name if len(name) <= WIDEST else f"{name[:3]}…{name[-WIDEST + 4 :]}" for name in sides]
+        if len(found.pairs) == 1:
+            picture.legend(axes.flat[0].lines, words, loc="outside lower left")
+        else:
+            picture.suptitle("\n".join([*words, "the last value of each run; on the line both have the same"]), size=7)
         (drawn,) = plotting.save(picture, path.with_suffix(""), [form])
         return drawn
 

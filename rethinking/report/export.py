@@ -59,7 +59,7 @@ _CELLS = {
     "figure": "the drawn figure's file",
     "row": "of the figure's table, in words",
     "column": "of the figure's table, with its unit",
-    "seed": "place of the value among those of the cell, from 0",
+    "seed": "place of the value among those of the cell, from 0; empty where it is the paper's",
     "value": "a number or a word; empty where not run",
 }
 
@@ -82,6 +82,11 @@ def _meaning(name: str) -> tuple[str, str]:
     return str(RunSpec.model_fields[name].description), ""
 
 
+def _number(value: Any) -> Any:
+    """A number as a CSV file has it, empty where it is not finite, as pandas writes it too."""
+    return value if not isinstance(value, float) or math.isfinite(value) else ""
+
+
 def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     """Text by file: runs.csv, a row a training run; <kind>.csv, a row an evaluation of the runs of a kind; cells.csv,
     a row a value of a figure's table; claims.csv; dictionary.csv, a row a column of these.
@@ -96,7 +101,7 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     for kind, group in by_kind.items():
         columns = group[0].spec.COLUMNS
         rows = [
-            [r.path.name, *(r.curve[c.name][k] if c.name in r.curve else "" for c in columns)]
+            [r.path.name, *(_number(r.curve[c.name][k]) if c.name in r.curve else "" for c in columns)]
             for r in group
             for k in range(len(r.curve["step"]))
         ]
@@ -128,7 +133,7 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     return files
 
 
-def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int, Any]]:
+def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int | str, Any]]:
     """Every value of every figure's table: figure, row, column, place among the seeds, value."""
     out = []
     for result in found:
@@ -136,7 +141,10 @@ def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int, Any]]:
             (_, name), *rest = row.items()
             for column, values in rest:
                 listed = values if isinstance(values, list) else [values]
-                out += [(result.stem, name, column, k, "" if v is None else v) for k, v in enumerate(listed)]
+                ours = not column.startswith("paper")
+                out += [
+                    (result.stem, name, column, k if ours else "", "" if v is None else v) for k, v in enumerate(listed)
+                ]
     return out
 
 
@@ -200,6 +208,12 @@ _TYPES = {".json": "application/json", ".csv": "text/csv", ".svg": "image/svg+xm
 _TYPES |= {".png": "image/png", ".npz": "application/zip"}
 
 
+def _made(of: dict[str, Any]) -> str:
+    """How a run was made, from what a drawn figure tells of it; the date is in no record."""
+    took = "an unknown time" if of["seconds"] is None else f"{of['seconds']:,.0f} seconds"
+    return f"Took {took} on {of['device_name']}, with torch {of['torch']}; more is in its environment.json"
+
+
 def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path | str]:
     """A Process Run Crate of drawn figures and their records: the files to copy by their place, and the metadata.
 
@@ -221,8 +235,9 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
         parts.append({"@id": place})
         return {"@id": place}
 
-    names = sorted({run for result in found for run in result.numbers["runs"]})
-    for run in names:
+    made = {run: of for result in found for run, of in result.numbers["runs"].items()}
+    versions = {str(of["commit"]): f"#rethinking-{of['commit']}" for of in made.values()}
+    for run in sorted(made):
         there = [runs.root / run / name for name in (*digests.FILES, "result.json")]
         held_there = {p.name: held(f"runs/{run}/{p.name}", p, f"{run}: {p.name}") for p in there if p.is_file()}
         graph.append(
@@ -230,8 +245,8 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
                 "@id": f"#{run}",
                 "@type": "CreateAction",
                 "name": f"Run {run}",
-                "description": "Made with what its environment.json says",
-                "instrument": software,
+                "description": _made(made[run]),
+                "instrument": {"@id": versions[str(made[run]["commit"])]},
                 "object": held_there["spec.json"],
                 "result": [entity for name, entity in held_there.items() if name != "spec.json"],
                 "agent": {"@id": "#authors"},
@@ -286,8 +301,11 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
             "@type": "SoftwareApplication",
             "name": "rethinking",
             "version": revision.VERSION + (f"+{revision.commit()}" if known else ""),
-            "url": paper["@id"],
         },
+        *(
+            {"@id": place, "@type": "SoftwareApplication", "name": "rethinking", "version": f"commit {commit}"}
+            for commit, place in sorted(versions.items())
+        ),
         {**paper, "@type": "ScholarlyArticle", "name": cite.PAPER.title},
     ]
     text = {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": metadata + graph}

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from rethinking import catalog, figures
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.errors import InputError
+from rethinking.files import content_of, reason
 from rethinking.paths import write
 from rethinking.record import Runs
 from rethinking.report import model, prose
@@ -80,13 +81,28 @@ def page(found: Sequence[Result], folder: Path) -> str:
     return text
 
 
+def of_records(runs: Runs, folder: Path) -> str:
+    """The page of all drawn figures of `folder` that is evidence. Raises InputError."""
+    found = model.results(runs, folder)
+    if not found:
+        raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --out")
+    model.check_pictures(found, folder)
+    return page(found, folder)
+
+
+def is_stale(path: Path, text: str) -> bool:
+    """Whether a file is not the page whose text is given, as `rethinking report --html` writes it."""
+    try:
+        return content_of(path, LARGEST) != text.encode()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}): name another with --html") from None
+
+
 def save(path: Path, runs: Runs, folder: Path) -> int:
     """Write the page of all drawn figures of `folder` that is evidence, and return its bytes. Raises InputError."""
     if path.is_dir():
         raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
-    found = model.results(runs, folder)
-    model.check_pictures(found, folder)
-    text = page(found, folder)
+    text = of_records(runs, folder)
     try:
         write(path, text)
     except OSError as error:
@@ -118,7 +134,8 @@ FILTERS = {
 
 def _claim(result: Result, judged: Judged, networks: Sequence[str]) -> dict[str, Any]:
     """A claim with what it can be filtered by. networks: the longest name first, as one can be part of another."""
-    left, named = f"{judged.id} {judged.statement} {result.setting.model}".lower(), []
+    of = "" if result.name == "theorem1" else result.setting.model  # whose network is built; one is drawn beside it
+    left, named = f"{judged.id} {judged.statement} {of}".lower(), []
     for name in networks:
         shorn = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", " ", left)
         if shorn != left:
@@ -147,9 +164,7 @@ def mark(verdict: str) -> str:
 
 
 def _row(row: Artefact) -> dict[str, Any]:
-    return {"name": row.name, "about": row.about, "status": row.status, "stems": row.stems} | {
-        "counts": model.counts(row.judged)
-    }
+    return vars(row) | {"status": row.status, "counts": model.counts(row.judged)}
 
 
 def _figure(
@@ -161,6 +176,7 @@ def _figure(
         "title": result.title,
         "finding": finding,
         "caption": result.numbers["caption"],
+        "theirs": result.theirs,
         "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}", glyphs)),
         "tables": tables(result),
         "claims": rows,
@@ -172,8 +188,8 @@ def _figure(
         "departures": [text for text in texts if text not in shared],
         "shared": [shared[text] for text in texts if text in shared],
         "command": result.command,
-        "runs": f"{len(result.numbers['runs']):,}",
-        "missing": f"{len(result.numbers['missing']):,}",
+        "runs": model.counted(len(result.numbers["runs"])) if result.numbers["runs"] else "",
+        "missing": model.counted(len(result.numbers["missing"])) if result.numbers["missing"] else "",
         "hours": f"{model.hours(result):,.1f}",
         "commits": model.commits(result),
         "scale": result.setting.scale,
@@ -193,13 +209,14 @@ def _effects(found: Iterable[Result]) -> list[tuple[list[str], list[list[str]]]]
 
 def _guide(row: Artefact) -> dict[str, Any]:
     """The discussion of an artefact; thin: what its evidence lacks."""
-    questions, mind = prose.QUESTIONS[row.name]
+    questions, mind = prose.QUESTIONS.get(row.name, ([], ""))
     judged = [c for c in row.judged if c.verdict not in (NOT_RUN, NOT_JUDGED)]
     gone = [c.id for c in row.judged if c.verdict == NOT_RUN]
     thin = [f"{len(gone)} of {len(row.judged)} claims are not run: {', '.join(gone)}."] if gone else []
     one = [c.id for c in judged if c.seeds == 1]
     thin += [f"{len(one)} of {len(judged)} judged claims rest on one seed: {', '.join(one)}."] if one else []
     small = [c.id for c in judged if c.size == "reduced"]
-    thin += [f"{len(small)} are judged on fewer than {figures.FULL:,} images: {', '.join(small)}."] if small else []
+    few = f"of {len(judged)} judged claims rest on fewer than {figures.FULL:,} images"
+    thin += [f"{len(small)} {few}: {', '.join(small)}."] if small else []
     thin += [] if row.judged else ["There are no runs."]
     return _row(row) | {"questions": questions, "mind": mind, "thin": thin}

@@ -14,6 +14,7 @@ from typing import Any
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_RUN
 from rethinking.errors import InputError
+from rethinking.figures._score import scores
 from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
@@ -71,6 +72,11 @@ class Result:
         return f"{artefact(self.name) or self.name}{network}" + (
             f", {self.setting.seeds} seeds" if self.setting.asked else ""
         )
+
+    @property
+    def theirs(self) -> str:
+        """What the paper shows, or another source, in a sentence or two."""
+        return str(catalog.find("figures", self.name).constants.get("THEIRS", "Nothing on this: it is an extension."))
 
     @property
     def command(self) -> str:
@@ -177,21 +183,23 @@ def counts(judged: Iterable[Judged]) -> str:
 
 # --- the paper's artefacts -------------------------------------------------------------------------
 
-# Every figure, table and theorem of the paper, and its section on linear models; what is drawn of it here, and the
-# claims that its row of the scoreboard quotes.
-ARTEFACTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "Figure 1(a)": (("fig1a",), "five conditions are fitted by Inception"),
-    "Figure 1(b)": (("fig1b",), "time to fit against label corruption"),
-    "Figure 1(c)": (("fig1c",), "test error against label corruption"),
-    "Figure 2(a)": ((), "early stopping on ImageNet, Inception v3"),
-    "Figure 2(b)": (("fig2b",), "batch normalization and early stopping, Inception"),
-    "Table 1": (("table1", "effects"), "training and test accuracy, 19 rows"),
-    "Table 2": ((), "ImageNet, Inception v3, true and random labels"),
-    "Table 3": (("table3",), "minimum-norm kernel solutions"),
-    "Table 4": (("table4",), "random labels fitted with regularizers"),
-    "Theorem 1": (("theorem1",), "a network with 2n + d weights fits any labels"),
-    "Section 5": (("min_norm",), "SGD finds the solution of minimum norm"),
+# Every figure, table and theorem of the paper, and its sections on what has none of these; what is drawn of it here, in
+# the order in which their numbers are shown; and what the paper reports of that of which nothing is drawn.
+ARTEFACTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "Figure 1(a)": (("fig1a",), "five conditions are fitted by Inception", ""),
+    "Figure 1(b)": (("fig1b",), "time to fit against label corruption, relative to true labels", ""),
+    "Figure 1(c)": (("fig1c",), "test error against label corruption", ""),
+    "Figure 2(a)": ((), "early stopping on ImageNet, Inception v3", "test accuracy 67.18 %, 72.57 % at its best"),
+    "Figure 2(b)": (("fig2b",), "batch normalization and early stopping, Inception", ""),
+    "Table 1": (("table1", "effects"), "training and test accuracy, 19 rows", ""),
+    "Table 2": ((), "ImageNet, Inception v3, true and random labels", "random labels: training 95.20 %, test 0.11 %"),
+    "Table 3": (("table3",), "test error of minimum-norm kernel solutions", ""),
+    "Table 4": (("table4", "weight_decay"), "random labels fitted with regularizers, training accuracy", ""),
+    "Theorem 1": (("theorem1",), "a network with 2n + d weights fits any labels", ""),
+    "Section 2.2": (("rademacher",), "random signs are fitted: Rademacher complexity", ""),
+    "Section 5": (("min_norm",), "SGD finds the solution of minimum norm", ""),
 }
+ELSEWHERE = "elsewhere"  # in the paper, what a plug-in's claims may be of
 
 
 @dataclass(frozen=True)
@@ -200,12 +208,15 @@ class Artefact:
 
     Attributes:
         name: the paper's. about: in a few words. judged: the paper's own claims on it. stems: of the figures here.
+        paper, ours: one number, or a few of one kind, in words.
     """
 
     name: str
     about: str
     judged: list[Judged]
     stems: tuple[str, ...]
+    paper: str
+    ours: str
 
     @property
     def status(self) -> str:
@@ -218,14 +229,42 @@ class Artefact:
 
 
 def scoreboard(found: Sequence[Result]) -> list[Artefact]:
-    """A row for each of ARTEFACTS; figures of another network than the paper's are linked and not counted."""
+    """A row for each of ARTEFACTS, and one more where claims are of none; together they have every claim of the paper.
+
+    A claim on another network than its figure's counts where its source says that it is from.
+    """
+    judged: dict[str, list[Judged]] = {name: [] for name in ARTEFACTS}
+    for result in found:
+        usual = result.setting.model == figures.setting(result.name, result.setting.scale).model
+        row = next((name for name, (drawn, *_) in ARTEFACTS.items() if result.name in drawn), ELSEWHERE)
+        for claim in (claim for claim in result.judged if claim.own):
+            named = [name for name in ARTEFACTS if name.lower() in claim.source.lower()]
+            judged.setdefault(row if usual or not named else named[0], []).append(claim)
     rows = []
-    for name, (drawn, about) in ARTEFACTS.items():
-        here = [r for r in found if r.name in drawn]
-        papers = [r for r in here if r.setting.model == figures.setting(r.name, r.setting.scale).model]
-        own = [claim for r in papers for claim in r.judged if claim.own]
-        rows.append(Artefact(name, about, own, tuple(r.stem for r in here)))
+    for name, claims_of_it in judged.items():
+        drawn, about, paper = ARTEFACTS.get(name, ((), "claims of the paper that are of none of these", ""))
+        here = sorted((r for r in found if r.name in drawn), key=lambda r: drawn.index(r.name))
+        stems = [r.stem for r in here] or list(dict.fromkeys(claim.result for claim in claims_of_it))
+        rows.append(Artefact(name, about, claims_of_it, tuple(stems), *(_numbers(here) or (paper, NOT_RUN))))
     return rows
+
+
+def _numbers(here: Iterable[Result]) -> tuple[str, str] | None:
+    """The paper's number and ours, from the first figure that has them; of those that are run, else the first."""
+    for result in here:
+        entry = catalog.find("figures", result.name)
+        told = [(score.of, *read) for score in scores(entry.load()) if (read := score.read(result.numbers))]
+        told = [each for each in told if each[2] != NOT_RUN] or told[:1]
+        if told:
+            names, theirs, ours = zip(*told, strict=True)
+            paper = theirs[0] if len(set(theirs)) == 1 else _joined(names, theirs)
+            return paper, NOT_RUN if set(ours) == {NOT_RUN} else _joined(names, ours)
+    return None
+
+
+def _joined(names: Sequence[str], values: Sequence[str]) -> str:
+    """Values with their names: "MNIST pixels: 1.24 %; CIFAR-10 pixels: 49.32 %"."""
+    return "; ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
 
 
 def departures(found: Sequence[Result]) -> dict[str, str]:
@@ -246,6 +285,11 @@ def commits(result: Result) -> list[str]:
 def hours(result: Result) -> float:
     """Core-hours that its runs took where they were made."""
     return sum(made["seconds"] or 0 for made in result.numbers["runs"].values()) / 3600
+
+
+def counted(runs: int) -> str:
+    """How many runs, in words: "1 run"."""
+    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def caption(name: str) -> str:

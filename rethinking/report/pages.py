@@ -12,6 +12,7 @@ from rethinking.report.model import Artefact, Judged, Result, visible
 
 NOTE = "<!-- written by `rethinking report`, not by hand -->"
 LARGEST = 60_000  # bytes of a page; what a table has more is in the figure's .json
+SIDES = ("what the paper shows", "what ours shows")
 KINDS = ((True, "The paper's own claims"), (False, "Extensions: another network, other data, another source"))
 
 
@@ -37,16 +38,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def scoreboard(rows: Sequence[Artefact], link: str) -> str:
-    """The paper's artefacts, one a row.
+    """The paper's artefacts, one a row, and the verdicts on all of them.
 
     Args:
         link: the path of the results pages from the page that the table stands on.
     """
-    out = [["in the paper", "what", "here", "the paper's claims", "pages"]]
+    out = [["in the paper", "what", "the paper's number", "ours", "here", "the paper's claims", "pages"]]
     for row in rows:
         pages = ", ".join(f"[{stem}]({link}{stem}.md)" for stem in row.stems) or "none"
-        out.append([f"**{row.name}**", row.about, row.status, model.counts(row.judged), pages])
-    return table(out)
+        numbers = [cell(row.paper), cell(row.ours)]
+        out.append([f"**{row.name}**", row.about, *numbers, row.status, model.counts(row.judged), pages])
+    every = model.counts(claim for row in rows for claim in row.judged)
+    return f"{table(out)}\n\nIn all: {every}. Ours is the median over seeds with the range, where there are several."
 
 
 def claims_table(judged: Sequence[Judged], *, where: bool = False) -> str:
@@ -111,6 +114,7 @@ def page(result: Result, shared: dict[str, str]) -> str:
         f"**{cell(figures.headline(result.numbers))}**",
         f"{cell(result.numbers['caption'])}{images}",
         f"![{cell(figures.headline(result.numbers))}](../../figures/{result.stem}.svg)",
+        table([SIDES, [cell(result.theirs), cell(f"{figures.headline(result.numbers)}.")]]),
     ]
     for of_the_paper, title in KINDS:
         judged = [claim for claim in result.judged if claim.own == of_the_paper]
@@ -120,20 +124,20 @@ def page(result: Result, shared: dict[str, str]) -> str:
     parts += ["\n".join(f"{k}. {cell(text)}" for k, text in enumerate(own, 1))] if own else []
     if numbered:
         parts.append(f"Shared with other figures: {', '.join(numbered)}; see [departures](departures.md).")
-    made = ", ".join(code(commit) for commit in model.commits(result)) or "none"
-    missing = len(result.numbers["missing"])
-    gone = f" {missing} runs that it needs are not run." if missing else ""
+    commits, runs, missing = model.commits(result), len(result.numbers["runs"]), len(result.numbers["missing"])
+    told = f"{model.counted(runs)}, {model.hours(result):.1f} core-hours where they were made."
+    told += f" {model.counted(missing)} that it needs {'is' if missing == 1 else 'are'} not made." if missing else ""
+    told += f" Records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with "
+    told += f"{'the commits' if len(commits) > 1 else 'commit'} {', '.join(map(code, commits))}."
     tail = [
         "## How it was made",
         f"    {visible(result.command)}",
-        f"{len(result.numbers['runs'])} runs, {model.hours(result):.1f} core-hours where they were made.{gone} Their "
-        f"records are in `runs/`, their names in `figures/{result.stem}.json`; they were made with the commits {made}.",
+        told if runs else f"Nothing is drawn yet: none of the {model.counted(missing)} that it needs is made.",
     ]
     left = LARGEST - len("\n\n".join(parts + tail).encode()) - 1000
-    told = numbers(result, left)
-    if told:
+    if cells := numbers(result, left):
         place = next(k for k, part in enumerate(parts) if part.startswith("## "))
-        parts[place:place] = ["## Numbers", told]
+        parts[place:place] = ["## Numbers", cells]
     return "\n\n".join([*parts, *tail]) + "\n"
 
 

@@ -65,6 +65,10 @@ QUESTIONS: dict[str, tuple[list[str], str]] = {
         ["The construction depends on the data: what does it say of networks that SGD finds?"],
         "A sample of distinct points that the construction does not fit to the precision of its arithmetic.",
     ),
+    "Section 2.2": (
+        ["If the class of networks can fit any signs, what bound on the test error can still be told from it?"],
+        "A network of the paper's size that SGD does not fit to random signs.",
+    ),
     "Section 5": (
         ["SGD picks the solution of minimum norm in a linear model: is there an analogue for deep networks?"],
         "A linear model on which SGD from zero converges to another solution.",
@@ -114,17 +118,17 @@ SENTENCES = [
     ),
     (
         "Extensions are counted apart ({extensions}); of the paper's figures and tables, {gone} are not run.",
-        "扩展实验另行统计（{extensions_zh}）；论文的图表中，{gone_zh} 尚未运行。",
+        "扩展实验另行统计（{extensions_zh}）；论文的图和表中尚未运行的有：{gone_zh}。",
     ),
 ]
 CHINESE = {
     REPLICATED: "已复现",
     NOT_REPLICATED: "未能复现",
     NOT_RUN: "未运行",
-    NOT_JUDGED: "在此规模下不判定",
+    NOT_JUDGED: "在此规模下未作判定",
     EXTENSION[REPLICATED]: "成立",
     EXTENSION[NOT_REPLICATED]: "不成立",
-    EXTENSION[NOT_JUDGED]: "不判定",
+    EXTENSION[NOT_JUDGED]: "未作判定",
     "no claims": "没有主张",
     "Figure": "图",
     "Table": "表",

@@ -35,7 +35,6 @@ WORKS = (
         "Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.",
         2016,
         "Layer normalization",
-        "arXiv",
         eprint="1607.06450",
     ),
     work(
@@ -98,7 +97,6 @@ WORKS = (
         "DeVries, Terrance; Taylor, Graham W.",
         2017,
         "Improved regularization of convolutional neural networks with cutout",
-        "arXiv",
         eprint="1708.04552",
     ),
     work(
@@ -118,14 +116,7 @@ WORKS = (
         _AISTATS,
         pages="249-256",
     ),
-    work(
-        "misc",
-        "Golkar, Siavash; Cranmer, Kyle",
-        2018,
-        "Backdrop: stochastic backpropagation",
-        "arXiv",
-        eprint="1806.01337",
-    ),
+    work("misc", "Golkar, Siavash; Cranmer, Kyle", 2018, "Backdrop: stochastic backpropagation", eprint="1806.01337"),
     work(
         "inproceedings",
         "Goodfellow, Ian; Warde-Farley, David; Mirza, Mehdi; Courville, Aaron; Bengio, Yoshua",
@@ -161,6 +152,14 @@ WORKS = (
         _ICML,
         pages="448-456",
         eprint="1502.03167",
+    ),
+    work(
+        "inproceedings",
+        "Jiang, Yiding; Neyshabur, Behnam; Mobahi, Hossein; Krishnan, Dilip; Bengio, Samy",
+        2020,
+        "Fantastic generalization measures and where to find them",
+        _ICLR,
+        eprint="1912.02178",
     ),
     work(
         "techreport",
@@ -229,7 +228,6 @@ WORKS = (
         "James",
         2015,
         "Adding gradient noise improves learning for very deep networks",
-        "arXiv",
         eprint="1511.06807",
     ),
     work(
@@ -355,7 +353,6 @@ WORKS = (
         "Xiao, Han; Rasul, Kashif; Vollgraf, Roland",
         2017,
         "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
-        "arXiv",
         eprint="1708.07747",
     ),
     work(

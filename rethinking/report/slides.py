@@ -46,11 +46,9 @@ def chosen(found: Sequence[Result]) -> list[Result]:
 
 def style() -> AbstractContextManager[Any]:
     """A context in which slides are drawn."""
-    import matplotlib.pyplot as plt
-
-    stack = ExitStack()
+    plt, stack = plotting.pyplot(), ExitStack()
     stack.enter_context(plotting.style())
-    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))  # type: ignore[misc]
+    stack.enter_context(plt.rc_context({f"{name}{'.' * (name == 'font')}size": LEAST for name in TEXTS}))
     return stack
 
 
@@ -58,8 +56,11 @@ def drawn(found: Sequence[Result], runs: Runs) -> list[tuple[Callable[[], "Figur
     """The slides in order: what draws each, where `style` holds, and what it says of itself."""
     shown = chosen(found)
     slides: list[tuple[Callable[[], Figure], dict[str, Any]]] = [(partial(_opening, found), {})]
-    slides += [(partial(_figure, result, runs), figures.provenance(result.numbers)) for result in shown]
-    return [*slides, (partial(_board, found), {})]
+    slides += [
+        (partial(_figure, result, runs), figures.provenance(result.numbers) | {"slide": number})
+        for number, result in enumerate(shown, 2)
+    ]
+    return [*slides, (partial(_board, found), {}), (partial(_numbers, found), {})]
 
 
 def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Path]:
@@ -71,7 +72,7 @@ def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Pa
     found = model.results(runs, folder)
     if not found:
         raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --figures")
-    import matplotlib.pyplot as plt
+    plt = plotting.pyplot()
     from matplotlib.backends.backend_pdf import PdfPages
 
     files: dict[str, bytes] = {}
@@ -113,7 +114,7 @@ def _figure(result: Result, runs: Runs) -> "Figure":
     entry = catalog.find("figures", result.name)
     with catalog.blame(entry):
         figure = figures.made(result.name, entry.load(), result.setting, runs).picture()
-    heading = figure.get_suptitle().partition("\n")[0]
+    heading = figure.get_suptitle().replace("\n", "; ")
     figure.suptitle("")
     for text in list(figure.texts):  # its title
         text.remove()
@@ -220,4 +221,35 @@ def _board(found: Sequence[Result]) -> "Figure":
         counts = model.counts(row.judged).replace(NOT_JUDGED, EXTENSION[NOT_JUDGED])
         for x, text in ((LEFT, row.name), (0.17, row.status), (0.38, counts)):
             figure.text(x, TOP - k * step, visible(text), fontsize=LEAST, va="top", color=colour, parse_math=False)
+    return figure
+
+
+def _numbers(found: Sequence[Result]) -> "Figure":
+    """The paper's numbers beside ours, of what is run."""
+    figure = _page()
+    rows = model.scoreboard(found)
+    there = [row for row in rows if row.ours != NOT_RUN]
+    gone = ", ".join(row.name for row in rows if row.ours == NOT_RUN)
+    _titled(
+        figure,
+        f"The paper's number and ours, of {len(there)} of the paper's {len(rows)} figures, tables and sections",
+        "Ours is the median over seeds with the range, where there are several." + f" Not run: {gone}." * bool(gone),
+    )
+    columns = (0.15, 0.5, 0.97)  # where the paper's numbers and ours begin, and where the latter end
+    told = [("", "the paper's number", "ours"), *((row.name, row.paper, row.ours) for row in there)]
+    starts = list(zip((LEFT, *columns), columns, strict=False))
+    wrapped = [
+        [
+            plotting.wrapped(figure, visible(text), LEAST, (end - x - 0.01) * SIZE[0])
+            for (x, end), text in zip(starts, texts, strict=True)
+        ]
+        for texts in told
+    ]
+    heights = [LEAST * 1.15 / 72 / SIZE[1] * (1 + max(text.count("\n") for text in texts)) for texts in wrapped]
+    gap, y = (TOP - 0.1 - sum(heights)) / len(heights), TOP
+    for k, (texts, height) in enumerate(zip(wrapped, heights, strict=True)):
+        style: dict[str, Any] = {"fontsize": LEAST, "va": "top", "parse_math": False, "linespacing": 1.1}
+        for (x, _), text in zip(starts, texts, strict=True):
+            figure.text(x, y, text, color="black" if k else "0.45", **style)
+        y -= height + gap
     return figure

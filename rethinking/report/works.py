@@ -44,5 +44,5 @@ class Work:
         return [f"{first} et al. {self.year}", all_of_them]
 
 
-def work(kind: str, authors: str, year: int, title: str, place: str, letter: str = "", **more: str) -> Work:
+def work(kind: str, authors: str, year: int, title: str, place: str = "arXiv", letter: str = "", **more: str) -> Work:
     return Work(kind, tuple(authors.split("; ")), year, title, place, more, letter)

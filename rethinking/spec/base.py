@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rethinking import catalog
 from rethinking.errors import InputError
+from rethinking.files import reason
 from rethinking.spec.part import one_line
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Spec(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise InputError(one_line(error, cls)) from None
+        except UnicodeEncodeError as error:
+            raise InputError(f"a field has {reason(error)}: give text that can be written") from None
 
     @classmethod
     def from_json(cls, text: str, source: str = "spec") -> Self:
@@ -114,9 +117,15 @@ class Spec(BaseModel):
 
     @property
     def plug_ins(self) -> dict[str, str]:
-        """Digests of the files that it names and this package does not hold: {"models/mine": "1a2b3c4d5e6f"}."""
-        found = [(f"{kind}/{name}", catalog.find(kind, name).digest) for kind, name in self.named]
-        return {name: digest for name, digest in found if digest}
+        """Digests of the files that it names and this package does not hold: {"models/mine": "1a2b3c4d5e6f"}.
+
+        Those that they import from the folders of plug-ins are among them: {"models/_shared": "6f5e4d3c2b1a"}.
+        """
+        found: dict[str, str] = {}
+        for kind, name in self.named:
+            entry = catalog.find(kind, name)
+            found |= {f"{kind}/{name}": entry.digest, **entry.helpers} if entry.digest else {}
+        return found
 
     @property
     def described(self) -> tuple[Column, ...]:

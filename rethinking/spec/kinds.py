@@ -70,9 +70,9 @@ class Outcome:
     """How a run ended, and what its record holds besides the curve.
 
     Attributes:
-        status: "computed", or of training "fitted", "budget" or "diverged". diverged_at: the step of the first loss
-        that was not finite. log: of the online log, a line [step, sum of losses, right, images] each. arrays: of
-        arrays.npz, by name. weights: of the trained network, by name.
+        status: "computed", or of training "fitted", "stopped" (at the spec's loss), "budget" or "diverged".
+        diverged_at: the step of the first loss that was not finite. log: of the online log, a line [step, sum of
+        losses, right, images] each. arrays: of arrays.npz, by name. weights: of the trained network, by name.
     """
 
     status: str = "computed"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from rethinking import catalog
+from rethinking import arguments, catalog
 from rethinking.constants import TYPES
 from rethinking.errors import InputError
 
@@ -22,6 +22,8 @@ class Part(BaseModel):
     @classmethod
     def parse(cls, kind: str, text: str) -> "Part":
         """From the command line's NAME[=VALUE][,KEY=VALUE]...; VALUE sets the first declared option."""
+        for name, value in (("kind", kind), ("text", text)):
+            arguments.text(name, value)
         head, *rest = text.split(",")
         name, _, value = head.partition("=")
         declared = catalog.find(kind, name).constants.get("OPTIONS", {})

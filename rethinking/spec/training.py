@@ -117,6 +117,9 @@ class RunSpec(ImagesSpec):
         default=None,
         description="Side of the centre square that is kept of each image; by default CIFAR-10's 28, else all.",
     )
+    stop_loss: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Ends the run when the mean cross-entropy of all training examples is this or less."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -194,6 +197,7 @@ class RunSpec(ImagesSpec):
             return "curve.csv: steps do not rise from 0"
         ended = {
             "fitted": self.stop == "fitted" and curve["train_accuracy"][-1] == 1.0,
+            "stopped": self.stop_loss is not None and curve["train_loss"][-1] <= self.stop_loss,
             "budget": steps[-1] == self.steps,
             "diverged": result["diverged_at"] is not None,
         }

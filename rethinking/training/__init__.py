@@ -3,8 +3,9 @@
 from rethinking.images import crop, whiten
 from rethinking.training.batches import Tensors, prepare
 from rethinking.training.keep import kept
-from rethinking.training.loop import Training, train
+from rethinking.training.loop import Training
 from rethinking.training.network import batch_norm_statistics
+from rethinking.training.run import train
 from rethinking.training.schedule import Evaluation
 
 __all__ = ["Evaluation", "Tensors", "Training", "batch_norm_statistics", "crop", "kept", "prepare", "train", "whiten"]

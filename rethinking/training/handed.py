@@ -80,9 +80,13 @@ class _Held:
 
 
 class Pair:
-    """Images and labels, two sequences of one length, as a map-style data set. Raises InputError where they are not."""
+    """Images and labels, two sequences of one length, as a map-style data set. Raises InputError where they are not.
+
+    Of a data frame the values are taken, by row.
+    """
 
     def __init__(self, images: Any, labels: Any):
+        images = images.to_numpy() if hasattr(images, "to_numpy") else images
         counts = [len(each) if getattr(each, "ndim", 1) else 0 for each in (images, labels)]
         if counts[0] != counts[1]:
             raise InputError(
@@ -163,6 +167,8 @@ class Handed:
     ):
         if channels not in (None, "first", "last"):
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+        if num_classes is not None:
+            num_classes = _arguments.whole_number("num_classes", num_classes, 1)
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
         self.name, self.as_given = _inside(dataset)
@@ -170,9 +176,9 @@ class Handed:
         size = len(dataset)
         if size < 2:
             raise InputError(f"dataset has {size} example{'s' * (size != 1)}: give at least 2")
-        if n is not None and not 2 <= n <= size:
-            raise InputError(f"n is {n:,}, the data set has {size:,} examples: give 2 to {size:,}")
-        self.n = size if n is None else n
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= size):
+            raise InputError(f"n is {n!r}, the data set has {size:,} examples: give 2 to {size:,}")
+        self.n = size if n is None else int(n)
         features, labels = self._read(dataset, self.n)
         with seeded("reading"):
             place = _samples.locate(dataset[0], label, "label")
@@ -252,12 +258,13 @@ class Handed:
     def _numbers(self, feature: Any) -> Tensor:
         """A feature as a tensor, of its own dtype and order of axes."""
         _features.check(feature)
-        if isinstance(feature, Tensor):
+        if isinstance(feature, Tensor) and not feature.is_complex():
             return feature.detach().cpu().as_subclass(Tensor)
-        array = np.asarray(feature)
+        array = np.asarray(_samples.plain(feature))
         if isinstance(feature, Image.Image) or array.dtype.kind not in _features.NUMBERS:
-            array = _features.to_array(feature, "last")  # which refuses palettes, and what is no number
-        return torch.from_numpy(array.copy())
+            array = _features.to_array(feature, "last")  # which refuses palettes, and what is no real number
+        wide = array.dtype.kind == "f" and array.dtype.itemsize > 8  # which torch lacks, as it lacks other byte orders
+        return torch.from_numpy(array.astype(np.float64 if wide else array.dtype.newbyteorder("=")))
 
     def _kind(self, features: Sequence[Any], role: str) -> torch.dtype | None:
         """The dtype of all features; of any floating point that of the first. InputError where they are a mixture."""

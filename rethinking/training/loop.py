@@ -74,10 +74,10 @@ class Training:
 
     Attributes:
         network: the module being trained. side: of the images that it sees, in pixels, the longer one; 0 for what has
-        no sides. log: the online log, [step, sum of losses, right, images] of the batches
-        since the line before. schedule: when it is evaluated. fitted: an evaluation found every training example right,
-        and the spec stops there. diverged_at: the step (from 1) of the first loss that was not finite, of a batch or,
-        after that step, of an evaluation.
+        no sides. log: the online log, [step, sum of losses, right, images] of the batches since the line before.
+        schedule: when it is evaluated. fitted, at_loss: an evaluation found every training example right, or a loss as
+        low as the spec's, and the spec stops there. diverged_at: the step (from 1) of the first loss that was not
+        finite, of a batch or, after that step, of an evaluation.
 
     Raises:
         InputError: no data on disk, data that are not the spec's, a device that is not there, a regularizer that the
@@ -127,7 +127,7 @@ class Training:
         self.step = 0
         self.schedule = Schedule(spec)
         self.log: list[list[float]] = []
-        self.fitted = False
+        self.fitted = self.at_loss = False
         self.diverged_at: int | None = None
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._on_part: Callable[[], None] = _nothing
@@ -170,9 +170,14 @@ class Training:
                         break
 
     @property
+    def status(self) -> str:
+        """How the run has ended, or will if nothing stops it before: as of an Outcome."""
+        return "diverged" if self.diverged_at else "fitted" if self.fitted else "stopped" if self.at_loss else "budget"
+
+    @property
     def finished(self) -> bool:
         """Whether the spec's end is reached."""
-        return self.step >= self.spec.steps or self.diverged_at is not None or self.fitted
+        return self.step >= self.spec.steps or self.status != "budget"
 
     def train_step(self) -> None:
         """One batch: the loop drawn above."""
@@ -267,13 +272,14 @@ class Training:
         found, whole, images = schedule.found, True, len(self.train_labels)
         if spec.evaluation == "probe" and images > PROBE:
             train_loss, train_accuracy = self._measure_training(PROBE, PROBE)
-            whole = self.diverged_at is not None or schedule.whole(self.step, train_accuracy)
+            whole = self.diverged_at is not None or schedule.whole(self.step, train_accuracy, train_loss)
             images = images if whole else PROBE
         if whole:
             train_loss, train_accuracy = self._measure_training(images, STATISTICS_IMAGES)
-        if self.diverged_at is None and not math.isfinite(train_loss):  # the last step before this took it away
-            self.diverged_at = max(self.step, 1)
-        self.fitted = spec.stop == "fitted" and whole and train_accuracy == 1.0 and self.diverged_at is None
+        if self.diverged_at is None and not math.isfinite(train_loss):
+            self.diverged_at = max(self.step, 1)  # the last step before this took it away
+        self.fitted = whole and spec.stop == "fitted" and train_accuracy == 1.0 and self.diverged_at is None
+        self.at_loss = whole and train_loss <= (spec.stop_loss or -1) and self.diverged_at is None
         at_fit = spec.evaluation == "probe" and not found and whole and train_accuracy >= FITTED
         size = len(self.test_labels) if self.finished or at_fit else min(spec.interim_test, len(self.test_labels))
         test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
@@ -339,7 +345,7 @@ class Training:
         state["log"] = torch.tensor(self.log, dtype=torch.float64).reshape(-1, 4)
         schedule = self.schedule
         state["schedule"] = torch.tensor([schedule.last, schedule.seen, schedule.found], dtype=torch.float64)
-        state["ended"] = torch.tensor([int(self.fitted), self.diverged_at or 0])
+        state["ended"] = torch.tensor([self.fitted + 2 * self.at_loss, self.diverged_at or 0])
         state["step"] = torch.tensor(self.step)
         return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
@@ -378,17 +384,7 @@ class Training:
         self.log = state["log"].tolist()
         last, seen, found = state["schedule"].tolist()
         self.schedule = Schedule(self.spec, int(last), seen, bool(found))
-        fitted, diverged_at = state["ended"].tolist() if "ended" in state else (0, 0)  # before it was kept
-        self.fitted, self.diverged_at = bool(fitted), diverged_at or None
+        ended, diverged_at = state["ended"].tolist() if "ended" in state else (0, 0)  # before it was kept
+        self.fitted, self.at_loss, self.diverged_at = bool(ended & 1), bool(ended & 2), diverged_at or None
         for _, _, right, images in self.log:
             self.schedule.logged(int(right), int(images))
-
-
-def train(
-    spec: RunSpec,
-    data: ImageSet | Tensors | None = None,
-    device: str = "cpu",
-    network: Source | None = None,
-) -> Iterator[Evaluation]:
-    """Train one run from the beginning; see `Training`."""
-    yield from Training(spec, data, device, network).evaluations()

@@ -1,9 +1,29 @@
-"""Training as a kind of run: see rethinking.spec.Kind."""
+"""Training from the beginning, and as a kind of run: see rethinking.spec.Kind."""
 
+from collections.abc import Iterator
+
+import torch
+
+from rethinking.arguments import function, one_of, taking
+from rethinking.images import ImageSet
 from rethinking.spec import Context, Outcome, Rows, RunSpec
 from rethinking.training import bfloat16
+from rethinking.training.batches import Tensors
 from rethinking.training.keep import kept
 from rethinking.training.loop import Training
+from rethinking.training.network import Source
+from rethinking.training.schedule import Evaluation
+
+
+@taking(spec=one_of(RunSpec), data=one_of(ImageSet, Tensors), device=one_of(str, torch.device), network=function)
+def train(
+    spec: RunSpec,
+    data: ImageSet | Tensors | None = None,
+    device: str = "cpu",
+    network: Source | None = None,
+) -> Iterator[Evaluation]:
+    """Train one run from the beginning; see `Training`."""
+    yield from Training(spec, data, device, network).evaluations()
 
 
 def run(spec: RunSpec, context: Context) -> Rows:
@@ -20,5 +40,4 @@ def run(spec: RunSpec, context: Context) -> Rows:
     for evaluation in training.evaluations(context.on_step, context.on_part):
         yield evaluation.as_row()
     weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-    status = "diverged" if training.diverged_at else "fitted" if training.fitted else "budget"
-    return Outcome(status, training.diverged_at, training.log, kept(training), weights)
+    return Outcome(training.status, training.diverged_at, training.log, kept(training), weights)

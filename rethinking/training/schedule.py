@@ -10,6 +10,7 @@ evaluation, was right. Such an evaluation becomes one of the whole training set
 - where the probe finds at least CANDIDATE right, and no whole evaluation has found FITTED yet (the one that does takes
   all test images);
 - where the run stops when fitted, the probe finds all right, and so was SETTLED of the batches of the last epoch;
+- where the run stops at a loss, and the probe's is that or less;
 - at the end.
 
 The time to fit is then known to within RESOLUTION of itself, for a few per cent of the training time.
@@ -92,9 +93,9 @@ class Schedule:
         near = self.seen >= NEAR or (bool(self.lines) and self.lines[-1][0] >= NEAR * self.lines[-1][1])
         return near and step + every > self.last * (1 + RESOLUTION)
 
-    def whole(self, step: int, accuracy: float) -> bool:
-        """Whether the whole training set is measured after the probe found `accuracy`."""
-        if step >= self.spec.steps or (not self.found and accuracy >= CANDIDATE):
+    def whole(self, step: int, accuracy: float, loss: float = math.inf) -> bool:
+        """Whether the whole training set is measured after the probe found `accuracy` and a mean cross-entropy."""
+        if step >= self.spec.steps or (not self.found and accuracy >= CANDIDATE) or loss <= (self.spec.stop_loss or -1):
             return True
         right, images = (sum(column) for column in zip(*self.lines, strict=True)) if self.lines else (0, 0)
         return self.spec.stop == "fitted" and accuracy == 1.0 and right >= SETTLED * images > 0

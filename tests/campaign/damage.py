@@ -75,8 +75,11 @@ def _swapped(tally: Tally, made: list[Path], runs: Runs, use: Callable[[Path], A
                 )
             elif file.name != "result.json":
                 tally.judge(f"{path.name}/{file.name} is gone", lambda path=path: use(path), right[path])
-            elif path.name in digests.listed(runs.root):  # else it is an unfinished run
+            else:
                 tally.judge(f"{path.name}/{file.name} is gone", lambda: _sound(verify.records(runs)), None)
+            if file.name == "result.json" and path.name not in digests.listed(runs.root):
+                file.write_text(json.dumps({k: v for k, v in json.loads(whole).items() if k not in digests.OWN}))
+                tally.judge(f"{path.name} has lost its digests", lambda path=path: use(path), right[path])
             for other in made:
                 if other != path and (other / file.name).is_file() and (other / file.name).read_bytes() != whole:
                     shutil.copy(other / file.name, file)

@@ -59,8 +59,9 @@ def made(runs: Runs, data_dir: Path) -> list[Path]:
 def bound(runs: Runs, spec: RunSpec) -> None:
     """Make a record one of before records held digests: runs/DIGESTS binds it."""
     result = runs.path(spec) / "result.json"
-    held = json.loads(result.read_text())
-    result.write_text(json.dumps({k: v for k, v in held.items() if k not in digests.OWN}, indent=2) + "\n")
+    for file, lost in ((result, digests.OWN), (result.with_name("environment.json"), {digests.SINCE})):
+        kept = {k: v for k, v in json.loads(file.read_text()).items() if k not in lost}
+        file.write_text(json.dumps(kept, indent=2) + "\n")
     runs.digest()
 
 

@@ -136,7 +136,10 @@ def _finding(module: ModuleType, setting: "Setting", table: Frame) -> str | None
     if not sentence:
         return None
     of = "" if setting.subject.papers else f"{setting.subject.name}: "
-    return of + re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", sentence)
+    least, most = int(table.data["n"].min()), int(table.data["n"].max())
+    few = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    size = f" ({few} images)" if most < table.data["all"].max() else ""
+    return of + re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", sentence) + size
 
 
 def _picture(

@@ -115,22 +115,25 @@ class Frame:
         facts = [{"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
         rows = [c | own for c, own in zip(every, facts, strict=True)]
         data = pd.DataFrame(rows)
+        read: dict[str, list[Any]] = {}
         for measure in measures:
             if measure.name in coordinates:
                 raise ValueError(f"a measure and a coordinate are both called {measure.name!r}: rename one")
             cells = measure.cells(data, [r for *_, r in runs])
-            data[measure.name] = [float(v) if isinstance(v, int | float) else math.nan for v in cells]
-            data[f"{measure.name}_state"] = [MISSING if v is None else v if isinstance(v, str) else "" for v in cells]
+            read[measure.name] = [float(v) if isinstance(v, int | float) else math.nan for v in cells]
+            read[f"{measure.name}_state"] = [MISSING if v is None else v if isinstance(v, str) else "" for v in cells]
+        data = pd.concat([data, pd.DataFrame(read, index=data.index)], axis=1)
         texts = data.select_dtypes("string").columns
         data[texts] = data[texts].astype(object)
         return cls(data.copy())  # a block a type: rows are chosen much faster than of a block a column
 
     def where(self, **coordinates: Any) -> "Frame":
         """The rows with these coordinates; a list of values means any of them."""
-        data = self.data
+        chosen = None
         for name, value in coordinates.items():
-            data = data[data[name].isin(value if isinstance(value, list | tuple) else [value])]
-        return Frame(data)
+            one = self.data[name].isin(value if isinstance(value, list | tuple) else [value])
+            chosen = one if chosen is None else chosen & one
+        return Frame(self.data if chosen is None else self.data[chosen])
 
     @property
     def fitted(self) -> bool:

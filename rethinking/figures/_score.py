@@ -1,0 +1,50 @@
+"""What stands for a figure in one line: a number of the paper's beside ours, from the figure's own numbers."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from rethinking.claims import NOT_RUN, told
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number of the paper's with ours, in a figure's SCORES: those that are run stand in the scoreboard.
+
+    Attributes:
+        of: what it is a number of, in a few words. claim: the id of the claim that has both. row: or a row of the
+        figure's table that has both. number: which of the claim's numbers, or which column of the row, whose number of
+        the paper's is in the column "paper <number>"; of a claim, its text of ours where none is named. unit: of a
+        number, " %".
+    """
+
+    of: str
+    claim: str = ""
+    row: str = ""
+    number: str = ""
+    unit: str = ""
+
+    def read(self, numbers: dict[str, Any]) -> tuple[str, str] | None:
+        """The paper's number and ours, "not run" where it is; None where a figure has neither. numbers: its .json."""
+        if self.row:
+            found = next((row for row in numbers.get("table", []) if next(iter(row.values())) == self.row), None)
+            if found is None or self.number not in found:
+                return None
+            paper, ours = (self._text(found.get(title, [])) for title in (f"paper {self.number}", self.number))
+            return paper, ours
+        claim = next((claim for claim in numbers["claims"] if claim["id"] == self.claim), None)
+        if claim is None:
+            return None
+        values = claim["numbers"].get(self.number) if self.number else claim["ours"]
+        return claim["paper"], self._text(values) if values else NOT_RUN
+
+    def _text(self, values: Any) -> str:
+        """Median, unit and range, the latter where it is one: "2.80 times (2.76 to 2.80)"; words as they are."""
+        middle, _, spread = re.sub(r" \(([\d.]+) to \1\)", "", told(values)).partition(" (")
+        unit = self.unit if re.fullmatch(r"[\d.,]+", middle) else ""
+        return f"{middle}{unit}" + (f" ({spread}" if spread else "")
+
+
+def scores(module: Any) -> list[Score]:
+    """A figure's SCORES, the most telling first; none where its file has none."""
+    return list(getattr(module, "SCORES", []))

@@ -1,0 +1,173 @@
+"""Confusion set: of networks that all fit true labels, do norms and sharpness follow how badly they generalize?
+
+Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", Figure 3: a network is trained to fit 10,000 images
+with true labels and, beside them, 0 to 5,000 with random ones. The more of these, the worse it generalizes. Norms over
+the squared margin rise with the test error; sharpness does not follow it.
+
+    rethinking figure confusion_set                 1,000 images and 0 to 500, one seed: minutes
+    rethinking figure confusion_set --scale cpu     10,000 images and 0 to 5,000: an hour of probing, hours of training
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from rethinking.figures import CHEAP, Setting, _probed
+from rethinking.figures._parts import UNSTATED
+from rethinking.figures.capacity_measures import NORMS, over_margin
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, ordered
+from rethinking.figures.kit.measures import error
+from rethinking.spec import Part, ProbeSpec, RunSpec
+
+CAPTION = (
+    "Test error, norms over the squared margin and sharpness of networks that fit true labels and random ones beside."
+)
+DEPARTURES = [
+    "The paper's network is a VGG; ours are MLPs. Its claims are of the shape.",
+    "The first 10,000 images have true labels (quick: 1,000), the next ones, up to 5,000 (quick: 500), random ones.",
+    _probed.AT_EQUAL_LOSS,
+    "Sharpness is a lower bound, found by projected gradient ascent of 20 steps (quick: 10) on all training images.",
+    UNSTATED,
+]
+TRAINED, CAPACITY, SHARPNESS = "the run", "capacity", "sharpness"
+seeds = _probed.seeds
+
+
+def sizes(setting: Setting) -> tuple[int, tuple[int, ...]]:
+    """Images with true labels, and with random ones."""
+    return (1000, (0, 250, 500)) if setting.scale == "quick" else (10_000, (0, 1000, 2000, 3000, 4000, 5000))
+
+
+def grid(setting: Setting) -> Grid:
+    what = (TRAINED, CAPACITY, SHARPNESS)
+    return Grid("{network}, {random:,} random labels, {what}", network=CHEAP, random=sizes(setting)[1], what=what)
+
+
+def spec(setting: Setting, seed: int, network: str, random: int, what: str) -> RunSpec | ProbeSpec:
+    true, _ = sizes(setting)
+    tail = (Part(name="random_tail", options={"first": true}),) if random else ()
+    n = true + random
+    run = setting.spec(seed, model=network, n=n, corruptions=tail, **_probed.to_equal_loss(n))
+    steps = 10 if setting.scale == "quick" else 20
+    options = {"images": n, "steps": steps, "restarts": 1} if what == SHARPNESS else {}
+    return run if what == TRAINED else _probed.probed(run, what, **options)
+
+
+ERROR, SHARP = replace(error("test_accuracy"), needs="test_accuracy"), column(SHARPNESS, "sharpness (nats)")
+OVER = {norm: over_margin(norm) for norm in NORMS}
+MEASURES = [_probed.REACHED]
+TABLE = Table(
+    "run",
+    {
+        "training loss (nats)": (column("train_loss", form="{:.4f}"), {"what": CAPACITY}),
+        "test error (%)": (ERROR, {"what": TRAINED}),
+        **{f"{name} / margin² (log10)": (OVER[norm], {"what": CAPACITY}) for norm, name in NORMS.items()},
+        "sharpness (nats)": (SHARP, {"what": SHARPNESS}),
+    },
+    by="{network}, {random:,} random labels",
+)
+_SHOWN: list[tuple[str, Measure, str]] = [
+    ("test error", ERROR, TRAINED),
+    ("sharpness", SHARP, SHARPNESS),
+    *((name, OVER[norm], CAPACITY) for norm, name in NORMS.items()),
+]
+PANELS = [
+    Lines(
+        title=title,
+        x="random",
+        y=measure,
+        hue="network",
+        only={"what": what},
+        legend="outside lower center" if title == "test error" else None,
+        room=0.03,
+        xlabel="random labels",
+    )
+    for title, measure, what in _SHOWN
+]
+ACROSS, HEIGHT = 3, 4.9
+
+
+def heading(setting: Setting) -> str:
+    true, random = sizes(setting)
+    return f"CIFAR-10, {true:,} images with true labels and up to {random[-1]:,} with random ones"
+
+
+def finding(t: Frame, network: str) -> str:
+    most = int(t.data["random"].max())
+    at: list[dict[str, Any]] = [{"network": _probed.REGULARIZED, "random": count} for count in (0, most)]
+    errors = [t.one(ERROR, what=TRAINED, **each) for each in at]
+    norms = [t.one(OVER["l2_path"], what=CAPACITY, **each) for each in at]
+    return (
+        f"With {most:,} random labels beside the true ones MLP 3x512 has {errors[1]:.0f} % test error, not "
+        f"{errors[0]:.0f} %, and its l2-path norm over the squared margin is {10 ** (norms[1] - norms[0]):.2g} times "
+        "as large"
+    )
+
+
+def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
+    """That medians over seeds rise with the random labels, from each number of them to the next."""
+    usual: dict[str, Any] = {
+        "rule": "medians over seeds rise from each number of random labels to the next; a shape, from n = 10,000 on",
+        "ours": lambda t: t.texts_by(measure, "random", "{:,}: {}"),
+        "each": {"network": CHEAP},
+        "where": {"what": what},
+    }
+    return ordered(measure, "random", [[m] for m in sizes(setting)[1]], **usual | texts)
+
+
+def follows(t: Frame) -> bool:
+    """Whether medians of sharpness rise from each number of random labels to the next."""
+    middle = list(t.where(what=SHARPNESS).medians(SHARP, "random").values())
+    return all(a < b for a, b in pairwise(middle))
+
+
+def sharp(*values: float) -> Frame:
+    """Made up: sharpness with 0, 1 and 2 random labels."""
+    return made(random=[0, 1, 2], what=SHARPNESS, sharpness=list(values))
+
+
+def claims(setting: Setting) -> list[Claim]:
+    paper: dict[str, Any] = {"source": "Neyshabur et al. 2017, Figure 3", "least_n": 10_000, "least_seeds": 3}
+    found = [
+        rises(
+            ERROR,
+            TRAINED,
+            setting,
+            id="confusion_set.error.{network}",
+            name="the test error rises, {network}",
+            statement="the more random labels {network} fits beside the true ones, the larger is its test error",
+            paper="the test error rises with the number of random labels",
+            **paper,
+        ),
+        *(
+            rises(
+                OVER[norm],
+                CAPACITY,
+                setting,
+                id=f"confusion_set.{norm}.{{network}}",
+                name=f"{name} rises, {{network}}",
+                statement=f"the {name} norm of {{network}} over the squared margin rises with the number of random "
+                "labels, as the test error does",
+                paper="norms rise with the number of random labels",
+                **paper,
+            )
+            for norm, name in NORMS.items()
+        ),
+        Claim(
+            id="confusion_set.sharpness.{network}",
+            name="sharpness does not follow, {network}",
+            each={"network": CHEAP},
+            where={"what": [CAPACITY, SHARPNESS]},  # whose training loss tells whether it is the one of all
+            statement="the sharpness of {network} does not follow the number of random labels",
+            paper="sharpness does not follow the number of random labels",
+            rule="medians over seeds do not rise from every number of random labels to the next; a shape, from "
+            "n = 10,000 on",
+            holds=lambda t: not follows(t),
+            ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
+            numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),
+            met=[sharp(1.0, 2.0, 2.0), sharp(2.0, 1.0, 3.0)],
+            missed=[sharp(1.0, 2.0, 2.1)],
+            **paper,
+        ),
+    ]
+    return [_probed.at_equal_loss(claim) for claim in found]
