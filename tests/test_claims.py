@@ -131,3 +131,24 @@ def test_listed_conditions_keep_their_order_and_numbers_are_named_as_readers_wri
     assert grid.coordinates == {"what": ["a", "b"], "strength": [25.0, True, "signs"]}
     frame = made(what=["a", "b"], strength=[25.0, 0.5])
     assert list(frame.groups("{strength}, {what}")) == ["25, a", "0.5, b"]
+
+
+def test_figures_of_one_question_share_their_runs_and_compare_them_at_one_loss():
+    """At scales cpu and paper they are the same runs; only those that no budget brings there stop elsewhere."""
+
+    def runs(name, scale):
+        wanted = figures.unique(figures.specs(name, figures.setting(name, scale)))
+        return {run.run_id: run for spec in wanted for run in [getattr(spec, "run", spec)]}
+
+    for name in ("capacity_measures", "sharpness", "confusion_set", "hidden_units"):
+        assert runs(name, "cpu").keys() == runs(name, "paper").keys()
+    compared = runs("sharpness", "cpu")
+    assert compared.keys() < runs("capacity_measures", "cpu").keys()
+    elsewhere = [run for run in compared.values() if run.stop_loss is None]
+    assert {(run.model, run.n) for run in elsewhere} == {("mlp-1x512", figures.FULL)}
+    for run in [*compared.values(), *runs("confusion_set", "cpu").values(), *runs("hidden_units", "cpu").values()]:
+        assert run in elsewhere or (run.stop, run.stop_loss, run.eval_every) == ("budget", 0.01, run.epoch_steps)
+    random = {
+        (run.n, part.options["first"]) for run in runs("confusion_set", "cpu").values() for part in run.corruptions
+    }
+    assert random == {(10_000 + m, 10_000) for m in (1000, 2000, 3000, 4000, 5000)}

@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from command import RUN_SPEC, cli, one_line
@@ -175,6 +176,19 @@ def test_what_went_wrong_is_drawn_and_no_fit_is_claimed(name, scale, seeds, kind
         assert all(claims.told(v) != "not run" for row in numbers.get("table", []) for v in row.values())
         asking = [c for c in numbers["claims"] if c["verdict"] in HOLDS and "fit" in c["statement"]]
         assert all("not fitted" in c["statement"] for c in asking), asking
+
+
+def test_all_text_of_an_svg_is_text_and_names_the_same_fonts(tmp_path):
+    with plotting.style():
+        drawing, axes = plt.subplots()
+        axes.set_title("a title, 10 % & more")
+        axes.set_xlabel("$10^{-3}$")
+        (path,) = plotting.save(drawing, tmp_path / "drawn", ["svg"])
+    texts = list(plotting.svg_of(path.read_bytes()).iter("{http://www.w3.org/2000/svg}text"))
+    words = ["".join("".join(text.itertext()).split()) for text in texts]
+    assert {"atitle,10%&more", "$10^{-3}$"} <= set(words)
+    fonts = set(re.findall(r"font-family: ([^;\"]*)", path.read_text("utf-8")))
+    assert fonts == {"'DejaVu Sans', 'Verdana', sans-serif"}
 
 
 def committed():

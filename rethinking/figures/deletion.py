@@ -41,8 +41,8 @@ DEPARTURES = [
     "shares; the paper's own networks are others, so that its claims are of the shape.",
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
     "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
-    "Noise: deviations up to that of each unit's own activation, as many draws as orders. Units deleted one by one: on "
-    "the same images (quick: 100, of each layer 128 units at most), to zero.",
+    "Noise: deviations up to that of each unit's own activation, 3 draws (quick: 2). Units deleted one by one: on the "
+    "first 1,000 images (quick: 100, of each layer 128 units at most), to zero.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -66,8 +66,7 @@ GRID = Conditions(
     label,
     [
         *_ALL,
-        *(c | {"to": NOISE} for c in _ALL),
-        *(c | {"to": SINGLE} for c in _ALL if c["labels"] in LABELS),
+        *(c | {"to": to} for to in (NOISE, SINGLE) for c in _ALL if c["labels"] in LABELS),
         *(c | {"to": "mean"} for c in _ALL if c["labels"] in LABELS),
         *(c | {"images": SOME, "to": "zero"} for c in _SOME),
     ],
@@ -80,10 +79,10 @@ def spec(setting: Setting, seed: int, network: str, labels: str, regularizer: st
     run = _probed.run(setting, seed, network, p) if images == ALL else regularized(setting, seed, p, regularizer)
     quick = setting.scale == "quick"
     if to == SINGLE:
-        return _probed.probed(run, "selectivity", **({"images": 100, "units": 128} if quick else {}))
+        return _probed.probed(run, "selectivity", **({"images": 100, "units": 128} if quick else {"images": 1000}))
     options = {"images": 500 if quick else 2000, "repeats": 2 if quick else 10 if network in CHEAP else 3}
     if to == NOISE:
-        return _probed.probed(run, "noise", points=POINTS, most=1.0, **options)
+        return _probed.probed(run, "noise", points=POINTS, most=1.0, **options | {"repeats": 2 if quick else 3})
     return _probed.probed(run, "deletion", points=POINTS, to=to, **options)
 
 

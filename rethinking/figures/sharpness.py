@@ -31,8 +31,8 @@ THEIRS = (
 DEPARTURES = [
     "Sharpness is a lower bound, found by projected gradient ascent from 3 starts of 20 steps (quick: 1 of 10) on the "
     "first 2,000 training images.",
-    "Expected sharpness is a mean over 10 draws (quick: 3), at the paper's alpha of 5e-4 and at a sigma found by "
-    "bisection, as later work takes it; the paper draws a line over several alphas.",
+    "Expected sharpness is a mean over 10 draws (quick: 3) on the first 1,000 training images (quick: 500), at the "
+    "paper's alpha of 5e-4 and at a sigma found by bisection, as later work takes it; the paper draws several alphas.",
     *_OF_RUNS,
 ]
 CAPACITY, SHARPNESS, PAC_BAYES = "capacity", "sharpness", "pac_bayes"
@@ -49,7 +49,8 @@ def spec(setting: Setting, seed: int, probe: str, network: str, images: int, lab
     if probe == CAPACITY:
         return norms
     few = {SHARPNESS: {"steps": 10, "restarts": 1}, PAC_BAYES: {"draws": 3, "depth": 8, "images": 500}}
-    return _probed.probed(norms.run, probe, **(few[probe] if setting.scale == "quick" else {}))
+    usual = {"images": 1000} if probe == PAC_BAYES else {}
+    return _probed.probed(norms.run, probe, **(few[probe] if setting.scale == "quick" else usual))
 
 
 def read(records: Sequence[Record]) -> float | str:

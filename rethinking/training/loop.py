@@ -324,10 +324,8 @@ class Training:
             return math.nan, math.nan
         logits = self.logits(images)
         if logits.shape != (len(images), self.run.num_classes):
-            shape = tuple(logits.shape)
-            raise InputError(
-                f"{self.spec.model}: {len(images)} images give {shape}, not {self.run.num_classes} logits each"
-            )
+            given = f"{len(images)} images give {tuple(logits.shape)}"
+            raise InputError(f"{self.spec.model}: {given}, not {self.run.num_classes} logits each")
         loss = F.cross_entropy(logits, labels, reduction="none").double().mean()
         return loss.item(), (logits.argmax(1) == labels).double().mean().item()
 
