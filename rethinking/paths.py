@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,8 @@ from rethinking.errors import InputError, shown
 
 # What a file system answers to a request that it does not know, or that its mount forbids.
 _UNABLE = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
+
+MARK = ".rethinking-"  # in the name of a file that is half written, so that no other program's file is taken for one
 
 
 def expand(text: str | os.PathLike[str]) -> Path:
@@ -98,7 +101,7 @@ def write(path: Path, content: bytes | str) -> None:
     """Write a file so that it appears whole or not at all, and stays after a power cut."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}{MARK}", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -108,18 +111,24 @@ def write(path: Path, content: bytes | str) -> None:
         with where_able():
             os.chmod(name, 0o644)
         os.replace(name, path)
-        if os.name == "posix":  # else the name may be lost, though the bytes are not
-            with where_able():
-                folder = os.open(path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+        sync(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file has the name of one that `write` has not finished."""
-    return name.startswith(".") and name.count(".") > 1
+def sync(folder: Path) -> None:
+    """Have the names in a folder, and not only the bytes of its files, stay after a power cut."""
+    if os.name == "posix":
+        with where_able():
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def written_as(name: str) -> str | None:
+    """The name of the file that `write` has not finished under this one; None where this is no such name."""
+    found = re.fullmatch(rf"\.(.+){re.escape(MARK)}[a-z0-9_]{{8}}", name, re.DOTALL)
+    return found[1] if found else None

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import safetensors.numpy
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from command import RUN, RUN_SPEC, cli, one_line
@@ -251,10 +253,10 @@ def test_prune_asks_keeps_what_figures_need_and_sweeps_what_no_run_accounts_for(
     name, checkpoints = RunSpec(n=100, steps=20).run_id, runs.parent / "checkpoints"
     (runs / "thesis").mkdir()
     (runs / "thesis" / "spec.json").write_text('{"n": 100}')  # a spec, but of no run of that name
-    half, stray = runs / ".DIGESTS.x1y2z3a4", checkpoints / name / "checkpoint.safetensors"
+    half, stray = runs / ".DIGESTS.rethinking-x1y2z3a4", checkpoints / name / "checkpoint.safetensors"
     stray.parent.mkdir(parents=True)
-    for path in (half, stray):
-        path.write_text("half")
+    half.write_text("half")
+    safetensors.numpy.save_file({"step": np.array(3)}, stray, {"notes": json.dumps({"runs": str(runs.resolve())})})
     for path in (half, stray, stray.parent):
         os.utime(path, (0, 0))
 
@@ -275,7 +277,7 @@ def test_prune_asks_keeps_what_figures_need_and_sweeps_what_no_run_accounts_for(
     assert not any(path.exists() for path in weights)
     assert half.exists()
     *listed, last = prune("--yes")
-    assert {f"  checkpoint    {name}", "  half-written  .DIGESTS.x1y2z3a4"} <= set(listed)
+    assert {f"  checkpoint    {name}", "  half-written  .DIGESTS.rethinking-x1y2z3a4"} <= set(listed)
     assert "  kept: 1 runs, unreferenced: give --unreferenced" in listed
     assert last == "deleted 1 half-written files and 1 checkpoints without a run"
     assert not half.exists() | stray.parent.exists()

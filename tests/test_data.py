@@ -12,6 +12,7 @@ import shutil
 import socketserver
 import struct
 import tarfile
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -326,7 +327,7 @@ def test_a_copy_that_may_not_be_written_beside_is_read_where_it_lies(tmp_path, m
     def refuse(*_, **__):
         raise OSError(code, os.strerror(code), str(tmp_path))
 
-    monkeypatch.setattr(data.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     images = data.load("toy", tmp_path)
     assert images.train.images.shape == (256, 32, 32, 3)
     assert images.train.images.flags.writeable

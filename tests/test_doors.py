@@ -39,7 +39,7 @@ DOORS = {
     ),
     "the step of a checkpoint": (
         "checkpoint.safetensors",
-        lambda path: Runs(path.parents[1]).reached("folder"),
+        lambda path: Runs(path.parents[1]).reached(path.parent),
     ),
     "weights": (digests.WEIGHTS, lambda path: digests.check_weights(path, {})),
     "weights with a digest": (digests.WEIGHTS, lambda path: digests.check_weights(path, {"digests": {path.name: ""}})),
@@ -67,7 +67,7 @@ PASSED = {
     "a lease's owner": ("owner.json", lease._owner, None),
     "a lease's notes": (lease.NOTES, lease._small, None),
     "what was tried in bfloat16": (bfloat16.FILE, bfloat16._known, {}),
-    "what a run was begun with": ("environment.json", lambda path: outdated._made_with(path.parent, SPEC), []),
+    "what a run was begun with": ("environment.json", lambda path: outdated.by(path.parent, SPEC), []),
 }
 
 

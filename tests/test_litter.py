@@ -29,7 +29,7 @@ def test_the_lease_of_whoever_completed_a_run_and_was_killed_is_swept(tmp_path, 
     (path / "lease-0" / "owner.json").write_text(json.dumps(owner))
     os.utime(path / "lease-0" / "owner.json", (0, 0))
     if by == "prune":
-        done = cli("prune", "--yes", "--runs", tmp_path, "--out", tmp_path / "figures")
+        done = cli("prune", "--yes", "--runs", tmp_path, "--out", tmp_path)
         assert "deleted 1 leases of dead processes" in done.stdout
     else:
         with leased(Runs(tmp_path), SPEC) as writer:
@@ -63,8 +63,9 @@ def test_a_half_drawn_figure_is_swept_when_it_is_old_and_nothing_else(tmp_path):
     runs, drawn = Runs(tmp_path / "runs"), tmp_path / "figures"
     runs.root.mkdir()
     drawn.mkdir()
-    names = [".fig1a-cpu.svg.x1y2z3a4", ".fig1a-cpu.json.x1y2z3a4", ".fig1a-cpu.pdf.fresh_12"]
-    names += ["fig1a-cpu.svg", ".notes.md.x1y2z3a4", ".svg.x1y2z3a4", ".DIGESTS.x1y2z3a4"]
+    half = ".rethinking-x1y2z3a4"
+    names = [f".fig1a-cpu.svg{half}", f".fig1a-cpu.json{half}", ".fig1a-cpu.pdf.rethinking-fresh_12"]
+    names += ["fig1a-cpu.svg", f".notes.md{half}", f".svg{half}", f".DIGESTS{half}", ".fig1a-cpu.svg.autosave"]
     for name in names:
         (drawn / name).write_bytes(b"half")
         os.utime(drawn / name, (time.time() - 7200 * ("fresh" not in name),) * 2)

@@ -10,7 +10,7 @@ from command import PLUG_INS, cli, one_line
 from rethinking import api, catalog, figures, verify
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
-from rethinking.record import Runs, outdated
+from rethinking.record import Runs, make, outdated
 from rethinking.spec import RunSpec
 
 
@@ -64,35 +64,26 @@ def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(plug_
     assert (runs[0] / "environment.json").read_text() == again[0]
 
 
-def test_the_old_record_goes_when_the_new_one_is_complete_and_comes_back_where_none_was_begun(toy_dir, tmp_path):
+def test_the_old_record_stays_in_its_place_until_the_new_one_is_complete(toy_dir, tmp_path):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
     execute(spec, runs, data_dir=toy_dir)
-    file, kept = runs.path(spec) / "environment.json", runs.root / outdated.ASIDE / spec.run_id
-    current = file.read_text()
-    old = current.replace(spec.plug_ins["models/tiny"], 12 * "0")
+    place = runs.path(spec)
+    file = place / "environment.json"
+    old = file.read_text().replace(spec.plug_ins["models/tiny"], 12 * "0")
     file.write_text(old)
 
-    def set_aside():
-        again = outdated.set_aside(runs, outdated.find(runs, [spec]))
-        assert (again == [spec]) == kept.exists() == (not runs.complete(spec))
-
-    set_aside()
-    outdated.settle(runs, [spec])  # nothing of it was made
-    assert runs.complete(spec)
-    assert file.read_text() == old
-    set_aside()
-    execute(spec, runs, data_dir=toy_dir, until=2)  # stopped: the old one is kept
-    outdated.settle(runs, [spec])
-    assert (kept / "environment.json").read_text() == old
-    file.write_text(old)  # the plug-in is edited again, and then is what made the first record
-    (kept / "environment.json").write_text(current)
-    set_aside()
-    assert runs.find(spec) is not None
-    file.write_text(old)
-    set_aside()
+    assert make.begin_again(runs, outdated.find(runs, [spec])) == [spec]
+    make.settle(runs, [spec])  # nothing of it was made
+    assert (runs.complete(spec), Runs(runs.root).complete(spec), file.read_text()) == (False, True, old)
+    execute(spec, runs, data_dir=toy_dir, until=2)
+    make.settle(runs, [spec])
+    assert (runs.reached(spec), Runs(runs.root).complete(spec), file.read_text()) == (3, True, old)
+    assert [each.again for each in runs.survey()] == [False, True]
     execute(spec, runs, data_dir=toy_dir)
-    outdated.settle(runs, [spec])
+    make.settle(runs, [spec])
+    assert runs.path(spec) == place
+    assert runs.find(spec)
     assert file.read_text() != old
     assert sorted(each.name for each in runs.root.iterdir()) == [spec.run_id]
     assert not any((tmp_path / "checkpoints").iterdir())

@@ -571,6 +571,11 @@ def survey(runs):
     return {found.path.name: found for found in runs.survey()}
 
 
+def checkpoint_of(root):
+    """A checkpoint that a run of a folder has written, as far as prune looks at it."""
+    return safetensors.numpy.save({"step": np.array(3)}, {"notes": json.dumps({"runs": str(root.resolve())})})
+
+
 def everything(root):
     return {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
@@ -579,7 +584,7 @@ def test_what_is_there_is_surveyed_and_deleted(tmp_path):
     runs, other = Runs(tmp_path / "runs", tmp_path / "checkpoints"), SPEC.replace(seed=1)
     done = complete(runs)
     with leased(runs, other) as writer:
-        write(writer.checkpoint_path, b"checkpoint")
+        write(writer.checkpoint_path, checkpoint_of(runs.root))
         assert survey(runs)[other.run_id].busy
         assert runs.delete(survey(runs)[other.run_id]) == "a process is making it"
         assert (writer.path / "spec.json").exists()
@@ -639,9 +644,9 @@ def test_weights_and_half_written_files_go_alone(tmp_path):
     path = complete(runs)
     before = everything(tmp_path)
     (path / "weights.safetensors").write_bytes(b"weights")
-    (path / ".curve.csv.x1y2").write_bytes(b"half")
+    (path / ".curve.csv.rethinking-x1y2z3a4").write_bytes(b"half")
     found = survey(runs)[path.name]
-    assert (found.weights, [p.name for p in found.temporary]) == (True, [".curve.csv.x1y2"])
+    assert (found.weights, [p.name for p in found.temporary]) == (True, [".curve.csv.rethinking-x1y2z3a4"])
     assert runs.delete(found, "temporary") == ""
     assert everything(tmp_path) == before | {path / "weights.safetensors": b"weights"}
     assert runs.delete(found, "weights") == ""
@@ -655,17 +660,19 @@ def test_what_no_run_accounts_for_is_swept_and_nothing_else(tmp_path):
     begun = SPEC.replace(seed=4)
     with leased(runs, begun) as writer:
         write(writer.checkpoint_path, b"checkpoint")
-    kept = ["runs/.DIGESTS.bak", "runs/.gitignore.bak", "runs/DIGESTS", "runs/.curve.csv.x1y2z3a4", "checkpoints/.a.b"]
+    half = ".rethinking-x1y2z3a4"
+    kept = ["runs/.DIGESTS.bak", "runs/.gitignore.bak", "runs/DIGESTS", f"runs/.curve.csv{half}", "checkpoints/.a.b"]
     kept += [f"checkpoints/{fresh}/checkpoint.safetensors", "checkpoints/thesis/checkpoint.safetensors"]
-    kept += ["checkpoints/thesis-0123456789/mine", "elsewhere/checkpoint.safetensors", "runs/.DIGESTS.fresh_12"]
-    doomed = ["runs/.DIGESTS.x1y2z3a4", f"checkpoints/{gone}/checkpoint.safetensors"]
-    doomed += [f"checkpoints/{gone}/.checkpoint.safetensors.x1y2z3a4", f"checkpoints/{SPEC.replace(seed=5).run_id}/"]
+    kept += ["checkpoints/thesis-0123456789/mine", "elsewhere/checkpoint.safetensors", "runs/.DIGESTS.autosave"]
+    kept += ["runs/.DIGESTS.rethinking-fresh_12"]
+    doomed = [f"runs/.DIGESTS{half}", f"checkpoints/{gone}/checkpoint.safetensors"]
+    doomed += [f"checkpoints/{gone}/.checkpoint.safetensors{half}", f"checkpoints/{SPEC.replace(seed=5).run_id}/"]
     for name in (*kept, *doomed):
         (tmp_path / name if name[-1] == "/" else (tmp_path / name).parent).mkdir(parents=True, exist_ok=True)
         if name[-1] != "/":
-            (tmp_path / name).write_bytes(b"half")
+            (tmp_path / name).write_bytes(checkpoint_of(runs.root) if name.startswith("checkpoints/") else b"half")
     (tmp_path / "checkpoints" / linked).symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "runs" / ".DIGESTS.l1nkl1nk").symlink_to(tmp_path / "elsewhere" / "checkpoint.safetensors")
+    (tmp_path / "runs" / ".DIGESTS.rethinking-l1nkl1nk").symlink_to(tmp_path / "elsewhere" / "checkpoint.safetensors")
     for path in tmp_path.rglob("*"):
         if fresh not in str(path) and "fresh" not in path.name and not path.is_symlink():
             os.utime(path, (old, old))
@@ -684,14 +691,14 @@ def test_what_no_run_accounts_for_is_swept_and_nothing_else(tmp_path):
 def test_a_checkpoint_whose_run_begins_meanwhile_is_kept(tmp_path):
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
     folder = runs.checkpoints / SPEC.run_id
-    write(folder / "checkpoint.safetensors", b"checkpoint")
+    write(folder / "checkpoint.safetensors", checkpoint_of(runs.root))
     for path in (folder / "checkpoint.safetensors", folder):
         os.utime(path, (0, 0))
     runs.root.mkdir()
     assert runs.strays() == [folder]
     with leased(runs, SPEC):
         assert runs.sweep(folder)
-    assert (folder / "checkpoint.safetensors").read_bytes() == b"checkpoint"
+    assert (folder / "checkpoint.safetensors").read_bytes() == checkpoint_of(runs.root)
 
 
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -112,7 +112,7 @@ def figure(
     from rethinking import figures as fig
     from rethinking import plotting
     from rethinking.engines import local
-    from rethinking.record import Runs, outdated
+    from rethinking.record import Runs, make, outdated
     from rethinking.record.bundle import advice
 
     if minutes is not None and not 0 < minutes < math.inf:
@@ -167,7 +167,7 @@ def figure(
             need_data(missing, runs, data_dir, quiet)
             failures = local.run(share, runs, wait=shard is None, **options)
         finally:
-            outdated.settle(runs, share)
+            make.settle(runs, share)
         left = minutes is not None and _print_left(missing, runs, failures)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())

@@ -168,16 +168,15 @@ def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) 
 
 
 def make_again(runs: Any, found: dict[str, list[Any]], quiet: bool) -> None:
-    """Set aside the runs that changed plug-ins have made out of date, and say so: they are missing now."""
-    from rethinking.record import outdated
+    """Have the runs that changed plug-ins have made out of date made again, and say so: they are missing now."""
+    from rethinking.record import make
 
-    again = {spec.run_id for spec in outdated.set_aside(runs, found)}
+    make.begin_again(runs, found)
     for name, specs in found.items():
-        number = sum(spec.run_id in again for spec in specs)
-        if number:
-            count = "1 run" if number == 1 else f"{number} runs"
-            kept = f"until then kept in {runs.root / outdated.ASIDE}"
-            say(quiet)(f"rethinking: {count} made with another version of {name}, made again now; {kept}")
+        if specs:
+            count = "1 run" if len(specs) == 1 else f"{len(specs)} runs"
+            told = f"{count} made with another version of {name}, made again now"
+            say(quiet)(f"rethinking: {told}; what is there stays until then")
 
 
 def say(quiet: bool) -> Callable[[str], None]:
@@ -195,5 +194,5 @@ def fetch_missing(names: list[str], data_dir: str | None, quiet: bool = False) -
     from rethinking import data as sets
 
     for name in dict.fromkeys(names):
-        if not sets.where(name, data_dir).is_dir():
+        if not sets.there(name, data_dir):
             sets.fetch(name, data_dir, say=say(quiet))

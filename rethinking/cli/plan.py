@@ -1,7 +1,5 @@
 """What figures would train, and for how long."""
 
-from pathlib import Path
-
 import click
 
 from rethinking.cli.figure_options import figure_options, settings
@@ -65,7 +63,7 @@ def plan(
         for k in (0, 1)
     )
     named = titles(list(wanted.values()))
-    absent = [n for n in dict.fromkeys(s.data for s in missing) if not Path(sets.where(n, data_dir)).is_dir()]
+    absent = [n for n in dict.fromkeys(s.data for s in missing) if not sets.there(n, data_dir)]
     room = sum(checks.space(missing, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]

@@ -12,12 +12,13 @@ from rethinking.cli.group import Group
 from rethinking.cli.listing import list_
 from rethinking.cli.plan import plan
 from rethinking.cli.probe import probe
+from rethinking.cli.prune import prune
 from rethinking.cli.report import report
 from rethinking.cli.runs import run
 from rethinking.cli.show import show
 from rethinking.cli.slides import slides
 from rethinking.cli.status import status
-from rethinking.cli.upkeep import digest, prune, verify
+from rethinking.cli.upkeep import digest, verify
 
 
 def _version(context: click.Context, parameter: click.Parameter, given: bool) -> None:

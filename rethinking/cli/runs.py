@@ -40,7 +40,7 @@ from rethinking.errors import InputError
 @click.option(
     "--again",
     is_flag=True,
-    help="Make it again where a plug-in that it uses has changed since; the old one goes when that is complete.",
+    help="Make it again where a plug-in that it uses has changed since; it then replaces the old one.",
 )
 @click.option("--with", "other_dir", type=FilePath(), help="With --compare: a folder whose record of it is compared.")
 @quiet_option
@@ -75,7 +75,7 @@ def run(
     rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
     from rethinking.engines import local
-    from rethinking.record import Runs, outdated
+    from rethinking.record import Runs, make, outdated
     from rethinking.spec import LARGEST, Spec, from_bytes, from_file
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
@@ -115,7 +115,7 @@ def run(
                 need_data([spec], runs, data_dir, quiet)
                 failures = local.run([spec], runs, quiet=quiet, **options)
             finally:
-                outdated.settle(runs, [spec])
+                make.settle(runs, [spec])
             if failures:
                 raise InputError(f"{spec.run_id} failed: {failures[0].reason}")
         if not quiet or as_json:

@@ -82,7 +82,7 @@ def _fields(path: Path) -> dict[str, Any]:
 
 def _saved(runs: Any, path: Path) -> int | None:
     try:
-        return runs.reached(path.name)
+        return runs.reached(path)
     except InputError:
         return None
 

@@ -1,15 +1,12 @@
-"""The records on disk: pruned, bound, verified."""
+"""The records on disk: bound, verified."""
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from rethinking import catalog
 from rethinking.cli.options import (
     FilePath,
-    checkpoints_option,
     data_option,
     device_option,
     json_option,
@@ -20,100 +17,6 @@ from rethinking.cli.options import (
 )
 from rethinking.errors import InputError
 from rethinking.streams import plain
-
-
-@click.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--unreferenced", is_flag=True, help="Also runs that no figure needs or was drawn from, as of `run`.")
-@click.option("--weights", is_flag=True, help="Delete the weights of complete runs, and nothing else.")
-@out_option
-@runs_option
-@checkpoints_option
-def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str, checkpoints: str | None) -> None:
-    """Delete unfinished runs of figures, and what killed processes left half written, asking first.
-
-    A run that no figure needs or was drawn from is left alone unless --unreferenced is given. What is being made, and
-    what has a link in it, is always left alone. A checkpoint goes, too, whose run's folder is gone, and which is older
-    than an hour.
-    """
-    from rethinking.record import Runs, archived
-
-    runs = Runs(runs_dir, checkpoints)
-    archive = archived(runs.root)
-    kept = _needed(out) | archive
-    kept |= runs.measured(kept)
-    doomed, swept, left = [], [], Counter[str]()
-    for found in runs.survey():
-        name = found.path.name
-        kind = ("" if found.complete else "unfinished ") + ("" if name in kept else "unreferenced ")
-        if found.link:
-            click.echo(f"  kept, {found.link} is a link: {name}")
-        elif not found.run:
-            click.echo(f"  kept, not a run: {name}")
-        elif found.busy:
-            click.echo(f"  kept, a process is making it: {name}")
-        elif weights:
-            if found.complete and found.weights:
-                doomed.append(found)
-                click.echo(f"  weights       {name}")
-        else:
-            swept += [found] if found.temporary or found.stale else []
-            if name in archive:
-                continue
-            if kind and ("unreferenced" not in kind or unreferenced):
-                doomed.append(found)
-                click.echo(f"  {kind.strip().replace(' ', ', '):<13} {name}")
-            elif kind:
-                left[kind.strip().replace(" ", ", ")] += 1
-    strays = [] if weights else runs.strays(Path(out))
-    for path in strays:
-        click.echo(f"  {'checkpoint' if path.is_dir() else 'half-written':<13} {path.name}")
-    for kind, count in left.items():
-        click.echo(f"  kept: {count} runs, {kind}: give --unreferenced")
-    what = "the weights of " if weights else ""
-    orphans = [path for path in strays if path.is_dir()]
-    files = sum(len(found.temporary) for found in swept) + len(strays) - len(orphans)
-    stale = sum(found.stale for found in swept)
-    litter = [f"{files} half-written files" if files else "", f"{stale} leases of dead processes" if stale else ""]
-    half = " and ".join(filter(None, litter))
-
-    def counted(runs: int, checkpoints: int) -> str:
-        told = [f"{what}{runs} runs" if doomed else "", half]
-        return " and ".join(filter(None, [*told, f"{checkpoints} checkpoints without a run" if orphans else ""]))
-
-    question = counted(len(doomed), len(orphans))
-    if not question:
-        click.echo("nothing to prune")
-    elif yes or click.confirm(f"delete {question}?"):
-        runs.writable()
-        done = 0
-        for found in swept:
-            runs.delete(found, only="temporary")
-        for path in strays:
-            reason = runs.sweep(path)
-            if reason:
-                click.echo(f"  kept, {reason}: {path.name}")
-                orphans = [each for each in orphans if each != path]
-        for found in doomed:
-            reason = runs.delete(found, only="weights" if weights else "run")
-            done += not reason
-            if reason:
-                click.echo(f"  kept, {reason}: {found.path.name}")
-        click.echo(f"deleted {counted(done, len(orphans)) or 'nothing'}")
-
-
-def _needed(out: str) -> set[str]:
-    """The runs that a figure needs at any scale, or was drawn from."""
-    from rethinking import figures as fig
-    from rethinking.engines.local import resolve_precision
-
-    kept = {run for path in Path(out).glob("*.json") for run in fig.drawn(path)["runs"]}
-    for name, entry in catalog.entries("figures").items():
-        for scale in fig.SCALES:
-            for model in entry.constants["MODELS"]:
-                chosen = fig.setting(name, scale, model, None, resolve_precision("auto", "cpu"))
-                kept |= {spec.run_id for spec in fig.unique(fig.specs(name, chosen))}
-    return kept
 
 
 @click.command()

@@ -22,9 +22,7 @@ or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a f
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +32,7 @@ from rethinking import catalog
 from rethinking.arguments import path, taking, text
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable, read_npy
-from rethinking.data._folder import file_of, scratch_in, write_arrays
+from rethinking.data._folder import file_of, scratch_in, store
 from rethinking.data._own import add, remove
 from rethinking.errors import InputError
 from rethinking.images import Facts, ImageSet, Split
@@ -60,6 +58,7 @@ __all__ = [
     "load",
     "remove",
     "synthetic",
+    "there",
     "torch_dataset",
     "where",
 ]
@@ -113,7 +112,7 @@ def _read(folder: Path, of: catalog.Entry) -> Arrays:
         try:
             arrays[array] = read_npy(file_of(folder, array), shape)
         except Unavailable as error:
-            raise InputError(f"{error}: delete {folder}, then {_again(of)}") from None
+            raise InputError(f"{error}: delete that file, if it is there, then {_again(of)}") from None
     _verify(of, arrays, str(folder))
     return arrays
 
@@ -131,11 +130,17 @@ def _lying(of: catalog.Entry, base: Path) -> Arrays:
     raise Unavailable(missing)
 
 
+def there(name: str, root: str | Path | None = None) -> bool:
+    """Whether the folder of a data set has any of its arrays. Raises InputError for an unknown name."""
+    folder = where(name, root)
+    return any(os.path.lexists(file_of(folder, array)) for array in ARRAYS)
+
+
 def _kept(arrays: Arrays, folder: Path) -> bool:
     """Whether a copy that lies in the data folder could be stored beside it, in our layout; else it is not ours."""
     try:
         with scratch_in(folder.parent) as scratch:
-            _store(arrays, scratch / "decoded", folder)
+            store(arrays, scratch / "decoded", folder)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -146,7 +151,7 @@ def _kept(arrays: Arrays, folder: Path) -> bool:
 def check(name: str, root: str | Path | None = None) -> Path:
     """Verify the copy on disk and return its folder. Raises InputError where it is missing or wrong."""
     folder, of = where(name, root), entry(name, root)
-    if folder.is_dir():
+    if of.own or there(name, root):
         _read(folder, of)
         return folder
     try:
@@ -181,7 +186,7 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
     """
     folder, of = where(name, root), entry(name, root)
-    if folder.is_dir():
+    if of.own or there(name, root):
         arrays = _read(folder, of)
     else:
         try:
@@ -234,7 +239,8 @@ def fetch(
 ) -> Path:
     """Get a data set onto this disk, from the first source that has it, and return its folder.
 
-    A copy in a data folder that cannot be written to stays where it lies, and that is the folder returned.
+    Nothing that is in its folder is replaced or deleted: arrays that are missing there are added. A copy in a data
+    folder that cannot be written to stays where it lies, and that is the folder returned.
 
     Args:
         name: one of `catalog.names("data")`. root: the data folder.
@@ -242,12 +248,14 @@ def fetch(
         say: called with a line for each source tried, and for each that has nothing.
 
     Raises:
-        InputError: nothing found, in one line that lists what was tried; or a copy with the wrong SHA-256.
+        InputError: nothing found, in one line that lists what was tried; a copy with the wrong SHA-256, which stays.
     """
     folder, base, of = where(name, root), data_dir(root), entry(name, root)
     if of.own and source is not None:
         raise InputError(f"{name} is an own data set, which is added and not fetched: {_again(of)}")
-    if folder.is_dir() and source is None:
+    begun = there(name, root)
+    whole = begun and all(os.path.lexists(file_of(folder, array)) for array in ARRAYS)
+    if of.own or (whole and source is None):
         return check(name, root)
     failures = []
     if source is None:
@@ -260,6 +268,8 @@ def fetch(
             say(f"{name}: {failures[-1]}")
         else:
             place = folder if _kept(arrays, folder) else base
+            if begun:
+                check(name, root)
             say(f"{name}: verified, in {place}")
             return place
     module = of.load()
@@ -282,20 +292,9 @@ def fetch(
                 failures.append(f"{description}: {error}")
                 say(f"{name}: {failures[-1]}")
                 continue
-            _store(arrays, scratch / "decoded", folder)
+            store(arrays, scratch / "decoded", folder)
+            if begun:
+                check(name, root)
             say(f"{name}: verified, in {folder}")
             return folder
     raise InputError(f"{name} could not be had ({'; '.join(failures)}): give a folder with --from")
-
-
-def _store(arrays: Arrays, scratch: Path, folder: Path) -> None:
-    write_arrays(arrays, scratch)
-    while True:
-        try:
-            os.replace(scratch, folder)
-            return
-        except OSError as error:  # it exists: fetched again from a named folder, or by another process meanwhile
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        with suppress(FileNotFoundError):
-            os.replace(folder, Path(tempfile.mkdtemp(dir=scratch.parent)))

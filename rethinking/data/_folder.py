@@ -1,6 +1,8 @@
 """The folder of a data set: its arrays as .npy files, written beside it first."""
 
+import errno
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -14,6 +16,7 @@ from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays
 from rethinking.paths import where_able
 
+SCRATCH = ".rethinking-fetch-"  # begins the name of a scratch folder, so that no user's folder is taken for one
 ABANDONED = 86_400.0  # seconds after which a scratch folder is nobody's
 
 
@@ -26,10 +29,11 @@ def file_of(folder: Path, array: str) -> Path:
 def scratch_in(base: Path) -> Iterator[Path]:
     """A folder in `base` for as long as it is needed; those that a killed process has left there are deleted."""
     base.mkdir(parents=True, exist_ok=True)
-    for left in base.glob(".fetch-*"):  # by a fetch that was killed
-        if time.time() - left.stat().st_mtime > ABANDONED:
+    for left in base.glob(f"{SCRATCH}*"):  # by a fetch that was killed
+        named = re.fullmatch(rf"{re.escape(SCRATCH)}[a-z0-9_]{{8}}", left.name)
+        if named and not left.is_symlink() and time.time() - left.stat().st_mtime > ABANDONED:
             shutil.rmtree(left, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=".fetch-", dir=base))  # same file system, so the last step is one rename
+    path = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=base))  # same file system, so the last step is one rename
     try:
         yield path
     finally:
@@ -45,3 +49,21 @@ def write_arrays(arrays: Arrays, folder: Path) -> None:
             stream.flush()
             with where_able():
                 os.fsync(stream.fileno())
+
+
+def store(arrays: Arrays, scratch: Path, folder: Path) -> None:
+    """Put the four arrays into the folder of a data set, where they are not yet; nothing that is there is touched.
+
+    Args:
+        scratch: where they are written first, which does not exist, on the same file system.
+    """
+    write_arrays(arrays, scratch)
+    try:
+        os.rename(scratch, folder)
+        return
+    except OSError as error:  # it exists: another process was first, or something is in it
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    for array in ARRAYS:
+        if not os.path.lexists(file_of(folder, array)):
+            os.rename(file_of(scratch, array), file_of(folder, array))

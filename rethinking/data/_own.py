@@ -6,8 +6,6 @@ Nothing is written before all of it is right. See `rethinking.data._layouts` for
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 from rethinking import catalog
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable
-from rethinking.data._folder import scratch_in, write_arrays
+from rethinking.data._folder import file_of, scratch_in, write_arrays
 from rethinking.data._layouts import Pair, found_at
 from rethinking.errors import InputError
 from rethinking.paths import data_dir, expand
@@ -119,9 +117,12 @@ def remove(name: str, root: str | Path | None = None) -> Path:
         known = name in catalog.names("data")
         what = f"no own data set, its copy is in {folder}" if known else f"not in {folder.parent}"
         raise InputError(f"{name} is {what}: `rethinking data remove` deletes what `data add` has added")
-    doomed = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder.parent))
-    os.replace(folder, doomed / name)
-    shutil.rmtree(doomed)
+    files = {catalog.DESCRIPTION, *(file_of(folder, array).name for array in ARRAYS)}
+    other = sorted(entry.name for entry in os.scandir(folder) if entry.name not in files or entry.is_dir())
+    if other:
+        raise InputError(f"{folder / other[0]} is no file of the data set {name}: move it away, then remove {name}")
+    with scratch_in(folder.parent) as doomed:
+        os.replace(folder, doomed / name)
     return folder
 
 

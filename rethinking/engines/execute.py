@@ -25,6 +25,7 @@ from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, MEASURED, WEIGHTS, bytes_of, check_weights, seal, stamped
+from rethinking.record.litter import another
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, Unfit, kind_of
 from rethinking.training.batches import to_device
 
@@ -197,6 +198,11 @@ def execute(
         except InputError:
             if not anew:
                 raise
+            whose = another(runs, writer.checkpoint_path)
+            if whose is not None:
+                raise InputError(
+                    f"{writer.checkpoint_path} is of a run in {whose}: name another folder with --checkpoints"
+                ) from None
             saved = None
         if saved is None:
             writer.discard()  # what another beginning of the run has left
@@ -219,7 +225,8 @@ def execute(
             if context.state is None:
                 return
             so_far = {"rows": rows, "seconds": clock.so_far(), "evaluation_seconds": clock.evaluation}
-            metadata = {"notes": json.dumps(so_far | {"made_with": made_with}), **seal(spec.run_id)}
+            so_far |= {"made_with": made_with, "runs": str(runs.owner.resolve())}
+            metadata = {"notes": json.dumps(so_far), **seal(spec.run_id)}
             writer.save(rows, safetensors.torch.save(context.state(), metadata), made_with)
             saved_at = time.monotonic()
 
@@ -288,7 +295,9 @@ def _weights(
     if not path.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)
-            execute(run, other, device=device, data_dir=data_dir, anew=anew)
+            other.owner = runs.root
+            if not execute(run, other, device=device, data_dir=data_dir, anew=anew):
+                return None
             second = other.find(run)
             assert second is not None
             difference = record.difference(second)

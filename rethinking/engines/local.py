@@ -75,11 +75,12 @@ class _Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
-    def send(self, spec: Spec, until: int | None, anew: bool) -> None:
+    def send(self, spec: Spec, until: int | None, anew: bool, again: set[str]) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
         try:
-            job = {"spec": spec.model_dump(mode="json"), "until": until, "anew": anew}
+            job: dict[str, Any] = {"spec": spec.model_dump(mode="json"), "until": until, "anew": anew}
+            job["again"] = sorted(again)
             stream.write(json.dumps(job).encode() + b"\n")
             stream.flush()
         except BrokenPipeError:
@@ -273,7 +274,7 @@ class _Crew:
             spec = self.waiting.popleft()
             if not self.runs.complete(spec):
                 self.progress.begin(spec)
-                worker.send(spec, self.until, self.anew)
+                worker.send(spec, self.until, self.anew, self.runs.again)
                 return
 
     def _listen(self, worker: _Worker) -> None:

@@ -1,6 +1,6 @@
 """A worker process: one job per line on standard input, one event per line on standard output, both JSON.
 
-    {"spec": {...}, "until": null, "anew": false}
+    {"spec": {...}, "until": null, "anew": false, "again": []}
         ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
             {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
 
@@ -69,7 +69,7 @@ def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: 
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
             finished = execute(
                 spec,
-                Runs(runs_root, checkpoints, weights),
+                Runs(runs_root, checkpoints, weights, again=job["again"]),
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,

@@ -14,15 +14,16 @@ A record is a folder `<runs>/<run_id>/`:
     lease-0, lease-1 ...    who is making it now
     result.json        written last, with the digests of the others: its existence means that the run is complete
 
-`write` writes it, `lease` says who may, `digests` binds its files together, `read` reads and checks it, `folder` holds
-all that is in runs/.
+`write` writes it, `lease` says who may, `make` has one that is made again in runs/.again/ replace it, `digests` binds
+its files together, `read` reads and checks it, `folder` holds all that is in runs/, `litter` deletes what may go.
 `frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
 `bundle` has those that an installed package brings along.
 """
 
 from rethinking.record.archive import archived
 from rethinking.record.folder import Runs
-from rethinking.record.lease import HEARTBEAT, SILENCE, Making, leased, making
+from rethinking.record.lease import HEARTBEAT, SILENCE, Making, making
+from rethinking.record.make import leased
 from rethinking.record.read import STATUSES, Record, check_current, check_plug_ins, parse_curve, parse_log, read
 from rethinking.record.write import LOG_COLUMNS, Row, Writer, format_curve, format_log, write
 

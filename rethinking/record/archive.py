@@ -30,7 +30,7 @@ def archived(root: Path) -> frozenset[str]:
         return frozenset()
     text = text_of(path, "mend it")
     names: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):  # an editor's byte-order mark
         name = line.partition("#")[0].strip()
         if not name:
             continue

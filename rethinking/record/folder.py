@@ -1,52 +1,65 @@
-"""A folder of records: what is complete, begun or left behind, and deleting it."""
+"""A folder of records: what is complete, begun or left behind."""
 
 import os
-import re
-import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
 from rethinking.files import json_of, opened, reason, text_of
-from rethinking.paths import is_temporary, write
-from rethinking.record import digests, outdated
+from rethinking.paths import write
+from rethinking.record import digests, litter, make, outdated
 from rethinking.record.bundle import advice
-from rethinking.record.lease import freed, held, hold, is_lease, run_named
+from rethinking.record.lease import freed, held
 from rethinking.record.read import Record, check_current, environment_of, parse_curve, read
+from rethinking.record.write import CHECKPOINT
 from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
-
-RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 
 
 class Runs:
-    """A folder of records.
+    """A folder of records. A replacement in it that a kill has stopped is gone on with when it is opened.
 
     Args:
         root: the folder; made when first written to. checkpoints, weights: the folders of checkpoints and of trained
-        weights, each in a folder with its run's name; None for beside the records.
+        weights, each in a folder with its run's name; None for beside the records. again: the names of runs to be made
+        again where they are out of date: until such a one replaces its record, it is the one that is meant here.
+
+    Attributes:
+        owner: the folder whose runs the checkpoints are of; another than `root` where a record is made for a look.
+
+    Raises:
+        InputError: what was made again is damaged.
     """
 
     def __init__(
-        self, root: str | Path = "runs", checkpoints: str | Path | None = None, weights: str | Path | None = None
+        self,
+        root: str | Path = "runs",
+        checkpoints: str | Path | None = None,
+        weights: str | Path | None = None,
+        *,
+        again: Iterable[str] = (),
     ):
         if str(root) == "":
             raise InputError("the folder of the runs is empty text: name one, as --runs runs")
-        self.root = Path(root)
-        self.checkpoints = self.root if checkpoints is None else Path(checkpoints)
-        self.weights = self.root if weights is None else Path(weights)
+        self.root = self.owner = Path(root)
+        places = [self.root if place is None else Path(place) for place in (checkpoints, weights)]
+        real = os.path.realpath(self.root)  # named otherwise, it is beside the records all the same
+        self.checkpoints, self.weights = (self.root if os.path.realpath(p) == real else p for p in places)
+        self.again = set(again)
+        make.recover(self)
 
     def path(self, spec: Spec) -> Path:
         """Where the record of `spec` is, or would be."""
-        return self.root / spec.run_id
+        place = self.root / spec.run_id
+        renewed = spec.run_id in self.again and outdated.by(place, spec)
+        return self.root / outdated.AGAIN / spec.run_id if renewed else place
 
     def weights_of(self, spec: Spec) -> Path:
-        """Where the weights of a run's network are, or would be."""
-        return self.weights / spec.run_id / digests.WEIGHTS
+        """Where the weights of a run's network are, or would be; of one that is made again, beside its record."""
+        path = self.path(spec)
+        return (self.weights / path.name if path.parent == self.root else path) / digests.WEIGHTS
 
     def complete(self, spec: Spec) -> bool:
         """Whether the run was trained to its end."""
@@ -144,14 +157,15 @@ class Runs:
         made_with = environment_of(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec))
 
-    def reached(self, run: Spec | str) -> int | None:
-        """The step that an unfinished run, or that of a name, goes on from; None where it has no checkpoint.
+    def reached(self, run: Spec | Path) -> int | None:
+        """The step that an unfinished run, or that in a folder, goes on from; None where it has no checkpoint.
 
         Raises InputError where the checkpoint is damaged.
         """
         from safetensors import safe_open
 
-        path = self.checkpoints / (run if isinstance(run, str) else run.run_id) / "checkpoint.safetensors"
+        folder = run if isinstance(run, Path) else self.path(run)
+        path = self.checkpoints / folder.relative_to(self.root) / CHECKPOINT
         try:
             with opened(path, digests.LARGEST), safe_open(path, framework="numpy") as held:
                 step = held.get_tensor("step")
@@ -176,139 +190,21 @@ class Runs:
             )
         return read(self.root / hits[0])
 
-    def survey(self) -> "Iterator[Found]":
-        """What there is in the folder, sorted by name, in time linear in the number of runs: no spec is read."""
-        for entry in sorted(os.scandir(self.root), key=lambda e: e.name) if self.root.is_dir() else ():
-            if entry.is_symlink() or entry.is_dir():
-                yield self._found(Path(entry.path))
+    def survey(self) -> Iterator[litter.Found]:
+        """What there is in the folder, see `litter.survey`."""
+        return litter.survey(self)
 
-    def _found(self, path: Path) -> "Found":
-        beside = self.checkpoints / path.name
-        link = next((p for p in (path, beside, self.weights / path.name) if p.is_symlink()), None)
-        if link is not None:
-            return Found(path, link=link)
-        entries = list(os.scandir(path))
-        if beside != path and beside.is_dir():
-            entries += os.scandir(beside)
-        apart = self.weights / path.name
-        if apart not in (path, beside) and apart.is_dir():
-            entries += os.scandir(apart)
-        link = next((Path(e.path) for e in entries if e.is_symlink()), None)
-        names = {e.name for e in entries}
-        busy = any(map(is_lease, names)) and held(path)
-        return Found(
-            path,
-            run="spec.json" in names and _named_as_a_run(path.name),
-            complete="result.json" in names,
-            busy=busy,
-            stale=not busy and any(map(is_lease, names)),
-            weights=digests.WEIGHTS in names,
-            temporary=tuple(Path(e.path) for e in entries if is_temporary(e.name)),
-            link=link,
-        )
-
-    def delete(self, found: "Found", only: str = "run") -> str:
-        """Delete what `survey` found, under the run's lease, where it is still so: what happened meanwhile is not lost.
-
-        The result goes first, so that half of a deletion is an unfinished run.
-
-        Args:
-            only: "run" for all of it, "weights", or "temporary" for what a killed process has left: the files that it
-                was writing, and its lease.
-
-        Returns:
-            Why it was left alone; empty text where it was deleted.
-        """
-        path = found.path
-        try:
-            link = found.link or self._found(path).link
-            if link:  # before a lease would be taken behind it
-                return f"{link} is a link"
-            with hold(path) as mine:
-                if mine is None:
-                    return "a process is making it"
-                now = self._found(path)
-                if only == "temporary":
-                    return _unlink(now.temporary)
-                if now.complete != found.complete:
-                    return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
-                if only == "weights":
-                    return _unlink([self.weights / path.name / digests.WEIGHTS])
-                if run_named(path / "spec.json") != path.name:
-                    return "its spec is not of a run of that name"
-                (path / "result.json").unlink(missing_ok=True)
-                for entry in sorted(os.scandir(path), key=lambda e: e.name == "spec.json"):  # a run until the last
-                    if entry.is_dir(follow_symlinks=False) and not is_lease(entry.name):
-                        shutil.rmtree(entry.path)
-                    elif not entry.is_dir(follow_symlinks=False):
-                        os.unlink(entry.path)
-                if self.checkpoints / path.name != path:
-                    shutil.rmtree(self.checkpoints / path.name, ignore_errors=True)
-                if self.weights / path.name != path:
-                    shutil.rmtree(self.weights / path.name, ignore_errors=True)
-        except FileNotFoundError:
-            return "it is gone meanwhile"
-        return ""
+    def delete(self, found: litter.Found, only: str = "run", keep: Callable[[], str] = str) -> str:
+        """Delete what `survey` found, where it is still so; returns why it was left alone, see `litter.delete`."""
+        return litter.delete(self, found, only, keep)
 
     def strays(self, drawn: Path | None = None) -> list[Path]:
-        """What killed processes or deleted runs have left outside the runs' folders, sorted; no link is followed.
-
-        These are half-written files directly in the folder of the runs or in that of drawn figures, and the folders of
-        checkpoints whose run has none. What was changed within the last hour is not among them: it may be in use, by
-        another folder's runs, too.
-        """
-        if not self.root.is_dir():  # perhaps misspelt
-            return []
-        places = dict.fromkeys([self.root, self.checkpoints, drawn or self.root])
-        return sorted(path for place in places if place.is_dir() for path in place.iterdir() if self._stray(path))
-
-    def _stray(self, path: Path) -> bool:
-        try:
-            if path.is_symlink():
-                return False
-            if path.is_dir():
-                inside = list(os.scandir(path))
-                known = all(e.name == "checkpoint.safetensors" or is_temporary(e.name) for e in inside)
-                if not known or not all(e.is_file(follow_symlinks=False) for e in inside):
-                    return False
-                if not _named_as_a_run(path.name) or os.path.lexists(self.root / path.name):
-                    return False
-                changed = max(os.stat(p).st_mtime for p in (path, *inside))
-            else:
-                if path.parent == self.root:
-                    whole = digests.LIST
-                elif path.parent != self.checkpoints:  # drawn figures
-                    whole = r"[^.].*\.(json|svg|pdf|png)"
-                else:
-                    return False
-                if not re.fullmatch(rf"\.{whole}\.[a-z0-9_]{{8}}", path.name):
-                    return False
-                changed = path.stat().st_mtime
-        except OSError:  # gone meanwhile, or not ours
-            return False
-        return time.time() - changed > RECENT
+        """What killed processes or deleted runs have left outside the runs' folders, see `litter.strays`."""
+        return litter.strays(self, drawn)
 
     def sweep(self, stray: Path) -> str:
-        """Delete one of `strays`, where it still is one; a checkpoint under its run's lease.
-
-        Returns:
-            Why it was left alone; empty text where it was deleted.
-        """
-        if not self._stray(stray):
-            return "it is gone or in use meanwhile"
-        if not stray.is_dir():
-            return _unlink([stray])
-        folder = self.root / stray.name
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            return "its run is there meanwhile"
-        with hold(folder) as mine:  # which removes the folder
-            if mine is None:
-                return "a process is making it"
-            _unlink(stray.iterdir())
-            stray.rmdir()
-        return ""
+        """Delete one of `strays`, where it still is one; returns why it was left alone, see `litter.sweep`."""
+        return litter.sweep(self, stray)
 
     def writable(self) -> None:
         """Raise InputError where records could not be written."""
@@ -318,34 +214,3 @@ class Runs:
                 pass
         except OSError as error:
             raise InputError(f"cannot write to {self.root} ({error.strerror}): name another with --runs") from None
-
-
-@dataclass(frozen=True)
-class Found:
-    """A folder or link among the runs.
-
-    Attributes:
-        path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
-        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any.
-        temporary: files that a process was writing, and that a killed one has left. link: one in it, or itself; it is
-        not followed.
-    """
-
-    path: Path
-    run: bool = False
-    complete: bool = False
-    busy: bool = False
-    stale: bool = False
-    weights: bool = False
-    temporary: tuple[Path, ...] = ()
-    link: Path | None = None
-
-
-def _named_as_a_run(name: str) -> bool:
-    return re.search(r"-[0-9a-f]{10}\Z", name) is not None
-
-
-def _unlink(paths: Iterable[Path]) -> str:
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return ""

@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import shutil
 import socket
 import stat
 import threading
@@ -24,16 +23,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rethinking.errors import InputError
 from rethinking.files import Refused, content_of, json_in
-from rethinking.paths import write
-from rethinking.record.write import Writer
-from rethinking.spec import Spec, from_file
-
-if TYPE_CHECKING:
-    from rethinking.record.folder import Runs
+from rethinking.paths import write, written_as
+from rethinking.spec import from_file
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
@@ -52,38 +47,14 @@ def run_named(path: Path) -> str | None:
 
 
 @contextmanager
-def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
-    """Hold a run for this process, to make it; yields None where another holds it or it is complete."""
-    folder = runs.path(spec)
-    if runs.complete(spec):
-        freed(folder)  # whoever completed it may have been killed right after
-        yield None
-        return
-    runs.writable()
-    folder.mkdir(exist_ok=True)
-    notes: dict[str, Any] = {"log": log_of("self")}
-    with hold(folder, notes) as mine:
-        if mine is None or runs.complete(spec):  # finished between the two looks
-            yield None
-            return
-        try:
-            if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
-                write(folder / "spec.json", spec.to_json())
-            yield Writer(folder, spec, runs.checkpoints, notes, runs.weights)
-        except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
-            if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
-                (folder / "spec.json").unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
 def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | None]:
     """Hold the lease of the run in `folder`, which exists; yields its folder, None where another has it.
 
     A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
     gone, or on another machine it has been silent for SILENCE seconds) takes lease-<k+1>: of two who try, one succeeds,
     and nothing is ever taken away from a live owner. File locks would not do: across machines they may not exclude. A
-    folder that is empty in the end is removed.
+    folder that is empty in the end is removed. Where the folder was moved away meanwhile, and another process holds one
+    of its name, that one's lease stays.
 
     Args:
         notes: what others can read of the run while it is made (`making`), written at each sign of life; may change.
@@ -98,6 +69,7 @@ def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | N
     mine = folder / f"lease-{0 if latest is None else _number(latest) + 1}"
     try:
         mine.mkdir()
+        made = mine.stat()
     except (FileExistsError, FileNotFoundError):  # another was first, or has just given an impossible run up
         yield None
         return
@@ -109,18 +81,40 @@ def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | N
     beat: threading.Thread | None = None
     try:
         write(mine / "owner.json", json.dumps(_bound(_me())))
-        beat = threading.Thread(target=_beat, args=(mine / "owner.json", stop, notes or {}), daemon=True)
+        beat = threading.Thread(target=_beat, args=(mine / "owner.json", made, stop, notes or {}), daemon=True)
         beat.start()
         yield mine
     finally:
         stop.set()
         if beat is not None:
             beat.join(HEARTBEAT)  # else what it is writing would keep the lease's folder
-        for old in _leases(folder):
-            if _number(old) <= _number(mine):
-                shutil.rmtree(old, ignore_errors=True)
+        if _is_mine(mine, made):
+            for old in _leases(folder):
+                if _number(old) <= _number(mine):
+                    _remove(old)
         with suppress(OSError):  # not empty
             folder.rmdir()
+
+
+def _is_mine(lease: Path, made: os.stat_result) -> bool:
+    """Whether a lease is the folder that this process has made, and no other process has named itself its owner.
+
+    A number of a folder that is gone may be given to another one, so that it alone does not tell.
+    """
+    try:
+        owner = _owner(lease / "owner.json")
+        return os.path.samestat(lease.stat(), made) and owner in (None, tuple(_me().values()))
+    except OSError:
+        return False
+
+
+def _remove(lease: Path) -> None:
+    """Delete the files of a lease, and its folder where nothing else is in it."""
+    with suppress(OSError):
+        for file in list(lease.iterdir()):
+            if is_of_a_lease(file.name):
+                file.unlink(missing_ok=True)
+        lease.rmdir()
 
 
 def _number(path: Path) -> int:
@@ -135,6 +129,11 @@ def _leases(folder: Path) -> list[Path]:
 def is_lease(name: str) -> bool:
     """Whether a file of a run's folder has a lease's name."""
     return re.fullmatch("(lease|claim)-[0-9]+", name) is not None
+
+
+def is_of_a_lease(name: str) -> bool:
+    """Whether a file in a lease's folder is one that `hold` writes."""
+    return (written_as(name) or name) in ("owner.json", NOTES)
 
 
 def _latest(folder: Path) -> Path | None:
@@ -163,10 +162,12 @@ def freed(folder: Path) -> bool:
     return True
 
 
-def _beat(path: Path, stop: threading.Event, notes: dict[str, Any]) -> None:
+def _beat(path: Path, made: os.stat_result, stop: threading.Event, notes: dict[str, Any]) -> None:
     written: dict[str, Any] = {}
     while not stop.wait(HEARTBEAT):
         try:
+            if not os.path.samestat(path.parent.stat(), made):
+                return
             os.utime(path)
             if notes != written:
                 written = dict(notes)

@@ -1,22 +1,19 @@
 """Runs made with another version of a plug-in than is there now: named once, and made again on demand."""
 
-import os
-import shutil
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.files import json_of
-from rethinking.record.lease import hold, is_lease
 from rethinking.spec import Spec
 
 if TYPE_CHECKING:
     from rethinking.record.folder import Runs
 
-ASIDE = ".replaced"  # in the folder of the runs: what is being made again, until that is complete
+AGAIN = ".again"  # in the folder of the runs: what is made again, until it is complete and replaces its record
 Outdated = dict[str, list[Spec]]  # "models/mine" -> the runs
 
 
@@ -40,7 +37,7 @@ def find(runs: "Runs", specs: Iterable[Spec]) -> Outdated:
     """Of runs that are complete or begun, those that are out of date, by plug-in. Damaged ones are left to others."""
     found: Outdated = {}
     for spec in (s for s in specs if s.plug_ins):
-        for name in _made_with(runs.path(spec), spec):
+        for name in by(runs.path(spec), spec):
             found.setdefault(name, []).append(spec)
     return found
 
@@ -69,92 +66,8 @@ def chosen(found: Outdated, names: Sequence[str], specs: Iterable[Spec]) -> Outd
     return found
 
 
-def set_aside(runs: "Runs", found: Outdated) -> list[Spec]:
-    """Move what there is of runs that are out of date into runs/.replaced, so that they are made again.
-
-    `settle` deletes it when the new run is complete, and puts it back where nothing of that was made. Where a record
-    set aside before is of the plug-ins that are there now, it comes back at once.
-
-    Returns:
-        The specs of the runs to be made again.
-
-    Raises:
-        InputError: one is being made, or has links in it.
-    """
-    every = {spec.run_id: spec for specs in found.values() for spec in specs}
-    there = {each.path.name: each for each in runs.survey() if each.path.name in every}
-    again = []
-    for name, spec in every.items():
-        reason = f"{there[name].link} is a link" if name in there and there[name].link else ""
-        with nullcontext() if reason or name not in there else hold(runs.path(spec)) as mine:
-            reason = reason or ("a process is making it" if name in there and mine is None else "")
-            if reason:
-                settle(runs, every.values())
-                raise InputError(f"{runs.root / name} cannot be made again ({reason}): wait, or move it away")
-            if not _aside(runs, spec).exists():
-                _move(runs.path(spec), _aside(runs, spec))
-                if runs.checkpoints != runs.root:
-                    _move(runs.checkpoints / name, runs.checkpoints / ASIDE / name)
-            else:  # what was begun since is out of date itself
-                _clear(runs, spec)
-        if _made_with(_aside(runs, spec), spec):
-            again.append(spec)
-        else:
-            _put_back(runs, spec)
-    return again
-
-
-def settle(runs: "Runs", specs: Iterable[Spec]) -> None:
-    """Of runs that were set aside, delete those that were made again, and put back those that were not begun."""
-    for spec in specs:
-        if not _aside(runs, spec).is_dir() or runs.busy(spec):
-            continue
-        if runs.complete(spec):
-            shutil.rmtree(_aside(runs, spec))
-            shutil.rmtree(runs.checkpoints / ASIDE / spec.run_id, ignore_errors=True)
-        elif not (runs.checkpoints / spec.run_id / "checkpoint.safetensors").exists():
-            _put_back(runs, spec)
-    for folder in {runs.root, runs.checkpoints}:
-        with suppress(OSError):  # not there, or not empty
-            (folder / ASIDE).rmdir()
-
-
-def _aside(runs: "Runs", spec: Spec) -> Path:
-    return runs.root / ASIDE / spec.run_id
-
-
-def _made_with(folder: Path, spec: Spec) -> list[str]:
-    """The plug-ins by which what is in a folder is out of date."""
+def by(folder: Path, spec: Spec) -> list[str]:
+    """The plug-ins by which what is in the folder of a run is out of date; what is damaged is left to others."""
     with suppress(InputError):
         return changed(spec, json_of(folder / "environment.json"))
     return []
-
-
-def _move(path: Path, to: Path) -> None:
-    """Rename a folder, without the leases in it, where it is there."""
-    to.parent.mkdir(exist_ok=True)
-    with suppress(FileNotFoundError):
-        os.rename(path, to)
-        for left in [each for each in to.iterdir() if is_lease(each.name)]:
-            shutil.rmtree(left)
-
-
-def _clear(runs: "Runs", spec: Spec) -> None:
-    """Delete what was begun of a run, under its lease."""
-    for folder in {runs.path(spec), runs.checkpoints / spec.run_id}:
-        for file in [each for each in folder.glob("*") if each.is_file()]:
-            file.unlink()
-
-
-def _put_back(runs: "Runs", spec: Spec) -> None:
-    """Put a run that was set aside where it was, unless it is made there now."""
-    path = runs.path(spec)
-    path.mkdir(exist_ok=True)
-    with hold(path) as mine:  # which removes the folder where it is empty
-        if mine is None or runs.complete(spec):
-            return
-        _clear(runs, spec)
-    with suppress(OSError):
-        _move(_aside(runs, spec), path)
-        if runs.checkpoints != runs.root:
-            _move(runs.checkpoints / ASIDE / spec.run_id, runs.checkpoints / spec.run_id)

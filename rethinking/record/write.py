@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
 from rethinking.files import text_of
-from rethinking.paths import write
+from rethinking.paths import MARK, write, written_as
 from rethinking.record import digests
 from rethinking.spec import Spec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Row = dict[str, Any]
+CHECKPOINT = "checkpoint.safetensors"
+OWN = frozenset({*digests.FILES, "result.json", digests.WEIGHTS, CHECKPOINT})  # all that is written into a run's folder
 LOG_COLUMNS = ("step", "online_loss", "online_accuracy")
 
 
@@ -51,7 +53,7 @@ class Writer:
     ) -> None:
         self.path, self.spec = path, spec
         self.notes: dict[str, Any] = {} if notes is None else notes
-        self.checkpoint_path = (checkpoints or path.parent) / path.name / "checkpoint.safetensors"
+        self.checkpoint_path = (checkpoints or path.parent) / path.name / CHECKPOINT
         self.weights_path = (weights or path.parent) / path.name / digests.WEIGHTS
 
     @property
@@ -128,8 +130,9 @@ class Writer:
         write(self.path / "result.json", json.dumps(sealed, indent=2, allow_nan=False) + "\n")
         self.checkpoint_path.unlink(missing_ok=True)
         for folder in {self.path, self.checkpoint_path.parent}:
-            for left in folder.glob(".*.*"):  # by a sitting that was killed while it wrote
-                left.unlink(missing_ok=True)
+            for left in folder.glob(f".*{MARK}*"):  # by a sitting that was killed while it wrote
+                if written_as(left.name) in OWN and left.is_file():
+                    left.unlink(missing_ok=True)
         if self.checkpoint_path.parent != self.path:
             with suppress(OSError):  # there is none, or something else is in it
                 self.checkpoint_path.parent.rmdir()

@@ -241,8 +241,8 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """`prune` on as many records as there are tries, at full size 50,000: right, quick, and in memory that stays flat.
 
     Of ten records eight are complete and archived, one is complete and no figure needs it, one is unfinished and no
-    figure needs it. A figure needs eight more, of which every second is unfinished. A tenth of the seconds and bytes
-    is allowed for every tenth of the 50,000, and as much as few records take.
+    figure needs it; a user keeps a file with the first such. A figure needs eight more, every second unfinished. A
+    tenth of the seconds and bytes is allowed for every tenth of the 50,000, and as much as few records take.
     """
     tally, runs, count = Tally("many records"), folder / "runs", budget.tries
     made = sets.made(Runs(folder / "one"), sets.toy(folder / "data"))[0]
@@ -260,6 +260,9 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             if name != "result.json" or kind not in ("begun", "unfinished"):
                 os.link(made / name, path / name)
     (runs / archive.LIST).write_text("".join(f"{name}\n" for name in kinds["archived"]))
+    noted = kinds["spare"][:1]  # in whose folder a user keeps something
+    for name in noted:
+        (runs / name / ".notes.md.swp").write_text("a user's")
     base = _pruned(tally, "few", folder / "one", folder, sorted(p.name for p in (folder / "one").iterdir()))
     share = count / 50_000
     allowed = SECONDS * share + base[0], GROWTH * share + base[1]
@@ -267,7 +270,7 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     kept = sorted(set(everything) - set(kinds["begun"]))
     _pruned(tally, "all but what a figure's runs have left unfinished", runs, folder, kept, allowed)
     _pruned(tally, "all, again", runs, folder, kept, allowed)
-    kept = sorted(set(kept) - set(kinds["spare"]) - set(kinds["unfinished"]))
+    kept = sorted(set(kept) - set(kinds["spare"]) - set(kinds["unfinished"]) | set(noted))
     _pruned(tally, "what is archived or needed", runs, folder, kept, None, "--unreferenced")
     names = ("spec.json", "curve.csv", "environment.json", "result.json")
     folders = [runs / name for name in kept if name != archive.LIST]

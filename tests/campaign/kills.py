@@ -40,9 +40,11 @@ from tally import (
 )
 
 from rethinking import __main__, catalog, data, figures, verify
+from rethinking.data._folder import SCRATCH
 from rethinking.engines import execute, local, worker
-from rethinking.paths import is_temporary
-from rethinking.record import Runs, archive, digests, lease
+from rethinking.errors import InputError
+from rethinking.paths import written_as
+from rethinking.record import Runs, archive, digests, lease, make, outdated, read
 from rethinking.record.lease import is_lease
 from rethinking.spec import Part, ProbeSpec
 
@@ -164,6 +166,7 @@ class Action:
     """What is killed: prepare a folder, act in it, what its end is, and what it may change of what is there before.
 
     midway: what there may be, at any moment, of files that are written anew: as they were, or as they are in the end.
+    lost: what is lost when it is killed, looked at before it is begun again; empty text where nothing is.
     """
 
     name: str
@@ -172,6 +175,7 @@ class Action:
     end: Callable[[Path], Any]
     may: Callable[[str, bytes, bytes | None], bool] = _own_run
     midway: str = ""
+    lost: Callable[[Path], str] = lambda folder: ""
 
 
 def _train(spec: Any, folder: Path, **options: Any) -> None:
@@ -192,9 +196,36 @@ def _break_off(folder: Path) -> None:
     apart(lambda: _train(SPEC, folder, until=3))
 
 
+def _outdated(folder: Path) -> None:
+    """A record of another version of its network, whole."""
+    apart(lambda: _train(SPEC, folder))
+    path = Runs(folder / "runs").path(SPEC)
+    made, held = path / "environment.json", json.loads((path / "result.json").read_text())
+    made.write_text(made.read_text().replace(SPEC.plug_ins["models/tiny"], 12 * "0"))
+    rest = {key: value for key, value in held.items() if key not in digests.OWN}
+    (path / "result.json").write_text(json.dumps(digests.sealed(rest, path)))
+
+
+def _made_again(folder: Path) -> None:
+    runs = Runs(folder / "runs", folder / "checkpoints")
+    make.begin_again(runs, outdated.find(runs, [SPEC]))
+    try:
+        execute.execute(SPEC, runs, data_dir=str(folder.parent / "data"))
+    finally:
+        make.settle(runs, [SPEC])
+
+
+def _no_record(folder: Path) -> str:
+    """Of the two records, one must stand under its name, whole."""
+    try:
+        return "" if read(Runs(folder / "runs").path(SPEC)).spec == SPEC else "another record"
+    except InputError as error:
+        return str(error)
+
+
 def _half_written(path: Path) -> bool:
     """Of a figure or a data set: left by a kill, and swept by `prune` or the next fetch when it is old."""
-    return is_temporary(path.name) or any(part.startswith(".fetch-") for part in path.parts)
+    return written_as(path.name) or any(part.startswith(SCRATCH) for part in path.parts)
 
 
 def _prune(folder: Path) -> None:
@@ -255,6 +286,7 @@ ACTIONS = [
     Action("training", _nothing, lambda f: _train(SPEC, f), curves),
     Action("training that goes on", _break_off, lambda f: _train(SPEC, f), curves),
     Action("training begun anew", _break_off, lambda f: _train(SPEC, f, anew=True), curves),
+    Action("making a run again", _outdated, _made_again, curves, lost=_no_record),
     Action("a computed run", _nothing, lambda f: _train(sets.COMPUTED[0], f), curves),
     Action("a probe", lambda f: _train(SPEC, f), lambda f: _train(ProbeSpec(run=SPEC, probe=PROBE), f), curves),
     Action(
@@ -363,6 +395,8 @@ def _furnished(template: Path, folder: Path, root: str) -> None:
         execute.execute(spec, runs, data_dir=root)
     sets.bound(runs, OLD)
     execute.execute(UNFINISHED, runs, data_dir=root, until=5)
+    for spec in (sets.NOISY, OLD, UNFINISHED):
+        (runs.path(spec) / ".notes.md.swp").write_text("a user's")
     (runs.root / archive.LIST).write_text(f"# kept\n{OLD.run_id}\n")
     (template / "figures").mkdir()
     for form in ("json", "svg", "pdf"):
@@ -419,7 +453,7 @@ def _one(
         return False
     now = sets.tree(place)
     half = [name for name, allowed in midway.items() if now.get(name) not in allowed]
-    gone = beside(place, folder, action)
+    gone = beside(place, folder, action) or action.lost(place)
     if status is None:
         tally.add(HANG, tried)
     elif not points.expected(status, said):
@@ -440,7 +474,7 @@ def _once_more(tally: Tally, action: Action, place: Path, folder: Path, tried: s
         return tally.add(LOST, f"{tried}, begun again", gone)
     if action.end(place) != end:
         return tally.add(SILENT, tried, "it comes to another end")
-    left = [p.name for p in (place / "runs").rglob("*") if is_temporary(p.name) or is_lease(p.name)]
+    left = [p.name for p in (place / "runs").rglob("*") if written_as(p.name) or is_lease(p.name)]
     swept = ("drawing a figure", "fetching data", "adding data", "removing data", "binding records", "pruning")
     if left and action.name not in swept:
         return tally.add(SILENT, tried, f"left over: {left}")

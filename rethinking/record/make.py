@@ -1,0 +1,173 @@
+"""Making a run under its lease; made again, it replaces its record when it is complete.
+
+What is made again is made in runs/.again/<run_id>/, as any run. The record that it replaces stays in its place until
+then. They are exchanged file by file, under both leases, the old result first and the new one last: whatever is
+stopped in between has the whole new record in the two folders, and the next opening of the runs goes on with it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rethinking.errors import InputError
+from rethinking.files import DAMAGED, content_of, json_of
+from rethinking.paths import sync, write
+from rethinking.record import digests, litter, outdated
+from rethinking.record.lease import freed, hold, log_of, run_named
+from rethinking.record.outdated import AGAIN
+from rethinking.record.read import read
+from rethinking.record.write import CHECKPOINT, Writer
+from rethinking.spec import Spec
+
+if TYPE_CHECKING:
+    from rethinking.record.folder import Runs
+
+
+@contextmanager
+def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
+    """Hold a run for this process, to make it; yields None where another holds it or it is complete.
+
+    Where its checkpoint is elsewhere, that is held, too: another folder of records may share the checkpoints.
+    """
+    folder = runs.path(spec)
+    again = folder.parent != runs.root
+    if runs.complete(spec) and not again:
+        freed(folder)  # whoever completed it may have been killed right after
+        yield None
+        return
+    runs.writable()
+    folder.mkdir(parents=again, exist_ok=True)
+    notes: dict[str, Any] = {"log": log_of("self")}
+    with ExitStack() as leases:
+        mine = leases.enter_context(hold(folder, notes))
+        done = (folder / "result.json").is_file()  # finished between the two looks
+        elsewhere = runs.checkpoints / folder.relative_to(runs.root)
+        if mine is not None and not done and not _same(elsewhere, folder):
+            elsewhere.mkdir(parents=True, exist_ok=True)
+            mine = leases.enter_context(hold(elsewhere)) and mine
+        if mine is None or done:
+            yield None
+        else:
+            yield from _held(runs, spec, folder, mine, notes)
+        if mine is not None and again and (folder / "result.json").is_file():
+            put_in_place(runs, spec.run_id)
+
+
+def _held(runs: "Runs", spec: Spec, folder: Path, mine: Path, notes: dict[str, Any]) -> Iterator[Writer]:
+    try:
+        if run_named(folder / "spec.json") != spec.run_id:  # not there, or damaged
+            write(folder / "spec.json", spec.to_json())
+        again = folder.parent != runs.root
+        checkpoints, weights = (runs.checkpoints / AGAIN, None) if again else (runs.checkpoints, runs.weights)
+        yield Writer(folder, spec, checkpoints, notes, weights)
+    except Exception as error:  # a run that cannot be leaves nothing behind; one that the disk stops does
+        if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
+            (folder / "spec.json").unlink(missing_ok=True)
+        raise
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one == other or (one.is_dir() and one.samefile(other))
+
+
+def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:
+    """Have `runs` make the runs that are out of date again. What was begun so, of plug-ins that changed since, goes.
+
+    Returns:
+        The specs of these runs.
+
+    Raises:
+        InputError: one is being made, or has links in it.
+    """
+    every = {spec.run_id: spec for specs in found.values() for spec in specs}
+    for name, spec in every.items():
+        begun = runs.root / AGAIN / name
+        for there in (litter.found_at(runs, place) for place in (runs.root / name, begun) if os.path.lexists(place)):
+            stale = there.again and outdated.by(begun, spec)
+            if there.link or (there.busy and (stale or not there.again)):
+                reason = f"{there.link} is a link" if there.link else "a process is making it"
+                raise InputError(f"{runs.root / name} cannot be made again ({reason}): wait, or move it away")
+            if stale:
+                reason = litter.delete(runs, there)
+                if reason:
+                    raise InputError(f"{begun} cannot be begun anew ({reason}): move it away")
+    runs.again |= every.keys()
+    return [*every.values()]
+
+
+def settle(runs: "Runs", specs: Iterable[Spec]) -> None:
+    """Of runs that were made again, have those that are complete replace their records, if that is still to be done."""
+    for name in sorted({spec.run_id for spec in specs} & runs.again):
+        if (runs.root / AGAIN / name / "result.json").is_file():
+            with hold(runs.root / AGAIN / name) as mine:
+                if mine is not None:
+                    put_in_place(runs, name)
+    for folder in {runs.root, runs.checkpoints}:
+        with suppress(OSError):  # not there, or not empty
+            (folder / AGAIN).rmdir()
+
+
+def recover(runs: "Runs") -> None:
+    """Go on with every replacement that was stopped: what was made again is complete, and its record is not any more.
+
+    Raises InputError where what was made again is damaged.
+    """
+    for folder in sorted((runs.root / AGAIN).glob("*")):
+        if (folder / "result.json").is_file():
+            if (runs.root / folder.name / "result.json").exists():
+                continue  # as it was: `begin_again` decides
+            with suppress(OSError), hold(folder) as mine:  # of a folder that cannot be written
+                if mine is not None:
+                    put_in_place(runs, folder.name)
+        elif folder.is_dir() and not (folder / "spec.json").exists() and freed(folder):
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+    with suppress(OSError):  # not there, or not empty
+        (runs.root / AGAIN).rmdir()
+
+
+def put_in_place(runs: "Runs", name: str) -> None:
+    """Have a run that was made again, complete and held, replace its record; nothing where somebody else holds that.
+
+    Files that are no record's stay.
+
+    Raises InputError where it is damaged: its record then stays as it is.
+    """
+    new, old = runs.root / AGAIN / name, runs.root / name
+    if old.is_symlink():
+        return
+    old.mkdir(exist_ok=True)
+    with hold(old) as mine:
+        if mine is None:
+            return
+        if (old / "result.json").exists():
+            read(new)
+        result = json_of(new / "result.json")
+        if result.keys() != digests.RESULT | digests.OWN or digests.of_result(result) != result["digest"]:
+            raise InputError(f"{new / 'result.json'} does not agree with its own SHA-256: {DAMAGED}")
+        (old / "result.json").unlink(missing_ok=True)
+        for file in (*digests.FILES, digests.WEIGHTS):
+            place = (runs.weights / name if file == digests.WEIGHTS else old) / file
+            if file not in result["digests"]:
+                place.unlink(missing_ok=True)
+            elif (new / file).exists():
+                _move(new / file, place)
+        before = runs.checkpoints / name / CHECKPOINT  # of a run that was begun alone
+        if before.exists() and litter.belongs(runs, before):
+            before.unlink()
+            with suppress(OSError):  # not empty
+                before.parent.rmdir()
+        sync(old)
+        os.replace(new / "result.json", old / "result.json")
+        sync(old)
+
+
+def _move(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if os.stat(file).st_dev == os.stat(to.parent).st_dev:
+        os.replace(file, to)
+    else:
+        write(to, content_of(file, digests.LARGEST))
+        file.unlink()
