@@ -214,7 +214,7 @@ def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
 def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):
     from matplotlib import font_manager, get_data_path
 
-    manager, family = font_manager.fontManager, plotting.STYLE["font.family"]
+    manager, family = font_manager.fontManager, plotting.STYLE["font.sans-serif"][0]
     own = font_manager.findfont(family, rebuild_if_missing=False)
     other = Path(shutil.copy(own, tmp_path))
     monkeypatch.setattr(
@@ -247,7 +247,7 @@ def test_labels_that_look_like_mathematics_are_drawn_as_they_are(found, tmp_path
     found(figures__odd=HOSTILE_FIGURE)
     drawn = figures.draw("odd", figures.setting("odd"), Runs(tmp_path / "runs"), tmp_path, ("svg",))
     assert [row["row"] for row in drawn.numbers["table"]] == ["$a_$", "{\\frac", "WORD"]
-    assert "<!-- $a_$ (REDUCED: n = 20) -->" in drawn.files[0].read_text("utf-8")
+    assert ">$a_$ (REDUCED: n = 20)</text>" in drawn.files[0].read_text("utf-8")
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

@@ -22,6 +22,10 @@ from rethinking.spec import Part, ProbeSpec, RunSpec
 CAPTION = (
     "Test error, norms over the squared margin and sharpness of networks that fit true labels and random ones beside."
 )
+THEIRS = (
+    "Nothing of its own; Neyshabur et al. 2017: the more images with random labels are fitted besides, the higher the "
+    "test error; norms over the squared margin rise with it, sharpness does not follow it."
+)
 DEPARTURES = [
     "The paper's network is a VGG; ours are MLPs. Its claims are of the shape.",
     "The first 10,000 images have true labels (quick: 1,000), the next ones, up to 5,000 (quick: 500), random ones.",

@@ -24,6 +24,10 @@ from rethinking.spec import ProbeSpec, RunSpec
 
 NETWORK = "mlp-1x512"
 CAPTION = "Test error and norms over the squared margin against the width of a network with one hidden layer, on MNIST."
+THEIRS = (
+    "Nothing of its own; Neyshabur et al. 2017: test error falls with width, far beyond what fits the training set; "
+    "norms over the squared margin fall up to 128 units, and from there on only some of them."
+)
 DEPARTURES = [
     f"A run stops at a training cross-entropy of {STOP_LOSS} nats, at an evaluation, one an epoch, or after 90 epochs "
     "(quick: 100). Narrow networks that do not get there are shown as they end, where they have a positive margin.",
