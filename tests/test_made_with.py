@@ -111,6 +111,10 @@ def test_whatever_a_notebook_has_changed_the_curve_is_that_of_a_new_process(name
         change()
         before = process()
         assert before != fresh or name in ("no NNPACK", "two threads")
+        with process_state.as_begun():
+            told, *state = process()
+        assert (told[:3], told[4:]) == ((torch.float32, torch.device("cpu"), True), (False, False))
+        assert state == [process_state.BEGUN, process_state.MATMUL, False]
         (saved,) = rt.experiment("toy", "tiny", save=tmp_path, **fields).records
         (held,) = rt.experiment("toy", "tiny", **fields).records
         network = rt.network(saved.path)

@@ -67,9 +67,7 @@ MEANT = {
 DEVICE = one_of(str, torch.device)
 
 
-@taking(
-    n=whole, epochs=whole, num_classes=whole, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text
-)
+@taking(epochs=whole, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text)
 def experiment(
     dataset: Any,
     network: Source | str,
@@ -340,6 +338,8 @@ def _saved(
 
 def _record(run: str | Path | Record, runs: str | Path) -> Record:
     root = committed(runs)
+    if not isinstance(run, Record | str | os.PathLike):
+        raise InputError(f"run is a {type(run).__name__}: give a record, its folder, or its name")
     if isinstance(run, Record):
         record = run
     elif os.path.isfile(path_of(run, "the run") / "result.json"):

@@ -88,7 +88,7 @@ class Drawing:
         return page(repr(self), pd.DataFrame(), svg[svg.index("<svg") :]) + f"<ul>{''.join(lines)}</ul>"
 
 
-@taking(name=text, scale=text, model=text, seeds=whole, runs=path, data=text, crop=whole)
+@taking(scale=text, model=text, seeds=whole, runs=path, data=text, crop=whole)
 def figure(
     name: str,
     scale: str = "quick",

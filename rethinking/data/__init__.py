@@ -64,13 +64,13 @@ __all__ = [
 ]
 
 
-@taking(name=text, root=path)
+@taking(root=path)
 def where(name: str, root: str | Path | None = None) -> Path:
     """The folder in which the data set `name` is kept. Raises InputError for an unknown name."""
     return data_dir(root) / entry(name, root).name
 
 
-@taking(name=text, root=path)
+@taking(root=path)
 def entry(name: str, root: str | Path | None = None) -> catalog.Entry:
     """What the catalogue knows of a data set, an own one of that data folder included. Raises InputError."""
     return catalog.own_set(name, root) or catalog.find("data", name)
@@ -202,7 +202,7 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
     return ImageSet(name, tuple(of.constants["CLASSES"]), split("train"), split("test"), facts(name, root))
 
 
-@taking(name=text, root=path, image=text)
+@taking(root=path, image=text)
 def torch_dataset(
     name: str,
     train: bool = True,

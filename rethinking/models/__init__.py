@@ -17,7 +17,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
-from rethinking.arguments import size, taking, text
+from rethinking.arguments import size, taking
 from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __path__ += catalog.plugin_folders("models")
 
 
-@taking(name=text, num_classes=size, in_channels=size, image_size=size)
+@taking(num_classes=size, in_channels=size, image_size=size)
 def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 28, **options: Any) -> "nn.Module":
     """A network by name, with torch's own (unseeded) initial weights; `initialise` gives it seeded ones.
 

@@ -141,7 +141,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
             if now.complete != found.complete:
                 return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
             if only == "weights":
-                return _unlink([_places(runs, path)[-1] / digests.WEIGHTS])
+                return _unlink([runs.weights / path.relative_to(runs.root) / digests.WEIGHTS])
             if now.foreign:
                 return f"{now.foreign} is no file of a run"
             if run_named(path / "spec.json") != path.name:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
-from rethinking import catalog, corruptions
+from rethinking import arguments, catalog, corruptions
 from rethinking.corruptions import _arguments, _dataset, _features, _labels, _samples
 from rethinking.errors import InputError
 from rethinking.images import whiten
@@ -169,6 +169,7 @@ class Handed:
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
         if num_classes is not None:
             num_classes = _arguments.whole_number("num_classes", num_classes, 1)
+            arguments.size("num_classes", num_classes)
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
         self.name, self.as_given = _inside(dataset)

@@ -49,7 +49,7 @@ class Broken(NamedTuple):
 
 
 def _opened_in_place(prefix: str, dir: Path) -> tuple[int, str]:
-    path = str(Path(dir) / prefix[1:-1])
+    path = str(Path(dir) / prefix[1:].removesuffix(paths.MARK))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), path
 
 
@@ -80,7 +80,9 @@ def _black(file: Path, found: Any = _image_folder._opened) -> Iterator[Any]:
             image.load()
             yield image
     except Exception:
-        yield Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+        image = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+        image.tile = []  # as of a file whose pixels are read
+        yield image
 
 
 def _nothing(*_: Any, **__: Any) -> Any:

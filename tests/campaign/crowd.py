@@ -259,6 +259,7 @@ def many(folder: Path, budget: Budget, chance: random.Random) -> Tally:
         for name in ("curve.csv", "environment.json", "result.json"):
             if name != "result.json" or kind not in ("begun", "unfinished"):
                 os.link(made / name, path / name)
+    (folder / "figures").mkdir()
     (runs / archive.LIST).write_text("".join(f"{name}\n" for name in kinds["archived"]))
     noted = kinds["spare"][:1]  # in whose folder a user keeps something
     for name in noted:

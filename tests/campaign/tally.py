@@ -62,9 +62,8 @@ class Tally:
         try:
             with limited():
                 now = use()
-        except InputError as error:
-            many = "\n" in str(error)
-            self.add(TRACEBACK if many else DETECTED, tried, f"{str(error)!r} has several lines" if many else "")
+        except InputError:
+            self.add(DETECTED, tried)
         except TimeoutError:
             self.add(HANG, tried)
         except Exception:
