@@ -15,6 +15,17 @@ os.environ["RETHINKING_PLUGINS"] = os.pathsep.join(dict.fromkeys([str(HERE / "pl
 from rethinking import catalog, data  # noqa: E402
 from rethinking.errors import InputError  # noqa: E402
 
+_made = InputError.__init__
+
+
+def _one_line(error, line):
+    """The law of every InputError, wherever a test meets one: it is one line, whatever it was made of."""
+    _made(error, line)
+    assert "\n" not in str(error), line
+
+
+InputError.__init__ = _one_line
+
 
 def real(name: str) -> data.ImageSet:
     """A real data set, or a skip that says how to get it."""

@@ -69,7 +69,7 @@ def test_every_part_has_a_breakage():
 
 
 def test_a_try_that_ends_badly_is_told(monkeypatch):
-    """The judge itself: another meaning, another error, too long, and what is none of these."""
+    """The judge itself: another meaning, another error, several lines, too long, and what is none of these."""
     tally = Tally("judge")
 
     def fails(error):
@@ -78,13 +78,16 @@ def test_a_try_that_ends_badly_is_told(monkeypatch):
     monkeypatch.setattr("tally.PATIENCE", 0.05)
     tally.judge("silent", lambda: 2, 1)
     tally.judge("traceback", lambda: fails(KeyError("x")), 1)
-    tally.judge("one line", lambda: fails(sets.data.InputError("a")), 1)
+    tally.judge(
+        "several lines", lambda: fails(type("Told", (sets.data.InputError,), {"__str__": lambda e: "a\nb"})("")), 1
+    )
+    tally.judge("one line", lambda: fails(sets.data.InputError("a\nb")), 1)
     tally.judge("a hang", lambda: subprocess.run(["sleep", "5"]), 1)
     tally.judge("sound", lambda: 1, 1)
     tally.judge("what an independent reading refuses is taken", lambda: 1, lambda: fails(ValueError()))
-    assert dict(tally.ended) == {SILENT: 2, TRACEBACK: 1, DETECTED: 1, HANG: 1, HARMLESS: 1}
-    assert len(tally.bad) == 4
-    assert table([tally]).splitlines()[1].split()[1:] == ["6", "1", "1", "2", "1", "0", "1"]
+    assert dict(tally.ended) == {SILENT: 2, TRACEBACK: 2, DETECTED: 1, HANG: 1, HARMLESS: 1}
+    assert len(tally.bad) == 5
+    assert table([tally]).splitlines()[1].split()[1:] == ["7", "1", "1", "2", "2", "0", "1"]
 
 
 def test_whatever_is_gone_or_another_beside_a_damaged_file_is_lost(tmp_path):

@@ -62,8 +62,9 @@ class Tally:
         try:
             with limited():
                 now = use()
-        except InputError:
-            self.add(DETECTED, tried)
+        except InputError as error:
+            many = "\n" in str(error)
+            self.add(TRACEBACK if many else DETECTED, tried, f"{str(error)!r} has several lines" if many else "")
         except TimeoutError:
             self.add(HANG, tried)
         except Exception:
