@@ -31,21 +31,23 @@ def switch(name: str, value: Any) -> None:
         raise InputError(f"{name} is {shown(value)}: give True or False")
 
 
-def whole(name: str, value: Any) -> None:
-    """A whole number, which is no size beyond all memory."""
+def whole_number(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """The whole number that is given, at least `least`, at most `most`. Raises InputError for anything else."""
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = operator.index(value)
     except TypeError:
-        number = None
-    if number is None or not -MOST < number < MOST:
-        raise InputError(f"{name} is {shown(value)}: give a whole number below {MOST:,}")
+        number = least - 1
+    above = most is not None and number > most
+    if number < least or isinstance(value, bool) or above:
+        raise InputError(
+            f"{name} is {shown(value)}: give a whole number, " + (f"at most {most:,}" if above else f"{least} or more")
+        )
+    return number
 
 
 def size(name: str, value: Any) -> None:
-    """A whole number above 0."""
-    whole(name, value)
-    if value < 1:
-        raise InputError(f"{name} is {value}: give a whole number, 1 or more")
+    """A whole number above 0, which is no size beyond all memory."""
+    whole_number(name, value, 1, MOST)
 
 
 def function(name: str, value: Any) -> None:

@@ -87,6 +87,14 @@ def check_writable(folder: str | os.PathLike[str], option: str) -> None:
         raise InputError(f"cannot write to {folder} ({error.strerror}): name another with {option}") from None
 
 
+def same(one: Path, other: Path) -> bool:
+    """Whether two paths are one place, whatever they are called and whether it is there."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
 @contextmanager
 def where_able() -> Iterator[None]:
     """Skip what makes a file safer or easier to share, where its file system cannot do that; other errors pass."""

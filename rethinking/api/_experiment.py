@@ -18,9 +18,8 @@ from torch import nn
 from rethinking import catalog, data, regularizers
 from rethinking.api._parts import parts_of
 from rethinking.api._result import Result
-from rethinking.arguments import one_of, path, switch, taking, text, whole
+from rethinking.arguments import one_of, path, size, switch, taking, text, whole_number
 from rethinking.arithmetic import as_begun
-from rethinking.corruptions._arguments import whole_number
 from rethinking.data import ImageSet
 from rethinking.engines.execute import as_recorded, execute, tensors
 from rethinking.engines.local import resolve_device, resolve_precision
@@ -67,7 +66,7 @@ MEANT = {
 DEVICE = one_of(str, torch.device)
 
 
-@taking(epochs=whole, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text)
+@taking(epochs=size, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text)
 def experiment(
     dataset: Any,
     network: Source | str,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.api._result import page
-from rethinking.arguments import path, taking, text, whole
+from rethinking.arguments import path, size, taking, text
 from rethinking.claims import Verdict
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
@@ -88,7 +88,7 @@ class Drawing:
         return page(repr(self), pd.DataFrame(), svg[svg.index("<svg") :]) + f"<ul>{''.join(lines)}</ul>"
 
 
-@taking(scale=text, model=text, seeds=whole, runs=path, data=text, crop=whole)
+@taking(scale=text, model=text, seeds=size, runs=path, data=text, crop=size)
 def figure(
     name: str,
     scale: str = "quick",

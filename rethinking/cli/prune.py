@@ -11,6 +11,7 @@ import click
 from rethinking import catalog
 from rethinking.cli.options import checkpoints_option, out_option, runs_option
 from rethinking.errors import InputError
+from rethinking.files import TEXT, state_of
 from rethinking.streams import plain
 
 
@@ -109,11 +110,10 @@ class _Needed:
         self._listed: tuple[Any, frozenset[str]] = (None, frozenset())
         self._drawn: dict[Path, tuple[Any, frozenset[str]]] = {}
         self._specs: frozenset[str] | None = None
-        self._measured: dict[str, set[str]] = {}
         self.archived, self.kept = frozenset[str](), frozenset[str]()
 
     def look(self) -> None:
-        """Read again what has changed: the drawn figures, the archive list and the probes' records.
+        """Read again what has changed, the drawn figures or the archive list.
 
         Raises:
             InputError: there is no folder of drawn figures; one of them, or the list, is damaged; the list names a run
@@ -121,7 +121,7 @@ class _Needed:
         """
         from rethinking import figures as fig
 
-        self.archived = self._archive()
+        archived = self._archive()
         try:
             paths = [Path(entry.path) for entry in os.scandir(self._out) if entry.name.endswith(".json")]
         except OSError as error:
@@ -133,13 +133,12 @@ class _Needed:
         for path in paths:
             state, before = _state(path), self._drawn.get(path)
             drawn[path] = before if before and before[0] == state else (state, frozenset(fig.drawn(path)["runs"]))
-        self._drawn = drawn
+        if self._specs is not None and archived is self.archived and drawn == self._drawn:
+            return  # as on the last look, of which there is one for every run
+        self.archived, self._drawn = archived, drawn
         self._specs = self._specs or _declared()
         kept = self._specs.union(self.archived, *(runs for _, runs in drawn.values()))
-        for name in kept:
-            if name.startswith("probe-") and not self._measured.get(name):
-                self._measured[name] = self._runs.measured([name])
-        self.kept = kept.union(*(self._measured.get(name, ()) for name in kept))
+        self.kept = kept | self._runs.measured(kept)
 
     def _archive(self) -> frozenset[str]:
         from rethinking.record import archived
@@ -171,24 +170,25 @@ class _Needed:
         return "" if self.kind(found) == kind else "it is needed or archived meanwhile"
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
+def _state(path: Path) -> tuple[int | str, ...] | None:
     """What changes with a file; None where it is not there."""
     try:
-        now = path.stat()
+        return state_of(path, TEXT)
     except FileNotFoundError:
         return None
-    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 def _declared() -> frozenset[str]:
-    """The runs that a figure needs at any scale."""
+    """The runs that a figure needs at any scale, those that its probes are measured on among them."""
     from rethinking import figures as fig
     from rethinking.engines.local import resolve_precision
+    from rethinking.spec import ProbeSpec
 
     kept = set()
     for name, entry in catalog.entries("figures").items():
         for scale in fig.SCALES:
             for model in entry.constants["MODELS"]:
                 chosen = fig.setting(name, scale, model, None, resolve_precision("auto", "cpu"))
-                kept |= {spec.run_id for spec in fig.unique(fig.specs(name, chosen))}
+                for spec in fig.unique(fig.specs(name, chosen)):
+                    kept |= {spec.run_id, spec.run.run_id} if isinstance(spec, ProbeSpec) else {spec.run_id}
     return frozenset(kept)

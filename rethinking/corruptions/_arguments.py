@@ -1,7 +1,6 @@
 """What the wrappers are given, checked: the data set, the corruption's options, numbers."""
 
 import difflib
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from rethinking.corruptions import _samples
-from rethinking.errors import InputError, shown
+from rethinking.errors import InputError
 
 REGRESSION = ("permutation", "gaussian")
 # Words that people use for an argument.
@@ -79,17 +78,6 @@ def options_of(declared: dict[str, dict], values: Sequence[Any], options: dict[s
     for name in placed.keys() & options.keys():
         raise InputError(f"{name} is given twice, {placed[name]!r} and {options[name]!r}: give it once")
     return placed | options
-
-
-def whole_number(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool) or (most is not None and number > most):
-        allowed = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name} is {shown(value)}: give a whole number, {allowed}")
-    return number
 
 
 def numbers(name: str, value: Any) -> tuple[float, ...]:

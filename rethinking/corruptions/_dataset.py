@@ -10,8 +10,9 @@ import torch
 from torch.utils.data import Dataset, Subset
 
 from rethinking import catalog, seeds
+from rethinking.arguments import whole_number
 from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
-from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of, whole_number
+from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of
 from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options

@@ -9,7 +9,7 @@ from typing import Any
 
 from rethinking.errors import InputError
 from rethinking.files import json_of, opened, reason, text_of
-from rethinking.paths import write
+from rethinking.paths import same, write
 from rethinking.record import digests, litter, make, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held
@@ -45,8 +45,7 @@ class Runs:
             raise InputError("the folder of the runs is empty text: name one, as --runs runs")
         self.root = self.owner = Path(root)
         places = [self.root if place is None else Path(place) for place in (checkpoints, weights)]
-        real = os.path.realpath(self.root)  # named otherwise, it is beside the records all the same
-        self.checkpoints, self.weights = (self.root if os.path.realpath(p) == real else p for p in places)
+        self.checkpoints, self.weights = (self.root if same(p, self.root) else p for p in places)
         self.again = set(again)
         make.recover(self)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rethinking.files import opened
-from rethinking.paths import written_as
+from rethinking.paths import same, written_as
 from rethinking.record import digests
 from rethinking.record.lease import held, hold, is_lease, is_of_a_lease, run_named
 from rethinking.record.outdated import AGAIN
@@ -180,8 +180,8 @@ def belongs(runs: "Runs", checkpoint: Path) -> bool:
     beside, owner = runs.checkpoints == runs.root, owner_of(checkpoint)
     if owner is None:
         return beside
-    if _same(owner, runs.owner) or not beside:
-        return _same(owner, runs.owner)
+    if same(owner, runs.owner) or not beside:
+        return same(owner, runs.owner)
     its = owner / checkpoint.parent.name  # a copy of that folder, or that folder's own checkpoint, kept here
     return not its.is_dir() or any((its / name).exists() for name in ("result.json", CHECKPOINT))
 
@@ -200,16 +200,9 @@ def owner_of(checkpoint: Path) -> Path | None:
 def another(runs: "Runs", checkpoint: Path) -> Path | None:
     """The other folder of records, which is there, whose unfinished run a checkpoint is of; None where it is none."""
     owner = owner_of(checkpoint)
-    if owner is None or _same(owner, runs.owner) or not (owner / checkpoint.parent.name).is_dir():
+    if owner is None or same(owner, runs.owner) or not (owner / checkpoint.parent.name).is_dir():
         return None
     return None if (owner / checkpoint.parent.name / "result.json").exists() else owner
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one == other.resolve()
 
 
 def strays(runs: "Runs", drawn: Path | None = None) -> list[Path]:

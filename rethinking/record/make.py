@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
 from rethinking.files import DAMAGED, content_of, json_of
-from rethinking.paths import sync, write
+from rethinking.paths import same, sync, write
 from rethinking.record import digests, litter, outdated
 from rethinking.record.lease import freed, hold, log_of, run_named
 from rethinking.record.outdated import AGAIN
@@ -44,7 +44,7 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
         mine = leases.enter_context(hold(folder, notes))
         done = (folder / "result.json").is_file()  # finished between the two looks
         elsewhere = runs.checkpoints / folder.relative_to(runs.root)
-        if mine is not None and not done and not _same(elsewhere, folder):
+        if mine is not None and not done and not same(elsewhere, folder):
             elsewhere.mkdir(parents=True, exist_ok=True)
             mine = leases.enter_context(hold(elsewhere)) and mine
         if mine is None or done:
@@ -66,10 +66,6 @@ def _held(runs: "Runs", spec: Spec, folder: Path, mine: Path, notes: dict[str, A
         if not isinstance(error, OSError) and {p.name for p in folder.iterdir()} <= {"spec.json", mine.name}:
             (folder / "spec.json").unlink(missing_ok=True)
         raise
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one == other or (one.is_dir() and one.samefile(other))
 
 
 def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:

@@ -168,8 +168,7 @@ class Handed:
         if channels not in (None, "first", "last"):
             raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
         if num_classes is not None:
-            num_classes = _arguments.whole_number("num_classes", num_classes, 1)
-            arguments.size("num_classes", num_classes)
+            num_classes = arguments.whole_number("num_classes", num_classes, 1, arguments.MOST)
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
         self.name, self.as_given = _inside(dataset)
