@@ -1,6 +1,5 @@
 """A folder of records: what is complete, begun or left behind."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
