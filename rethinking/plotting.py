@@ -304,7 +304,6 @@ def save(
     from matplotlib.text import Text
 
     paths = []
-    without_mathematics(figure)
     for form in formats:
         buffer = io.BytesIO()
         told = {} if about is None else {"Title": stem.name, ABOUT[form]: json.dumps(about)}

@@ -99,8 +99,8 @@ def finding(t: Frame, network: str) -> str:
     norms, errors = ([t.one(m, kernel=PIXELS, width=width) for width in WIDTHS] for m in (NORM, ERROR))
     apart = t.one(DISTANCE, images=CONVERGES, pixels="whitened")
     return (
-        f"SGD ends {apart:.0e} from the solution of minimum norm; over bandwidths the norm on "
-        f"{PIXELS} changes {max(norms) / min(norms):.0f}-fold, the test error {max(errors) / min(errors):.1f}-fold"
+        f"SGD ends at a relative distance of {apart:.1e} from the solution of minimum norm; over bandwidths the norm "
+        f"on {PIXELS} changes {max(norms) / min(norms):.0f}-fold, the test error {max(errors) / min(errors):.1f}-fold"
     )
 
 

@@ -104,9 +104,8 @@ def finding(t: Frame, network: str) -> str:
     theirs = {row: "fails" if PAPER[row] == "fails to converge" else f"{PAPER[row]:.2f}" for row in fit}
     told = listed(f"{NAMES[row.partition(',')[0]]} {v:.2f} % (paper: {theirs[row]})" for row, v in fit.items())
     fitted = all(v >= 99 for v in fit.values())
-    return (
-        f"{'With weight decay random labels are fitted' if fitted else 'Training accuracy with weight decay'}: {told}"
-    )
+    what = "With weight decay random labels are fitted" if fitted else "Training accuracy, random labels, weight decay"
+    return f"{what}: {told}"
 
 
 SCORES = [
