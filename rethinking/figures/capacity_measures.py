@@ -30,6 +30,7 @@ from rethinking.figures.kit import (
     minus,
     ordered,
 )
+from rethinking.plotting import NAMES
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
@@ -126,6 +127,17 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 ACROSS, HEIGHT = 4, 4.6
+
+
+def finding(t: Frame, network: str) -> str:
+    more = t.known(MORE["l2_path"], "images", network=REGULARIZED, regularizer=NONE, labels=RANDOM)
+    most = max(more)
+    return (
+        f"On {most:,} images the l2-path norm of {NAMES[REGULARIZED]} over the squared margin is "
+        f"{10 ** more[most]:.2g} times as large with random labels as with true ones"
+    )
+
+
 GROUP = "{network}, {regularizer}"
 
 

@@ -99,7 +99,7 @@ def finding(t: Frame, network: str) -> str:
     norms, errors = ([t.one(m, kernel=PIXELS, width=width) for width in WIDTHS] for m in (NORM, ERROR))
     apart = t.one(DISTANCE, images=CONVERGES, pixels="whitened")
     return (
-        f"SGD ends at a relative distance of {apart:.1e} from the solution of minimum norm; over bandwidths the norm "
+        f"SGD comes to within {apart:.1e} of the minimum-norm solution; over bandwidths the norm "
         f"on {PIXELS} changes {max(norms) / min(norms):.0f}-fold, the test error {max(errors) / min(errors):.1f}-fold"
     )
 

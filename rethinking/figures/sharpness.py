@@ -14,12 +14,13 @@ from itertools import pairwise
 from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
-from rethinking.figures._probed import LABELS, NONE, RANDOM, TRUE
+from rethinking.figures._probed import LABELS, NONE, RANDOM, REGULARIZED, TRUE
 from rethinking.figures.capacity_measures import DEPARTURES as _OF_RUNS
 from rethinking.figures.capacity_measures import over_margin, sizes
 from rethinking.figures.capacity_measures import spec as capacity
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, NamedPoints, Table, Together, made
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, NamedPoints, Table, Together, listed, made
 from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.plotting import NAMES
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
@@ -114,6 +115,13 @@ def notes(setting: Setting) -> list[str]:
 
 
 ACROSS, HEIGHT = 2, 6.6
+
+
+def finding(t: Frame, network: str) -> str | None:
+    true, random = (t.known(SHARP, "images", network=REGULARIZED, labels=word, **ONCE) for word in (TRUE, RANDOM))
+    told = [f"{true[n]:.2g} and {random[n]:.2g} on {n:,} images" for n in true if n in random]
+    what = f"The sharpness of {NAMES[REGULARIZED]}, in nats, with true and with random labels"
+    return f"{what}: {listed(told)}" if told else None
 
 
 def points(t: Frame, labels: str, x: Measure, y: Measure) -> list[tuple[float, float]]:
