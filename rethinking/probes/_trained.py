@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import catalog
@@ -78,6 +79,12 @@ class Trained:
         """int64 (N,): where the first images of a split are in the data set."""
         index = trained_on(self.spec) if split == "train" else torch.arange(len(self.images.test.labels))
         return index[:count]
+
+
+def judged(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """The mean cross-entropy, in nats, and the accuracy of logits (N, classes) with labels (N,)."""
+    loss = F.cross_entropy(logits, labels, reduction="none").double().mean().item()
+    return loss, (logits.argmax(1) == labels).double().mean().item()
 
 
 def trained(

@@ -21,13 +21,14 @@ training images measured. Every sigma is tried with the same draws of the unit G
 import copy
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rethinking.errors import InputError
 from rethinking.layers import two_logits
+from rethinking.probes._trained import judged
 
 OPTIONS = {
     "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
@@ -55,7 +56,12 @@ def measure(trained, generator, *, images, draws, alpha, depth, fall, epsilon, d
     network = copy.deepcopy(trained.network).float()
     parameters = [p for p in network.parameters() if p.requires_grad]
     plain = [p.detach().clone() for p in parameters]
-    loss, accuracy = judged(network, inputs, labels)
+
+    def measured():
+        logits = [two_logits(network(x.float())) for x in inputs.split(PART)]
+        return judged(torch.cat(logits), labels)
+
+    loss, accuracy = measured()
     if not math.isfinite(loss):
         raise InputError(f"the training loss of {trained.spec.model} is {loss}: probe a run that did not diverge")
     beginning = generator.get_state()
@@ -68,8 +74,8 @@ def measure(trained, generator, *, images, draws, alpha, depth, fall, epsilon, d
             trained.on_part()
             for parameter, weight, deviation in zip(parameters, plain, deviations, strict=True):
                 parameter.data = weight + deviation * torch.randn(weight.shape, generator=generator).to(weight)
-            found.append(judged(network, inputs, labels))
-        return tuple(a - b for a, b in zip(map(mean, zip(*found, strict=True)), (loss, accuracy), strict=True))
+            found.append(measured())
+        return tuple(a - b for a, b in zip(map(fmean, zip(*found, strict=True)), (loss, accuracy), strict=True))
 
     def aware(sigma):
         return [(sigma**2 * w.square() + epsilon**2).sqrt() for w in plain]
@@ -102,21 +108,6 @@ def least_kl(weights: Sequence[Tensor], deviations: Sequence[Tensor]) -> float:
     """Of N(w, s_i^2) from the nearest N(0, s^2): tensors of one shape each."""
     w, s = (torch.cat([each.double().flatten() for each in parts]) for parts in (weights, deviations))
     return ((w.square() + s.square()).mean().log() - s.square().log()).sum().item() / 2
-
-
-def judged(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    """The mean cross-entropy and the accuracy of images (N, C, H, W)."""
-    loss = right = 0.0
-    for x, y in zip(images.split(PART), labels.split(PART), strict=True):
-        logits = two_logits(network(x.float()))
-        loss += F.cross_entropy(logits, y, reduction="sum").item() / len(labels)
-        right += (logits.argmax(1) == y).sum().item() / len(labels)
-    return loss, right
-
-
-def mean(values: Sequence[float]) -> float:
-    """Of a few numbers."""
-    return sum(values) / len(values)
 
 
 def forwards(run, *, images, draws, depth, **_):

@@ -13,12 +13,11 @@ are those of the labels trained on. `layer` is counted from 1 at the image.
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking import models
 from rethinking.errors import InputError
-from rethinking.probes._trained import Trained
+from rethinking.probes._trained import judged
 from rethinking.probes.deletion import clamped, mean_activations
 from rethinking.surgery import activations
 
@@ -60,7 +59,7 @@ def measure(trained, generator, *, images, units, to):
     means = mean_activations(trained, relus, inputs)
     values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]
     gone = [torch.zeros(len(mean), dtype=torch.bool, device=inputs.device) for mean in means]
-    whole = judged(trained, inputs, labels)
+    whole = judged(trained.logits(inputs), labels)
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
     for k, flags in enumerate(gone):
         some = torch.randperm(len(flags), generator=generator)[:units].sort().values
@@ -69,7 +68,7 @@ def measure(trained, generator, *, images, units, to):
         for unit in some:
             flags[unit] = True
             with clamped(relus, gone, values):
-                damage.append(judged(trained, inputs, labels))
+                damage.append(judged(trained.logits(inputs), labels))
             flags[unit] = False
         loss, accuracy = np.array(damage).T
         rise, fall = loss - whole[0], whole[1] - accuracy
@@ -86,13 +85,6 @@ def measure(trained, generator, *, images, units, to):
             arrays[name].append(part)
     joined = {name: np.concatenate(parts) for name, parts in arrays.items()}
     return {name: array if name == "unit" else array.astype(np.float32) for name, array in joined.items()}
-
-
-def judged(trained: Trained, inputs: Tensor, labels: Tensor) -> tuple[float, float]:
-    """The mean cross-entropy and the accuracy of images (N, C, H, W)."""
-    logits = trained.logits(inputs)
-    loss = F.cross_entropy(logits, labels, reduction="none").double().mean().item()
-    return loss, (logits.argmax(1) == labels).double().mean().item()
 
 
 def selectivity(means: Tensor) -> Tensor:

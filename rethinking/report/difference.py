@@ -12,6 +12,7 @@ from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import Specs
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, digests, read
+from rethinking.report.model import counted
 from rethinking.spec import Spec
 from rethinking.streams import plain
 
@@ -52,10 +53,6 @@ def _told(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " and ".join(map(_told, value)) or "none"
     return str(value) or "none"
-
-
-def _counted(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def _named(runs: Iterable[str]) -> str:
@@ -159,7 +156,7 @@ def of_folders(first: Path, second: Path) -> Difference:
         del only_a[x.path.name], only_b[y.path.name]
     for root, only in ((first, only_a), (second, only_b)):
         if only:
-            told.lines.append(f"only in {root}: {_counted(len(only))}: {_named(only)}")
+            told.lines.append(f"only in {root}: {counted(len(only))}: {_named(only)}")
     both = [(a[name], b[name]) for name in a if name in b]
     told.pairs = [*both, *told.pairs]
     told.lines += _environments(told.pairs)
@@ -201,7 +198,7 @@ def _environments(pairs: Sequence[Pair]) -> list[str]:
         for key, (ours, theirs) in environments(x.environment, y.environment).items():
             found.setdefault((key, _told(ours), _told(theirs)), []).append(x.path.name)
     return [
-        f"environment: {key} {ours} against {theirs} in {len(runs)} of {_counted(len(pairs))}: {_named(runs)}"
+        f"environment: {key} {ours} against {theirs} in {len(runs)} of {counted(len(pairs))}: {_named(runs)}"
         for (key, ours, theirs), runs in found.items()
     ] or ["environment: the same"] * bool(pairs)
 
@@ -212,7 +209,7 @@ def _curves(both: Sequence[Pair]) -> list[str]:
     lines += [f"curve: {len(other) - FEW} more differ"] if len(other) > FEW else []
     if not both:
         return ["curve: no run that both have"]
-    return [*lines, f"curve: {len(both) - len(other)} of {_counted(len(both))} that both have agree to the last bit"]
+    return [*lines, f"curve: {len(both) - len(other)} of {counted(len(both))} that both have agree to the last bit"]
 
 
 def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
