@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from statistics import median
 from typing import Annotated, Any
 
@@ -147,6 +148,21 @@ def judge(claim: Claim, specs: Specs, records: Records) -> Verdict:
     if reading.holds is None:
         return verdict(NOT_JUDGED, reason=reading.ours)
     return verdict(REPLICATED if reading.holds else NOT_REPLICATED, reading)
+
+
+def rounded(value: float, digits: int = 1) -> float:
+    """A number to so many decimals, halves away from zero, as on paper; what is not finite as it is.
+
+    66.65, which is a little less as a float, is 66.7 and not 66.6.
+    """
+    if not math.isfinite(value):
+        return value
+    return float(Decimal(f"{value:.9f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def floored(value: float, digits: int) -> float:
+    """The largest number of so many decimals that is not above a value: what "at least" may say of it."""
+    return math.floor(10**digits * value + 1e-6) / 10**digits
 
 
 def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:

@@ -1,8 +1,11 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+import math
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
@@ -152,3 +155,28 @@ def test_figures_of_one_question_share_their_runs_and_compare_them_at_one_loss()
         (run.n, part.options["first"]) for run in runs("confusion_set", "cpu").values() for part in run.corruptions
     }
     assert random == {(10_000 + m, 10_000) for m in (1000, 2000, 3000, 4000, 5000)}
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [(66.64999999999999, 1, 66.7), (66.65, 1, 66.7), (-0.25, 1, -0.3), (11.35, 2, 11.35), (math.inf, 1, math.inf)],
+)
+def test_halves_are_rounded_away_from_zero_as_on_paper(value, digits, expected):
+    assert claims.rounded(value, digits) == expected
+
+
+@given(st.floats(-1000, 1000), st.integers(0, 4))
+def test_what_at_least_says_is_not_above_the_value_but_for_a_floats_noise(value, digits):
+    assert claims.floored(value, digits) <= value + 1e-6
+    assert value <= claims.floored(value, digits) + 10**-digits + 1e-9
+    assert claims.floored(0.1 + 0.7, 1) == 0.8  # 0.7999999999999999
+
+
+def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():
+    signs = catalog.load("figures", "rademacher")
+    few = made(network="mlp-1x512", correlation=[0.99984, 1.0, 0.99988], n=50_000)
+    assert "at least 0.9998 in every seed" in signs.finding(few, "")
+    assert signs.in_full(few) == "0.9999 (0.9998 to 1.0000)"
+    stopped = made(labels="half random labels", gain=[12.9, 10.75, 11.35], same=2000)
+    title = catalog.load("figures", "curves").finding(stopped, "MLP 1x512")
+    assert "the same 2,000 test images: 11.35 with half random labels" in title

@@ -14,14 +14,15 @@ class Score:
     Attributes:
         of: what it is a number of, in a few words. claim: the id of the claim that has both. row: or a row of the
         figure's table that has both. number: which of the claim's numbers, or which column of the row, whose number of
-        the paper's is in the column "paper <number>"; of a claim, its text of ours where none is named. unit: of a
-        number, " %".
+        the paper's is in the column "paper <number>"; of a claim, its text of ours where none is named. paper: what
+        the paper has beside a row, where that is in no column. unit: of a number, " %".
     """
 
     of: str
     claim: str = ""
     row: str = ""
     number: str = ""
+    paper: str = ""
     unit: str = ""
 
     def read(self, numbers: dict[str, Any]) -> tuple[str, str] | None:
@@ -31,7 +32,7 @@ class Score:
             if found is None or self.number not in found:
                 return None
             paper, ours = (self._text(found.get(title, [])) for title in (f"paper {self.number}", self.number))
-            return paper, ours
+            return self.paper or paper, ours
         claim = next((claim for claim in numbers["claims"] if claim["id"] == self.claim), None)
         if claim is None:
             return None

@@ -60,10 +60,10 @@ def panels(setting: Setting) -> list[Lines]:
 
 def finding(t: Frame, network: str) -> str:
     accuracy = t.known(TEST, "batch", labels="true labels")
-    few, many = min(accuracy), max(accuracy)
+    best = max(accuracy, key=lambda batch: accuracy[batch])
     return (
-        f"{network} reaches {accuracy[few]:.2f} % test accuracy on true labels with batches of {few:,}, and "
-        f"{accuracy[many]:.2f} % with batches of {many:,}"
+        f"{network} reaches {min(accuracy.values()):.2f} to {accuracy[best]:.2f} % test accuracy on true labels with "
+        f"batches of {min(accuracy):,} to {max(accuracy):,}, the highest with {best:,}"
     )
 
 

@@ -41,8 +41,10 @@ BEST, LOWEST, LAST, GAIN, ACCURACY = best_epoch(), best_error(), error("test_acc
 BEFORE, AFTER = first_error("online_accuracy"), first_error("test_accuracy")
 START = difference("start", BEFORE, AFTER, "training minus test error (points)")
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
-MEASURES = [GAIN, ACCURACY, START, LATE]
-COLUMNS = {"best epoch": BEST, "best test error (%)": LOWEST, "final test error (%)": LAST}
+IMAGES = Measure("same", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True)
+MEASURES = [GAIN, ACCURACY, START, LATE, IMAGES]
+COLUMNS: dict[str, Measure] = {"best epoch": BEST, "best test error (%)": LOWEST, "of test images": IMAGES}
+COLUMNS |= {"lost after it on the same test images (points)": GAIN, "final test error, of all test images (%)": LAST}
 COLUMNS |= {"first epoch's training error as trained (%)": BEFORE, "test error after it (%)": AFTER}
 TABLE = Table("condition", COLUMNS)
 LINES: dict[str, Any] = {"x": "epoch", "columns": {"train_accuracy": "-", "test_accuracy": "--"}, "factor": 100}
@@ -52,8 +54,11 @@ PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
 
 
 def finding(t: Frame, network: str) -> str:
-    lost = listed(f"{points:.1f} with {labels}" for labels, points in t.known(GAIN, "labels").items())
-    return f"Points of test accuracy that {network} loses after its best epoch: {lost}"
+    gains = {labels.removesuffix(" labels"): points for labels, points in t.known(GAIN, "labels").items()}
+    lost = listed(f"{points:.2f} with {labels}" for labels, points in gains.items()) + " labels"
+    same = max(t.known(IMAGES, "labels").values())
+    best = f"after its best epoch, on the same {same:,.0f} test images"
+    return f"Points of test accuracy that {network} loses {best}: {lost}"
 
 
 LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}

@@ -55,7 +55,7 @@ def finding(t: Frame, network: str) -> str:
     gaps = t.known(GAP, "images")
     few, many = min(gaps), max(gaps)
     return (
-        f"Training and test accuracy of {network} are {gaps[few]:.1f} points apart on {few:,} images, {gaps[many]:.1f} "
+        f"Training and test accuracy of {network} are {gaps[few]:.2f} points apart on {few:,} images, {gaps[many]:.2f} "
         f"on {many:,}"
     )
 

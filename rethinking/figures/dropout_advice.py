@@ -11,7 +11,7 @@ All of it, and all but the learning rate and momentum.
 
 from typing import Any
 
-from rethinking.claims import spread
+from rethinking.claims import rounded, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
@@ -100,8 +100,8 @@ def notes(setting: Setting) -> list[str]:
 def finding(t: Frame, network: str) -> str | None:
     every, usual, none = (t.one(final("test_accuracy"), labels="true", step=step) for step in (ALL, SLOW, STEPS_OFF))
     return (
-        f"With all of dropout's advice {network} reaches {every:.1f} % test accuracy, at the usual rate and momentum "
-        f"{usual:.1f} %, without dropout {none:.1f} %"
+        f"With all of dropout's advice {network} reaches {rounded(every):.1f} % test accuracy, at the usual rate and "
+        f"momentum {rounded(usual):.1f} %, without dropout {rounded(none):.1f} %"
     )
 
 

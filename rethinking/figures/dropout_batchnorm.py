@@ -11,6 +11,7 @@ the last batch norm alone.
 
 from collections.abc import Callable
 
+from rethinking.claims import rounded
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
@@ -89,8 +90,8 @@ def notes(setting: Setting) -> list[str]:
 def finding(t: Frame, network: str) -> str:
     high, low = (t.one(measure, labels="true", stack=TOGETHER) for measure in (HIGH, LOW))
     return (
-        f"After dropout, batch norm reaches {low:.1f} % test accuracy by its running averages, and {high:.1f} % by "
-        "statistics measured without dropout"
+        f"After dropout, batch norm reaches {rounded(low):.1f} % test accuracy by its running averages, and "
+        f"{rounded(high):.1f} % by statistics measured without dropout"
     )
 
 

@@ -10,6 +10,7 @@ training set that are not trained on and whose labels are corrupted like the res
 
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, UNSTATED, if_told, labels, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Lines, Table, bounded
@@ -70,8 +71,8 @@ JUDGED = 8  # the patience that claims are judged at
 def finding(t: Frame, network: str) -> str:
     true, half, random = (t.one(GAIN, patience=JUDGED, labels=mix) for mix in MIXES)
     return (
-        f"Early stopping of patience {JUDGED} changes the test accuracy of {network} by {true:+.1f} points with true "
-        f"labels, {half:+.1f} where half are random, {random:+.1f} where all are"
+        f"Early stopping of patience {JUDGED} changes the test accuracy of {network} by {rounded(true):+.1f} points "
+        f"with true labels, {rounded(half):+.1f} where half are random, {rounded(random):+.1f} where all are"
     )
 
 

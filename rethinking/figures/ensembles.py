@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded, listed
@@ -160,7 +161,7 @@ PANELS = [
 
 def finding(t: Frame, network: str) -> str:
     gains = t.known(WHOLE, "labels", kind="initial weights", join=MEAN, members=1)
-    told = listed(f"{points:+.1f} with {labels}" for labels, points in gains.items())
+    told = listed(f"{rounded(points):+.1f} with {labels}" for labels, points in gains.items())
     return f"Points of test accuracy that averaging {MEMBERS['initial weights']} networks gains: {told}"
 
 

@@ -10,6 +10,7 @@ reach zero; true labels first, random labels last, random pixels and Gaussian be
 
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, if_told, least_seeds
 from rethinking.figures._score import Score
@@ -63,7 +64,7 @@ PANELS = [
 def finding(t: Frame, network: str) -> str:
     steps = {"Gaussian images" if c == "Gaussian" else c: count for c, count in t.known(STEPS, "condition").items()}
     if (true := steps.pop("true labels", 0)) and "random labels" in steps:
-        times = listed(f"{condition} in {count / true:.1f}" for condition, count in steps.items())
+        times = listed(f"{condition} in {rounded(count / true):.1f}" for condition, count in steps.items())
         return f"{network} fits {times} times the steps of true labels"
     return f"{network} fits {listed(f'{condition} in {count:,.0f} steps' for condition, count in steps.items())}"
 

@@ -11,7 +11,7 @@ training accuracy; a run that does not get there is drawn as censored, never as 
 
 from typing import Any
 
-from rethinking.claims import CENSORED
+from rethinking.claims import CENSORED, rounded
 from rethinking.figures import ALL, FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
 from rethinking.figures._score import Score
@@ -67,7 +67,7 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def finding(t: Frame, network: str) -> str:
-    times = listed(f"{NAMES.get(m, m)} {ratio:.1f}" for m, ratio in t.known(RATIO, "network", p=1.0).items())
+    times = listed(f"{NAMES.get(m, m)} {rounded(ratio):.1f}" for m, ratio in t.known(RATIO, "network", p=1.0).items())
     return f"Random labels take {times} times the steps of true ones"
 
 

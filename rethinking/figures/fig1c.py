@@ -9,6 +9,7 @@
 
 from itertools import accumulate
 
+from rethinking.claims import rounded
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
 from rethinking.figures._score import Score
@@ -44,7 +45,7 @@ def panels(setting: Setting) -> list[Lines]:
 
 def finding(t: Frame, network: str) -> str | None:
     none, every = (t.known(ERROR, "network", p=p) for p in (0.0, 1.0))
-    both = [f"{none[m]:.1f} to {every[m]:.1f} % ({NAMES.get(m, m)})" for m in none if m in every]
+    both = [f"{rounded(none[m]):.1f} to {rounded(every[m]):.1f} % ({NAMES.get(m, m)})" for m in none if m in every]
     if not both:
         return None
     return f"From true to random labels the test error goes from {listed(both)}"

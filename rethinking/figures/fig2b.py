@@ -10,6 +10,7 @@ normalization, no explicit regularizer; the running best is shaded: what early s
 
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting, table1
 from rethinking.figures._parts import BUDGET, UNSTATED, no_gain
 from rethinking.figures._score import Score
@@ -62,7 +63,7 @@ PANELS = [
 
 def finding(t: Frame, network: str) -> str:
     moved = t.one(MOVED, norm="with batch norm")
-    return f"Batch norm changes Inception's test accuracy by {moved:+.1f} points, by 3 to 4 in the paper"
+    return f"Batch norm changes Inception's test accuracy by {rounded(moved):+.1f} points, by 3 to 4 in the paper"
 
 
 SCORES = [Score("with minus without batch norm", claim="fig2b.moved")]

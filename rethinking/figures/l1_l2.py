@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rethinking.claims import rounded
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, run
@@ -103,7 +104,9 @@ def medians(t: Frame) -> str:
     if t.gone:
         return "not all run"
     told = ((ZEROS, " % zeros"), (TRAIN, " % right"))
-    return "; ".join(" / ".join(f"{v:.1f}" for v in t.medians(m, "labels").values()) + unit for m, unit in told)
+    return "; ".join(
+        " / ".join(f"{rounded(v):.1f}" for v in t.medians(m, "labels").values()) + unit for m, unit in told
+    )
 
 
 def paint_weights(word: str, axes: Any, t: Frame, records: Records) -> None:
@@ -184,7 +187,8 @@ NOTES = [
 
 def finding(t: Frame, network: str) -> str:
     zeros = t.known(ZEROS, "penalty", labels="true")
-    return f"Weights that are exactly 0, on true labels: {listed(f'{v:.1f} % with {k}' for k, v in zeros.items())}"
+    texts = listed(f"{rounded(v):.1f} % with {k}" for k, v in zeros.items())
+    return f"Weights that are exactly 0, on true labels: {texts}"
 
 
 def sparse(t: Frame) -> bool:

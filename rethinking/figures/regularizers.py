@@ -12,6 +12,7 @@ import math
 from statistics import median
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
@@ -52,15 +53,21 @@ def finding(t: Frame, network: str) -> str:
     changes = [part.one(CHANGE, **TRUE) for part in parts.values()]
     fitted = sum(part.where(**RANDOM).fitted for part in parts.values())
     return (
-        f"Random labels are fitted with {fitted} of {len(parts)} regularizers; test accuracy on true labels changes by "
-        f"{min(changes):+.1f} to {max(changes):+.1f} points"
+        f"Random labels are fitted in {fitted} of {pairs(t)}; test accuracy on true labels changes by "
+        f"{rounded(min(changes)):+.1f} to {rounded(max(changes)):+.1f} points"
     )
+
+
+def pairs(t: Frame) -> str:
+    """How many there are to count: "30 pairs of network and regularizer (25 regularizers)"."""
+    names = {name for part in acting(t).values() for name in part.data["regularizer"].iloc[0].split(" with ")}
+    return f"{len(acting(t))} pairs of network and regularizer ({len(names)} regularizers)"
 
 
 def slowest(t: Frame) -> str:
     ratios = {name: part.median(RATIO) for name, part in acting(t).items()}
     most = max(ratios, key=lambda name: ratios[name])
-    return f"{len(ratios)} regularizers; at most {acting(t)[most].text(RATIO)} times the baseline's time: {most}"
+    return f"{pairs(t)}; at most {acting(t)[most].text(RATIO)} times the baseline's time: {most}"
 
 
 def shares(t: Frame) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from rethinking.claims import floored, rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, WEIGHT_DECAY, decay, labels, least_seeds, no_gain
 from rethinking.figures._score import Score
@@ -109,10 +110,11 @@ def finding(t: Frame, network: str) -> str | None:
     both = [m for m in TOLERANCE if m in test and f"{m}, random labels" in fit]
     if not both:
         return None
-    low, high = min(test[m] for m in both), max(test[m] for m in both)
+    low, high = (rounded(end(test[m] for m in both)) for end in (min, max))
+    least = floored(min(min(t.where(row=f"{m}, random labels").values(TRAIN)) for m in both), 2)
     return (
         f"Without a regularizer networks reach {low:.1f} to {high:.1f} % test accuracy, with random labels at least "
-        f"{min(fit[f'{m}, random labels'] for m in both):.1f} % training accuracy"
+        f"{least:.2f} % training accuracy"
     )
 
 
