@@ -9,7 +9,7 @@ import pytest
 
 from rethinking import figures, plotting
 from rethinking.errors import InputError
-from rethinking.figures.kit import Curves, Frame, Lines, Measure, Points, Rows, Spans, final, made
+from rethinking.figures.kit import Curves, Frame, Lines, Measure, NamedPoints, Points, Rows, Spans, final, made
 from rethinking.figures.kit.measures import comparable
 from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
@@ -78,6 +78,44 @@ def test_lines_say_below_the_axis_what_the_legend_does_not(axes, gone, below, le
     Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [])
     assert sorted((text.xy[0], text.get_text()) for text in axes.texts) == below
     assert [text.get_text() for text in axes.get_legend().get_texts()] == legend
+
+
+def missing(frame):
+    """The same frame with no run."""
+    frame.data[["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    return frame
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_panel_without_numbers_has_none_on_its_axis_and_its_words_stand_beside_it(axes, log):
+    frame = missing(made(network=list("aabb"), p=[1, 2000, 1, 2000], accuracy=1.0, n=50_000, all=50_000))
+    Lines(x="p", y=ACCURACY, hue="network", log=log, legend="lower left").draw(axes, frame, [])
+    axes.figure.draw_without_rendering()
+    assert not axes.get_yticks().size
+    left = axes.get_window_extent().x0
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 2
+    assert min(box.x0 for box in boxes) > left
+    legend = axes.get_legend().get_window_extent()
+    assert not any(legend.overlaps(box) for box in boxes)
+
+
+def test_the_legend_shows_the_papers_mark_of_what_is_not_run(axes):
+    frame = made(network=["inception", "mlp-1x512"], p=0, accuracy=[1.0, 2.0], n=50_000, all=50_000)
+    frame.data.loc[0, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    Lines(x="p", y=ACCURACY, hue="network", paper={"inception": {0: 3.0}}).draw(axes, frame, [])
+    gone, run = axes.get_legend().legend_handles
+    assert (gone.get_marker(), gone.get_markerfacecolor(), gone.get_linestyle()) == ("o", "none", "None")
+    assert run.get_markerfacecolor() != "none"
+
+
+def test_named_points_say_once_that_nothing_is_run(axes):
+    frame = missing(made(network=list("ab"), accuracy=1.0))
+    NamedPoints(x=ACCURACY, y=ACCURACY, by="network").draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == ["not run"]
+    assert axes.get_legend() is None
+    assert not axes.get_xticks().size
+    assert not axes.get_yticks().size
 
 
 def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):

@@ -63,7 +63,7 @@ RATIOS: dict[str, Any] = {"y": RATIO, "ylabel": "time to fit relative to p = 0 (
 
 def panels(setting: Setting) -> list[Lines]:
     whose = "the paper's range, " if setting.papers else ""
-    return [Lines(band=(1, 4, f"{whose}1 to 4"), legend="upper left", **RATIOS, **OVER_P)]
+    return [Lines(band=(1, 4, f"{whose}1 to 4"), legend="upper left", room=0.35, **RATIOS, **OVER_P)]
 
 
 def finding(t: Frame, network: str) -> str:

@@ -10,12 +10,15 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame
 from rethinking.figures.kit.measures import Measure
-from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note, size_note
+from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
 from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+HOLLOW: dict[str, Any] = {"linestyle": "none", "mfc": "none", "ms": 7}  # what is not ours
+CROWD = 8  # levels at most whose numbers stand side by side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,25 +70,33 @@ class Lines(Panel):
             groups = frame.groups(self.hue) if self.hue else {name: frame}
             for k, (value, whole) in enumerate(groups.items()):
                 look, part = self.look(value), self._moved(whole, k - (len(groups) - 1) / 2)
-                self._line(axes, part, measure, look, self._label(value, part))
+                self._line(axes, part, measure, look, self._label(value, part), value in self.paper)
                 for x in part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique():
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
                     axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         for value, given in self.paper.items():
-            hollow: dict[str, Any] = {"linestyle": "none", "mfc": "none", "ms": 7, "clip_on": False}
-            axes.plot(*zip(*given.items(), strict=True), **self.look(value) | hollow)
+            axes.plot(*zip(*given.items(), strict=True), **self.look(value) | HOLLOW, clip_on=False)
         self._mark_missing(axes, frame)
         levels = list(frame.data[self.x].unique())
         axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing
         if self.log:
             axes.set_xscale("log")
-            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=30 if max(levels) >= 1000 else 0)
+            turned = 0 if max(levels) < 1000 else 30 if len(levels) <= CROWD else 90
+            axes.set_xticks(levels, [f"{x:,}" for x in levels], rotation=turned)
             axes.minorticks_off()
         axes.autoscale_view(scaley=False)
-        if all(frame.data[m.name].isna().all() for m in measures.values()):  # nothing that a scale could be taken from
-            axes.set_xlim(min(levels) / 1.2 if self.log else min(levels), max(levels) * 1.2)
+        empty = all(frame.data[m.name].isna().all() for m in measures.values())
+        if empty:  # nothing that a scale could be taken from
+            least, most = min(levels), max(levels)
+            edge = 0.08 * (most - least) or 1.0  # words stand beside the axis, not on it
+            times = max(1.2, (most / least) ** 0.08) if self.log else 1.0
+            axes.set_xlim(*((least / times, most * times) if self.log else (least - edge, most + edge)))
         self.finish(axes)
         axes.set_ylim(self.ylim[0], top)
+        if empty and (legend := axes.get_legend()):
+            legend.set_loc("upper right")  # above the words at the axis
+        if empty and self.ylim[1] is None and not self.lines_of_reference and not self.band:
+            without_ticks(axes.yaxis)
         if self.places:
             axes.set_xticks(range(len(parts)), [f"{level:g}" for level in parts], rotation=45)
             axes.tick_params(labelbottom=bool(self.xlabel))
@@ -116,14 +127,15 @@ class Lines(Panel):
         n, full, seeds = int(part.data["n"].iloc[0]), int(part.data["all"].iloc[0]), part.data["seed"].nunique()
         return f"{value}: {size_note(n, full)}, {seeds_note(seeds)}"
 
-    def _line(self, axes: "Axes", part: Frame, measure: Measure, look: dict[str, Any], label: str) -> None:
+    def _line(self, axes: "Axes", part: Frame, measure: Measure, look: dict[str, Any], label: str, paper: bool) -> None:
+        """paper: whether it has marks of the paper's, which the legend then shows where ours are not run."""
         import seaborn
 
         data = part.data
         there = data[data[measure.name].notna()]
         if there.empty:
             words = "not run" if (data["state"] == MISSING).all() else "no number"
-            axes.plot([], [], " ", label=f"{label}: {words}")
+            axes.plot([], [], **look | HOLLOW if paper else {"linestyle": "none"}, label=f"{label}: {words}")
             return
         gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
         segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))

@@ -12,6 +12,7 @@ from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 LINE = 120  # characters of a legend's size that stand side by side
 STATISTIC = "median over seeds; the bar is their range"
@@ -133,6 +134,12 @@ class Own(Panel):
         """On `axes`."""
         self.paint(axes, frame, records)
         self.finish(axes)
+
+
+def without_ticks(axis: "Axis") -> None:
+    """Take the numbers from an axis on which nothing stands."""
+    axis.set_ticks([])
+    axis.set_ticks([], minor=True)
 
 
 def seeds_note(count: int) -> str:

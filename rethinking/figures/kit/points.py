@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rethinking.claims import NOT_RUN
 from rethinking.figures.kit.frame import MISSING, Condition, Frame, Naming, mostly
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel
-from rethinking.plotting import NOTE
+from rethinking.figures.kit.panels import STATISTIC, Panel, without_ticks
+from rethinking.plotting import NOTE, not_run
 from rethinking.record import Record
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Points(Panel):
 class NamedPoints(Panel):
     """A point a run, with its name beside the first of those that share one; names without a point are in the legend.
 
+    Where nothing is run, it says so once, on axes without numbers.
+
     Attributes:
         x, y: the measures. by: what names a point.
     """
@@ -118,15 +121,22 @@ class NamedPoints(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
-        named = []
+        named, words = [], []
         for name, part in frame.where(**self.only).groups(self.by).items():
             look, there = self.look(name), part.data[part.data[[self.x.name, self.y.name]].notna().all(axis=1)]
             axes.plot(there[self.x.name], there[self.y.name], look["marker"], color=look["color"])
             if there.empty:
-                axes.plot([], [], " ", label=f"{name}: {part.text(self.x)}")
+                words.append(part.text(self.x))
+                axes.plot([], [], " ", label=f"{name}: {words[-1]}")
                 continue
             named.append((name, *there[[self.x.name, self.y.name]].iloc[0]))
         self.finish(axes)
+        if not named:
+            without_ticks(axes.xaxis)
+            without_ticks(axes.yaxis)
+            if set(words) == {NOT_RUN} and (legend := axes.get_legend()):
+                legend.remove()
+                not_run(axes)
         axes.autoscale_view()  # limits that are not given are those of the points before names are placed
         for name, x, y in named:
             left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.5
