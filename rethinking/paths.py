@@ -105,6 +105,23 @@ def where_able() -> Iterator[None]:
             raise
 
 
+def check_replaces(path: Path, mark: bytes, option: str, most: int) -> None:
+    """Raise InputError where a file is there that this package did not write, so that it is not written over.
+
+    Args:
+        path: of the file that is to be written. mark: what every such file holds. option: of the command line, which
+        names another. most: the bytes that such a file has.
+    """
+    try:
+        if not os.path.lexists(path) or (path.stat().st_size <= most and mark in path.read_bytes()):
+            return
+    except OSError as error:
+        raise InputError(
+            f"{path} is there, and cannot be read ({error.strerror}): name another with {option}"
+        ) from None
+    raise InputError(f"{path} is there, and was not written by this command: name another with {option}, or delete it")
+
+
 def write(path: Path, content: bytes | str) -> None:
     """Write a file so that it appears whole or not at all, and stays after a power cut."""
     data = content.encode() if isinstance(content, str) else content

@@ -331,7 +331,7 @@ def about(path: Path) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError
     except Exception:  # decoders of pictures raise what they like at foreign bytes
-        raise InputError(f"{path} does not say what it was drawn from: draw it again with --redraw") from None
+        raise InputError(f"{path} does not say what it was drawn from: draw it again") from None
     return found
 
 

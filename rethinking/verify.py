@@ -172,7 +172,7 @@ class Origin:
     """What a picture was drawn from.
 
     Attributes:
-        about: what it says of itself, as rethinking.figures.provenance. runs: the runs that it was drawn from; None
+        about: what it says of itself, as rethinking.figures.about. runs: the runs that it was drawn from; None
         where those that are known are others. findings: what is wrong with these runs, with the numbers beside the
         picture, or with the picture. compared: whether the picture was held against the .json drawn with it.
     """
@@ -194,6 +194,17 @@ def whence(path: Path, runs: Runs, folder: Path) -> Origin:
         InputError: a file that does not say what it was drawn from.
     """
     about = figures.provenance(figures.drawn(path)) if path.suffix == ".json" else figures.about(path)
+    if "slides" in about:
+        each = [_whence(path, one, runs, folder) for one in about["slides"]]
+        names = tuple(sorted({run for origin in each for run in origin.runs or ()}))
+        findings = tuple(dict.fromkeys(line for origin in each for line in origin.findings))
+        return Origin(about, None if any(origin.runs is None for origin in each) else names, findings)
+    if "compare" in about:
+        return _origin(about, about["runs"], runs, [])
+    return _whence(path, about, runs, folder)
+
+
+def _whence(path: Path, about: dict[str, Any], runs: Runs, folder: Path) -> Origin:
     findings: list[str] = []
     of = about["figure"], about["scale"], about["model"], about["seeds"] if about["asked"] else None
     stems = [path.stem]

@@ -11,6 +11,7 @@ from command import cli, one_line
 from rethinking import plotting
 from rethinking.record import Runs, digests, leased, read
 from rethinking.report import difference
+from rethinking.revision import VERSION
 from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +91,13 @@ def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders,
     for a, b, name in ((ours, theirs, "f.svg"), (ours / names["curve"], theirs / names["curve"], "r.png")):
         assert cli("compare", a, b, "--out", tmp_path / name).returncode == 0
         assert (tmp_path / name).stat().st_size > 1000
+        assert cli("compare", a, b, "--out", tmp_path / name).returncode == 0  # its own is replaced
+        told = cli("whence", tmp_path / name, "--runs", ours).stdout
+        assert f"{a} and {b} compared, drawn with version {VERSION}" in told
+        assert re.search(rf"  {names['curve']}\n(.*\n)*", told)
+    (tmp_path / "mine.svg").write_text("mine")
+    assert "was not written by this command" in one_line(cli("compare", ours, theirs, "--out", tmp_path / "mine.svg"))
+    assert (tmp_path / "mine.svg").read_text() == "mine"
     assert "two runs, or two folders" in one_line(cli("compare", ours, theirs / names["same"]))
     assert "no complete record" in one_line(cli("compare", ours, tmp_path))
     endings = one_line(cli("compare", ours, theirs, "--out", tmp_path / "x.gif"))

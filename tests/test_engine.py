@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -757,6 +758,22 @@ def test_what_plan_expects_of_committed_runs_is_what_they_took():
             errors.append(abs(expected - run.seconds) / run.seconds)
     assert len(errors) > 1400
     assert median(errors) <= 0.3
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_a_record_was_not_completed_with_is_no_measure_of_time(toy_dir, tmp_path, listed):
+    runs = Runs(tmp_path)
+    assert execute.execute(SPEC, runs, data_dir=toy_dir)
+    if listed:  # as a record of before there were digests
+        result = json.loads((runs.path(SPEC) / "result.json").read_text())
+        (runs.path(SPEC) / "result.json").write_text(json.dumps({k: result[k] for k in digests.RESULT}))
+        files = [path for path in runs.path(SPEC).iterdir() if path.name != digests.WEIGHTS]
+        lines = [f"{digests.sha256(path)}  {SPEC.run_id}/{path.name}" for path in files]
+        (tmp_path / "DIGESTS").write_text("\n".join(lines) + "\n")
+    assert [name for name, *_ in runs.summaries()] == [SPEC.run_id]
+    file = runs.path(SPEC) / "environment.json"
+    file.write_text(re.sub(r'"seconds": [\d.]+', '"seconds": 9000', file.read_text()))
+    assert not list(runs.summaries())
 
 
 def test_a_run_is_expected_to_be_fitted_after_as_many_epochs_as_others_on_other_numbers_of_images():

@@ -143,6 +143,11 @@ def test_the_command_writes_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     done = cli("report", "--json", "--out", tmp_path, "--html", tmp_path / "page.html")
     assert json.loads(done.stdout)["bytes"] == (tmp_path / "page.html").stat().st_size > 50_000
+    for name in ("theorem1-cpu.json", "theorem1-cpu.svg"):  # or anybody's text
+        before = (tmp_path / name).read_bytes()
+        line = one_line(cli("report", "--out", tmp_path, "--html", tmp_path / name))
+        assert f"{name} is there, and was not written by this command: name another with --html" in line
+        assert (tmp_path / name).read_bytes() == before
 
 
 def test_a_page_is_compared_with_what_the_records_give(tmp_path, monkeypatch):

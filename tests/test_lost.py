@@ -331,20 +331,70 @@ def test_folders_that_share_checkpoints_never_make_a_run_at_once(tmp_path):
     assert not any((tmp_path / "checkpoints").iterdir())
 
 
-def test_a_run_is_never_begun_anew_over_another_folders_checkpoint(toy_dir, tmp_path):
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_another_folders_checkpoint_is_neither_gone_on_from_nor_deleted(toy_dir, tmp_path, begun, anew):
     first, second = (Runs(tmp_path / name, tmp_path / "checkpoints") for name in ("first", "second"))
     execute(TINY, first, data_dir=toy_dir, until=2)
     file = first.checkpoints / TINY.run_id / "checkpoint.safetensors"
     whole = file.read_bytes()
-    with leased(second, TINY) as writer:
-        (writer.path / "curve.csv").write_text("another curve\n")
-    with pytest.raises(InputError, match="is stale"):
-        execute(TINY, second, data_dir=toy_dir)
+    if begun:
+        second.path(TINY).mkdir(parents=True)
+        (second.path(TINY) / "curve.csv").write_text("another curve\n")
     with pytest.raises(InputError, match=r"is of a run in .*first: name another folder with --checkpoints"):
-        execute(TINY, second, data_dir=toy_dir, anew=True)
+        execute(TINY, second, data_dir=toy_dir, anew=anew)
     assert file.read_bytes() == whole
     assert litter.owner_of(file) == first.root.resolve()
     assert execute(TINY, first, data_dir=toy_dir)
+    assert execute(TINY, Runs(tmp_path / "third", tmp_path / "checkpoints"), data_dir=toy_dir)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_lies_elsewhere_and_is_a_record_is_of_another_folder(toy_dir, tmp_path):
+    """Whether it is named as the place of checkpoints or of weights, and whatever is begun or deleted."""
+    assert execute(TINY, Runs(tmp_path / "theirs"), data_dir=toy_dir)
+    before = contents(tmp_path / "theirs")
+    for number, places in enumerate([{"checkpoints": tmp_path / "theirs"}, {"weights": tmp_path / "theirs"}]):
+        mine = Runs(tmp_path / f"mine-{number}", **places)
+        with pytest.raises(InputError, match=r"result\.json is of a record, and --\w+ is no folder of records"):
+            execute(TINY, mine, data_dir=toy_dir)
+        mine.path(TINY).mkdir(parents=True, exist_ok=True)
+        (mine.path(TINY) / "spec.json").write_text(TINY.to_json())
+        (found,) = mine.survey()
+        assert not found.complete
+        assert mine.delete(found).endswith("is no file of a run")
+        assert mine.path(TINY).exists()
+    assert contents(tmp_path / "theirs") == before
+
+
+def test_weights_of_another_record_are_never_written_over(toy_dir, tmp_path):
+    first, second = (Runs(tmp_path / name, weights=tmp_path / "weights") for name in ("first", "second"))
+    assert execute(TINY, first, data_dir=toy_dir)
+    file = first.weights_of(TINY)
+    whole = file.read_bytes()
+    with pytest.raises(InputError, match=r"is there, and of another record: name another folder with --weights"):
+        execute(TINY, second, data_dir=toy_dir)
+    assert not second.path(TINY).exists()
+    file.unlink()
+    execute(TINY, second, data_dir=toy_dir, until=2)
+    file.write_bytes(whole[:-1] + b"?")  # of one that was completed meanwhile
+    with pytest.raises(InputError, match=r"is there, and of another record"):
+        execute(TINY, second, data_dir=toy_dir)
+    assert file.read_bytes() == whole[:-1] + b"?"
+    assert second.reached(TINY) is not None  # nothing is lost
+    file.write_bytes(whole)  # as a kill leaves it, between the weights and the result
+    assert execute(TINY, second, data_dir=toy_dir)
+    (found,) = second.survey()
+    file.write_bytes(whole[:-1] + b"?")
+    assert second.delete(found) == ""
+    assert file.exists()  # it is not what the record was bound to
+    (found,) = first.survey()
+    file.write_bytes(whole)
+    assert first.delete(found) == ""
+    assert not file.exists()
 
 
 def test_checkpoints_in_the_runs_folder_by_another_name_are_beside_the_records(tmp_path):

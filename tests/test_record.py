@@ -73,16 +73,17 @@ def test_the_step_of_a_checkpoint_is_known_without_training(tmp_path):
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
     assert runs.reached(SPEC) is None
     state = {"step": np.array(7), "weight": np.ones(3)}
-    checkpoint = safetensors.numpy.save(state, metadata=digests.seal(SPEC.run_id))
+    checkpoint = safetensors.numpy.save(state, metadata=digests.seal(SPEC.run_id) | {"notes": ""})
     with leased(runs, SPEC) as writer:
         writer.save([row(0)], checkpoint, {})
     assert runs.reached(SPEC) == 7
     path = tmp_path / "checkpoints" / SPEC.run_id / "checkpoint.safetensors"
-    for content in (path.read_bytes()[:-8], b""):
+    whole = path.read_bytes()
+    other = bytearray(whole)
+    other[whole.index((7).to_bytes(8, "little"), 8 + int.from_bytes(whole[:8], "little"))] ^= 1  # the step
+    for content in (whole[:-8], b"", bytes(other)):
         path.write_bytes(content)
-        with pytest.raises(
-            InputError, match=r"checkpoint\.safetensors is damaged .*: delete it and the run begins anew"
-        ):
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged .*: give --anew"):
             runs.reached(SPEC)
 
 

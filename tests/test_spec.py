@@ -180,3 +180,19 @@ def test_many_keys_are_read_at_once():
         with pytest.raises(InputError, match=message):
             from_json(text)
     assert time.process_time() - began < 2  # seconds; a comparison of each with each takes many more
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (RunSpec, {"seed": "1"}, "seed is '1'"),
+        (RunSpec, {"seeds": 1}, "unknown field 'seeds'"),
+        (RunSpec, {"model": "\ud800"}, "unknown network|can be written"),
+        (Part, {"options": {}}, "name is missing: give a value"),
+        (Part, {"name": 1}, "name is 1"),
+    ],
+)
+def test_what_is_made_of_wrong_fields_is_refused_in_one_line(kind, fields, message):
+    with pytest.raises(InputError, match=message) as caught:
+        kind(**fields)
+    assert "\n" not in str(caught.value)

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from click.testing import CliRunner
 
 from rethinking.cli import main
 from rethinking.engines import progress
-from rethinking.record import Runs, lease, leased, making
+from rethinking.record import Runs, digests, lease, leased, making
 from rethinking.spec import Part, ProbeSpec, RunSpec
 
 SPEC = RunSpec(data="toy", n=64, model="tiny", steps=40, eval_every=2)
@@ -51,7 +53,7 @@ def test_a_run_that_is_being_made_is_told_with_how_far_it_is(tmp_path, fast):
         assert "step 12 of at most 40, training accuracy 50.0 %, 3 min left at most, on this machine, cpu" in line
         assert total == f"{tmp_path}: 1 being made, 0 stopped, 0 complete"
     assert [p.name for p in writer.path.iterdir()] == ["spec.json"]  # no lease stays, whatever its thread was writing
-    assert status(tmp_path, "--json")["stopped"] == [{"run": SPEC.run_id, "steps": 40, "step": None}]
+    assert status(tmp_path, "--json")["stopped"] == [{"run": SPEC.run_id, "steps": 40, "step": None, "refused": None}]
 
 
 def test_a_run_on_another_machine_is_told_with_its_log(tmp_path, fast):
@@ -82,6 +84,20 @@ def test_damaged_notes_tell_nothing(tmp_path, notes):
         (facts,) = status(tmp_path, "--json")["making"]
         assert {facts[key] for key in ("step", "seconds_left", "summary", "device")} == {None}
         assert "starting" in status(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_told_and_not_its_step(tmp_path):
+    runs = Runs(tmp_path)
+    with leased(runs, SPEC) as writer:
+        writer.save([], safetensors.numpy.save({"step": np.array(7)}, digests.seal(SPEC.run_id) | {"notes": ""}), {})
+        file = writer.checkpoint_path
+    assert "stopped at step 7 of at most 40" in status(tmp_path)
+    whole = bytearray(file.read_bytes())
+    whole[-8] ^= 128
+    file.write_bytes(whole)
+    (facts,) = status(tmp_path, "--json")["stopped"]
+    assert (facts["step"], "is damaged (another SHA-256)" in facts["refused"]) == (None, True)
+    assert f"{SPEC.run_id}: {facts['refused']}\n" in status(tmp_path)
 
 
 def test_the_log_of_a_process_is_the_file_that_its_errors_go_to(tmp_path):

@@ -55,6 +55,8 @@ def cite(what: str | None, form: str, as_json: bool, out: str) -> None:
 def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     """Tell which runs a drawn FILE (.svg, .pdf, .png or .json) was made from, and whether they still verify.
 
+    It is a figure, a slide, all slides, or a plot of `rethinking compare`.
+
     A picture carries the figure, its scale and claims, a digest of its runs, their commits and this package's version.
     That it is the one that was drawn is checked where the .json drawn with it is beside it, or in the --out folder. The
     exit status is 1 where anything is wrong.
@@ -68,11 +70,19 @@ def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     if as_json:
         print_json({"about": about, "runs": found.runs, "compared": found.compared, "findings": findings})
         return int(bool(findings))
-    claims = f"claims: {', '.join(map(str, about['claims'])) or 'none'}"
-    told = f"{file}: {about['figure']}, scale {about['scale']}, drawn with version {about.get('version')}"
-    commits = f"commits of its runs: {', '.join(about.get('commits', ())) or 'none said'}"
-    for line in (told, claims, commits, f"runs: {about['runs']}", *(found.runs or ()), *findings):
-        click.echo(("" if line is told else "  ") + plain(line))
+    if "compare" in about:
+        of = [f"{about['compare'][0]} and {about['compare'][1]} compared"]
+    else:
+        of = [f"{one['figure']}, scale {one['scale']}" for one in about.get("slides", [about])]
+    every = about.get("slides", [about])
+    version = ", ".join(sorted({str(one["version"]) for one in every}))
+    claims = [str(claim) for one in every for claim in one.get("claims", ())]
+    commits = sorted({commit for one in every for commit in one.get("commits", ())})
+    click.echo(plain(f"{file}: {'; '.join(of)}, drawn with version {version}"))
+    said = [f"claims: {', '.join(claims) or 'none'}", f"commits of its runs: {', '.join(commits) or 'none said'}"]
+    said += [f"runs: {one['runs']}" for one in every if isinstance(one["runs"], str)]
+    for line in (*said, *(found.runs or ()), *findings):
+        click.echo(f"  {plain(line)}")
     if found.runs is None:
         verdict = "which runs these were is not known here"
     elif findings:

@@ -215,9 +215,12 @@ def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
     for spec in specs:
         step, state, more = None, "complete", ""
         if not runs.complete(spec):
-            step = runs.reached(spec)
-            state = "not begun" if step is None else "under way"
-            more = "" if step is None else f", step {step:,} of at most {spec.steps:,}"
+            try:
+                step = runs.reached(spec)
+                more = "" if step is None else f", step {step:,} of at most {spec.steps:,}"
+            except InputError as error:
+                more = f", {error}"
+            state = "under way" if more else "not begun"
         if runs.busy(spec):
             state = "elsewhere"
         if spec.run_id in failed:

@@ -48,10 +48,13 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
         check_writable(readme.parent, "--readme")
     stale = results.update(readme, Runs(runs_dir), Path(out), check=check)
     if as_json:
-        print_json({"readme": str(readme), "up_to_date": not stale or not check, "written": not check and bool(stale)})
+        left = [str(path) for path, known in stale.items() if not known]
+        up_to_date, written = not (stale if check else left), not check and any(stale.values())
+        print_json({"readme": str(readme), "up_to_date": up_to_date, "written": written, "of_no_figure": left})
         return int(check and bool(stale))
-    for path in stale:
-        click.echo(f"{path}: {'stale: run `rethinking report`' if check else 'written'}", err=check)
+    for path, known in stale.items():
+        told = ("stale: run `rethinking report`" if check else "written") if known else "of no drawn figure: delete it"
+        click.echo(f"{path}: {told}", err=check or not known)
     if not stale:
         click.echo("the scoreboard and the pages of results are up to date")
     return int(check and bool(stale))

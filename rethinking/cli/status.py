@@ -33,15 +33,16 @@ def status(as_json: bool, runs_dir: str, checkpoints: str | None) -> None:
         if now is not None:
             made.append(_facts(found.path, now, runs))
         elif found.run and not found.complete:
-            stopped.append({"run": found.path.name, **_fields(found.path), "step": _saved(runs, found.path)})
+            step, refused = _saved(runs, found.path)
+            stopped.append({"run": found.path.name, **_fields(found.path), "step": step, "refused": refused})
     if as_json:
         print_json({"runs": str(runs.root), "making": made, "stopped": stopped, "complete": complete})
         return
     for facts in made:
         click.echo(f"  {facts['run']}: {_line(facts)}")
     for facts in stopped:
-        step = "before its first checkpoint" if facts["step"] is None else f"at step {facts['step']:,}"
-        click.echo(f"  {facts['run']}: stopped {step}{_of(facts)}")
+        where = "before its first checkpoint" if facts["step"] is None else f"at step {facts['step']:,}"
+        click.echo(f"  {facts['run']}: {facts['refused'] or f'stopped {where}{_of(facts)}'}")
     if not runs.root.is_dir():
         click.echo(f"there is no folder {runs.root} here: nothing has been trained")
         return
@@ -52,7 +53,7 @@ def _facts(path: Path, now: Any, runs: Any) -> dict[str, Any]:
     """What is known of a run that is being made; None where it is not."""
     notes = {key: _typed(now.notes.get(key), kind) for key, kind in NOTED.items()}
     if notes["step"] is None:  # just begun, or by an earlier version of this package
-        notes["step"] = _saved(runs, path)
+        notes["step"], _ = _saved(runs, path)
     where = {"host": now.host, "here": now.here, "process": now.pid, "log": now.log}
     return {"run": path.name, **_fields(path), **notes, **where, "silent_seconds": round(now.silence, 1)}
 
@@ -80,11 +81,12 @@ def _fields(path: Path) -> dict[str, Any]:
         return {"steps": None}
 
 
-def _saved(runs: Any, path: Path) -> int | None:
+def _saved(runs: Any, path: Path) -> tuple[int | None, str | None]:
+    """The step of a run's checkpoint, None where there is none; why it is refused, None where it is not."""
     try:
-        return runs.reached(path)
-    except InputError:
-        return None
+        return runs.reached(path), None
+    except InputError as error:
+        return None, str(error)
 
 
 def _of(facts: dict[str, Any]) -> str:

@@ -25,7 +25,6 @@ from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, MEASURED, WEIGHTS, bytes_of, check_weights, seal, stamped
-from rethinking.record.litter import another
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, Unfit, kind_of
 from rethinking.training.batches import to_device
 
@@ -198,11 +197,6 @@ def execute(
         except InputError:
             if not anew:
                 raise
-            whose = another(runs, writer.checkpoint_path)
-            if whose is not None:
-                raise InputError(
-                    f"{writer.checkpoint_path} is of a run in {whose}: name another folder with --checkpoints"
-                ) from None
             saved = None
         if saved is None:
             writer.discard()  # what another beginning of the run has left
@@ -264,7 +258,7 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                write(writer.weights_path, packed(outcome.weights, spec.run_id))
+                keep_weights(writer.weights_path, packed(outcome.weights, spec.run_id), writer.path)
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return not elsewhere
@@ -328,6 +322,13 @@ def _tensors(content: bytes, path: Path, advice: str) -> dict[str, torch.Tensor]
         return safetensors.torch.load(content)
     except Exception as error:  # safetensors and torch raise what they like at foreign bytes
         raise InputError(f"{path} is damaged ({reason(error)}): {advice}") from None
+
+
+def keep_weights(path: Path, content: bytes, record: Path) -> None:
+    """Write the weights of a record, outside its folder only where no other ones are. Raises InputError."""
+    if path.parent != record and path.is_file() and bytes_of(path, "move it away") != content:
+        raise InputError(f"{path} is there, and of another record: name another folder with --weights, or delete it")
+    write(path, content)
 
 
 def packed(weights: dict[str, torch.Tensor], run: str) -> bytes:

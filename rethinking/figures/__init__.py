@@ -2,7 +2,8 @@
 
 A figure is declared (see rethinking.figures.kit) or is one of a kind, a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first; else of ["all"]
+    MODELS = [...]                    the networks it can be drawn for, the default first; else of ["all"]. Of other
+                                      data at quick, the default is the first MLP of these, if there is one
     SEEDS = {"quick": 1, ...}         seeds at each scale; else 1, 3 and 3
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
@@ -31,6 +32,7 @@ from rethinking.figures._drawn import about, digest_of, drawn, provenance, unbou
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject, terms
 from rethinking.files import acting
+from rethinking.paths import check_replaces
 from rethinking.record import Record, Runs, digests, write
 from rethinking.spec import Spec, canonical_crop
 
@@ -39,6 +41,7 @@ __path__ += catalog.plugin_folders("figures")
 __all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "digest_of", "draw", "drawn", "numbers"]
 __all__ += ["provenance", "setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
 
+MARK = b'"figure":'  # in all that is drawn
 ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
 
@@ -74,7 +77,10 @@ def setting(
     default = entry.constants["SEEDS"].get(scale, 1)
     data = data or "cifar10"
     catalog.find("data", data)
-    own = Setting(scale, model or models[0], default, precision, data=data, crop=canonical_crop(data, crop))
+    first = models[0]
+    if scale == "quick" and data != "cifar10":  # a first answer about all of somebody's images, in a minute
+        first = next((each for each in models if each in CHEAP), first)
+    own = Setting(scale, model or first, default, precision, data=data, crop=canonical_crop(data, crop))
     if not own.subject.papers and not entry.constants.get("OTHER_DATA"):
         can = [n for n, e in catalog.entries("figures").items() if e.constants.get("OTHER_DATA")]
         raise InputError(
@@ -281,6 +287,8 @@ def draw(
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
         told = json.loads(_json(figure.numbers, entry))
+        for form in (*drawn, "json"):
+            check_replaces(base.with_name(f"{base.name}.{form}"), MARK, "--out", plotting.LARGEST)
         files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
     told["digests"] = {file.name: digests.sha256(file) for file in files}
     told["digest"] = digests.of_result(told)

@@ -70,6 +70,21 @@ class About(_Of):
     version: str
 
 
+class Slides(_Shape):
+    """What slides say of themselves, or one of all figures."""
+
+    slides: Annotated[list[About], Field(min_length=1)]
+
+
+class Compared(_Shape):
+    """What a plot of two sides says of itself. compare: their names. runs: of both, sorted, each once."""
+
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)]
+    runs: list[Run]
+    commits: list[str]
+    version: str
+
+
 def provenance(told: dict[str, Any]) -> dict[str, Any]:
     """What a picture says of itself, from its numbers.
 
@@ -137,9 +152,10 @@ def wrong_pictures(path: Path, numbers: dict[str, Any]) -> list[str]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a picture says of itself. Raises InputError where it does not."""
-    advice = "draw it again with --redraw"
-    return _checked(plotting.about(path), About, f"{path} does not say what it was drawn from", advice)
+    """What a picture says of itself, in the shape of About, Slides or Compared. Raises InputError where it does not."""
+    held = plotting.about(path)
+    shape: type[BaseModel] = Slides if "slides" in held else Compared if "compare" in held else About
+    return _checked(held, shape, f"{path} does not say what it was drawn from", "draw it again")
 
 
 def _checked(held: dict[str, Any], shape: type[BaseModel], what: str, advice: str) -> dict[str, Any]:

@@ -61,16 +61,17 @@ def sealed(result: dict[str, Any], folder: Path, weights: Path | None = None) ->
     return result | {"digest": of_result(result)}
 
 
-def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
+def check(folder: Path, result: dict[str, Any], weights: bool = False, of: tuple[str, ...] = FILES) -> None:
     """Raise InputError unless a record's files are those that it was completed with.
 
     Args:
         folder: of the record. result: its result.json. weights: whether the weights, where they are, are checked too.
+        of: the files that are looked at, besides result.json.
     """
     if weights and (folder / WEIGHTS).is_file():
         check_weights(folder / WEIGHTS, result)
     if not OWN & result.keys():
-        check_listed(folder)
+        check_listed(folder, of)
         return
     file = folder / "result.json"
     if result.keys() != RESULT | OWN or of_result(result) != result["digest"]:
@@ -78,7 +79,7 @@ def check(folder: Path, result: dict[str, Any], weights: bool = False) -> None:
     held = result["digests"]
     if not isinstance(held, dict):
         raise InputError(f"{file} has digests that are no JSON object: {DAMAGED}")
-    _compare(folder, FILES, held, "result.json")
+    _compare(folder, of, held, "result.json")
 
 
 def check_weights(path: Path, result: dict[str, Any]) -> None:
@@ -135,11 +136,11 @@ def check_measured(folder: Path, run: str, environment: dict[str, Any], weights:
         raise InputError(f"{folder} was measured on other weights than {beside} has, by their SHA-256: {advice}")
 
 
-def check_listed(folder: Path) -> None:
-    """Raise InputError where a record has lines in runs/DIGESTS, and its files are not what they say."""
+def check_listed(folder: Path, of: tuple[str, ...] = FILES) -> None:
+    """Raise InputError where a record has lines in runs/DIGESTS, and its result or one of its files is another."""
     held = listed(folder.parent).get(folder.name)
     if held is not None:
-        _compare(folder, (*FILES, "result.json"), held, LIST)
+        _compare(folder, (*of, "result.json"), held, LIST)
 
 
 def _compare(folder: Path, names: tuple[str, ...], held: dict[str, str], by: str) -> None:

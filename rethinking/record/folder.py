@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError
-from rethinking.files import json_of, opened, reason, text_of
+from rethinking.files import json_of, reason, text_of
 from rethinking.paths import same, write
 from rethinking.record import digests, litter, make, outdated
 from rethinking.record.bundle import advice
@@ -117,13 +117,15 @@ class Runs:
     def summaries(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
         """Name, spec, environment and result of every complete record, as their files hold them, sorted by name.
 
-        For a quick look: no curve is read and no digest checked. A record with a file that cannot be read is left out.
+        For a quick look: no curve is read. A record is left out where one of these files cannot be read, or is not what
+        the record was completed with.
         """
         for path in sorted(self.root.glob("*/result.json")):
             folder = path.parent
             with suppress(InputError):
-                spec, made_with = json_of(folder / "spec.json"), json_of(folder / "environment.json")
-                yield folder.name, spec, made_with, json_of(path)
+                result = json_of(path)
+                digests.check(folder, result, of=("spec.json", "environment.json"))
+                yield folder.name, json_of(folder / "spec.json"), json_of(folder / "environment.json"), result
 
     def digest(self) -> int:
         """Add to runs/DIGESTS the files of records that hold no digests of their own; never changes a record's line.
@@ -158,21 +160,23 @@ class Runs:
     def reached(self, run: Spec | Path) -> int | None:
         """The step that an unfinished run, or that in a folder, goes on from; None where it has no checkpoint.
 
-        Raises InputError where the checkpoint is damaged.
+        Raises InputError where the checkpoint is damaged, another run's or of an earlier version.
         """
-        from safetensors import safe_open
+        import safetensors.numpy
 
         folder = run if isinstance(run, Path) else self.path(run)
         path = self.checkpoints / folder.relative_to(self.root) / CHECKPOINT
         try:
-            with opened(path, digests.LARGEST), safe_open(path, framework="numpy") as held:
-                step = held.get_tensor("step")
+            held = digests.bytes_of(path, digests.BEGIN_ANEW)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        digests.check_checkpoint(held, folder.name, path)
+        try:
+            step = safetensors.numpy.load(held)["step"]
             if step.shape or step.dtype != "int64" or step < 0:
                 raise ValueError("its step is no whole number")
-        except FileNotFoundError:
-            return None
         except Exception as error:  # safetensors and numpy raise what they like at foreign bytes
-            raise InputError(f"{path} is damaged ({reason(error)}): delete it and the run begins anew") from None
+            raise InputError(f"{path} is damaged ({reason(error)}): {digests.BEGIN_ANEW}") from None
         return int(step)
 
     def named(self, run: str) -> Record:

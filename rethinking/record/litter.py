@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rethinking.files import opened
+from rethinking.errors import InputError
+from rethinking.files import json_of, opened
 from rethinking.paths import same, written_as
 from rethinking.record import digests
 from rethinking.record.lease import held, hold, is_lease, is_of_a_lease, run_named
@@ -23,6 +24,7 @@ from rethinking.record.write import CHECKPOINT, OWN
 if TYPE_CHECKING:
     from rethinking.record.folder import Runs
 
+ELSEWHERE = frozenset({CHECKPOINT, digests.WEIGHTS})  # of a run's files, those that can lie outside its folder
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 
 
@@ -73,7 +75,7 @@ def found_at(runs: "Runs", path: Path) -> Found:
         return Found(path, link=link)
     entries = [entry for place in places if place == path or place.is_dir() for entry in os.scandir(place)]
     link = next((Path(e.path) for e in entries if e.is_symlink()), None)
-    names = {e.name for e in entries}
+    names = {e.name for e in entries if os.path.dirname(e.path) == str(path)}
     leases = [e for e in entries if is_lease(e.name) and os.path.dirname(e.path) == str(path)]
     busy = bool(leases) and held(path)
     return Found(
@@ -81,11 +83,11 @@ def found_at(runs: "Runs", path: Path) -> Found:
         run="spec.json" in names and named_as_a_run(path.name),
         complete="result.json" in names,
         busy=busy,
-        stale=not busy and any(map(_own, leases)),
-        weights=digests.WEIGHTS in names,
-        temporary=tuple(Path(e.path) for e in entries if _half_written(e) and _given_up(e, path)),
+        stale=not busy and any(_own(lease, path) for lease in leases),
+        weights=any(e.name == digests.WEIGHTS for e in entries),
+        temporary=tuple(Path(e.path) for e in entries if _half_written(e, path) and _given_up(e, path)),
         link=link,
-        foreign=next((Path(e.path) for e in entries if not _own(e)), None),
+        foreign=next((Path(e.path) for e in entries if not _own(e, path)), None),
     )
 
 
@@ -95,8 +97,13 @@ def _places(runs: "Runs", path: Path) -> list[Path]:
     return list(dict.fromkeys([path, runs.checkpoints / name, runs.weights / name]))
 
 
-def _half_written(entry: os.DirEntry) -> bool:
-    return written_as(entry.name) in OWN and entry.is_file(follow_symlinks=False)
+def _half_written(entry: os.DirEntry, path: Path) -> bool:
+    return written_as(entry.name) in _files(entry, path) and entry.is_file(follow_symlinks=False)
+
+
+def _files(entry: os.DirEntry, path: Path) -> frozenset[str]:
+    """The files of the run in `path` that can stand where an entry does: elsewhere, others are of another record."""
+    return OWN if os.path.dirname(entry.path) == str(path) else ELSEWHERE
 
 
 def _given_up(entry: os.DirEntry, path: Path) -> bool:
@@ -104,14 +111,17 @@ def _given_up(entry: os.DirEntry, path: Path) -> bool:
     return os.path.dirname(entry.path) == str(path) or time.time() - entry.stat().st_mtime > RECENT
 
 
-def _own(entry: os.DirEntry) -> bool:
-    """Whether an entry of a run's folder is one that this package makes: a lease, a file, one that is half written."""
+def _own(entry: os.DirEntry, path: Path) -> bool:
+    """Whether an entry of one of a run's folders is one that this package makes for the run in `path`.
+
+    That is a lease, a file or one that is half written.
+    """
     if is_lease(entry.name):
         try:
             return entry.is_dir(follow_symlinks=False) and all(map(is_of_a_lease, os.listdir(entry.path)))
         except FileNotFoundError:  # it has just ended
             return True
-    return _half_written(entry) or (entry.name in OWN and entry.is_file(follow_symlinks=False))
+    return _half_written(entry, path) or (entry.name in _files(entry, path) and entry.is_file(follow_symlinks=False))
 
 
 def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str] = str) -> str:
@@ -141,7 +151,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
             if now.complete != found.complete:
                 return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
             if only == "weights":
-                return _unlink([runs.weights / path.relative_to(runs.root) / digests.WEIGHTS])
+                return _unlink(_weights(runs, path)) if now.complete else "it has no result"
             if now.foreign:
                 return f"{now.foreign} is no file of a run"
             if run_named(path / "spec.json") != path.name:
@@ -155,20 +165,35 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
 
 def _delete(runs: "Runs", path: Path) -> str:
     """Delete the files of a run, under its lease; a run until the last, which is its spec."""
+    kept = set(_places(runs, path)[1:]) and {runs.weights / path.name / digests.WEIGHTS} - {*_weights(runs, path)}
     (path / "result.json").unlink(missing_ok=True)
     for place in _places(runs, path)[1:]:
         with ExitStack() as held_too:
             if place.is_dir() and held_too.enter_context(hold(place)) is not None:
-                _empty(runs, place)
-    _empty(runs, path)
+                _empty(runs, place, path, kept)
+    _empty(runs, path, path)
     return ""
 
 
-def _empty(runs: "Runs", place: Path) -> None:
-    """Delete the files of a run in one of its folders, under its lease, but a checkpoint of another folder's run."""
+def _weights(runs: "Runs", path: Path) -> list[Path]:
+    """The weights of a complete run, where they are; none where they are elsewhere, and those of another record."""
+    file = runs.weights / path.relative_to(runs.root) / digests.WEIGHTS
+    if file.parent != path and file.exists() and (path / "result.json").exists():
+        try:
+            digests.check_weights(file, json_of(path / "result.json"))
+        except InputError:
+            return []
+    return [file]
+
+
+def _empty(runs: "Runs", place: Path, path: Path, kept: Iterable[Path] = ()) -> None:
+    """Delete the files of the run in `path` in one of its folders, under its lease.
+
+    A checkpoint of another folder's run stays, and what is to be kept.
+    """
     for entry in sorted(os.scandir(place), key=lambda e: e.name == "spec.json"):
         others = entry.name == CHECKPOINT and not belongs(runs, Path(entry.path))
-        if not (is_lease(entry.name) or others) and _own(entry):
+        if not (is_lease(entry.name) or others or Path(entry.path) in kept) and _own(entry, path):
             os.unlink(entry.path)
 
 
@@ -199,8 +224,8 @@ def owner_of(checkpoint: Path) -> Path | None:
 
 def another(runs: "Runs", checkpoint: Path) -> Path | None:
     """The other folder of records, which is there, whose unfinished run a checkpoint is of; None where it is none."""
-    owner = owner_of(checkpoint)
-    if owner is None or same(owner, runs.owner) or not (owner / checkpoint.parent.name).is_dir():
+    owner = owner_of(checkpoint) if os.path.lexists(checkpoint) else None
+    if owner is None or belongs(runs, checkpoint) or not (owner / checkpoint.parent.name).is_dir():
         return None
     return None if (owner / checkpoint.parent.name / "result.json").exists() else owner
 
@@ -226,9 +251,9 @@ def _stray(runs: "Runs", path: Path) -> bool:
             if not named_as_a_run(path.name) or os.path.lexists(runs.root / path.name) or held(path):
                 return False
             inside = list(os.scandir(path))
-            if not all(e.name == CHECKPOINT or is_lease(e.name) or _half_written(e) for e in inside):
-                return False
-            if not all(map(_own, inside)):
+            if any(e.name == digests.WEIGHTS for e in inside) or not all(
+                _own(e, runs.root / path.name) for e in inside
+            ):
                 return False
             changed = max(os.stat(p).st_mtime for p in (path, *inside))
             if any(e.name == CHECKPOINT for e in inside) and not belongs(runs, path / CHECKPOINT):
@@ -266,7 +291,7 @@ def sweep(runs: "Runs", stray: Path) -> str:
     with hold(folder) as mine, hold(stray) as its:  # which removes both folders
         if mine is None or its is None:
             return "a process is making it"
-        _empty(runs, stray)
+        _empty(runs, stray, folder)
     return ""
 
 

@@ -38,6 +38,7 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
         yield None
         return
     runs.writable()
+    _check_places(runs, folder)
     folder.mkdir(parents=again, exist_ok=True)
     notes: dict[str, Any] = {"log": log_of("self")}
     with ExitStack() as leases:
@@ -53,6 +54,24 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
             yield from _held(runs, spec, folder, mine, notes)
         if mine is not None and again and (folder / "result.json").is_file():
             put_in_place(runs, spec.run_id)
+
+
+def _check_places(runs: "Runs", folder: Path) -> None:
+    """Raise InputError where a run's checkpoint or weights would lie among, or replace, those of another record."""
+    for option, place in (("--checkpoints", runs.checkpoints), ("--weights", runs.weights)):
+        there = place / folder.relative_to(runs.root)
+        if same(place, runs.root) or same(place, runs.owner):
+            continue
+        record = next((there / name for name in ("result.json", "spec.json") if os.path.lexists(there / name)), None)
+        if record is not None:
+            raise InputError(f"{record} is of a record, and {option} is no folder of records: name another")
+    weights = runs.weights / folder.name / digests.WEIGHTS
+    begun = any((folder / name).exists() for name in ("curve.csv", CHECKPOINT, "result.json"))
+    if folder.parent == runs.root and weights.parent != folder and os.path.lexists(weights) and not begun:
+        raise InputError(f"{weights} is there, and of another record: name another folder with --weights, or delete it")
+    saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
+    if owner := litter.another(runs, saved):
+        raise InputError(f"{saved} is of a run in {owner}: name another folder with --checkpoints")
 
 
 def _held(runs: "Runs", spec: Spec, folder: Path, mine: Path, notes: dict[str, Any]) -> Iterator[Writer]:
@@ -85,6 +104,9 @@ def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:
             if there.link or (there.busy and (stale or not there.again)):
                 reason = f"{there.link} is a link" if there.link else "a process is making it"
                 raise InputError(f"{runs.root / name} cannot be made again ({reason}): wait, or move it away")
+            file = runs.weights / name / digests.WEIGHTS
+            if file.parent != runs.root / name and file.exists() and runs.complete(every[name]):
+                digests.check_weights(file, json_of(runs.root / name / "result.json"))
             if stale:
                 reason = litter.delete(runs, there)
                 if reason:

@@ -18,14 +18,16 @@ END = "<!-- end of scoreboard -->"
 RESULTS = Path("docs", "results")
 
 
-def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> list[Path]:
+def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> dict[Path, bool]:
     """Write the README's scoreboard, between its markers, and the pages of docs/results beside it.
+
+    A page that no drawn figure has any more is not deleted, as somebody may have kept notes in it.
 
     Args:
         readme: the file. runs: the records. folder: of the drawn figures. check: only look.
 
     Returns:
-        The files that were not as the records have them.
+        The files that were not as the records have them; of each, whether it is, or would be, written.
 
     Raises:
         InputError: a README without the two markers; a damaged record; a figure that is not of the records there are.
@@ -38,9 +40,7 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> li
         for path in wrong:
             if path in fresh:
                 write(path, fresh[path])
-            else:
-                path.unlink()
-    return wrong
+    return {path: path in fresh for path in wrong}
 
 
 def generated(readme: Path, found: Sequence[Result]) -> dict[Path, str]:

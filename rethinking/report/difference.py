@@ -11,8 +11,10 @@ from typing import Any
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import Specs
 from rethinking.errors import InputError
+from rethinking.paths import check_replaces
 from rethinking.record import Record, Runs, digests, read
 from rethinking.report.model import counted
+from rethinking.revision import VERSION
 from rethinking.spec import Spec
 from rethinking.streams import plain
 
@@ -22,6 +24,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "black", "linestyle": "-", "linewidth": 2.2},
     {"color": "#E69F00", "linestyle": (0, (4, 2)), "linewidth": 1.3},
 )
+MARK = b'"compare": ['  # in what the plot says of itself
 WIDEST = 100  # characters of a name below a plot
 FEW = 5  # runs that a line names; the others are counted
 OPEN = {claims.NOT_RUN, claims.NOT_JUDGED, claims.EXTENSION[claims.NOT_JUDGED]}  # no verdict
@@ -265,6 +268,7 @@ def plot(found: Difference, names: tuple[str, str], path: Path) -> Path:
     form = path.suffix.lower().removeprefix(".")
     if form not in plotting.FORMATS:
         raise InputError(f"--out is {path}, allowed are files that end with .{', .'.join(plotting.FORMATS)}")
+    check_replaces(path, MARK, "--out", plotting.LARGEST)
     if not found.pairs:
         raise InputError("the two folders have no run in common and none that differs in its seed: leave --out out")
     with plotting.style():
@@ -293,7 +297,10 @@ def plot(found: Difference, names: tuple[str, str], path: Path) -> Path:
             picture.legend(axes.flat[0].lines, words, loc="outside lower left")
         else:
             picture.suptitle("\n".join([*words, "the last value of each run; on the line both have the same"]), size=7)
-        (drawn,) = plotting.save(picture, path.with_suffix(""), [form])
+        of = [record for pair in found.pairs for record in pair]
+        commits = sorted({str(record.environment.get("commit")) for record in of})
+        about = {"compare": [*names], "runs": sorted({record.path.name for record in of}), "commits": commits}
+        (drawn,) = plotting.save(picture, path.with_suffix(""), [form], about=about | {"version": VERSION})
         return drawn
 
 

@@ -20,7 +20,7 @@ from rethinking import catalog, figures
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.errors import InputError
 from rethinking.files import content_of, reason
-from rethinking.paths import write
+from rethinking.paths import check_replaces, write
 from rethinking.record import Runs
 from rethinking.report import model, prose
 from rethinking.report.model import Artefact, Judged, Result, visible
@@ -28,6 +28,7 @@ from rethinking.report.svg import Glyphs, picture
 
 LARGEST = 3_000_000  # bytes of the page
 TEMPLATE = "page.html"
+MARK = b'<meta name="generator" content="rethinking report">'
 
 
 def page(found: Sequence[Result], folder: Path) -> str:
@@ -102,6 +103,7 @@ def save(path: Path, runs: Runs, folder: Path) -> int:
     """Write the page of all drawn figures of `folder` that is evidence, and return its bytes. Raises InputError."""
     if path.is_dir():
         raise InputError(f"--html {path} is a folder: name a file, as {path / 'results.html'}")
+    check_replaces(path, MARK, "--html", LARGEST)
     text = of_records(runs, folder)
     try:
         write(path, text)

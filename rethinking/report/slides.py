@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking import catalog, figures, plotting
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN
 from rethinking.errors import InputError
-from rethinking.paths import write
+from rethinking.paths import check_replaces, write
 from rethinking.record import Runs
 from rethinking.report import model, prose
 from rethinking.report.model import Result, visible
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (40 / 3, 7.5)  # inches
+TITLE = "rethinking: slides"  # in the metadata of every file
+MARK = TITLE.encode()
 DPI = 144  # of png: 1,920 x 1,080
 LEAST = 16.0  # points of the smallest text
 TITLES, WORDS = (28, 25, 22, 20), 20  # points of a slide's title, the first at which it has two lines; of sentences
@@ -72,19 +74,25 @@ def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Pa
     found = model.results(runs, folder)
     if not found:
         raise InputError(f"{folder} has no drawn figure of scale cpu or paper: name a folder with --figures")
+    slides = drawn(found, runs)
+    names = [f"slide-{number:02d}.png" for number in range(1, len(slides) + 1)] * ("png" in formats)
+    for name in [*names, *["slides.pdf"] * ("pdf" in formats)]:
+        check_replaces(out / name, MARK, "--out", plotting.LARGEST)
     plt = plotting.pyplot()
     from matplotlib.backends.backend_pdf import PdfPages
 
+    whole = {"slides": [about for _, about in slides if about]}
+    about_pdf = {"CreationDate": None, "Title": TITLE, plotting.ABOUT["pdf"]: json.dumps(whole)}
     files: dict[str, bytes] = {}
     document = io.BytesIO()
-    with style(), PdfPages(document, metadata={"CreationDate": None, "Title": "rethinking: slides"}) as pages:
-        for number, (draw, about) in enumerate(drawn(found, runs), 1):
+    with style(), PdfPages(document, metadata=about_pdf) as pages:
+        for number, (draw, about) in enumerate(slides, 1):
             figure = draw()
             if "pdf" in formats:
                 pages.savefig(figure)
             if "png" in formats:
                 picture = io.BytesIO()
-                told = {plotting.ABOUT["png"]: json.dumps(about)} if about else {}
+                told = {"Title": TITLE, plotting.ABOUT["png"]: json.dumps(about or whole)}
                 figure.savefig(picture, format="png", dpi=DPI, metadata=told)
                 files[f"slide-{number:02d}.png"] = picture.getvalue()
             plt.close(figure)

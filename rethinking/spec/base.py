@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.files import reason
-from rethinking.spec.part import one_line
+from rethinking.spec.part import Door, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +39,7 @@ class Column:
     varying: bool = False
 
 
-class Spec(BaseModel):
+class Spec(BaseModel, metaclass=Door):
     """What determines a result. Device, workers and paths do not, and live elsewhere.
 
     Fields left at their default do not enter the hash, so a field added later orphans no old run; nor does an option of
@@ -72,13 +71,8 @@ class Spec(BaseModel):
 
     @classmethod
     def make(cls, **fields: Any) -> Self:
-        """cls(**fields), its errors as one InputError line that names field, value and what is allowed."""
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise InputError(one_line(error, cls)) from None
-        except UnicodeEncodeError as error:
-            raise InputError(f"a field has {reason(error)}: give text that can be written") from None
+        """cls(**fields), for a reader's eye: its errors are one InputError line of field, value and what is allowed."""
+        return cls(**fields)
 
     @classmethod
     def from_json(cls, text: str, source: str = "spec") -> Self:

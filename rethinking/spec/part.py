@@ -2,16 +2,34 @@
 
 import functools
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rethinking import arguments, catalog
 from rethinking.constants import TYPES
 from rethinking.errors import InputError
+from rethinking.files import reason
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 
-class Part(BaseModel):
+class Door(ModelMetaclass):
+    """Has classes whose objects users make raise InputError, in one line, where pydantic has several."""
+
+    def __call__(cls, *args: Any, **fields: Any) -> Any:
+        try:
+            return super().__call__(*args, **fields)
+        except ValidationError as error:
+            raise InputError(one_line(error, cls)) from None  # type: ignore[arg-type]
+        except UnicodeEncodeError as error:
+            raise InputError(f"a field has {reason(error)}: give text that can be written") from None
+
+
+class Part(BaseModel, metaclass=Door):
     """A corruption or a regularizer by name, with its options: Part(name="partial_labels", options={"p": 0.3})."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
