@@ -22,7 +22,8 @@ MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
 def record(runs: Runs, spec: RunSpec, accuracy: float = 1.0, **made) -> str:
     """A record with a made-up curve. Returns its name."""
     rows = [
-        dict.fromkeys(spec.columns, 0.5) | {"step": step, "train_accuracy": accuracy * step / 4, "test_images": 40}
+        dict.fromkeys(spec.columns, 0.5)
+        | {"step": step, "train_accuracy": accuracy * step / 4, "test_images": 40, "learning_rate": spec.rate_at(step)}
         for step in (0, 2, 4)
     ]
     with leased(runs, spec) as writer:
@@ -121,6 +122,31 @@ def test_a_changed_copy_that_nothing_binds_any_more_is_damaged_and_one_made_agai
     lines = difference.of_folders(ours, again).lines
     assert not any(line.startswith("damaged") for line in lines)
     assert any("at most 10.00 points apart" in line for line in lines)
+
+
+def test_a_learning_rate_that_is_not_the_specs_is_damage_though_nothing_binds_the_record(tmp_path):
+    ours, theirs = (Runs(tmp_path / name) for name in ("ours", "theirs"))
+    for runs in (ours, theirs):
+        folder = runs.root / record(runs, SPEC)
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps({k: v for k, v in result.items() if k not in digests.OWN}))
+    lines = (folder / "curve.csv").read_text().splitlines()
+    column, cells = lines[0].split(",").index("learning_rate"), lines[2].split(",")
+    cells[column] = str(2 * float(cells[column]))
+    (folder / "curve.csv").write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:], ""]))
+    found = [line for line in difference.of_folders(ours.root, theirs.root).lines if line.startswith("damaged")]
+    assert len(found) == 1
+    assert found[0].startswith(
+        f"damaged: {folder / 'curve.csv'}: its learning rate at step 2 is 0.1, not the spec's 0.05"
+    )
+    assert not any("damaged" in line for line in difference.of_folders(ours.root, ours.root).lines)
+
+
+def test_claims_that_are_judged_nowhere_are_told_once():
+    """Of one record of a figure: too few for any claim."""
+    names = sorted(json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["runs"])
+    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name) for name in names[:1]}] * 2)
+    assert re.fullmatch(r"verdict: no claim is judged in either: none of the \d+ that need these runs", last)
 
 
 def test_only_claims_that_are_judged_are_counted():

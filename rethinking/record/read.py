@@ -126,7 +126,7 @@ class Record:
             for name in fixed:
                 ours, theirs = self.curve[name][k], other.curve[name][k]
                 if repr(ours) != repr(theirs):
-                    return f"from step {step} on another curve: {name} {ours!r} against {theirs!r}"
+                    return f"from step {step:,} on another curve: {name} {ours!r} against {theirs!r}"
         if until is not None:
             return None
         if self.online["step"] and other.online["step"] and self.online != other.online:

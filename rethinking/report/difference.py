@@ -11,11 +11,12 @@ from typing import Any
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import Specs
 from rethinking.errors import InputError
+from rethinking.files import DAMAGED
 from rethinking.paths import check_replaces
 from rethinking.record import Record, Runs, digests, read
 from rethinking.report.model import counted
 from rethinking.revision import VERSION
-from rethinking.spec import Spec
+from rethinking.spec import RunSpec, Spec
 from rethinking.streams import plain
 
 SEEDS = ("seed", "data_seed")
@@ -123,10 +124,24 @@ def _read(root: Path) -> tuple[dict[str, Record], dict[str, str]]:
     sound, damaged = {}, {}
     for path in sorted(root.glob("*/result.json")):
         try:
-            sound[path.parent.name] = read(path.parent)
+            record = read(path.parent)
+            if wrong := _off_schedule(record):
+                raise InputError(f"{path.parent / 'curve.csv'}: {wrong}: {DAMAGED}")
+            sound[path.parent.name] = record
         except InputError as error:
             damaged[path.parent.name] = str(error)
     return sound, damaged
+
+
+def _off_schedule(record: Record) -> str | None:
+    """Where a curve has another learning rate than the spec's schedule, in words; None where it has not."""
+    spec = record.spec
+    if not isinstance(spec, RunSpec):
+        return None
+    for step, rate in zip(record.curve["step"], record.curve["learning_rate"], strict=True):
+        if not math.isclose(rate, spec.rate_at(step), rel_tol=1e-9):
+            return f"its learning rate at step {step:,} is {rate:g}, not the spec's {spec.rate_at(step):g}"
+    return None
 
 
 def of_folders(first: Path, second: Path) -> Difference:
@@ -234,9 +249,10 @@ def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
                 at = figures.stem(name, setting)
                 said = [f"{v.verdict} ({v.ours or v.reason})" for v in (ours, theirs)]
                 lines.append(f"verdict: {claim.id or claim.name}, {at}: {said[0]} against {said[1]}")
-    rest = f"; {neither:,} more that need these runs are judged in neither" if neither else ""
     if not judged:
-        return [f"verdict: no claim is judged in either{rest}"]
+        of = f": none of the {neither:,} that need these runs" if neither else ""
+        return [f"verdict: no claim is judged in either{of}"]
+    rest = f"; {neither:,} more that need these runs are judged in neither" if neither else ""
     return [*lines, f"verdict: {judged - len(lines)} of {judged} judged claims have the same verdict{rest}"]
 
 
