@@ -124,3 +124,8 @@ def test_what_is_missing_is_one_line(tmp_path, monkeypatch):
     assert "pip install 'rethinking[tensorboard]'" in told
     assert not (tmp_path / "x").exists()
     assert "allowed are crate, csv" in one_line(cli("export", "word", "--to", tmp_path))
+
+
+def test_whole_numbers_that_a_table_has_as_text_get_commas_and_other_words_stay():
+    told = [model.as_text([word]) for word in ("6356", "126.9", "1e-05", "2,000", "fails to converge", "999")]
+    assert told == ["6,356", "126.9", "1e-05", "2,000", "fails to converge", "999"]

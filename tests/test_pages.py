@@ -54,7 +54,7 @@ def cell(values):
         return values
     if not values:
         return "not asked for"
-    there = [v for v in values if v is not None]
+    there = [re.sub(r"^(\d{1,3})(\d{3})$", r"\1,\2", v) if isinstance(v, str) else v for v in values if v is not None]
     numbers = [v for v in there if not isinstance(v, str)]
     late = [math.inf] * there.count("censored") if numbers else []
     words = Counter(v for v in there if isinstance(v, str) and not (late and v == "censored"))
@@ -158,6 +158,9 @@ def check_board(text):
     for row, (name, names) in zip(rows, ARTEFACTS.items(), strict=True):
         claims = list(of_row(name))
         assert row["the paper's claims"] == counted(claims)
+        ids = {claim["id"] for claim in claims}
+        holding = {s for s, d in DRAWN.items() if ids & {c["id"] for c in d["claims"] if c["own"]}}
+        assert holding <= set(re.findall(r"\[([\w.-]+)\]\(", row["pages"])), name
         judged = [c for c in claims if not c["verdict"].startswith(("not run", "not judged"))]
         full = all(min(c["n"]) == 50_000 or "theorem1" in names or "table3" in names for c in judged)
         partly = any(c["verdict"] == "not run" for c in claims)

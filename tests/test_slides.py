@@ -8,7 +8,7 @@ import pytest
 from command import cli, one_line
 
 from rethinking.record import Runs
-from rethinking.report import slides
+from rethinking.report import model, slides
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +48,15 @@ def test_a_slide_has_the_title_of_its_figure_and_of_several_drawings_that_with_m
     texts = [" ".join(text.get_text().split()) for text in figure.texts]
     assert texts[0] == fig1b.numbers["finding"] == "Random labels take MLP 1x512 2.8 times the steps of true ones"
     assert texts.count(texts[0]) == 1
+    counted = " ".join(f"{t[0].upper()}{t[1:]}: {n}." for t, n in model.counts_apart(fig1b.judged))
+    assert texts[1].endswith(counted)
+    both = [r for r in shown if len({c.own for c in r.judged}) == 2]
+    assert both
+    for result in both:
+        (own, ours), (more, theirs) = model.counts_apart(result.judged)
+        assert (own, more) == (model.OWN, model.EXTENSIONS)
+        assert ours == model.counts(c for c in result.judged if c.own)
+        assert theirs == model.counts(c for c in result.judged if not c.own)
     drawings = [r for r in results if r.name == "fig1a"]
     part = {r.stem: len(r.numbers["missing"]) for r in drawings}
     assert min(part, key=part.get) in {r.stem for r in shown}

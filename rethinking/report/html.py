@@ -183,11 +183,7 @@ def _figure(
         "svg": Markup(picture(folder / f"{result.stem}.svg", f"{result.title}: {finding}", f"p{number}", glyphs)),
         "tables": tables(result),
         "claims": rows,
-        "counts": [
-            (title, model.counts(c for c in result.judged if c.own == own))
-            for own, title in ((True, "the paper's own claims"), (False, "extensions"))
-            if any(c.own == own for c in result.judged)
-        ],
+        "counts": model.counts_apart(result.judged),
         "departures": [text for text in texts if text not in shared],
         "shared": [shared[text] for text in texts if text in shared],
         "command": result.command,

@@ -18,6 +18,8 @@ from rethinking.figures._score import scores
 from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
+OWN, EXTENSIONS = "the paper's own claims", "extensions"
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -188,6 +190,12 @@ def counts(judged: Iterable[Judged]) -> str:
     return claims.counted(claim.verdict for claim in judged)
 
 
+def counts_apart(judged: Sequence[Judged]) -> list[tuple[str, str]]:
+    """The same of the paper's own claims and of extensions, which are never added up; what has none is left out."""
+    parts = [(title, [c for c in judged if c.own == own]) for own, title in ((True, OWN), (False, EXTENSIONS))]
+    return [(title, counts(part)) for title, part in parts if part]
+
+
 # --- the paper's artefacts -------------------------------------------------------------------------
 
 # Every figure, table and theorem of the paper, and its sections on what has none of these; what is drawn of it here, in
@@ -214,7 +222,8 @@ class Artefact:
     """A row of the scoreboard.
 
     Attributes:
-        name: the paper's. about: in a few words. judged: the paper's own claims on it. stems: of the figures here.
+        name: the paper's. about: in a few words. judged: the paper's own claims on it. stems: of the figures here,
+        first of those that are drawn of it, then of others that have claims of it.
         paper, ours: one number, or a few of one kind, in words.
     """
 
@@ -251,7 +260,7 @@ def scoreboard(found: Sequence[Result]) -> list[Artefact]:
     for name, claims_of_it in judged.items():
         drawn, about, paper = ARTEFACTS.get(name, ((), "claims of the paper that are of none of these", ""))
         here = sorted((r for r in found if r.name in drawn), key=lambda r: drawn.index(r.name))
-        stems = [r.stem for r in here] or list(dict.fromkeys(claim.result for claim in claims_of_it))
+        stems = dict.fromkeys([*(r.stem for r in here), *(claim.result for claim in claims_of_it)])
         rows.append(Artefact(name, about, claims_of_it, tuple(stems), *(_numbers(here) or (paper, NOT_RUN))))
     return rows
 
@@ -316,7 +325,9 @@ def visible(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A table's cell: the median over seeds with its range, states in words."""
+    """A table's cell: the median over seeds with its range, states in words; whole numbers with commas, "6,356"."""
+    if isinstance(value, list):
+        value = [f"{int(v):,}" if isinstance(v, str) and re.fullmatch(r"\d{4,}", v) else v for v in value]
     return claims.told(value)
 
 

@@ -134,7 +134,8 @@ def _figure(result: Result, runs: Runs) -> "Figure":
         source = f"Zhang et al. 2017, {model.artefact(result.name)}"
     else:
         source = f"{'Zhang et al. 2017' if any(c.own for c in result.judged) else 'An extension'} ({result.name})"
-    _titled(figure, figures.headline(result.numbers), f"{source}. {heading}.", model.counts(result.judged))
+    told = [f"{title[0].upper()}{title[1:]}: {counts}." for title, counts in model.counts_apart(result.judged)]
+    _titled(figure, figures.headline(result.numbers), f"{source}. {heading}.", *([" ".join(told)] if told else []))
     foot = figure.texts[-1].get_window_extent().y1 / figure.bbox.height + 0.015
     foot = _lay_legends(figure, foot)
     engine = figure.get_layout_engine()
@@ -198,7 +199,8 @@ def _opening(found: Sequence[Result]) -> "Figure":
     _titled(
         figure,
         "Understanding deep learning requires rethinking generalization: a replication",
-        "Of Zhang et al., ICLR 2017. Every number of ours is of committed runs, the median of several seeds.",
+        "Of Zhang et al., ICLR 2017. Every number of ours is of committed runs, the median over seeds, where there are "
+        "several.",
     )
     line = WORDS * 1.25 / 72 / SIZE[1]  # of the slide's height
     y = TOP
