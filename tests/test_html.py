@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from command import cli, one_line
+from test_pages import cell
 
 from rethinking import figures, verify
-from rethinking.claims import told
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.report import html, model, pages, prose
@@ -77,7 +77,7 @@ def test_every_verdict_and_every_cell_is_there(page, results):
     parsed = Parsed(page)
     for result in results:
         part = Parsed(re.search(rf'<article aria-labelledby="figure-{result.stem}">.*?</article>', page, re.S)[0])
-        cells = [str(told(value)) for row in result.numbers["table"] for value in row.values()]
+        cells = [str(cell(value)) for row in result.numbers["table"] for value in row.values()]
         assert not Counter(cells) - Counter(part.cells)
         for claim in result.numbers["claims"]:
             assert f"{claim['verdict']}: {claim['statement']}. Source: " in part.text

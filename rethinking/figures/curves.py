@@ -43,7 +43,8 @@ START = difference("start", BEFORE, AFTER, "training minus test error (points)")
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
 IMAGES = Measure("same", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True)
 MEASURES = [GAIN, ACCURACY, START, LATE, IMAGES]
-COLUMNS: dict[str, Measure] = {"best epoch": BEST, "best test error (%)": LOWEST, "of test images": IMAGES}
+COLUMNS: dict[str, Any] = {"best epoch": BEST, "best test error (%)": LOWEST}
+COLUMNS["of test images"] = lambda t: next((int(v) for v in t.values(IMAGES)), None)
 COLUMNS |= {"lost after it on the same test images (points)": GAIN, "final test error, of all test images (%)": LAST}
 COLUMNS |= {"first epoch's training error as trained (%)": BEFORE, "test error after it (%)": AFTER}
 TABLE = Table("condition", COLUMNS)
