@@ -121,7 +121,7 @@ def test_a_finding_of_other_data_is_of_that_and_a_title_has_two_lines_at_most():
     for spec in figures.unique(figures.specs("fig1a", setting)):
         made_up(held, spec)
     told = figures.numbers("fig1a", setting, held)
-    assert told["finding"].startswith("MNIST: Inception fits random labels in ")
+    assert told["finding"].startswith("MNIST: MLP 3x512 fits random labels in ")
     for path in sorted((ROOT / "figures").glob("*.json")):
         if (told := figures.drawn(path))["scale"] == "quick":
             continue
