@@ -253,8 +253,8 @@ def _figure(folder: Path) -> None:
 
 def _figure_before(folder: Path) -> None:
     for form in ("svg", "pdf", "json"):
-        (folder / "figures" / f"toyfig-quick-tiny.{form}").write_text("as it was")
-        (folder / "figures" / f"toyfig-quick.{form}").write_text("as it was")
+        (folder / "figures" / f"toyfig-quick-tiny.{form}").write_bytes(b"as it was drawn: " + figures.MARK)
+        (folder / "figures" / f"toyfig-quick.{form}").write_bytes(b"as it was drawn: " + figures.MARK)
 
 
 def _add(folder: Path) -> None:

@@ -16,7 +16,7 @@ PARTS = {
     "records": (damage.records, 7500),
     "lists": (damage.lists, 400),
     "leases": (leases.leases, 200),
-    "checkpoints": (damage.checkpoints, 600),
+    "checkpoints": (leases.checkpoints, 600),
     "caches": (damage.caches, 1000),
     "bfloat16": (damage.bfloat16_tried, 300),
     "folders": (damage.folders, 1000),
