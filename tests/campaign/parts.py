@@ -11,6 +11,7 @@ PARTS = {
     "calls": (kills.calls, 1300),
     "signals": (kills.signals, 100),
     "processes": (crowd.processes, 12),
+    "shared": (crowd.shared, 150),
     "no_room": (crowd.no_room, 400),
     "full_disk": (crowd.full_disk, 100),
     "records": (damage.records, 7500),
@@ -32,4 +33,4 @@ PARTS = {
     "many": (crowd.many, 50_000),
 }
 KILLS = ("calls", "signals")
-LEFT_OUT = ("processes", "many")  # of what is damaged or hostile
+LEFT_OUT = ("processes", "shared", "many")  # of what is damaged or hostile
