@@ -151,14 +151,16 @@ PLACED = {
 }
 MADE = {"report": ["", "--html page.html"], "slides": ["--out slides"], "compare": ["--out ab.svg", "--out ab.pdf"]}
 USERS = ("notes.md", "a.html", "a.svg", "a.pdf", "ab.png", "mine/slides.pdf", "mine/slide-01.png", "docs/results/a.md")
-USERS += (f"mine/{FIGURE}-cpu.svg", f"mine/{FIGURE}-cpu.json")
+USERS += (f"mine/{FIGURE}-cpu.svg", f"mine/{FIGURE}-cpu.json", f"mine/docs/results/{FIGURE}-cpu.md")
 
 
 def _small(place: Path, call: Callable[[list[str], Path], None]) -> dict[str, set[str]]:
     """Make a place with few records, figures, what each command has written, a user's files; who has written which."""
     place.mkdir()
     runs = damage._with_records(place)
-    (place / "README.md").write_text(f"words\n\n{report.BEGIN}\n{report.END}\n")
+    (place / "mine").mkdir()
+    for name in ("README.md", "mine/README.md"):
+        (place / name).write_text(f"words\n\n{report.BEGIN}\n{report.END}\n")
     made = {"figure": {f"figures/{FIGURE}-cpu.{form}" for form in ("json", "svg", "pdf")}}
     names = sorted(path.name for path in runs.root.iterdir() if path.is_dir())[:2]
     PLACED["compare"][0][1:] = names
@@ -168,7 +170,7 @@ def _small(place: Path, call: Callable[[list[str], Path], None]) -> dict[str, se
             status, said = apart(lambda c=command, more=more: call([*PLACED[c][0], *more.split()], place))
             if status:
                 raise RuntimeError(said)
-        made[command] = sets.tree(place).keys() - before | ({"README.md"} if command == "report" else set())
+        made[command] = sets.tree(place).keys() - before
     for name in USERS:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text("a user's")
@@ -200,8 +202,8 @@ def _harmed(place: Path, held: dict[str, bytes], links: set[str], words: list[st
     kind = re.compile(rf"(.*/)?({PLACED[command][2]})\Z")
 
     def may(name: str, then: bytes, now: bytes | None) -> bool:
-        outside = [text and text.partition(report.BEGIN.encode())[0] for text in (then, now)]
-        return name in own and now is not None and (name != "README.md" or outside[0] == outside[1])
+        outside = [re.sub(rb"(?s)<!-- scoreboard.*<!-- end", b"", text or b"") for text in (then, now)]
+        return now is not None and (name in own or (command == "report" and outside[0] == outside[1]))
 
     new = sorted(n for n in sets.tree(place).keys() - held.keys() if n not in named and not kind.match(n))
     gone = sorted(links - _links(place))
