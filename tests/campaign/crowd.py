@@ -136,18 +136,13 @@ def _swept(path: Path) -> bool:  # by whoever finds it first
     return bool(written_as(path.name)) or any(map(lease.is_lease, path.parts))
 
 
-def _pruned_all(runs: Runs, weights: bool) -> None:
-    for found in runs.survey():
-        runs.delete(found, only="weights" if weights else "run")
-
-
 STEPS: dict[str, Callable[[Runs, Path], Any]] = {
     "begin": lambda runs, root: kills.train(kills.SPEC, runs, root, until=3),
     "make": lambda runs, root: kills.train(kills.SPEC, runs, root),
     "make anew": lambda runs, root: kills.train(kills.SPEC, runs, root, anew=True),
     "make again": lambda runs, root: runs.complete(kills.SPEC) and (kills.age(runs), kills.make_again(runs, root)),
-    "prune": lambda runs, root: _pruned_all(runs, False),
-    "prune weights": lambda runs, root: _pruned_all(runs, True),
+    "prune": lambda runs, root: [runs.delete(found) for found in runs.survey()],
+    "prune weights": lambda runs, root: [runs.delete(found, "weights") for found in runs.survey()],
 }
 
 
