@@ -83,7 +83,8 @@ class Setting:
 
         quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
         schedule for 90 epochs, or for Inception 64 (25,024 steps, the length of Figure 1(a)), evaluated with the probe.
-        quick's interim evaluations use 250 test images. Networks of convolutions are in bfloat16 at cpu and paper.
+        quick's interim evaluations use 250 test images, and MLPs on other data are evaluated every epoch. Networks of
+        convolutions are in bfloat16 at cpu and paper.
 
         Raises:
             InputError: fields that no spec can have; in a figure of all networks, none given as `model`.
@@ -101,7 +102,8 @@ class Setting:
         if n < FULL if papers else self.scale != "paper":
             epoch = -(-n // 128)
             epochs = 100 if self.scale == "quick" else 200
-            common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": 4 * epoch}
+            often = 1 if self.scale == "quick" and model in CHEAP and not papers else 4
+            common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": often * epoch}
         elif self.scale == "paper" and model.startswith("inception"):
             common |= {"steps": 64 * self.epoch, "eval_every": self.epoch, "evaluation": "probe"}
         else:
