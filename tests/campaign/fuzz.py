@@ -182,13 +182,11 @@ def _small(place: Path, call: Callable[[list[str], Path], None]) -> dict[str, se
 def _placed(command: str, place: Path, chance: random.Random) -> list[str]:
     """The command with what is there, or is not, as one or two of its outputs."""
     there = [str(p.relative_to(place)) for p in sorted(place.rglob("*"))]
-    records = [name for name in there if name.startswith("runs/")]
+    folders, others = ("mine", "figures", "slides", "."), ("mine/README.md", "new.svg", "nowhere/new.html")
     words, options, _ = PLACED[command]
     given = [*words]
     for option in dict.fromkeys(chance.choices(options, k=chance.randrange(1, 3))):
-        name = chance.choice(
-            [*USERS, *chance.choices(there, k=8), chance.choice(records), "new.svg", "nowhere/new.html"]
-        )
+        name = chance.choice(chance.choice([USERS, folders, there, others]))
         root, _, suffix = name.rpartition(".")
         given += [option, f"{root}.{suffix.upper()}" if root and chance.random() < 0.2 else name]
     return given
