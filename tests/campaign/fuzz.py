@@ -196,14 +196,14 @@ def _harmed(place: Path, held: dict[str, bytes], links: set[str], words: list[st
     """What a command has changed or made that is not its own; empty text where nothing."""
     command = words[0]
     own = made.get(command, set())
-    named = {os.path.normpath(word) for word in words[1:]}
+    named = {os.path.normpath(word).lower() for word in words[1:]}  # a suffix is written in small letters
     kind = re.compile(rf"(.*/)?({PLACED[command][2]})\Z")
 
     def may(name: str, then: bytes, now: bytes | None) -> bool:
         outside = [re.sub(rb"(?s)<!-- scoreboard.*<!-- end", b"", text or b"") for text in (then, now)]
         return now is not None and (name in own or (command == "report" and outside[0] == outside[1]))
 
-    new = sorted(n for n in sets.tree(place).keys() - held.keys() if n not in named and not kind.match(n))
+    new = sorted(n for n in sets.tree(place).keys() - held.keys() if n.lower() not in named and not kind.match(n))
     gone = sorted(links - _links(place))
     found = [sets.lost(place, held, may), f"{new} are new" if new else "", f"{gone} are no links" if gone else ""]
     return ", ".join(filter(None, found))
