@@ -23,7 +23,7 @@ from tally import DETECTED, HANG, HARMLESS, LOST, SILENT, TRACEBACK, Budget, Pro
 # Pages need every figure made again, as test_pages does.
 SMALL = {"records": 600, "lists": 40, "leases": 6, "checkpoints": 100, "caches": 200, "bfloat16": 12, "folders": 24}
 SMALL |= {"drawn": 2, "specs": 100, "archives": 9, "hosts": 6, "packages": 8}
-FORKING = ("calls", "no_room", "signals", "processes", "full_disk", "command_lines", "constants")
+FORKING = ("calls", "no_room", "signals", "processes", "shared", "full_disk", "command_lines", "constants")
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -97,7 +97,10 @@ def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders,
         assert f"{a} and {b} compared, drawn with version {VERSION}" in told
         assert re.search(rf"  {names['curve']}\n(.*\n)*", told)
     (tmp_path / "mine.svg").write_text("mine")
-    assert "was not written by this command" in one_line(cli("compare", ours, theirs, "--out", tmp_path / "mine.svg"))
+    for name in ("mine.svg", "mine.SVG"):
+        assert "mine.svg is there, and was not written" in one_line(
+            cli("compare", ours, theirs, "--out", tmp_path / name)
+        )
     assert (tmp_path / "mine.svg").read_text() == "mine"
     assert "two runs, or two folders" in one_line(cli("compare", ours, theirs / names["same"]))
     assert "no complete record" in one_line(cli("compare", ours, tmp_path))

@@ -397,6 +397,18 @@ def test_weights_of_another_record_are_never_written_over(toy_dir, tmp_path):
     assert not file.exists()
 
 
+def test_weights_that_another_folder_keeps_among_these_records_are_never_deleted(toy_dir, tmp_path):
+    theirs, mine = Runs(tmp_path / "theirs", weights=tmp_path / "mine"), Runs(tmp_path / "mine")
+    assert execute(TINY, theirs, data_dir=toy_dir)
+    before = contents(tmp_path)
+    for anew in (False, True):
+        with pytest.raises(InputError, match=r"is there, and of another record: name another folder with --weights"):
+            execute(TINY, mine, data_dir=toy_dir, anew=anew)
+    (found,) = mine.survey()
+    assert not found.run
+    assert contents(tmp_path) == before
+
+
 def test_checkpoints_in_the_runs_folder_by_another_name_are_beside_the_records(tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "link").symlink_to("runs")

@@ -309,6 +309,12 @@ def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
     assert (other.read_text(), stray.read_text()) == (kept, kept)  # somebody may have written in it
     told = cli("report", "--readme", page, "--runs", ROOT / "runs", "--out", tmp_path / "figures")
     assert (told.returncode, told.stderr) == (0, f"{stray}: of no drawn figure: delete it\n")
+    other.write_text("mine")
+    page.write_text(whole.replace("replicated", "run", 1))
+    before = page.read_text()
+    with pytest.raises(InputError, match=r"table4-paper\.md is there, and was not written by this command"):
+        report.update(page, runs, tmp_path / "figures")
+    assert (other.read_text(), page.read_text()) == ("mine", before)
 
 
 def test_a_file_without_markers_is_refused(tmp_path):

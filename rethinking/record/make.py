@@ -59,15 +59,16 @@ def leased(runs: "Runs", spec: Spec) -> Iterator[Writer | None]:
 def _check_places(runs: "Runs", folder: Path) -> None:
     """Raise InputError where a run's checkpoint or weights would lie among, or replace, those of another record."""
     for option, place in (("--checkpoints", runs.checkpoints), ("--weights", runs.weights)):
-        there = place / folder.relative_to(runs.root)
+        beside = place / folder.relative_to(runs.root)
         if same(place, runs.root) or same(place, runs.owner):
             continue
-        record = next((there / name for name in ("result.json", "spec.json") if os.path.lexists(there / name)), None)
+        record = next((beside / name for name in ("result.json", "spec.json") if os.path.lexists(beside / name)), None)
         if record is not None:
             raise InputError(f"{record} is of a record, and {option} is no folder of records: name another")
     weights = runs.weights / folder.name / digests.WEIGHTS
-    begun = any((folder / name).exists() for name in ("curve.csv", CHECKPOINT, "result.json"))
-    if folder.parent == runs.root and weights.parent != folder and os.path.lexists(weights) and not begun:
+    made = ("spec.json", "curve.csv") if weights.parent == folder else ("curve.csv", CHECKPOINT, "result.json")
+    begun = any((folder / name).exists() for name in made)
+    if folder.parent == runs.root and os.path.lexists(weights) and not begun:
         raise InputError(f"{weights} is there, and of another record: name another folder with --weights, or delete it")
     saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
     if owner := litter.another(runs, saved):

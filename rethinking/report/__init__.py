@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rethinking.errors import InputError
 from rethinking.files import TEXT, content_of, text_of
+from rethinking.paths import check_replaces
 from rethinking.record import Runs, write
 from rethinking.report import model, pages
 from rethinking.report.model import Result
@@ -30,12 +31,15 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> di
         The files that were not as the records have them; of each, whether it is, or would be, written.
 
     Raises:
-        InputError: a README without the two markers; a damaged record; a figure that is not of the records there are.
+        InputError: a README without the two markers; a damaged record; a figure that is not of the records there are;
+        a file that this command did not write where a page goes.
     """
     _parts(readme)
     fresh = generated(readme, model.results(runs, folder))
     wrong = stale(readme, fresh)
     if not check:
+        for path in fresh.keys() & {*wrong} - {readme}:
+            check_replaces(path, pages.NOTE.encode(), "--readme", TEXT)
         (readme.parent / RESULTS).mkdir(parents=True, exist_ok=True)
         for path in wrong:
             if path in fresh:

@@ -284,6 +284,7 @@ def plot(found: Difference, names: tuple[str, str], path: Path) -> Path:
     form = path.suffix.lower().removeprefix(".")
     if form not in plotting.FORMATS:
         raise InputError(f"--out is {path}, allowed are files that end with .{', .'.join(plotting.FORMATS)}")
+    path = path.with_suffix(f".{form}")  # that is written, whatever the case of the one that was given
     check_replaces(path, MARK, "--out", plotting.LARGEST)
     if not found.pairs:
         raise InputError("the two folders have no run in common and none that differs in its seed: leave --out out")

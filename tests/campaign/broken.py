@@ -33,7 +33,7 @@ from rethinking import catalog, data, paths, record, verify
 from rethinking.cli.group import Group
 from rethinking.data import _files, _image_folder, _sources, cifar10
 from rethinking.engines import execute
-from rethinking.record import digests, lease
+from rethinking.record import digests, lease, make
 from rethinking.spec import from_json
 from rethinking.training import bfloat16
 
@@ -119,6 +119,7 @@ BROKEN = {
     "no_room": Broken("files are written in place", IN_PLACE, 6, LOST, BINDING),
     "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 4, TRACEBACK),
     "processes": Broken("every lease is believed dead", [(lease, "held", lambda folder: False)], 2, SILENT),
+    "shared": Broken("whose a place is, is not asked", [(make, "_check_places", lambda *_: None)], 10, LOST),
     "full_disk": Broken("errors are not told in one line", BARE, 4, TRACEBACK),
     "records": Broken(
         "no digest of a record is compared",

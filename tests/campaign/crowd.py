@@ -23,7 +23,8 @@ from rethinking import figures
 from rethinking.cli import main
 from rethinking.cli.group import Group
 from rethinking.engines import execute, local
-from rethinking.record import Runs, Writer, archive
+from rethinking.paths import written_as
+from rethinking.record import Runs, Writer, archive, lease
 from rethinking.spec import RunSpec
 
 
@@ -71,6 +72,80 @@ def processes(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     return tally
 
 
+OWN = (None, None)  # where a folder of records has its checkpoints and its weights: beside the records
+SHARED = {  # where the first and the second of two have them
+    "one folder of checkpoints and one of weights": (("checkpoints", "weights"), ("checkpoints", "weights")),
+    "checkpoints in the other's records": (OWN, ("first", None)),
+    "weights in the other's records": (OWN, (None, "first")),
+    "both in the other's records": (OWN, ("first", "first")),
+    "each in the other's": (("second", "second"), ("first", "first")),
+}
+
+
+def shared(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """Two folders of records that share places: a run is begun, killed, made, made again and pruned in each.
+
+    Nothing that the other does may change or delete what a folder wrote last; a run's curve is that of any other.
+    """
+    tally, place, root = Tally("shared folders"), folder / "place", sets.toy(folder / "data")
+    alone = Runs(folder / "alone")
+    kills.train(kills.SPEC, alone, root)
+    right = (alone.path(kills.SPEC) / "curve.csv").read_bytes()
+    execute.CHECKPOINT_EVERY, lease.HEARTBEAT, before = 0.0, 0.2, (execute.CHECKPOINT_EVERY, lease.HEARTBEAT)
+    try:
+        for k in budget:
+            sets.fresh(place)
+            what = [*SHARED][k % len(SHARED)]
+            steps = [(chance.randrange(2), chance.choice([*STEPS]), chance.randrange(1500)) for _ in range(10)]
+            steps += [(side, "make", None) for side in range(2)]
+            done, outcome, told = _in_turn(SHARED[what], steps, place, root, right)
+            tally.add(outcome, f"{what}: {', '.join(done)}", told)
+    finally:
+        execute.CHECKPOINT_EVERY, lease.HEARTBEAT = before
+    return tally
+
+
+def _in_turn(places: Any, steps: list[Any], place: Path, root: Path, right: bytes) -> tuple[list[str], str, str]:
+    """What was done, how it ended, and why. steps: which side does what; the call that it is killed at, if reached."""
+    done, owners, status = list[str](), dict[str, int](), None
+    for side, step, at in steps:
+        name, held = ("first", "second")[side], sets.tree(place, _swept)
+        where = [place / each if each else None for each in places[side]]
+
+        def act(step: str = step, at: int | None = at, name: str = name, where: Any = where) -> None:
+            kills.Points(at).watch()
+            STEPS[step](Runs(place / name, *where), root)
+
+        status, said = apart(act)
+        done.append(f"{name} {step}{' killed' if status == -signal.SIGKILL else ''}")
+        now = sets.tree(place, _swept)
+        changed = {file for file in {*held, *now} if held.get(file) != now.get(file)}
+        gone = sorted(file for file in changed if file in held and owners[file] != side)
+        owners |= dict.fromkeys(changed, side)
+        if gone:
+            return done, LOST, f"{gone} of the other folder"
+        one = status == 2 and said.count("rethinking: ") == len(said.splitlines()) == 1
+        if not one and status not in (0, -signal.SIGKILL):
+            return done, HANG if status is None else TRACEBACK, f"status {status}: {said[-2000:]}"
+        if step == "make" and status == 0 and now.get(f"{name}/{kills.SPEC.run_id}/curve.csv") != right:
+            return done, SILENT, "it comes to another curve"
+    return done, HARMLESS, f"the last {'has its curve' if status == 0 else 'is refused in one line'}, nothing is lost"
+
+
+def _swept(path: Path) -> bool:  # by whoever finds it first
+    return bool(written_as(path.name)) or any(map(lease.is_lease, path.parts))
+
+
+STEPS: dict[str, Callable[[Runs, Path], Any]] = {
+    "begin": lambda runs, root: kills.train(kills.SPEC, runs, root, until=3),
+    "make": lambda runs, root: kills.train(kills.SPEC, runs, root),
+    "make anew": lambda runs, root: kills.train(kills.SPEC, runs, root, anew=True),
+    "make again": lambda runs, root: runs.complete(kills.SPEC) and (kills.age(runs), kills.make_again(runs, root)),
+    "prune": lambda runs, root: [runs.delete(found) for found in runs.survey()],
+    "prune weights": lambda runs, root: [runs.delete(found, "weights") for found in runs.survey()],
+}
+
+
 class Full(kills.Points):
     """From a point on nothing has room on the disk; where its number is odd, one call alone has none."""
 
@@ -99,8 +174,14 @@ def no_room(folder: Path, budget: Budget, chance: random.Random, among: list[kil
     return tally
 
 
+ENOUGH = "there was room enough"
+
+
 def full_disk(folder: Path, budget: Budget, chance: random.Random) -> Tally:
-    """A file cannot grow beyond some bytes, or a tmpfs is full: one line, and with room it comes to the same end."""
+    """A file cannot grow beyond some bytes, or a tmpfs is full: one line, and with room it comes to the same end.
+
+    Where there was room enough, it counts as no try.
+    """
     tally, place = Tally("full disk"), folder / "place"
     action = kills.ACTIONS[0]
     kills.begun(place, folder)
@@ -115,17 +196,23 @@ def full_disk(folder: Path, budget: Budget, chance: random.Random) -> Tally:
             status, said = apart(lambda room=room: _in_a_tmpfs(room, place, folder, end))
             outcome, found, told = said.partition("OUTCOME ")[2].partition(": ")
             if found:
-                tally.add(outcome, tried, told)
+                _add(tally, outcome, tried, told)
             else:
                 tally.add(HANG if status is None else TRACEBACK, tried, said)
             continue
         limit = chance.choice([0, 1, 100, chance.randrange(3000), chance.randrange(60_000)])
         kills.begun(place, folder)
         outcome, told = _tried(place, folder, end, lambda limit=limit: _limit(limit))
-        tally.add(outcome, f"files of at most {limit} bytes", told)
+        _add(tally, outcome, f"files of at most {limit} bytes", told)
     if not mounts:
         tally.notes.append("no tmpfs can be mounted here (that takes root), so files of limited size are all there is")
     return tally
+
+
+def _add(tally: Tally, outcome: str, tried: str, told: str) -> None:
+    """Count a try, but none where nothing was stopped."""
+    if outcome != HARMLESS or told != ENOUGH:
+        tally.add(outcome, tried, told)
 
 
 def _limit(size: int) -> None:
@@ -158,7 +245,7 @@ def _tried(
         return LOST, gone
     if action.end(place) != end:
         return SILENT, said
-    return HARMLESS, "one line, and with room it comes to the same end" if status else "there was room enough"
+    return HARMLESS, "one line, and with room it comes to the same end" if status else ENOUGH
 
 
 def _in_a_tmpfs(room: int, place: Path, folder: Path, end: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every file that a run, a checkpoint, a cache, a figure or a page has, damaged in every way."""
+"""Every file that a record, a cache, a figure or a page has, damaged in every way."""
 
 import json
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import sets
 import truth
 from PIL import Image
@@ -17,10 +16,9 @@ from tally import DETECTED, HARMLESS, LOST, SILENT, TRACEBACK, Budget, Tally
 
 from rethinking import data, figures, verify
 from rethinking.constants import ALLOWED, NEEDED
-from rethinking.engines import execute
+from rethinking.engines import estimate
 from rethinking.errors import InputError
-from rethinking.record import Runs, archive, digests, leased, read
-from rethinking.spec import kind_of
+from rethinking.record import Runs, archive, digests, read
 from rethinking.training import Training, bfloat16
 
 SAME = "the JSON that is read back is the same"
@@ -48,7 +46,7 @@ def records(folder: Path, budget: Budget, chance: random.Random) -> Tally:
     """Records of four kinds, of which one is bound by runs/DIGESTS, are read, and verified with their weights."""
     tally, runs = Tally("records"), Runs(folder / "runs")
     made = sets.made(runs, sets.toy(folder / "data"))
-    right = {path: _meaning(path) for path in made}
+    right, known = {path: _meaning(path) for path in made}, estimate.past(runs)
     files = [p for path in made for p in sorted(path.iterdir()) if p.is_file()]
 
     def use(path: Path) -> Any:
@@ -56,8 +54,10 @@ def records(folder: Path, budget: Budget, chance: random.Random) -> Tally:
         return _meaning(path)
 
     for file, what in sets.with_damage(files, chance, budget, tally, runs.root):
-        path = file.parent
-        tally.judge(f"{path.name}/{file.name}, {what}", lambda path=path: use(path), right[path], SAME)
+        path, tried = file.parent, f"{file.parent.name}/{file.name}, {what}"
+        tally.judge(tried, lambda path=path: use(path), right[path], SAME)
+        told = "`plan` has its numbers from sound records"
+        tally.judge(tried, lambda: [each for each in estimate.past(runs) if each not in known], [], told)
 
     _swapped(tally, made, runs, use, right)
     return tally
@@ -89,42 +89,6 @@ def _swapped(tally: Tally, made: list[Path], runs: Runs, use: Callable[[Path], A
         moved = path.rename(path.with_name("toy-100-tiny-s0-0123456789"))
         tally.judge(f"{path.name} has another name", lambda moved=moved: use(moved), "refused")
         moved.rename(path)
-
-
-def checkpoints(folder: Path, budget: Budget, chance: random.Random) -> Tally:
-    """The checkpoint of a run that was broken off: damaged, stale or another run's."""
-    tally, runs, spec = Tally("checkpoints"), Runs(folder / "runs"), sets.TRAINED
-    root = str(sets.toy(folder / "data"))
-    stale = None
-    for until in (3, 5):
-        execute.execute(spec, runs, data_dir=root, until=until)
-        file = runs.path(spec) / "checkpoint.safetensors"
-        stale = stale or file.read_bytes()
-    whole = file.read_bytes()
-
-    def use() -> str:
-        with leased(runs, spec) as writer:
-            saved = execute._saved(writer, kind_of(spec))
-        return repr(saved and (saved[0], {k: v.tolist() for k, v in saved[1].items()}))
-
-    right = use()
-    for place, what in sets.with_damage([file], chance, budget, tally, runs.root):
-        tally.judge(f"{place.name}, {what}", use, right)
-    execute.execute(sets.NOISY, runs, data_dir=root, until=3)
-    others = {"of another run": (runs.path(sets.NOISY) / "checkpoint.safetensors").read_bytes(), "stale": stale}
-    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
-    others["without a digest"] = safetensors.torch.save(
-        safetensors.torch.load(whole), {"notes": header["__metadata__"]["notes"]}
-    )
-    others["of metadata of another type"] = safetensors.torch.save(
-        safetensors.torch.load(whole), header["__metadata__"] | {"notes": "[" * 9000}
-    )
-    for what, content in others.items():
-        file.write_bytes(content)
-        tally.judge(f"a checkpoint {what}", use, right)
-    file.unlink()
-    tally.judge("no checkpoint", use, right)
-    return tally
 
 
 def caches(folder: Path, budget: Budget, chance: random.Random) -> Tally:

@@ -3,18 +3,23 @@
 import json
 import os
 import random
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import damage
 import sets
-from tally import DETECTED, HANG, HARMLESS, TRACEBACK, Budget, Tally, apart
+from tally import DETECTED, HANG, HARMLESS, LOST, TRACEBACK, Budget, Tally, apart
 
-from rethinking import catalog
+from rethinking import catalog, report
 from rethinking.cli import main
 from rethinking.constants import ALLOWED, NEEDED
 from rethinking.engines import local
 from rethinking.spec import from_bytes, from_json
 
+FIGURE = "rademacher"
 WORDS = (
     "",
     "0",
@@ -133,17 +138,95 @@ def _command_line(chance: random.Random, folder: Path) -> list[str]:
     return [word.replace("\0", "") for word in words]
 
 
+# Commands that write what users name, each as it is called in a small place, with the options that name a file or
+# folder; and what it may write there anew, besides that.
+PLACED = {
+    "report": (["report"], ["--html", "--html", "--readme", "--out", "--runs"], r"docs/results/[^/]+\.md"),
+    "slides": (["slides", "--format", "png,pdf"], ["--out", "--figures"], r"slides\.pdf|slide-\d\d\.png"),
+    "compare": (["compare", "A", "B"], ["--out"], r"$"),
+    "verify": (["verify"], ["--readme", "--html", "--out", "--runs"], r"$"),
+    "status": (["status"], ["--runs", "--checkpoints"], r"$"),
+    "plan": (["plan", FIGURE, "--scale", "cpu"], ["--runs"], r"$"),
+    "figure": (["figure", FIGURE, "--scale", "cpu", "--redraw"], ["--out", "--runs"], rf"{FIGURE}-cpu\.(svg|pdf|json)"),
+}
+MADE = {"report": ["", "--html page.html"], "slides": ["--out slides"], "compare": ["--out ab.svg", "--out ab.pdf"]}
+USERS = ("notes.md", "a.html", "a.svg", "a.pdf", "ab.png", "mine/slides.pdf", "mine/slide-01.png", "docs/results/a.md")
+USERS += (f"mine/{FIGURE}-cpu.svg", f"mine/{FIGURE}-cpu.json", f"mine/docs/results/{FIGURE}-cpu.md")
+
+
+def _small(place: Path, call: Callable[[list[str], Path], None]) -> dict[str, set[str]]:
+    """Make a place with few records, figures, what each command has written, a user's files; who has written which."""
+    place.mkdir()
+    runs = damage._with_records(place)
+    (place / "mine").mkdir()
+    for name in ("README.md", "mine/README.md"):
+        (place / name).write_text(f"words\n\n{report.BEGIN}\n{report.END}\n")
+    made = {"figure": {f"figures/{FIGURE}-cpu.{form}" for form in ("json", "svg", "pdf")}}
+    names = sorted(path.name for path in runs.root.iterdir() if path.is_dir())[:2]
+    PLACED["compare"][0][1:] = names
+    for command, every in MADE.items():
+        before = sets.tree(place).keys()
+        for more in every:
+            status, said = apart(lambda c=command, more=more: call([*PLACED[c][0], *more.split()], place))
+            if status:
+                raise RuntimeError(said)
+        made[command] = sets.tree(place).keys() - before
+    for name in USERS:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("a user's")
+    for name, to in {"a-link.svg": "a.svg", "a-link.html": f"runs/{names[0]}/result.json", "a-link": "mine"}.items():
+        (place / name).symlink_to(to)
+    return made
+
+
+def _placed(command: str, place: Path, chance: random.Random) -> list[str]:
+    """The command with what is there, or is not, as one or two of its outputs."""
+    there = [str(p.relative_to(place)) for p in sorted(place.rglob("*"))]
+    folders, others = ("mine", "figures", "slides", "."), ("mine/README.md", "new.svg", "nowhere/new.html")
+    words, options, _ = PLACED[command]
+    given = [*words]
+    for option in dict.fromkeys(chance.choices(options, k=chance.randrange(1, 3))):
+        name = chance.choice(chance.choice([USERS, folders, there, others]))
+        root, _, suffix = name.rpartition(".")
+        given += [option, f"{root}.{suffix.upper()}" if root and chance.random() < 0.2 else name]
+    return given
+
+
+def _harmed(place: Path, held: dict[str, bytes], links: set[str], words: list[str], made: dict[str, set[str]]) -> str:
+    """What a command has changed or made that is not its own; empty text where nothing."""
+    command = words[0]
+    own = made.get(command, set())
+    named = {os.path.normpath(word).lower() for word in words[1:]}  # a suffix is written in small letters
+    kind = re.compile(rf"(.*/)?({PLACED[command][2]})\Z")
+
+    def may(name: str, then: bytes, now: bytes | None) -> bool:
+        outside = [re.sub(rb"(?s)<!-- scoreboard.*<!-- end", b"", text or b"") for text in (then, now)]
+        return now is not None and (name in own or (command == "report" and outside[0] == outside[1]))
+
+    new = sorted(n for n in sets.tree(place).keys() - held.keys() if n.lower() not in named and not kind.match(n))
+    gone = sorted(links - _links(place))
+    found = [sets.lost(place, held, may), f"{new} are new" if new else "", f"{gone} are no links" if gone else ""]
+    return ", ".join(filter(None, found))
+
+
+def _links(place: Path) -> set[str]:
+    return {str(p.relative_to(place)) for p in place.rglob("*") if p.is_symlink()}
+
+
 def command_lines(folder: Path, budget: Budget, chance: random.Random) -> Tally:
-    """Commands with options and words of any kind; what would be trained, timed or fetched is left out."""
+    """Commands with options and words of any kind; what would be trained, timed or fetched is left out.
+
+    Those that write what users name are called in a place of their own, where nothing may change but what is theirs.
+    """
     tally = Tally("command lines")
     sets.toy(folder / "data")
     (folder / "place").mkdir()
 
-    def call(words: list[str]) -> None:
+    def call(words: list[str], place: Path) -> None:
         from rethinking import bench, data
         from rethinking.cli import options
 
-        os.chdir(folder / "place")
+        os.chdir(place)
         os.environ |= {"RETHINKING_DATA": str(folder / "data"), "HOME": str(folder)}
         local.run = lambda *_, **__: []
         data.fetch = lambda name, *_, **__: Path(name)
@@ -153,23 +236,34 @@ def command_lines(folder: Path, budget: Budget, chance: random.Random) -> Tally:
                 setattr(bench, name, lambda *_, **__: None)
         main(args=words)
 
-    for _ in budget:
-        words = _command_line(chance, folder)
-        if words[0] in ("bench", "report", "verify", "slides"):  # minutes, on nothing
+    made = _small(folder / "small", call)
+    for k in budget:
+        words, place = _command_line(chance, folder), folder / "place"
+        if words[0] == "bench":  # minutes, on nothing
             words.append("--help")
-        status, said = apart(lambda words=words: call(words))
+        placed = words[0] if words[0] in PLACED else chance.choice([*PLACED]) if k % 3 == 0 else None
+        if placed:
+            place = folder / "copy"
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(folder / "small", place, symlinks=True)
+            words = _placed(placed, place, chance) if k % 3 == 0 or chance.random() < 0.7 else words
+        held, links = (sets.tree(place), _links(place)) if placed else ({}, set())
+        status, said = apart(lambda words=words, place=place: call(words, place))
         tried, lines = f"{words!r}"[:400], said.splitlines()
         errors = [line for line in lines if line.startswith("rethinking: ")]
         if status is None:
             tally.add(HANG, tried)
         elif "Traceback" in said or status not in (0, 1, 2):
             tally.add(TRACEBACK, tried, f"status {status}: {said[-2000:]}")
+        elif placed and (harmed := _harmed(place, held, links, words, made)):
+            tally.add(LOST, tried, harmed)
         elif status == 2 and (len(errors) != 1 or max(map(len, lines)) > 1300):
             tally.add(TRACEBACK, tried, f"{len(errors)} lines of an error: {said[-2000:]}")
         elif status == 2:
             tally.add(DETECTED, tried)
         else:
-            tally.add(HARMLESS, tried, f"it is a command that ends with {status}")
+            only = ", and what is new or another is its own" if placed else ""
+            tally.add(HARMLESS, tried, f"it is a command that ends with {status}{only}")
     return tally
 
 

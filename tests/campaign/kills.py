@@ -178,9 +178,18 @@ class Action:
     lost: Callable[[Path], str] = lambda folder: ""
 
 
+def _runs(folder: Path) -> Runs:
+    return Runs(folder / "runs", folder / "checkpoints")
+
+
 def _train(spec: Any, folder: Path, **options: Any) -> None:
-    runs, began = Runs(folder / "runs", folder / "checkpoints"), time.monotonic()
-    while not execute.execute(spec, runs, data_dir=str(folder.parent / "data"), **options):
+    train(spec, _runs(folder), folder.parent / "data", **options)
+
+
+def train(spec: Any, runs: Runs, data_dir: Path, **options: Any) -> None:
+    """Make a run to its end, once whoever held it is believed dead."""
+    began = time.monotonic()
+    while not execute.execute(spec, runs, data_dir=str(data_dir), **options):
         if time.monotonic() - began > 10:
             raise RuntimeError("another process is making it")
         time.sleep(0.05)
@@ -199,18 +208,23 @@ def _break_off(folder: Path) -> None:
 def _outdated(folder: Path) -> None:
     """A record of another version of its network, whole."""
     apart(lambda: _train(SPEC, folder))
-    path = Runs(folder / "runs").path(SPEC)
+    age(Runs(folder / "runs"))
+
+
+def age(runs: Runs) -> None:
+    """Make the complete record one of another version of its network."""
+    path, weights = runs.path(SPEC), runs.weights_of(SPEC)
     made, held = path / "environment.json", json.loads((path / "result.json").read_text())
     made.write_text(made.read_text().replace(SPEC.plug_ins["models/tiny"], 12 * "0"))
     rest = {key: value for key, value in held.items() if key not in digests.OWN}
-    (path / "result.json").write_text(json.dumps(digests.sealed(rest, path)))
+    (path / "result.json").write_text(json.dumps(digests.sealed(rest, path, weights)))
 
 
-def _made_again(folder: Path) -> None:
-    runs = Runs(folder / "runs", folder / "checkpoints")
+def make_again(runs: Runs, data_dir: Path) -> None:
+    """Make the record again, where it is of another version."""
     make.begin_again(runs, outdated.find(runs, [SPEC]))
     try:
-        execute.execute(SPEC, runs, data_dir=str(folder.parent / "data"))
+        execute.execute(SPEC, runs, data_dir=str(data_dir))
     finally:
         make.settle(runs, [SPEC])
 
@@ -253,8 +267,8 @@ def _figure(folder: Path) -> None:
 
 def _figure_before(folder: Path) -> None:
     for form in ("svg", "pdf", "json"):
-        (folder / "figures" / f"toyfig-quick-tiny.{form}").write_text("as it was")
-        (folder / "figures" / f"toyfig-quick.{form}").write_text("as it was")
+        (folder / "figures" / f"toyfig-quick-tiny.{form}").write_bytes(b"as it was drawn: " + figures.MARK)
+        (folder / "figures" / f"toyfig-quick.{form}").write_bytes(b"as it was drawn: " + figures.MARK)
 
 
 def _add(folder: Path) -> None:
@@ -287,7 +301,7 @@ ACTIONS = [
     Action("training", _nothing, lambda f: _train(SPEC, f), curves),
     Action("training that goes on", _break_off, lambda f: _train(SPEC, f), curves),
     Action("training begun anew", _break_off, lambda f: _train(SPEC, f, anew=True), curves),
-    Action("making a run again", _outdated, _made_again, curves, lost=_no_record),
+    Action("making a run again", _outdated, lambda f: make_again(_runs(f), f.parent / "data"), curves, lost=_no_record),
     Action("a computed run", _nothing, lambda f: _train(sets.COMPUTED[0], f), curves),
     Action("a probe", lambda f: _train(SPEC, f), lambda f: _train(ProbeSpec(run=SPEC, probe=PROBE), f), curves),
     Action(
@@ -434,7 +448,7 @@ def _counted(action: Action, place: Path, file: Path, fault: type[Points]) -> No
 
 def _again(action: Action, place: Path) -> None:
     """After a kill; a lease that has lost its owner's name is believed for some time."""
-    if any(is_lease(p.name) for p in (place / "runs").glob("*/*")):
+    if any(is_lease(p.name) for p in place.rglob("*")):
         time.sleep(1.5 * lease.HEARTBEAT)
     action.act(place)
 

@@ -1,4 +1,4 @@
-"""The files of a lease: who makes a run, and how far it is."""
+"""What an unfinished run has, damaged in every way: its lease, which tells who makes it, and its checkpoint."""
 
 import json
 import random
@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import kills
+import safetensors.torch
 import sets
+from click.testing import CliRunner
 from tally import LOST, Budget, Tally
 
+from rethinking.cli import main
 from rethinking.engines import execute
-from rethinking.record import Runs, lease
+from rethinking.record import Runs, lease, leased
+from rethinking.spec import kind_of
+
+TOLD = "the step that is told is that of a sound checkpoint"
 
 
 def leases(folder: Path, budget: Budget, chance: random.Random) -> Tally:
@@ -89,3 +95,50 @@ def _of_the_living(run: Path, chance: random.Random) -> str:
                 return f"taken away from a live process: {what}"
             time.sleep(1.5 * lease.HEARTBEAT)
     return ""
+
+
+def checkpoints(folder: Path, budget: Budget, chance: random.Random) -> Tally:
+    """The checkpoint of a run that was broken off: damaged, stale or another run's."""
+
+    def status(root: Path) -> list[int]:
+        done = CliRunner().invoke(main, ["status", "--json", "--runs", str(root)], catch_exceptions=False)
+        stopped = {run["run"]: run["step"] for run in json.loads(done.stdout)["stopped"]}
+        return [stopped[spec.run_id]] if stopped[spec.run_id] is not None else []
+
+    tally, runs, spec = Tally("checkpoints"), Runs(folder / "runs"), sets.TRAINED
+    root = str(sets.toy(folder / "data"))
+    stale = None
+    for until in (3, 5):
+        execute.execute(spec, runs, data_dir=root, until=until)
+        file = runs.path(spec) / "checkpoint.safetensors"
+        stale = stale or file.read_bytes()
+    whole = file.read_bytes()
+
+    def use() -> str:
+        with leased(runs, spec) as writer:
+            saved = execute._saved(writer, kind_of(spec))
+        return repr(saved and (saved[0], {k: v.tolist() for k, v in saved[1].items()}))
+
+    right, told = use(), (status(runs.root), runs.reached(spec))
+    for place, what in sets.with_damage([file], chance, budget, tally, runs.root):
+        tally.judge(f"{place.name}, {what}", use, right)
+        tally.judge(f"{place.name}, {what}, as `status` has it", lambda: status(runs.root) or told[0], told[0], TOLD)
+        tally.judge(f"{place.name}, {what}, as `figure` has it", lambda: runs.reached(spec), told[1], TOLD)
+    execute.execute(sets.NOISY, runs, data_dir=root, until=3)
+    others = {"of another run": (runs.path(sets.NOISY) / "checkpoint.safetensors").read_bytes(), "stale": stale}
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    others["without a digest"] = safetensors.torch.save(
+        safetensors.torch.load(whole), {"notes": header["__metadata__"]["notes"]}
+    )
+    others["of metadata of another type"] = safetensors.torch.save(
+        safetensors.torch.load(whole), header["__metadata__"] | {"notes": "[" * 9000}
+    )
+    for what, content in others.items():
+        file.write_bytes(content)
+        tally.judge(f"a checkpoint {what}", use, right)
+        if what != "stale":  # which has reached the step that it says
+            tally.judge(f"a checkpoint {what}, as `status` has it", lambda: status(runs.root) or told[0], told[0], TOLD)
+            tally.judge(f"a checkpoint {what}, as `figure` has it", lambda: runs.reached(spec), told[1], TOLD)
+    file.unlink()
+    tally.judge("no checkpoint", use, right)
+    return tally

@@ -11,12 +11,13 @@ PARTS = {
     "calls": (kills.calls, 1300),
     "signals": (kills.signals, 100),
     "processes": (crowd.processes, 12),
+    "shared": (crowd.shared, 150),
     "no_room": (crowd.no_room, 400),
     "full_disk": (crowd.full_disk, 100),
     "records": (damage.records, 7500),
     "lists": (damage.lists, 400),
     "leases": (leases.leases, 200),
-    "checkpoints": (damage.checkpoints, 600),
+    "checkpoints": (leases.checkpoints, 600),
     "caches": (damage.caches, 1000),
     "bfloat16": (damage.bfloat16_tried, 300),
     "folders": (damage.folders, 1000),
@@ -32,4 +33,4 @@ PARTS = {
     "many": (crowd.many, 50_000),
 }
 KILLS = ("calls", "signals")
-LEFT_OUT = ("processes", "many")  # of what is damaged or hostile
+LEFT_OUT = ("processes", "shared", "many")  # of what is damaged or hostile
