@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from toys import AUGMENTATION, CLASSES, LABELS, build, generator, part, spec
 
 from rethinking import regularizers
+from rethinking.errors import InputError
 from rethinking.regularizers.mixup import beta
 from rethinking.regularizers.rotation import rotate
 from rethinking.spec import Part
@@ -135,6 +136,13 @@ def test_cutout_blots_out_one_square_an_image():
     assert max(areas) == 100
     assert min(areas) < 60  # hanging over a corner
     assert len(corners) > 150
+
+
+def test_cutout_that_leaves_nothing_of_an_image_is_refused():
+    images = torch.rand(100, 3, 8, 6, generator=generator())
+    assert (build("cutout", size=14).batch(images, torch.arange(100), generator())[0] == images).any()
+    with pytest.raises(InputError, match=r"cutout's size is 15 pixels, .* of images of 8 x 6: give at most 14"):
+        build("cutout", size=15).batch(images, torch.arange(100), generator())
 
 
 def test_mixup_mixes_pixels_and_labels_alike():

@@ -1034,6 +1034,14 @@ REFUSED = {
         "regression targets have no other classes: leave it out",
     ),
     "moments": (lambda: Gaussian(pairs(), mean="x"), "mean is 'x': give a number for each channel"),
+    "the same draws": (
+        lambda: PartialLabels(RandomLabels(PartialLabels(pairs(classes=["a", "b", "c"]), 0.3), seed=1), 0.5),
+        "has PartialLabels with seed 0, whose draws are the same: give another seed, as seed=1",
+    ),
+    "a class of each example": (
+        lambda: RandomLabels(pairs(labels=[0, 1, 0, 1], classes=["cat", "dog", "cat", "dog"])),
+        "tell how many classes its labels have: give num_classes",
+    ),
     "no other class": (
         lambda: PartialLabels(pairs(labels=[0, 0]), 0.5, among="others", num_classes=1),
         "there is one class",

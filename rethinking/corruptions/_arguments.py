@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from rethinking import catalog
 from rethinking.corruptions import _samples
 from rethinking.errors import InputError
 
@@ -25,6 +26,17 @@ MEANT = {
     "split": "train subset fold part",
     "among": "over convention uniform",
 }
+
+
+def check_draws(wrapper: Any) -> None:
+    """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same."""
+    inside = wrapper.dataset
+    while hasattr(inside, "corruption"):
+        same = all(getattr(inside, key) == getattr(wrapper, key) for key in ("corruption", "seed", "split"))
+        if same and "p" in catalog.find("corruptions", wrapper.corruption).constants.get("OPTIONS", {}):
+            told = f"the data set has {type(inside).__name__} with seed {wrapper.seed}, whose draws are the same"
+            raise InputError(f"{told}: give another seed, as seed={wrapper.seed + 1}")
+        inside = inside.dataset
 
 
 def check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:

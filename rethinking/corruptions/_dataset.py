@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Subset
 from rethinking import catalog, seeds
 from rethinking.arguments import whole_number
 from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
-from rethinking.corruptions._arguments import REGRESSION, check_map_style, numbers, options_of
+from rethinking.corruptions._arguments import REGRESSION, check_draws, check_map_style, numbers, options_of
 from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options
@@ -28,9 +28,9 @@ class Corrupted(Dataset):
             or list, a dict, a named tuple or a dataclass; the other parts of it are handed on. A label corruption
             never looks at the image, be it a text; a pixel corruption never looks at the label.
         values: the corruption's own options without a default, in their order: PartialLabels(dataset, 0.3).
-        seed: of the draw, a whole number. split: "train", "test" or any other word; each split has its own draws.
-        image, label: where they are in a sample: a position (0 and 1), a key (named by you, never guessed) or a field.
-            A wrapper around another one takes them, and channels, from it.
+        seed: of the draw, a whole number; another around the same corruption. split: any word; each has its own draws.
+        image, label: where they are in a sample: a position (0 and 1), a key (named by you, never guessed) or a field,
+            else, as channels, those of a wrapper inside.
         channels: "first" or "last", of arrays and tensors; of two axes too, (C, n) or (n, C), which are a grey image
             where nothing is said. Of three axes not needed where the shape tells: a tensor has them first unless it
             seems to have them last, an array at the one end that has 1, 3 or 4 entries. What does not tell is refused.
@@ -53,8 +53,7 @@ class Corrupted(Dataset):
     where the data set declares them, also those that no label of a Subset is of: labels become random over all of them.
     The class count is in the repr; num_classes= gives another.
 
-    A label keeps its kind (int, numpy or tensor). Index i is the position in the data set that is wrapped: around a
-    Subset it is the position in the subset.
+    A label keeps its kind (int, numpy or tensor). Index i is the position in what is wrapped, as in a subset.
 
     Raises:
         InputError: in one line, at construction: an iterable data set; an argument that is unknown, missing or out of
@@ -89,6 +88,7 @@ class Corrupted(Dataset):
                 raise InputError(f"split is {split!r}: give a word, 'train' or 'test'")
             if channels not in (None, "first", "last"):
                 raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+            check_draws(self)
         self.options = check_options("corruptions", self.corruption, options)
         self.facts = Facts()
         with self._named():

@@ -95,7 +95,9 @@ def _declared(dataset: Any, place: Any) -> list[Any] | None:
     feature = features[place] if isinstance(features, Mapping) and place in features else None
     for names in (getattr(feature, "names", None), getattr(dataset, "classes", None)):
         if isinstance(names, Sized) and not isinstance(names, str | Mapping) and len(names):
-            return list(names)  # type: ignore[call-overload]
+            listed = list(names)  # type: ignore[call-overload]
+            if len({str(name) for name in listed}) == len(listed):  # else it is one of each example
+                return listed
     numbered = getattr(dataset, "class_to_idx", None)
     if isinstance(numbered, Mapping) and numbered and set(numbered.values()) == set(range(len(numbered))):
         return sorted(numbered, key=lambda name: numbered[name])

@@ -2,8 +2,8 @@
 
 A figure is declared (see rethinking.figures.kit) or is one of a kind, a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first; else of ["all"]. Of other
-                                      data at quick, the default is the first MLP of these, if there is one
+    MODELS = [...]                    the networks it can be drawn for, the default first, of other data at quick the
+                                      first MLP; else of ["all"]
     SEEDS = {"quick": 1, ...}         seeds at each scale; else 1, 3 and 3
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent
@@ -77,15 +77,11 @@ def setting(
     default = entry.constants["SEEDS"].get(scale, 1)
     data = data or "cifar10"
     catalog.find("data", data)
-    first = models[0]
-    if scale == "quick" and data != "cifar10":  # a first answer about all of somebody's images, in a minute
-        first = next((each for each in models if each in CHEAP), first)
-    own = Setting(scale, model or first, default, precision, data=data, crop=canonical_crop(data, crop))
+    cheap = [each for each in models if each in CHEAP] if scale == "quick" and data != "cifar10" else []
+    own = Setting(scale, model or [*cheap, *models][0], default, precision, data=data, crop=canonical_crop(data, crop))
     if not own.subject.papers and not entry.constants.get("OTHER_DATA"):
         can = [n for n, e in catalog.entries("figures").items() if e.constants.get("OTHER_DATA")]
-        raise InputError(
-            f"{name} is of CIFAR-10 alone, as the paper has it: figures of other data are {', '.join(can)}"
-        )
+        raise InputError(f"{name} is of CIFAR-10 alone, as in the paper: figures of other data are {', '.join(can)}")
     if seeds is None:
         return own
     if not 1 <= seeds <= MOST_SEEDS:
@@ -185,9 +181,8 @@ def usual_model(module: ModuleType) -> str:
 def _beyond(module: ModuleType, chosen: Setting) -> dict[str, str]:
     """What a figure is of that is neither the paper's nor, of networks, the figure's own: "data", "network"."""
     other = chosen.other_network and chosen.model != usual_model(module)
-    return ({} if chosen.subject.papers else {"data": chosen.subject.name}) | (
-        {"network": chosen.model} if other else {}
-    )
+    data = {} if chosen.subject.papers else {"data": chosen.subject.name}
+    return data | ({"network": chosen.model} if other else {})
 
 
 def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
@@ -287,8 +282,8 @@ def draw(
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
         told = json.loads(_json(figure.numbers, entry))
-        for form in (*drawn, "json"):
-            check_replaces(base.with_name(f"{base.name}.{form}"), MARK, "--out", plotting.LARGEST)
+        for file in (base.with_name(f"{base.name}.{form}") for form in (*drawn, "json")):
+            check_replaces(file, MARK, "--out", plotting.LARGEST)
         files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
     told["digests"] = {file.name: digests.sha256(file) for file in files}
     told["digest"] = digests.of_result(told)

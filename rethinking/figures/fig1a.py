@@ -52,13 +52,17 @@ def spec(setting: Setting, seed: int, condition: str) -> RunSpec:
 
 STEPS, TRAIN, TEST = steps_to_fit(), final("train_accuracy"), final("test_accuracy")
 TABLE = Table("condition", {"steps to 99 %": STEPS, "final training accuracy (%)": TRAIN, "test accuracy (%)": TEST})
-BY: dict[str, Any] = {"hue": "condition", "xlabel": "step (batches of 128)", "shown": 1.5}
+BY: dict[str, Any] = {"hue": "condition", "shown": 1.5}
 LOSS: dict[str, Any] = {"columns": {"train_loss": None}, "online": "online_loss", "ylabel": "training loss (nats)"}
 RIGHT: dict[str, Any] = {"columns": {"train_accuracy": None}, "online": "online_accuracy", "factor": 100}
-PANELS = [
-    Curves(ylim=(0, None), legend=None, **LOSS, **BY),
-    Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **BY),
-]
+
+
+def panels(setting: Setting) -> list[Curves]:
+    by: dict[str, Any] = {"xlabel": f"step (batches of {min(128, setting.images(setting.model))})", **BY}
+    return [
+        Curves(ylim=(0, None), legend=None, **LOSS, **by),
+        Curves(ylim=(0, 101), ylabel="training accuracy (%)", **RIGHT, **by),
+    ]
 
 
 def finding(t: Frame, network: str) -> str:

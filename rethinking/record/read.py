@@ -203,8 +203,9 @@ def _is_gone(kind: str, name: str) -> bool:
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
     """Raise InputError where a run of `spec`, in the folder `path`, was made with other plug-ins than are there now."""
-    for name in outdated.changed(spec, environment):
-        raise InputError(outdated.line(name, [str(path)]))
+    lines = [outdated.line(name, [str(path)]) for name in outdated.changed(spec, environment)]
+    if lines:
+        raise InputError("; ".join(lines))
 
 
 def check_current(record: Record, weights: bool = False) -> None:

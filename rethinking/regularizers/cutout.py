@@ -2,14 +2,15 @@
 
 DeVries & Taylor 2017, section 3.2: the square's centre is uniform over the image's pixels, so that it may hang over the
 edge; it is filled with the image's mean, which whitening sends to about 0 (there: the data set's). size >= 0, in
-pixels; 0 is none, twice the image's side leaves nothing but the mean. Practice there on CIFAR-10: 16. Original pixels,
-cropped and whitened afterwards. Not together with a corruption of pixels, whose images are cut before they are
-corrupted.
+pixels; 0 is none; one that leaves nothing but the mean, of twice the image's side, is refused. Practice there on
+CIFAR-10: 16. Original pixels, cropped and whitened afterwards. Not together with a corruption of pixels, whose images
+are cut before they are corrupted.
 """
 
 import torch
 from torch import Generator, Tensor
 
+from rethinking.errors import InputError
 from rethinking.regularizers import Base
 
 OPTIONS = {"size": {"type": "int", "ge": 0, "le": 1000, "default": 16, "description": "side of the square, in pixels"}}
@@ -28,6 +29,12 @@ class Regularizer(Base):
     def batch(self, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         if self.size == 0:
             return images, labels
+        most = 2 * max(images.shape[2:]) - 2  # the next covers every pixel from wherever its centre is
+        if self.size > most:
+            of = " x ".join(map(str, images.shape[2:]))
+            raise InputError(
+                f"cutout's size is {self.size} pixels, which leaves nothing of images of {of}: give at most {most}"
+            )
         rows, columns = (self._covered(len(images), side, generator, images.device) for side in images.shape[2:])
         covered = rows[:, None, :, None] & columns[:, None, None, :]
         return torch.where(covered, images.mean(dim=(1, 2, 3), keepdim=True), images), labels
