@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,8 @@ CALLS = {
     "epochs is 0: give a whole number, 1 or more": lambda: try_(epochs=0),
     r"did you mean 'random_labels'\?": lambda: try_(corruption="random_lables"),
     r"network does not take inputs of shape \(3, 8, 8\)": lambda: try_(network=lambda: torch.nn.Linear(9, 3)),
+    r"has 1\.weight in torch\.float16: give network\.float\(\)": lambda: try_(network=lambda: linear().half()),
+    r"has \S+weight, which is computed, as in a scripted": lambda: try_(network=scripted),
     r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
     "the function gives int": lambda: try_(network=lambda: 3),
     "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),
@@ -120,6 +123,16 @@ CALLS = {
     "train with `rethinking figure fig1a --scale quick`": lambda: rt.figure("fig1a"),
     "say which is the label, label=KEY": lambda: corruptions.RandomLabels([{"a": X[0], "b": 1}] * 2),
 }
+
+
+def linear():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3))
+
+
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated
+        return torch.jit.script(linear())
 
 
 def try_(dataset=DATASET, network=None, **options):

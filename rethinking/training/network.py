@@ -152,6 +152,11 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
     """
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
+    for key, p in network.named_parameters():
+        if p.requires_grad and not p.is_leaf:
+            raise InputError(f"{name} has {key}, which is computed, as in a scripted network: give it as it was before")
+        if p.is_floating_point() and p.dtype != torch.float32:
+            raise InputError(f"{name} has {key} in {p.dtype}: give network.float(), and a precision to train in")
     network.eval()
     shape = tuple(images.shape[1:])
     try:
