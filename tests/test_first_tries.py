@@ -75,7 +75,7 @@ CALLS = {
     r"did you mean 'random_labels'\?": lambda: try_(corruption="random_lables"),
     r"network does not take inputs of shape \(3, 8, 8\)": lambda: try_(network=lambda: torch.nn.Linear(9, 3)),
     r"has 1\.weight in torch\.float16: give network\.float\(\)": lambda: try_(network=lambda: linear().half()),
-    r"has \S+weight, which is computed, as in a scripted": lambda: try_(network=scripted),
+    r"is a scripted one, .*: give it as before torch\.jit\.script": lambda: try_(network=scripted),
     r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
     "the function gives int": lambda: try_(network=lambda: 3),
     "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),

@@ -99,6 +99,10 @@ def _check_size(network: nn.Module, shape: tuple[int, ...], name: str) -> None:
 def _copied(network: nn.Module) -> nn.Module:
     if any(isinstance(p, UninitializedParameter) for p in network.parameters()):
         raise InputError("the network has lazy layers, which have no weights yet: call it once on a few images first")
+    if isinstance(network, torch.jit.ScriptModule):
+        raise InputError(
+            "the network is a scripted one, whose copy cannot be trained: give it as before torch.jit.script"
+        )
     try:
         return copy.deepcopy(network).cpu().train()
     except Exception as error:
@@ -153,8 +157,6 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
     for key, p in network.named_parameters():
-        if p.requires_grad and not p.is_leaf:
-            raise InputError(f"{name} has {key}, which is computed, as in a scripted network: give it as it was before")
         if p.is_floating_point() and p.dtype != torch.float32:
             raise InputError(f"{name} has {key} in {p.dtype}: give network.float(), and a precision to train in")
     network.eval()
