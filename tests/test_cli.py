@@ -340,8 +340,13 @@ def test_facts_are_told_as_json_too(runs, toy_dir):
     readme = home / "README.md"
     readme.write_text(f"{report.BEGIN}\n{report.END}\n")
     written = ("report", "--readme", readme, "--out", home / "nothing", *where)
-    assert facts(*written, "--check", status=1) == {"readme": str(readme), "up_to_date": False, "written": False}
-    assert facts(*written) == {"readme": str(readme), "up_to_date": True, "written": True}
+    assert facts(*written, "--check", status=1) == {
+        "readme": str(readme),
+        "up_to_date": False,
+        "written": False,
+        "of_no_figure": [],
+    }
+    assert facts(*written) == {"readme": str(readme), "up_to_date": True, "written": True, "of_no_figure": []}
     assert facts(*written, "--check")["up_to_date"]
 
 
