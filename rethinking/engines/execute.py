@@ -258,7 +258,7 @@ def execute(
                 on_evaluation(row)
             save()  # what is killed while the record is completed goes on from here
             if outcome.weights:
-                keep_weights(writer.weights_path, packed(outcome.weights, spec.run_id), writer.path)
+                writer.keep(packed(outcome.weights, spec.run_id))
             made_with |= clock.summary() if kind.resumable else {"seconds": round(clock.so_far(), 1)}
             writer.finish(rows, outcome.status, outcome.diverged_at, made_with, outcome.arrays, outcome.log)
     return not elsewhere
@@ -322,13 +322,6 @@ def _tensors(content: bytes, path: Path, advice: str) -> dict[str, torch.Tensor]
         return safetensors.torch.load(content)
     except Exception as error:  # safetensors and torch raise what they like at foreign bytes
         raise InputError(f"{path} is damaged ({reason(error)}): {advice}") from None
-
-
-def keep_weights(path: Path, content: bytes, record: Path) -> None:
-    """Write the weights of a record, outside its folder only where no other ones are. Raises InputError."""
-    if path.parent != record and path.is_file() and bytes_of(path, "move it away") != content:
-        raise InputError(f"{path} is there, and of another record: name another folder with --weights, or delete it")
-    write(path, content)
 
 
 def packed(weights: dict[str, torch.Tensor], run: str) -> bytes:

@@ -165,7 +165,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
 
 def _delete(runs: "Runs", path: Path) -> str:
     """Delete the files of a run, under its lease; a run until the last, which is its spec."""
-    kept = set(_places(runs, path)[1:]) and {runs.weights / path.name / digests.WEIGHTS} - {*_weights(runs, path)}
+    kept = {runs.weights / path.relative_to(runs.root) / digests.WEIGHTS} - {*_weights(runs, path)}
     (path / "result.json").unlink(missing_ok=True)
     for place in _places(runs, path)[1:]:
         with ExitStack() as held_too:

@@ -18,7 +18,7 @@ from rethinking.record import digests, litter, outdated
 from rethinking.record.lease import freed, hold, log_of, run_named
 from rethinking.record.outdated import AGAIN
 from rethinking.record.read import read
-from rethinking.record.write import CHECKPOINT, Writer
+from rethinking.record.write import CHECKPOINT, Writer, others
 from rethinking.spec import Spec
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _check_places(runs: "Runs", folder: Path) -> None:
     made = ("spec.json", "curve.csv") if weights.parent == folder else ("curve.csv", CHECKPOINT, "result.json")
     begun = any((folder / name).exists() for name in made)
     if folder.parent == runs.root and os.path.lexists(weights) and not begun:
-        raise InputError(f"{weights} is there, and of another record: name another folder with --weights, or delete it")
+        raise others(weights)
     saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
     if owner := litter.another(runs, saved):
         raise InputError(f"{saved} is of a run in {owner}: name another folder with --checkpoints")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rethinking.errors import InputError
-from rethinking.files import text_of
+from rethinking.files import content_of, text_of
 from rethinking.paths import MARK, write, written_as
 from rethinking.record import digests
 from rethinking.spec import Spec
@@ -34,6 +34,11 @@ def format_log(log: Sequence[Sequence[float]]) -> str:
     """online.csv of a `Training.log`: means of six digits."""
     lines = [f"{step:.0f},{loss / images:.6g},{right / images:.6g}" for step, loss, right, images in log]
     return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
+
+
+def others(weights: Path) -> InputError:
+    """What there is to say of a file of weights that is in the way of another record's."""
+    return InputError(f"{weights} is there, and of another record: name another folder with --weights, or delete it")
 
 
 class Writer:
@@ -94,6 +99,16 @@ class Writer:
         if not rows:  # stopped within the first evaluation
             return
         write(self.path / "curve.csv", format_curve(rows))
+
+    def keep(self, weights: bytes) -> None:
+        """Write the file of the trained weights; outside the record's folder not over those of another record.
+
+        Raises InputError where there are such.
+        """
+        elsewhere = self.weights_path.parent != self.path
+        if elsewhere and self.weights_path.is_file() and content_of(self.weights_path, digests.LARGEST) != weights:
+            raise others(self.weights_path)
+        write(self.weights_path, weights)
 
     def finish(
         self,
