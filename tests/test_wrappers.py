@@ -1049,6 +1049,11 @@ REFUSED = {
 }  # fmt: skip
 
 
+def test_a_data_set_may_have_attributes_of_a_wrappers_name():
+    dataset = pairs(classes=["a", "b", "c"], corruption="fog", severity=3)  # as sets of corrupted images do
+    assert len(PartialLabels(dataset, 0.5)) == len(dataset)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_first_try_is_answered_in_one_line(case):
     build, words = REFUSED[case]

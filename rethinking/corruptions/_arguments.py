@@ -30,8 +30,10 @@ MEANT = {
 
 def check_draws(wrapper: Any) -> None:
     """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same."""
+    from rethinking.corruptions._dataset import Corrupted
+
     inside = wrapper.dataset
-    while hasattr(inside, "corruption"):
+    while isinstance(inside, Corrupted):
         same = all(getattr(inside, key) == getattr(wrapper, key) for key in ("corruption", "seed", "split"))
         if same and "p" in catalog.find("corruptions", wrapper.corruption).constants.get("OPTIONS", {}):
             told = f"the data set has {type(inside).__name__} with seed {wrapper.seed}, whose draws are the same"

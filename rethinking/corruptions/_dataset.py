@@ -53,7 +53,7 @@ class Corrupted(Dataset):
     where the data set declares them, also those that no label of a Subset is of: labels become random over all of them.
     The class count is in the repr; num_classes= gives another.
 
-    A label keeps its kind (int, numpy or tensor). Index i is the position in what is wrapped, as in a subset.
+    A label keeps its kind (int, numpy or tensor). Index i is the position in the wrapped data set, be it a Subset.
 
     Raises:
         InputError: in one line, at construction: an iterable data set; an argument that is unknown, missing or out of

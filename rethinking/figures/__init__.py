@@ -174,7 +174,7 @@ def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
 
 
 def usual_model(module: ModuleType) -> str:
-    """The network that a figure is drawn for where none is named."""
+    """The network that a figure of the paper's data is drawn for where none is named."""
     return getattr(module, "MODELS", [ALL])[0]
 
 
