@@ -28,12 +28,13 @@ MEANT = {
 }
 
 
-def check_draws(wrapper: Any) -> None:
-    """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same."""
-    from rethinking.corruptions._dataset import Corrupted
+def check_draws(wrapper: Any, kind: type) -> None:
+    """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same.
 
-    inside = wrapper.dataset
-    while isinstance(inside, Corrupted):
+    `kind` is the class of wrappers; another data set may have attributes of the same names.
+    """
+    inside: Any = wrapper.dataset
+    while isinstance(inside, kind):
         same = all(getattr(inside, key) == getattr(wrapper, key) for key in ("corruption", "seed", "split"))
         if same and "p" in catalog.find("corruptions", wrapper.corruption).constants.get("OPTIONS", {}):
             told = f"the data set has {type(inside).__name__} with seed {wrapper.seed}, whose draws are the same"

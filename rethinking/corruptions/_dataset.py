@@ -88,7 +88,7 @@ class Corrupted(Dataset):
                 raise InputError(f"split is {split!r}: give a word, 'train' or 'test'")
             if channels not in (None, "first", "last"):
                 raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
-            check_draws(self)
+            check_draws(self, Corrupted)
         self.options = check_options("corruptions", self.corruption, options)
         self.facts = Facts()
         with self._named():
