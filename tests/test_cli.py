@@ -272,6 +272,14 @@ def test_prune_asks_keeps_what_figures_need_and_sweeps_what_no_run_accounts_for(
     assert any("unreferenced  toy-64-tiny" in line for line in refused)
     assert "  kept, not a run: thesis" in refused
     assert there() == before
+    nobody = cli(
+        "prune", "--unreferenced", "--runs", runs, "--checkpoints", checkpoints, "--out", runs.parent, stdin=""
+    )
+    assert nobody.returncode == 2
+    assert re.search(
+        r"delete .* runs.* got no answer, as standard input is at its end: give --yes$", nobody.stderr.strip()
+    )
+    assert there() == before
     assert prune("--weights", "--yes")[-1] == f"deleted the weights of {len(weights)} runs"
     assert len(weights) == len(before) - 1  # all but thesis
     assert not any(path.exists() for path in weights)

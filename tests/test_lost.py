@@ -391,10 +391,13 @@ def test_weights_of_another_record_are_never_written_over(toy_dir, tmp_path):
     file.write_bytes(whole[:-1] + b"?")
     assert second.delete(found) == ""
     assert file.exists()  # it is not what the record was bound to
-    (found,) = first.survey()
     file.write_bytes(whole)
-    assert first.delete(found) == ""
-    assert not file.exists()
+    for only in ("weights", "run"):
+        (found,) = first.survey()
+        assert not found.weights
+        assert first.delete(found, only) == ""
+        assert file.read_bytes() == whole  # the second may be bound to the same file
+    assert not first.path(TINY).exists()
 
 
 def test_weights_that_another_folder_keeps_among_these_records_are_never_deleted(toy_dir, tmp_path):

@@ -251,7 +251,14 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
     assert "5 runs, 5 to train" in run("plan", "fig1a", "--model", "mlp-1x512", "--data", "mine", *where)
     words = ("--model", "mlp-1x512,width=8", "--steps", 4, "--eval-every", 2, "--crop", 16)
     assert "mine-30-" in run("run", "--data", "mine", *words, "--runs", tmp_path / "runs", *where)
-    assert "removed" in run("data", "remove", "mine", "--yes", *where)
+    for answer, told in (("", "'remove mine from {}?' got no answer"), ("n\n", "mine: kept"), ("y\n", "mine: removed")):
+        assert (tmp_path / "else" / "mine").is_dir()
+        done = CliRunner().invoke(main, ["data", "remove", "mine", *map(str, where)], input=answer)
+        assert told.format(tmp_path / "else" / "mine") in done.output
+        assert done.exit_code == (0 if answer else 2)
+    assert not (tmp_path / "else" / "mine").exists()
+    done = CliRunner().invoke(main, ["data", "remove", "mine", *map(str, where)])
+    assert "mine is not in" in done.output  # before anything is asked
 
 
 def test_a_figure_of_other_data_is_no_part_of_the_results(tmp_path):

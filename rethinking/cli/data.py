@@ -5,7 +5,17 @@ from typing import Any
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import FilePath, among, completed, data_option, json_option, print_json, quiet_option, say
+from rethinking.cli.options import (
+    FilePath,
+    among,
+    completed,
+    confirmed,
+    data_option,
+    json_option,
+    print_json,
+    quiet_option,
+    say,
+)
 
 
 def _own(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -75,8 +85,8 @@ def remove(name: str, yes: bool, data_dir: str | None) -> None:
     """Remove the data set NAME that `data add` has added. Records of its runs stay."""
     from rethinking import data as sets
 
-    if yes or click.confirm(f"remove {name}, if it is an own data set?"):
-        click.echo(f"{name}: removed from {sets.remove(name, data_dir)}")
+    folder = sets.remove(name, data_dir, lambda folder: yes or confirmed(f"remove {name} from {folder}?"))
+    click.echo(f"{name}: removed from {folder}" if folder else f"{name}: kept")
 
 
 @data.command()

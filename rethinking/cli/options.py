@@ -52,6 +52,17 @@ def data_folder(context: click.Context, parameter: click.Parameter, given: str |
     return given
 
 
+def confirmed(question: str) -> bool:
+    """Whether somebody answers yes; raises InputError where nobody can, as standard input is at its end."""
+    try:
+        return click.confirm(question)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):  # else it is Ctrl-C
+            click.echo()
+            raise InputError(f"{question!r} got no answer, as standard input is at its end: give --yes") from None
+        raise
+
+
 class FilePath(click.Path):
     """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -.
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import checkpoints_option, out_option, runs_option
+from rethinking.cli.options import checkpoints_option, confirmed, out_option, runs_option
 from rethinking.errors import InputError
 from rethinking.files import TEXT, state_of
 from rethinking.streams import plain
@@ -79,7 +79,7 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     question = counted(len(doomed), len(orphans))
     if not question:
         click.echo("nothing to prune")
-    elif yes or click.confirm(f"delete {question}?"):
+    elif yes or confirmed(f"delete {question}?"):
         runs.writable()
         done = 0
         for found in swept:

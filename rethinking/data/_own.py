@@ -110,8 +110,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) + ", ..." * (len(names) > 5)
 
 
-def remove(name: str, root: str | Path | None = None) -> Path:
-    """Delete the own data set `name` from the data folder, and return what was its folder. Raises InputError."""
+def remove(name: str, root: str | Path | None = None, sure: Callable[[Path], bool] = bool) -> Path | None:
+    """Delete the own data set `name` from the data folder, and return what was its folder.
+
+    Args:
+        sure: asked with the folder when nothing speaks against it; where it says no, all is kept and None returned.
+
+    Raises:
+        InputError: there is no such own data set, or its folder has another file.
+    """
     folder = data_dir(root) / name
     if not re.fullmatch(catalog.NAME, name) or not (folder / catalog.DESCRIPTION).is_file():
         known = name in catalog.names("data")
@@ -121,6 +128,8 @@ def remove(name: str, root: str | Path | None = None) -> Path:
     other = sorted(entry.name for entry in os.scandir(folder) if entry.name not in files or entry.is_dir())
     if other:
         raise InputError(f"{folder / other[0]} is no file of the data set {name}: move it away, then remove {name}")
+    if not sure(folder):
+        return None
     with scratch_in(folder.parent) as doomed:
         os.replace(folder, doomed / name)
     return folder

@@ -22,8 +22,9 @@ class Runs:
 
     Args:
         root: the folder; made when first written to. checkpoints, weights: the folders of checkpoints and of trained
-        weights, each in a folder with its run's name; None for beside the records. again: the names of runs to be made
-        again where they are out of date: until such a one replaces its record, it is the one that is meant here.
+        weights, each in a folder with its run's name; None for beside the records. Weights elsewhere are never deleted
+        with their record. again: the names of runs to be made again where they are out of date: until such a one
+        replaces its record, it is the one that is meant here.
 
     Attributes:
         owner: the folder whose runs the checkpoints are of; another than `root` where a record is made for a look.

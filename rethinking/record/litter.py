@@ -34,7 +34,7 @@ class Found:
 
     Attributes:
         path: its place. run: whether it has a spec and a run's name. complete: whether it has a result. busy: whether a
-        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any.
+        live process is making it. stale: whether it has the lease of a dead one. weights: whether it has any in it.
         temporary: files that a process was writing, and that a killed one has left. link: one in it, or itself; it is
         not followed. foreign: the first entry that this package did not write.
     """
@@ -84,7 +84,7 @@ def found_at(runs: "Runs", path: Path) -> Found:
         complete="result.json" in names,
         busy=busy,
         stale=not busy and any(_own(lease, path) for lease in leases),
-        weights=any(e.name == digests.WEIGHTS for e in entries),
+        weights=digests.WEIGHTS in names,
         temporary=tuple(Path(e.path) for e in entries if _half_written(e, path) and _given_up(e, path)),
         link=link,
         foreign=next((Path(e.path) for e in entries if not _own(e, path)), None),
@@ -127,11 +127,12 @@ def _own(entry: os.DirEntry, path: Path) -> bool:
 def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str] = str) -> str:
     """Delete what `survey` found, under the run's lease, where it is still so: what happened meanwhile is not lost.
 
-    The result goes first, so that half of a deletion is an unfinished run.
+    The result goes first, so that half of a deletion is an unfinished run. Weights that lie elsewhere stay: the same
+    file may be another folder's.
 
     Args:
-        only: "run" for all of it, "weights", or "temporary" for what a killed process has left: the files that it
-            was writing, and its lease.
+        only: "run" for all of it, "weights" for those in its folder, or "temporary" for what a killed process has
+            left: the files that it was writing, and its lease.
         keep: asked when the lease is held, of a run: why it is to be kept all the same, empty text where it is not.
 
     Returns:
@@ -151,7 +152,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
             if now.complete != found.complete:
                 return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
             if only == "weights":
-                return _unlink(_weights(runs, path)) if now.complete else "it has no result"
+                return _unlink([path / digests.WEIGHTS]) if now.complete else "it has no result"
             if now.foreign:
                 return f"{now.foreign} is no file of a run"
             if run_named(path / "spec.json") != path.name:
@@ -165,7 +166,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
 
 def _delete(runs: "Runs", path: Path) -> str:
     """Delete the files of a run, under its lease; a run until the last, which is its spec."""
-    kept = {runs.weights / path.relative_to(runs.root) / digests.WEIGHTS} - {*_weights(runs, path)}
+    kept = [runs.weights / path.relative_to(runs.root) / digests.WEIGHTS]
     (path / "result.json").unlink(missing_ok=True)
     for place in _places(runs, path)[1:]:
         with ExitStack() as held_too:
@@ -173,17 +174,6 @@ def _delete(runs: "Runs", path: Path) -> str:
                 _empty(runs, place, path, kept)
     _empty(runs, path, path)
     return ""
-
-
-def _weights(runs: "Runs", path: Path) -> list[Path]:
-    """The weights of a complete run, where they are; none where they are elsewhere, and those of another record."""
-    file = runs.weights / path.relative_to(runs.root) / digests.WEIGHTS
-    if file.parent != path and file.exists() and (path / "result.json").exists():
-        try:
-            digests.check_weights(file, json_of(path / "result.json"))
-        except InputError:
-            return []
-    return [file]
 
 
 def _empty(runs: "Runs", place: Path, path: Path, kept: Iterable[Path] = ()) -> None:
