@@ -28,7 +28,7 @@ MEANT = {
 }
 
 
-def check_draws(wrapper: Any, kind: type) -> None:
+def check_draws(wrapper: Any, kind: type[Any]) -> None:
     """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same.
 
     `kind` is the class of wrappers; another data set may have attributes of the same names.

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rethinking.errors import InputError
-from rethinking.files import json_of, opened
+from rethinking.files import opened
 from rethinking.paths import same, written_as
 from rethinking.record import digests
 from rethinking.record.lease import held, hold, is_lease, is_of_a_lease, run_named
