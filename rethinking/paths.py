@@ -155,5 +155,7 @@ def sync(folder: Path) -> None:
 
 def written_as(name: str) -> str | None:
     """The name of the file that `write` has not finished under this one; None where this is no such name."""
+    if MARK not in name:  # most names
+        return None
     found = re.fullmatch(rf"\.(.+){re.escape(MARK)}[a-z0-9_]{{8}}", name, re.DOTALL)
     return found[1] if found else None

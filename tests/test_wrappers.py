@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import random
 import types
+import warnings
 from collections import namedtuple
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -712,6 +713,22 @@ def test_classes_come_from_what_a_data_set_is_made_of():
     assert RandomLabels(base, num_classes=7).classes == list(range(7))
 
 
+def test_a_class_that_is_declared_and_of_no_label_is_told():
+    labels = [1, 2] * 15  # as EMNIST's letters, whose class 0 is "N/A"
+    letters = Samples([(torch.zeros(1, 2, 2), y) for y in labels], targets=labels, classes=["N/A", "a", "b"])
+    with pytest.warns(
+        UserWarning, match="RandomLabels: the data set declares 3 classes, and no label is 0, which is 'N/A'"
+    ):
+        wrapped = RandomLabels(letters)
+    assert wrapped.facts.num_classes == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RandomLabels(letters, num_classes=3)
+        RandomLabels(Subset(letters, range(30)))
+        RandomLabels(wrapped, seed=1)
+        ShuffledPixels(letters)
+
+
 def test_counting_and_changed_labels_read_no_images():
     dataset = Samples([(0, i % 5) for i in range(500)], targets=[i % 5 for i in range(500)])
     wrapped = RandomLabels(dataset)
@@ -808,6 +825,10 @@ def test_channels_that_are_named_move_together_on_two_axes(tensor):
         ((5, 20, 20), True, "first"),
         ((2, 9, 9), True, "first"),
         ((1, 9, 1), True, "first"),
+        ((64, 8, 8), True, "first"),
+        ((16, 9, 12), True, "first"),
+        ((28, 28, 5), True, None),
+        ((28, 30, 5), True, None),
         ((4, 100, 3), True, None),
         ((4, 4, 3), True, None),
         ((28, 28, 1), True, None),

@@ -72,6 +72,17 @@ def check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
         raise InputError("the data set has no length: give a map-style data set with __len__")
 
 
+def regression_of(given: Any, allowed: bool) -> str | None:
+    """How real-valued targets are replaced, None where they are classes. allowed: whether the corruption can."""
+    if given is None:
+        return None
+    if not allowed:
+        raise InputError("regression is of RandomLabels and PartialLabels: leave it out")
+    if given not in REGRESSION:
+        raise InputError(f"regression is {given!r}: give 'permutation' or 'gaussian'")
+    return given
+
+
 def options_of(declared: dict[str, dict], values: Sequence[Any], options: dict[str, Any]) -> dict[str, Any]:
     """The corruption's options, by position and by name."""
     required = [key for key, limits in declared.items() if "default" not in limits]

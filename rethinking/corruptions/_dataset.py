@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Subset
 from rethinking import catalog, seeds
 from rethinking.arguments import whole_number
 from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
-from rethinking.corruptions._arguments import REGRESSION, check_draws, check_map_style, numbers, options_of
+from rethinking.corruptions._arguments import check_draws, check_map_style, numbers, options_of, regression_of
 from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
 from rethinking.spec import check_options
@@ -50,8 +50,9 @@ class Corrupted(Dataset):
 
     `targets`, `labels` and columns of the data set are believed where they agree with 64 of its samples, evenly spread;
     then neither the class count nor `changed_labels` reads images. Else all samples are read. Classes are believed
-    where the data set declares them, also those that no label of a Subset is of: labels become random over all of them.
-    The class count is in the repr; num_classes= gives another.
+    where the data set declares them, also those that no label of a Subset is of: labels become random over all of them;
+    where none of a whole, large set is of one, a warning says so. The class count is in the repr; num_classes= gives
+    another.
 
     A label keeps its kind (int, numpy or tensor). Index i is the position in the wrapped data set, be it a Subset.
 
@@ -96,7 +97,7 @@ class Corrupted(Dataset):
             self.image = _inherited(dataset, "image", image)
             self.label = _inherited(dataset, "label", label)
             self.channels = _inherited(dataset, "channels", channels)
-            self.regression = self._check_regression(regression, constants)
+            self.regression = regression_of(regression, bool(constants.get("REGRESSION")))
             moments = Facts(0, numbers("mean", mean), numbers("variance", variance))
             if self.regression and num_classes is not None:
                 raise InputError("regression and num_classes are both given: targets have no classes, give one of them")
@@ -127,15 +128,6 @@ class Corrupted(Dataset):
             yield
         except InputError as error:
             raise InputError(f"{type(self).__name__}: {error}") from None
-
-    def _check_regression(self, regression: Any, constants: dict) -> str | None:
-        if regression is None:
-            return None
-        if not constants.get("REGRESSION"):
-            raise InputError("regression is of RandomLabels and PartialLabels: leave it out")
-        if regression not in REGRESSION:
-            raise InputError(f"regression is {regression!r}: give 'permutation' or 'gaussian'")
-        return regression
 
     def _first_samples(self) -> dict[int, Any]:
         """The first sample, and whether the labels that the data set has are those of its samples."""
@@ -176,6 +168,8 @@ class Corrupted(Dataset):
                 _labels.as_class(_samples.take(first, place), 0, None)  # what is no class, before how many there are
             else:
                 labels = _labels.as_classes(known, None if declared is None else len(declared))
+                if given is None and declared is not None and not isinstance(self.dataset, Subset | Corrupted):
+                    _labels.tell_unused(labels, declared, type(self).__name__)
                 declared = list(range(_labels.counted(labels))) if declared is None else declared
         if self._acts_on_labels and declared is None:
             if not self._trusted and _labels.column(self.dataset, place) is not None:

@@ -28,8 +28,9 @@ def order_of(feature: Any) -> str | None:
     """Where the channels are: "first", "last", or None where there are none.
 
     A tensor has them first, which is torch's convention, unless its shape speaks against it: where the last axis has 1
-    to 4 entries, the first must have so too, and the others be a square that they are not with the first. An array has
-    them at the one end that has 1, 3 or 4 entries.
+    to 4 entries, the first must have so too, and the others be a square that they are not with the first; where neither
+    has so few, the first must not make such a square, nor the last be the shortest. An array has them at the one end
+    that has 1, 3 or 4 entries.
 
     Raises:
         InputError: the shape does not tell.
@@ -42,7 +43,8 @@ def order_of(feature: Any) -> str | None:
         return "first" if first else "last"
     if feature.ndim == 3 and tensor:
         a, b, c = feature.shape
-        if not last or (first and b == c != a) or a == c == 1:  # (1, n, 1) is the same either way
+        bands = not first and b != c and (a == b or c < min(a, b))  # (28, 28, 5), (28, 30, 5)
+        if (not last and not bands) or (first and b == c != a) or a == c == 1:  # (1, n, 1) is the same either way
             return "first"
     raise InputError(
         f"the image is {describe(feature)}, whose channel axis cannot be known: say channels='first' or 'last'"

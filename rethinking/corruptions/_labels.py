@@ -1,5 +1,6 @@
 """What a data set says of its labels without decoding an image: the classes, and the label of every example."""
 
+import warnings
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -128,6 +129,22 @@ def as_class(label: Any, index: int, num_classes: int | None) -> int:
         allowed = f"0 to {num_classes - 1}, as there are {num_classes} classes" if num_classes else "0, 1, 2 ..."
         raise InputError(f"the label of dataset[{index}] is {value}, give {allowed}, or num_classes")
     return value
+
+
+def tell_unused(labels: np.ndarray, declared: list[Any], name: str) -> None:
+    """Warn where a class that a data set declares, all of them in `declared`, is none of its checked labels (N,).
+
+    A set with fewer than ten examples a class may lack one by chance, and nothing is said.
+    """
+    unused = np.setdiff1d(np.arange(len(declared)), labels)
+    if len(unused) and len(labels) >= 10 * len(declared):
+        which = f"no label is {unused[0]}, which is {declared[unused[0]]!r}"
+        more = f", nor any of {len(unused) - 1} others" if len(unused) > 1 else ""
+        warnings.warn(
+            f"{name}: the data set declares {len(declared)} classes, and {which}{more}: labels become random over all "
+            f"{len(declared)}; give num_classes={len(declared)} if they shall, or number the labels without it",
+            stacklevel=5,
+        )
 
 
 def counted(labels: np.ndarray) -> int:

@@ -10,6 +10,7 @@ it has seen no change, and the silence counts from the file's time, or from now 
 """
 
 import errno
+import functools
 import hashlib
 import json
 import math
@@ -47,7 +48,7 @@ def run_named(path: Path) -> str | None:
 
 
 @contextmanager
-def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | None]:
+def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False) -> Iterator[Path | None]:
     """Hold the lease of the run in `folder`, which exists; yields its folder, None where another has it.
 
     A lease is the atomic mkdir of lease-<k>; the highest k owns the run. Whoever finds its owner dead (the process is
@@ -58,6 +59,7 @@ def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | N
 
     Args:
         notes: what others can read of the run while it is made (`making`), written at each sign of life; may change.
+        brief: it is held for far less than SILENCE, and gives no sign of life, which saves a thread.
 
     Raises:
         InputError: the number of a lease is as long as a file's name can be.
@@ -81,8 +83,9 @@ def hold(folder: Path, notes: dict[str, Any] | None = None) -> Iterator[Path | N
     beat: threading.Thread | None = None
     try:
         write(mine / "owner.json", json.dumps(_bound(_me())))
-        beat = threading.Thread(target=_beat, args=(mine / "owner.json", made, stop, notes or {}), daemon=True)
-        beat.start()
+        if not brief:
+            beat = threading.Thread(target=_beat, args=(mine / "owner.json", made, stop, notes or {}), daemon=True)
+            beat.start()
         yield mine
     finally:
         stop.set()
@@ -123,7 +126,9 @@ def _number(path: Path) -> int:
 
 def _leases(folder: Path) -> list[Path]:
     """The leases of a run, live or not; an earlier version of this package called them claim-<k>."""
-    return [p for p in folder.glob("*-*") if is_lease(p.name)]
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return [folder / name for name in os.listdir(folder) if is_lease(name)]
+    return []
 
 
 def is_lease(name: str) -> bool:
@@ -233,6 +238,7 @@ def _bound(owner: dict[str, Any]) -> dict[str, Any]:
     return owner | {"sha256": hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()}
 
 
+@functools.lru_cache(1)
 def _host() -> str:
     """This machine since its last start, and this process namespace: where a process id means something."""
     parts = [socket.gethostname()]

@@ -72,21 +72,21 @@ def found_at(runs: "Runs", path: Path) -> Found:
     link = next((p for p in places if p.is_symlink()), None)
     if link is not None:
         return Found(path, link=link)
-    entries = [entry for place in places if place == path or place.is_dir() for entry in os.scandir(place)]
-    link = next((Path(e.path) for e in entries if e.is_symlink()), None)
-    names = {e.name for e in entries if os.path.dirname(e.path) == str(path)}
-    leases = [e for e in entries if is_lease(e.name) and os.path.dirname(e.path) == str(path)]
+    entries = [(e, place == path) for place in places if place == path or place.is_dir() for e in os.scandir(place)]
+    link = next((Path(e.path) for e, _ in entries if e.is_symlink()), None)
+    names = {e.name for e, beside in entries if beside}
+    leases = [e for e, beside in entries if beside and is_lease(e.name)]
     busy = bool(leases) and held(path)
     return Found(
         path,
         run="spec.json" in names and named_as_a_run(path.name),
         complete="result.json" in names,
         busy=busy,
-        stale=not busy and any(_own(lease, path) for lease in leases),
+        stale=not busy and any(_own(lease) for lease in leases),
         weights=digests.WEIGHTS in names,
-        temporary=tuple(Path(e.path) for e in entries if _half_written(e, path) and _given_up(e, path)),
+        temporary=tuple(Path(e.path) for e, beside in entries if _half_written(e, beside) and _given_up(e, beside)),
         link=link,
-        foreign=next((Path(e.path) for e in entries if not _own(e, path)), None),
+        foreign=next((Path(e.path) for e, beside in entries if not _own(e, beside)), None),
     )
 
 
@@ -96,31 +96,31 @@ def _places(runs: "Runs", path: Path) -> list[Path]:
     return list(dict.fromkeys([path, runs.checkpoints / name, runs.weights / name]))
 
 
-def _half_written(entry: os.DirEntry, path: Path) -> bool:
-    return written_as(entry.name) in _files(entry, path) and entry.is_file(follow_symlinks=False)
+def _half_written(entry: os.DirEntry, beside: bool) -> bool:
+    return written_as(entry.name) in _files(beside) and entry.is_file(follow_symlinks=False)
 
 
-def _files(entry: os.DirEntry, path: Path) -> frozenset[str]:
-    """The files of the run in `path` that can stand where an entry does: elsewhere, others are of another record."""
-    return OWN if os.path.dirname(entry.path) == str(path) else ELSEWHERE
+def _files(beside: bool) -> frozenset[str]:
+    """The files of a run that can stand beside its spec, or else elsewhere, where others are of another record."""
+    return OWN if beside else ELSEWHERE
 
 
-def _given_up(entry: os.DirEntry, path: Path) -> bool:
-    """Whether nobody writes a file any more, as far as the lease of the run in `path` tells."""
-    return os.path.dirname(entry.path) == str(path) or time.time() - entry.stat().st_mtime > RECENT
+def _given_up(entry: os.DirEntry, beside: bool) -> bool:
+    """Whether nobody writes a file any more, as far as the lease of its run, which is beside it, tells."""
+    return beside or time.time() - entry.stat().st_mtime > RECENT
 
 
-def _own(entry: os.DirEntry, path: Path) -> bool:
-    """Whether an entry of one of a run's folders is one that this package makes for the run in `path`.
+def _own(entry: os.DirEntry, beside: bool = True) -> bool:
+    """Whether an entry of one of a run's folders is one that this package makes for that run.
 
-    That is a lease, a file or one that is half written.
+    That is a lease, a file or one that is half written. beside: whether it is the folder of the record.
     """
     if is_lease(entry.name):
         try:
             return entry.is_dir(follow_symlinks=False) and all(map(is_of_a_lease, os.listdir(entry.path)))
         except FileNotFoundError:  # it has just ended
             return True
-    return _half_written(entry, path) or (entry.name in _files(entry, path) and entry.is_file(follow_symlinks=False))
+    return _half_written(entry, beside) or (entry.name in _files(beside) and entry.is_file(follow_symlinks=False))
 
 
 def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str] = str) -> str:
@@ -142,7 +142,7 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
         link = found.link or found_at(runs, path).link
         if link:  # before a lease would be taken behind it
             return f"{link} is a link"
-        with hold(path) as mine:
+        with hold(path, brief=True) as mine:
             if mine is None:
                 return "a process is making it"
             now = found_at(runs, path)
@@ -169,7 +169,7 @@ def _delete(runs: "Runs", path: Path) -> str:
     (path / "result.json").unlink(missing_ok=True)
     for place in _places(runs, path)[1:]:
         with ExitStack() as held_too:
-            if place.is_dir() and held_too.enter_context(hold(place)) is not None:
+            if place.is_dir() and held_too.enter_context(hold(place, brief=True)) is not None:
                 _empty(runs, place, path, kept)
     _empty(runs, path, path)
     return ""
@@ -182,7 +182,7 @@ def _empty(runs: "Runs", place: Path, path: Path, kept: Iterable[Path] = ()) -> 
     """
     for entry in sorted(os.scandir(place), key=lambda e: e.name == "spec.json"):
         others = entry.name == CHECKPOINT and not belongs(runs, Path(entry.path))
-        if not (is_lease(entry.name) or others or Path(entry.path) in kept) and _own(entry, path):
+        if not (is_lease(entry.name) or others or Path(entry.path) in kept) and _own(entry, place == path):
             os.unlink(entry.path)
 
 
@@ -240,9 +240,7 @@ def _stray(runs: "Runs", path: Path) -> bool:
             if not named_as_a_run(path.name) or os.path.lexists(runs.root / path.name) or held(path):
                 return False
             inside = list(os.scandir(path))
-            if any(e.name == digests.WEIGHTS for e in inside) or not all(
-                _own(e, runs.root / path.name) for e in inside
-            ):
+            if any(e.name == digests.WEIGHTS for e in inside) or not all(_own(e, beside=False) for e in inside):
                 return False
             changed = max(os.stat(p).st_mtime for p in (path, *inside))
             if any(e.name == CHECKPOINT for e in inside) and not belongs(runs, path / CHECKPOINT):
