@@ -5,6 +5,7 @@ their names and whatever was put there before stay, so the networks with and wit
 weights.
 """
 
+import copy
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,15 @@ class Passed(nn.ReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A copy of a network with nothing in common; what a hook computes from parameters is copied as it stands.
+
+    That is the weight of torch.nn.utils.weight_norm and spectral_norm, which copy.deepcopy alone refuses.
+    """
+    computed = (t for m in network.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf)
+    return copy.deepcopy(network, {id(t): t.detach().clone() for t in computed})
 
 
 def walk(network: nn.Module) -> list[nn.Module]:

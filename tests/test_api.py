@@ -15,6 +15,7 @@ from rethinking.engines.local import resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
 from rethinking.spec import RunSpec
+from rethinking.surgery import copied
 from rethinking.training import handed
 from rethinking.training import run as training_run
 from rethinking.training.batches import prepare
@@ -138,6 +139,22 @@ def test_a_data_frame_and_a_device_of_torch_are_taken(tensors):
     found = rt.experiment((frame, column), lambda: Net(5), **(SHORT | {"device": torch.device("cpu")}))
     same = rt.experiment((tensors[0].flip(0), tensors[1].flip(0)), lambda: Net(5), **SHORT)
     assert curve(found.records[0]) == curve(same.records[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm])
+def test_a_weight_that_a_hook_computes_is_copied_too(tensors, norm):
+    """Its own copy is a tensor that is no leaf, which copy.deepcopy refuses."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), norm(nn.Linear(5, 4)))
+    network(tensors[0])
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = rt.experiment(tensors, network, **SHORT)
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
+    names = [name for name, _ in network.named_parameters() if "bias" not in name]
+    assert not any(torch.equal(found.network.state_dict()[name], before[name]) for name in names)
+    expected = copied(found.network)(tensors[0])
+    assert torch.equal(found.network(tensors[0]), expected)
 
 
 def test_a_module_is_copied_and_trained_from_its_weights(tensors):

@@ -1,6 +1,5 @@
 """Networks as products of weights: batch norms taken into the layers before them, and what else there may be."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from rethinking import layers
 from rethinking.errors import InputError
-from rethinking.surgery import Layer, weighted
+from rethinking.surgery import Layer, copied, weighted
 
 _NORM = layers.OffsetBatchNorm2d | nn.modules.batchnorm._BatchNorm
 _LAYERS = (nn.Conv2d, nn.Linear, layers.Linear)
@@ -26,7 +25,7 @@ def folded(network: nn.Module) -> nn.Module:
     Raises:
         InputError: a batch norm that does not stand right behind a convolution or linear layer.
     """
-    network = copy.deepcopy(network).double().requires_grad_(False)
+    network = copied(network).double().requires_grad_(False)
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for (_, layer), (name, norm) in pairwise(list(module.named_children())):

@@ -1,6 +1,5 @@
 """Logits of images of which a few pixels are changed, in a fraction of the time where the network begins linearly."""
 
-import copy
 import math
 from collections.abc import Iterator
 
@@ -57,7 +56,7 @@ class Pixels:
 
     def _begin_linearly(self) -> None:
         """Compute once what all changes of an image share."""
-        self._rest = copy.deepcopy(self.trained.network).requires_grad_(False)
+        self._rest = surgery.copied(self.trained.network).requires_grad_(False)
         first = surgery.layers(self._rest)[0]
         weight = first.weight.detach()
         self._bias = torch.zeros_like(weight[:, 0]) if first.bias is None else first.bias.detach()

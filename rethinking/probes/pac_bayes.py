@@ -18,7 +18,6 @@ All trained parameters move, biases too, in float32 whatever the precision of th
 training images measured. Every sigma is tried with the same draws of the unit Gaussian.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from statistics import fmean
@@ -29,6 +28,7 @@ from torch import Tensor
 from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.probes._trained import judged
+from rethinking.surgery import copied
 
 OPTIONS = {
     "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
@@ -53,7 +53,7 @@ PART = 500  # images held at a time
 
 def measure(trained, generator, *, images, draws, alpha, depth, fall, epsilon, delta):
     inputs, labels = (each[:images] for each in trained.train)
-    network = copy.deepcopy(trained.network).float()
+    network = copied(trained.network).float()
     parameters = [p for p in network.parameters() if p.requires_grad]
     plain = [p.detach().clone() for p in parameters]
 

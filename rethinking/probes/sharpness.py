@@ -7,7 +7,6 @@ nothing. The first start is the network itself, the others are drawn uniformly f
 bound. Weights move in float32 whatever the precision of the run, since bfloat16 would round such steps away.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from rethinking.errors import InputError
 from rethinking.layers import two_logits
+from rethinking.surgery import copied
 
 OPTIONS = {
     "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
@@ -35,7 +35,7 @@ PART = 500  # images held at a time
 
 def measure(trained, generator, *, images, alpha, steps, restarts):
     inputs, labels = (each[:images] for each in trained.train)
-    network = copy.deepcopy(trained.network).float()
+    network = copied(trained.network).float()
     parameters = [p for p in network.parameters() if p.requires_grad]
     plain = [p.detach().clone() for p in parameters]
     boxes = [alpha * (p.abs() + 1) for p in plain]

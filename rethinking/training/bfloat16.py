@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -24,6 +23,7 @@ from rethinking.errors import InputError
 from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator, seeded
+from rethinking.surgery import copied
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
 
@@ -67,7 +67,7 @@ def _three(products: Products, x: Tensor, w: Tensor, gradient: Tensor) -> tuple[
 
 def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products, Tensor, Tensor]]:
     """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight."""
-    network = deepcopy(network)
+    network = copied(network)
     calls: list[tuple[str, Products, Tensor, Tensor]] = []
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Linear):

@@ -1,6 +1,5 @@
 """The network of a run: built or copied, regularized, initialised under the seed. On the CPU: the same everywhere."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
+from rethinking.surgery import copied
 from rethinking.training import batches
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
@@ -87,7 +87,7 @@ def _check_size(network: nn.Module, shape: tuple[int, ...], name: str) -> None:
     """Raise InputError where a network of the spec cannot take images of a shape (C, H, W)."""
     try:
         with torch.no_grad():
-            copy.deepcopy(network).eval()(torch.zeros(1, *shape))
+            copied(network).eval()(torch.zeros(1, *shape))
     except (RuntimeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         size = f"{shape[1]} x {shape[2]}"
@@ -104,7 +104,7 @@ def _copied(network: nn.Module) -> nn.Module:
             "the network is a scripted one, whose copy cannot be trained: give it as before torch.jit.script"
         )
     try:
-        return copy.deepcopy(network).cpu().train()
+        return copied(network).cpu().train()
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"the network cannot be copied ({reason}): give a function that makes one") from None
