@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -459,3 +460,38 @@ def test_removing_an_own_set_leaves_what_else_is_in_its_folder(tmp_path):
     thesis.unlink()
     data.remove("mine", tmp_path / "data")
     assert not any((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("then", ["a file of a user's", "another set of that name", "nothing is left"])
+def test_what_happens_while_the_question_stands_is_not_removed_with_an_own_set(tmp_path, then):
+    np.savez(tmp_path / "mine.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 2)
+    add = partial(data.add, "mine", tmp_path / "mine.npz", tmp_path / "data")
+    folder = add(hold_out=0.2)
+
+    def sure(_):
+        if then == "a file of a user's":
+            put(folder, "thesis.txt")
+        else:
+            data.remove("mine", tmp_path / "data")
+            if then != "nothing is left":
+                add(hold_out=0.4)
+        there.update(files(folder))
+        return True
+
+    there: dict = {}
+    with pytest.raises(InputError, match=r"thesis\.txt is no file|is another data set meanwhile|removed meanwhile"):
+        data.remove("mine", tmp_path / "data", sure)
+    assert files(folder) == there
+    assert not list((tmp_path / "data").glob(".*"))
+
+
+def test_a_lease_that_is_a_link_leads_to_nothing_that_is_deleted(tmp_path):
+    place = tmp_path / "elsewhere"
+    notes = put(place, "progress.json")
+    os.utime(place, (0, 0))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lease-3").symlink_to(place)
+    with lease.hold(tmp_path / "run") as mine:
+        assert mine is not None
+    assert notes.read_text() == "mine"
+    assert not (tmp_path / "run").exists()
