@@ -495,3 +495,19 @@ def test_a_lease_that_is_a_link_leads_to_nothing_that_is_deleted(tmp_path):
         assert mine is not None
     assert notes.read_text() == "mine"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_replacement_that_is_gone_on_with_leaves_weights_of_another_record(tmp_path):
+    """Whoever opens the runs next may name a folder of weights that had no part in it."""
+    made = Runs(tmp_path / "made")
+    with leased(made, SPEC) as writer:
+        writer.keep(b"the new ones")
+        rows = [dict.fromkeys(RunSpec().columns, 0.5) | {"step": step, "test_images": 64} for step in (0, 20)]
+        writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.5})
+    (tmp_path / "runs" / ".again").mkdir(parents=True)
+    shutil.move(writer.path, tmp_path / "runs" / ".again" / SPEC.run_id)
+    theirs = put(tmp_path / "weights" / SPEC.run_id, digests.WEIGHTS)
+    runs = Runs(tmp_path / "runs", weights=tmp_path / "weights")
+    assert theirs.read_text() == "mine"
+    assert (runs.path(SPEC) / digests.WEIGHTS).read_bytes() == b"the new ones"
+    digests.check(runs.path(SPEC), json.loads((runs.path(SPEC) / "result.json").read_text()), weights=True)
