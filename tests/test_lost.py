@@ -1,5 +1,6 @@
 """Records and users' files are never lost: not by a kill, an answer that comes late, or a name that looks like ours."""
 
+import importlib
 import json
 import os
 import re
@@ -511,3 +512,29 @@ def test_a_replacement_that_is_gone_on_with_leaves_weights_of_another_record(tmp
     assert theirs.read_text() == "mine"
     assert (runs.path(SPEC) / digests.WEIGHTS).read_bytes() == b"the new ones"
     digests.check(runs.path(SPEC), json.loads((runs.path(SPEC) / "result.json").read_text()), weights=True)
+
+
+def test_a_record_that_is_replaced_while_it_is_read_is_read_again_and_not_called_damaged(tmp_path, monkeypatch):
+    old, new = (complete(Runs(tmp_path / name)) for name in ("old", "new"))
+    (new / "curve.csv").write_text((new / "curve.csv").read_text().replace("0.5", "0.25"))
+    result = json.loads((new / "result.json").read_text().replace("0.5", "0.25"))
+    rest = {key: value for key, value in result.items() if key not in digests.OWN}
+    (new / "result.json").write_text(json.dumps(digests.sealed(rest, new)))
+    reading = importlib.import_module("rethinking.record.read")
+    expected, text = read(new).curve, reading.text_of
+
+    def meanwhile(path, *words):
+        if new.exists():
+            for name in ("curve.csv", "environment.json", "result.json"):
+                os.replace(new / name, old / name)
+            shutil.rmtree(new)
+        return text(path, *words)
+
+    monkeypatch.setattr(reading, "text_of", meanwhile)
+    assert read(old).curve == expected
+    with lease.hold(old):
+        (old / "result.json").unlink()
+        with pytest.raises(InputError, match="is being replaced by another process: try again in a moment"):
+            read(old)
+    with pytest.raises(InputError, match=r"result\.json cannot be read .* the record is damaged"):
+        read(old)
