@@ -48,6 +48,7 @@ COMMANDS = {
     f"{RUN} --data good --n 1000": "n is 1000, good has 12 training images: give 1 to 12",
     f"{RUN} --data good --runs /proc/none": "cannot write to /proc/none .*: name another with --runs",
     f"{RUN} --corruption random_label": "did you mean 'random_labels'",
+    f"{RUN} --model mine.py": "put the file into the folder models of one that RETHINKING_PLUGINS names, and give its",
     f"{RUN} --device mps": "device is 'mps', allowed are auto, cpu, cuda and one GPU",
     "fig1a": "'fig1a' is a figure, not a command: give `rethinking figure fig1a`",
     "figure": "no figure is given: name one, or all",
