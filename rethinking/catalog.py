@@ -331,6 +331,8 @@ def find(kind: str, name: str) -> Entry:
         hint = f"`rethinking data add NAME {name}` makes a file or folder one; "
     elif kind == "data" and re.fullmatch(NAME, name) and not near:
         hint = f"`rethinking data add {name} PATH` adds your own; "
+    elif name.endswith(".py"):
+        hint = f"put the file into the folder {kind} of one that RETHINKING_PLUGINS names, and give its name; "
     is_one = next((f", which is a {_NOUN[k]}" for k in KINDS if name in (entries(k) if k == "data" else _files(k))), "")
     raise InputError(f"unknown {_NOUN[kind]} {name!r}{is_one}: {hint}known are {', '.join(known)}")
 

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from rethinking.errors import InputError
+
 Layer = nn.Conv2d | nn.Linear
+_NORMS = nn.LayerNorm | nn.RMSNorm
 _STOPS = nn.Conv2d | nn.Linear | nn.ReLU | nn.MaxPool2d
 
 
@@ -48,6 +51,21 @@ def layers(network: nn.Module) -> list[Layer]:
 def weighted(network: nn.Module) -> list[Layer]:
     """Every convolution and linear layer, those that a regularizer has added too."""
     return [m for m in network.modules() if isinstance(m, Layer)]
+
+
+def weights(network: nn.Module) -> list[nn.Parameter]:
+    """The trainable weights of layers of any kind, each once: parameters of two axes or more, but not those of norms.
+
+    Raises:
+        InputError: none.
+    """
+    of_norms = {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+    found = [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in of_norms]
+    if not found:
+        raise InputError(
+            "the network has no trainable weights of two axes or more, as layers have: drop what acts on them"
+        )
+    return found
 
 
 def activations(network: nn.Module) -> list[tuple[Layer, nn.ReLU]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from command import cli
 from torch import nn
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 import rethinking as rt
 from rethinking import data, figures
@@ -14,7 +14,7 @@ from rethinking.engines import execute
 from rethinking.engines.local import resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
-from rethinking.spec import RunSpec
+from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
 from rethinking.training import handed
 from rethinking.training import run as training_run
@@ -231,7 +231,8 @@ def test_a_dict_has_the_values_that_text_has(tensors, given, text):
 
 
 def test_a_data_set_that_is_corrupted_already_is_not_called_true(tensors):
-    noisy = Subset(rt.corruptions.PartialLabels(rt.corruptions.ShuffledPixels(TensorDataset(*tensors)), 0.3), range(30))
+    pixels = rt.corruptions.ShuffledPixels(TensorDataset(*tensors))
+    noisy = Subset(rt.corruptions.PartialLabels(pixels, 0.3, seed=7), range(30))
     short = SHORT | {"epochs": 1}
     result = rt.experiment(noisy, Net(5), **short)
     row = result.frame().loc[0]
@@ -243,6 +244,36 @@ def test_a_data_set_that_is_corrupted_already_is_not_called_true(tensors):
     assert np.isnan(again["p"])
     assert again["condition"].endswith("+ partially corrupted labels")
     assert rt.experiment(tensors, Net(5), corruption={"partial_labels": 0.5}, **short).frame()["p"].tolist() == [0.5]
+
+
+@pytest.mark.parametrize("part", [lambda d: d, lambda d: Subset(d, range(30)), lambda d: ConcatDataset([d, d])])
+def test_noise_upon_noise_of_the_same_draws_is_refused(tensors, part):
+    noisy = part(rt.corruptions.PartialLabels(TensorDataset(*tensors), 0.3, seed=1))
+    short = SHORT | {"epochs": 1, "corruption": "partial_labels=0.5"}
+    with pytest.raises(rt.InputError, match=r"with seed 1, whose draws are the same: give another .* seeds=\[2\]"):
+        rt.experiment(noisy, Net(5), **short, seeds=2)
+    labels = [noisy[i][1] for i in range(len(noisy))]
+    spec = rt.experiment(noisy, Net(5), **short).spec
+    slow = rt.corruptions.PartialLabels([(0, y) for y in labels], 0.5, num_classes=4)
+    assert handed.Handed(noisy).tensors(spec).train[1].tolist() == [slow[i][1] for i in range(len(noisy))]
+
+
+@pytest.mark.parametrize("channels", [None, "first", "last", "none"])
+def test_two_axes_are_handed_on_as_they_are_and_permuted_where_it_is_said_how(channels):
+    signals = torch.randn(12, 2, 30, generator=torch.Generator().manual_seed(0))
+    data = (signals, torch.arange(12) % 3)
+    given = handed.Handed(data, channels=channels)
+    spec = rt.experiment(data, lambda: nn.Sequential(nn.Flatten(), nn.Linear(60, 3)), **SHORT, channels=channels).spec
+    plain = given.tensors(spec).train[0]
+    assert torch.equal(plain, signals.transpose(1, 2) if channels == "last" else signals)
+    shuffled = spec.replace(corruptions=(Part(name="shuffled_pixels"),))
+    if channels is None:
+        with pytest.raises(rt.InputError, match="one axis may be channels"):
+            given.tensors(shuffled)
+        return
+    wrapped = rt.corruptions.ShuffledPixels([(s, 0) for s in signals], channels=channels)
+    found = torch.stack([wrapped[i][0] for i in range(12)])
+    assert torch.equal(given.tensors(shuffled).train[0], found.transpose(1, 2) if channels == "last" else found)
 
 
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):

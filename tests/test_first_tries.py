@@ -48,6 +48,7 @@ COMMANDS = {
     f"{RUN} --data good --n 1000": "n is 1000, good has 12 training images: give 1 to 12",
     f"{RUN} --data good --runs /proc/none": "cannot write to /proc/none .*: name another with --runs",
     f"{RUN} --corruption random_label": "did you mean 'random_labels'",
+    f"{RUN} --model mine.py": "put the file into the folder models of one that RETHINKING_PLUGINS names, and give its",
     f"{RUN} --device mps": "device is 'mps', allowed are auto, cpu, cuda and one GPU",
     "fig1a": "'fig1a' is a figure, not a command: give `rethinking figure fig1a`",
     "figure": "no figure is given: name one, or all",
@@ -77,9 +78,15 @@ CALLS = {
     r"has 1\.weight in torch\.float16: give network\.float\(\)": lambda: try_(network=lambda: linear().half()),
     r"is a scripted one, .*: give it as before torch\.jit\.script": lambda: try_(network=scripted),
     r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
+    "Twofold gives a tuple .* let forward return the logits alone": lambda: try_(network=Twofold()),
+    "holds no .* convolutions of images, which dropout is put before: drop it": lambda: try_(
+        (X[:, :, 0], Y), torch.nn.Sequential(torch.nn.Conv1d(3, 3, 8), torch.nn.Flatten()), regularizers="dropout"
+    ),
     "the function gives int": lambda: try_(network=lambda: 3),
     "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),
-    "Linear .*dropout": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 3), regularizers="dropout"),
+    "the network holds no linear layers .*dropout": lambda: try_(
+        (X[:, 0, 0], Y), torch.nn.Linear(8, 3), regularizers="dropout"
+    ),
     "preprocess is 'whiten', of 8-bit images": lambda: try_(
         (X[:, 0, 0], Y), torch.nn.Linear(8, 3), preprocess="whiten"
     ),
@@ -123,6 +130,17 @@ CALLS = {
     "train with `rethinking figure fig1a --scale quick`": lambda: rt.figure("fig1a"),
     "say which is the label, label=KEY": lambda: corruptions.RandomLabels([{"a": X[0], "b": 1}] * 2),
 }
+
+
+class Twofold(torch.nn.Module):
+    """Logits and what else a network may return."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = linear()
+
+    def forward(self, x):
+        return self.net(x), x
 
 
 def linear():

@@ -172,6 +172,19 @@ def _parts(at, *names, classes=CLASSES):
     return at
 
 
+def _with_file(at, name, what):
+    """A folder of images with one more file, of bytes, or a link."""
+    place = image_folder(at) / name
+    place.write_bytes(what) if isinstance(what, bytes) else place.symlink_to(what)
+    return at
+
+
+def _linked(at):
+    image_folder(at)
+    (at / "ant" / "more").symlink_to(at / "bee")
+    return at
+
+
 def _loose(at):
     Image.fromarray(IMAGES[0]).save(image_folder(at) / "loose.png")
     return at
@@ -202,6 +215,12 @@ FOLDERS = {
         {"hold_out": 0.2},
         (24, 6),
         ["1 images that are in no folder of a class are left out"],
+    ),
+    "a link to a folder within a class": (
+        _linked,
+        {"hold_out": 0.2},
+        (24, 6),
+        ["1 links to folders within a class are left out"],
     ),
 }
 
@@ -272,7 +291,7 @@ class Evil:
 
 def _npz(at, **arrays):
     given = {"train_images": IMAGES, "train_labels": LABELS, "test_images": IMAGES[:9], "test_labels": LABELS[:9]}
-    np.savez(at / "a.npz", **given | arrays)
+    np.savez(at / "a.npz", **{name: array for name, array in (given | arrays).items() if array is not None})
     return at / "a.npz"
 
 
@@ -396,6 +415,12 @@ BAD = {
     "class 'x{40}' has no name of": lambda at: _npz(at, **_named(500 * "x")),
     "the labels are no text": lambda at: _npz(at, train_labels=np.full(30, -1, np.int32).view("<U1")),
     r"class 'b\\udcff' has no name of": lambda at: image_folder(at, names=("ant", NO_TEXT, "cat")),
+    "holds test_images without test_labels: add": lambda at: _npz(at, test_labels=None),
+    "holds train_labels without train_images: add": lambda at: _npz(at, train_images=None),
+    r"bad\.png cannot be read \(no image, whatever its name\)": lambda at: _with_file(
+        at, "ant/bad.png", b"\x89PNG\r\n"
+    ),
+    "gone.png is a link to what is not there: mend it": lambda at: _with_file(at, "ant/gone.png", at / "nowhere"),
     "training and test images are": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
 }
 

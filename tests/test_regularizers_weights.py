@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from toys import CLASSES, build, generator, spec, with_it
 
-from rethinking import models, regularizers
+from rethinking import catalog, models, regularizers
 from rethinking import surgery as places
 from rethinking.errors import InputError
 from rethinking.layers import LocalResponseNorm
@@ -30,6 +30,80 @@ def test_max_norm_scales_only_what_is_too_long():
         torch.testing.assert_close(new, old * min(1.0, middle / length.item()))
         assert torch.equal(new, old) or length > middle
     assert torch.equal(network.layers[0].bias, before.layers[0].bias)
+
+
+KINDS_OF_WEIGHTS = {
+    "Conv1d": (lambda: nn.Conv1d(2, 4, 3), "weight"),
+    "Conv3d": (lambda: nn.Conv3d(2, 4, 3), "weight"),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(2, 4, 3), "weight"),
+    "Embedding": (lambda: nn.Embedding(5, 4), "weight"),
+    "GRU": (lambda: nn.GRU(5, 4), "weight_ih_l0"),
+    "attention": (lambda: nn.MultiheadAttention(4, 1), "in_proj_weight"),
+    "parameter": (lambda: nn.ParameterDict({"w": nn.Parameter(torch.ones(3, 4))}), "w"),
+    "weight norm": (
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(5, 4)),
+        "parametrizations.weight.original1",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_WEIGHTS)
+def test_weights_of_layers_of_any_kind_are_decayed_shrunk_and_bounded(kind):
+    make, name = KINDS_OF_WEIGHTS[kind]
+    network = nn.Sequential(make(), nn.LayerNorm((3, 4)), nn.Linear(3, 3))
+    run = regularizers.Run(CLASSES, generator(), momentum=0.0, rate=0.1)
+    before = copy.deepcopy(dict(network.named_parameters()))
+    key = f"0.{name}"
+    decay = regularizers.build(Part(name="weight_decay", options={"strength": 0.5}), run)
+    decayed = next(
+        g for g in decay.parameters(network, [{"params": list(network.parameters())}]) if "weight_decay" in g
+    )
+    assert any(p is network.get_parameter(key) for p in decayed["params"])
+    assert not any(p is network[1].weight or p.ndim < 2 for p in decayed["params"])
+    regularizers.build(Part(name="l1", options={"strength": 0.5}), run).after_step(network)
+    assert torch.equal(network.get_parameter(key), F.softshrink(before[key], 0.05))
+    assert torch.equal(network[1].weight, before["1.weight"])
+    bounded = regularizers.build(Part(name="max_norm", options={"bound": 0.01}), run)
+    if kind == "ConvTranspose2d":
+        with pytest.raises(InputError, match="rows, and those of a ConvTranspose2d"):
+            bounded.network(network)
+        return
+    bounded.after_step(bounded.network(network))
+    assert network.get_parameter(key).flatten(1).norm(dim=1).max() < 0.01001
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "l1", "max_norm"])
+def test_what_acts_on_weights_refuses_a_network_that_has_none_to_train(name):
+    network = nn.Sequential(nn.Linear(3, 3).requires_grad_(False), nn.BatchNorm1d(3))
+    with pytest.raises(InputError, match="no trainable weights of two axes or more"):
+        build(name, **{first_option(name): 0.1}).network(network)
+
+
+def first_option(name):
+    return next(iter(catalog.find("regularizers", name).constants["OPTIONS"]))
+
+
+def test_a_tied_weight_is_shrunk_once_and_a_frozen_one_never():
+    network = nn.Sequential(*(nn.Linear(4, 4, bias=False) for _ in range(3)))
+    network[1].weight = network[0].weight
+    network[2].requires_grad_(False)
+    before = [layer.weight.detach().clone() for layer in network]
+    run = regularizers.Run(CLASSES, generator(), momentum=0.0, rate=0.1)
+    regularizers.build(Part(name="l1", options={"strength": 0.5}), run).after_step(network)
+    assert torch.equal(network[0].weight, F.softshrink(before[0], 0.05))
+    regularizers.build(Part(name="max_norm", options={"bound": 0.01}), run).after_step(network)
+    restricted = regularizers.build(Part(name="restricted_weights", options={"values": "signs", "layer": 3}), run)
+    network[2].weight.data *= 100
+    before[2] *= 100
+    restricted.after_step(restricted.network(network))
+    assert torch.equal(network[2].weight, before[2])
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS_OF_WEIGHTS if k != "attention"])
+def test_restricted_weights_leaves_none_free_in_silence(kind):
+    network = nn.Sequential(KINDS_OF_WEIGHTS[kind][0](), nn.Linear(3, 3))
+    with pytest.raises(InputError, match="the network has other weights: drop it"):
+        build("restricted_weights", values="signs").network(network)
 
 
 def test_l1s_zeros_are_exact_and_its_step_is_the_formula(toy):

@@ -1,5 +1,6 @@
 """Corruptions around anybody's data set, against a slow reference that is written here and shares no code with them."""
 
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -31,6 +32,7 @@ from rethinking.corruptions import (
     RandomSigns,
     ShuffledPixels,
     _features,
+    _samples,
     corrupt_arrays,
 )
 from rethinking.errors import InputError
@@ -849,6 +851,35 @@ def test_an_order_of_axes_is_known_or_refused(shape, tensor, order):
         ShuffledPixels(Samples([(image, 0)]))
 
 
+@pytest.mark.parametrize("shape", [(2, 50), (50, 2), (9, 128), (20, 3), (128, 768)])
+@pytest.mark.parametrize("wrapper", PIXEL_WRAPPERS)
+def test_two_axes_that_may_be_channels_and_positions_are_no_grey_image_unless_it_is_said(shape, wrapper):
+    arrays = RNG.normal([[0]], 1, (2, *shape)).astype(np.float32)
+    for images in (arrays, torch.from_numpy(arrays)):
+        dataset = Samples([(x, 0) for x in images])
+        with pytest.raises(InputError, match="one axis may be channels: say channels='first' or 'last', or 'none'"):
+            wrapper(dataset)
+        grey = np.asarray(wrapper(dataset, channels="none")[1][0])
+        slow = {
+            ShuffledPixels: lambda x: slow_shuffled(x[1], 0),
+            RandomPixels: lambda x: slow_random_pixels(x[1], 0, "train", 1),
+            Gaussian: lambda x: slow_gaussian(x, 0, "train", 1),
+        }
+        np.testing.assert_allclose(grey, slow[wrapper](arrays[..., None])[..., 0], rtol=1e-5)
+    assert wrapper(Samples([(np.ones((20, 28)), 0), (np.ones((5, 28)), 0)]))[1][0].shape == (5, 28)
+    assert wrapper(Samples([(np.ones((1, 28)), 0)]))[0][0].shape == (1, 28)
+
+
+def test_axes_that_are_all_positions_are_permuted_together():
+    volume = RNG.normal(size=(3, 4, 5)).astype(np.float32)
+    flat = volume.reshape(-1, 1, 1)
+    dataset = Samples([(volume, 0)])
+    found = RandomPixels(dataset, channels="none")[0][0]
+    assert np.array_equal(found.reshape(flat.shape), slow_random_pixels(flat, 0, "train", 0))
+    found = Gaussian(dataset, channels="none")[0][0]
+    np.testing.assert_allclose(found.reshape(flat.shape), slow_gaussian([flat], 0, "train", 0), rtol=1e-5)
+
+
 def test_a_column_of_a_data_frame_is_read_by_position():
     column = pd.DataFrame({"y": np.arange(40) % 4}).query("index % 3 == 1").y
     dataset = Samples([(0, y) for y in column.tolist()], targets=column)
@@ -866,6 +897,36 @@ def test_targets_of_several_shapes_change_places():
     assert wrapped.targets.shape == (9,)
     assert all(np.array_equal(found, wrapped[i][1]) for i, found in enumerate(wrapped.targets))
     assert sorted(len(found) for found in wrapped.targets) == sorted(map(len, boxes))
+
+
+class Decoded(Samples):
+    """Every access decodes the target anew."""
+
+    def __getitem__(self, index):
+        return copy.deepcopy(self.samples[index])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda i: {"boxes": torch.ones(i + 1, 4), "labels": [i]},
+        lambda i: [torch.ones(i + 1), torch.ones(2)],
+        lambda i: list(range(i + 1)),
+        lambda i: Image.new("L", (2 + i, 3), i),
+    ],
+    ids=["boxes", "lists of tensors", "words", "masks"],
+)
+def test_targets_of_any_kind_change_places_and_are_known_again(target):
+    own = [target(i) for i in range(6)]
+    for dataset in (Decoded([(0, y) for y in own]), Decoded([(0, y) for y in own], targets=own)):
+        wrapped = PartialLabels(dataset, 0.5, regression="permutation")
+        source = [slow_permutation(list(range(6)), 0.5, 0, "train", i) for i in range(6)]
+        assert wrapped.changed_labels().tolist() == [i != j for i, j in enumerate(source)]
+        assert wrapped.targets.dtype == object
+        for i, j in enumerate(source):
+            assert repr(wrapped[i][1])[:9] == repr(own[j])[:9]
+            assert _samples.same(wrapped[i][1], own[j])
+            assert _samples.same(wrapped.targets[i], own[j])
 
 
 # --- moments, measured once ----------------------------------------------------------------------------------------
@@ -929,7 +990,7 @@ def test_indices_pickles_and_words(wrapper):
     assert "seed=7, split='train'" in repr(wrapped)
     assert repr(wrapped).startswith(f"{wrapper.__name__}(Samples")
     assert repr(RandomLabels(wrapped)).startswith(f"RandomLabels({wrapper.__name__}(Samples")
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="the index is 6, the data set has 6 examples"):
         wrapped[N]
     for bad, words in ((slice(2), "Subset"), (1.0, "whole number"), ([1, 2], "whole number"), (None, "whole number")):
         with pytest.raises(InputError, match=words):
@@ -1016,7 +1077,7 @@ REFUSED = {
     "no label": (lambda: RandomLabels(TensorDataset(torch.zeros(3, 4))), "a sample has 1 parts"),
     "bare arrays": (lambda: RandomLabels(np.zeros((5, 4, 4))), r"TensorDataset\(images, labels\)"),
     "bare samples": (lambda: RandomPixels([torch.zeros(4)] * 3), r"must give \(image, label\)"),
-    "a dict of splits": (lambda: RandomLabels({"train": pairs()}), "a dict of 'train': take one of them"),
+    "a dict of splits": (lambda: RandomLabels({"train": pairs()}), "a dict of 'train': take one, or of two"),
     "label of pixels": (lambda: RandomPixels(dicts().dataset, image="pixel_values", label="y"), "no key 'y'"),
     "classes of targets": (lambda: RandomLabels(pairs(), regression="gaussian", num_classes=3), "give one of them"),
     "a class": (lambda: RandomLabels(Samples), r"Samples is a class: make a data set of it first, Samples\("),
@@ -1049,6 +1110,30 @@ REFUSED = {
     "palette": (lambda: Gaussian(pairs([picture("P")], [0])), r"convert\('RGB'\)"),
     "mixed modes": (lambda: Gaussian(pairs([picture("RGB"), picture("L")], [0, 0])), r"dataset\[1\] has 1 channels"),
     "infinite": (lambda: Gaussian(pairs([np.zeros((2, 2)), np.full((2, 2), np.inf)], [0, 0])), r"dataset\[1\]"),
+    "numbers as text": (
+        lambda: RandomLabels(pairs(labels=["3", "4"]), regression="gaussian"),
+        r"dataset\[0\] is '3' .str., not a finite real number.*regression='permutation'",
+    ),
+    "complex": (lambda: RandomLabels(pairs(labels=[1j, 2.0]), regression="gaussian"), r"dataset\[0\] is 1j"),
+    "complex tensors": (
+        lambda: RandomLabels(pairs(labels=list(torch.tensor([1.0 + 1j, 2.0]))), regression="gaussian"),
+        r"dataset\[0\] is \(1\+1j\)",
+    ),
+    "dates": (
+        lambda: RandomLabels(pairs(labels=list(np.array(["2020-01-01"] * 2, "M8[D]"))), regression="gaussian"),
+        r"dataset\[0\] is .* not a finite real number",
+    ),
+    "pictures": (lambda: RandomLabels(pairs(labels=[picture("L")] * 2), regression="gaussian"), "not a finite real"),
+    "masked": (lambda: Gaussian(pairs([np.ma.masked_less(np.ones((3, 3)), 0)], [0])), "a masked array.*fill it first"),
+    "data frame": (lambda: RandomLabels(pd.DataFrame({"x": [1, 2], "y": [0, 1]})), "DataFrame of pandas.*list.zip"),
+    "the same draws of a part": (
+        lambda: PartialLabels(Subset(PartialLabels(pairs(classes=["a", "b", "c"]), 0.3), [0, 1]), 0.5),
+        "whose draws are the same: give another seed, as seed=1",
+    ),
+    "the same draws of one of several": (
+        lambda: PartialLabels(ConcatDataset([pairs(num_classes=3), PartialLabels(pairs(num_classes=3), 0.3)]), 0.5),
+        "whose draws are the same: give another seed, as seed=1",
+    ),
     "nothing to measure": (lambda: Gaussian(Samples([])), "no examples to measure: give mean and variance"),
     "others of targets": (
         lambda: PartialLabels(regression().dataset, 0.3, among="others", regression="gaussian"),

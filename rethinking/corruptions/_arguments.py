@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset
 
 from rethinking import catalog
 from rethinking.corruptions import _samples
@@ -28,18 +28,26 @@ MEANT = {
 }
 
 
-def check_draws(wrapper: Any, kind: type[Any]) -> None:
+def check_draws(dataset: Any, kind: type[Any], drawn: tuple[str, int, str], argument: str = "seed={}") -> None:
     """Raise InputError where a corruption of a share p is around the same one, whose draws would choose the same.
 
-    `kind` is the class of wrappers; another data set may have attributes of the same names.
+    Args:
+        dataset: looked into through wrappers, subsets and concatenations. kind: the class of wrappers; another data set
+            may have attributes of the same names. drawn: the corruption, its seed and split. argument: of another seed.
     """
-    inside: Any = wrapper.dataset
-    while isinstance(inside, kind):
-        same = all(getattr(inside, key) == getattr(wrapper, key) for key in ("corruption", "seed", "split"))
-        if same and "p" in catalog.find("corruptions", wrapper.corruption).constants.get("OPTIONS", {}):
-            told = f"the data set has {type(inside).__name__} with seed {wrapper.seed}, whose draws are the same"
-            raise InputError(f"{told}: give another seed, as seed={wrapper.seed + 1}")
-        inside = inside.dataset
+    corruption, seed, _ = drawn
+    if "p" not in catalog.find("corruptions", corruption).constants.get("OPTIONS", {}):
+        return
+    inside = [dataset]
+    while inside:
+        each = inside.pop()
+        if isinstance(each, kind) and (each.corruption, each.seed, each.split) == drawn:
+            told = f"the data set has {type(each).__name__} with seed {seed}, whose draws are the same"
+            raise InputError(f"{told}: give another seed, as {argument.format(seed + 1)}")
+        if isinstance(each, kind | Subset):
+            inside.append(each.dataset)
+        elif isinstance(each, ConcatDataset):
+            inside += each.datasets
 
 
 def check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
@@ -53,8 +61,13 @@ def check_map_style(dataset: Any, values: Sequence[Any], name: str) -> None:
         raise InputError(f"{dataset.__name__} is a class: make a data set of it first, {dataset.__name__}(...)")
     if isinstance(dataset, Mapping):
         raise InputError(
-            f"the data set is a {type(dataset).__name__} of {', '.join(map(repr, dataset))}: take one of them, or of "
-            "two arrays make torch.utils.data.TensorDataset(images, labels)"
+            f"the data set is a {type(dataset).__name__} of {', '.join(map(repr, dataset.keys()))}: take one, or "
+            "of two arrays make torch.utils.data.TensorDataset(images, labels)"
+        )
+    if hasattr(dataset, "iloc"):
+        raise InputError(
+            f"the data set is a {type(dataset).__name__} of pandas, whose index is of labels: give a list of samples, "
+            "as list(zip(frame['image'], frame['label']))"
         )
     if isinstance(dataset, np.ndarray | torch.Tensor | tuple):
         raise InputError(

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,10 @@ class Corrupted(Dataset):
         seed: of the draw, a whole number; another around the same corruption. split: any word; each has its own draws.
         image, label: where they are in a sample: a position (0 and 1), a key (named by you, never guessed) or a field,
             else, as channels, those of a wrapper inside.
-        channels: "first" or "last", of arrays and tensors; of two axes too, (C, n) or (n, C), which are a grey image
-            where nothing is said. Of three axes not needed where the shape tells: a tensor has them first unless it
-            seems to have them last, an array at the one end that has 1, 3 or 4 entries. What does not tell is refused.
+        channels: "first" or "last", of arrays and tensors; of two axes too, (C, n) or (n, C); "none" where every axis
+            is of positions. Not needed where the shape tells: two axes are a grey image unless the one is twice the
+            other or has 2 to 4 entries; of three, a tensor has channels first unless it seems to have them last, an
+            array at the one end that has 1, 3 or 4 entries. What does not tell is refused.
         num_classes: default: as the data set says in `classes`, `class_to_idx`, `num_classes` or a Hugging Face
             feature, else counted once, from its `targets` or `labels`. Pixel corruptions need none.
         mean, variance: of gaussian, per channel of the full training set, in the images' units. By default both are
@@ -87,9 +88,9 @@ class Corrupted(Dataset):
             self.dataset, self.seed, self.split = dataset, whole_number("seed", seed), split
             if not isinstance(split, str):
                 raise InputError(f"split is {split!r}: give a word, 'train' or 'test'")
-            if channels not in (None, "first", "last"):
-                raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
-            check_draws(self, Corrupted)
+            if channels not in (None, "first", "last", "none"):
+                raise InputError(f"channels is {channels!r}: give 'first' or 'last', or 'none'")
+            check_draws(dataset, Corrupted, (self.corruption, self.seed, split))
         self.options = check_options("corruptions", self.corruption, options)
         self.facts = Facts()
         with self._named():
@@ -236,19 +237,22 @@ class Corrupted(Dataset):
 
     def _see(self, image: Any) -> None:
         _features.check(image)
-        if isinstance(image, np.ndarray) and image.ndim > 2 and self.channels is None:
+        if self.channels is not None:
+            return
+        _features.check_grey(image)
+        if isinstance(image, np.ndarray) and image.ndim > 2:
             self._seen = _features.order_of(image)
 
     def _order(self, image: Any) -> str | None:
         if not isinstance(image, torch.Tensor | np.ndarray):
             return None
+        if self.channels == "none":
+            return None
         if self.channels is not None:
             if image.ndim < 2:
                 raise InputError(f"the image is {_samples.describe(image)}, which has no channels: leave channels out")
             return self.channels
-        if image.ndim < 3:
-            return None
-        if not isinstance(image, np.ndarray) or self._seen is None:
+        if not isinstance(image, np.ndarray) or image.ndim < 3 or self._seen is None:
             return _features.order_of(image)
         try:
             own = _features.order_of(image)
@@ -300,7 +304,10 @@ class Corrupted(Dataset):
             hint = "a slice: for part of the set, take torch.utils.data.Subset(wrapped, range(...))"
             what = hint if isinstance(index, slice) else f"{index!r}: give a whole number"
             raise InputError(f"{type(self).__name__}: the index is {what}") from None
-        place = range(len(self))[place]  # negative indices count from the end; beyond it is an IndexError
+        size = len(self)
+        if not -size <= place < size:
+            raise IndexError(f"{type(self).__name__}: the index is {place}, the data set has {size:,} examples")
+        place %= size  # negative indices count from the end
         with self._named(), at(place):
             return self._corrupted(self.dataset[place], place)
 
@@ -361,8 +368,9 @@ class Corrupted(Dataset):
             if all(_samples.whole(y) is not None for y in labels):
                 return np.array([_samples.whole(y) for y in labels], dtype=np.int64)
             values = [_samples.plain(y) for y in labels]
-            if len({np.shape(v) if isinstance(v, np.ndarray) else None for v in values}) < 2:
-                return np.array(values)
+            with suppress(TypeError, ValueError, RuntimeError):  # of lists of arrays, or of unlike lengths
+                if len({np.shape(v) if isinstance(v, np.ndarray) else None for v in values}) < 2:
+                    return np.array(values)
             objects = np.empty(len(values), dtype=object)
             for i, value in enumerate(values):
                 objects[i] = value

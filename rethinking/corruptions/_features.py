@@ -5,7 +5,8 @@ A feature has positions, which a permutation moves, and at each position channel
     PIL image of any mode                  positions (height, width), channels the bands
     tensor or array (n,), list of n        n positions, no channels: a vector or a sequence of tokens
     tensor or array (H, W)                 H * W positions, no channels: a grey image; but where it is said where the
-                                           channels are, (C, n) or (n, C): n positions
+                                           channels are, (C, n) or (n, C): n positions; where the shape is one of a
+                                           signal or of points, it must be said
     tensor or array of three or more axes  channels first (C, ...) or last (..., C), positions the other axes
 """
 
@@ -49,6 +50,21 @@ def order_of(feature: Any) -> str | None:
     raise InputError(
         f"the image is {describe(feature)}, whose channel axis cannot be known: say channels='first' or 'last'"
     )
+
+
+def check_grey(feature: Any) -> None:
+    """Raises InputError where two axes may be channels and positions, as signals (C, n), points and embeddings (n, C).
+
+    That is where the one axis is twice the other or more, or has 2 to 4 entries, which a grey image hardly has. An axis
+    of 1 is the same either way.
+    """
+    if isinstance(feature, torch.Tensor | np.ndarray) and feature.ndim == 2:
+        short, long = sorted(feature.shape)
+        if short > 1 and (long >= 2 * short or (short in FEW and short != long)):
+            raise InputError(
+                f"the image is {describe(feature)}, of which one axis may be channels: "
+                "say channels='first' or 'last', or 'none' of a grey image"
+            )
 
 
 def _shape(feature: Any, order: str | None) -> tuple[int, int]:
@@ -116,13 +132,17 @@ def to_array(feature: Any, order: str | None) -> np.ndarray:
         raise InputError(
             "the image is a PIL image with a palette, whose pixels are numbers of colours: convert('RGB') first"
         )
+    if isinstance(feature, np.ma.MaskedArray):
+        raise InputError("the image is a masked array, whose masked values have no place in a mean: fill it first")
     array = np.asarray(plain(feature))
     if array.dtype.kind not in NUMBERS:
         raise InputError(f"the image is {describe(feature)}, which is not made of real numbers: give numbers")
     if array.ndim < 2:
         return array.reshape(-1, 1)
-    if isinstance(feature, Image.Image) or order is None:
+    if isinstance(feature, Image.Image):
         return array
+    if order is None:
+        return array if array.ndim == 2 else array.reshape(-1, 1)
     if order == "first":
         array = np.moveaxis(array, 0, -1)
     return array if array.ndim == 3 else array.reshape(-1, 1, array.shape[-1])

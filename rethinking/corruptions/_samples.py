@@ -58,11 +58,11 @@ def locate(sample: Any, given: Any, role: str) -> Any:
         InputError: nothing there, or a mapping or an object of which nothing was named.
     """
     if isinstance(sample, Mapping):
-        keys = ", ".join(map(repr, sample))
+        keys = ", ".join(map(repr, sample.keys()))  # some, as tensordict's, are iterated over otherwise
         if given is None:
             raise InputError(f"a sample has the keys {keys}: say which is the {role}, {role}=KEY")
-        if given not in sample:
-            raise InputError(f"a sample has no key {given!r}: {near(str(given), sample)}its keys are {keys}")
+        if given not in sample.keys():  # noqa: SIM118
+            raise InputError(f"a sample has no key {given!r}: {near(str(given), sample.keys())}its keys are {keys}")
         return given
     if isinstance(sample, tuple | list):
         fields = getattr(sample, "_fields", ())
@@ -224,10 +224,14 @@ def same(a: Any, b: Any) -> bool:
     """Whether two labels, of whatever kind, are one."""
     if a is b:
         return True
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a.keys())  # noqa: SIM118
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
     try:
         a, b = (np.asarray(plain(v)) for v in (a, b))
         if a.dtype.kind == b.dtype.kind == "f" and a.dtype != b.dtype:  # float32 samples of float64 targets
             a, b = (v.astype(min(a.dtype, b.dtype, key=lambda d: d.itemsize)) for v in (a, b))
         return a.size == b.size and bool(np.array_equal(a.reshape(-1), b.reshape(-1), equal_nan=a.dtype.kind == "f"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         return False

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from rethinking.corruptions import Facts, Keyed, _samples
+from rethinking.corruptions._features import NUMBERS
 from rethinking.errors import InputError
 
 
@@ -46,12 +48,14 @@ def moments(targets: Sequence[Any], given: Facts) -> Facts:
 def real(target: Any, index: int) -> np.ndarray:
     """A target as float64. Raises InputError where it is no finite number or array of them."""
     try:
-        value = np.asarray(_samples.plain(target), dtype=np.float64)
-    except (TypeError, ValueError):
+        value = np.asarray(_samples.plain(target))
+        numbers = value.dtype.kind in NUMBERS and not isinstance(target, Image.Image)  # "3", dates, 1j are none
+        value = value.astype(np.float64) if numbers else np.array(np.nan)
+    except (TypeError, ValueError, RuntimeError):
         value = np.array(np.nan)
     if not np.isfinite(value).all():
         raise InputError(
             f"the target of dataset[{index}] is {_samples.describe(target)}, "
-            "not a finite number: mend it, or say regression='permutation'"
+            "not a finite real number, or array or tensor of them: mend it, or say regression='permutation'"
         )
     return value

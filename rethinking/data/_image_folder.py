@@ -69,9 +69,14 @@ def _not_parts(path: Path, below: dict[str, Path]) -> None:
 def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     """The images below a folder with one folder a class."""
     files: list[tuple[Path, str]] = []
-    other = 0
+    other = links = 0
     for name, folder in _folders(path).items():
-        below = sorted(f for f in folder.rglob("*") if not f.name.startswith(".") and f.is_file())
+        found = sorted(f for f in folder.rglob("*") if not f.name.startswith("."))
+        below = [f for f in found if f.is_file()]
+        gone = next((f for f in found if f.is_symlink() and not f.exists()), None)
+        if gone is not None:
+            raise InputError(f"{gone} is a link to what is not there: mend it or take it away")
+        links += sum(f.is_symlink() and f.is_dir() for f in found)
         images = [f for f in below if f.suffix.lower() in SUFFIXES]
         other += len(below) - len(images)
         if not images:
@@ -84,6 +89,8 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     loose = sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in path.iterdir())
     if loose:
         say(f"{path}: {loose} images that are in no folder of a class are left out")
+    if links:
+        say(f"{path}: {links} links to folders within a class are left out")
     if other:
         say(f"{path}: {other} files of no kind that is read here are left out")
     return Pair(_decoded([f for f, _ in files], size, say), [name for _, name in files])
@@ -143,10 +150,15 @@ def _shown(image: Any) -> tuple[int, int]:
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
     """An image whose header is read; whatever its decoder raises, and Pillow's warning of bombs, is Unavailable."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with decoding(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with opened(file, LARGEST) as stream, Image.open(stream, formats=FORMATS) as image:
-            yield image
+        with opened(file, LARGEST) as stream:
+            try:
+                held = Image.open(stream, formats=FORMATS)
+            except UnidentifiedImageError:
+                raise Unavailable(f"{file} cannot be read (no image, whatever its name)") from None
+            with held as image:
+                yield image

@@ -229,6 +229,9 @@ def _from_arrays(path: Path, held: dict[str, tuple[str, Open]], channels: str | 
     taken: list[str] = []
     for split, (images, labels) in {**KEYS, "": SINGLE}.items():
         first, second = named(images), named(labels)
+        if split and bool(first) != bool(second):
+            there, absent = (first, labels[0]) if first else (second, images[0])
+            raise InputError(f"{path} holds {there} without {absent}: add these, or take those away")
         if first and second and (split or "train" not in pairs):
             taken += [first, second]
             pairs[split] = _pair(held[first], held[second], channels)

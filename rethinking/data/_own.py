@@ -255,6 +255,7 @@ def _parted(
     test, train = np.sort(order[:held]), np.sort(order[held:])
     missing = set(numbers[0].tolist()) - set(numbers[0][train].tolist())
     if missing:
-        raise InputError(f"--hold-out {share:g} leaves no training image of {len(missing)} classes: hold out fewer")
+        count_of = f"{len(missing)} class{'es' * (len(missing) > 1)}"
+        raise InputError(f"--hold-out {share:g} leaves no training image of {count_of}: hold out fewer")
     pairs = [Pair(whole.images[part], ()) for part in (train, test)]
     return pairs[0], pairs[1], [numbers[0][train], numbers[0][test]]

@@ -180,7 +180,7 @@ class Tidy:
         return frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frames(Tidy):
     """The complete training runs of a folder as data frames.
 
@@ -195,6 +195,9 @@ class Frames(Tidy):
     def records(self) -> list[Record]:  # type: ignore[override]
         """Every complete training run, sorted by name."""
         return [r for r in self.runs.complete_records() if isinstance(r.spec, RunSpec)]
+
+    def __repr__(self) -> str:
+        return f"training runs in {self.runs.root}: a row a run by .frame(), an evaluation by .curves()"
 
 
 def _columns(columns: _Columns, rows: list[Any], missing: int = 0) -> dict[str, pd.Series]:

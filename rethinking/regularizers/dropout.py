@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.regularizers import Base, Run
 from rethinking.seeds import keyed_generator
@@ -118,7 +119,12 @@ class Regularizer(Base):
             put.append(Dropout(rate, self.mode == "weight_scaling", self.run))
             return put[-1]
 
-        first, *others = layers(network)
+        found = layers(network)
+        if not found:
+            raise InputError(
+                "the network holds no linear layers or convolutions of images, which dropout is put before: drop it"
+            )
+        first, *others = found
         if self.input:
             before(first, dropout(self.input))
         if self.where == "last":

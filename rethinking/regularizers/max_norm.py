@@ -9,8 +9,9 @@ A.3 there.
 import torch
 from torch import nn
 
+from rethinking.errors import InputError
 from rethinking.regularizers import Base
-from rethinking.surgery import weighted
+from rethinking.surgery import weights
 
 OPTIONS = {"bound": {"type": "float", "ge": 0.0, "description": "of the norm of a unit's incoming weights; 0: none"}}
 NULL = {"bound": 0.0}
@@ -19,15 +20,25 @@ FAMILY = "weights"
 STRENGTHS = (3.0, 1.0, 0.5, 0.25, 0.1)
 
 
+_TRANSPOSED = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
 class Regularizer(Base):
     def __init__(self, bound: float):
         self.bound = bound
+
+    def network(self, network: nn.Module) -> nn.Module:
+        if self.bound:
+            weights(network)  # refuses a network without
+            other = next((m for m in network.modules() if isinstance(m, _TRANSPOSED)), None)
+            if other is not None:
+                raise InputError(f"max_norm bounds rows, and those of a {type(other).__name__} are no units': drop it")
+        return network
 
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:
         if self.bound == 0:
             return
-        for layer in weighted(network):
-            weight = layer.weight
+        for weight in weights(network):
             norm = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.ndim)), keepdim=True)
             weight.mul_((self.bound / norm).clamp_max(1.0))  # norm 0 gives infinity, clamped

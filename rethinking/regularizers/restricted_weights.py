@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rethinking.errors import InputError
 from rethinking.layers import Linear, linear
 from rethinking.regularizers import Base
-from rethinking.surgery import become, layers
+from rethinking.surgery import become, layers, weights
 
 OPTIONS = {
     "values": {"type": "str", "choices": ["free", "signs", "bits"], "description": "any, {-1, +1} or {0, 1}"},
@@ -76,7 +76,16 @@ class Regularizer(Base):
             raise InputError(
                 f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"
             )
-        for layer in [found[self.layer - 1]] if self.layer else found:
+        chosen = [found[self.layer - 1]] if self.layer else found
+        own = {id(layer.weight) for layer in chosen}
+        if any(not isinstance(layer.weight, nn.Parameter) for layer in chosen) or (
+            not self.layer and any(id(weight) not in own for weight in weights(network))
+        ):
+            raise InputError(
+                "restricted_weights is of convolutions of images and linear layers, and the network has other weights: "
+                "drop it"
+            )
+        for layer in chosen:
             kind = RestrictedLinear if isinstance(layer, nn.Linear) else RestrictedConv2d
             become(layer, kind, values=self.values)
         return network
@@ -84,5 +93,5 @@ class Regularizer(Base):
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:
         for layer in network.modules():
-            if isinstance(layer, RestrictedLinear | RestrictedConv2d):
+            if isinstance(layer, RestrictedLinear | RestrictedConv2d) and layer.weight.requires_grad:
                 layer.weight.clamp_(-bound(layer.weight), bound(layer.weight))

@@ -141,7 +141,7 @@ class Handed:
 
     Args:
         dataset: of the training examples, map-style or a pair. n: the first so many; None for all. test: likewise, all
-        of them; None for none. image, label: where they are in a sample; channels: "first" or "last" (see
+        of them; None for none. image, label: where they are in a sample; channels: "first", "last" or "none" (see
         rethinking.corruptions). num_classes: counted where neither this nor the data set tells. progress: of an
         iterable, as tqdm.
 
@@ -165,13 +165,14 @@ class Handed:
         num_classes: int | None = None,
         progress: Callable[[Any], Any] = iter,
     ):
-        if channels not in (None, "first", "last"):
-            raise InputError(f"channels is {channels!r}: give 'first' or 'last'")
+        if channels not in (None, "first", "last", "none"):
+            raise InputError(f"channels is {channels!r}: give 'first' or 'last', or 'none'")
         if num_classes is not None:
             num_classes = arguments.whole_number("num_classes", num_classes, 1, arguments.MOST)
         self._places = {"image": image, "label": label}
         self.channels, self._progress = channels, progress
         self.name, self.as_given = _inside(dataset)
+        self._given = {"train": dataset, "test": test}
         dataset = map_style(dataset)
         size = len(dataset)
         if size < 2:
@@ -245,6 +246,8 @@ class Handed:
                 continue
             needs = {name: moments[name] for name in constants.get("NEEDS", ()) if name in moments}
             wrapper = getattr(corruptions, corruptions._camel(part.name))
+            drawn = (part.name, spec.data_seed, split)
+            _arguments.check_draws(self._given[split], _dataset.Corrupted, drawn, "seeds=[{}]")
             data = wrapper(data, seed=spec.data_seed, split=split, channels=self.channels, **part.options, **needs)
             moments |= {name: getattr(data.facts, name) for name in constants.get("NEEDS", ())}
         pairs = [data[i] for i in range(len(data))]
@@ -261,7 +264,7 @@ class Handed:
         if isinstance(feature, Tensor) and not feature.is_complex():
             return feature.detach().cpu().as_subclass(Tensor)
         array = np.asarray(_samples.plain(feature))
-        if isinstance(feature, Image.Image) or array.dtype.kind not in _features.NUMBERS:
+        if isinstance(feature, Image.Image | np.ma.MaskedArray) or array.dtype.kind not in _features.NUMBERS:
             array = _features.to_array(feature, "last")  # which refuses palettes, and what is no real number
         wide = array.dtype.kind == "f" and array.dtype.itemsize > 8  # which torch lacks, as it lacks other byte orders
         return torch.from_numpy(array.astype(np.float64 if wide else array.dtype.newbyteorder("=")))
@@ -291,7 +294,7 @@ class Handed:
             out.append(each[None] if picture and each.ndim == 2 else each)
             if out[-1].shape != out[0].shape:
                 shapes = f"{tuple(out[-1].shape)}, that of dataset[0] {tuple(out[0].shape)}"
-                raise InputError(f"the input of dataset[{i}] has the shape {shapes}: resize them to one shape")
+                raise InputError(f"the input of dataset[{i}] has the shape {shapes}: bring them to one shape")
         return torch.stack(out)
 
     def _preprocessed(self, images: Tensor, raw: Sequence[Any], spec: HandedSpec) -> Tensor:

@@ -174,10 +174,11 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
     network.train()
     outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
-        given = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        given = f"{tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        todo = f"give it {classes} outputs, or say num_classes"
         raise InputError(
-            f"{name} gives {given} for {len(images)} inputs of shape {shape}, not {classes} logits each: give it "
-            f"{classes} outputs, or say num_classes"
+            f"{name} gives {given} for {len(images)} inputs of shape {shape}, not {classes} logits each: "
+            + (todo if isinstance(out, Tensor) else "let forward return the logits alone")
         )
 
 
