@@ -70,7 +70,8 @@ def wrong_way(figure: str, **texts: Any) -> Claim:
         source="zhang2017, section 5",
         statement="Gabor features have the larger norm and the smaller test error",
         paper=PAPER,
-        rule="norm larger by a tenth or more and error smaller, in every seed, under the one bandwidth rule",
+        rule="the norm is larger by a tenth or more and the error is smaller, in every seed; one rule sets the "
+        "bandwidth of both",
         holds=_wrong_way,
         ours=lambda t: by(
             t, "kernel", lambda p: f"norm {spread(p.values('norm'), 0)}, error {p.spread('test_error')} %"

@@ -268,7 +268,7 @@ def budget(setting: Setting, *networks: str) -> str:
     if not setting.subject.papers:
         return f"{100 if setting.scale == 'quick' else 200} epochs at most"
     steps = [f"{BUDGETS[m, n]:,} for {m}" for m, n in images.items() if (m, n) in BUDGETS]
-    return f"steps at most {', '.join(steps)}: 5 times what random labels take without"
+    return f"steps at most {', '.join(steps)}: 5 times the baseline's on random labels"
 
 
 def size(setting: Setting, network: str) -> str:
