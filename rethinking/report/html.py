@@ -122,7 +122,7 @@ def _shown(value: Any) -> Any:
 
     A line does not break before a "%".
     """
-    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", visible(value)) if type(value) is str else value
+    return visible(value).replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
 
 
 # --- parts of the page -----------------------------------------------------------------------------
