@@ -494,16 +494,16 @@ def failed(record, diverged):
 SURVIVE = {
     r"one strength of weight decay gives .*": "some other strength may",
     r"random labels are fitted at some width, .*": "some other width may",
-    r"what acts on .* and slows random labels much costs .*": "a failure is what it asks about",
+    r"regularizers that act on .* and slow random labels much cost .*": "a failure is what it asks about",
     r"on .* no strength of a regularizer slows random labels .*": "what is fitted on neither labels is not compared",
-    r"dropout's weakest strength that is not fitted .*": "a failure is what it asks about",
+    r"the weakest dropout with which random labels are not fitted .*": "a failure is what it asks about",
     r"random pixels and Gaussian inputs are fitted before random labels": "random labels that are not fitted are later",
     r"no regularizer at its typical strength changes test accuracy .*": "of random labels the baseline alone counts",
     r".*do not memorize.*": "a failure is what it asks about",
     r".* memorize no more .*": "a failure is what it asks about",
-    r".* helps more than the median of the other regularizers": "a median over regularizers need not move with one",
+    r".* helps more than the other regularizers, in the median": "a median over regularizers need not move with one",
     r".* most weights .*": "judged by the weights that were kept",
-    r"an ensemble by .*": "judged by the logits that were kept",
+    r"an ensemble over .*": "judged by the logits that were kept",
 }
 
 

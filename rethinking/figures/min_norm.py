@@ -102,9 +102,9 @@ def finding(t: Frame, network: str) -> str:
     norms, errors = ([t.one(m, kernel=PIXELS, width=width) for width in WIDTHS] for m in (NORM, ERROR))
     apart = f"{t.one(DISTANCE, images=CONVERGES, pixels='whitened'):.2g} on {CONVERGES} whitened images"
     with suppress(Untold):  # quick has none
-        apart += f" and {t.one(DISTANCE, images=RAW, pixels='raw'):.1f} on {RAW:,} raw ones"
+        apart += f", {t.one(DISTANCE, images=RAW, pixels='raw'):.1f} on {RAW:,} raw"
     return (
-        f"SGD's distance from the minimum norm is {apart}; over widths norms on {PIXELS} vary "
+        f"SGD's distance to the least norm is {apart}; over widths norms on {PIXELS} vary "
         f"{max(norms) / min(norms):.0f}-fold, errors {max(errors) / min(errors):.1f}-fold"
     )
 
