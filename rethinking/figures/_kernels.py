@@ -19,7 +19,7 @@ DEPARTURES = [
     "The paper gives norms of about 220 and 390, and neither the kernel, nor the bandwidth, nor the targets that they "
     "are of. Ours are sqrt(tr alpha^T K alpha), the norm in the kernel's own space, of the ten functions together, for "
     "one-hot targets, 0 and 1, not centred. Only the order is compared.",
-    "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper tells no details. "
+    "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper gives no details. "
     "Pixels are whole images, bytes / 255, not whitened.",
 ]
 BAND = [1.0, 2.0, 4.0]  # widths: gamma times the median squared distance

@@ -38,10 +38,11 @@ FOLLOWED: list[tuple[str, str, tuple[float, ...], int]] = [
 ]
 THEIRS = "Nothing on budgets: the paper does not say how long it trained where a network fails to converge."
 DEPARTURES = _sweeps.departures(
-    "What is followed was chosen after the runs at one budget. Twice: what was not fitted and cost no test accuracy, "
-    "and dropout, whose threshold a trial had shown to move. Eight times: on mlp-3x512, what was not fitted though "
-    "true labels were learned to more than twice chance, and dropout with batch norm before it.",
-    "Runs of one condition and seed are the same, step for step, up to the end of the shorter budget.",
+    "Which strengths are run for longer was chosen after the runs at one budget. Twice the budget: those that were not "
+    "fitted and cost no test accuracy, and dropout, whose threshold had moved in a trial. Eight times: on mlp-3x512, "
+    "those that were not fitted though true labels were learned to more than twice chance, and dropout with batch norm "
+    "before it.",
+    "Runs of one condition and seed with different budgets are the same, step for step, until the shorter one ends.",
 )
 ONWARD = "(trained on)"  # a baseline on true labels, to the end of the budget, every example being right before
 

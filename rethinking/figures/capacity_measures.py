@@ -40,12 +40,13 @@ THEIRS = (
     "true ones, the more so the more images."
 )
 DEPARTURES = [
-    "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. Its claims are of the shape.",
+    "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. What is compared is the shape, not "
+    "numbers.",
     _probed.AT_EQUAL_LOSS,
-    "MLP 1x512 on all images, which never gets there, AlexNet and networks with regularizers end as in the other "
-    "figures.",
-    "The margin is the 5th percentile over the training set; the paper leaves out the factors of depth and width in "
-    "its plots, as these are. A network without a positive margin has no number.",
+    "Runs of AlexNet, of networks with regularizers, and of MLP 1x512 on all images, which never gets there, end as in "
+    "the other figures.",
+    "The margin is the 5th percentile over the training set; the paper's plots, like these, leave out the factors of "
+    "depth and width. A network without a positive margin has no number.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]

@@ -27,7 +27,7 @@ THEIRS = (
     "test error; norms over the squared margin rise with it, sharpness does not follow it."
 )
 DEPARTURES = [
-    "The paper's network is a VGG; ours are MLPs. Its claims are of the shape.",
+    "The paper's network is a VGG; ours are MLPs. What is compared is the shape, not numbers.",
     "The first 10,000 images have true labels (quick: 1,000), the next ones, up to 5,000 (quick: 500), random ones.",
     _probed.AT_EQUAL_LOSS,
     "Sharpness is a lower bound, found by projected gradient ascent of 20 steps (quick: 10) on all training images.",

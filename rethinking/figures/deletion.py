@@ -38,7 +38,7 @@ THEIRS = (
 )
 DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
-    "shares; the paper's own networks are others, so that its claims are of the shape.",
+    "shares; the paper has other networks, so that the shape is compared, not numbers.",
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
     "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
     "Noise: deviations up to that of each unit's own activation, 3 draws (quick: 2). Units deleted one by one: on the "

@@ -33,7 +33,7 @@ DEPARTURES = [
     f"Steps add up: dropout {RATE:g} of hidden units, {WIDER:,} units instead of 512, learning rate {FASTER:g} instead "
     f"of 0.01, momentum {MOMENTUM:g} instead of 0.9 (the lower ends of what is advised), norms of at most {NORM:g}, "
     f"{LONGER} times the steps. {SLOW!r} keeps the usual learning rate and momentum: it was added after the "
-    "runs of the other steps, which do not train from the higher ones on.",
+    "runs of the other steps, which do not train with the higher ones.",
     "Dropout divides what is kept by p, so that all units at test time are the network with scaled weights; the "
     "original's form scales at test time only, and so trains otherwise at the same learning rate.",
     CAVEAT,

@@ -29,7 +29,7 @@ DEPARTURES = [
     "test set (AlexNet: 50 each; quick: 20, without AlexNet), untargeted. On random labels 10 % of the test images "
     "are right by chance.",
     "The evolution is the paper's as the literature quotes it; `rethinking list probes one_pixel` tells what it leaves "
-    "open. Its networks are others than ours, so that its claims are of the shape.",
+    "open. It has other networks, so that the shape is compared, not numbers.",
     *_probed.DEPARTURES,
 ]
 READ_AT = {"images": tuple(SPLITS)}

@@ -22,7 +22,7 @@ THEIRS = "Nothing of its own; Azulay & Weiss 2019: small shifts of an image chan
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
     "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "
-    "that their claims are of the shape.",
+    "that the shape is compared, not numbers.",
     "Images do not move by more than 2 pixels, so that no border has to be made up.",
     *_probed.DEPARTURES,
 ]
