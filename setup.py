@@ -1,6 +1,7 @@
 """The distribution `rethinking`.
 
-A wheel brings the committed records and drawn figures along, as one archive that `rethinking.record.bundle` reads.
+A wheel brings the committed records and drawn figures along, as one archive that `rethinking.record.bundle` reads, and
+the commit that it was built from, which `rethinking.revision` reads.
 """
 
 import subprocess
@@ -25,11 +26,29 @@ def evidence() -> list[Path]:
     return sorted(p for p in found if p.is_file() and p.suffix != ".safetensors")
 
 
+def commit() -> str:
+    """The commit of this clone, "+changes" where tracked files of the package differ; nothing where it is no clone."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(HERE), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if not git("ls-files", "--", "rethinking/__init__.py"):  # the repository is another's
+            return ""
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "rethinking")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 class BuildPy(build_py):
-    """Adds the archive, the same bytes every time, but where a clone is installed to be edited."""
+    """Adds commit and archive, the same bytes every time, but where a clone is installed to be edited."""
 
     def run(self) -> None:
         super().run()
+        if not self.editable_mode and (known := commit()):
+            Path(self.build_lib, "rethinking", "commit.txt").write_text(f"{known}\n")
         files = [] if self.editable_mode else evidence()
         if not files:
             return

@@ -82,7 +82,14 @@ def _as_typed(app: Any, context: Any, lines: list[str]) -> None:
     lines[:] = out
 
 
+def _level(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """The captions of the theme's contents, which it calls headings, get the level that screen readers need."""
+    contents = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = contents.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("html-page-context", _level, priority=900)  # after the theme
     app.connect("sphinx-click-process-description", _as_typed)
     app.connect("autodoc-process-docstring", _as_rst, priority=100)  # before napoleon

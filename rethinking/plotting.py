@@ -226,10 +226,10 @@ def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
 
 
 def wrapped(figure: "Figure", text: str, size: float, room: float, weight: str = "normal") -> str:
-    """Text with line breaks, so that no line is longer than `room` inches, but for one long word."""
+    """Text with line breaks, none before a "%", so that no line is longer than `room` inches, but for a long word."""
     line = figure.text(0, 0, "", fontsize=size, weight=weight, parse_math=False)
     lines: list[str] = []
-    for word in text.split():
+    for word in re.findall(r"\S+(?:\s+%\S*)*", text):
         line.set_text(f"{lines[-1]} {word}" if lines else word)
         if lines and line.get_window_extent().width / figure.dpi <= room:
             lines[-1] = line.get_text()

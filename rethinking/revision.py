@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,14 +14,15 @@ import rethinking
 PATIENCE = 60.0  # seconds that git may take
 VERSION = rethinking.__version__
 UNKNOWN = "unknown"
+BUILT_FROM = "commit.txt"  # in a wheel
 
 
 @cache
 def commit() -> str:
     """The commit of this package's code when first asked, "+changes" where tracked files differ, or "unknown".
 
-    Of its checkout, where that is of who owns the code, or of the checkout that pip installed it from. Asked when a
-    process starts: its code stays that commit's, wherever the checkout goes.
+    Of its checkout, where that is of who owns the code, or of the checkout that its wheel was built from or pip
+    installed it from. Asked when a process starts: its code stays that commit's, wherever the checkout goes.
     """
     here = Path(__file__).parent
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
@@ -49,7 +52,10 @@ def _of_its_owner(code: Path) -> bool:
 
 
 def _installed_from(here: Path) -> str:
-    """The commit that pip recorded when it installed the package that lies `here`; "unknown" where it did not."""
+    """The commit of the package that lies `here`: its wheel's, or what pip recorded; else "unknown"."""
+    with suppress(OSError, UnicodeDecodeError):
+        if re.fullmatch(r"[0-9a-f]{12}(\+changes)?", known := (here / BUILT_FROM).read_text().strip()):
+            return known
     for distribution in metadata.distributions(name="rethinking"):
         try:
             if Path(str(distribution.locate_file("rethinking"))).samefile(here):

@@ -27,6 +27,10 @@ def test_an_installed_wheel_redraws_figure_1a_in_an_empty_folder(tmp_path):
     for name in ("setup.py", "pyproject.toml", *(f"runs/{run}" for run in runs), "runs/DIGESTS", f"figures/{FIGURE}"):
         (clone / name).parent.mkdir(exist_ok=True, parents=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, clone / name)
+    git = ["git", "-C", clone, "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True).stdout
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     wheel = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path, clone]
     subprocess.run([*pip, *wheel], check=True, capture_output=True)
@@ -45,6 +49,7 @@ def test_an_installed_wheel_redraws_figure_1a_in_an_empty_folder(tmp_path):
     assert (empty / "figures" / FIGURE).read_bytes() == (ROOT / "figures" / FIGURE).read_bytes()
     file, records = call("-c", "import rethinking as rt; print(rt.__file__); print(len(rt.records().frame()))").split()
     assert file.startswith(str(site))
+    assert call("-m", "rethinking", "--version").endswith(f", commit {head}")
     assert int(records) == len(runs)
 
 

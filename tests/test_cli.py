@@ -117,6 +117,8 @@ def test_a_run_its_record_and_what_is_shown(toy_dir, tmp_path):
     shown = cli("show", folder.name[-10:], "--runs", tmp_path / "runs")
     assert shown.stdout == first.stdout
     assert "ended: at its budget, step 4" in shown.stdout
+    stopped = cli(*RUN, "--stop-loss", "99", *where)
+    assert re.search(r"ended: at its training loss, step \d", stopped.stdout), stopped.stderr
     text = cli("show", folder.name, "--json", "--runs", tmp_path / "runs").stdout
     whole = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert whole["curve"]["online_loss"][0] is None

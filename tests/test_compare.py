@@ -60,7 +60,7 @@ def test_two_folders_that_differ_in_a_seed_a_version_and_a_damaged_record_say_ea
     assert f"environment: torch 2.0 against 2.1\\x1b[31m in 1 of 4 runs: {names['version']}" in lines
     assert names["curve"] in found["curve"][0]
     assert "at most 10.00 points apart, at step 4" in found["curve"][0]
-    assert found["curve"][1:] == ["curve: 2 of 3 runs that both have agree to the last bit"]
+    assert found["curve"][1:] == ["curve: the same to the last bit in 2 of 3 runs that both have"]
     assert not any(line.startswith("only in") for line in lines)
     assert "\x1b" not in done.stdout
     assert len(json.loads(cli("compare", ours, theirs, "--json").stdout)["lines"]) == len(lines)
@@ -69,7 +69,7 @@ def test_two_folders_that_differ_in_a_seed_a_version_and_a_damaged_record_say_ea
 def test_a_folder_against_itself_differs_in_nothing(folders):
     ours, _, names = folders
     lines = difference.of_folders(ours, ours).lines
-    assert lines[1:3] == ["environment: the same", "curve: 5 of 5 runs that both have agree to the last bit"]
+    assert lines[1:3] == ["environment: the same", "curve: the same to the last bit in 5 of 5 runs that both have"]
     (ours / names["same"]).rename(ours.parent / names["same"])
     missing = difference.of_folders(ours.parent / "ours", ours.parent / "theirs").lines
     assert f"only in {ours.parent / 'theirs'}: 1 run: {names['same']}" in missing
@@ -80,7 +80,7 @@ def test_two_runs_say_what_differs_in_spec_environment_curve_and_verdict(folders
     found = difference.of_runs(read(ours / names["seed"]), read(theirs / names["other seed"])).lines
     assert found[:3] == ["spec: seed 0 against 7", "environment: the same", found[2]]
     assert found[2].startswith("curve: of another spec; training accuracy at most 0.00 points apart")
-    assert found[3].startswith("verdict: the same, budget at step 4, 99 % training accuracy at step 4")
+    assert found[3].startswith("verdict: the same: ended at its budget, step 4; 99 % training accuracy at step 4; ")
     slower = difference.of_runs(read(ours / names["curve"]), read(theirs / names["curve"])).lines
     assert "not reached" in slower[-1]
     told = cli("compare", names["version"], theirs / names["version"], "--runs", ours).stdout
@@ -149,7 +149,7 @@ def test_claims_that_are_judged_nowhere_are_told_once():
     """Of one record of a figure: too few for any claim."""
     names = sorted(json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["runs"])
     (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name) for name in names[:1]}] * 2)
-    assert re.fullmatch(r"verdict: no claim is judged in either: none of the \d+ that need these runs", last)
+    assert re.fullmatch(r"verdict: [\d,]+ claims need these runs, and none of them is judged in either", last)
 
 
 def test_only_claims_that_are_judged_are_counted():

@@ -657,6 +657,9 @@ def test_the_commit_that_pip_installed_from_is_known(tmp_path, monkeypatch):
         (about / "direct_url.json").write_text(text)
         assert revision._installed_from(tmp_path / "rethinking") == expected
     assert revision._installed_from(tmp_path) == "unknown"  # another copy's
+    for text, expected in ((f"{commit[:12]}+changes\n", f"{commit[:12]}+changes"), ("<b>", "unknown")):
+        (tmp_path / "rethinking" / revision.BUILT_FROM).write_text(text)  # of a wheel
+        assert revision._installed_from(tmp_path / "rethinking") == expected
 
 
 def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, tmp_path, monkeypatch):

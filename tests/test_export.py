@@ -12,7 +12,7 @@ from command import cli, one_line
 from test_pages import DRAWN, README, cell, tables
 
 from rethinking.record import Runs
-from rethinking.report import export, model
+from rethinking.report import export, html, model
 from rethinking.report.escape import latex
 
 ROOT = Path(__file__).parents[1]
@@ -32,9 +32,11 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, resul
     csvs = [dict(zip(export._CELLS, row, strict=True)) for row in export.cells(found)]
     texts = export.tables(found)
     crate = export.crate(found, Runs(ROOT / "runs"), FIGURES)
+    whole = html.page(results, FIGURES)
     for result in found:
         drawn = DRAWN[result.stem]
         page = (ROOT / "docs" / "results" / f"{result.stem}.md").read_text()
+        (article,) = re.findall(rf'<article aria-labelledby="figure-{result.stem}">.*?</article>', whole, re.S)
         head, rows = next((h, r) for h, r in tables(page) if h[0] == "row")
         paged = {row[head[0]]: row for row in rows}
         assert json.loads(crate[f"figures/{result.stem}.json"].read_text()) == drawn
@@ -46,6 +48,8 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, resul
                 assert mine == ["" if v is None else v for v in row[column]]
                 if row["row"] in paged:
                     assert paged[row["row"]][column] == cell(row[column])
+            (line,) = re.findall(rf'<th scope="row">{re.escape(row["row"])}</th>.*', article)
+            assert all(f"<td>{cell(row[column])}</td>" in line for column in shown)
             told = [f"& {latex(cell(row[column]))}" for column in shown]
             assert any(all(each in line for each in told) for line in texts[f"{result.stem}.tex"].splitlines())
     assert {c["seed"] for c in csvs if c["column"].startswith("paper")} == {""}

@@ -187,8 +187,8 @@ def check_index(text):
     own, more = every_claim(True), every_claim(False)
     used = {run for drawn in DRAWN.values() for run in drawn["runs"]}
     assert f"{len(own)} are stated here: {counted(c for _, c in own)}; " in text
-    assert f"{len(more)} claims, {counted(c for _, c in more)}." in text
-    assert f"{len(used)} records" in text
+    assert f"{len(more)} claims ({counted(c for _, c in more)})." in text
+    assert f"{len(used):,} records" in text
     assert used <= {path.parent.name for path in ROOT.glob("runs/*/result.json")}
     failed = next(rows for head, rows in tables(text) if head[-1] == "page")
     expected = [told(c) | {"page": f"[{stem}]({stem}.md)"} for stem, c in own if c["verdict"] == "not replicated"]

@@ -45,9 +45,8 @@ def print_record(record: Any, as_json: bool = False) -> None:
             click.echo(f"  kept: {', '.join(spec.kept)}, in {record.path / 'arrays.npz'}")
         print_made_by(made)
         return
-    ended = {"fitted": "every training example right", "budget": "at its budget", "diverged": "diverged"}
     where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
-    click.echo(f"  ended: {ended[result['status']]}{where}, step {result['steps']}")
+    click.echo(f"  ended: {record.ended}{where}, step {result['steps']}")
     fit = record.steps_to_fit()
     click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
     final = record.final

@@ -189,12 +189,12 @@ def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> clai
     """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
     least = 1 if claim.least_n <= ANY_N else min(claim.least_n, chosen.subject.full)
     rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
-    rule = re.sub(r"[;,] (from n =|n >=|an order, n >=|a number,).*$", "", rule)
+    rule = re.sub(r"; judged (from|on|at) .*$", "", rule)
     return replace(
         claim,
         source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(_beyond(module, chosen).values())}",
         paper="",
-        tolerance=rule if least == 1 else f"{rule}; from n = {least:,} on",
+        tolerance=rule if least == 1 else f"{rule}; judged from n = {least:,} on",
         least_n=least,
         measure=lambda records: _answer(claim, claim.measure(records)),
     )
@@ -230,7 +230,9 @@ def _within_reach(module: ModuleType, chosen: Setting, asked: list[claims.Claim]
         has = {scale: least.get(claim.id, least.get(_kind(claim), 0)) for scale, least in there.items()}
         needs = min(claim.least_n, max(has.values()))
         larger = next((scale for scale, n in has.items() if n >= needs), "")
-        rule = re.sub(r"; from n = [\d,]+ on$", "", claim.tolerance) if needs < claim.least_n else claim.tolerance
+        rule = claim.tolerance
+        if needs < claim.least_n:
+            rule = re.sub(r"; judged from n = [\d,]+ on$", "", rule)
         return replace(claim, least_n=needs, tolerance=rule, larger="" if larger == chosen.scale else larger)
 
     return [reached(claim) for claim in asked]
@@ -323,7 +325,10 @@ def headline(numbers: dict[str, Any]) -> str:
     if found := numbers.get("finding", numbers["caption"]):
         return str(found)
     gone, there = len(numbers["missing"]), len(numbers["runs"])
-    return f"No finding: {gone} of {gone + there} runs are not run" if gone else "No finding: a number is not there"
+    if not gone:
+        return "No finding: a number is missing"
+    made = f"{gone:,} of its {gone + there:,} runs are missing" if there else "none of its runs is made"
+    return f"No finding yet: {made}"
 
 
 def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ DEPARTURES = [
     "The paper gives norms of about 220 and 390, and neither the kernel, nor the bandwidth, nor the targets that they "
     "are of. Ours are sqrt(tr alpha^T K alpha), the norm in the kernel's own space, of the ten functions together, for "
     "one-hot targets, 0 and 1, not centred. Only the order is compared.",
-    "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper tells no details. "
+    "Gabor features: moduli at 2 scales and 8 orientations, averaged over 4 x 4 pixels. The paper gives no details. "
     "Pixels are whole images, bytes / 255, not whitened.",
 ]
 BAND = [1.0, 2.0, 4.0]  # widths: gamma times the median squared distance
@@ -70,7 +70,8 @@ def wrong_way(figure: str, **texts: Any) -> Claim:
         source="zhang2017, section 5",
         statement="Gabor features have the larger norm and the smaller test error",
         paper=PAPER,
-        rule="norm larger by a tenth or more and error smaller, in every seed, under the one bandwidth rule",
+        rule="the norm is larger by a tenth or more and the error is smaller, in every seed; one rule sets the "
+        "bandwidth of both",
         holds=_wrong_way,
         ours=lambda t: by(
             t, "kernel", lambda p: f"norm {spread(p.values('norm'), 0)}, error {p.spread('test_error')} %"

@@ -21,8 +21,9 @@ REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization",
 REGULARIZED = "mlp-3x512"  # the network that they are tried on
 STOP_LOSS = 0.01  # nats: the training cross-entropy at which large studies of such measures compare networks
 AT_EQUAL_LOSS = (
-    f"Networks are compared at one training cross-entropy, {STOP_LOSS} nats, where a run stops at an evaluation, one "
-    "an epoch. Where one of those that a claim compares does not get there within its budget, it is not judged."
+    f"Networks are compared at one training cross-entropy: a run stops at the first evaluation, one an epoch, at "
+    f"{STOP_LOSS} nats or below. A claim is not judged where a run that it compares does not get there within its "
+    "budget."
 )
 DEPARTURES = [
     "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "

@@ -47,10 +47,10 @@ BUDGETS: dict[tuple[str, int], int] = {
     ("resnet-20", 2000): 1920,
 }
 CAVEAT = (
-    "A run has 5 times the steps that the unregularized network takes to fit random labels (seed 0, rounded up to an "
-    "evaluation), true labels the same, and stops when every training example is right; at scale paper it has the "
-    "paper's schedule, to its end. A run that is not fitted by then is censored: figure budgets shows that some are "
-    "fitted later. What slows fitting trains longer than its baseline."
+    "The budget of a run, with random or true labels, is 5 times the steps that the unregularized network takes to fit "
+    "random labels (seed 0, rounded up to an evaluation); it stops earlier when every training example is right. At "
+    "scale paper it has the paper's schedule, to its end. A run that is not fitted by then is censored: figure budgets "
+    "shows that some are fitted later. A run with a regularizer that slows the fit trains longer than its baseline."
 )
 SIZE = (
     "cpu: mlp-3x512 (float32) and resnet-20 on 2,000 images, alexnet on 1,000 (bfloat16 autocast; with local response "
@@ -73,11 +73,11 @@ def departures(*own: str) -> list[str]:
         "label smoothing leaves a loss though every label is right.",
         "Training accuracy is of the images as they are, without augmentation or noise; zhang2017's Table 4 counts the "
         "augmented images, as they were trained on.",
-        "What mlp-3x512 can carry is tried on it, but for switches and sets at five strengths; the rest on a network "
-        "that can: stochastic depth (five strengths) and local response normalization (three) on resnet-20, the "
-        "others, and some of the first, on alexnet (three, being costly there). Of a regularizer the first option is "
-        "swept; the others are at their defaults, which `rethinking list regularizers NAME` tells. Plug-ins are swept "
-        "at scale quick only.",
+        "Regularizers that fit an MLP are tried on mlp-3x512, at five strengths unless they are switches or sets. The "
+        "others are tried on a network that they fit: stochastic depth (five strengths) and local response "
+        "normalization (three) on resnet-20, the rest on alexnet, where some of the former are tried, too (three "
+        "strengths, as runs cost more there). The first option of a regularizer is swept; the others are at their "
+        "defaults, which `rethinking list regularizers NAME` gives. Plug-ins are swept at scale quick only.",
         SIZE,
         UNSTATED,
     ]
@@ -268,7 +268,7 @@ def budget(setting: Setting, *networks: str) -> str:
     if not setting.subject.papers:
         return f"{100 if setting.scale == 'quick' else 200} epochs at most"
     steps = [f"{BUDGETS[m, n]:,} for {m}" for m, n in images.items() if (m, n) in BUDGETS]
-    return f"steps at most {', '.join(steps)}: 5 times what random labels take without"
+    return f"steps at most {', '.join(steps)}: 5 times the baseline's on random labels"
 
 
 def size(setting: Setting, network: str) -> str:

@@ -38,10 +38,11 @@ FOLLOWED: list[tuple[str, str, tuple[float, ...], int]] = [
 ]
 THEIRS = "Nothing on budgets: the paper does not say how long it trained where a network fails to converge."
 DEPARTURES = _sweeps.departures(
-    "What is followed was chosen after the runs at one budget. Twice: what was not fitted and cost no test accuracy, "
-    "and dropout, whose threshold a trial had shown to move. Eight times: on mlp-3x512, what was not fitted though "
-    "true labels were learned to more than twice chance, and dropout with batch norm before it.",
-    "Runs of one condition and seed are the same, step for step, up to the end of the shorter budget.",
+    "Which strengths are run for longer was chosen after the runs at one budget. Twice the budget: those that were not "
+    "fitted and cost no test accuracy, and dropout, whose threshold had moved in a trial. Eight times: on mlp-3x512, "
+    "those that were not fitted though true labels were learned to more than twice chance, and dropout with batch norm "
+    "before it.",
+    "Runs of one condition and seed with different budgets are the same, step for step, until the shorter one ends.",
 )
 ONWARD = "(trained on)"  # a baseline on true labels, to the end of the budget, every example being right before
 
@@ -147,11 +148,11 @@ def claims(setting: Setting) -> list[Claim]:
         each={"network": networks},
         where={"regularizer": "none", "times": 1, **TRUE, "images": [images_of(setting, m) for m in networks]},
         source="the project's own question",
-        statement="{network} gains no test accuracy from training on when every training example is right",
+        statement="{network} gains no test accuracy from further training once every training example is right",
         paper="none",
-        rule="true labels, no regularizer, trained on to the end of the budget: test accuracy changes by less than 1 "
-        "point in every seed; what slows fitting trains longer, and this is what that alone may gain; a rule made "
-        "after the runs",
+        rule="on true labels and without a regularizer, training on to the end of the budget changes test accuracy by "
+        "less than 1 point in every seed (a regularizer that slows the fit also trains longer; this bounds what longer "
+        "training alone can gain); a rule made after the runs",
         key="change (points)",
         **LEAST,
     )
@@ -160,9 +161,11 @@ def claims(setting: Setting) -> list[Claim]:
         name=f"dropout, n = {FEWER:,}",
         where={"regularizer": "dropout", "network": NETWORKS[0], "times": 1, **RANDOM},
         source="the project's own question",
-        statement=f"dropout's weakest strength that is not fitted within the budget is the same with {FEWER:,} images",
+        statement=f"the weakest dropout with which random labels are not fitted within the budget is the same on "
+        f"{FEWER:,} images",
         paper="none",
-        rule="random labels, 5 times the baseline's time, 99 % training accuracy in most seeds",
+        rule="the lowest rate at which most seeds stay below 99 % training accuracy on random labels, within 5 times "
+        "the baseline's time, is the same for both numbers of images",
         finds=boundary,
         holds=lambda found: found[0] == found[1],
         ours=lambda found: " and ".join("none" if v is None else f"{v:g}" for v in found),

@@ -40,12 +40,13 @@ THEIRS = (
     "true ones, the more so the more images."
 )
 DEPARTURES = [
-    "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. Its claims are of the shape.",
+    "The paper's networks are VGGs; ours are MLPs, and at one size AlexNet. What is compared is the shape, not "
+    "numbers.",
     _probed.AT_EQUAL_LOSS,
-    "MLP 1x512 on all images, which never gets there, AlexNet and networks with regularizers end as in the other "
-    "figures.",
-    "The margin is the 5th percentile over the training set; the paper leaves out the factors of depth and width in "
-    "its plots, as these are. A network without a positive margin has no number.",
+    "Runs of AlexNet, of networks with regularizers, and of MLP 1x512 on all images, which never gets there, end as in "
+    "the other figures.",
+    "The margin is the 5th percentile over the training set; the paper's plots, like these, leave out the factors of "
+    "depth and width. A network without a positive margin has no number.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -188,8 +189,8 @@ def claims(setting: Setting) -> list[Claim]:
                 each={"network": CHEAP},
                 statement=f"the {name} norm of {{network}} over the squared margin is higher on random labels",
                 paper="higher for random labels, at every number of images",
-                rule="the logarithm is larger than on true labels in every pair of one seed and size; a shape, from "
-                "n = 10,000 on",
+                rule="in every pair of runs with the same seed and number of images, its logarithm is larger on random "
+                "labels than on true ones; judged from n = 10,000 on",
                 **part | at | neyshabur,
             ),
             ordered(
@@ -200,8 +201,8 @@ def claims(setting: Setting) -> list[Claim]:
                 name=f"the gap of {name} grows",
                 statement=f"the gap of the {name} norm over the squared margin grows with the number of images",
                 paper="the gap between random and true labels grows; clearest for l2 and l2-path",
-                rule="mlp-3x512: medians over seeds of the logarithm's difference rise from each size to the next; a "
-                "shape, from n = 10,000 on",
+                rule="on mlp-3x512 the difference of its logarithm, random minus true labels, rises from each number "
+                "of images to the next, in the median over seeds; judged from n = 10,000 on",
                 ours=lambda t, norm=norm: t.where(labels=RANDOM).texts_by(MORE[norm], "images", "n = {:,}: {}"),
                 **part | at | neyshabur | {"where": part["where"] | {"network": REGULARIZED}},
             ),
@@ -214,8 +215,8 @@ def claims(setting: Setting) -> list[Claim]:
                 statement=f"the {name} norm over the squared margin tells memorized from learned labels on every "
                 "network and with every regularizer",
                 paper="none",
-                rule="of the pairs of one seed, size, network and regularizer, random labels have the larger one in at "
-                "least 9 of 10, for the worst network and regularizer too; from n = 2,000 on",
+                rule="for every network and regularizer, it is larger on random labels than on true ones in at least 9 "
+                "of 10 pairs of runs with the same seed and number of images; judged from n = 2,000 on",
                 finds=partial(shares, norm),
                 holds=lambda counts: all(10 * larger >= 9 * pairs for larger, pairs in counts.values()),
                 ours=told,
@@ -232,8 +233,8 @@ def claims(setting: Setting) -> list[Claim]:
             where={"network": REGULARIZED, "regularizer": NONE, "images": list(sizes(setting))},
             statement="the margin's percentile, from the 0.1th to the 10th, does not change which norms are higher",
             paper="any percentile from 0.1 to 10 gives the same picture",
-            rule="mlp-3x512: with the 0.1th and the 10th percentile every difference between random and true labels "
-            "has the sign that it has with the 5th, for all four norms; from n = 10,000 on",
+            rule="on mlp-3x512, for all four norms, every difference between random and true labels has the same sign "
+            "with the 0.1th and the 10th percentile as with the 5th; judged from n = 10,000 on",
             holds=alike,
             ours=lambda t: t.where(labels=RANDOM).spread(OTHERS["l2", "0_1"], " more of l2 with the 0.1th"),
             numbers=lambda t: {f"{k}, {p}": t.where(labels=RANDOM).numbers(m) for (k, p), m in OTHERS.items()},

@@ -27,7 +27,7 @@ THEIRS = (
     "test error; norms over the squared margin rise with it, sharpness does not follow it."
 )
 DEPARTURES = [
-    "The paper's network is a VGG; ours are MLPs. Its claims are of the shape.",
+    "The paper's network is a VGG; ours are MLPs. What is compared is the shape, not numbers.",
     "The first 10,000 images have true labels (quick: 1,000), the next ones, up to 5,000 (quick: 500), random ones.",
     _probed.AT_EQUAL_LOSS,
     "Sharpness is a lower bound, found by projected gradient ascent of 20 steps (quick: 10) on all training images.",
@@ -111,7 +111,7 @@ def finding(t: Frame, network: str) -> str:
 def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
     """That medians over seeds rise with the random labels, from each number of them to the next."""
     usual: dict[str, Any] = {
-        "rule": "medians over seeds rise from each number of random labels to the next; a shape, from n = 10,000 on",
+        "rule": "the median over seeds rises from each number of random labels to the next; judged from n = 10,000 on",
         "ours": lambda t: t.texts_by(measure, "random", "{:,}: {}"),
         "each": {"network": CHEAP},
         "where": {"what": what},
@@ -164,8 +164,8 @@ def claims(setting: Setting) -> list[Claim]:
             where={"what": [CAPACITY, SHARPNESS]},  # whose training loss tells whether it is the one of all
             statement="the sharpness of {network} does not follow the number of random labels",
             paper="sharpness does not follow the number of random labels",
-            rule="medians over seeds do not rise from every number of random labels to the next; a shape, from "
-            "n = 10,000 on",
+            rule="the median over seeds does not rise at every step from one number of random labels to the next; "
+            "judged from n = 10,000 on",
             holds=lambda t: not follows(t),
             ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
             numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),

@@ -78,8 +78,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="the survey's two curves",
             statement="with half random labels test error falls, then rises: there is a best point to stop at",
             paper="a U-shaped curve of test error",
-            rule="lowest after the first epoch, the latest on the same test images at least 5 points above, and "
-            "fitted, in every seed; from n = 2,000 on, a shape",
+            rule="in every seed test error is lowest later than at the first epoch, ends at least 5 points above that "
+            "on the same test images, and the run is fitted; judged from n = 2,000 on",
             **LEAST,
         ),
         if_told(
@@ -94,9 +94,9 @@ def claims(setting: Setting) -> list[Claim]:
                 where={"labels": "true labels"},
                 source="the survey's remark",
                 statement="training error may start above test error",
-                paper="it may",
-                rule="first epoch's mean training error at least 1 point above the test error after it, and in the "
-                f"end test accuracy at least {of.learned_words}, in every seed; n >= 2,000",
+                paper="training error may start above test error",
+                rule="in every seed the mean training error of the first epoch is at least 1 point above the test "
+                f"error after it, and the final test accuracy is at least {of.learned_words}; judged from n = 2,000 on",
                 **LEAST,
             ),
         ),

@@ -77,9 +77,10 @@ def claims(setting: Setting) -> list[Claim]:
             fitted=True,
             id="data_size.shrinks",
             name="the gap shrinks with n",
-            statement="more data overfit less",
+            statement="with more data the gap between training and test error is smaller",
             paper="the gap between training and test error falls with n",
-            rule="medians over seeds fall from each n to the next, every run fitted; from n = 1,000 on, a shape",
+            rule="the median gap over seeds falls from each n to the next, and every run is fitted; judged from "
+            "n = 1,000 on",
             ours=ends,
             numbers=lambda t: t.numbers_by(GAP, "images", "n = {:,}"),
             least_n=1000,
@@ -95,9 +96,9 @@ def claims(setting: Setting) -> list[Claim]:
                 name="enough data end overfitting",
                 where={"images": last},
                 statement=f"{last:,} images are enough data for this network not to overfit",
-                paper="with enough data, how much it does not say, a network never overfits",
-                rule="medians over seeds: gap at the largest n at most 5 points, test accuracy at least "
-                + of.learned_words,
+                paper="with enough data (it does not say how much) a network never overfits",
+                rule="at the largest n the median gap over seeds is at most 5 points, and the median test accuracy at "
+                f"least {of.learned_words}",
                 least_n=FULL,
                 **survey,
             ),

@@ -38,7 +38,7 @@ THEIRS = (
 )
 DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
-    "shares; the paper's own networks are others, so that its claims are of the shape.",
+    "shares; the paper has other networks, so that the shape is compared, not numbers.",
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
     "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
     "Noise: deviations up to that of each unit's own activation, 3 draws (quick: 2). Units deleted one by one: on the "
@@ -188,8 +188,8 @@ CLAIMS = [
         where=WHOLE,
         statement="deleting units of {network}, clamped to {to}, breaks memorized labels sooner than learned ones",
         paper="reliance on single units predicts generalization, across shares of corrupted labels",
-        rule="the area under training accuracy against the share deleted, over all layers: the highest of the seeds on "
-        "random labels is below the lowest on true ones; a shape, from n = 2,000 on",
+        rule="the area under training accuracy against the share of units deleted, over all layers: the highest over "
+        "seeds on random labels is below the lowest on true ones; judged from n = 2,000 on",
         least_n=2000,
         **MORCOS,
     ),
@@ -202,8 +202,8 @@ CLAIMS = [
         where=WHOLE | {"to": NOISE},
         statement="Gaussian noise on the activations of {network} breaks memorized labels sooner than learned ones",
         paper="networks that memorize are more sensitive to noise on their units",
-        rule="the area under training accuracy against the noise's deviation, up to each unit's own: the highest of "
-        "the seeds on random labels is below the lowest on true ones; a shape, from n = 2,000 on",
+        rule="the area under training accuracy against the deviation of the noise, up to that of each unit: the "
+        "highest over seeds on random labels is below the lowest on true ones; judged from n = 2,000 on",
         least_n=2000,
         **MORCOS,
     ),
@@ -217,8 +217,8 @@ CLAIMS = [
         statement="on true labels the class selectivity of a unit of {network} predicts poorly how much its deletion "
         "damages",
         paper="class selectivity is a poor predictor of a unit's importance",
-        rule="Spearman's correlation, over the units of a layer, of selectivity with the rise of the training loss as "
-        "the unit is deleted alone: the largest of the layers is at most 0.5 in size in every seed; from n = 2,000 on",
+        rule="over the units of a layer, Spearman's correlation of selectivity with the rise of the training loss when "
+        "the unit alone is deleted is at most 0.5 in size, in every layer and seed; judged from n = 2,000 on",
         least_n=2000,
         **MORCOS,
     ),
@@ -232,8 +232,8 @@ CLAIMS = [
         where=WHOLE | {"to": "zero"},
         statement="the more of the labels are corrupted, the sooner deleting units breaks {network}",
         paper="reliance on single units predicts generalization, across shares of corrupted labels",
-        rule="medians over seeds of the area fall from each share of corrupted labels to the next; a shape, from "
-        "n = 2,000 on",
+        rule="the area under training accuracy against the share of units deleted falls from each share of corrupted "
+        "labels to the next, in the median over seeds; judged from n = 2,000 on",
         ours=lambda t: t.texts_by(AREA, "labels", "{}: {} %"),
         least_n=2000,
         **MORCOS,
@@ -248,7 +248,8 @@ CLAIMS = [
         source="the source article's claim on neurons",
         statement="on true labels deleting one unit in sixteen of {network} does not matter",
         paper="some neurons matter, and deleting them does not matter",
-        rule="training accuracy with 1 / 16 of all units deleted is at least 95 % in every seed; from n = 50,000 on",
+        rule="training accuracy with 1 / 16 of all units deleted is at least 95 % in every seed; judged "
+        "from n = 50,000 on",
         least_n=50_000,
         least_seeds=_probed.least_seeds,
     ),
@@ -262,7 +263,8 @@ CLAIMS = [
             where={"images": SOME, "labels": word, "regularizer": [NONE, one]},
             statement=f"{one} makes mlp-3x512 on {word} break later as units are deleted",
             paper="batch normalization discourages reliance on single units; dropout does, up to a point",
-            rule="the area is larger than without it, in every seed; a shape, from n = 2,000 on",
+            rule=f"the area under training accuracy against the share of units deleted is larger than without {one}, "
+            "in every seed; judged from n = 2,000 on",
             least_n=2000,
             **MORCOS | {"least_seeds": 3},
         )

@@ -33,7 +33,7 @@ DEPARTURES = [
     f"Steps add up: dropout {RATE:g} of hidden units, {WIDER:,} units instead of 512, learning rate {FASTER:g} instead "
     f"of 0.01, momentum {MOMENTUM:g} instead of 0.9 (the lower ends of what is advised), norms of at most {NORM:g}, "
     f"{LONGER} times the steps. {SLOW!r} keeps the usual learning rate and momentum: it was added after the "
-    "runs of the other steps, which do not train from the higher ones on.",
+    "runs of the other steps, which do not train with the higher ones.",
     "Dropout divides what is kept by p, so that all units at test time are the network with scaled weights; the "
     "original's form scales at test time only, and so trains otherwise at the same learning rate.",
     CAVEAT,
@@ -134,10 +134,11 @@ def masks_agree(whole: str, advised: str, **texts: Any) -> Claim:
         name=f"masks against scaling, {whole}",
         where={"labels": "true", "step": [masks, whole]},
         source="Srivastava et al. 2014, section 7.5",
-        statement=f"averaging dropout {advised} over 20 masks predicts as well as one pass of all units",
+        statement=f"with dropout {advised}, averaging over 20 masks predicts as well as one pass with all units",
         paper="from about 50 masks on the two agree within a standard deviation",
-        rule="true labels, the last step that both evaluate on the same test images: test accuracy within "
-        "1 point in every seed, the same online loss; not judged where one is below twice chance",
+        rule="on true labels, at the last step where both are evaluated on the same test images, their test accuracies "
+        "are within 1 point and their online losses the same, in every seed; not judged where one is below twice "
+        "chance",
         holds=agree,
         ours=ours,
         numbers=lambda t: {"points": t.where(step=masks).numbers(gap)},
@@ -155,7 +156,7 @@ def memorizes(t: Frame) -> bool | None:
 
 def memorized(t: Frame) -> str:
     if memorizes(t) is None:
-        return f"nothing is trained, true labels: {t.where(labels='true').spread(TRAIN)} %"
+        return f"nothing is learned: training accuracy on true labels {t.where(labels='true').spread(TRAIN)} %"
     return f"{t.where(labels='random').spread(HIGHEST, ' %')} at the highest"
 
 
@@ -176,11 +177,11 @@ def claims_of(whole: str, key: str, advised: str) -> list[Claim]:
             name=f"{whole} over {others[0]}",
             source="Srivastava et al. 2014, appendix A",
             statement=f"dropout {advised} generalizes better than {statement}",
-            paper="it does",
+            paper="it advises these settings",
         )
 
     return [
-        higher("over_none", f"none, plain or {advised}", STEPS_OFF, f"{whole}, {WITHOUT}"),
+        higher("over_none", "no dropout, with and without the rest of the advice", STEPS_OFF, f"{whole}, {WITHOUT}"),
         higher("over_plain", "plain dropout", "dropout"),
         masks_agree(whole, advised, id=f"dropout_advice.{key}.masks", **least),
         Claim(
@@ -190,8 +191,8 @@ def claims_of(whole: str, key: str, advised: str) -> list[Claim]:
             source="zhang2017, section 3, extended",
             statement=f"dropout used {advised} still lets random labels be fitted",
             paper="regularization does not stop memorization",
-            rule="99 % training accuracy within the budget, every seed; not judged where true labels are not "
-            "fitted to twice chance",
+            rule="every seed reaches 99 % training accuracy on random labels within the budget; not judged where "
+            "training accuracy on true labels stays below twice chance",
             holds=memorizes,
             ours=memorized,
             numbers=lambda t: {"highest training accuracy (%)": t.where(labels="random").numbers(HIGHEST)},

@@ -108,7 +108,7 @@ CLAIMS = [
         id="dropout_batchnorm.worse_together",
         name="worse together",
         source="Li et al. 2019",
-        statement="with running averages, batch norm alone does better than with dropout before it",
+        statement="batch norm alone does better than batch norm with dropout before it, both with running averages",
         paper="the two together often do worse than batch norm alone",
     ),
     bounded(
@@ -121,10 +121,12 @@ CLAIMS = [
         name="the shift of variance",
         where={"labels": "true", "stack": [MEASURED, TOGETHER]},
         source="Li et al. 2019",
-        statement="of one network, statistics measured without dropout do better than running averages with it",
+        statement="the same network does better with statistics measured without dropout than with running averages "
+        "taken with it",
         paper="averages taken with dropout on do not fit the units with dropout off",
-        rule="true labels, after dropout, the last step that both evaluate on the same test images: a "
-        "higher test accuracy in every seed, both at least twice chance, the same online loss; n >= 2,000",
+        rule="on true labels, with dropout before batch norm, at the last step where both are evaluated on the same "
+        "test images: measured statistics give the higher test accuracy, both give at least twice chance, and the "
+        "online losses are the same, in every seed; judged from n = 2,000 on",
         ours=accuracies,
         numbers=lambda t: {m.name: t.where(stack=TOGETHER).numbers(m) for m in (HIGH, LOW)},
         least_n=IMAGES[NETWORK],
@@ -137,7 +139,7 @@ CLAIMS = [
         id="dropout_batchnorm.order_matters",
         name="the order matters",
         source="Li et al. 2019",
-        statement="with running averages, dropout after all batch norms does better than before each",
+        statement="dropout after all batch norms does better than dropout before each, both with running averages",
         paper="dropout after all batch norms avoids the shift of variance",
     ),
 ]

@@ -89,7 +89,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, section 3, extended",
             statement=f"early stopping {statement}",
             paper=paper,
-            rule=f"patience {JUDGED}: a gain {rule} in every seed, every run fitted",
+            rule=f"with patience {JUDGED} the gain is {rule} in every seed, and every run is fitted",
             least_n=2000,
             least_seeds=least_seeds(setting.model),
         )
@@ -99,7 +99,7 @@ def claims(setting: Setting) -> list[Claim]:
     helps = "helps on half random labels, by 5 points or more"
     could, around = "early stopping could potentially improve generalization", f"within {most:g} points of 0"
     return [
-        gain(true, "gains nothing on true labels", "no gain on CIFAR-10", f"of at most {most:g} points", most=most),
-        gain(half, helps, could, "of 5 points", least=5),
+        gain(true, "gains nothing on true labels", "no gain on CIFAR-10", f"at most {most:g} points", most=most),
+        gain(half, helps, could, "at least 5 points", least=5),
         gain(random, "does not help on random labels", "test accuracy at chance", around, least=-most, most=most),
     ]

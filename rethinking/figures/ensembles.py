@@ -173,16 +173,16 @@ def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:
 
 
 def helps(kind: str, mix: str) -> Claim:
-    over = f", over {OVER[kind]}" if kind in OVER else ""
+    over = f", compared with {OVER[kind]}" if kind in OVER else ""
     return judged(
         kind,
         mix,
         Bound(WHOLE, above=0),
         name=f"{kind}, {mix}",
         source="the survey's claim on ensembles",
-        statement=f"an ensemble by {kind} helps on {mix}{over}",
+        statement=f"an ensemble over {kind} helps on {mix}{over}",
         paper="ensembles reduce the test error",
-        rule=f"average of probabilities: a gain above 0{over}, in every ensemble",
+        rule=f"averaging the probabilities gains test accuracy in every ensemble{over}",
         fitted=False,
     )
 
@@ -195,7 +195,7 @@ CHANCE = judged(
     source="zhang2017, section 2.1, extended",
     statement="an ensemble of networks that memorized random labels predicts no better than one",
     paper="test accuracy at chance on random labels",
-    rule="by initial weights, average of probabilities: a gain within 2 points of 0, every ensemble, all members "
-    "fitted",
+    rule="over initial weights, averaging the probabilities gains within 2 points of 0 in every ensemble, and all "
+    "members are fitted",
 )
 CLAIMS = [*(helps(kind, mix) for kind in MEMBERS for mix in ("true labels", "half random labels")), CHANCE]

@@ -89,8 +89,8 @@ def claims(setting: Setting) -> list[Claim]:
             name="constant factor, {network}",
             statement="corrupted labels slow the fit of {network} by a small constant factor",
             paper="between 1 and 4, for every p",
-            rule="medians over seeds between 1 and 4 at every p, above 1 at p = 1; a censored run is above 4; "
-            "p = 0 is always fitted",
+            rule="the median ratio over seeds is between 1 and 4 at every p, and above 1 at p = 1; a censored run "
+            "counts as above 4, and p = 0 must be fitted",
             holds=small,
             ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g} {}"),
             least_n=FULL,
@@ -106,7 +106,8 @@ def claims(setting: Setting) -> list[Claim]:
             where={"p": [0.0, 1.0]},
             statement="{network} fits random labels more slowly than true ones",
             paper="slower, for every network",
-            rule="the median over seeds of the ratio at p = 1 is above 1, every run fitted; from n = 2,000 on",
+            rule="the median over seeds of the ratio at p = 1 is above 1, and every run is fitted; judged from "
+            "n = 2,000 on",
             ours=lambda t: t.where(p=1.0).texts_by(RATIO, "p", "at p = {:g} {}"),
             least_n=2000,
             **each,

@@ -75,9 +75,9 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Figure 1(c)",
             statement="the test error of {network} rises with p",
             paper="rises to 90 %",
-            rule=f"medians over seeds never are more than {slack:g} point{'s' * (slack > 1)} below the highest so "
-            f"far, and end {of.within} of {chance:g} % and 5 or more above p = 0, every run "
-            "fitted; from n = 2,000 on, a shape",
+            rule=f"the median over seeds is never more than {slack:g} point{'s' * (slack > 1)} below the highest at "
+            f"any smaller p; at p = 1 it is {of.within} of {chance:g} %, and at least 5 points above p = 0; every run "
+            "is fitted; judged from n = 2,000 on",
             holds=lambda t: rises(t, of, slack),
             ours=lambda t: ", ".join(f"{t.where(p=p).spread(ERROR, ' %')} at p = {p:g}" for p in (0.0, 0.5, 1.0)),
             numbers=lambda t: t.numbers_by(ERROR, "p", "p = {:g}"),
@@ -97,8 +97,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Figure 1(c)",
             statement="with random labels the test error of {network} is that of chance",
             paper="90 %",
-            rule=f"median over seeds {of.within} of {chance:g} %, every run fitted; from n = 2,000 "
-            "on, chance being no matter of size",
+            rule=f"the median over seeds is {of.within} of {chance:g} %, and every run is fitted; judged from n = "
+            "2,000 on, as chance does not depend on n",
             by_median=True,
             least_n=2000,
             least_seeds=least_seeds,

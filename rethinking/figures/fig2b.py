@@ -75,7 +75,7 @@ CLAIMS = [
             name=f"fits {norm}",
             where={"norm": norm},
             statement=f"Inception {norm} fits the training set at learning rate 0.1",
-            rule="training accuracy of at least 99 % in every seed; from n = 2,000 on, a shape",
+            rule="training accuracy of at least 99 % in every seed; judged from n = 2,000 on",
             **OF_ROW,
         )
         for norm, network in NETWORKS.items()
@@ -85,9 +85,9 @@ CLAIMS = [
         id="fig2b.moved",
         name="gain of batch norm",
         source="zhang2017, section 3 and Figure 2(b)",
-        statement="batch norm moves test accuracy by 3 to 4 points",
+        statement="batch norm raises test accuracy by 3 to 4 points",
         paper="3 to 4 points; 85.75 against 82.00 % in Table 1",
-        rule="median over seeds between 1 and 6 points, every run fitted",
+        rule="the median rise over seeds is between 1 and 6 points, and every run is fitted",
         at={"norm": "with batch norm"},
         least_n=FULL,
     ),
@@ -96,6 +96,7 @@ CLAIMS = [
         name="no gain from early stopping",
         statement="early stopping gains nothing on CIFAR-10",
         paper="no gain",
-        rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed",
+        rule="the best test accuracy is at most 2 points above the latest, on the same test images, in every seed, and "
+        "every run is fitted",
     ),
 ]

@@ -56,17 +56,17 @@ def finding(t: Frame, network: str) -> str | None:
         return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
-        f"Of {len(found)} strengths that slow random labels to more than {SLOW:g} times, {free} cost no test accuracy "
-        "on true labels"
+        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long, {free} cost no test "
+        "accuracy on true labels"
     )
 
 
 def gainers(found: dict[str, float]) -> str:
     if not found:
-        return f"nothing of it slows random labels to more than {SLOW:g} times"
+        return f"none slows random labels to more than {SLOW:g} times the baseline's time"
     free = [f"{name} {change:+.2f}" for name, change in found.items() if change >= 0]
-    named = f": {', '.join(free)} points" if free else ""
-    return f"{len(free)} of {len(found)} strengths that slow them so much cost nothing{named}"
+    named = f"; the others change it by: {', '.join(free)} points" if free else ""
+    return f"{len(found) - len(free)} of {len(found)} strengths that slow them so much cost test accuracy{named}"
 
 
 def point(ratio: float | str, change: float, state: str = "fitted") -> Frame:
@@ -84,11 +84,11 @@ def claims(setting: Setting) -> list[Claim]:
             name=f"slow costs, {family}",
             where={"family": ["none", family]},
             source="the project's own question",
-            statement=f"what acts on {family} and slows random labels much costs test accuracy on true ones",
+            statement=f"regularizers that act on {family} and slow random labels much cost test accuracy on true ones",
             paper="none",
-            rule=f"every strength at which random labels take more than {SLOW:g} times as long as without, or are not "
-            "fitted within the budget, in the median over seeds: the median change of test accuracy is below 0; what "
-            "diverges in most seeds is left out; a rule made after the runs",
+            rule=f"at every strength at which random labels take more than {SLOW:g} times the baseline's time or are "
+            "not fitted within the budget, in the median over seeds, the median change of test accuracy is below 0; "
+            "strengths at which most seeds diverge are left out; a rule made after the runs",
             finds=slow,
             holds=lambda found: all(change < 0 for change in found.values()) if found else None,
             ours=gainers,

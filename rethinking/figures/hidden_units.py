@@ -120,10 +120,11 @@ def claims(setting: Setting) -> list[Claim]:
             id="hidden_units.error",
             name="the test error falls",
             where={"what": TRAINED},
-            statement="the test error on MNIST falls with the number of hidden units, also where fewer fit as well",
+            statement="the test error on MNIST falls with the number of hidden units, even where fewer already "
+            "fit the training set",
             paper="the test error falls up to 8,192 units",
-            rule=f"medians over seeds of the test error fall from {narrow[0]} to {TURN} units and from there to "
-            f"{wide[-1]:,}; a shape, of all 60,000 images",
+            rule=f"the median test error over seeds falls from {narrow[0]} to {TURN} units and from there to "
+            f"{wide[-1]:,}; judged on all 60,000 images",
             ours=lambda t: t.texts_by(ERROR, "units", "{:,} units: {} %"),
             **paper,
         )
@@ -141,8 +142,9 @@ def claims(setting: Setting) -> list[Claim]:
                 where={"what": CAPACITY, "units": narrow},
                 statement=f"the {name} norm over the squared margin falls with the number of hidden units up to 128",
                 paper="all norms fall up to 128 units",
-                rule="medians over seeds of its logarithm fall from each width to the next up to 128 units, of the "
-                "widths with a positive margin in every seed, three at the least; a shape, of all 60,000 images",
+                rule="the median over seeds of its logarithm falls from each width to the next up to 128 units; widths "
+                "without a positive margin in every seed are left out, and three must remain; judged on all 60,000 "
+                "images",
                 holds=partial(falling, norm),
                 met=[narrower(norm, 3.0, 2.0, 1.0), narrower(norm, math.nan, 2.0, 1.0, 0.9)],
                 missed=[narrower(norm, 3.0, 2.0, 2.0)],
@@ -159,8 +161,8 @@ def claims(setting: Setting) -> list[Claim]:
                 statement=f"the {name} norm over the squared margin {'rises' if rising else 'goes on falling'} with "
                 "the number of hidden units beyond 128",
                 paper="beyond 128 units l2 and l1-path rise, l2-path and spectral go on falling",
-                rule=f"medians over seeds of its logarithm {'rise' if rising else 'fall'} from {far[0]} units to "
-                f"{far[1]:,} and from there to {far[2]:,}; a shape, of all 60,000 images",
+                rule=f"the median over seeds of its logarithm {'rises' if rising else 'falls'} from {far[0]} units to "
+                f"{far[1]:,} and from there to {far[2]:,}; judged on all 60,000 images",
                 **told | paper,
             ),
         ]

@@ -210,7 +210,8 @@ CLAIMS = [
         source="Tibshirani 1996, section 2",
         statement="L1 sets most weights to exactly 0, L2 none",
         paper="L1 gives zeros, L2 shrinks",
-        rule="true labels, every seed: L1 at least 50 % of all weights, L2 and no penalty below 0.1 %",
+        rule="on true labels, in every seed, at least 50 % of all weights are 0 with L1, and less than 0.1 % with L2 "
+        "and with no penalty",
         holds=sparse,
         ours=lambda t: t.texts_by(ZEROS, "penalty", "{}: {} %"),
         numbers=lambda t: t.numbers_by(ZEROS, "penalty"),
@@ -226,9 +227,10 @@ CLAIMS = [
         name="zeros memorize, L1",
         where={"labels": "random", "penalty": "L1"},
         source="zhang2017, section 3, extended",
-        statement="L1: a network with most weights exactly 0 still lets random labels be fitted",
+        statement="with L1 a network most of whose weights are exactly 0 still fits random labels",
         paper="regularization does not stop memorization",
-        rule="random labels, every seed: 99 % training accuracy in the end, with at least 50 % of weights 0",
+        rule="on random labels, in every seed, the final training accuracy is at least 99 %, with at least 50 % of the "
+        "weights 0",
         ours=lambda t: f"{t.spread(TRAIN)} % with {t.spread(ZEROS)} % zeros",
         **LEAST_RUNS,
     ),
@@ -237,9 +239,11 @@ CLAIMS = [
         name="corners",
         where={"problem": TWO},
         source="Tibshirani 1996, figure 2",
-        statement="in two weights the contours meet the L1 ball in a corner, the L2 ball never on an axis",
+        statement="with two weights the contours of the loss meet the L1 ball in a corner, and the L2 ball never on an "
+        "axis",
         paper="the corner of the L1 ball gives a zero",
-        rule="of the radii between none and the free solution, at least one for L1 and none for L2",
+        rule="of the radii between 0 and that of the solution without a penalty, a weight is 0 at one or more with L1 "
+        "and at none with L2",
         holds=lambda t: min(t.values("l1")) > 0 and max(t.values("l2")) == 0,
         ours=lambda t: (
             f"L1: a weight is 0 at {t.median('l1'):.0f} of {t.median('radii'):.0f} radii; "

@@ -29,7 +29,7 @@ DEPARTURES = [
     "test set (AlexNet: 50 each; quick: 20, without AlexNet), untargeted. On random labels 10 % of the test images "
     "are right by chance.",
     "The evolution is the paper's as the literature quotes it; `rethinking list probes one_pixel` tells what it leaves "
-    "open. Its networks are others than ours, so that its claims are of the shape.",
+    "open. It has other networks, so that the shape is compared, not numbers.",
     *_probed.DEPARTURES,
 ]
 READ_AT = {"images": tuple(SPLITS)}
@@ -128,8 +128,8 @@ def claims(setting: Setting) -> list[Claim]:
             statement="attacks break more of the training images that {network} has memorized than of those that it "
             "has learned, pixels changed: {pixels}",
             paper="none",
-            rule="training images, random labels against true ones: the rate is larger in every seed, and the 95 % "
-            "intervals are apart; where they overlap in a seed it is not judged; from n = 2,000 on",
+            rule="on training images the rate is larger with random labels than with true ones in every seed, and the "
+            "95 % intervals do not overlap; where they do in a seed it is not judged; judged from n = 2,000 on",
             least_n=2000,
         ),
         bounded(
@@ -141,7 +141,7 @@ def claims(setting: Setting) -> list[Claim]:
             where=LEARNED | ONE,
             statement="changing one pixel of a test image often flips the class that {network} on true labels gives it",
             paper="67.97 % of CIFAR-10's test images; 19 to 63 % for networks of others",
-            rule="the lower end of the 95 % interval of the rate is at least 10 % in every seed; a shape, from "
+            rule="the lower end of the 95 % interval of the rate is at least 10 % in every seed; judged from "
             "n = 50,000 on",
             ours=lambda t: t.spread(RATE, " %"),
             least_n=50_000,
@@ -157,7 +157,7 @@ def claims(setting: Setting) -> list[Claim]:
             where=LEARNED,
             statement="three pixels break more test images of {network} on true labels than one, and five than three",
             paper="19 to 63 % for one pixel, 58 to 93 % for three, 65 to 93 % for five",
-            rule="medians over seeds of the rate rise from 1 pixel to 3 and to 5; a shape, from n = 2,000 on",
+            rule="the median rate over seeds rises from 1 pixel to 3 and from 3 to 5; judged from n = 2,000 on",
             ours=lambda t: t.texts_by(RATE, "pixels", "{}: {} %"),
             least_n=2000,
             **SU,
@@ -172,8 +172,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="the project's own question",
             statement="differential evolution misses few of the test images of {network} that one pixel breaks",
             paper="none; readers complain that rates do not reproduce",
-            rule="of the images attacked, at most 5 % are broken by the exhaustive search alone, in every seed; from "
-            "n = 2,000 on",
+            rule="of the images attacked, at most 5 % are broken by the exhaustive search alone, in every seed; judged "
+            "from n = 2,000 on",
             least_n=2000,
             least_seeds=_probed.least_seeds,
         ),

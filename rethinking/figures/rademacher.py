@@ -69,7 +69,7 @@ def finding(t: Frame, network: str) -> str:
     few = {m for m in reached if t.where(network=m).data["n"].max() < t.data["all"].max()}
     names = listed(NAMES[m] + (f" (on {t.where(network=m).data['n'].max():,} images)" * (m in few)) for m in reached)
     least = floored(min(min(t.where(network=m).values(CORRELATION)) for m in reached), 4)
-    return f"{names} fit random signs: a correlation of at least {least:.4f} in every seed, of 1 at most"
+    return f"{names} fit random signs: the correlation is at least {least:.4f} in every seed (1 is perfect)"
 
 
 SCORES = [Score("MLP 3x512", claim="rademacher.near_1.mlp-3x512")]
@@ -84,7 +84,7 @@ CLAIMS = [
         source="zhang2017, section 2.2",
         statement="the empirical Rademacher complexity of {network} is about 1",
         paper="about 1, by argument",
-        rule="the lower bound is at least 0.98 (99 % of signs fitted) in every seed; at the n stated",
+        rule="the lower bound is at least 0.98 (99 % of signs fitted) in every seed, on the images stated",
         ours=lambda t: spread(t.values(CORRELATION), 4),
         least_n=2000,
         least_seeds=least_seeds,

@@ -16,7 +16,7 @@ from rethinking.claims import rounded
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
-from rethinking.figures.kit import Claim, Conditions, Frame, fits, made
+from rethinking.figures.kit import Claim, Conditions, Frame, fits, listed, made
 from rethinking.figures.kit.measures import Paired
 
 OTHER_DATA = True
@@ -129,10 +129,11 @@ def survey(key: str, what: str, name: str, paper: str, one: list[str]) -> Claim:
         name=name,
         where={"network": NETWORKS[0], "labels": "true"},
         source="the survey's claim on regularizers",
-        statement=f"the median {what} helps more than the median of the other regularizers",
+        statement=f"{what} helps more than the other regularizers, in the median",
         paper=paper,
-        rule=f"on {NETWORKS[0]}, of regularizers acting on {', '.join(one)} against {', '.join(rest)}: the median of "
-        "their changes of test accuracy, each the median over seeds, is larger; without those that never act",
+        rule=f"on {NETWORKS[0]}, the median change of test accuracy is larger over regularizers that act on "
+        f"{listed(one)} than over those that act on {listed(rest)}; each change is the median over seeds, and "
+        "regularizers that never act are left out",
         holds=holds,
         ours=ours,
         numbers=lambda t: {"these (points)": list(middles(t, one)), "the others (points)": list(middles(t, rest))},
@@ -152,10 +153,11 @@ CLAIMS = [
         source="zhang2017, section 3, extended",
         statement="with every regularizer at its typical strength random labels are still fitted",
         paper="regularization does not stop memorization",
-        rule="99 % training accuracy at some evaluation in every seed, within 5 times the baseline's time, with "
-        "dropout, which its authors say takes two to three times as long, within 10 times; a rule made after the "
+        rule="every seed reaches 99 % training accuracy at some evaluation within 5 times the baseline's time, or with "
+        "dropout within 10 times, as its authors say that it takes two to three times as long; a rule made after the "
         "runs, of which dropout's were censored at 5 times",
-        asked="99 % training accuracy at some evaluation in every seed, within the budget, with dropout twice that",
+        asked="every seed reaches 99 % training accuracy at some evaluation within the budget, or with dropout within "
+        "twice that",
         ours=slowest,
         **LEAST,
     ),
@@ -166,8 +168,9 @@ CLAIMS = [
         statement="no regularizer at its typical strength changes test accuracy by more than a third of what random "
         "labels cost",
         paper="regularization tunes generalization, it does not cause it",
-        rule="in every seed, true labels: the change against the baseline is at most a third of the baseline's test "
-        "accuracy on true labels minus that on random ones, both fitted; a rule made after the runs",
+        rule="in every seed, on true labels, the change against the baseline is at most a third of what random labels "
+        "cost: the baseline's test accuracy on true labels minus that on random ones; both are fitted; a rule made "
+        "after the runs",
         holds=small,
         ours=largest,
         numbers=lambda t: {

@@ -160,18 +160,18 @@ def claims(setting: Setting) -> list[Claim]:
             statement="on few images {network} is less sharp on random labels than on true ones, so that sharpness "
             "alone does not tell them apart",
             paper="on small sets networks on random labels are less sharp",
-            rule="on the fewest images the highest sharpness of the seeds on random labels is below the lowest on true "
-            "ones; a shape, at n = 10,000",
+            rule="on the fewest images the highest sharpness over seeds on random labels is below the lowest on true "
+            "ones; judged at n = 10,000",
             **paper,
         ),
         Claim(
             id="sharpness.beside_norm.{network}",
             name="beside a norm it separates, {network}",
-            statement="sharpness beside the l2-path norm of {network} separates random labels from true ones",
+            statement="sharpness together with the l2-path norm of {network} separates random labels from true ones",
             paper="sharpness against a norm separates them",
-            rule="a straight line in the plane of sharpness and the logarithm of the l2-path norm over the squared "
-            "margin parts the runs on random labels, of all seeds and sizes, from those on true ones; each has both "
-            "numbers; from n = 10,000 on",
+            rule="in the plane of sharpness and the logarithm of the l2-path norm over the squared margin, a straight "
+            "line separates all runs on random labels from all on true ones, whatever their seed and number of images; "
+            "every run has both numbers; judged from n = 10,000 on",
             holds=separable,
             ours=lambda t: _probed.words(t.where(**ONCE), SHARP),
             numbers=lambda t: t.where(**ONCE).numbers_by(SHARP, "labels"),
@@ -183,12 +183,12 @@ def claims(setting: Setting) -> list[Claim]:
         Claim(
             id="sharpness.pac_bayes.{network}",
             name="expected sharpness beside the divergence separates, {network}",
-            statement="expected sharpness beside the divergence of the PAC-Bayes bound separates random labels of "
-            "{network} from true ones",
+            statement="expected sharpness together with the divergence of the PAC-Bayes bound separates random labels "
+            "of {network} from true ones",
             paper="expected sharpness and divergence together separate them",
-            rule="a straight line in the plane of expected sharpness and the logarithm of the divergence, both at an "
-            "alpha of 5e-4, parts the runs on random labels, of all seeds and sizes, from those on true ones; from "
-            "n = 10,000 on",
+            rule="in the plane of expected sharpness and the logarithm of the divergence, both at an alpha of 5e-4, a "
+            "straight line separates all runs on random labels from all on true ones, whatever their seed and number "
+            "of images; judged from n = 10,000 on",
             holds=lambda t: separable(t, KL, RISE),
             ours=lambda t: _probed.words(t.where(**ONCE), RISE),
             numbers=lambda t: t.where(**ONCE).numbers_by(RISE, "labels"),

@@ -22,7 +22,7 @@ THEIRS = "Nothing of its own; Azulay & Weiss 2019: small shifts of an image chan
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
     "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "
-    "that their claims are of the shape.",
+    "that the shape is compared, not numbers.",
     "Images do not move by more than 2 pixels, so that no border has to be made up.",
     *_probed.DEPARTURES,
 ]
@@ -131,8 +131,9 @@ CLAIMS = [
         where={"images": TRAINING, **ONE},
         statement="moving by one pixel changes the class of more of the training images that {network} has memorized "
         "than of those that it has learned",
-        rule="training images moved by one pixel, down, right or both: the share whose class changes is larger on "
-        "random labels than on true ones, the least of the seeds above the largest; from n = 2,000 on",
+        rule="the share of training images whose class changes as they move by one pixel, down, right or both, is "
+        "larger on random labels than on true ones: the smallest over seeds is above the largest; judged from n = "
+        "2,000 on",
         **QUESTION,
     ),
     _probed.apart(
@@ -142,8 +143,8 @@ CLAIMS = [
         where={"images": TRAINING, **TENTH},
         statement="scaling by 10 % changes the class of more of the training images that {network} has memorized than "
         "of those that it has learned",
-        rule="training images scaled by 0.9 and by 1.1: the share whose class changes is larger on random labels than "
-        "on true ones, the least of the seeds above the largest; from n = 2,000 on",
+        rule="the share of training images whose class changes as they are scaled by 0.9 and by 1.1 is larger on "
+        "random labels than on true ones: the smallest over seeds is above the largest; judged from n = 2,000 on",
         **QUESTION,
     ),
     *(
@@ -155,7 +156,7 @@ CLAIMS = [
             where=LEARNED,
             statement=statement,
             paper=paper,
-            rule=f"{rule}, test images, true labels, in every seed; from n = 50,000 on",
+            rule=f"on true labels, in every seed, {rule}; judged from n = 50,000 on",
             **source | EACH,
         )
         for key, name, bound, source, statement, paper, rule in (
@@ -166,7 +167,7 @@ CLAIMS = [
                 AUTHORS,
                 "moving a test image by one pixel often changes its class, {network}",
                 "small translations can drastically change the prediction",
-                "the share whose class changes as they move by one pixel is at least 5 %",
+                "the share of test images whose class changes as they move by one pixel is at least 5 %",
             ),
             (
                 "probability",
@@ -175,7 +176,8 @@ CLAIMS = [
                 ARTICLE,
                 "a small shift changes the probability of a test image's class much, {network}",
                 "a small shift changes the probability much",
-                "between neighbours the probability of the likeliest class changes by at least 5 points on average",
+                "the probability of a test image's likeliest class changes by at least 5 points on average between "
+                "neighbours",
             ),
             (
                 "average",
@@ -184,7 +186,7 @@ CLAIMS = [
                 ARTICLE,
                 "averaging the probabilities of 25 crops gains test accuracy, {network}",
                 "multi-crop testing wins competitions",
-                "the accuracy of the mean over 25 crops is above that of the centre crop",
+                "the test accuracy of the mean over 25 crops is above that of the centre crop",
             ),
             (
                 "vote",
@@ -193,7 +195,7 @@ CLAIMS = [
                 ARTICLE,
                 "a vote of 25 crops gains test accuracy, {network}",
                 "multi-crop testing wins competitions",
-                "the accuracy of a majority vote of 25 crops is above that of the centre crop",
+                "the test accuracy of a majority vote of 25 crops is above that of the centre crop",
             ),
         )
     ),

@@ -138,10 +138,10 @@ def claim(row: Row) -> Claim:
         name=row.name,
         where={"row": row.name},
         source="zhang2017, Table 1",
-        statement=f"{row.name}: fits the training set, and test accuracy is the paper's",
+        statement=f"{row.name}: the training set is fitted, and test accuracy is the paper's",
         paper=f"training {row.train:.2f} %, test {row.test:.2f} %",
-        rule=f"training at least {train.least:g} % in every seed, the median test accuracy within "
-        f"{TOLERANCE[row.network]:g} points",
+        rule=f"training accuracy is at least {train.least:g} % in every seed, and the median test accuracy over seeds "
+        f"is within {TOLERANCE[row.network]:g} points of the paper's",
         ours=lambda t: f"training {t.spread(TRAIN, ' %')}, test {t.spread(TEST, ' %')}",
         numbers=lambda t: {TRAIN.label: t.numbers(TRAIN), TEST.label: t.numbers(TEST)},
         least_n=FULL,
@@ -157,8 +157,9 @@ CLAIMS = [
         each={"row": [row.name for row in ROWS if row.name == row.network]},
         statement="early stopping gains {row} nothing on true labels",
         paper="no gain on CIFAR-10",
-        rule="best minus latest test accuracy on the same test images at most 2 points, and fitted, in every seed; the "
-        "runs of AlexNet and the MLPs were known, Inception's on 50,000 images were not",
+        rule="the best test accuracy is at most 2 points above the latest, on the same test images, in every seed, and "
+        "every run is fitted; when the rule was made, the runs of AlexNet and the MLPs were known, and Inception's on "
+        "50,000 images were not",
         least_seeds=lambda row: least_seeds(BY_NAME[row].network),
     ),
 ]

@@ -71,7 +71,7 @@ def parameters(network: str) -> int:
 
 WEIGHTS, NONZEROS, WIDTH = (column(name, form="{:.0f}") for name in ("weights", "nonzeros", "width"))
 ERROR, PLAIN, CONDITION, LARGEST, LEMMA_1 = (
-    column(name, form="{:.1e}") for name in ("module_error", "plain_error", "condition", "largest_weight", "eigenvalue")
+    column(name, form="{:.2g}") for name in ("module_error", "plain_error", "condition", "largest_weight", "eigenvalue")
 )
 RIGHT, STEPS, BUILDING = column("plain_right"), steps_to_fit(), column("construction_seconds", form="{:.3f}")
 TIMES = of_row("times", lambda r: r["construction_seconds"] / (r["project_seconds"] + r["sort_seconds"]), form="{:.1f}")
@@ -152,7 +152,7 @@ def finding(t: Frame, network: str) -> str:
     last = {"construction": "chosen", "depth": 2, "images": max(t.data["images"].dropna())}
     return (
         f"A two-layer network of {t.one(WEIGHTS, **last):,.0f} weights fits random labels of {last['images']:,.0f} "
-        f"images, with a largest error of {t.one(ERROR, **last):.1e}"
+        f"images, with a largest error of {t.one(ERROR, **last):.2g}"
     )
 
 
@@ -182,7 +182,7 @@ def plain_pass(t: Frame) -> tuple[float, list[float], list[float]]:
 
 
 def rounded(right: float, ours: list[float], theirs: list[float]) -> str:
-    return f"{100 * right:.2f} % of labels; error {max(ours):.1e}, of the random direction {max(theirs):.1e}"
+    return f"{100 * right:.2f} % of labels; largest error {max(ours):.2g}, with a random direction {max(theirs):.2g}"
 
 
 def two(chosen: float, random: float, right: float = 1.0) -> Frame:
@@ -207,7 +207,7 @@ def claims(setting: Setting) -> list[Claim]:
             name="2n + d weights",
             statement="a two-layer ReLU network with 2n + d weights represents the sample",
             paper="2n + d",
-            rule="the module's parameters, counted, are 2n + d",
+            rule="the module has exactly 2n + d parameters",
             holds=lambda t: bool((t.data[WEIGHTS.name] == 2 * t.data["images"] + PIXELS).all()),
             ours=counted,
             numbers=lambda t: {"weights": t.numbers(WEIGHTS, whole=True)},
@@ -220,10 +220,10 @@ def claims(setting: Setting) -> list[Claim]:
             fitted=False,
             id="theorem1.fits",
             name="fits any labels",
-            statement="it fits random labels of every image",
+            statement="the network fits random labels of every image",
             paper="any labels of any n distinct points",
-            rule="within 1e-5 of every label, in the module's own evaluation",
-            ours=lambda t: f"largest error {max(t.values(ERROR)):.1e}",
+            rule="the module's own evaluation is within 1e-5 of every label",
+            ours=lambda t: f"largest error {max(t.values(ERROR)):.2g}",
             key="largest error",
             **theorem,
         ),
@@ -234,7 +234,8 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, Theorem 1, extended",
             statement="a plain float64 forward pass recovers every label by rounding",
             paper="nothing on rounding",
-            rule="every label, with a largest error below 0.07 and below that of a random direction's network",
+            rule="every label is right, and the largest error is below 0.07 and below that of a network with a random "
+            "direction",
             finds=plain_pass,
             holds=lambda found: found[0] == 1 and max(found[1]) < min(0.07, *found[2]),
             ours=lambda found: rounded(*found),
@@ -252,7 +253,7 @@ def claims(setting: Setting) -> list[Claim]:
             source="zhang2017, appendix C, extended",
             statement="the network is built in O(n log n) beyond the projection",
             paper="sort, then solve a triangular system",
-            rule="at most 5 times one product X a plus one sort, in the same run",
+            rule="building takes at most 5 times as long as one product X a and one sort, in the same run",
             ours=lambda t: f"{max(t.values(TIMES)):.1f} times",
             key="ratio",
             least_n=FULL,
@@ -262,9 +263,10 @@ def claims(setting: Setting) -> list[Claim]:
             name="depth k",
             where=chosen | {"depth": list(DEPTHS)},
             source="zhang2017, Corollary 1",
-            statement="depth k does it with width O(n / k) and O(n + d) weights",
+            statement="a network of depth k does so with width O(n / k) and O(n + d) weights",
             paper="width O(n / k), O(n + d) weights",
-            rule="k = 2, 4, 8: width at most 2n / k + 4, nonzeros at most 4n + d + 10k, error at most 1e-5",
+            rule="for k = 2, 4 and 8 the width is at most 2n / k + 4, the weights other than 0 are at most 4n + d + "
+            "10k, and the error is at most 1e-5",
             holds=lambda t: all(r.width <= w and r.nonzeros <= n and r.module_error <= 1e-5 for r, w, n in limits(t)),
             ours=against_limits,
             numbers=lambda t: t.numbers_by(NONZEROS, "depth", "nonzeros, k = {:.0f}", whole=True),

@@ -26,6 +26,14 @@ ARRAYS = 1_000_000_000  # bytes of arrays.npz, packed or not; the largest of thi
 STATUSES = ("budget", "fitted", "stopped", "diverged", "computed")  # how a run ended
 
 
+ENDED = {
+    "fitted": "every training example right",
+    "budget": "at its budget",
+    "stopped": "at its training loss",
+    "diverged": "diverged",
+}  # by the status of a training run
+
+
 @dataclass(frozen=True)
 class Record:
     """A complete run, read and checked.
@@ -90,6 +98,11 @@ class Record:
         """
         columns = (self.curve["step"], self.curve["train_accuracy"], self.whole)
         return next((s for s, a, whole in zip(*columns, strict=True) if whole and a >= threshold), None)
+
+    @property
+    def ended(self) -> str:
+        """How a training run ended, in a few words."""
+        return ENDED[self.result["status"]]
 
     def up_to(self, step: int | None) -> "Record":
         """The record with its curve up to that step alone; None: as it is."""

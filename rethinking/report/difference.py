@@ -85,7 +85,8 @@ def outcome(record: Record) -> str:
     fit = record.steps_to_fit()
     reached = f"99 % training accuracy at step {fit:,}" if fit is not None else "99 % training accuracy not reached"
     test = record.final["test_accuracy"]
-    return f"{record.result['status']} at step {record.result['steps']:,}, {reached}, test accuracy {100 * test:.2f} %"
+    ended = f"ended {record.ended}" if record.result["status"] != "diverged" else record.ended
+    return f"{ended}, step {record.result['steps']:,}; {reached}; test accuracy {100 * test:.2f} %"
 
 
 def of_runs(a: Record, b: Record) -> Difference:
@@ -98,7 +99,7 @@ def of_runs(a: Record, b: Record) -> Difference:
     told.lines += [] if made else ["environment: the same"]
     told.lines.append(f"curve: {_curve(a, b)}")
     ours, theirs = outcome(a), outcome(b)
-    told.lines.append(f"verdict: {ours} against {theirs}" if ours != theirs else f"verdict: the same, {ours}")
+    told.lines.append(f"verdict: {ours} against {theirs}" if ours != theirs else f"verdict: the same: {ours}")
     return told
 
 
@@ -227,7 +228,8 @@ def _curves(both: Sequence[Pair]) -> list[str]:
     lines += [f"curve: {len(other) - FEW} more differ"] if len(other) > FEW else []
     if not both:
         return ["curve: no run that both have"]
-    return [*lines, f"curve: {len(both) - len(other)} of {counted(len(both))} that both have agree to the last bit"]
+    same = f"{len(both) - len(other)} of {counted(len(both))}"
+    return [*lines, f"curve: the same to the last bit in {same} that both have"]
 
 
 def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
@@ -250,8 +252,8 @@ def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
                 said = [f"{v.verdict} ({v.ours or v.reason})" for v in (ours, theirs)]
                 lines.append(f"verdict: {claim.id or claim.name}, {at}: {said[0]} against {said[1]}")
     if not judged:
-        of = f": none of the {neither:,} that need these runs" if neither else ""
-        return [f"verdict: no claim is judged in either{of}"]
+        of = f"{neither:,} claims need these runs, and none of them is judged" if neither else "no claim is judged"
+        return [f"verdict: {of} in either"]
     rest = f"; {neither:,} more that need these runs are judged in neither" if neither else ""
     return [*lines, f"verdict: {judged - len(lines)} of {judged} judged claims have the same verdict{rest}"]
 

@@ -118,8 +118,11 @@ def anchor(stem: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """A template's value; text without characters that act on a terminal or turn the line around."""
-    return visible(value) if type(value) is str else value
+    """A template's value; text without characters that act on a terminal or turn the line around.
+
+    A line does not break before a "%".
+    """
+    return visible(value).replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
 
 
 # --- parts of the page -----------------------------------------------------------------------------

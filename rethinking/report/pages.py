@@ -160,8 +160,8 @@ def index(found: Sequence[Result]) -> str:
         NOTE,
         "# Results",
         f"Of the paper's own claims, {len(own)} are stated here: {model.counts(own)}; {len(full)} of them are about "
-        f"all 50,000 images. Extensions are counted apart: {len(more)} claims, {model.counts(more)}. They rest on "
-        f"{len(used)} records. Ours is the median over seeds with the range.",
+        f"all training images of CIFAR-10 or MNIST. Extensions are counted apart: {len(more)} claims "
+        f"({model.counts(more)}). All results rest on {len(used):,} records.",
         "## The paper's figures and tables",
         scoreboard(model.scoreboard(found), ""),
         "## What did not replicate",

@@ -91,20 +91,20 @@ SENTENCES = [
         "其中 {full} 条针对 CIFAR-10 或 MNIST 的全部训练图像；所有结果来自 {records} 条运行记录。",
     ),
     (
-        "With random labels mlp-3x512 reaches {random_fit} % training accuracy and {random_test} % test accuracy.",
-        "使用随机标签时，mlp-3x512 的训练准确率为 {random_fit} %，测试准确率为 {random_test} %。",
+        "With random labels MLP 3x512 reaches {random_fit} % training accuracy and {random_test} % test accuracy.",
+        "使用随机标签时，MLP 3x512 的训练准确率为 {random_fit} %，测试准确率为 {random_test} %。",
     ),
     (
         "With true labels the same network reaches {true_test} % test accuracy.",
         "使用真实标签时，同一网络的测试准确率为 {true_test} %。",
     ),
     (
-        "Fitting random labels takes mlp-1x512 {slower} times the steps of fitting true ones.",
-        "mlp-1x512 拟合随机标签所需的步数是拟合真实标签的 {slower} 倍。",
+        "Fitting random labels takes MLP 1x512 {slower} times the steps of fitting true ones.",
+        "MLP 1x512 拟合随机标签所需的步数是拟合真实标签的 {slower} 倍。",
     ),
     (
-        "With weight decay mlp-3x512 reaches {decayed_fit} % training accuracy on random labels.",
-        "加入权重衰减后，mlp-3x512 在随机标签上的训练准确率为 {decayed_fit} %。",
+        "With weight decay MLP 3x512 reaches {decayed_fit} % training accuracy on random labels.",
+        "加入权重衰减后，MLP 3x512 在随机标签上的训练准确率为 {decayed_fit} %。",
     ),
     (
         "Weight decay changes AlexNet's test accuracy by {decay} points, by {paper_decay} in the paper, which does not "
@@ -117,7 +117,7 @@ SENTENCES = [
         "定理 1 的两层网络在这里有 {weights} 个权重，拟合随机标签的最大误差为 {error}。",
     ),
     (
-        "Extensions are counted apart ({extensions}); of the paper's figures and tables, {gone} are not run.",
+        "Extensions are counted apart: {extensions}. Not run at all, of the paper's figures and tables: {gone}.",
         "扩展实验另行统计（{extensions_zh}）；论文的图和表中尚未运行的有：{gone_zh}。",
     ),
 ]
@@ -164,7 +164,7 @@ def values(found: Sequence[Result]) -> dict[str, str]:
         "verdicts_zh": _chinese_counts(own),
         "full": str(sum(c.size == "full size" for c in own)),
         "records": f"{len(seconds(found)):,}",
-        "extensions": f"{len(more)} claims, {model.counts(more)}",
+        "extensions": f"{len(more)} claims ({model.counts(more)})",
         "extensions_zh": f"{len(more)} 条：{_chinese_counts(more)}",
         "gone": ", ".join(gone) or "none",
         "gone_zh": "、".join(re.sub("[A-Z][a-z]+", lambda m: CHINESE[m[0]], name) for name in gone) or "没有",

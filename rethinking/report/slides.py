@@ -199,8 +199,8 @@ def _opening(found: Sequence[Result]) -> "Figure":
     _titled(
         figure,
         "Understanding deep learning requires rethinking generalization: a replication",
-        "Of Zhang et al., ICLR 2017. Every number of ours is of committed runs, the median over seeds, where there are "
-        "several.",
+        "Of Zhang et al., ICLR 2017. Every number of ours comes from committed runs, as the median where there are "
+        "several seeds.",
     )
     line = WORDS * 1.25 / 72 / SIZE[1]  # of the slide's height
     y = TOP

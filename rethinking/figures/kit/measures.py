@@ -317,7 +317,7 @@ def falls(name: str, above: float) -> Measure:
         rate = (kept[0][1] - kept[-1][1]) / (kept[-1][0] - kept[0][0])
         return rate if rate > 0 else UNMEASURED
 
-    return Measure(f"{name}_falls", f"-d log {name} / d epoch", of, form="{:.1e}")
+    return Measure(f"{name}_falls", f"-d log {name} / d epoch", of, form="{:.2g}")
 
 
 def stopped(record: Record, patience: int) -> int:
