@@ -51,17 +51,25 @@ def notes(setting: Setting) -> list[str]:
 def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     """By regularizer and strength how much more random labels are slowed than true ones: the median over seeds.
 
-    With it whether that is a lower bound, as random labels are censored. Seeds whose true labels are not fitted tell
-    nothing.
+    With it whether that is a lower bound, as random labels are censored in seeds that it depends on. Seeds whose true
+    labels are not fitted tell nothing.
     """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
-        pairs = zip(random.values(BOUND), true.values(BOUND), true.cells(RATIO), strict=True)
-        factors = [a / b for a, b, state in pairs if isinstance(state, float) and math.isfinite(a)]
-        if factors:
-            out[name] = median(factors), CENSORED in random.cells(RATIO)
+        rows = zip(random.values(BOUND), true.values(BOUND), random.cells(RATIO), true.cells(RATIO), strict=True)
+        least = [(a / b, state) for a, b, state, fit in rows if isinstance(fit, float) and math.isfinite(a)]
+        if least:
+            factor = median(each for each, _ in least)
+            out[name] = factor, factor != median(math.inf if state == CENSORED else each for each, state in least)
     return out
+
+
+def alike(found: dict[str, tuple[float, bool]]) -> bool | None:
+    """Whether no factor is above ALIKE; None where one may be, as it is a lower bound, or where there is none."""
+    if any(factor > ALIKE for factor, _ in found.values()):
+        return False
+    return None if not found or any(bound for _, bound in found.values()) else True
 
 
 def finding(t: Frame, network: str) -> str | None:
@@ -84,11 +92,17 @@ def most_different(found: dict[str, tuple[float, bool]]) -> str:
     return f"{len(found)} strengths, {'at least ' * bound}{factor:.2f} times as much at the most: {name}"
 
 
-def slowed(*random: float | str, true: float | str = 1.0, strengths: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Frame:
-    """Made up: how many times as long random labels take, by seed; the same of true ones, or their state."""
+def slowed(
+    *random: float | str, true: float | str = 1.0, strengths: tuple[float, ...] = (1.0, 1.0, 1.0), cut: int = 0
+) -> Frame:
+    """Made up: how many times as long random labels take, by seed; the same of true ones, or their state.
+
+    cut: of random labels the last so many are censored there.
+    """
     count = len(random)
     columns: dict[str, Any] = {"labels": ["random"] * count + ["true"] * count, "network": "a", "regularizer": "b"}
-    columns |= {"strength": [*strengths[:count]] * 2, "steps_ratio": [1.0] * count + [true] * count}
+    fitted: list[float | str] = [1.0] * (count - cut) + [CENSORED] * cut
+    columns |= {"strength": [*strengths[:count]] * 2, "steps_ratio": [*fitted, *[true] * count]}
     return made(least_ratio=[*random, *[1.0 if isinstance(true, str) else true] * count], **columns)
 
 
@@ -104,15 +118,16 @@ def claims(setting: Setting) -> list[Claim]:
             paper="none",
             rule="at every strength, random labels are slowed (their time to fit over the baseline's) at most "
             f"{ALIKE:g} times as much as true labels, in the median over seeds; a censored time of random labels "
-            "counts as the budget; seeds that diverge, or whose true labels are not fitted, are left out; a rule made "
-            "after the runs",
+            "counts as the budget, so that this median is a lower bound, which can speak against the claim and not for "
+            "it: where it does neither, the claim is not judged; seeds that diverge, or whose true labels are not "
+            "fitted, are left out; a rule made after the runs, and made stricter later: a lower bound spoke for it",
             finds=slower,
-            holds=lambda found: max(found.values())[0] <= ALIKE if found else None,
+            holds=alike,
             ours=most_different,
             numbers=lambda found: {name: [factor] for name, (factor, _) in found.items()},
-            met=[slowed(1.0, 3.0, 9.0, true=2.0), slowed(1.5, "diverged")],
-            missed=[slowed(1.0, 3.1, 9.0, true=2.0), slowed(1.0, 1.6, strengths=(1.0, 2.0))],
-            unjudged=[slowed(1.6, true=CENSORED)],
+            met=[slowed(1.0, 3.0, 9.0, true=2.0), slowed(1.5, "diverged"), slowed(1.0, 1.2, 1.4, cut=1)],
+            missed=[slowed(1.0, 3.1, 9.0, true=2.0), slowed(1.0, 1.6, strengths=(1.0, 2.0)), slowed(1.6, cut=1)],
+            unjudged=[slowed(1.6, true=CENSORED), slowed(1.5, cut=1), slowed(1.0, 1.2, 1.4, cut=2)],
             **LEAST,
         )
     ]
