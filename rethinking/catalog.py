@@ -36,7 +36,7 @@ from rethinking.errors import InputError, not_imported
 from rethinking.files import Refused, acting, content_of, json_in, reason, state_of, text_of
 from rethinking.imported import LARGEST as SOURCE
 from rethinking.imported import digest_of, helpers
-from rethinking.paths import data_dir, expand
+from rethinking.paths import data_dir, expand, same
 
 KINDS = ("data", "corruptions", "models", "regularizers", "probes", "figures")
 # What a file of the kind must define.
@@ -121,7 +121,8 @@ class Entry:
 
 def plugin_folders(kind: str) -> list[str]:
     """The existing folders for `kind` under RETHINKING_PLUGINS."""
-    roots = [str(expand(r)) for r in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if r]
+    named = [expand(r) for r in os.environ.get("RETHINKING_PLUGINS", "").split(os.pathsep) if r]
+    roots = [str(r) for k, r in enumerate(named) if not any(same(r, before) for before in named[:k])]  # each once
     for root in roots:
         if not Path(root).is_dir():
             raise InputError(f"RETHINKING_PLUGINS names {root!r}, not a folder: create it or mend the variable")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.errors import InputError, shown
+from rethinking.files import Refused, content_of
 
 # What a file system answers to a request that it does not know, or that its mount forbids.
 _UNABLE = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
@@ -113,8 +114,10 @@ def check_replaces(path: Path, mark: bytes, option: str, most: int) -> None:
         names another. most: the bytes that such a file has.
     """
     try:
-        if not os.path.lexists(path) or (path.stat().st_size <= most and mark in path.read_bytes()):
+        if not os.path.lexists(path) or mark in content_of(path, most):
             return
+    except Refused:  # a FIFO, a device or what is too large
+        pass
     except OSError as error:
         raise InputError(
             f"{path} is there, and cannot be read ({error.strerror}): name another with {option}"

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -376,12 +375,10 @@ def _of_pdf(content: bytes) -> str:
 
 
 def _of_png(content: bytes) -> str:
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of a picture whose pixels, which are not read, would fill the memory
-        with Image.open(io.BytesIO(content), formats=["png"]) as image:
-            return str(image.info["Description"])
+    with PngImageFile(io.BytesIO(content)) as image:  # of any size, as with --dpi 2400: no pixel is decoded
+        return str(image.info["Description"])
 
 
 _READERS = {"svg": _of_svg, "pdf": _of_pdf, "png": _of_png}

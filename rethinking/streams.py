@@ -50,6 +50,8 @@ def prepare(forgiving: bool = False) -> None:
             os.fstat(descriptor)
         except OSError:  # the null device gets the lowest number that is free; else the next file would
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stdin is None:  # it was closed when Python started: now it is at its end
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (a standard stream stays open)
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         now: TextIO | None = getattr(sys, name)
         if now is not None and (now is not getattr(sys, f"__{name}__") or now.fileno() != descriptor):

@@ -12,6 +12,7 @@ from rethinking import catalog, data, figures, plotting
 from rethinking.data._files import Unavailable, read_bytes, read_npy
 from rethinking.errors import InputError
 from rethinking.files import Refused, content_of
+from rethinking.paths import check_replaces
 from rethinking.record import Record, Runs, Writer, archived, digests, lease, outdated
 from rethinking.report import citing, svg, update
 from rethinking.spec import RunSpec, from_file
@@ -124,6 +125,14 @@ def test_what_is_no_file_or_too_large_a_one_is_refused_at_once(tmp_path, door, o
     if "to be added" not in door:  # there, a folder may be one of images, and an array is in a folder or an archive
         words = "larger than [0-9,]+ bytes" if obstacle is sparse else "not a regular file|longer than|is missing"
         caught.match(words)
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_is_no_file_is_not_written_over_and_not_waited_for(tmp_path, obstacle):
+    obstacle(tmp_path / "a.svg")
+    with soon(), pytest.raises(InputError, match=r"a\.svg is there, and was not written by this command: name another"):
+        check_replaces(tmp_path / "a.svg", b"mark", "--out", plotting.LARGEST)
+    assert os.path.lexists(tmp_path / "a.svg")
 
 
 def test_a_number_that_no_error_of_bfloat16_can_be_is_not_believed(tmp_path):

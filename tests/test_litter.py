@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
 from command import cli
 
-from rethinking.record import Runs, leased
+from rethinking.record import Runs, leased, litter
 from rethinking.spec import RunSpec
 
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -73,3 +74,19 @@ def test_a_half_drawn_figure_is_swept_when_it_is_old_and_nothing_else(tmp_path):
     assert [p.name for p in found] == sorted(names[:2])
     assert [runs.sweep(path) for path in found] == ["", ""]
     assert sorted(p.name for p in drawn.iterdir()) == sorted(names[2:])
+
+
+@pytest.mark.parametrize("gone", ["the run", "the folder of its checkpoint"])
+def test_what_another_process_deletes_meanwhile_stops_no_survey(tmp_path, monkeypatch, gone):
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    path = complete(runs)
+    elsewhere = runs.checkpoints / path.name
+    elsewhere.mkdir(parents=True)
+    places = litter._places
+
+    def meanwhile(runs, path):
+        shutil.rmtree(path if gone == "the run" else elsewhere)
+        return places(runs, path)
+
+    monkeypatch.setattr(litter, "_places", meanwhile)
+    assert [found.complete for found in runs.survey()] == ([] if gone == "the run" else [True])

@@ -1,10 +1,12 @@
 """Records and users' files are never lost: not by a kill, an answer that comes late, or a name that looks like ours."""
 
+import importlib
 import json
 import os
 import re
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -459,3 +461,80 @@ def test_removing_an_own_set_leaves_what_else_is_in_its_folder(tmp_path):
     thesis.unlink()
     data.remove("mine", tmp_path / "data")
     assert not any((tmp_path / "data").iterdir())
+
+
+@pytest.mark.parametrize("then", ["a file of a user's", "another set of that name", "nothing is left"])
+def test_what_happens_while_the_question_stands_is_not_removed_with_an_own_set(tmp_path, then):
+    np.savez(tmp_path / "mine.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 2)
+    add = partial(data.add, "mine", tmp_path / "mine.npz", tmp_path / "data")
+    folder = add(hold_out=0.2)
+
+    def sure(_):
+        if then == "a file of a user's":
+            put(folder, "thesis.txt")
+        else:
+            data.remove("mine", tmp_path / "data")
+            if then != "nothing is left":
+                add(hold_out=0.4)
+        there.update(files(folder))
+        return True
+
+    there: dict = {}
+    with pytest.raises(InputError, match=r"thesis\.txt is no file|is another data set meanwhile|removed meanwhile"):
+        data.remove("mine", tmp_path / "data", sure)
+    assert files(folder) == there
+    assert not list((tmp_path / "data").glob(".*"))
+
+
+def test_a_lease_that_is_a_link_leads_to_nothing_that_is_deleted(tmp_path):
+    place = tmp_path / "elsewhere"
+    notes = put(place, "progress.json")
+    os.utime(place, (0, 0))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lease-3").symlink_to(place)
+    with lease.hold(tmp_path / "run") as mine:
+        assert mine is not None
+    assert notes.read_text() == "mine"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_replacement_that_is_gone_on_with_leaves_weights_of_another_record(tmp_path):
+    """Whoever opens the runs next may name a folder of weights that had no part in it."""
+    made = Runs(tmp_path / "made")
+    with leased(made, SPEC) as writer:
+        writer.keep(b"the new ones")
+        rows = [dict.fromkeys(RunSpec().columns, 0.5) | {"step": step, "test_images": 64} for step in (0, 20)]
+        writer.finish(rows, "budget", None, {"commit": "abc", "seconds": 1.5})
+    (tmp_path / "runs" / ".again").mkdir(parents=True)
+    shutil.move(writer.path, tmp_path / "runs" / ".again" / SPEC.run_id)
+    theirs = put(tmp_path / "weights" / SPEC.run_id, digests.WEIGHTS)
+    runs = Runs(tmp_path / "runs", weights=tmp_path / "weights")
+    assert theirs.read_text() == "mine"
+    assert (runs.path(SPEC) / digests.WEIGHTS).read_bytes() == b"the new ones"
+    digests.check(runs.path(SPEC), json.loads((runs.path(SPEC) / "result.json").read_text()), weights=True)
+
+
+def test_a_record_that_is_replaced_while_it_is_read_is_read_again_and_not_called_damaged(tmp_path, monkeypatch):
+    old, new = (complete(Runs(tmp_path / name)) for name in ("old", "new"))
+    (new / "curve.csv").write_text((new / "curve.csv").read_text().replace("0.5", "0.25"))
+    result = json.loads((new / "result.json").read_text().replace("0.5", "0.25"))
+    rest = {key: value for key, value in result.items() if key not in digests.OWN}
+    (new / "result.json").write_text(json.dumps(digests.sealed(rest, new)))
+    reading = importlib.import_module("rethinking.record.read")
+    expected, text = read(new).curve, reading.text_of
+
+    def meanwhile(path, *words):
+        if new.exists():
+            for name in ("curve.csv", "environment.json", "result.json"):
+                os.replace(new / name, old / name)
+            shutil.rmtree(new)
+        return text(path, *words)
+
+    monkeypatch.setattr(reading, "text_of", meanwhile)
+    assert read(old).curve == expected
+    with lease.hold(old):
+        (old / "result.json").unlink()
+        with pytest.raises(InputError, match="is being replaced by another process: try again in a moment"):
+            read(old)
+    with pytest.raises(InputError, match=r"result\.json cannot be read .* the record is damaged"):
+        read(old)

@@ -1,5 +1,6 @@
 """Files of newcomers: one makes a thing, and a mistake in one is a line that names it."""
 
+import os
 import random
 
 import numpy as np
@@ -98,6 +99,7 @@ def test_a_new_thing_is_one_file_and_held_to_the_laws(found, toy, toy_dir, tmp_p
 
 DRAWS = '''"""Draws from the default generators of torch, Python and numpy: when made, in training and in evaluation."""
 
+import os
 import random
 
 import numpy as np
@@ -400,6 +402,15 @@ def test_a_record_of_a_plug_in_that_is_not_here_says_so(found, toy_dir, tmp_path
     catalog._files.cache_clear()
     line = one_line(cli("show", spec.run_id, "--runs", tmp_path / "runs"))
     assert "it was made with the plug-in corruptions/mine, which is not here: name its folder" in line
+
+
+def test_a_folder_of_plug_ins_that_is_named_twice_is_read_once(tmp_path, monkeypatch):
+    """As a variable like PATH may be set; by whatever name."""
+    (tmp_path / "again").symlink_to(PLUG_INS)
+    monkeypatch.setenv("RETHINKING_PLUGINS", os.pathsep.join(map(str, [PLUG_INS, PLUG_INS, tmp_path / "again"])))
+    catalog._files.cache_clear()
+    assert {"tiny", "carrier"} <= {*catalog.names("models")}
+    assert catalog.plugin_folders("models") == [str(PLUG_INS / "models")]
 
 
 REGULARIZER = (

@@ -1,6 +1,8 @@
 """The probes `shift` and `one_pixel`: each against a slow reference, networks with known answers, and their laws."""
 
 import dataclasses
+import math
+from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from rethinking.errors import InputError
 from rethinking.images import Split, whiten
 from rethinking.probes import one_pixel, shift
 from rethinking.probes._pixels import Pixels
+from rethinking.seeds import keyed_generator
 from rethinking.spec import Part
 
 MLP = TINY.replace(model="mlp-3x512", model_options={"width": 24}, learning_rate=0.01)
@@ -343,6 +346,46 @@ def test_the_evolution_finds_nothing_that_trying_everything_denies_and_most_of_t
         last = torch.tensor([[[0.0, 0.0], [-9.0, 9.0]]])
         attack = one_pixel.Attacks(*torch.tensor([[0], [0], [-1]]))
         assert attack.cost(last)[0].tolist() == [0.0, -18.0]  # the log odds of p = 1/2 and of 1 / (1 + e^18)
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+def test_an_evolution_evaluates_every_changed_image_once_and_comes_to_the_end_of_one_that_does_not(pixels):
+    first, last = (torch.randint(-3, 4, shape, generator=generator()).float() for shape in ((9, 6), (6, 3)))
+
+    def network(images):  # of whole numbers, so that nothing is rounded
+        return ((images * 255).round() @ first).relu() @ last / 1024
+
+    images = torch.randint(256, (6, 3, 3, 1), generator=generator()).float()
+    with torch.no_grad():
+        given = Grey(images, network)
+        attacks = one_pixel.Attacks.of(network(given.images.flatten(1) / 255).argmax(1), 3, True)
+        logits, asked = given.logits, []
+        given.logits = lambda which, places, colours, part: (
+            asked.extend(zip(which.tolist(), places.tolist(), colours.tolist(), strict=True))
+            or logits(which, places, colours)
+        )
+        found = one_pixel.evolve(given, attacks, generator(), pixels, 12, 30, "confident")
+        assert found.forwards == len(asked) < 12 * 31 * 12
+        for image in range(6):  # of two attacks each
+            assert max(Counter(map(repr, (each for each in asked if each[0] == image))).values()) <= 2
+        seeds = torch.randint(2**63 - 1, (12,), generator=generator())
+        for each, seed in enumerate(seeds.tolist()):
+            attack, own = attacks[each : each + 1], keyed_generator("cpu", seed, "attack")
+            people, cost, least = one_pixel.first(given.shape, pixels, 12, own), torch.full((12,), math.inf), math.inf
+            for generation in range(31):
+                a, b, c = one_pixel.three(12, own) if generation else [torch.arange(12)] * 3
+                children = one_pixel.within(people[a] + 0.5 * (people[b] - people[c]), given.shape)
+                place = children[..., :2].long().clamp_max(2)
+                which = torch.full((12,), int(attack.image))
+                out = logits(which, place[..., 0] * 3 + place[..., 1], children[..., 2:].round())
+                own_cost = attack.cost(out[None])[0]
+                hit = attack.succeeded(out.argmax(1)[None])[0]
+                least = min([least, *own_cost[hit].tolist()])
+                people = torch.where((own_cost <= cost)[:, None, None], children, people)
+                cost = torch.minimum(cost, own_cost)
+                if cost.min() <= one_pixel.TOWARDS:
+                    break
+            assert found.cost[each].item() == least
 
 
 def test_the_evolution_breaks_more_than_as_many_candidates_at_random():

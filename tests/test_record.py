@@ -9,6 +9,8 @@ import random
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -558,6 +560,25 @@ def test_what_only_has_a_leases_name_stops_nothing(tmp_path, kind):
         path.symlink_to("nothing")
     with leased(runs, SPEC) as writer:
         assert writer is not None
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/comm"), reason="a process has no such name here")
+def test_an_owner_whose_process_has_a_name_that_is_no_text_is_known(tmp_path):
+    """As of a script whose name the kernel cut in the midst of a letter."""
+    code = """
+import sys, pathlib
+from rethinking.record import lease
+pathlib.Path("/proc/self/comm").write_bytes(b"gr" + bytes([0xC3]))
+with lease.hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "held\n"
+        assert lease.held(tmp_path)
+        owner.kill()
+    assert not lease.held(tmp_path)
 
 
 def test_a_damaged_spec_of_an_unfinished_run_is_written_again(tmp_path):

@@ -86,6 +86,18 @@ def test_damaged_notes_tell_nothing(tmp_path, notes):
         assert "starting" in status(tmp_path)
 
 
+def test_what_others_write_moves_no_cursor(tmp_path):
+    (tmp_path / "x\r\x1b[2J-0123456789").mkdir()
+    (tmp_path / "x\r\x1b[2J-0123456789" / "spec.json").write_text(SPEC.to_json())
+    with leased(Runs(tmp_path), SPEC) as writer:
+        mine = next(writer.path.glob("lease-*"))
+        (mine / "progress.json").write_text(json.dumps({"step": 3, "summary": "a\x1b[2J", "log": "/b\r\x9b2J"}))
+        (mine / "owner.json").write_text(json.dumps({"host": "node7/boot/pid", "pid": 1, "started": "1"}))
+        told = status(tmp_path)
+    assert "log: /b" in told
+    assert all(mark.isprintable() or mark == "\n" for mark in told), ascii(told)
+
+
 def test_a_damaged_checkpoint_is_told_and_not_its_step(tmp_path):
     runs = Runs(tmp_path)
     with leased(runs, SPEC) as writer:

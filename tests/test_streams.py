@@ -84,6 +84,16 @@ def test_a_spec_is_read_in_every_encoding_of_json_and_from_standard_input(toy_ru
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_standard_input_that_is_closed_is_at_its_end(toy_runs, tmp_path):
+    assert "standard input: not valid JSON" in one_line(shell("rethinking run --spec - <&-"))
+    shutil.copytree(toy_runs, tmp_path / "runs")
+    before = sorted((tmp_path / "runs").rglob("*"))
+    done = shell("rethinking prune --unreferenced --runs runs --out . <&-", cwd=tmp_path)
+    assert "got no answer, as standard input is at its end: give --yes" in done.stderr
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert sorted((tmp_path / "runs").rglob("*")) == before
+
+
 def test_no_spec_is_read_without_end(tmp_path):
     assert "not a regular file" in one_line(cli("run", "--spec", "/dev/zero"))
     assert "standard input: larger than" in one_line(shell("rethinking run --spec - < /dev/zero"))

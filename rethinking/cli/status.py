@@ -9,6 +9,7 @@ import click
 
 from rethinking.cli.options import checkpoints_option, json_option, print_json, runs_option
 from rethinking.errors import InputError
+from rethinking.streams import plain
 
 
 @click.command()
@@ -39,10 +40,10 @@ def status(as_json: bool, runs_dir: str, checkpoints: str | None) -> None:
         print_json({"runs": str(runs.root), "making": made, "stopped": stopped, "complete": complete})
         return
     for facts in made:
-        click.echo(f"  {facts['run']}: {_line(facts)}")
+        click.echo(f"  {plain(facts['run'])}: {plain(_line(facts))}")
     for facts in stopped:
         where = "before its first checkpoint" if facts["step"] is None else f"at step {facts['step']:,}"
-        click.echo(f"  {facts['run']}: {facts['refused'] or f'stopped {where}{_of(facts)}'}")
+        click.echo(f"  {plain(facts['run'])}: {plain(facts['refused'] or f'stopped {where}{_of(facts)}')}")
     if not runs.root.is_dir():
         click.echo(f"there is no folder {runs.root} here: nothing has been trained")
         return

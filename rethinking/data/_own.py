@@ -125,13 +125,28 @@ def remove(name: str, root: str | Path | None = None, sure: Callable[[Path], boo
         what = f"no own data set, its copy is in {folder}" if known else f"not in {folder.parent}"
         raise InputError(f"{name} is {what}: `rethinking data remove` deletes what `data add` has added")
     files = {catalog.DESCRIPTION, *(file_of(folder, array).name for array in ARRAYS)}
-    other = sorted(entry.name for entry in os.scandir(folder) if entry.name not in files or entry.is_dir())
-    if other:
-        raise InputError(f"{folder / other[0]} is no file of the data set {name}: move it away, then remove {name}")
+
+    def checked(place: Path) -> tuple[int, ...]:
+        other = sorted(entry.name for entry in os.scandir(place) if entry.name not in files or entry.is_dir())
+        if other:
+            raise InputError(f"{folder / other[0]} is no file of the data set {name}: move it away, then remove {name}")
+        held = (place / catalog.DESCRIPTION).lstat()
+        return held.st_ino, held.st_ctime_ns, held.st_size
+
+    before = checked(folder)
     if not sure(folder):
         return None
     with scratch_in(folder.parent) as doomed:
-        os.replace(folder, doomed / name)
+        try:
+            os.replace(folder, doomed / name)
+        except FileNotFoundError:
+            raise InputError(f"{name} was removed meanwhile by another process") from None
+        try:  # what somebody did while the question stood is not lost
+            if checked(doomed / name) != before:
+                raise InputError(f"{name} is another data set meanwhile: give the command again to remove that")
+        except BaseException:
+            os.rename(doomed / name, folder)
+            raise
     return folder
 
 

@@ -8,8 +8,9 @@ label is small or, with `targeted`, where that of another class is large, each o
 the literature quotes the paper, which was not at hand.
 
 What the paper leaves open is chosen here. A child that leaves the image, or the range of bytes, is put back to its
-edge. Colours are rounded to bytes. Fitness is compared as log odds, which have the order of the probabilities but still
-differ where these round to 1. An evolution ends after `generations`, or before as `until` says:
+edge. Colours are rounded to bytes, and an image that an evolution has seen is not evaluated again. Fitness is compared
+as log odds, which have the order of the probabilities but still differ where these round to 1. An evolution ends after
+`generations`, or before as `until` says:
 
     changed      once a candidate succeeds: another class than the label is the likeliest, or the target is
     confident    the paper's rule: once the probability of the label is at most 5 %, or that of the target at least 90 %
@@ -29,6 +30,7 @@ import math
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -221,27 +223,86 @@ def evolve(
         at = at.to(attacks.label.device)
         people = torch.stack([first(subject.shape, pixels, population, each) for each in own]).to(at.device)
         cost = torch.full(people.shape[:2], math.inf, dtype=torch.float64, device=at.device)
+        tried = Tried(len(own), at.device)
         for generation in range(generations + 1):
             children = people
             if generation:
                 draws = torch.stack([three(population, each) for each in own]).to(at.device)
                 a, b, c = (people.gather(1, d[:, :, None, None].expand_as(people)) for d in draws.unbind(1))
                 children = within(a + F * (b - c), subject.shape)
-            logits, of_children = evaluated(subject, attacks[at], children)
-            found.see(attacks[at], at, logits, of_children)
+            of_children = tried.cost(subject, attacks[at], at, children, found)
             fitter = of_children <= cost
             people = torch.where(fitter[:, :, None, None], children, people)
             cost = torch.where(fitter, of_children, cost)
-            found.forwards += cost.numel()
             if until == "changed":
                 left = found.cost[at].isinf()
             else:
                 left = cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
             own = [each for each, stays in zip(own, left.tolist(), strict=True) if stays]
             at, people, cost = at[left], people[left], cost[left]
+            tried.keep(left)
             if not own:
                 break
     return found
+
+
+class Tried:
+    """What candidates of attacks cost, of which the same changed image is evaluated once.
+
+    Late in an evolution most children are images that it has seen: places and colours are whole numbers.
+
+    Args:
+        count: of the attacks. device: of the network.
+    """
+
+    def __init__(self, count: int, device: torch.device):
+        self._places: list[dict[bytes, int]] = [{} for _ in range(count)]  # of each attack, in its row of costs
+        self._costs = torch.empty(count, 0, dtype=torch.float64, device=device)
+
+    def keep(self, which: Tensor) -> None:
+        """Forget the attacks that are not among these, bool (a,)."""
+        if not which.all():
+            self._places = [each for each, stays in zip(self._places, which.tolist(), strict=True) if stays]
+            self._costs = self._costs[which]
+
+    def cost(self, subject: Pixels, attacks: Attacks, at: Tensor, people: Tensor, found: Found) -> Tensor:
+        """float64 (a, M) of candidates (a, M, k, 2 + C); `found` is shown those that are new, of the attacks `at`."""
+        height, width = subject.shape[:2]
+        row, column = (people[..., k].long().clamp_max(side - 1) for k, side in enumerate((height, width)))
+        changes = torch.cat([(row * width + column)[..., None], people[..., 2:].round().long()], 3)  # (a, M, k, 1 + C)
+        place, new = self._looked_up(changes)
+        sizes = [len(each) for each in new]
+        most = max(sizes)
+        if most:
+            of_each = torch.arange(len(new)).repeat_interleave(torch.tensor(sizes)).to(at.device)
+            fresh = changes[of_each, torch.tensor([k for each in new for k in each]).to(at.device)]
+            ends = torch.tensor(sizes).cumsum(0)[:, None]
+            padded = torch.arange(most) + ends - torch.tensor(sizes)[:, None]  # (a, most): where in `fresh` they are
+            there = (padded < ends).to(at.device)
+            logits = evaluated(subject, attacks.image[of_each], fresh[..., 0], fresh[..., 1:].float(), sizes)
+            logits = logits[padded.clamp_max(len(fresh) - 1).to(at.device)]
+            costs = torch.where(there, attacks.cost(logits), math.inf)
+            found.see(attacks, at, logits, costs)
+            found.forwards += len(fresh)
+            self._costs = torch.cat([self._costs, costs], 1)
+        return self._costs.gather(1, place)
+
+    def _looked_up(self, changes: Tensor) -> tuple[Tensor, list[list[int]]]:
+        """Where each candidate's cost is in its row, int64 (a, M), and the candidates of each attack that are new."""
+        bare = np.ascontiguousarray(changes.flatten(2).cpu().numpy().astype(np.int32))
+        keys, begin = bare.view(f"V{bare.strides[1]}")[..., 0].tolist(), self._costs.shape[1]
+        places, news = [], []
+        for known, row in zip(self._places, keys, strict=True):
+            new: list[int] = []
+            where = []
+            for number, key in enumerate(row):
+                place = known.setdefault(key, begin + len(new))
+                if place == begin + len(new):
+                    new.append(number)
+                where.append(place)
+            places.append(where)
+            news.append(new)
+        return torch.tensor(places).to(changes.device), news
 
 
 def search(subject: Pixels, attacks: Attacks) -> Found:
@@ -260,20 +321,16 @@ def search(subject: Pixels, attacks: Attacks) -> Found:
     return found
 
 
-def evaluated(subject: Pixels, attacks: Attacks, people: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (a, M, classes) and cost (a, M) of candidates (a, M, k, 2 + C).
+def evaluated(subject: Pixels, image: Tensor, places: Tensor, colours: Tensor, sizes: list[int]) -> Tensor:
+    """Logits (B, classes) of changed images, see `Pixels.logits`.
 
-    On a CPU those of one attack are evaluated together, so that no rounding depends on what else there is.
+    On a CPU the `sizes` of them that are of one attack are evaluated together, so that no rounding depends on what else
+    there is.
     """
-    (count, size), (height, width, _) = people.shape[:2], subject.shape
-    row, column = (people[..., k].long().clamp_max(side - 1) for k, side in enumerate((height, width)))
-    logits = subject.logits(
-        attacks.image.repeat_interleave(size),
-        (row * width + column).flatten(0, 1),
-        people[..., 2:].round().flatten(0, 1),
-        part=size if people.device.type == "cpu" else size * max(1, GPU_PART // size),
-    ).view(count, size, -1)
-    return logits, attacks.cost(logits)
+    if places.device.type != "cpu":
+        return subject.logits(image, places, colours, part=GPU_PART)
+    parts = zip(image.split(sizes), places.split(sizes), colours.split(sizes), strict=True)
+    return torch.cat([subject.logits(of, where, to, part=len(of)) for of, where, to in parts if len(of)])
 
 
 def first(shape: tuple[int, ...], pixels: int, population: int, generator: Generator) -> Tensor:

@@ -112,8 +112,11 @@ def _is_mine(lease: Path, made: os.stat_result) -> bool:
 
 
 def _remove(lease: Path) -> None:
-    """Delete the files of a lease, and its folder where nothing else is in it."""
+    """Delete the files of a lease, and its folder where nothing else is in it; of a link, the link alone."""
     with suppress(OSError):
+        if lease.is_symlink():  # what it leads to is somebody else's
+            lease.unlink()
+            return
         for file in list(lease.iterdir()):
             if is_of_a_lease(file.name):
                 file.unlink(missing_ok=True)
@@ -261,7 +264,7 @@ def _told(name: str) -> str:
 def _started(pid: int) -> str | None:
     """When a process started, as the kernel counts; None where it is gone, a zombie, or this cannot be told."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()  # its name may be no text
     except OSError:
         return None
     return None if fields[0] in "ZX" else fields[19]

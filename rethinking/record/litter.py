@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,16 +63,20 @@ def survey(runs: "Runs") -> Iterator[Found]:
     for root in (runs.root, *([] if again.is_symlink() else [again])):
         for entry in sorted(os.scandir(root), key=lambda e: e.name) if root.is_dir() else ():
             if entry.is_symlink() or (entry.is_dir() and entry.name != AGAIN):
-                yield found_at(runs, Path(entry.path))
+                found = None
+                with suppress(FileNotFoundError):  # another process has deleted it meanwhile
+                    found = found_at(runs, Path(entry.path))
+                if found:
+                    yield found
 
 
 def found_at(runs: "Runs", path: Path) -> Found:
-    """What there is at a path among the runs."""
+    """What there is at a path among the runs. Raises FileNotFoundError where it is gone."""
     places = _places(runs, path)
     link = next((p for p in places if p.is_symlink()), None)
     if link is not None:
         return Found(path, link=link)
-    entries = [(e, place == path) for place in places if place == path or place.is_dir() for e in os.scandir(place)]
+    entries = [(e, place == path) for place in places for e in _inside(place, place == path)]
     link = next((Path(e.path) for e, _ in entries if e.is_symlink()), None)
     names = {e.name for e, beside in entries if beside}
     leases = [e for e, beside in entries if beside and is_lease(e.name)]
@@ -88,6 +92,16 @@ def found_at(runs: "Runs", path: Path) -> Found:
         link=link,
         foreign=next((Path(e.path) for e, beside in entries if not _own(e, beside)), None),
     )
+
+
+def _inside(place: Path, beside: bool) -> list[os.DirEntry]:
+    """What is in one of a run's folders; one that is not beside its record may be gone."""
+    try:
+        return list(os.scandir(place))
+    except (FileNotFoundError, NotADirectoryError):
+        if beside:
+            raise
+        return []
 
 
 def _places(runs: "Runs", path: Path) -> list[Path]:
@@ -107,7 +121,9 @@ def _files(beside: bool) -> frozenset[str]:
 
 def _given_up(entry: os.DirEntry, beside: bool) -> bool:
     """Whether nobody writes a file any more, as far as the lease of its run, which is beside it, tells."""
-    return beside or time.time() - entry.stat().st_mtime > RECENT
+    with suppress(FileNotFoundError):  # it has just been written whole
+        return beside or time.time() - entry.stat().st_mtime > RECENT
+    return False
 
 
 def _own(entry: os.DirEntry, beside: bool = True) -> bool:

@@ -150,7 +150,7 @@ def recover(runs: "Runs") -> None:
 def put_in_place(runs: "Runs", name: str) -> None:
     """Have a run that was made again, complete and held, replace its record; nothing where somebody else holds that.
 
-    Files that are no record's stay.
+    Files that are no record's stay, and weights elsewhere that may be another record's: the new ones then go beside it.
 
     Raises InputError where it is damaged: its record then stays as it is.
     """
@@ -166,9 +166,14 @@ def put_in_place(runs: "Runs", name: str) -> None:
         result = json_of(new / "result.json")
         if result.keys() != digests.RESULT | digests.OWN or digests.of_result(result) != result["digest"]:
             raise InputError(f"{new / 'result.json'} does not agree with its own SHA-256: {DAMAGED}")
+        kept = runs.weights / name / digests.WEIGHTS
+        if kept.parent != old and kept.exists() and (old / "result.json").exists():
+            digests.check_weights(kept, json_of(old / "result.json"))
+            kept.unlink()  # those of the old record, which alone tells so
         (old / "result.json").unlink(missing_ok=True)
+        foreign = kept.parent != old and kept.exists() and digests.sha256(kept) != result["digests"].get(kept.name)
         for file in (*digests.FILES, digests.WEIGHTS):
-            place = (runs.weights / name if file == digests.WEIGHTS else old) / file
+            place = kept if file == kept.name and not foreign else old / file
             if file not in result["digests"]:
                 place.unlink(missing_ok=True)
             elif (new / file).exists():

@@ -15,6 +15,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.files import DAMAGED, json_of, reason, text_of, whole_number
 from rethinking.record import digests, outdated
+from rethinking.record.lease import held
 from rethinking.record.write import LOG_COLUMNS, Row
 from rethinking.spec import ProbeSpec, Spec, from_file
 
@@ -159,12 +160,35 @@ def environment_of(path: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> Record:
-    """Read a complete record.
+    """Read a complete record; again where another process replaces it meanwhile by one that was made again.
 
     Raises:
         InputError: a file that is missing, truncated or foreign; a curve that does not agree with its result; a file
-        that has another digest than the record, or runs/DIGESTS, holds.
+        that has another digest than the record, or runs/DIGESTS, holds; it is being replaced.
     """
+    while True:
+        before = _which(path / "result.json")
+        try:
+            return _read(path)
+        except InputError:
+            busy = held(path)  # first: whoever is done then has left a result
+            now = _which(path / "result.json")
+            if now is None and busy:
+                raise InputError(f"{path} is being replaced by another process: try again in a moment") from None
+            if now in (None, before):
+                raise
+
+
+def _which(file: Path) -> tuple[int, ...] | None:
+    """What is another where a file was replaced; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read(path: Path) -> Record:
     result, environment = json_of(path / "result.json"), environment_of(path / "environment.json")
     try:
         spec = from_file(path / "spec.json")
