@@ -65,6 +65,11 @@ def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
     return images[:, top : top + size, left : left + size]
 
 
+def largest_cutout(height: int, width: int) -> int:
+    """Side of the largest square cut out of images: the next covers all of one from wherever its centre is."""
+    return 2 * max(height, width) - 2
+
+
 def whiten(images: "Tensor") -> "Tensor":
     """Per-image whitening ([zhang2017] appendix A; TensorFlow's per_image_standardization).
 

@@ -297,6 +297,10 @@ def test_frames_are_those_of_records(toy_dir, tmp_path):
         ours, theirs = (getattr(each, frame)() for each in (memory, rt.records(tmp_path)))
         pd.testing.assert_frame_equal(*(f.drop(columns="seconds", errors="ignore") for f in (ours, theirs)), rtol=1e-5)
     assert "<table" in result._repr_html_()
+    assert (
+        repr(rt.records(tmp_path))
+        == f"training runs in {tmp_path}: a row a run by .frame(), an evaluation by .curves()"
+    )
     axes = result.plot()
     lines = [line for line in axes.lines if len(line.get_xdata()) == 4]
     assert len(lines) == 4  # training and test, two seeds

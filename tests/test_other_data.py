@@ -172,6 +172,27 @@ def test_every_figure_of_any_set_compares_at_least_two_sizes_and_has_no_rule_tha
                 has.setdefault(scale, {})[claim.id] = least
 
 
+@pytest.mark.parametrize(
+    ("side", "sizes"), [(4, set()), (8, set()), (9, {8, 16}), (12, {8, 16, 20}), (13, {8, 16, 24})]
+)
+def test_a_sweep_leaves_out_the_squares_that_would_cover_an_image(side, sizes, tmp_path):
+    images = RNG.integers(0, 256, (60, side, side, 1), dtype=np.uint8)
+    data.add(
+        "mine",
+        _npz(
+            tmp_path,
+            train_images=images,
+            train_labels=np.arange(60) % 2,
+            test_images=images[:20],
+            test_labels=np.arange(20) % 2,
+        ),
+    )
+    for name in ("dose", "frontier", "regularizers"):
+        wanted = figures.unique(figures.specs(name, of_mine(name)))
+        cut = {part.options["size"] for spec in wanted for part in spec.regularizers if part.name == "cutout"}
+        assert cut == (sizes if name != "regularizers" else sizes & {16})
+
+
 def test_rules_on_accuracies_are_not_judged_on_too_few_test_images(tmp_path):
     labels = np.arange(30) % 2
     data.add("mine", _npz(tmp_path, train_labels=labels, test_images=IMAGES[:4], test_labels=labels[:4]))

@@ -15,6 +15,7 @@ from rethinking.figures._parts import UNSTATED
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures.kit import Conditions, Frame, Spans, Table, bits_memorized, final, minus, relative, steps_to_fit
 from rethinking.figures.kit.panels import size_note
+from rethinking.images import largest_cutout
 from rethinking.spec import Part, RunSpec, check_parts
 
 NETWORKS = ("mlp-3x512", "alexnet", "resnet-20")
@@ -97,23 +98,25 @@ def sweeps(setting: Setting) -> list[Sweep]:
     found, quick = [], setting.scale == "quick"
     for name, entry in catalog.entries("regularizers").items():
         network = next((m for m in NETWORKS[: 1 if quick else None] if _carries(m, name)), None)
-        if network is None or (entry.digest and not quick) or not _room(setting, name):
-            continue
         typical = _typical(name)[1]
-        strengths = tuple(entry.constants.get("STRENGTHS", (typical,)))
+        if network is None or (entry.digest and not quick) or not _room(setting, name, typical):
+            continue
+        strengths = tuple(v for v in entry.constants.get("STRENGTHS", (typical,)) if _room(setting, name, v))
         if quick:
             strengths = tuple(v for v in strengths if v in (strengths[0], typical, strengths[-1]))
         found.append(Sweep(name, PRECISE if name in IN_FLOAT32 else network, strengths, typical))
     for name, strengths in () if quick else ON_ALEXNET.items():
-        if not _room(setting, _swept(name)):
+        if not _room(setting, _swept(name), None):
             continue
         found.append(Sweep(name, "alexnet", strengths, _typical(_swept(name))[1]))
     order = (*FAMILIES, OTHER)
     return sorted(found, key=lambda s: (order.index(family_of(s.regularizer)), _swept(s.regularizer)))
 
 
-def _room(setting: Setting, regularizer: str) -> bool:
-    """Whether a random crop has anything to cut; other regularizers do without."""
+def _room(setting: Setting, regularizer: str, strength: Any) -> bool:
+    """Whether a random crop has anything to cut, and a cutout leaves anything; other regularizers do without."""
+    if regularizer == "cutout":
+        return strength <= largest_cutout(*setting.subject.size)
     return regularizer != "random_crop" or setting.subject.cropped
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from rethinking.errors import InputError
+from rethinking.images import largest_cutout
 from rethinking.regularizers import Base
 
 OPTIONS = {"size": {"type": "int", "ge": 0, "le": 1000, "default": 16, "description": "side of the square, in pixels"}}
@@ -29,7 +30,7 @@ class Regularizer(Base):
     def batch(self, images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         if self.size == 0:
             return images, labels
-        most = 2 * max(images.shape[2:]) - 2  # the next covers every pixel from wherever its centre is
+        most = largest_cutout(*images.shape[2:])
         if self.size > most:
             of = " x ".join(map(str, images.shape[2:]))
             raise InputError(
