@@ -414,6 +414,20 @@ def test_weights_that_another_folder_keeps_among_these_records_are_never_deleted
     assert contents(tmp_path) == before
 
 
+def test_weights_whose_record_is_gone_are_no_part_of_a_run_that_is_begun_where_they_lie(toy_dir, tmp_path):
+    theirs = Runs(tmp_path / "theirs", weights=tmp_path / "mine")
+    mine = Runs(tmp_path / "mine", weights=tmp_path / "theirs")
+    assert execute(TINY, theirs, data_dir=toy_dir)
+    (found,) = theirs.survey()
+    assert theirs.delete(found) == ""
+    before = contents(tmp_path)
+    assert [*before] == [f"mine/{TINY.run_id}/{digests.WEIGHTS}"]
+    for runs in (mine, Runs(tmp_path / "mine")):
+        with pytest.raises(InputError, match=r"mine/.* is there, and of another record: .* or delete it"):
+            execute(TINY, runs, data_dir=toy_dir)
+    assert contents(tmp_path) == before
+
+
 def test_checkpoints_in_the_runs_folder_by_another_name_are_beside_the_records(tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "link").symlink_to("runs")

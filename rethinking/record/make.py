@@ -65,11 +65,10 @@ def _check_places(runs: "Runs", folder: Path) -> None:
         record = next((beside / name for name in ("result.json", "spec.json") if os.path.lexists(beside / name)), None)
         if record is not None:
             raise InputError(f"{record} is of a record, and {option} is no folder of records: name another")
-    weights = runs.weights / folder.name / digests.WEIGHTS
-    made = ("spec.json", "curve.csv") if weights.parent == folder else ("curve.csv", CHECKPOINT, "result.json")
-    begun = any((folder / name).exists() for name in made)
-    if folder.parent == runs.root and os.path.lexists(weights) and not begun:
-        raise others(weights)
+    for place in dict.fromkeys((runs.weights / folder.name, folder)) if folder.parent == runs.root else ():
+        made = ("spec.json", "curve.csv") if place == folder else ("curve.csv", CHECKPOINT, "result.json")
+        if os.path.lexists(place / digests.WEIGHTS) and not any((folder / name).exists() for name in made):
+            raise others(place / digests.WEIGHTS)
     saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
     if owner := litter.another(runs, saved):
         raise InputError(f"{saved} is of a run in {owner}: name another folder with --checkpoints")
