@@ -147,8 +147,9 @@ def test_a_learning_rate_that_is_not_the_specs_is_damage_though_nothing_binds_th
 
 def test_claims_that_are_judged_nowhere_are_told_once():
     """Of one record of a figure: too few for any claim."""
-    names = sorted(json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["runs"])
-    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name) for name in names[:1]}] * 2)
+    names = json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["runs"]
+    name = min(name for name in names if "partial_labels" in name)
+    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name)}] * 2)
     assert re.fullmatch(r"verdict: [\d,]+ claims need these runs, and none of them is judged in either", last)
 
 

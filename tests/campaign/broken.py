@@ -8,6 +8,7 @@ Whoever judges must be able to fail: a part that counts nothing here would count
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from rethinking import catalog, data, paths, record, verify
 from rethinking.cli.group import Group
 from rethinking.data import _files, _image_folder, _sources, cifar10
 from rethinking.engines import execute
-from rethinking.record import digests, lease, make
+from rethinking.record import digests, lease, litter, make
 from rethinking.spec import from_json
 from rethinking.training import bfloat16
 
@@ -89,6 +90,13 @@ def _nothing(*_: Any, **__: Any) -> Any:
     return iter(())
 
 
+def _everywhere(runs: record.Runs, path: Path) -> str:
+    """Delete a run, and what is at its places elsewhere, whosoever it is."""
+    for place in litter._places(runs, path):
+        shutil.rmtree(place, ignore_errors=True)
+    return ""
+
+
 def _as_it_is(content: bytes, *_: Any) -> bytes:
     return content
 
@@ -119,7 +127,12 @@ BROKEN = {
     "no_room": Broken("files are written in place", IN_PLACE, 6, LOST, BINDING),
     "signals": Broken("a checkpoint's weights are lost", [(execute, "_saved", _forgetful())], 4, TRACEBACK),
     "processes": Broken("every lease is believed dead", [(lease, "held", lambda folder: False)], 2, SILENT),
-    "shared": Broken("whose a place is, is not asked", [(make, "_check_places", lambda *_: None)], 10, LOST),
+    "shared": Broken(
+        "whose a place is, is not asked",
+        [(make, "_check_places", lambda *_: None), (litter, "_delete", _everywhere)],
+        20,
+        LOST,
+    ),
     "full_disk": Broken("errors are not told in one line", BARE, 4, TRACEBACK),
     "records": Broken(
         "no digest of a record is compared",
