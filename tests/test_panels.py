@@ -66,18 +66,28 @@ def test_words_stand_where_neither_the_papers_mark_nor_ours_is(axes):
     ("gone", "below", "legend"),
     [
         ([], [], ["a", "b"]),
-        ([1], [(1, "partly run")], ["a", "b"]),
+        ([1], [], ["a, 1 of 2 points run", "b"]),
+        ([0, 2], [(0, "not run")], ["a, 1 of 2 points run", "b, 1 of 2 points run"]),
         ([0, 1], [], ["a: not run", "b"]),
         ([0, 1, 2, 3], [(0, "not run"), (1, "not run")], ["a: not run", "b: not run"]),
     ],
 )
 def test_lines_say_below_the_axis_what_the_legend_does_not(axes, gone, below, legend):
-    """A line of which nothing is run is named in the legend alone, unless no line is run."""
+    """A line of which nothing is run, or some points, says so in the legend alone, unless no line is run there."""
     frame = made(network=list("aabb"), p=[0, 1, 0, 1], accuracy=[1.0, 2.0, 3.0, 4.0], n=50_000, all=50_000)
     frame.data.loc[gone, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
     Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [])
     assert sorted((text.xy[0], text.get_text()) for text in axes.texts) == below
     assert [text.get_text() for text in axes.get_legend().get_texts()] == legend
+
+
+def test_a_point_with_some_of_its_seeds_says_so_below_the_axis(axes):
+    frame = made(network=list("aab"), p=0, accuracy=[1.0, 2.0, 3.0], n=50_000, all=50_000)
+    frame.data["seed"] = [0, 1, 0]
+    frame.data.loc[1, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == ["partly run"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
 
 
 def missing(frame):

@@ -75,12 +75,13 @@ def alike(found: dict[str, tuple[float, bool]]) -> bool | None:
 def finding(t: Frame, network: str) -> str | None:
     if t.gone:
         return None
-    found = [factor for factor, censored in slower(t).values() if not censored]
+    fitted = {name for name, part in acting(t).items() if all(isinstance(cell, float) for cell in part.cells(RATIO))}
+    found = [factor for name, (factor, _) in slower(t).items() if name in fitted]
     if not found:
-        return "At no strength are both true and random labels fitted"
+        return "At no strength are both true and random labels fitted in every seed"
     return (
-        f"Of {len(found)} strengths at which true and random labels are fitted, none slows random labels more than "
-        f"{math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
+        f"Of {len(found)} strengths at which every seed fits true and random labels, none slows random labels more "
+        f"than {math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
     )
 
 

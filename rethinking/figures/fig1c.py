@@ -13,7 +13,7 @@ from rethinking.claims import rounded
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
 from rethinking.figures._score import Score
-from rethinking.figures.fig1b import NETWORKS, OVER_P, grid, networks, seeds, spec
+from rethinking.figures.fig1b import COARSE, NETWORKS, OVER_P, grid, networks, seeds, spec
 from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error, listed
 from rethinking.figures.table1 import BY_NAME
 from rethinking.plotting import NAMES
@@ -28,6 +28,7 @@ DEPARTURES = [
     UNSTATED,
     BUDGET,
     "quick, and Inception and AlexNet at cpu: fewer images.",
+    COARSE,
 ]
 ERROR = error("test_accuracy")
 TABLE = Table("run", {"test error (%)": ERROR})

@@ -138,6 +138,8 @@ class Lines(Panel):
             axes.plot([], [], **look | HOLLOW if paper else {"linestyle": "none"}, label=f"{label}: {words}")
             return
         gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
+        run = (data["state"] != MISSING).groupby(data[self.x]).any()
+        label += "" if run.all() else f", {run.sum()} of {len(run)} points run"
         segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))
         line = {"color": look["color"], "linestyle": look["linestyle"]}
         bars: dict[str, Any] = {"estimator": "median", "errorbar": None if self.interval else ("pi", 100)}
@@ -152,15 +154,16 @@ class Lines(Panel):
         axes.plot([], [], **line, marker=look["marker"], ms=3.5, label=label)
 
     def _mark_missing(self, axes: "Axes", frame: Frame) -> None:
-        """Say below the axis, at every x where runs are missing, whether all or some are.
+        """Say below the axis where no line that is begun has runs at x, and where one has some of its seeds there.
 
-        Lines of which no run is there do not count where others are begun: the legend says that they are not run.
+        What a line lacks altogether, the legend says.
         """
         lines = frame.groups(self.hue).values() if self.hue and self.legend else []
-        begun = [part.data for part in lines if (part.data["state"] != MISSING).any()]
+        begun = [part for part in lines if (part.data["state"] != MISSING).any()]
         text: dict[str, Any] = {"rotation": 90, "fontsize": NOTE, "ha": "center", "color": "0.35"}
-        for value, part in (Frame(pd.concat(begun)) if begun else frame).groups(self.x).items():
+        for value, part in (Frame(pd.concat([part.data for part in begun])) if begun else frame).groups(self.x).items():
             missing = part.data["state"] == MISSING
-            if missing.any():
+            each = missing.groupby(part.data[self.hue]) if begun else [("", missing)]
+            if missing.all() or any(one.any() and not one.all() for _, one in each):
                 words = "not run" if missing.all() else "partly run"
                 axes.annotate(words, (value, 0.02), xycoords=("data", "axes fraction"), **text)
