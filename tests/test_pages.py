@@ -258,7 +258,7 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     fits = {
         word: median(row("fig1a-paper-mlp-3x512", f"{word} labels")["steps to 99 %"]) for word in ("true", "random")
     }
-    assert f"in {fits['random'] / fits['true']:.1f} times the steps of true ones" in text
+    assert f"after {fits['random'] / fits['true']:.1f} times the steps that true ones take" in text
     tests = [median(row("fig1a-paper-mlp-3x512", f"{word} labels")["test accuracy (%)"]) for word in ("true", "random")]
     assert "falls from {:.2f} to {:.2f} %".format(*tests) in text
     changes = [
@@ -266,10 +266,21 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     ]
     assert f"AlexNet's test accuracy by {changes[0]:.2f} points" in text
     assert f"with random crop by {changes[1]:.2f}" in text
+    margin = row("effects-paper", "weight decay, alexnet")["95 % margin of the test sample, at most (points)"][0]
+    assert f"two such differences lie up to {math.sqrt(2) * margin:.1f} points apart in 95 % of cases" in text
+    inception = {
+        word: row("fig1a-paper", word) for word in ("random labels", "shuffled pixels", "random pixels", "Gaussian")
+    }
+    noise = inception["random labels"]
+    assert "Figure 1(a), fits random labels to {:.2f} %".format(*noise["final training accuracy (%)"]) in text
+    assert "its test accuracy is then {:.2f} %, which is chance".format(*noise["test accuracy (%)"]) in text
+    assert "It fits shuffled pixels, random pixels and Gaussian images in fewer steps." in text
+    assert max(inception, key=lambda word: median(inception[word]["steps to 99 %"])) == "random labels"
+    judged = [c for d in DRAWN.values() for c in d["claims"] if c["verdict"] in ("replicated", "not replicated")]
+    assert "more than half of the paper's judged claims rest on one seed, and all of Inception's do" in text
+    assert sum(c["seeds"] == 1 for c in judged) > len(judged) / 2
     for word in ("random pixels", "Gaussian"):
         fits[word] = median(row("fig1a-paper-mlp-3x512", word)["steps to 99 %"])
-    assert f"random pixels in {fits['random pixels'] / fits['true']:.1f} and " in text
-    assert f"Gaussian images in {fits['Gaussian'] / fits['true']:.1f} times the steps" in text
     steps = (f"{fits[word]:,.0f}" for word in ("random pixels", "Gaussian", "true", "random"))
     order = "pixels ({} steps) and Gaussian images ({}) before true labels ({}); random labels do come last ({})."
     assert order.format(*steps) in text
