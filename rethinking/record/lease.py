@@ -33,6 +33,7 @@ from rethinking.spec import from_file
 
 HEARTBEAT = 10.0  # seconds between signs of life of whoever makes a run
 SILENCE = 180.0  # seconds without one after which a lease from another machine is given up
+PATIENCE = 10.0  # seconds that whoever is done waits for its last sign of life to be written
 OWNER = 10_000  # bytes of a lease's file, which has some 100
 NOTES = "progress.json"  # beside owner.json
 
@@ -90,7 +91,7 @@ def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False)
     finally:
         stop.set()
         if beat is not None:
-            beat.join(HEARTBEAT)  # else what it is writing would keep the lease's folder
+            beat.join(PATIENCE)  # else what it is writing would keep the lease's folder
         if _is_mine(mine, made):
             for old in _leases(folder):
                 if _number(old) <= _number(mine):
