@@ -720,8 +720,9 @@ def test_a_class_that_is_declared_and_of_no_label_is_told():
     letters = Samples([(torch.zeros(1, 2, 2), y) for y in labels], targets=labels, classes=["N/A", "a", "b"])
     with pytest.warns(
         UserWarning, match="RandomLabels: the data set declares 3 classes, and no label is 0, which is 'N/A'"
-    ):
+    ) as told:
         wrapped = RandomLabels(letters)
+    assert told[0].filename == __file__  # the line that made the wrapper
     assert wrapped.facts.num_classes == 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -143,7 +143,7 @@ def tell_unused(labels: np.ndarray, declared: list[Any], name: str) -> None:
         warnings.warn(
             f"{name}: the data set declares {len(declared)} classes, and {which}{more}: labels become random over all "
             f"{len(declared)}; give num_classes={len(declared)} if they shall, or number the labels without it",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

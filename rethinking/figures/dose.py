@@ -90,7 +90,9 @@ def most_different(found: dict[str, tuple[float, bool]]) -> str:
         return "true labels are fitted at no strength"
     name = max(found, key=lambda name: found[name][0])
     factor, bound = found[name]
-    return f"{len(found)} strengths, {'at least ' * bound}{factor:.2f} times as much at the most: {name}"
+    bounds = sum(bound for _, bound in found.values())
+    told = f"{len(found)} strengths, {'at least ' * bound}{factor:.2f} times as much at the most: {name}"
+    return f"{told}; {bounds} of them known as lower bounds alone" if bounds else told
 
 
 def slowed(

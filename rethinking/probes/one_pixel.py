@@ -85,7 +85,7 @@ ARRAYS = {
 }
 F = 0.5  # factor on the difference of two candidates
 AWAY, TOWARDS = math.log(0.05 / 0.95), math.log(0.1 / 0.9)  # costs at which `confident` stops: 5 %, 90 %
-TOGETHER, GPU_PART = 100_000, 30_000  # candidates that evolve together; changed images that a GPU evaluates at a time
+TOGETHER, GPU_PART = 40_000, 30_000  # candidates that evolve together; changed images that a GPU evaluates at a time
 
 
 def measure(trained, generator, *, pixels, images, targeted, until, population, generations, exhaustive):

@@ -242,9 +242,14 @@ def _bound(owner: dict[str, Any]) -> dict[str, Any]:
     return owner | {"sha256": hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()}
 
 
-@functools.lru_cache(1)
 def _host() -> str:
     """This machine since its last start, and this process namespace: where a process id means something."""
+    return _host_of(os.getpid())
+
+
+@functools.lru_cache(1)
+def _host_of(_: int) -> str:
+    """The host of this process, whose id it is: a child may be in another namespace."""
     parts = [socket.gethostname()]
     for read_part in (
         lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),

@@ -68,7 +68,7 @@ def _check_places(runs: "Runs", folder: Path) -> None:
     for place in dict.fromkeys((runs.weights / folder.name, folder)) if folder.parent == runs.root else ():
         made = ("spec.json", "curve.csv") if place == folder else ("curve.csv", CHECKPOINT, "result.json")
         if os.path.lexists(place / digests.WEIGHTS) and not any((folder / name).exists() for name in made):
-            raise others(place / digests.WEIGHTS)
+            raise others(place / digests.WEIGHTS, beside=place == folder)
     saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
     if owner := litter.another(runs, saved):
         raise InputError(f"{saved} is of a run in {owner}: name another folder with --checkpoints")

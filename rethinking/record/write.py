@@ -36,9 +36,14 @@ def format_log(log: Sequence[Sequence[float]]) -> str:
     return "\n".join([",".join(LOG_COLUMNS), *lines]) + "\n"
 
 
-def others(weights: Path) -> InputError:
-    """What there is to say of a file of weights that is in the way of another record's."""
-    return InputError(f"{weights} is there, and of another record: name another folder with --weights, or delete it")
+def others(weights: Path, beside: bool = False) -> InputError:
+    """What there is to say of a file of weights that is in the way of another record's.
+
+    beside: whether it lies where the record itself would, so that no other place for its weights helps.
+    """
+    whose = " for that record" if beside else ""
+    told = f"{weights} is there, and of another record"
+    return InputError(f"{told}: name another folder with --weights{whose}, or delete it")
 
 
 class Writer:

@@ -1,6 +1,6 @@
 """The campaign: kills, damage, hostile input and crowds, by the thousand, in one table.
 
-    python tests/campaign                     all of it, some 25 minutes of a core
+    python tests/campaign                     all of it, half an hour of a core
     python tests/campaign --budget 10         minutes; every part gets its share of the time that is left
     python tests/campaign calls records       some parts
     python tests/campaign --scale 0.01        a hundredth of the tries
