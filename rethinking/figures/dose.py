@@ -92,7 +92,7 @@ def most_different(found: dict[str, tuple[float, bool]]) -> str:
     factor, bound = found[name]
     bounds = sum(bound for _, bound in found.values())
     told = f"{len(found)} strengths, {'at least ' * bound}{factor:.2f} times as much at the most: {name}"
-    return f"{told}; {bounds} of them known as lower bounds alone" if bounds else told
+    return f"{told}; {bounds} known only from below" if bounds else told
 
 
 def slowed(

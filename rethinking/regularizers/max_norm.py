@@ -32,9 +32,7 @@ class Regularizer(Base):
             weights(network)  # refuses a network without
             other = next((m for m in network.modules() if isinstance(m, _TRANSPOSED)), None)
             if other is not None:
-                raise InputError(
-                    f"max_norm bounds rows of weights, and those of a {type(other).__name__} are of no unit: drop it"
-                )
+                raise InputError(f"max_norm bounds rows, and those of a {type(other).__name__} are of no unit: drop it")
         return network
 
     @torch.no_grad()
