@@ -10,7 +10,7 @@ from typing import Any
 
 from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
-from rethinking.engines.made_with import explanation
+from rethinking.engines.made_with import explanation, threads_of
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
 from rethinking.record.lease import held
@@ -274,12 +274,17 @@ def _within(record: Record, device: str) -> bool:
 
 
 def made_again(
-    record: Record, *, device: str = "cpu", data_dir: str | None = None, until: int | None = None
+    record: Record,
+    *,
+    device: str = "cpu",
+    data_dir: str | None = None,
+    until: int | None = None,
+    threads: int | None = None,
 ) -> tuple[str | None, Record]:
     """Train a record's spec again in a folder that is thrown away.
 
     Args:
-        until: train and compare up to this step alone.
+        until: train and compare up to this step alone. threads: of a CPU; those of the record unless told.
 
     Returns:
         Where the other first differs, None where it does not; and the other, of which files are gone.
@@ -289,7 +294,8 @@ def made_again(
     """
     with tempfile.TemporaryDirectory() as scratch:
         other = Runs(scratch)
-        failures = local.run([record.spec], other, device=device, workers=1, data_dir=data_dir, until=until)
+        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or threads_of(record)}
+        failures = local.run([record.spec], other, data_dir=data_dir, until=until, **options)
         if failures:
             raise InputError(f"{record.spec.run_id} failed: {failures[0].reason}")
         second = other.begun(record.spec)

@@ -36,6 +36,11 @@ from rethinking.errors import InputError
 )
 @click.option("--until", type=click.IntRange(0), help="With --compare: of the record's curve, up to this step only.")
 @click.option("--compare", is_flag=True, help="Train it again elsewhere and compare with the record; exit 1 if other.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Cores of the CPU for this one run; its last bits depend on them.  [default: 1; with --compare the record's]",
+)
 @anew_option
 @click.option(
     "--again",
@@ -54,6 +59,7 @@ def run(
     spec_file: Path | None,
     until: int | None,
     compare: bool,
+    threads: int | None,
     anew: bool,
     again: bool,
     other_dir: str | None,
@@ -76,7 +82,7 @@ def run(
     """
     from rethinking.engines import local
     from rethinking.record import Runs, make, outdated
-    from rethinking.spec import LARGEST, Spec, from_bytes, from_file
+    from rethinking.spec import LARGEST, RunSpec, Spec, from_bytes, from_file
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -88,6 +94,7 @@ def run(
     if as_json and compare:
         raise InputError("--json is given beside --compare, which prints lines: leave one out")
     device = local.resolve_device(device)
+    _check_threads(threads, device)
     if spec_file is not None:
         if given:
             raise InputError(
@@ -102,6 +109,8 @@ def run(
         )
     else:
         spec = spec_of(given, device)
+    if threads is not None and not isinstance(spec, RunSpec):
+        raise InputError(f"--threads is given for {spec.run_id}, which trains no network: leave it out")
     (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]
     runs = Runs(runs_dir, checkpoints, weights)
     if again:
@@ -110,6 +119,7 @@ def run(
     if not compare:
         if record is None:
             options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
+            options["threads"] = threads or 1
             try:
                 check_before([spec], runs, device, 1)
                 need_data([spec], runs, data_dir, quiet)
@@ -128,7 +138,7 @@ def run(
 
     if other_dir is None:
         fetch_missing([spec.data], data_dir)
-        difference, second = made_again(record, device=device, data_dir=data_dir, until=until)
+        difference, second = made_again(record, device=device, data_dir=data_dir, until=until, threads=threads)
     else:
         there = Runs(other_dir)
         if not there.path(spec).is_dir():
@@ -144,6 +154,15 @@ def run(
             print_made_by(made)
         click.echo(f"  {explanation(record.environment, second.environment)}")
     return 1 if difference else 0
+
+
+def _check_threads(threads: int | None, device: str) -> None:
+    from rethinking.engines.machine import cores
+
+    if threads is not None and device != "cpu":
+        raise InputError(f"--threads is of a CPU, and the device is {device}: leave it out, or give --device cpu")
+    if threads is not None and threads > cores():
+        raise InputError(f"--threads is {threads}, this process may use 1 to {cores()}: give one of them")
 
 
 def _print_apart(first: Any, second: Any) -> None:

@@ -48,6 +48,8 @@ def past(runs: Runs) -> list[Past]:
         try:
             size = work(spec, result["steps"], result["evaluations"])
             _speed_keys(spec)  # of a data set that is known here
+            if made.get("threads", 1) != 1:  # not as a worker trains
+                continue
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
             found.append(Past(name, spec, made["device_name"], result["steps"], image, made["seconds"]))

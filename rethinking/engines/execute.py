@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rethinking import data
 from rethinking.arithmetic import as_begun
 from rethinking.engines.machine import cores
-from rethinking.engines.made_with import arithmetic, environment, together
+from rethinking.engines.made_with import arithmetic, environment, threads_of, together
 from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
@@ -147,6 +147,7 @@ def execute(
     on_resume: Callable[[int], None] = lambda step: None,
     until: int | None = None,
     anew: bool = False,
+    threads: int = 1,
 ) -> bool:
     """Make the run of `spec` to its end and record it, going on from its checkpoint where there is one.
 
@@ -157,7 +158,8 @@ def execute(
         on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable. on_resume: called with
         the step of the checkpoint that the run goes on from. until: break a training run off after that step, and its
         evaluation, with its curve so far and a checkpoint written. anew: begin anew where the checkpoint is refused
-        as damaged, stale, another run's or an earlier version's, which deletes it, or is missing.
+        as damaged, stale, another run's or an earlier version's, which deletes it, or is missing. threads: to train a
+        network with on the CPU.
 
     Returns:
         True when the record is complete, or as far as asked; False when another process is making it, or is training
@@ -185,9 +187,9 @@ def execute(
             return weights
 
         kind = kind_of(spec)
-        context = Context(_load(spec.data, data_dir), to_device(device), weights=trained)
+        context = Context(_load(spec.data, data_dir), to_device(device), threads, weights=trained)
         if context.device.type == "cpu":
-            torch.set_num_threads(cores() if kind.alone else 1)
+            torch.set_num_threads(cores() if kind.alone else threads)
         made_with = environment(spec, context.device)
         context.made_with = arithmetic(made_with)
         rows: list[Row] = []
@@ -290,7 +292,7 @@ def _weights(
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)
             other.owner = runs.root
-            if not execute(run, other, device=device, data_dir=data_dir, anew=anew):
+            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=threads_of(record)):
                 return None
             second = other.find(run)
             assert second is not None

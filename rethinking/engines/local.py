@@ -1,5 +1,6 @@
-"""This machine's engine: independent runs in worker processes, one per core with one thread each, or on GPUs."""
+"""This machine's engine: independent runs in worker processes, on a core each or on GPUs."""
 
+import functools
 import json
 import math
 import os
@@ -25,7 +26,7 @@ from rethinking.record import Runs
 from rethinking.spec import Spec, kind_of
 
 POLL = 2.0  # seconds between looks at runs that another process is training
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps freed memory, in huge pages: activations are not faulted in anew each step, a tenth of it in float32.
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": ":".join(
@@ -152,6 +153,7 @@ def run(
     anew: bool = False,
     deadline: float = math.inf,
     quiet: bool = False,
+    threads: int = 1,
 ) -> list[Failure]:
     """Train every run of `specs` that is not complete.
 
@@ -164,6 +166,7 @@ def run(
         anew: begin a run anew whose checkpoint is refused.
         deadline: of time.monotonic; then all workers stop as at SIGTERM, and what is not complete is no failure.
         quiet: say nothing of how the runs go on.
+        threads: to train a network with on the CPU, of each worker.
 
     Returns:
         The runs that failed, with the reason.
@@ -175,12 +178,13 @@ def run(
     if device == "cpu" and len({kind_of(spec).alone for spec in waiting}) > 1:  # first all that share the cores
         parts = [[s for s in waiting if kind_of(s).alone is each] for each in (False, True)]
         options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "wait": wait}
-        options |= {"until": until, "anew": anew, "deadline": deadline, "quiet": quiet}
+        options |= {"until": until, "anew": anew, "deadline": deadline, "quiet": quiet, "threads": threads}
         return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
     with _stopping(), selectors.DefaultSelector() as selector, Progress(waiting, count, quiet) as progress:
-        crew = _Crew(waiting, runs, lambda place: _spawn(runs, place, data_dir, alone), selector, progress, until, anew)
+        spawn = functools.partial(_spawn, runs, data_dir=data_dir, alone=alone, threads=threads)
+        crew = _Crew(waiting, runs, spawn, selector, progress, until, anew)
         crew.deadline = deadline
         try:
             crew.work(places(device, count), wait)
@@ -325,10 +329,10 @@ class _Crew:
             self._start(worker.device)
 
 
-def worker_environment(device: str, alone: bool = False) -> dict[str, str]:
+def worker_environment(device: str, alone: bool = False, threads: int = 1) -> dict[str, str]:
     """The environment variables of a process that trains on `device`; alone: with all cores to itself."""
     memory = RETURN_MEMORY if alone else KEEP_MEMORY
-    return memory | os.environ | (ONE_THREAD if device == "cpu" and not alone else {})
+    return memory | os.environ | (dict.fromkeys(THREADS, str(threads)) if device == "cpu" and not alone else {})
 
 
 def command(module: str, *arguments: str | None) -> list[str]:
@@ -353,14 +357,14 @@ def command(module: str, *arguments: str | None) -> list[str]:
     return [sys.executable, "-P", "-c", code]
 
 
-def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> subprocess.Popen:
+def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool, threads: int) -> subprocess.Popen:
     folders = (str(runs.root.absolute()), device, *(str(p.absolute()) for p in (runs.checkpoints, runs.weights)))
-    words = command("engines.worker", *folders, str(Path(data_dir).absolute()) if data_dir else None)
+    words = command("engines.worker", *folders, str(Path(data_dir).absolute()) if data_dir else None, str(threads))
     return subprocess.Popen(
         words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=worker_environment(device, alone),
+        env=worker_environment(device, alone, threads),
         start_new_session=True,
     )
 

@@ -23,7 +23,7 @@ from rethinking.errors import InputError
 STEP_EVERY = 0.5  # seconds between step events
 
 
-def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: str | None) -> None:
+def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: str | None, threads: str) -> None:
     """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
     if data_dir:  # where own data sets are found by name
         os.environ["RETHINKING_DATA"] = data_dir
@@ -77,6 +77,7 @@ def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: 
                 on_resume=lambda step: say(event="resumed", step=step),
                 until=job["until"],
                 anew=job["anew"],
+                threads=int(threads),
             )
         except Stopped:
             sys.exit(143)

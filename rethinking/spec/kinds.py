@@ -46,7 +46,8 @@ class Context:
     """What a run of any kind is given besides its spec, and where it puts what it can go on from.
 
     Attributes:
-        images: the data set that the spec names. device: to compute on. made_with: what decides how its arithmetic is
+        images: the data set that the spec names. device: to compute on. threads: that a network is trained with on the
+        CPU. made_with: what decides how its arithmetic is
         done, in words.
         on_step: to be called with how far the run is, of the spec's `steps`; what it raises ends the run.
         on_part: to be called every second or so within what takes longer than a step; what it raises ends the run.
@@ -57,6 +58,7 @@ class Context:
 
     images: "ImageSet"
     device: "torch.device"
+    threads: int = 1
     made_with: str = ""
     on_step: Callable[[int], None] = lambda step: None
     on_part: Callable[[], None] = _nothing

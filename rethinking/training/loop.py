@@ -69,8 +69,9 @@ class Training:
 
     Args:
         spec: what to train. data: the data set, loaded when not given, or `Tensors` of anybody's. device: a torch
-        device's name; from here on the whole process has one thread, where that is the CPU, or no TF32, where it is a
-        GPU. network: a module to train a copy of, or a function that makes one; else the spec's own network.
+        device's name; from here on the whole process has `threads` threads, where that is the CPU, or no TF32, where it
+        is a GPU. network: a module to train a copy of, or a function that makes one; else the spec's own network.
+        threads: the last bits of a curve depend on their number.
 
     Attributes:
         network: the module being trained. side: of the images that it sees, in pixels, the longer one; 0 for what has
@@ -90,10 +91,11 @@ class Training:
         data: ImageSet | Tensors | None = None,
         device: str = "cpu",
         network: Source | None = None,
+        threads: int = 1,
     ):
         self.spec, self.device = spec, to_device(device)
         if self.device.type == "cpu":
-            torch.set_num_threads(1)  # so that a result does not depend on how many workers there are
+            torch.set_num_threads(threads)  # one unless told, so that workers beside it change nothing
         elif self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # convolutions in float32 are in float32, as all else
         self.data = data = data or load_data(spec.data)

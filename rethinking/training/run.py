@@ -32,7 +32,7 @@ def run(spec: RunSpec, context: Context) -> Rows:
     Raises:
         InputError: as `Training` does; bfloat16 is wrong on this machine.
     """
-    training = Training(spec, context.images, str(context.device))
+    training = Training(spec, context.images, str(context.device), threads=context.threads)
     bfloat16.check(training, context.made_with)
     if context.saved is not None:
         training.restore(context.saved)

@@ -1,0 +1,46 @@
+"""One long run on several cores: only where it is asked for, and its record tells."""
+
+import json
+
+import pytest
+import torch
+from command import RUN, RUN_SPEC, cli, one_line
+
+from rethinking import data
+from rethinking.engines import machine
+from rethinking.record import Runs
+from rethinking.spec import Context, Theorem1Spec
+from rethinking.training.run import run
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_run_on_two_cores_is_the_same_run_and_is_compared_on_as_many(toy_dir, tmp_path):
+    words = (*RUN, "--runs", tmp_path, "--data-dir", toy_dir)
+    assert cli(*words, "--threads", 2).returncode == 0
+    record = Runs(tmp_path).find(RUN_SPEC)
+    assert json.loads((record.path / "environment.json").read_text())["threads"] == 2
+    compared = cli(*words, "--compare")
+    assert (compared.returncode, "to the last bit" in compared.stdout) == (0, True)
+    assert cli(*words, "--threads", 2).returncode == 0  # made already
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_has_as_many_threads_as_it_is_given(toy_dir, threads):
+    context = Context(data.load("toy", toy_dir), torch.device("cpu"), threads)
+    next(run(RUN_SPEC, context))
+    assert torch.get_num_threads() == threads
+
+
+def test_threads_that_cannot_be_had_are_refused(tmp_path):
+    assert "--threads is 3, this process may use 1 to 2" in one_line(cli(*RUN, "--threads", 3))
+    theory = tmp_path / "spec.json"
+    theory.write_text(Theorem1Spec(n=10).to_json())
+    refused = cli("run", "--spec", theory, "--threads", 2, "--runs", tmp_path)
+    assert "which trains no network" in one_line(refused)
