@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rethinking import catalog
-from rethinking.arguments import path, taking, text
+from rethinking.arguments import function, path, taking, text
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.data._folder import file_of, scratch_in, store
@@ -39,6 +39,7 @@ from rethinking.images import Facts, ImageSet, Split
 from rethinking.paths import data_dir, expand
 
 if TYPE_CHECKING:
+    from rethinking.data._lazy import Folder
     from rethinking.data._torch import Images
 
 __path__ += catalog.plugin_folders("data")
@@ -55,6 +56,7 @@ __all__ = [
     "entry",
     "facts",
     "fetch",
+    "folder",
     "load",
     "remove",
     "synthetic",
@@ -200,6 +202,42 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         return Split(images, arrays[f"{which}_labels"].astype(np.int64))
 
     return ImageSet(name, tuple(of.constants["CLASSES"]), split("train"), split("test"), facts(name, root))
+
+
+@taking(path=path, split=text, of=text, image=text, transform=function)
+def folder(
+    path: str | Path,
+    split: str = "train",
+    *,
+    of: str | None = None,
+    image: str = "pil",
+    size: int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> "Folder":
+    """A split of a folder of images as a map-style torch Dataset of (image, label), read when it is asked for.
+
+    For sets that do not fit in memory: what is held is the list of names, about 30 bytes an image.
+
+    Args:
+        path: a folder in the layout of torchvision's ImageFolder, train/CLASS/*.JPEG and val/CLASS/*.JPEG. split: the
+            folder "train", "val" or "test" in it, whose classes must be those of train.
+        of: "imagenet" holds the list to what is known of ILSVRC 2012: 1,000 classes called by WordNet ids, 1,281,167
+            training and 50,000 validation images. The digest of its official list is not known here, and not compared.
+        image: "pil", a PIL image, RGB, or "tensor", uint8 (3, H, W). size: scale the shorter side of each image to so
+            many pixels, and cut out the centre square. transform: applied to the image.
+
+    Returns:
+        A data set with `labels` int64 (N,), `classes`, sorted by name, and `digest`, the SHA-256 of the list of names
+        and labels. Classes are sorted by name, and the images of a class by theirs. Images are turned upright, as their
+        EXIF orientation says, which torchvision's own ImageFolder does not do.
+
+    Raises:
+        InputError: another layout; a class without images, or that one of the splits lacks; a file that is no image.
+        When an image is asked for that cannot be read, is transparent or not of 8 bits, in a line that names its file.
+    """
+    from rethinking.data._lazy import open_folder
+
+    return open_folder(expand(path), split, of=of, image=image, size=size, transform=transform)
 
 
 @taking(root=path, image=text)

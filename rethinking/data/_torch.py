@@ -13,6 +13,12 @@ from rethinking.errors import InputError
 KINDS = ("pil", "tensor")
 
 
+def check_kind(image: str) -> None:
+    """Raise InputError for a kind of image that there is not."""
+    if image not in KINDS:
+        raise InputError(f"image is {image!r}: give 'pil' or 'tensor'")
+
+
 class Images(Dataset):
     """Samples (image, label), as torchvision's data sets give them.
 
@@ -34,8 +40,7 @@ class Images(Dataset):
         image: str = "pil",
         transform: Callable[[Any], Any] | None = None,
     ):
-        if image not in KINDS:
-            raise InputError(f"image is {image!r}: give 'pil' or 'tensor'")
+        check_kind(image)
         self.name, self.split, self.image, self.transform = name, split, image, transform
         self.data, self.targets, self.classes = images, labels.tolist(), list(classes)
 
