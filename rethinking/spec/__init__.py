@@ -1,7 +1,7 @@
 """Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
 
 `part` holds corruptions and regularizers by name, `base` what every spec is, `cropping` which part of an image is seen,
-`training`, `theory`, `probe` and `imagenet` the kinds of run, `kinds` the union of them. Importing them imports no torch.
+`training`, `theory`, `probe` and `imagenet` the kinds of run, `kinds` the union of them. None of them imports torch.
 """
 
 from rethinking.spec.base import Column, Spec

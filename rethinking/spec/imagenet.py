@@ -37,7 +37,9 @@ class ImageNetSpec(Spec):
         Column("test_loss", "mean cross-entropy over all test images, in evaluation mode", "nats"),
         Column("test_accuracy", "of the same, top-1, with true labels", "fraction"),
         Column("test_top5", "of the same, top-5", "fraction"),
-        Column("online_loss", "mean cross-entropy over the training batches since the last evaluation; NaN at 0", "nats"),
+        Column(
+            "online_loss", "mean cross-entropy over the training batches since the last evaluation; NaN at 0", "nats"
+        ),
         Column("online_accuracy", "of the same, top-1, as they were seen: augmented, in training mode", "fraction"),
         Column("online_top5", "of the same, top-5", "fraction"),
         Column("train_images", "training images measured: evenly spaced, all of them at the end", "images", whole=True),
@@ -144,7 +146,8 @@ class ImageNetSpec(Spec):
     @property
     def command(self) -> str:
         launcher = f"torchrun --nproc-per-node {self.processes}" if self.processes > 1 else "python"
-        return f"{launcher} -m rethinking.imagenet --spec {self.run_id} --data FOLDER"
+        folder = "IMAGENET" if self.data == "imagenet" else "FOLDER"
+        return f"{launcher} -m rethinking.imagenet --spec {self.run_id} --data {folder}"
 
     @property
     def trained(self) -> int:
