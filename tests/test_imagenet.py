@@ -69,7 +69,7 @@ def words(spec: ImageNetSpec, images: Path, runs: Path, *more: str) -> list[str]
     """The command of a run; torchrun is the module that its script calls."""
     file = runs.parent / f"{spec.run_id}.json"
     file.write_text(spec.to_json())
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(spec.processes), "--master-port", "0"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(spec.processes)]
     own = ["-m", "rethinking.imagenet", "--spec", file, "--data", images, "--runs", runs, "--device", "cpu"]
     return [sys.executable, *(launcher if spec.processes > 1 else []), *map(str, own), *more]
 
@@ -96,7 +96,10 @@ def same_within_rounding(record, rows: list[dict], held: dict[str, torch.Tensor]
     assert record.curve["step"] == [row["step"] for row in rows]
     for name in record.spec.columns:
         assert record.curve[name] == pytest.approx([row[name] for row in rows], rel=1e-4, abs=1e-6, nan_ok=True), name
+    counted = {name for name in held if name.endswith("num_batches_tracked")}  # forward passes, which nothing reads
     for name, value in weights(record).items():
+        if name in counted:
+            continue
         torch.testing.assert_close(
             value, held[name], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
@@ -152,7 +155,7 @@ def test_two_processes_with_batch_norm_do_what_one_does_that_normalizes_halves(i
     folder = reading.opened(alone, images)
     same_within_rounding(whole, *trained(Halves(alone, folder, CPU, ALONE)))
     _, together = trained(train.Training(alone, folder, CPU, ALONE))
-    apart = max((weights(whole)[name] - value).abs().max() for name, value in together.items())
+    apart = (weights(whole)["fc.weight"] - together["fc.weight"]).abs().max()
     assert apart > 1e-3  # the whole batch normalized at once is another training
 
 

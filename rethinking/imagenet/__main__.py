@@ -101,7 +101,7 @@ def command(
         count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"
         raise InputError(f"the spec is of {count}, started are {size}: `{spec.command}`")
     folder = reading.opened(spec, expand(path), loaders)
-    runs = Runs(*(None if place is None else expand(place) for place in (runs_dir, checkpoints, weights)))
+    runs = Runs(expand(runs_dir), *(place and expand(place) for place in (checkpoints, weights)))
     if device == "cuda" and local >= torch.cuda.device_count():
         raise InputError(f"device is cuda, and this machine shows {torch.cuda.device_count()} GPUs: give one a process")
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())

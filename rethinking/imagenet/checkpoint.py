@@ -82,7 +82,7 @@ def load(folder: Path) -> dict[str, Tensor]:
     try:
         with _quiet():
             reader = dcp.FileSystemReader(folder)
-            known = reader.read_metadata().state_dict_metadata
+            known: dict[str, Any] = dict(reader.read_metadata().state_dict_metadata)
             state: dict[str, Any] = {k: torch.empty(m.size, dtype=m.properties.dtype) for k, m in known.items()}
             dcp.load(state, storage_reader=reader, no_dist=True)
     except Exception as error:  # pickle and torch raise what they like at foreign bytes

@@ -117,7 +117,7 @@ class RMSProp(torch.optim.Optimizer):
             weights = list(group["params"])
             squares = [self.state[p]["mean_square"] for p in weights]
             velocities = [self.state[p]["velocity"] for p in weights]
-            gradients = [p.grad for p in weights]
+            gradients: Any = [p.grad for p in weights]
             if group["weight_decay"]:
                 gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
             torch._foreach_mul_(squares, group["decay"])

@@ -132,7 +132,7 @@ class ImageNetSpec(Spec):
 
     @property
     def words(self) -> list[str]:
-        parts = [self.data, self.network]
+        parts: list[str] = [self.data, self.network]
         for part in self.corruptions:
             value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
             parts.append(part.name + (f"-{value}" if value else ""))
