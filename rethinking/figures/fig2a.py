@@ -27,7 +27,7 @@ from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Curves, Frame, Grid, Table, bounded
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
-WHOLE = ALL
+TRAINING_IMAGES = ALL
 CAPTION = "Training and test accuracy of Inception v3 on ImageNet against steps; shaded: short of the best so far."
 THEIRS = (
     "On ImageNet early stopping could help: without augmentation and dropout, test accuracy ends at 67.18 % after "

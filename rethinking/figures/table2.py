@@ -30,7 +30,7 @@ from rethinking.figures._score import Score
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Rows, Table, bounded, made
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 1}
-WHOLE = ALL
+TRAINING_IMAGES = ALL
 CAPTION = "Training and test accuracy of every row of Table 2; paper hollow, ours filled, one point per seed."
 THEIRS = (
     "Inception v3 fits random labels of ImageNet to 95.20 % top-1 without a regularizer, and to 91.18 % with dropout "

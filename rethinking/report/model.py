@@ -98,8 +98,9 @@ class Result:
 
     @cached_property
     def by_hand(self) -> list[Spec]:
-        """Those of its runs that no engine makes."""
-        return [spec for spec in figures.unique(figures.specs(self.name, self.setting)) if spec.command]
+        """Those of its runs that no engine makes: of a figure's own data and networks alone."""
+        own = figures.setting(self.name, self.setting.scale)
+        return [spec for spec in figures.unique(figures.specs(self.name, own)) if spec.command]
 
     @property
     def sizes(self) -> list[int]:

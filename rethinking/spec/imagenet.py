@@ -11,7 +11,7 @@ from rethinking.spec.base import Column, Positive, Seed, Spec
 from rethinking.spec.part import Part, canonical_corruptions
 from rethinking.spec.theory import Above0
 
-TRAIN, TEST, CLASSES = 1_281_167, 50_000, 1000  # images and classes of ImageNet (ILSVRC 2012)
+TRAIN, TEST, CLASSES = 1_281_167, 50_000, 1000  # images and classes of ImageNet, as its challenge has it
 LEAST_SIZE = {"inception_v3": 299, "small": 8, "small-nobn": 8}  # pixels of a side; of the auxiliary head, 299
 
 Share = Annotated[float, Field(ge=0, lt=1)]

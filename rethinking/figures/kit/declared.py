@@ -103,7 +103,7 @@ def frame(
             rows.append((condition | reading, seed, spec.n, spec.run_id, record))
             found.append(record)
             labels.append(label)
-    full = getattr(module, "WHOLE", setting.subject.full)
+    full = getattr(module, "TRAINING_IMAGES", setting.subject.full)
     return Frame.of(rows, measures_of(module, setting), full), found, labels
 
 
