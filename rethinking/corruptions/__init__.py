@@ -199,13 +199,39 @@ def corrupt_arrays(
         if module.ACTS_ON == "labels":
             labels = relabelled(module, labels, np.arange(len(labels)), keyed, facts, options)
         else:
-            out = None
-            for i, image in enumerate(images):
-                image, _ = apply(module, image, 0, keyed, i, facts, options)
-                out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
-                out[i] = image
-            images = images if out is None else out
+            images = _repainted(module, images, np.arange(len(images)), keyed, facts, options)
     return images, labels
+
+
+def corrupt_pixels(
+    images: np.ndarray,
+    index: np.ndarray,
+    parts: Sequence["Part"],
+    *,
+    facts: Facts,
+    seed: int = 0,
+    split: str = "train",
+) -> np.ndarray:
+    """The images that `corrupt_arrays` gives of some examples of a split. Corruptions of labels change nothing.
+
+    Args:
+        images: (N, H, W, C) or (N, H, W). index: whole numbers (N,), the examples'. Others as in `corrupt_example`.
+    """
+    for module, options, keyed in _steps(parts, seed, split, False):
+        images = _repainted(module, images, index, keyed, facts, options)
+    return images
+
+
+def _repainted(
+    module: Any, images: np.ndarray, index: np.ndarray, keyed: Keyed, facts: Facts, options: dict[str, Any]
+) -> np.ndarray:
+    """What the module of a pixel corruption makes of the images of some examples."""
+    out = None
+    for k, image in enumerate(images):
+        image, _ = apply(module, image, 0, keyed, int(index[k]), facts, options)
+        out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
+        out[k] = image
+    return images if out is None else out
 
 
 def corrupt_labels(
