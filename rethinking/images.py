@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rethinking.arrays import Stored
 from rethinking.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Facts:
 
 
 class Split(NamedTuple):
-    """images: uint8 (N, H, W, C). labels: int64 (N,)."""
+    """images: uint8 (N, H, W, C), on the disk where they are too many for memory. labels: int64 (N,)."""
 
-    images: np.ndarray
+    images: np.ndarray | Stored
     labels: np.ndarray
 
 

@@ -193,7 +193,7 @@ def test_an_unreadable_image_is_named_when_it_is_read(harm, tmp_path):
         ({"split": 3}, "split is 3: give text"),
         ({"of": "cifar10"}, "of is 'cifar10': give imagenet, or leave it out"),
         ({"image": "array"}, "image is 'array': give 'pil' or 'tensor'"),
-        ({"size": 0}, "size is 0: give 1 to 1024 pixels"),
+        ({"size": 0}, "size is 0: give a whole number, 1 or more"),
         ({"transform": 3}, "transform is 3: give a function"),
     ],
 )

@@ -20,9 +20,8 @@ or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a f
 """
 
 import errno
-import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ import numpy as np
 
 from rethinking import catalog
 from rethinking.arguments import function, path, taking, text
+from rethinking.arrays import Stored, digest_of
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.data._folder import file_of, scratch_in, store
@@ -85,7 +85,7 @@ def _again(of: catalog.Entry) -> str:
     return f"run `rethinking data fetch {of.name}`"
 
 
-def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
+def _verify(of: catalog.Entry, arrays: Mapping[str, np.ndarray | Stored], source: str) -> None:
     name, constants = of.name, of.constants
     for array in ARRAYS:
         values = arrays[array]
@@ -93,11 +93,11 @@ def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
         shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         if values.dtype != np.uint8 or values.shape != shape:
             raise InputError(f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected uint8 {shape}")
-        if kind == "labels" and values.max(initial=0) >= len(constants["CLASSES"]):
+        if kind == "labels" and np.max(values, initial=0) >= len(constants["CLASSES"]):
             raise InputError(
-                f"{name} from {source}: {array} go to {values.max()}, of {len(constants['CLASSES'])} classes"
+                f"{name} from {source}: {array} go to {np.max(values)}, of {len(constants['CLASSES'])} classes"
             )
-        digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+        digest = digest_of(values)
         if digest != constants["SHA256"][array]:
             raise InputError(
                 f"{name} from {source}: {array} has SHA-256 {digest}, expected "
@@ -105,9 +105,9 @@ def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
             )
 
 
-def _read(folder: Path, of: catalog.Entry) -> Arrays:
+def _read(folder: Path, of: catalog.Entry) -> dict[str, np.ndarray | Stored]:
     constants = of.constants
-    arrays = {}
+    arrays: dict[str, np.ndarray | Stored] = {}
     for array in ARRAYS:
         split, kind = array.split("_")
         shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
@@ -181,6 +181,9 @@ def synthetic(name: str, n: int) -> ImageSet:
 def load(name: str, root: str | Path | None = None) -> ImageSet:
     """The data set `name`, from disk, verified.
 
+    Images of more than 2 GB a split are not held in memory: `.images` is then a `rethinking.arrays.Stored`, whose
+    examples are read when they are asked for.
+
     Args:
         name: one of `catalog.names("data")`. root: the data folder, see `data_dir`.
 
@@ -188,18 +191,21 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
     """
     folder, of = where(name, root), entry(name, root)
+    arrays: Mapping[str, np.ndarray | Stored]
     if of.own or there(name, root):
         arrays = _read(folder, of)
     else:
         try:
-            arrays = _lying(of, folder.parent)
+            arrays = lying = _lying(of, folder.parent)
         except Unavailable as error:
             raise InputError(f"{name} is not in {folder} ({error}): {_again(of)}") from None
-        _kept(arrays, folder)
+        _kept(lying, folder)
 
     def split(which: str) -> Split:
-        images = np.require(arrays[f"{which}_images"], requirements=["C", "W"])
-        return Split(images, arrays[f"{which}_labels"].astype(np.int64))
+        images = arrays[f"{which}_images"]
+        if not isinstance(images, Stored):
+            images = np.require(images, requirements=["C", "W"])
+        return Split(images, np.asarray(arrays[f"{which}_labels"]).astype(np.int64))
 
     return ImageSet(name, tuple(of.constants["CLASSES"]), split("train"), split("test"), facts(name, root))
 

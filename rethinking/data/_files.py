@@ -17,6 +17,8 @@ from typing import IO
 
 import numpy as np
 
+from rethinking import arrays
+from rethinking.arrays import Stored
 from rethinking.files import content_of, opened, reason
 
 LARGEST = 250_000_000  # bytes of a file, packed or unpacked; the largest official one has 170 million
@@ -88,8 +90,11 @@ def read_idx(path: Path) -> np.ndarray:
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 
 
-def read_npy(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The uint8 array of that shape, C order, in an .npy file: nothing is unpickled, no memory taken for another."""
+def read_npy(path: Path, shape: tuple[int, ...]) -> np.ndarray | Stored:
+    """The uint8 array of that shape, C order, in an .npy file: nothing is unpickled, no memory taken for another.
+
+    One of more than arrays.HELD bytes is read when rows of it are asked for.
+    """
     size = math.prod(shape)
     with decoding(path), opened(path, size + HEADER) as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
@@ -99,6 +104,8 @@ def read_npy(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             raise ValueError(f"it holds {dtype} {held}, expected uint8 {shape}")
         if os.fstat(stream.fileno()).st_size - stream.tell() != size:
             raise ValueError("not as long as its header says")
+        if size > arrays.HELD:
+            return Stored(path, shape, np.uint8, stream.tell())
         array = np.empty(shape, np.uint8)
         if stream.readinto(array.data.cast("B")) != size:
             raise ValueError("cut off while it was read")

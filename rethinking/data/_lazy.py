@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from rethinking.arguments import whole_number
 from rethinking.data._files import Unavailable
 from rethinking.data._image_folder import SUFFIXES, one_image
 from rethinking.data._torch import check_kind
@@ -155,8 +156,7 @@ def open_folder(
         raise InputError(f"split is {shown(split)}: give {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
     if of is not None and of not in KNOWN:
         raise InputError(f"of is {shown(of)}: give {' or '.join(KNOWN)}, or leave it out")
-    if size is not None and not (isinstance(size, int) and 1 <= size <= 1024):
-        raise InputError(f"size is {shown(size)}: give 1 to 1024 pixels")
+    size = None if size is None else whole_number("size", size, 1, 1024)
     for name in dict.fromkeys((TRAIN, split)):
         if not (path / name).is_dir():
             raise InputError(f"{path} has no folder {name}: name a folder that holds {LAYOUT}")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from rethinking.arrays import Stored
 from rethinking.errors import InputError
 
 KINDS = ("pil", "tensor")
@@ -34,7 +35,7 @@ class Images(Dataset):
         self,
         name: str,
         split: str,
-        images: np.ndarray,
+        images: np.ndarray | Stored,
         labels: np.ndarray,
         classes: tuple[str, ...],
         image: str = "pil",
