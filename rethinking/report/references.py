@@ -242,6 +242,18 @@ WORKS = (
     ),
     work(
         "article",
+        "Russakovsky, Olga; Deng, Jia; Su, Hao; Krause, Jonathan; Satheesh, Sanjeev; Ma, Sean; Huang, Zhiheng; "
+        "Karpathy, Andrej; Khosla, Aditya; Bernstein, Michael; Berg, Alexander C.; Fei-Fei, Li",
+        2015,
+        "ImageNet large scale visual recognition challenge",
+        "International Journal of Computer Vision",
+        volume="115",
+        number="3",
+        pages="211-252",
+        eprint="1409.0575",
+    ),
+    work(
+        "article",
         "Smith, Alvy Ray",
         1978,
         "Color gamut transform pairs",
