@@ -198,6 +198,17 @@ WORKS = (
         doi="10.1109/5.726791",
     ),
     work(
+        "article",
+        "Lemire, Daniel",
+        2019,
+        "Fast random integer generation in an interval",
+        "ACM Transactions on Modeling and Computer Simulation",
+        volume="29",
+        number="1",
+        pages="3:1-3:12",
+        eprint="1805.10941",
+    ),
+    work(
         "inproceedings",
         "Li, Xiang; Chen, Shuo; Hu, Xiaolin; Yang, Jian",
         2019,
@@ -251,6 +262,15 @@ WORKS = (
         number="3",
         pages="211-252",
         eprint="1409.0575",
+    ),
+    work(
+        "inproceedings",
+        "Salmon, John K.; Moraes, Mark A.; Dror, Ron O.; Shaw, David E.",
+        2011,
+        "Parallel random numbers: as easy as 1, 2, 3",
+        "International Conference for High Performance Computing, Networking, Storage and Analysis (SC)",
+        pages="1-12",
+        doi="10.1145/2063384.2063405",
     ),
     work(
         "article",
