@@ -169,6 +169,10 @@ def test_the_record_tells_how_batches_are_shared(whole):
     assert whole.curve["train_images"] == [30, 30, 30, 60]
     assert set(whole.curve["test_images"]) == {24}
     assert not list(whole.path.glob("checkpoint*"))
+    shown = cli("show", whole.path.name, "--runs", whole.path.parent)
+    assert f"  {whole.spec.summary(whole.final)}\n" in shown.stdout
+    again = cli("run", "--spec", whole.path / "spec.json", "--compare", "--runs", whole.path.parent, "--device", "cpu")
+    assert "no engine makes rehearsal-small" in one_line(again)
 
 
 # --- stopped and gone on with ---------------------------------------------------------------------------
@@ -211,7 +215,7 @@ def test_killed_at_random_moments_and_gone_on_with_it_ends_the_same_to_the_bit(i
 
 def test_a_checkpoint_holds_all_that_the_next_step_depends_on(images, tmp_path):
     """In one process: broken off at every step, restored into a training that began otherwise."""
-    spec = spec_of(processes=1, steps=5, eval_every=2)
+    spec = spec_of(processes=1, steps=5, eval_every=2, precision="bfloat16")
     folder = reading.opened(spec, images)
     training, rows, states = train.Training(spec, folder, CPU, ALONE), [], []
 
@@ -456,6 +460,11 @@ def test_a_run_whose_loss_is_not_finite_diverges(images, tmp_path):
     assert record.result["status"] == "diverged"
     assert 0 < record.result["diverged_at"] < 4
     assert record.curve["step"] == [0, 4]
+    training = train.Training(spec, reading.opened(spec, images), CPU, ALONE)
+    list(training.rows(Context(None, CPU)))
+    other = train.Training(spec, training.folder, CPU, ALONE)
+    other.restore(training.state())
+    assert (other.diverged_at, list(other.rows(Context(None, CPU)))) == (record.result["diverged_at"], [])
 
 
 # --- figures and pages ----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rethinking.figures import Setting
-from rethinking.figures.kit import Measure, final, listed
+from rethinking.figures.kit import Frame, Measure, final, listed
 from rethinking.record import Record
 from rethinking.spec import ImageNetSpec, Part
 from rethinking.spec.imagenet import TRAIN as ALL
@@ -72,6 +72,11 @@ def heading(setting: Setting) -> str:
     if setting.scale == "quick":
         return f"REHEARSAL of a small network on {REHEARSAL['n']} small images: no evidence"
     return f"ImageNet, Inception v3, all {ALL:,} images, 1 seed"
+
+
+def rehearsed(t: Frame) -> str:
+    """What a figure finds in rehearsals; nothing of others."""
+    return "A rehearsal, which finds nothing about ImageNet" if t.data["n"].max() < ALL else ""
 
 
 def _best(record: Record) -> float:

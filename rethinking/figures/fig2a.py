@@ -54,7 +54,7 @@ TABLE = Table(
     },
 )
 BY: dict[str, Any] = {"hue": "row", "looks": CURVES, "factor": 100, "shaded": True, "ylim": (0, 103)}
-BY |= {"xlabel": "step (batches of 256)"}
+BY |= {"xlabel": "step"}
 PANELS = [
     Curves(columns={"train_accuracy": None}, ylabel="training accuracy, top-1 (%)", legend="lower right", **BY),
     Curves(columns={"test_accuracy": None}, ylabel="test accuracy, top-1 (%)", legend=None, **BY),
@@ -63,7 +63,9 @@ PANELS = [
 
 def finding(t: Frame, network: str) -> str:
     gains = [rounded(t.one(GAIN, row=row)) for row in BEST]
-    return "Without augmentation, early stopping gains {} points with weight decay and {} without".format(*gains)
+    return _imagenet.rehearsed(
+        t
+    ) or "Without augmentation, early stopping gains {} points with weight decay and {} without".format(*gains)
 
 
 SCORES = [Score("with weight decay alone", claim="fig2a.early_stopping.weight_decay")]

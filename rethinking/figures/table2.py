@@ -64,7 +64,8 @@ CLOSE, CLOSE_TRAIN = 3, 5  # points
 
 def finding(t: Frame, network: str) -> str:
     fit, chance = (rounded(t.one(m, row=PLAIN_RANDOM), 2) for m in (TRAIN, TEST))
-    return f"Without a regularizer Inception v3 fits random labels of ImageNet to {fit} %, and tests at {chance} %"
+    ours = f"Without a regularizer Inception v3 fits random labels of ImageNet to {fit} %, and tests at {chance} %"
+    return _imagenet.rehearsed(t) or ours
 
 
 SCORES = [Score("random labels, no regularizer", claim="table2.fits.no_regularizer")]

@@ -40,8 +40,8 @@ class OwnError(InputError):
     """What went wrong in this process alone."""
 
 
-def spec_of(name: str) -> ImageNetSpec:
-    """From a spec's file, - for standard input, or the name of a run that Table 2 or Figure 2(a) needs.
+def spec_of(name: str, runs_dir: Path = Path("runs")) -> ImageNetSpec:
+    """From a spec's file, - for standard input, or the name of a run: one in `runs_dir`, or that a figure needs.
 
     Raises InputError for anything else, and for another kind of run.
     """
@@ -55,12 +55,12 @@ def spec_of(name: str) -> ImageNetSpec:
         spec: Any = known[name]
     elif name == "-":
         spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1))
-    elif Path(name).exists():
-        spec = from_file(Path(name))
     else:
-        raise InputError(
-            f"{name} is no file, and no run of {' or '.join(FIGURES)}: `rethinking plan table2` names them"
-        )
+        file = next((path for path in (Path(name), runs_dir / name / "spec.json") if path.is_file()), None)
+        if file is None:
+            named = f"no run in {runs_dir}, and no run of {' or '.join(FIGURES)}"
+            raise InputError(f"{name} is no file, {named}: `rethinking plan table2` names these")
+        spec = from_file(file)
     if not isinstance(spec, ImageNetSpec):
         raise InputError(f"{name} is of the run {spec.run_id}, which is made by `rethinking run --spec`: give it there")
     return spec
@@ -95,7 +95,7 @@ def command(
 
     Stopped by SIGTERM, or killed, the same command goes on from the last checkpoint, to the same record.
     """
-    spec = spec_of(name)
+    spec = spec_of(name, expand(runs_dir))
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if size != spec.processes:
         count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"

@@ -62,7 +62,8 @@ class Training:
 
     Attributes:
         network: as built, without DistributedDataParallel's wrapper. step: batches trained. evaluated: the step of the
-        last evaluation, -1 before the first. log: of the online log.
+        last evaluation, -1 before the first. diverged_at: the first step whose loss was not finite, as the last
+        evaluation found it; None where there is none.
     """
 
     def __init__(self, spec: ImageNetSpec, folder: reading.Folder, device: torch.device, group: Group):
@@ -78,6 +79,7 @@ class Training:
         self.train_measured = reading.Examples(folder.train, labels, spec, augmented=False)
         self.test = reading.Examples(folder.test, folder.test.labels, spec, augmented=False)
         self.step, self.evaluated = 0, -1
+        self.diverged_at: int | None = None
         # Of this process since the last evaluation: loss, right among the first, among the first five, images; and the
         # first step whose loss was not finite.
         self.seen = torch.zeros(4, dtype=torch.float64, device=device)
@@ -108,6 +110,8 @@ class Training:
                 raise Unfit(f"{name} is {saved[name].dtype} {tuple(saved[name].shape)}")
             value.copy_(saved[name])
         self.step, self.evaluated = int(saved["step"]), int(saved["evaluated"])
+        bad = min(int(value) for name, value in saved.items() if name.endswith("/bad"))
+        self.diverged_at = bad if bad < NEVER and self.evaluated == self.step else None
 
     # --- the loop -------------------------------------------------------------------------------------
 
@@ -158,17 +162,11 @@ class Training:
 
     # --- evaluation -----------------------------------------------------------------------------------
 
-    @property
-    def diverged_at(self) -> int | None:
-        """The first step whose loss was not finite, as the last evaluation found it; None where there is none."""
-        return self._diverged if self.evaluated == self.step and self._diverged < NEVER else None
-
-    _diverged = NEVER
-
     def evaluate(self) -> dict[str, Any]:
         """A row of the curve; what was seen online begins anew."""
-        self._diverged = int(self.group.total(self.bad.clone(), dist.ReduceOp.MIN))
-        last = self.step == self.spec.steps or self._diverged < NEVER
+        bad = int(self.group.total(self.bad.clone(), dist.ReduceOp.MIN))
+        self.diverged_at = bad if bad < NEVER else None
+        last = self.step == self.spec.steps or self.diverged_at is not None
         train = self._measure(self.train_measured, reading.probe(self.spec, last))
         test = self._measure(self.test, range(self.spec.test))
         online = self.group.total(self.seen.clone()).tolist()
