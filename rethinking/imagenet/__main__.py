@@ -15,6 +15,7 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP would warn of find_
 import click
 import torch
 import torch.distributed as dist
+from torch.distributed.checkpoint import CheckpointException
 
 from rethinking import figures
 from rethinking.arithmetic import as_begun
@@ -187,6 +188,7 @@ def _begun(
     """What all processes begin with: the place of checkpoints, the last one and its notes. Raises InputError."""
     if writer is None:
         raise InputError(f"another process makes {spec.run_id}: wait for it")
+    writer.notes |= {"device": device.type, "steps": spec.steps}
     place = writer.checkpoint_path.parent / "checkpoint"
     made_with = environment(spec, device) | train.told(spec) | {"data_digest": folder.digest}
     rest: dict[str, Any] = {"run": spec.run_id, "rows": [], "seconds": 0.0, "made_with": made_with}
@@ -312,10 +314,16 @@ def main() -> NoReturn:
         text, status = error.format_message(), 2
     except InputError as error:
         text, status, own = str(error), 2, isinstance(error, OwnError)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+    except CheckpointException as error:
+        reason = next(iter(error.failures.values()))[0]
+        text, status = f"no checkpoint can be written ({reason}): make room, or name another --checkpoints", 2
     except Stopped:
         text, status = "stopped; the same command goes on from here", 143
     except RuntimeError as error:  # gloo's and NCCL's, where another process has ended
-        if not dist.is_available() or not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
+        if not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
             raise
         text, status = "another process has ended; the same command goes on from the last checkpoint", 1
     if text and (first or own):
