@@ -124,6 +124,16 @@ def test_batches_of_data_larger_than_memory_are_rows_of_the_whole(name, mine, mo
         assert rows.part_of(found.contiguous(memory_format=layout), 4).is_contiguous(memory_format=layout)
 
 
+def test_inputs_for_which_there_is_room_on_a_device_become_a_tensor(mine, monkeypatch):
+    spec = RunSpec.make(data="mine", n=20, model="mlp-1x512")
+    whole, _ = prepare(data.load("mine"), spec, "train", CPU)
+    with monkeypatch.context() as patch:
+        larger(patch)
+        found, _ = prepare(data.load("mine"), spec, "train", CPU)
+        assert isinstance(found.to(CPU), rows.Rows)
+    assert torch.equal(found.to(CPU), whole)
+
+
 def test_what_is_held_does_not_grow_with_the_set(mine, monkeypatch):
     """The largest array that a run of images on the disk asks for is a batch of an evaluation, whatever the set has."""
     larger(monkeypatch)
