@@ -9,9 +9,10 @@ from small_images import IMAGES, LABELS, TINY
 import rethinking as rt
 from rethinking import arrays, catalog, data
 from rethinking.arrays import Stored
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.files import Refused
-from rethinking.record import format_curve
+from rethinking.record import Runs, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, handed, rows, shelf
 from rethinking.training.batches import prepare
@@ -184,6 +185,22 @@ def test_images_are_added_some_at_a_time_and_the_set_is_the_same(home, tmp_path,
     image, label = data.torch_dataset("parts")[3]
     assert np.array_equal(np.asarray(image), data.load("parts").train.images[3])
     assert label == data.load("parts").train.labels[3]
+
+
+def test_a_set_of_more_than_256_classes_is_added_loaded_and_recorded(home, tmp_path):
+    images, labels = RNG.integers(0, 256, (300, 4, 4, 1), dtype=np.uint8), np.arange(300)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    data.add("many", tmp_path / "a.npz")
+    assert np.load(home / "many" / "test_labels.npy").dtype == np.dtype("<u2")
+    loaded = data.load("many")
+    assert (loaded.test.labels.dtype, loaded.test.labels.tolist()) == (np.int64, labels.tolist())
+    assert data.check("many") == home / "many"
+    spec = RunSpec.make(data="many", **(TINY | {"keep": ("test_logits",)}))
+    runs = Runs(tmp_path / "runs")
+    execute(spec, runs)
+    record = runs.find(spec)
+    assert record.arrays["test_labels"].tolist() == labels[: len(record.arrays["test_labels"])].tolist()
+    assert max(record.arrays["test_labels"]) > 256
 
 
 def test_a_changed_image_on_disk_is_found_when_it_is_loaded(mine, home, monkeypatch):
