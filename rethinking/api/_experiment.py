@@ -134,7 +134,7 @@ def experiment(
         fields |= {"data": dataset, "n": n}
     else:
         places = {"image": image, "label": label, "channels": channels, "num_classes": num_classes}
-        handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"))
+        handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"), data_dir=data_dir)
         fields |= {"data": handed.name, "n": handed.n, "num_classes": handed.num_classes}
         fields |= {"as_given": handed.as_given}
         fields |= {"preprocess": preprocess or ""}
