@@ -114,12 +114,13 @@ class Stored:
         if not 0 <= first <= len(self) - len(into):
             raise IndexError(f"the index is {first}, the array has {len(self):,} rows")
         row = self.nbytes // max(len(self), 1)
-        rest, at = into.reshape(-1).view(np.uint8).data, self.begin + first * row
+        rest, at = into.reshape(-1).view(np.uint8), self.begin + first * row
         while len(rest):
-            got = os.preadv(file, [rest], at)
-            if not got:
+            got = np.frombuffer(os.pread(file, min(len(rest), PART), at), np.uint8)
+            if not len(got):
                 raise Refused("shorter than it was", self.path)
-            rest, at = rest[got:], at + got
+            rest[: len(got)] = got
+            rest, at = rest[len(got) :], at + len(got)
 
 
 def parts_of(array: np.ndarray | Stored) -> Iterator[np.ndarray]:

@@ -66,6 +66,11 @@ def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
     return images[:, top : top + size, left : left + size]
 
 
+def label_type(num_classes: int) -> np.dtype:
+    """The dtype of labels on the disk: bytes, or two of them, little-endian, where there are more than 256 classes."""
+    return np.dtype(np.uint8 if num_classes <= 256 else "<u2")
+
+
 def largest_cutout(height: int, width: int) -> int:
     """Side of the largest square cut out of images: the next covers all of one from wherever its centre is."""
     return 2 * max(height, width) - 2

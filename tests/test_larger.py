@@ -9,9 +9,10 @@ from small_images import IMAGES, LABELS, TINY
 import rethinking as rt
 from rethinking import arrays, catalog, data
 from rethinking.arrays import Stored
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.files import Refused
-from rethinking.record import format_curve
+from rethinking.record import Runs, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, handed, rows, shelf
 from rethinking.training.batches import prepare
@@ -32,6 +33,7 @@ def larger(monkeypatch):
     monkeypatch.setattr(arrays, "HELD", 20 * IMAGES[0].nbytes)
     monkeypatch.setattr(arrays, "PART", 4 * IMAGES[0].nbytes)
     monkeypatch.setattr(rows, "IN_MEMORY", 1000)
+    monkeypatch.setattr(rows, "PIECE", 3 * IMAGES[0].size)
 
 
 # --- arrays on the disk ---------------------------------------------------------------------------
@@ -123,6 +125,16 @@ def test_batches_of_data_larger_than_memory_are_rows_of_the_whole(name, mine, mo
         assert rows.part_of(found.contiguous(memory_format=layout), 4).is_contiguous(memory_format=layout)
 
 
+def test_inputs_for_which_there_is_room_on_a_device_become_a_tensor(mine, monkeypatch):
+    spec = RunSpec.make(data="mine", n=20, model="mlp-1x512")
+    whole, _ = prepare(data.load("mine"), spec, "train", CPU)
+    with monkeypatch.context() as patch:
+        larger(patch)
+        found, _ = prepare(data.load("mine"), spec, "train", CPU)
+        assert isinstance(found.to(CPU), rows.Rows)
+    assert torch.equal(found.to(CPU), whole)
+
+
 def test_what_is_held_does_not_grow_with_the_set(mine, monkeypatch):
     """The largest array that a run of images on the disk asks for is a batch of an evaluation, whatever the set has."""
     larger(monkeypatch)
@@ -134,7 +146,7 @@ def test_what_is_held_does_not_grow_with_the_set(mine, monkeypatch):
     loaded = data.load("mine")
     asked.clear()
     list(Training(spec, loaded).evaluations())
-    assert max(asked) == 8
+    assert max(asked) == 3  # PIECE
     assert sum(asked) > 60
 
 
@@ -173,6 +185,22 @@ def test_images_are_added_some_at_a_time_and_the_set_is_the_same(home, tmp_path,
     image, label = data.torch_dataset("parts")[3]
     assert np.array_equal(np.asarray(image), data.load("parts").train.images[3])
     assert label == data.load("parts").train.labels[3]
+
+
+def test_a_set_of_more_than_256_classes_is_added_loaded_and_recorded(home, tmp_path):
+    images, labels = RNG.integers(0, 256, (300, 4, 4, 1), dtype=np.uint8), np.arange(300)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    data.add("many", tmp_path / "a.npz")
+    assert np.load(home / "many" / "test_labels.npy").dtype == np.dtype("<u2")
+    loaded = data.load("many")
+    assert (loaded.test.labels.dtype, loaded.test.labels.tolist()) == (np.int64, labels.tolist())
+    assert data.check("many") == home / "many"
+    spec = RunSpec.make(data="many", **(TINY | {"keep": ("test_logits",)}))
+    runs = Runs(tmp_path / "runs")
+    execute(spec, runs)
+    record = runs.find(spec)
+    assert record.arrays["test_labels"].tolist() == labels[: len(record.arrays["test_labels"])].tolist()
+    assert max(record.arrays["test_labels"]) > 256
 
 
 def test_a_changed_image_on_disk_is_found_when_it_is_loaded(mine, home, monkeypatch):

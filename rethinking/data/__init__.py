@@ -11,7 +11,7 @@ A data set is a file with literal constants
 
     SIZES = {"train": 50000, "test": 10000}; SHAPE = (H, W, C); CLASSES = [...]
     MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}, of the
-    bytes of each array, uint8 in C order
+    bytes of each array, uint8 in C order, labels of more than 256 classes uint16 and little-endian
 
     CROP = 28, where networks are to see the centre of so many pixels alone
 
@@ -35,7 +35,7 @@ from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.data._folder import file_of, scratch_in, store
 from rethinking.data._own import add, remove
 from rethinking.errors import InputError
-from rethinking.images import Facts, ImageSet, Split
+from rethinking.images import Facts, ImageSet, Split, label_type
 from rethinking.paths import data_dir, expand
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ def _again(of: catalog.Entry) -> str:
 def _verify(of: catalog.Entry, arrays: Mapping[str, np.ndarray | Stored], source: str) -> None:
     name, constants = of.name, of.constants
     for array in ARRAYS:
-        values = arrays[array]
-        split, kind = array.split("_")
-        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
-        if values.dtype != np.uint8 or values.shape != shape:
-            raise InputError(f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected uint8 {shape}")
-        if kind == "labels" and np.max(values, initial=0) >= len(constants["CLASSES"]):
+        values, (shape, dtype) = arrays[array], _expected(of, array)
+        if values.dtype != dtype or values.shape != shape:
+            raise InputError(
+                f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected {dtype} {shape}"
+            )
+        if array.endswith("labels") and np.max(values, initial=0) >= len(constants["CLASSES"]):
             raise InputError(
                 f"{name} from {source}: {array} go to {np.max(values)}, of {len(constants['CLASSES'])} classes"
             )
@@ -105,14 +105,20 @@ def _verify(of: catalog.Entry, arrays: Mapping[str, np.ndarray | Stored], source
             )
 
 
+def _expected(of: catalog.Entry, array: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array of a data set."""
+    split, kind = array.split("_")
+    count = of.constants["SIZES"][split]
+    if kind == "labels":
+        return (count,), label_type(len(of.constants["CLASSES"]))
+    return (count, *of.constants["SHAPE"]), np.dtype(np.uint8)
+
+
 def _read(folder: Path, of: catalog.Entry) -> dict[str, np.ndarray | Stored]:
-    constants = of.constants
     arrays: dict[str, np.ndarray | Stored] = {}
     for array in ARRAYS:
-        split, kind = array.split("_")
-        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         try:
-            arrays[array] = read_npy(file_of(folder, array), shape)
+            arrays[array] = read_npy(file_of(folder, array), *_expected(of, array))
         except Unavailable as error:
             raise InputError(f"{error}: delete that file, if it is there, then {_again(of)}") from None
     _verify(of, arrays, str(folder))

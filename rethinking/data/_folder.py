@@ -45,15 +45,17 @@ def scratch_in(base: Path) -> Iterator[Path]:
 def write_arrays(
     arrays: Mapping[str, Any], folder: Path, seen: Callable[[str, np.ndarray], None] = lambda name, part: None
 ) -> None:
-    """Write the four arrays, uint8, into a new folder, to the disk: some megabytes at a time.
+    """Write the four arrays into a new folder, to the disk: some megabytes at a time.
 
     Args:
-        arrays: what `rethinking.arrays.parts_of` takes. seen: called with an array's name and each part of it in turn.
+        arrays: what `rethinking.arrays.parts_of` takes, with a dtype. seen: called with an array's name and each part
+        of it in turn.
     """
     folder.mkdir()
     for array in ARRAYS:
         with file_of(folder, array).open("wb") as stream:
-            header = {"descr": "|u1", "fortran_order": False, "shape": tuple(arrays[array].shape)}
+            descr = np.lib.format.dtype_to_descr(arrays[array].dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": tuple(arrays[array].shape)}
             np.lib.format.write_array_header_1_0(stream, header)
             for part in parts_of(arrays[array]):
                 seen(array, part)

@@ -21,7 +21,7 @@ class Chosen:
     def __init__(self, images: Any, places: np.ndarray):
         self._images, self._places = images, places
         self.shape = (len(places), *images.shape[1:])
-        self.nbytes = math.prod(self.shape)
+        self.dtype, self.nbytes = np.dtype(np.uint8), math.prod(self.shape)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -21,9 +21,10 @@ from rethinking.data._folder import file_of, scratch_in, write_arrays
 from rethinking.data._found import Chosen
 from rethinking.data._layouts import Pair, found_at
 from rethinking.errors import InputError
+from rethinking.images import label_type
 from rethinking.paths import data_dir, expand
 
-MOST_CLASSES = 256  # labels are kept as bytes
+MOST_CLASSES = 65_536  # labels are kept in two bytes at most
 LONGEST_NAME = 200  # characters of a class's name
 
 
@@ -242,12 +243,12 @@ def _put(name: str, arrays: dict[str, Any], classes: Sequence[str], words: str, 
 
 
 def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray]]:
-    """The names of the classes, and the labels of each split as their numbers, uint8."""
+    """The names of the classes, and the labels of each split as their numbers."""
     values = sorted(set(_list(train.labels)))
     if len(values) < 2:
         raise InputError(f"the training set has {len(values)} class: give two or more")
     if len(values) > MOST_CLASSES:
-        raise InputError(f"the training set has {len(values):,} classes: {MOST_CLASSES} are the most")
+        raise InputError(f"the training set has {len(values):,} classes: {MOST_CLASSES:,} are the most")
     place = {value: k for k, value in enumerate(values)}
     numbers = []
     for pair in (train, test) if test else (train,):
@@ -255,7 +256,7 @@ def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray
         for k, value in enumerate(labels):
             if value not in place:
                 raise InputError(f"test label {value!r} at index {k} is of no class of the training set: mend it")
-        numbers.append(np.array([place[v] for v in labels], dtype=np.uint8))
+        numbers.append(np.array([place[v] for v in labels], dtype=label_type(len(values))))
     named = [train.names[v] if isinstance(v, int) and 0 <= v < len(train.names) else str(v) for v in values]
     named = named if len(set(named)) == len(named) else [str(v) for v in values]
     for name in named:

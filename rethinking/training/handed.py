@@ -146,7 +146,7 @@ class Handed:
         dataset: of the training examples, map-style or a pair. n: the first so many; None for all. test: likewise, all
         of them; None for none. image, label: where they are in a sample; channels: "first", "last" or "none" (see
         rethinking.corruptions). num_classes: counted where neither this nor the data set tells. progress: of an
-        iterable, as tqdm.
+        iterable, as tqdm. data_dir: where what does not fit in memory is kept meanwhile, see `paths.data_dir`.
 
     Attributes:
         name: what the data are called, inside wrappers. as_given: of HandedSpec. n: training examples.
@@ -167,13 +167,14 @@ class Handed:
         channels: str | None = None,
         num_classes: int | None = None,
         progress: Callable[[Any], Any] = iter,
+        data_dir: str | Path | None = None,
     ):
         if channels not in (None, "first", "last", "none"):
             raise InputError(f"channels is {channels!r}: give 'first' or 'last', or 'none'")
         if num_classes is not None:
             num_classes = arguments.whole_number("num_classes", num_classes, 1, arguments.MOST)
         self._places = {"image": image, "label": label}
-        self.channels, self._progress = channels, progress
+        self.channels, self._progress, self._root = channels, progress, data_dir
         self.name, self.as_given = _inside(dataset)
         self._given = {"train": dataset, "test": test}
         dataset = map_style(dataset)
@@ -210,7 +211,7 @@ class Handed:
                     raise InputError(
                         f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...{one_hot}"
                     )
-                features = features or holder(feature, count)
+                features = features or holder(feature, count, self._root)
                 features.append(feature)
                 labels.append(label)
         return features, labels

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 IN_MEMORY = 2**31  # bytes of a split's inputs that are held as one tensor on the CPU
-PART = 1000  # inputs that are made at once
+PIECE = 1 << 24  # numbers that are made at once, since making takes several times the memory of what is made
 SHARE = 0.3  # of a GPU's free memory, likewise
 
 
@@ -36,7 +36,7 @@ class Rows:
         self._make, self._places = make, places
         self.shape = (len(places), *shape)
         self.ndim = len(self.shape)
-        self._format = torch.preserve_format
+        self._format = torch.contiguous_format
 
     def __len__(self) -> int:
         return len(self._places)
@@ -55,7 +55,7 @@ class Rows:
             make = self._make
             return Rows(lambda places: make(places).to(device), self._places, self.shape[1:])
         out, place = torch.empty(0), 0
-        for part in self.split(PART):
+        for part in self.split(1000):
             out = out if place else torch.empty(self.shape, dtype=part.dtype, device=device)
             out[place : place + len(part)] = part
             place += len(part)
@@ -67,12 +67,12 @@ class Rows:
 
     def made(self, index: Tensor) -> Tensor:
         """The inputs at the places `index`, int64 (B,), as a tensor in the memory format of these."""
-        return self._formatted(self._make(self._places[index.cpu().numpy()]))
+        return self._inputs(self._places[index.cpu().numpy()])
 
     def split(self, size: int) -> Iterator[Tensor]:
         """All of them in turn, in tensors of at most `size`."""
         for first in range(0, len(self), size):
-            yield self._formatted(self._make(self._places[first : first + size]))
+            yield self._inputs(self._places[first : first + size])
 
     def contiguous(self, memory_format: torch.memory_format) -> "Rows":
         """The same inputs, made in that memory format."""
@@ -85,8 +85,15 @@ class Rows:
         other._format = self._format
         return other
 
-    def _formatted(self, made: Tensor) -> Tensor:
-        return made if self._format == torch.preserve_format else made.contiguous(memory_format=self._format)
+    def _inputs(self, places: np.ndarray) -> Tensor:
+        out, count = torch.empty(0), max(1, PIECE // max(math.prod(self.shape[1:]), 1))
+        for first in range(0, max(len(places), 1), count):
+            made = self._make(places[first : first + count])
+            if not first:
+                shape = (len(places), *made.shape[1:])
+                out = torch.empty(shape, dtype=made.dtype, device=made.device, memory_format=self._format)
+            out[first : first + count] = made
+        return out
 
 
 Inputs = Tensor | Rows

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,18 @@ class Shelf:
     It is a sequence of what was appended: PIL images of mode L or RGB, tensors on the CPU, or arrays.
 
     Args:
-        first: the first of them, which is not yet appended. count: how many there will be.
+        first: the first of them, which is not yet appended. count: how many there will be. root: the data folder, see
+        `paths.data_dir`.
 
     Raises:
         InputError: the data folder, which holds the file, has too little space; an input that is unlike the first, or
             not finite.
     """
 
-    def __init__(self, first: Any, count: int):
+    def __init__(self, first: Any, count: int, root: str | Path | None = None):
         array, self._kind = _plain(first)
         self.dtype, self.low, self.high = array.dtype, np.inf, -np.inf
-        folder, size = data_dir(), count * array.nbytes
+        folder, size = data_dir(root), count * array.nbytes
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if size > free:
@@ -95,9 +97,9 @@ def _plain(feature: Any) -> tuple[np.ndarray, str]:
     )
 
 
-def holder(first: Any, count: int) -> "list[Any] | Shelf":
+def holder(first: Any, count: int, root: str | Path | None = None) -> list[Any] | Shelf:
     """What is to hold so many inputs, of which the first is given: a list, or a shelf where they are too many."""
     shape = np.shape(np.asarray(first)) if isinstance(first, Image.Image) else getattr(first, "shape", ())
     if len(shape) and 4 * count * int(np.prod(shape)) > rows.IN_MEMORY:
-        return Shelf(first, count)
+        return Shelf(first, count, root)
     return []
