@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rethinking.arrays import Stored
 from rethinking.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Facts:
 
 
 class Split(NamedTuple):
-    """images: uint8 (N, H, W, C). labels: int64 (N,)."""
+    """images: uint8 (N, H, W, C), on the disk where they are too many for memory. labels: int64 (N,)."""
 
-    images: np.ndarray
+    images: np.ndarray | Stored
     labels: np.ndarray
 
 
@@ -63,6 +64,11 @@ def crop(images: Any, size: int | None = IMAGE_SIZE) -> Any:
         return images
     top, left = (max(0, side - size) // 2 for side in images.shape[1:3])
     return images[:, top : top + size, left : left + size]
+
+
+def label_type(num_classes: int) -> np.dtype:
+    """The dtype of labels on the disk: bytes, or two of them, little-endian, where there are more than 256 classes."""
+    return np.dtype(np.uint8 if num_classes <= 256 else "<u2")
 
 
 def largest_cutout(height: int, width: int) -> int:

@@ -270,6 +270,8 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
 
 def _within(record: Record, device: str) -> bool:
     made = record.environment
+    if record.spec.command:  # by no engine
+        return False
     return (made.get("seconds") or 0) <= DEEP_SECONDS and device.startswith(str(made.get("device")))
 
 

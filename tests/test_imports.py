@@ -22,6 +22,7 @@ ROOMS = [
     {"bench"},
     {"verify"},
     {"report"},
+    {"imagenet"},
     {"engines"},
     {"figures"},
     {"claims"},

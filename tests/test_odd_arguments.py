@@ -83,6 +83,7 @@ CALLS = {
     "Part.parse": (rt.Part.parse, {"kind": "corruptions", "text": "random_labels"}),
     "data.load": (data.load, {"name": "toy"}),
     "data.torch_dataset": (data.torch_dataset, {"name": "toy"}),
+    "data.folder": (data.folder, {"path": "images"}),
     "data.check": (data.check, {"name": "toy"}),
     "data.facts": (data.facts, {"name": "toy"}),
     "models.build": (models.build, {"name": "tiny"}),
@@ -103,6 +104,9 @@ def place(toy_runs, toy_dir, tmp_path_factory):
     folder, before = tmp_path_factory.mktemp("place"), Path.cwd()
     (folder / "file").write_text("text")
     (folder / "runs").symlink_to(toy_runs)
+    for name in "ab":
+        (folder / "images/train" / name).mkdir(parents=True)
+        (folder / "images/train" / name / "1.png").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETHINKING_DATA", str(toy_dir))
         patch.chdir(folder)

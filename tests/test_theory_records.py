@@ -14,6 +14,7 @@ from rethinking.record import Runs
 from rethinking.spec import (
     KINDS,
     AnySpec,
+    ImageNetSpec,
     KernelSpec,
     LinearSpec,
     Part,
@@ -26,7 +27,7 @@ from rethinking.spec import (
     kind_of,
 )
 
-SPECS = [
+SPECS = [  # of runs that engines make
     Theorem1Spec(data="toy", n=60, depth=3),
     KernelSpec(data="toy", n=60),
     KernelSpec(data="toy", n=60, kernel="linear", penalties=(0.1, 0.2)),
@@ -58,13 +59,13 @@ def test_a_training_spec_has_no_kind_and_its_old_name():
 
 def test_the_table_of_kinds_is_their_union_by_the_names_in_their_files():
     classes = [kind.spec for kind in KINDS.values()]
-    assert set(get_args(AnySpec)) == set(classes) == {type(s) for s in SPECS} | {RunSpec}
+    assert set(get_args(AnySpec)) == set(classes) == {type(s) for s in SPECS} | {RunSpec, ImageNetSpec}
     assert {spec for spec in vars(rethinking.spec).values() if isinstance(spec, type) and issubclass(spec, Spec)} == {
         Spec,
         *classes,
     }
     for name, kind in KINDS.items():
-        spec = next(s for s in [*SPECS, RunSpec()] if type(s) is kind.spec)
+        spec = next(s for s in [*SPECS, RunSpec(), ImageNetSpec()] if type(s) is kind.spec)
         assert kind_of(spec) is kind
         assert spec.kind == name if "kind" in kind.spec.model_fields else name == "training"
 

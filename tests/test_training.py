@@ -16,8 +16,9 @@ from rethinking.layers import two_logits
 from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training, crop, kept, loop, schedule, train, whiten
-from rethinking.training.batches import gather, permutation, prepare
+from rethinking.training.batches import permutation, prepare
 from rethinking.training.network import give
+from rethinking.training.rows import gather
 
 CPU = torch.device("cpu")
 

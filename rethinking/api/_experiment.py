@@ -92,7 +92,8 @@ def experiment(
 
     Args:
         dataset: any map-style torch Dataset, a pair (images, labels) of tensors or arrays, or a data set's name. It is
-            read once, and held in memory. test: likewise, what test accuracy is of; a data set with a name has its own.
+            read once, and held in memory, or meanwhile in the data folder where inputs take more than 2 GiB as float32:
+            the curve is the same. test: likewise, what test accuracy is of; a data set with a name has its own.
         network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
             called under the seed; or a name as "mlp-1x512,width=64", initialised as in the figures. Layers that
             draw, as torch.nn.Dropout, and random transforms of the data are determined by the seed.
@@ -133,7 +134,7 @@ def experiment(
         fields |= {"data": dataset, "n": n}
     else:
         places = {"image": image, "label": label, "channels": channels, "num_classes": num_classes}
-        handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"))
+        handed = Handed(dataset, n, test, **places, progress=partial(_bar, progress, desc="reading"), data_dir=data_dir)
         fields |= {"data": handed.name, "n": handed.n, "num_classes": handed.num_classes}
         fields |= {"as_given": handed.as_given}
         fields |= {"preprocess": preprocess or ""}

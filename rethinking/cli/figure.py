@@ -24,6 +24,7 @@ from rethinking.cli.options import (
     quiet_option,
     reading,
     runs_option,
+    say,
     say_packaged,
     weights_option,
     workers_option,
@@ -111,7 +112,7 @@ def figure(
     started = time.monotonic()
     from rethinking import figures as fig
     from rethinking import plotting
-    from rethinking.engines import local
+    from rethinking.engines import checks, local
     from rethinking.record import Runs, make, outdated
     from rethinking.record.bundle import advice
 
@@ -143,13 +144,19 @@ def figure(
     if shard is not None:
         share = local.shard_of(share, local.parse_shard(shard))
     old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
+    launched = [spec for spec in share if spec.command and not runs.complete(spec)]
+    share = [spec for spec in share if not spec.command]
     mine = {spec.run_id for spec in share}
     again = {name: [spec for spec in specs if spec.run_id in mine] for name, specs in old.items()}
     stale = {spec.run_id for specs in old.values() for spec in specs}
     for spec in wanted.values():
         if spec.run_id not in stale:
             runs.find(spec)  # a damaged record is better known before training than after
-    if redraw and not any(runs.complete(spec) for spec in wanted.values()):
+    if launched and not redraw:
+        if not share:
+            raise InputError(checks.launched(launched))
+        say(quiet)(f"rethinking: {checks.launched(launched)}")
+    if redraw and not any(spec.command or runs.complete(spec) for spec in wanted.values()):
         where = f"{', '.join(figures)} at scale {scale}"
         raise InputError(
             f"{runs_dir} has no record for {where}: name another scale, other --runs, or train{advice(runs.root)}"

@@ -56,14 +56,15 @@ def plan(
     say_packaged(missing, runs)
     seconds = estimate.seconds(missing, device, runs) if missing else {}
     count = workers or local.default_workers(device)
-    alone = {s.run_id for s in missing if kind_of(s).alone}
+    launched = [s for s in missing if s.command]
+    alone = {s.run_id for s in missing if kind_of(s).alone or s.command}
     expected, most = (
         estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
         + sum(seconds[key][k] for key in alone)
         for k in (0, 1)
     )
     named = titles(list(wanted.values()))
-    absent = [n for n in dict.fromkeys(s.data for s in missing) if not sets.there(n, data_dir)]
+    absent = [n for n in dict.fromkeys(s.data for s in missing if not s.command) if not sets.there(n, data_dir)]
     room = sum(checks.space(missing, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]
@@ -88,5 +89,7 @@ def plan(
     if old:
         plug_ins = " ".join(f"--retrain {name.partition('/')[2]}" for name in dict.fromkeys(old.values()))
         click.echo(f"{len(old)} of them were made with another version of a plug-in: give `figure {plug_ins}`")
+    if launched:
+        click.echo(checks.launched(launched))
     if absent:
         click.echo(f"not on this disk, and would be fetched: {', '.join(absent)}")

@@ -136,6 +136,8 @@ def run(
     from rethinking.engines.made_with import explanation
     from rethinking.verify import made_again
 
+    if other_dir is None and spec.command:
+        raise InputError(f"no engine makes {spec.run_id}: make it again elsewhere by `{spec.command}`, and name --with")
     if other_dir is None:
         fetch_missing([spec.data], data_dir)
         difference, second = made_again(record, device=device, data_dir=data_dir, until=until, threads=threads)

@@ -47,6 +47,10 @@ def print_record(record: Any, as_json: bool = False) -> None:
         return
     where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
     click.echo(f"  ended: {record.ended}{where}, step {result['steps']}")
+    if spec.command:  # of another kind than a training run
+        click.echo(f"  {spec.summary(record.final)}")
+        print_made_by(made)
+        return
     fit = record.steps_to_fit()
     click.echo(f"  steps to 99 % training accuracy: {fit if fit is not None else 'censored, not reached'}")
     final = record.final

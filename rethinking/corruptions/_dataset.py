@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Subset
 
 from rethinking import catalog, seeds
 from rethinking.arguments import whole_number
-from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply
+from rethinking.corruptions import Facts, Keyed, _features, _labels, _samples, _targets, apply, relabelled
 from rethinking.corruptions._arguments import check_draws, check_map_style, numbers, options_of, regression_of
 from rethinking.corruptions._reading import Moments, at, read
 from rethinking.errors import InputError
@@ -342,13 +342,16 @@ class Corrupted(Dataset):
             return _labels.column(self.dataset, self._label_place)
         return self._read(what, lambda sample, _: _samples.take(sample, _samples.locate(sample, self.label, "label")))
 
-    def _replaced(self, labels: Sequence[Any]) -> Sequence[Any]:
+    def _replaced(self, labels: Any) -> Any:
         if not self._acts_on_labels:
             return labels
         if self.regression:
             return [self._target(y, i) for i, y in enumerate(labels)]
+        module, count = catalog.load("corruptions", self.corruption), len(labels)
+        signs = getattr(module, "ONE_LOGIT", False)
+        own = np.zeros(count, dtype=np.int64) if signs else _labels.as_classes(labels, self.facts.num_classes)
         keyed = Keyed(self.seed, self.corruption, self.split)
-        return [self._class(y, i, keyed) for i, y in enumerate(labels)]
+        return relabelled(module, own, np.arange(count), keyed, self.facts, self.options)
 
     def known_labels(self, place: Any) -> Sequence[Any] | None:
         """The labels at a place of the samples, as this data set gives them; None where images would be decoded."""
@@ -364,17 +367,7 @@ class Corrupted(Dataset):
         Targets of several shapes are objects (N,).
         """
         with self._named():
-            labels = self._replaced(self._own_labels("labels"))
-            if all(_samples.whole(y) is not None for y in labels):
-                return np.array([_samples.whole(y) for y in labels], dtype=np.int64)
-            values = [_samples.plain(y) for y in labels]
-            with suppress(TypeError, ValueError, RuntimeError):  # of lists of arrays, or of unlike lengths
-                if len({np.shape(v) if isinstance(v, np.ndarray) else None for v in values}) < 2:
-                    return np.array(values)
-            objects = np.empty(len(values), dtype=object)
-            for i, value in enumerate(values):
-                objects[i] = value
-            return objects
+            return _labels.as_array(self._replaced(self._own_labels("labels")))
 
     def changed_labels(self) -> np.ndarray:
         """bool (N,): where this wrapper's label differs from the wrapped data set's."""
@@ -382,9 +375,11 @@ class Corrupted(Dataset):
             return np.zeros(len(self), dtype=bool)
         with self._named():
             own = self._own_labels("labels")
-            return np.array(
-                [not _samples.same(a, b) for a, b in zip(own, self._replaced(own), strict=True)], dtype=bool
-            )
+            now = self._replaced(own)
+            known = _labels.at_once(own), _labels.at_once(now)
+            if known[0] is not None and known[1] is not None:
+                return known[0] != known[1]
+            return np.array([not _samples.same(a, b) for a, b in zip(own, now, strict=True)], dtype=bool)
 
     def __repr__(self) -> str:
         inner = repr(self.dataset) if isinstance(self.dataset, Corrupted) else type(self.dataset).__name__

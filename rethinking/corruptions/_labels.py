@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sized
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from rethinking.corruptions._samples import not_whole, whole
+from rethinking.corruptions._samples import not_whole, plain, whole
 from rethinking.errors import InputError
 
 # Words for the label: a data set's attributes, and keys of samples that those attributes are taken to describe.
@@ -29,9 +30,13 @@ def column(dataset: Any, place: Any) -> Any:
         return dataset.known_labels(place)
     if isinstance(dataset, Subset):
         inner = column(dataset.dataset, place)
+        if isinstance(inner, np.ndarray):
+            return inner[np.asarray(dataset.indices, dtype=np.int64)]
         return None if inner is None else [inner[int(i)] for i in dataset.indices]
     if isinstance(dataset, ConcatDataset):
         parts = [column(d, place) for d in dataset.datasets]
+        if all(p is not None and at_once(p) is p for p in parts) and len({p.dtype for p in parts}) == 1:
+            return np.concatenate(parts)
         return None if any(p is None for p in parts) else [y for p in parts for y in p]
     if isinstance(dataset, TensorDataset):
         return rows(dataset.tensors[place]) if isinstance(place, int) else None
@@ -114,10 +119,44 @@ def as_classes(labels: Any, num_classes: int | None) -> np.ndarray:
     Raises:
         InputError: a label that is no whole number, or not in 0 ... num_classes - 1, in a line that names its index.
     """
+    whole_numbers = at_once(labels)
+    if whole_numbers is not None and (not len(labels) or _all_below(whole_numbers, num_classes)):
+        return whole_numbers.astype(np.int64)
     values = np.empty(len(labels), dtype=np.int64)
     for i, label in enumerate(labels):
         values[i] = as_class(label, i, num_classes)
     return values
+
+
+def at_once(labels: Any) -> np.ndarray | None:
+    """Labels as an array of integers (N,), a million in a moment, the same where they are one; else None."""
+    if isinstance(labels, list) and all(type(label) is int for label in labels):
+        try:
+            return np.array(labels, dtype=np.int64)
+        except OverflowError:
+            return None
+    return labels if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iu" else None
+
+
+def as_array(labels: Any) -> np.ndarray:
+    """int64 (N,) of whole numbers; other targets, (N, ...), as they are; objects (N,) where they differ in shape."""
+    known = at_once(labels)
+    if known is not None:
+        return known.astype(np.int64)
+    if all(whole(y) is not None for y in labels):
+        return np.array([whole(y) for y in labels], dtype=np.int64)
+    values = [plain(y) for y in labels]
+    with suppress(TypeError, ValueError, RuntimeError):  # of lists of arrays, or of unlike lengths
+        if len({np.shape(v) if isinstance(v, np.ndarray) else None for v in values}) < 2:
+            return np.array(values)
+    objects = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        objects[i] = value
+    return objects
+
+
+def _all_below(labels: np.ndarray, num_classes: int | None) -> bool:
+    return labels.min() >= 0 and labels.max() < (num_classes or 2**63)
 
 
 def as_class(label: Any, index: int, num_classes: int | None) -> int:

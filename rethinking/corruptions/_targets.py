@@ -13,11 +13,11 @@ from rethinking.errors import InputError
 
 def permuted(count: int, keyed: Keyed, p: float) -> np.ndarray:
     """Whose target each of `count` examples gets, int64 (count,): those drawn with probability p change places."""
-    drawn = np.array([keyed(i).random(2) for i in range(count)]).reshape(-1, 2)
-    chosen = np.flatnonzero(drawn[:, 0] < p)
     source = np.arange(count)
+    draws = keyed.draws(source)
+    chosen = np.flatnonzero(draws.random() < p)
     # The order of independent uniform numbers is a uniform permutation.
-    source[chosen] = chosen[np.argsort(drawn[chosen, 1], kind="stable")]
+    source[chosen] = chosen[np.argsort(draws.random()[chosen], kind="stable")]
     return source
 
 

@@ -35,12 +35,17 @@ def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts
 
     Raises InputError where another class is asked for and there is none.
     """
+    return image, int(relabel(label, generator, facts, p=p, among=among))
+
+
+def relabel(labels, draws, facts: Facts, *, p: float, among="all"):
+    """An int, of one generator, or int64 (N,), of the draws of all. Raises InputError as `corrupt` does."""
     # The class is drawn first, so that p = 1 is random_labels and, the seed held, the corrupted set grows with p.
     if among == "others":
         if facts.num_classes < 2:
             raise InputError(f"among='others' of {facts.num_classes} classes: there must be two or more")
-        other = int(generator.integers(facts.num_classes - 1))
-        other += other >= label
+        other = draws.integers(facts.num_classes - 1)
+        other = other + (other >= labels)
     else:
-        other = int(generator.integers(facts.num_classes))
-    return image, other if generator.random() < p else label
+        other = draws.integers(facts.num_classes)
+    return np.where(draws.random() < p, other, labels)

@@ -16,4 +16,9 @@ REGRESSION = True
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
     """image: as it is, (H, W, C) or (H, W) of any dtype. label: an int below facts.num_classes."""
-    return image, int(generator.integers(facts.num_classes))
+    return image, int(relabel(label, generator, facts))
+
+
+def relabel(labels, draws, facts: Facts):
+    """An int, of one generator, or int64 (N,), of the draws of all."""
+    return draws.integers(facts.num_classes)

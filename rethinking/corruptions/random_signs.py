@@ -16,4 +16,9 @@ ONE_LOGIT = True  # the labels are signs, in every split; nothing is left of the
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts):
     """image: as it is, (H, W, C) or (H, W) of any dtype. label: 0 or 1."""
-    return image, int(generator.integers(2))
+    return image, int(relabel(label, generator, facts))
+
+
+def relabel(labels, draws, facts: Facts):
+    """An int, of one generator, or int64 (N,), of the draws of all."""
+    return draws.integers(2)

@@ -18,4 +18,9 @@ SAME_AS = [({"first": 0}, "random_labels")]
 
 def corrupt(image: np.ndarray, label: int, generator: np.random.Generator, facts: Facts, *, first: int, index: int):
     """image: as it is, (H, W, C) or (H, W) of any dtype. label: an int below facts.num_classes. index: from 0."""
-    return image, int(generator.integers(facts.num_classes)) if index >= first else label
+    return image, int(relabel(label, generator, facts, first=first, index=index))
+
+
+def relabel(labels, draws, facts: Facts, *, first: int, index):
+    """An int, of one generator and one index, or int64 (N,), of the draws and the indices of all."""
+    return np.where(index >= first, draws.integers(facts.num_classes), labels)

@@ -11,7 +11,7 @@ A data set is a file with literal constants
 
     SIZES = {"train": 50000, "test": 10000}; SHAPE = (H, W, C); CLASSES = [...]
     MEAN, VARIANCE: per channel of the training set, units of a byte; SHA256 = {"train_images": ..., ...}, of the
-    bytes of each array, uint8 in C order
+    bytes of each array, uint8 in C order, labels of more than 256 classes uint16 and little-endian
 
     CROP = 28, where networks are to see the centre of so many pixels alone
 
@@ -20,25 +20,26 @@ or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a f
 """
 
 import errno
-import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rethinking import catalog
-from rethinking.arguments import path, taking, text
+from rethinking.arguments import function, path, taking, text
+from rethinking.arrays import Stored, digest_of
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable, read_npy
 from rethinking.data._folder import file_of, scratch_in, store
 from rethinking.data._own import add, remove
 from rethinking.errors import InputError
-from rethinking.images import Facts, ImageSet, Split
+from rethinking.images import Facts, ImageSet, Split, label_type
 from rethinking.paths import data_dir, expand
 
 if TYPE_CHECKING:
+    from rethinking.data._lazy import Folder
     from rethinking.data._torch import Images
 
 __path__ += catalog.plugin_folders("data")
@@ -55,6 +56,7 @@ __all__ = [
     "entry",
     "facts",
     "fetch",
+    "folder",
     "load",
     "remove",
     "synthetic",
@@ -83,19 +85,19 @@ def _again(of: catalog.Entry) -> str:
     return f"run `rethinking data fetch {of.name}`"
 
 
-def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
+def _verify(of: catalog.Entry, arrays: Mapping[str, np.ndarray | Stored], source: str) -> None:
     name, constants = of.name, of.constants
     for array in ARRAYS:
-        values = arrays[array]
-        split, kind = array.split("_")
-        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
-        if values.dtype != np.uint8 or values.shape != shape:
-            raise InputError(f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected uint8 {shape}")
-        if kind == "labels" and values.max(initial=0) >= len(constants["CLASSES"]):
+        values, (shape, dtype) = arrays[array], _expected(of, array)
+        if values.dtype != dtype or values.shape != shape:
             raise InputError(
-                f"{name} from {source}: {array} go to {values.max()}, of {len(constants['CLASSES'])} classes"
+                f"{name} from {source}: {array} is {values.dtype} {values.shape}, expected {dtype} {shape}"
             )
-        digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+        if array.endswith("labels") and np.max(values, initial=0) >= len(constants["CLASSES"]):
+            raise InputError(
+                f"{name} from {source}: {array} go to {np.max(values)}, of {len(constants['CLASSES'])} classes"
+            )
+        digest = digest_of(values)
         if digest != constants["SHA256"][array]:
             raise InputError(
                 f"{name} from {source}: {array} has SHA-256 {digest}, expected "
@@ -103,14 +105,20 @@ def _verify(of: catalog.Entry, arrays: Arrays, source: str) -> None:
             )
 
 
-def _read(folder: Path, of: catalog.Entry) -> Arrays:
-    constants = of.constants
-    arrays = {}
+def _expected(of: catalog.Entry, array: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array of a data set."""
+    split, kind = array.split("_")
+    count = of.constants["SIZES"][split]
+    if kind == "labels":
+        return (count,), label_type(len(of.constants["CLASSES"]))
+    return (count, *of.constants["SHAPE"]), np.dtype(np.uint8)
+
+
+def _read(folder: Path, of: catalog.Entry) -> dict[str, np.ndarray | Stored]:
+    arrays: dict[str, np.ndarray | Stored] = {}
     for array in ARRAYS:
-        split, kind = array.split("_")
-        shape = (constants["SIZES"][split], *(constants["SHAPE"] if kind == "images" else ()))
         try:
-            arrays[array] = read_npy(file_of(folder, array), shape)
+            arrays[array] = read_npy(file_of(folder, array), *_expected(of, array))
         except Unavailable as error:
             raise InputError(f"{error}: delete that file, if it is there, then {_again(of)}") from None
     _verify(of, arrays, str(folder))
@@ -179,6 +187,9 @@ def synthetic(name: str, n: int) -> ImageSet:
 def load(name: str, root: str | Path | None = None) -> ImageSet:
     """The data set `name`, from disk, verified.
 
+    Images of more than 2 GB a split are not held in memory: `.images` is then a `rethinking.arrays.Stored`, whose
+    examples are read when they are asked for.
+
     Args:
         name: one of `catalog.names("data")`. root: the data folder, see `data_dir`.
 
@@ -186,20 +197,59 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
     """
     folder, of = where(name, root), entry(name, root)
+    arrays: Mapping[str, np.ndarray | Stored]
     if of.own or there(name, root):
         arrays = _read(folder, of)
     else:
         try:
-            arrays = _lying(of, folder.parent)
+            arrays = lying = _lying(of, folder.parent)
         except Unavailable as error:
             raise InputError(f"{name} is not in {folder} ({error}): {_again(of)}") from None
-        _kept(arrays, folder)
+        _kept(lying, folder)
 
     def split(which: str) -> Split:
-        images = np.require(arrays[f"{which}_images"], requirements=["C", "W"])
-        return Split(images, arrays[f"{which}_labels"].astype(np.int64))
+        images = arrays[f"{which}_images"]
+        if not isinstance(images, Stored):
+            images = np.require(images, requirements=["C", "W"])
+        return Split(images, np.asarray(arrays[f"{which}_labels"]).astype(np.int64))
 
     return ImageSet(name, tuple(of.constants["CLASSES"]), split("train"), split("test"), facts(name, root))
+
+
+@taking(path=path, split=text, of=text, image=text, transform=function)
+def folder(
+    path: str | Path,
+    split: str = "train",
+    *,
+    of: str | None = None,
+    image: str = "pil",
+    size: int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+) -> "Folder":
+    """A split of a folder of images as a map-style torch Dataset of (image, label), read when it is asked for.
+
+    For sets that do not fit in memory: what is held is the list of names, about 30 bytes an image.
+
+    Args:
+        path: a folder in the layout of torchvision's ImageFolder, train/CLASS/*.JPEG and val/CLASS/*.JPEG. split: the
+            folder "train", "val" or "test" in it, whose classes must be those of train.
+        of: "imagenet" holds the list to what is known of ILSVRC 2012: 1,000 classes called by WordNet ids, 1,281,167
+            training and 50,000 validation images. The digest of its official list is not known here, and not compared.
+        image: "pil", a PIL image, RGB, or "tensor", uint8 (3, H, W). size: scale the shorter side of each image to so
+            many pixels, and cut out the centre square. transform: applied to the image.
+
+    Returns:
+        A data set with `labels` int64 (N,), `classes`, sorted by name, and `digest`, the SHA-256 of the list of names
+        and labels. Classes are sorted by name, and the images of a class by theirs. Images are turned upright, as their
+        EXIF orientation says, which torchvision's own ImageFolder does not do.
+
+    Raises:
+        InputError: another layout; a class without images, or that one of the splits lacks; a file that is no image.
+        When an image is asked for that cannot be read, is transparent or not of 8 bits, in a line that names its file.
+    """
+    from rethinking.data._lazy import open_folder
+
+    return open_folder(expand(path), split, of=of, image=image, size=size, transform=transform)
 
 
 @taking(root=path, image=text)

@@ -17,11 +17,14 @@ from typing import IO
 
 import numpy as np
 
+from rethinking import arrays
+from rethinking.arrays import Stored
 from rethinking.files import content_of, opened, reason
 
 LARGEST = 250_000_000  # bytes of a file, packed or unpacked; the largest official one has 170 million
 HEADER = 10_000  # bytes of an .npy file beside the values, at most
 Arrays = dict[str, np.ndarray]
+_BYTES = np.dtype(np.uint8)
 
 
 class Unavailable(Exception):
@@ -88,18 +91,23 @@ def read_idx(path: Path) -> np.ndarray:
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 
 
-def read_npy(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The uint8 array of that shape, C order, in an .npy file: nothing is unpickled, no memory taken for another."""
-    size = math.prod(shape)
+def read_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype = _BYTES) -> np.ndarray | Stored:
+    """The array of that shape and dtype, C order, in an .npy file: nothing is unpickled, no memory taken for another.
+
+    One of more than arrays.HELD bytes is read when rows of it are asked for.
+    """
+    size = math.prod(shape) * dtype.itemsize
     with decoding(path), opened(path, size + HEADER) as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("not an array of bytes")
-        held, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        if (held, fortran, dtype) != (shape, False, np.dtype(np.uint8)):
-            raise ValueError(f"it holds {dtype} {held}, expected uint8 {shape}")
+        held, fortran, kind = np.lib.format.read_array_header_1_0(stream)
+        if (held, fortran, kind) != (shape, False, dtype):
+            raise ValueError(f"it holds {kind} {held}, expected {dtype} {shape}")
         if os.fstat(stream.fileno()).st_size - stream.tell() != size:
             raise ValueError("not as long as its header says")
-        array = np.empty(shape, np.uint8)
+        if size > arrays.HELD:
+            return Stored(path, shape, dtype, stream.tell())
+        array = np.empty(shape, dtype)
         if stream.readinto(array.data.cast("B")) != size:
             raise ValueError("cut off while it was read")
         return array

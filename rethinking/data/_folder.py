@@ -6,12 +6,14 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from rethinking.arrays import parts_of
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays
 from rethinking.paths import where_able
@@ -40,12 +42,24 @@ def scratch_in(base: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def write_arrays(arrays: Arrays, folder: Path) -> None:
-    """Write the four arrays into a new folder, to the disk."""
+def write_arrays(
+    arrays: Mapping[str, Any], folder: Path, seen: Callable[[str, np.ndarray], None] = lambda name, part: None
+) -> None:
+    """Write the four arrays into a new folder, to the disk: some megabytes at a time.
+
+    Args:
+        arrays: what `rethinking.arrays.parts_of` takes, with a dtype. seen: called with an array's name and each part
+        of it in turn.
+    """
     folder.mkdir()
     for array in ARRAYS:
         with file_of(folder, array).open("wb") as stream:
-            np.save(stream, arrays[array], allow_pickle=False)
+            descr = np.lib.format.dtype_to_descr(arrays[array].dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": tuple(arrays[array].shape)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for part in parts_of(arrays[array]):
+                seen(array, part)
+                stream.write(part.data)
             stream.flush()
             with where_able():
                 os.fsync(stream.fileno())

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rethinking.data._files import LARGEST, Unavailable, decoding
-from rethinking.data._found import LAYOUTS, MOST_BYTES, Found, Pair
+from rethinking.data._found import LAYOUTS, Found, Pair
 from rethinking.errors import InputError
 from rethinking.files import opened
 
@@ -96,23 +96,34 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     return Pair(_decoded([f for f, _ in files], size, say), [name for _, name in files])
 
 
-def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> np.ndarray:
-    """The images in files, uint8 (N, H, W, C), C 1 where all are grey: headers first, so that sizes are known."""
-    from PIL import ImageOps
+class _Decoded:
+    """The images in files, uint8 (N, H, W, C), decoded when they are asked for: `images[places]`, places int64 (M,).
 
+    Args:
+        shape: of all of them. mode: "L", of one channel, or "RGB". size: see `one_image`.
+    """
+
+    def __init__(self, files: list[Path], shape: tuple[int, ...], mode: str, size: int | None):
+        self._files, self.shape, self._mode, self._size = files, shape, mode, size
+
+    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        out = np.empty((len(places), *self.shape[1:]), np.uint8)
+        for k, place in enumerate(places):
+            out[k] = np.asarray(one_image(self._files[place], self._size, self._mode)).reshape(self.shape[1:])
+        return out
+
+
+def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> _Decoded:
+    """The images in files, C 1 where all are grey; their headers are read, so that sizes are known."""
     shapes: dict[tuple[int, int], Path] = {}
-    grey = True
+    grey, turned = True, 0
     for file in tqdm(files, desc="sizes", unit="image", disable=None, leave=False):
         with _opened(file) as image:
-            coded = str(image.tile[0].args) if image.tile else ""  # what Pillow itself brings to 8 bits, as "RGB;16B"
-            if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
-                mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
-                raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
+            _check(image, file)
             if image.width * image.height > MOST_PIXELS:
                 raise Unavailable(f"{file} is {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
-            if getattr(image, "is_animated", False):
-                raise Unavailable(f"{file} holds several pictures: save one of them alone")
             grey &= image.mode in GREY
+            turned += image.getexif().get(ORIENTATION, 1) in range(2, 9)
             shapes.setdefault(_shown(image) if size is None else (size, size), file)
     if len(shapes) > 1:
         (a, one), (b, two) = list(shapes.items())[:2]
@@ -121,24 +132,41 @@ def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) ->
             "--size 32, which scales the shorter side and cuts the centre"
         )
     width, height = next(iter(shapes))
-    shape = (len(files), height, width, 1 if grey else 3)
-    if len(files) * height * width * shape[3] > MOST_BYTES:
-        raise Unavailable(f"{len(files):,} images of {width} x {height} pixels are more than {MOST_BYTES:,} bytes")
-    out, turned = np.empty(shape, np.uint8), 0
-    for k, file in enumerate(tqdm(files, desc="images", unit="image", disable=None, leave=False)):
-        with _opened(file) as image:
-            see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-            if see_through and image.convert("RGBA").getextrema()[3][0] < 255:
-                raise Unavailable(f"{file} has transparent pixels: save it without")
-            before = image.getexif().get(ORIENTATION, 1)
-            upright = ImageOps.exif_transpose(image)
-            turned += before in range(2, 9)
-            plain = upright.convert("L" if grey else "RGB")
-            plain = plain if size is None else ImageOps.fit(plain, (size, size))
-            out[k] = np.asarray(plain)[..., None] if grey else np.asarray(plain)
     if turned:
         say(f"{turned:,} images are turned upright, as their EXIF orientation says and viewers show them")
-    return out
+    return _Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
+
+
+def one_image(file: Path, size: int | None = None, mode: str = "RGB") -> Any:
+    """The image in a file as a PIL image of that mode, upright; its shorter side scaled to `size`, its centre cut out.
+
+    Raises Unavailable where it cannot be read, is not of 8 bits, is transparent, animated, or of more pixels than
+    Pillow takes for an honest image.
+    """
+    with _opened(file) as image:
+        _check(image, file)
+        return _upright(image, file, mode, size)
+
+
+def _check(image: Any, file: Path) -> None:
+    """Raise Unavailable for an image that would be rounded or read in part, of which the header alone is read."""
+    coded = str(image.tile[0].args) if image.tile else ""  # what Pillow itself brings to 8 bits, as "RGB;16B"
+    if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
+        mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
+        raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
+    if getattr(image, "is_animated", False):
+        raise Unavailable(f"{file} holds several pictures: save one of them alone")
+
+
+def _upright(image: Any, file: Path, mode: str, size: int | None) -> Any:
+    """An image of mode L or RGB as viewers show it, cut to a square of `size` pixels. Raises Unavailable."""
+    from PIL import ImageOps
+
+    see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    if see_through and image.convert("RGBA").getextrema()[3][0] < 255:
+        raise Unavailable(f"{file} has transparent pixels: save it without")
+    plain = ImageOps.exif_transpose(image).convert(mode)
+    return plain if size is None else ImageOps.fit(plain, (size, size))
 
 
 def _shown(image: Any) -> tuple[int, int]:

@@ -6,21 +6,25 @@ Nothing is written before all of it is right. See `rethinking.data._layouts` for
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from rethinking import catalog
 from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable
 from rethinking.data._folder import file_of, scratch_in, write_arrays
+from rethinking.data._found import Chosen
 from rethinking.data._layouts import Pair, found_at
 from rethinking.errors import InputError
+from rethinking.images import label_type
 from rethinking.paths import data_dir, expand
 
-MOST_CLASSES = 256  # labels are kept as bytes
+MOST_CLASSES = 65_536  # labels are kept in two bytes at most
 LONGEST_NAME = 200  # characters of a class's name
 
 
@@ -86,8 +90,10 @@ def add(
         if each is not None and each.left_out:
             say(f"{place}: {_listed(each.left_out)} left out; taken: {_listed(each.taken)}")
             words += f", without {_listed(each.left_out)}"
+    places = [np.arange(len(each)) for each in numbers]
     if held is None:
-        train, held, numbers = _parted(train, numbers, hold_out, drawn, path)
+        held, places = train, _parted(numbers[0], hold_out, drawn, path)
+        numbers = [numbers[0][each] for each in places]
         words += f", {len(numbers[1]):,} held out as the test set"
     elif hold_out is not None:
         raise InputError(f"{path} has a test set: leave --hold-out out")
@@ -97,12 +103,12 @@ def add(
     order = np.arange(len(numbers[0])) if found.in_order else drawn.permutation(len(numbers[0]))
     words += "" if found.in_order else ", in an order drawn once"
     arrays = {
-        "train_images": np.ascontiguousarray(train.images[order]),
+        "train_images": Chosen(train.images, places[0][order]),
         "train_labels": numbers[0][order],
-        "test_images": np.ascontiguousarray(held.images),
+        "test_images": Chosen(held.images, places[1]),
         "test_labels": numbers[1],
     }
-    _put(name, arrays, describe(arrays, classes, words), folder)
+    _put(name, arrays, classes, words, folder)
     return folder
 
 
@@ -150,16 +156,28 @@ def remove(name: str, root: str | Path | None = None, sure: Callable[[Path], boo
     return folder
 
 
-def describe(arrays: Arrays, classes: Sequence[str], words: str) -> dict[str, Any]:
+class _Measure:
+    """What is measured of the arrays of a data set while they are written."""
+
+    def __init__(self, channels: int):
+        self.counts = np.zeros((channels, 256), dtype=np.int64)  # of each value in the training images
+        self.digests = {name: hashlib.sha256() for name in ARRAYS}
+
+    def add(self, name: str, part: np.ndarray) -> None:
+        self.digests[name].update(part.data)
+        if name == "train_images":
+            for c, counts in enumerate(self.counts):
+                counts += np.bincount(part[..., c].ravel(), minlength=256)
+
+
+def _described(arrays: dict[str, Any], measured: _Measure, classes: Sequence[str], words: str) -> dict[str, Any]:
     """What is kept of a data set beside its arrays: the constants of its kind, measured, and a line on it."""
-    images = arrays["train_images"]
-    counts = np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[3])])
-    values, share = np.arange(256), counts / counts.sum(1, keepdims=True)
+    values, share = np.arange(256), measured.counts / measured.counts.sum(1, keepdims=True)
     mean = share @ values
     variance = (share * (values - mean[:, None]) ** 2).sum(1)
     sizes = {split: len(arrays[f"{split}_labels"]) for split in ("train", "test")}
     largest = {s: float(np.bincount(arrays[f"{s}_labels"]).max() / sizes[s]) for s in sizes}
-    height, width, channels = images.shape[1:]
+    height, width, channels = arrays["train_images"].shape[1:]
     colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     text = (
         f"{sizes['train']:,} training and {sizes['test']:,} test images, {height} x {width} pixels, {colour}, "
@@ -173,7 +191,7 @@ def describe(arrays: Arrays, classes: Sequence[str], words: str) -> dict[str, An
         "LARGEST_CLASS": largest,
         "MEAN": mean.tolist(),
         "VARIANCE": variance.tolist(),
-        "SHA256": {name: hashlib.sha256(arrays[name].data).hexdigest() for name in ARRAYS},
+        "SHA256": {name: digest.hexdigest() for name, digest in measured.digests.items()},
     }
 
 
@@ -191,12 +209,26 @@ def _free(name: str, root: str | Path | None) -> Path:
     return folder
 
 
-def _put(name: str, arrays: Arrays, description: dict[str, Any], folder: Path) -> None:
-    for known, entry in catalog.entries("data").items():
-        if entry.constants["SHA256"] == description["SHA256"]:
-            raise InputError(f"these are the images and labels of {known}: use --data {known}")
+def _put(name: str, arrays: dict[str, Any], classes: Sequence[str], words: str, folder: Path) -> None:
+    needed, measured = sum(each.nbytes for each in arrays.values()), _Measure(arrays["train_images"].shape[3])
     with scratch_in(folder.parent) as scratch:
-        write_arrays(arrays, scratch / name)
+        free = shutil.disk_usage(scratch).free
+        if needed > free:
+            raise InputError(f"{name} takes {needed:,} bytes, {folder.parent} has {free:,} free: name another folder")
+        with tqdm(total=needed, desc=name, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+
+            def seen(array: str, part: np.ndarray) -> None:
+                measured.add(array, part)
+                bar.update(part.nbytes)
+
+            try:
+                write_arrays(arrays, scratch / name, seen)
+            except Unavailable as error:
+                raise InputError(f"{error}: nothing was added") from None
+        description = _described(arrays, measured, classes, words)
+        for known, entry in catalog.entries("data").items():
+            if entry.constants["SHA256"] == description["SHA256"]:
+                raise InputError(f"these are the images and labels of {known}: use --data {known}")
         text = catalog.written(catalog.sealed(description))
         (scratch / name / catalog.DESCRIPTION).write_text(text, encoding="utf-8")
         try:
@@ -211,12 +243,12 @@ def _put(name: str, arrays: Arrays, description: dict[str, Any], folder: Path) -
 
 
 def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray]]:
-    """The names of the classes, and the labels of each split as their numbers, uint8."""
+    """The names of the classes, and the labels of each split as their numbers."""
     values = sorted(set(_list(train.labels)))
     if len(values) < 2:
         raise InputError(f"the training set has {len(values)} class: give two or more")
     if len(values) > MOST_CLASSES:
-        raise InputError(f"the training set has {len(values):,} classes: {MOST_CLASSES} are the most")
+        raise InputError(f"the training set has {len(values):,} classes: {MOST_CLASSES:,} are the most")
     place = {value: k for k, value in enumerate(values)}
     numbers = []
     for pair in (train, test) if test else (train,):
@@ -224,7 +256,7 @@ def _classes(train: Pair, test: Pair | None) -> tuple[list[str], list[np.ndarray
         for k, value in enumerate(labels):
             if value not in place:
                 raise InputError(f"test label {value!r} at index {k} is of no class of the training set: mend it")
-        numbers.append(np.array([place[v] for v in labels], dtype=np.uint8))
+        numbers.append(np.array([place[v] for v in labels], dtype=label_type(len(values))))
     named = [train.names[v] if isinstance(v, int) and 0 <= v < len(train.names) else str(v) for v in values]
     named = named if len(set(named)) == len(named) else [str(v) for v in values]
     for name in named:
@@ -241,21 +273,18 @@ def _list(labels: Sequence[str] | np.ndarray) -> list[Any]:
         raise InputError(f"the labels are no text ({error}): save them again, as labels.astype(str)") from None
 
 
-def _parted(
-    whole: Pair, numbers: list[np.ndarray], share: float | None, drawn: np.random.Generator, path: Any
-) -> tuple[Pair, Pair, list[np.ndarray]]:
-    """The set as two, the test set drawn at random."""
+def _parted(numbers: np.ndarray, share: float | None, drawn: np.random.Generator, path: Any) -> list[np.ndarray]:
+    """Where the images of the training set and of the test set, drawn at random, are in the whole set."""
     if share is None:
         raise InputError(f"{path} has no test set: name one with --test, or hold some out with --hold-out 0.2")
-    count = len(numbers[0])
+    count = len(numbers)
     held = round(share * count)
     if not 0 < held < count:
         raise InputError(f"--hold-out {share:g} leaves {held} of {count} images for the test set: give another share")
     order = drawn.permutation(count)
     test, train = np.sort(order[:held]), np.sort(order[held:])
-    missing = set(numbers[0].tolist()) - set(numbers[0][train].tolist())
+    missing = set(numbers.tolist()) - set(numbers[train].tolist())
     if missing:
         count_of = f"{len(missing)} class{'es' * (len(missing) > 1)}"
         raise InputError(f"--hold-out {share:g} leaves no training image of {count_of}: hold out fewer")
-    pairs = [Pair(whole.images[part], ()) for part in (train, test)]
-    return pairs[0], pairs[1], [numbers[0][train], numbers[0][test]]
+    return [train, test]

@@ -8,9 +8,16 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from rethinking.arrays import Stored
 from rethinking.errors import InputError
 
 KINDS = ("pil", "tensor")
+
+
+def check_kind(image: str) -> None:
+    """Raise InputError for a kind of image that there is not."""
+    if image not in KINDS:
+        raise InputError(f"image is {image!r}: give 'pil' or 'tensor'")
 
 
 class Images(Dataset):
@@ -28,14 +35,13 @@ class Images(Dataset):
         self,
         name: str,
         split: str,
-        images: np.ndarray,
+        images: np.ndarray | Stored,
         labels: np.ndarray,
         classes: tuple[str, ...],
         image: str = "pil",
         transform: Callable[[Any], Any] | None = None,
     ):
-        if image not in KINDS:
-            raise InputError(f"image is {image!r}: give 'pil' or 'tensor'")
+        check_kind(image)
         self.name, self.split, self.image, self.transform = name, split, image, transform
         self.data, self.targets, self.classes = images, labels.tolist(), list(classes)
 

@@ -34,6 +34,14 @@ def space(specs: Sequence[Spec], workers: int) -> tuple[int, int]:
     return sum(sizes), 4 * sum(sorted(sizes)[-workers:])
 
 
+def launched(specs: Sequence[Spec]) -> str:
+    """What there is to say of missing runs that no engine makes, in a line: the commands that do."""
+    first, more = specs[0].command, len(specs) - 1
+    rest = f", and so on for {more} more, which `rethinking plan` names" if more else ""
+    count = "1 run is" if not more else f"{len(specs)} runs are"
+    return f"{count} missing that no engine makes: give `{first}`{rest}, then draw with --redraw"
+
+
 def before_training(specs: Sequence[Spec], runs: Runs, *, device: str, workers: int | None, count: int) -> list[str]:
     """What may go wrong in training `specs`, in a line each; what must is refused.
 
@@ -41,8 +49,10 @@ def before_training(specs: Sequence[Spec], runs: Runs, *, device: str, workers: 
         workers: as asked for, None where not. count: how many there will be.
 
     Raises:
-        InputError: a folder that cannot be written, or has no room for what is expected.
+        InputError: a run that no engine makes; a folder that cannot be written, or has no room for what is expected.
     """
+    if by_hand := [spec for spec in specs if spec.command]:
+        raise InputError(launched(by_hand))
     check_writable(runs.root, "--runs")
     check_writable(runs.checkpoints, "--checkpoints")
     check_writable(runs.weights, "--weights")

@@ -14,6 +14,7 @@ from rethinking.spec import RunSpec
 from rethinking.training import Training
 from rethinking.training.batches import cropped, trained_on
 from rethinking.training.network import give
+from rethinking.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,17 @@ def trained(
         InputError: as `Training` does; weights of another network.
     """
     training = Training(spec, images, device)
+    train, test = training.train_images, training.test_images
+    if isinstance(train, Rows) or isinstance(test, Rows):
+        raise InputError(f"a probe holds the images of {spec.data} in memory, which are too many: probe a smaller run")
     give(training.network, weights, f"the file of weights of {spec.run_id}")
     training.network.eval()
     training._on_part = on_part
     return Trained(
         spec,
         training.network,
-        (training.train_images, training.train_labels),
-        (training.test_images, training.test_labels),
+        (train, training.train_labels),
+        (test, training.test_labels),
         images,
         training.run.num_classes,
         on_part,

@@ -7,8 +7,10 @@ from typing import Any
 
 from rethinking import figures
 from rethinking.claims import EXTENSION, NOT_REPLICATED
+from rethinking.imagenet import cost
 from rethinking.report import model
 from rethinking.report.model import Artefact, Judged, Result, visible
+from rethinking.spec import ImageNetSpec, Spec
 
 NOTE = "<!-- written by `rethinking report`, not by hand -->"
 LARGEST = 60_000  # bytes of a page; what a table has more is in the figure's .json
@@ -133,12 +135,29 @@ def page(result: Result, shared: dict[str, str]) -> str:
         "## How it was made",
         f"    {visible(result.command)}",
         told if runs else f"Nothing is drawn yet: none of the {model.counted(missing)} that it needs is made.",
+        *_by_hand(result),
     ]
     left = LARGEST - len("\n\n".join(parts + tail).encode()) - 1000
     if cells := numbers(result, left):
         place = next(k for k, part in enumerate(parts) if part.startswith("## "))
         parts[place:place] = ["## Numbers", cells]
     return "\n\n".join([*parts, *tail]) + "\n"
+
+
+def _by_hand(result: Result) -> list[str]:
+    """How those of a figure's missing runs are made that no engine makes, and what they cost."""
+    gone = [spec for spec in result.by_hand if spec.run_id in result.numbers["missing"]]
+    if not gone:
+        return []
+    commands = "\n".join(f"    {visible(spec.command)}" for spec in gone)
+    return [
+        f"Each of these is made by a command of its own, IMAGENET being the folder of the images:\n\n{commands}",
+        *_costs(gone),
+    ]
+
+
+def _costs(specs: Sequence[Spec]) -> list[str]:
+    return list(dict.fromkeys(cost.words(spec) for spec in specs if isinstance(spec, ImageNetSpec)))
 
 
 def departures(found: Sequence[Result], shared: dict[str, str]) -> str:
@@ -160,7 +179,7 @@ def index(found: Sequence[Result]) -> str:
         NOTE,
         "# Results",
         f"Of the paper's own claims, {len(own)} are stated here: {model.counts(own)}; {len(full)} of them are about "
-        f"all training images of CIFAR-10 or MNIST. Extensions are counted apart: {len(more)} claims "
+        f"all training images of CIFAR-10, MNIST or ImageNet. Extensions are counted apart: {len(more)} claims "
         f"({model.counts(more)}). All results rest on {len(used):,} records.",
         "## The paper's figures and tables",
         scoreboard(model.scoreboard(found), ""),

@@ -87,8 +87,9 @@ SENTENCES = [
         "本项目把论文的 {own} 条主张写成带有判定规则的陈述：{verdicts_zh}。",
     ),
     (
-        "{full} of them are about all training images of CIFAR-10 or MNIST; all results rest on {records} records.",
-        "其中 {full} 条针对 CIFAR-10 或 MNIST 的全部训练图像；所有结果来自 {records} 条运行记录。",
+        "{full} of them are about all training images of CIFAR-10, MNIST or ImageNet; all results rest on {records} "
+        "records.",
+        "其中 {full} 条针对 CIFAR-10、MNIST 或 ImageNet 的全部训练图像；所有结果来自 {records} 条运行记录。",
     ),
     (
         "With random labels MLP 3x512 reaches {random_fit} % training accuracy and {random_test} % test accuracy.",

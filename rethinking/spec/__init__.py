@@ -1,11 +1,12 @@
 """Specs: everything that determines a result, and nothing else. A run's identity is the hash of its spec.
 
 `part` holds corruptions and regularizers by name, `base` what every spec is, `cropping` which part of an image is seen,
-`training`, `theory` and `probe` the kinds of run, `kinds` the union of them. Importing them imports no torch.
+`training`, `theory`, `probe` and `imagenet` the kinds of run, `kinds` the union of them. None of them imports torch.
 """
 
 from rethinking.spec.base import Column, Spec
 from rethinking.spec.cropping import canonical_crop, crop_size, image_size
+from rethinking.spec.imagenet import ImageNetSpec
 from rethinking.spec.kinds import (
     KINDS,
     LARGEST,
@@ -32,6 +33,7 @@ __all__ = [
     "AnySpec",
     "Column",
     "Context",
+    "ImageNetSpec",
     "KernelSpec",
     "Kind",
     "LinearSpec",

@@ -139,6 +139,11 @@ class Spec(BaseModel, metaclass=Door):
         return {name: fields[name] for name in always if name in fields} | self.identity
 
     @property
+    def command(self) -> str:
+        """The command that makes such a run, where no engine does: nothing where one does."""
+        return ""
+
+    @property
     def kept(self) -> tuple[str, ...]:
         """What its record holds in arrays.npz."""
         return ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking.errors import InputError
 from rethinking.files import content_of, reason
 from rethinking.spec.base import Spec
+from rethinking.spec.imagenet import ImageNetSpec
 from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 from rethinking.spec.training import RunSpec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST = 4_000_000  # bytes of a spec.json
 
-AnySpec = RunSpec | Theorem1Spec | KernelSpec | LinearSpec | TwoWeightsSpec | ProbeSpec
+AnySpec = RunSpec | Theorem1Spec | KernelSpec | LinearSpec | TwoWeightsSpec | ProbeSpec | ImageNetSpec
 
 
 class Unfit(Exception):
@@ -135,6 +136,9 @@ KINDS = {
     "linear": _computed(LinearSpec, "rethinking.theory.linear"),
     "two_weights": _computed(TwoWeightsSpec, "rethinking.theory.two_weights"),
     "probe": _computed(ProbeSpec, "rethinking.probes"),
+    "imagenet": Kind(  # made by torchrun, see ImageNetSpec.command
+        ImageNetSpec, "rethinking.imagenet.train", "rethinking.imagenet.cost", state=("step",)
+    ),
 }
 _KIND_OF = {kind.spec: kind for kind in KINDS.values()}
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 EPOCH = 391  # steps of batch 128 in one pass over CIFAR-10's 50,000 images: the paper's unit of schedule
 IMAGES = "images"
-# Type and sides of the arrays that `keep` names, as rethinking.training.keep makes them; None for any.
+# Types that may be, and sides, of the arrays that `keep` names, as rethinking.training.keep makes them; None for any.
 KEPT: dict[str, tuple[Any, ...]] = {
-    "test_logits": ("float16", IMAGES, None),
-    "crop_logits": ("float16", 5, IMAGES, None),
-    "test_labels": ("uint8", IMAGES),
-    "quantiles": ("float32", None),
-    "zeros": ("int64", 2),
+    "test_logits": (("float16",), IMAGES, None),
+    "crop_logits": (("float16",), 5, IMAGES, None),
+    "test_labels": (("uint8", "uint16"), IMAGES),
+    "quantiles": (("float32",), None),
+    "zeros": (("int64",), 2),
 }
 
 
@@ -187,7 +187,7 @@ class RunSpec(ImagesSpec):
             dtype, *sides = KEPT[name.partition("/")[0]]
             shape = [images if side == IMAGES else side for side in sides]
             known = [side if side is not None else own for side, own in zip(shape, array.shape, strict=False)]
-            if array.dtype != dtype or array.ndim != len(shape) or list(array.shape) != known:
+            if str(array.dtype) not in dtype or array.ndim != len(shape) or list(array.shape) != known:
                 return f"{name} is {array.dtype} {array.shape}"
         return None
 

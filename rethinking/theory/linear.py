@@ -87,7 +87,7 @@ def run(spec: LinearSpec, context: Context) -> Rows:
     images, labels = images[kept], labels[kept]
     classes = data.facts.num_classes
     x, y = prepare(images, spec.whitened, size).to(device), one_hot(labels, classes, device)
-    test, truth = prepare(data.test.images, spec.whitened, size).to(device), data.test.labels
+    test, truth = prepare(data.test.images[:], spec.whitened, size).to(device), data.test.labels
     best = least_norm(x, y)
     eigenvalues = torch.linalg.eigvalsh(x @ x.T)
 

@@ -272,7 +272,7 @@ def _gaussian_rows(
 ) -> Iterator[dict[str, Any]]:
     began = time.perf_counter()
     extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
-    points, test = extract(images).to(device), extract(data.test.images).to(device)
+    points, test = extract(images).to(device), extract(data.test.images[:]).to(device)
     dense.check_memory(len(points), 8.0 * points.shape[1] + dense.SCRATCH, device)
     gamma = bandwidth(points, spec.width, spec.seed)
     matrix = torch.empty(len(points), len(points), device=device)
@@ -317,12 +317,12 @@ def _linear_rows(
         if spec.features == "conv":
             for first, last in ranges:
                 if (counts[k - 1] if k else 0) <= first < count:
-                    kernel.add_(bank.block(images, first, last), bank.block(data.test.images, first, last))
+                    kernel.add_(bank.block(images, first, last), bank.block(data.test.images[:], first, last))
                     on_step(int(100 * last / counts[-1]))
             width = PER_FILTER * count
         else:
             extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
-            train, test = extract(images).to(device), extract(data.test.images).to(device)
+            train, test = extract(images).to(device), extract(data.test.images[:]).to(device)
             kernel.add_(train, test)
             width = train.shape[1]
             if width < n and min(spec.penalties) == 0:

@@ -26,6 +26,7 @@ from rethinking.seeds import keyed_generator, seeded
 from rethinking.surgery import copied
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
+from rethinking.training.rows import part_of
 
 LIMIT = 0.03  # of the error
 IMAGES = 32  # of a batch that is tried
@@ -102,7 +103,7 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     Raises:
         InputError: a layer's error is above LIMIT.
     """
-    spec, images = training.spec, training.train_images[:IMAGES]
+    spec, images = training.spec, part_of(training.train_images, IMAGES)
     if spec.precision != "bfloat16":
         return
     shape = tuple(images.shape[1:])

@@ -18,8 +18,11 @@ from rethinking.images import whiten
 from rethinking.seeds import seeded
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training.batches import Tensors, one_logit
+from rethinking.training.rows import Inputs, Rows
+from rethinking.training.shelf import Shelf, holder
 
 WHITEN = "whiten"
+Features = list[Any] | Shelf
 _LARGEST = {torch.uint8: 255, torch.uint16: 65535}  # what becomes 1 in images as they come
 
 
@@ -67,9 +70,9 @@ class HandedSpec(RunSpec):
 
 
 class _Held:
-    """Samples in memory, (feature, label), as a map-style data set that says its classes."""
+    """Samples (feature, label) that were read, as a map-style data set that says its classes."""
 
-    def __init__(self, features: Sequence[Any], labels: np.ndarray, num_classes: int):
+    def __init__(self, features: Features, labels: np.ndarray, num_classes: int):
         self.features, self.targets, self.classes = features, labels, list(range(num_classes))
 
     def __len__(self) -> int:
@@ -137,13 +140,13 @@ def _inside(dataset: Any) -> tuple[str, tuple[str, ...]]:
 
 
 class Handed:
-    """A data set of anybody's, read once into memory.
+    """A data set of anybody's, read once: into memory, or onto a shelf where it is too large for that.
 
     Args:
         dataset: of the training examples, map-style or a pair. n: the first so many; None for all. test: likewise, all
         of them; None for none. image, label: where they are in a sample; channels: "first", "last" or "none" (see
         rethinking.corruptions). num_classes: counted where neither this nor the data set tells. progress: of an
-        iterable, as tqdm.
+        iterable, as tqdm. data_dir: where what does not fit in memory is kept meanwhile, see `paths.data_dir`.
 
     Attributes:
         name: what the data are called, inside wrappers. as_given: of HandedSpec. n: training examples.
@@ -164,13 +167,14 @@ class Handed:
         channels: str | None = None,
         num_classes: int | None = None,
         progress: Callable[[Any], Any] = iter,
+        data_dir: str | Path | None = None,
     ):
         if channels not in (None, "first", "last", "none"):
             raise InputError(f"channels is {channels!r}: give 'first' or 'last', or 'none'")
         if num_classes is not None:
             num_classes = arguments.whole_number("num_classes", num_classes, 1, arguments.MOST)
         self._places = {"image": image, "label": label}
-        self.channels, self._progress = channels, progress
+        self.channels, self._progress, self._root = channels, progress, data_dir
         self.name, self.as_given = _inside(dataset)
         self._given = {"train": dataset, "test": test}
         dataset = map_style(dataset)
@@ -192,10 +196,11 @@ class Handed:
         more = ([], []) if test is None else self._read(map_style(test, "test"), None)
         self._test = _Held(more[0], _labels.as_classes(more[1], self.num_classes), self.num_classes)
 
-    def _read(self, dataset: Any, n: int | None) -> tuple[list[Any], list[Any]]:
-        features, labels = [], []
+    def _read(self, dataset: Any, n: int | None) -> tuple[Features, list[Any]]:
+        features: Features = []
+        labels, count = list[Any](), len(dataset) if n is None else n
         with seeded("reading"):  # a transform that draws gives the same every time
-            for i in self._progress(range(len(dataset) if n is None else n)):
+            for i in self._progress(range(count)):
                 sample = dataset[i]
                 feature, label = (
                     _samples.take(sample, _samples.locate(sample, at, role)) for role, at in self._places.items()
@@ -206,6 +211,7 @@ class Handed:
                     raise InputError(
                         f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...{one_hot}"
                     )
+                features = features or holder(feature, count, self._root)
                 features.append(feature)
                 labels.append(label)
         return features, labels
@@ -233,11 +239,10 @@ class Handed:
             raise InputError(f"test has inputs of shape {shapes[0]}, dataset of {shapes[1]}: make them the same")
         originals = None
         if spec.preprocess == WHITEN and self._numbers(self._train.features[0]).dtype == torch.uint8:
-            originals = self._stacked(self._train.features, self._train.features)
-            originals = originals if originals.ndim == 4 else originals[:, None]
+            originals = self._made(self._train, self._train, self._planes)
         return Tensors(train, test, 2 if one_logit(spec) else self.num_classes, originals)
 
-    def _split(self, spec: HandedSpec, split: str, held: _Held, moments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _split(self, spec: HandedSpec, split: str, held: _Held, moments: dict[str, Any]) -> tuple[Inputs, Tensor]:
         data: Any = held
         for part in spec.corruptions:
             constants = catalog.find("corruptions", part.name).constants
@@ -250,13 +255,26 @@ class Handed:
             _arguments.check_draws(self._given[split], _dataset.Corrupted, drawn, "seeds=[{}]")
             data = wrapper(data, seed=spec.data_seed, split=split, channels=self.channels, **part.options, **needs)
             moments |= {name: getattr(data.facts, name) for name in constants.get("NEEDS", ())}
-        pairs = [data[i] for i in range(len(data))]
-        images = self._stacked([feature for feature, _ in pairs], held.features)
-        images = self._preprocessed(images, held.features, spec)
-        if images.is_floating_point() and not images.isfinite().all():
+        images = self._made(held, data, lambda images: self._preprocessed(images, held.features, spec))
+        if isinstance(images, Tensor) and images.is_floating_point() and not images.isfinite().all():
             bad = int((~images.flatten(1).isfinite().all(1)).nonzero()[0, 0])
             raise InputError(f"the input of dataset[{bad}] ({split}) is not finite: mend it")
-        return images, torch.tensor([label for _, label in pairs], dtype=torch.int64)
+        return images, torch.from_numpy(np.array(data.targets, dtype=np.int64))
+
+    def _made(self, held: _Held, data: Any, change: Callable[[Tensor], Tensor]) -> Inputs:
+        """The inputs of `held` as `data` has corrupted them and `change` made of them; of a shelf batch by batch."""
+        if not isinstance(held.features, Shelf):
+            return change(self._stacked([data[i][0] for i in range(len(data))], held.features))
+        first = [held.features[0]]  # the others are like it
+
+        def make(places: np.ndarray) -> Tensor:
+            return change(self._stacked([data[int(i)][0] for i in places], first * len(places)))
+
+        places = np.arange(len(data))
+        return Rows(make, places, tuple(make(places[:1]).shape[1:]))
+
+    def _planes(self, images: Tensor) -> Tensor:
+        return images if images.ndim == 4 else images[:, None]
 
     def _numbers(self, feature: Any) -> Tensor:
         """A feature as a tensor, of its own dtype and order of axes."""
@@ -269,10 +287,10 @@ class Handed:
         wide = array.dtype.kind == "f" and array.dtype.itemsize > 8  # which torch lacks, as it lacks other byte orders
         return torch.from_numpy(array.astype(np.float64 if wide else array.dtype.newbyteorder("=")))
 
-    def _kind(self, features: Sequence[Any], role: str) -> torch.dtype | None:
+    def _kind(self, features: Features, role: str) -> torch.dtype | None:
         """The dtype of all features; of any floating point that of the first. InputError where they are a mixture."""
         first = None
-        for i, feature in enumerate(features):
+        for i, feature in enumerate([features[0]] if isinstance(features, Shelf) else features):
             kind = feature.dtype if isinstance(feature, Tensor) else self._numbers(feature).dtype
             first = first or kind
             if kind != first and not kind.is_floating_point & first.is_floating_point:
@@ -297,7 +315,7 @@ class Handed:
                 raise InputError(f"the input of dataset[{i}] has the shape {shapes}: bring them to one shape")
         return torch.stack(out)
 
-    def _preprocessed(self, images: Tensor, raw: Sequence[Any], spec: HandedSpec) -> Tensor:
+    def _preprocessed(self, images: Tensor, raw: Features, spec: HandedSpec) -> Tensor:
         kind = self._numbers(raw[0]).dtype  # a Gaussian in its place is of the same units
         if images.ndim == 3 and (spec.preprocess == WHITEN or not spec.own_network) and images.dtype != torch.int64:
             images = images[:, None]  # grey
@@ -310,7 +328,9 @@ class Handed:
         values = images.permute(0, 2, 3, 1).contiguous()  # in the order in which a data set with a name is whitened
         return whiten(values if kind == torch.uint8 else 255 * values.float()).permute(0, 3, 1, 2)
 
-    def _fractions(self, raw: Sequence[Any]) -> bool:
+    def _fractions(self, raw: Features) -> bool:
         """Whether all values are floats from 0 to 1."""
+        if isinstance(raw, Shelf):
+            return raw.dtype.kind == "f" and raw.low >= 0 and raw.high <= 1
         values = map(self._numbers, raw)
         return all(v.is_floating_point() and v.min() >= 0 and v.max() <= 1 for v in values)

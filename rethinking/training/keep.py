@@ -3,7 +3,7 @@
 test_logits       float16 (KEPT_IMAGES, classes): of the first test images
 crop_logits       float16 (5, KEPT_IMAGES, classes): the same from five crops, each whitened by itself: the centre,
                   top left, top right, bottom left, bottom right
-test_labels       uint8 (KEPT_IMAGES,): beside either of the two
+test_labels       uint8, of more than 256 classes uint16 (KEPT_IMAGES,): beside either of the two
 weight_quantiles  quantiles/<parameter>, float32 (QUANTILES,), of every weight matrix, evenly spaced from the
                   smallest to the largest, and zeros/<parameter>, int64 (2,): how many of its weights are exactly 0,
                   of how many
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.images import ImageSet, whiten
+from rethinking.images import ImageSet, label_type, whiten
 from rethinking.training.loop import Training
 
 KEPT_IMAGES = 2000  # logits of 10,000 test images would take 200 kB a run
@@ -28,7 +28,8 @@ def kept(training: Training) -> dict[str, np.ndarray]:
     for name in training.spec.keep:
         out |= _KINDS[name](training)
     if any(name.endswith("logits") for name in out):
-        out["test_labels"] = training.test_labels[:KEPT_IMAGES].cpu().numpy().astype(np.uint8)
+        labels = training.test_labels[:KEPT_IMAGES].cpu().numpy()
+        out["test_labels"] = labels.astype(label_type(training.run.num_classes))
     training.network.train(was)
     return out
 

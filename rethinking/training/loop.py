@@ -19,7 +19,6 @@ from rethinking.spec import RunSpec, Unfit
 from rethinking.training import batches
 from rethinking.training.batches import (
     Tensors,
-    gather,
     laid_out,
     on_device,
     one_logit,
@@ -37,6 +36,7 @@ from rethinking.training.network import (
     placed,
     unlike,
 )
+from rethinking.training.rows import Inputs, gather, part_of
 from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -119,7 +119,7 @@ class Training:
         self.train_images, self.test_images = laid_out(train, planes), laid_out(test, planes)
         if network is not None or not isinstance(data, ImageSet):
             with seeds.untouched():
-                check_fit(self.network, self.train_images[:2], self.run.num_classes, spec.model)
+                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -311,7 +311,7 @@ class Training:
         return self._measure(self.train_images[:images], self.train_labels[:images])
 
     @torch.no_grad()
-    def logits(self, images: Tensor) -> Tensor:
+    def logits(self, images: Inputs) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         out = []
         with self._seeded("logits"):
@@ -321,7 +321,7 @@ class Training:
                     out.append(two_logits(self.network(part)).float())
         return torch.cat(out)
 
-    def _measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
+    def _measure(self, images: Inputs, labels: Tensor) -> tuple[float, float]:
         if not len(labels):
             return math.nan, math.nan
         logits = self.logits(images)

@@ -15,6 +15,7 @@ from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
 from rethinking.surgery import copied
 from rethinking.training import batches
+from rethinking.training.rows import Inputs
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
 
@@ -184,7 +185,7 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
 
 def batch_norm_statistics(
     network: nn.Module,
-    images: Tensor,
+    images: Inputs,
     autocast: Callable[[], Any] = torch.no_grad,
     on_part: Callable[[], None] = lambda: None,
 ) -> None:

@@ -12,6 +12,8 @@ A declared figure is a file that says, in this order,
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
     PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     HEIGHT = 4.0                                                      optional; inches
+    TRAINING_IMAGES = 1_281_167                                       optional; training images of the data set that it
+                                                                      is of, where that is not the setting's
     finding(frame, network) -> str                                    optional; the title, what the numbers of the frame
                                                                       say; None where they are not there. network: its
                                                                       name in sentences

@@ -103,7 +103,8 @@ def frame(
             rows.append((condition | reading, seed, spec.n, spec.run_id, record))
             found.append(record)
             labels.append(label)
-    return Frame.of(rows, measures_of(module, setting), setting.subject.full), found, labels
+    full = getattr(module, "TRAINING_IMAGES", setting.subject.full)
+    return Frame.of(rows, measures_of(module, setting), full), found, labels
 
 
 def numbers_and_picture(

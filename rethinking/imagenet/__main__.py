@@ -1,0 +1,335 @@
+"""`torchrun --nproc-per-node N -m rethinking.imagenet`: one run on a folder of images, to its record."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP would warn of find_unused_parameters: see train.py
+
+import click
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint import CheckpointException
+
+from rethinking import figures
+from rethinking.arithmetic import as_begun
+from rethinking.engines.execute import packed
+from rethinking.engines.made_with import environment, together
+from rethinking.engines.progress import Progress
+from rethinking.errors import InputError
+from rethinking.imagenet import checkpoint, reading, train
+from rethinking.imagenet.train import Group
+from rethinking.paths import expand
+from rethinking.record import Runs, Writer, check_plug_ins, leased
+from rethinking.spec import LARGEST, Context, ImageNetSpec, Outcome, Unfit, from_bytes, from_file
+
+FIGURES = ("table2", "fig2a")
+TIME, STOP = 1, 2  # why a checkpoint is written: it is time, or the run is asked to stop
+
+
+class Stopped(BaseException):
+    """The run was asked to stop, and its checkpoint is written."""
+
+
+class OwnError(InputError):
+    """What went wrong in this process alone."""
+
+
+def spec_of(name: str, runs_dir: Path = Path("runs")) -> ImageNetSpec:
+    """From a spec's file, - for standard input, or the name of a run: one in `runs_dir`, or that a figure needs.
+
+    Raises InputError for anything else, and for another kind of run.
+    """
+    known = {
+        spec.run_id: spec
+        for figure in FIGURES
+        for scale in figures.SCALES
+        for spec in figures.unique(figures.specs(figure, figures.setting(figure, scale)))
+    }
+    if name in known:
+        spec: Any = known[name]
+    elif name == "-":
+        spec = from_bytes(sys.stdin.buffer.read(LARGEST + 1))
+    else:
+        file = next((path for path in (Path(name), runs_dir / name / "spec.json") if path.is_file()), None)
+        if file is None:
+            named = f"no run in {runs_dir}, and no run of {' or '.join(FIGURES)}"
+            raise InputError(f"{name} is no file, {named}: `rethinking plan table2` names these")
+        spec = from_file(file)
+    if not isinstance(spec, ImageNetSpec):
+        raise InputError(f"{name} is of the run {spec.run_id}, which is made by `rethinking run --spec`: give it there")
+    return spec
+
+
+@click.command()
+@click.option("--spec", "name", required=True, help="A spec.json, -, or the name of a run that table2 needs.")
+@click.option("--data", "path", required=True, help="The folder with train/CLASS/*.JPEG and val/CLASS/*.JPEG.")
+@click.option("--runs", "runs_dir", default="runs", show_default=True, help="Folder of the records.")
+@click.option("--checkpoints", help="Folder of the checkpoints, seen by all processes; default beside the records.")
+@click.option("--weights", help="Folder of the trained weights; default beside the records.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--loaders", type=click.IntRange(0), default=0, help="Processes that read images, for each that trains.")
+@click.option(
+    "--every", type=click.FloatRange(0), default=600.0, show_default=True, help="Seconds between checkpoints."
+)
+@click.option("--anew", is_flag=True, help="Begin anew where a checkpoint is damaged or another run's; deletes it.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but what goes wrong.")
+def command(
+    name: str,
+    path: str,
+    runs_dir: str,
+    checkpoints: str | None,
+    weights: str | None,
+    device: str,
+    loaders: int,
+    every: float,
+    anew: bool,
+    quiet: bool,
+) -> None:
+    """Train one run on a folder of images, by as many processes as its spec says, and record it.
+
+    Stopped by SIGTERM, or killed, the same command goes on from the last checkpoint, to the same record.
+    """
+    spec = spec_of(name, expand(runs_dir))
+    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    if size != spec.processes:
+        count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"
+        raise InputError(f"the spec is of {count}, started are {size}: `{spec.command}`")
+    folder = reading.opened(spec, expand(path), loaders)
+    runs = Runs(expand(runs_dir), *(place and expand(place) for place in (checkpoints, weights)))
+    if device == "cuda" and local >= torch.cuda.device_count():
+        raise InputError(f"device is cuda, and this machine shows {torch.cuda.device_count()} GPUs: give one a process")
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    place = torch.device(f"cuda:{local}" if cuda else "cpu")
+    with _group(size, place) as group, as_begun():
+        if not cuda:
+            torch.set_num_threads(1)
+        record = make(spec, folder, runs, place, group, every=every, anew=anew, quiet=quiet)
+        if group.rank == 0 and not quiet:
+            click.echo(record)
+
+
+@contextmanager
+def _group(size: int, device: torch.device) -> Iterator[Group]:
+    """The processes that torchrun has started."""
+    if size == 1:
+        yield Group()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield train.group_here()
+    finally:
+        dist.destroy_process_group()
+
+
+def _from_first(group: Group, value: Any) -> Any:
+    """What the first process has, in all."""
+    held = [value]
+    if group.size > 1:
+        dist.broadcast_object_list(held, src=0)
+    return held[0]
+
+
+def make(
+    spec: ImageNetSpec,
+    folder: reading.Folder,
+    runs: Runs,
+    device: torch.device,
+    group: Group,
+    *,
+    every: float = 600.0,
+    anew: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Make a run to its end and record it, in each of its processes; the first holds the lease and writes.
+
+    Args:
+        every: seconds between checkpoints. anew: begin anew where the checkpoint is refused.
+
+    Returns:
+        The record's folder.
+
+    Raises:
+        InputError: another process makes the run; a checkpoint that is refused; an image that cannot be read.
+        Stopped: SIGTERM came, and the checkpoint is written.
+    """
+    with ExitStack() as stack:
+        writer, begun = None, {}
+        if group.rank == 0:
+            try:
+                if runs.find(spec) is None:
+                    writer = stack.enter_context(leased(runs, spec))
+                    begun = _begun(spec, folder, writer, device, anew)
+                else:
+                    begun = {"done": True}
+            except (InputError, OSError) as error:
+                begun = {"error": str(error)}
+        begun = _from_first(group, begun)
+        if "error" in begun:
+            raise InputError(begun["error"])
+        if "done" not in begun:
+            sitting = _Sitting(spec, folder, device, group, writer, begun, every, quiet)
+            with sitting.progress, _terminations(sitting):
+                sitting.run()
+    return runs.path(spec)
+
+
+def _begun(
+    spec: ImageNetSpec, folder: reading.Folder, writer: Writer | None, device: torch.device, anew: bool
+) -> dict[str, Any]:
+    """What all processes begin with: the place of checkpoints, the last one and its notes. Raises InputError."""
+    if writer is None:
+        raise InputError(f"another process makes {spec.run_id}: wait for it")
+    writer.notes |= {"device": device.type, "steps": spec.steps}
+    place = writer.checkpoint_path.parent / "checkpoint"
+    made_with = environment(spec, device) | train.told(spec) | {"data_digest": folder.digest}
+    rest: dict[str, Any] = {"run": spec.run_id, "rows": [], "seconds": 0.0, "made_with": made_with}
+    try:
+        found = checkpoint.latest(place, spec.run_id)
+        if found is not None:
+            before = found[1]["made_with"]
+            for key, what in (("device", "the device"), ("data_digest", "the list of images")):
+                if before[key] != made_with[key]:
+                    raise InputError(
+                        f"{spec.run_id} was begun with {what} {before[key]}, here it is {made_with[key]}: go on with "
+                        "that, or give --anew"
+                    )
+            check_plug_ins(spec, before, writer.path)
+            rest = {key: found[1][key] for key in rest} | {"made_with": together(before, made_with)}
+    except InputError:
+        if not anew:
+            raise
+        _clear(place)
+        found = None
+    return {"place": place, "from": found and found[0], "notes": rest}
+
+
+def _clear(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+
+
+class _Sitting:
+    """One process's part in making a run, from where it was to its end."""
+
+    def __init__(
+        self,
+        spec: ImageNetSpec,
+        folder: reading.Folder,
+        device: torch.device,
+        group: Group,
+        writer: Writer | None,
+        begun: dict[str, Any],
+        every: float,
+        quiet: bool,
+    ):
+        self.spec, self.group, self.writer, self.every = spec, group, writer, every
+        self.place, self.notes = begun["place"], begun["notes"]
+        saved = None if begun["from"] is None else checkpoint.load(begun["from"])
+        self.context = Context(folder, device, on_step=self.after, saved=saved)  # type: ignore[arg-type]
+        self.progress = Progress([spec], 1, quiet or group.rank > 0)
+        self.since = self.saved_at = time.monotonic()
+        self.stopping = False
+
+    def run(self) -> None:
+        """To the end, and in the first process the record."""
+        self.progress.begin(self.spec)
+        if self.context.saved is not None:
+            self.progress.resumed(self.spec, int(self.context.saved["step"]))
+        made = train.run(self.spec, self.context)
+        while True:
+            try:
+                row = next(made)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                break
+            except Unfit as error:
+                raise InputError(f"{self.place} is of another run ({error}): {checkpoint.ADVICE}") from None
+            except InputError as error:  # of an image; a loader's has its traceback before it
+                raise OwnError(str(error).rpartition("InputError: ")[2]) from None
+            self.notes["rows"].append(row)
+            self.progress.evaluation(self.spec, row)
+            if self.writer is not None:
+                self.writer.notes["summary"] = self.spec.summary(row)
+        self.save()  # what is killed while the record is completed goes on from here
+        if self.writer is not None:
+            self.writer.keep(packed(outcome.weights, self.spec.run_id))
+            made_with = self.notes["made_with"] | {"seconds": round(self.notes["seconds"], 1)}
+            self.writer.finish(self.notes["rows"], outcome.status, outcome.diverged_at, made_with)
+            _clear(self.place)
+        self.progress.end(self.spec, "done")
+
+    def after(self, step: int) -> None:
+        """A step has ended: all processes agree whether a checkpoint is written."""
+        late = self.group.rank == 0 and time.monotonic() - self.saved_at >= self.every
+        wanted = torch.tensor(STOP if self.stopping else TIME if late else 0)
+        reason = int(self.group.total(wanted, dist.ReduceOp.MAX))
+        if reason:
+            self.save()
+        if reason == STOP:
+            raise Stopped
+        self.progress.step(self.spec, step)
+        if self.writer is not None:
+            self.writer.notes["step"] = step
+
+    def save(self) -> None:
+        """A checkpoint of now."""
+        now = time.monotonic()
+        self.notes["seconds"] += now - self.since
+        self.since = self.saved_at = now
+        assert self.context.state is not None
+        state = self.context.state()
+        checkpoint.save(self.place, int(state["step"]), state, self.group, self.notes)
+
+
+@contextmanager
+def _terminations(sitting: _Sitting) -> Iterator[None]:
+    """SIGTERM and Ctrl-C stop the run after its step."""
+
+    def stop(*_: Any) -> None:
+        sitting.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> NoReturn:
+    """The command; what goes wrong is one line of the first process, or of the one that it goes wrong in."""
+    first = os.environ.get("RANK", "0") == "0"
+    text, status, own = "", 0, False
+    try:
+        command(standalone_mode=False, prog_name="python -m rethinking.imagenet")
+    except click.ClickException as error:
+        text, status = error.format_message(), 2
+    except InputError as error:
+        text, status, own = str(error), 2, isinstance(error, OwnError)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+    except CheckpointException as error:
+        reason = next(iter(error.failures.values()))[0]
+        text, status = f"no checkpoint can be written ({reason}): make room, or name another --checkpoints", 2
+    except Stopped:
+        text, status = "stopped; the same command goes on from here", 143
+    except RuntimeError as error:  # gloo's and NCCL's, where another process has ended
+        if not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
+            raise
+        text, status = "another process has ended; the same command goes on from the last checkpoint", 1
+    if text and (first or own):
+        click.echo(f"rethinking: {' '.join(text.split())}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What an ImageNet run takes: counted operations over an assumed speed. Nothing is measured, no torch is imported."""
+
+from typing import Any
+
+from rethinking.engines.machine import cores
+from rethinking.engines.progress import duration
+from rethinking.spec import ImageNetSpec
+
+# Floating-point operations of a training step for one image of 299 x 299, forward and backward, counted by
+# torch.utils.flop_counter; small networks are taken as such a share of it.
+OPERATIONS = {"inception_v3": 34.3e9, "small": 5e7, "small-nobn": 5e7}
+FORWARD = 1 / 3  # of it, in an evaluation
+SPEED = {"cuda": 50e12, "cpu": 50e9}  # operations a second that a GPU, or a core, is assumed to keep up
+
+
+def images_of(spec: ImageNetSpec) -> float:
+    """Images of training that a run is worth, evaluations included."""
+    interim = spec.steps // spec.eval_every * (min(spec.interim_train, spec.n) + spec.test)
+    return spec.steps * spec.batch_size + FORWARD * (interim + spec.n + spec.test)
+
+
+def device_seconds(spec: ImageNetSpec, kind: str) -> float:
+    """Seconds that a run takes of one GPU, "cuda", or one core, "cpu"."""
+    each = OPERATIONS[spec.network] * (spec.image_size / 299) ** 2
+    return images_of(spec) * each / SPEED[kind]
+
+
+def estimate(spec: ImageNetSpec, device: str, known: Any) -> tuple[float, float]:
+    """Seconds of a run on as many GPUs as it has processes, or on the cores that there are; expected, and at most."""
+    kind = device.partition(":")[0]
+    count = spec.processes if kind == "cuda" else min(spec.processes, cores())
+    seconds = device_seconds(spec, kind) / count
+    return seconds, seconds
+
+
+def words(spec: ImageNetSpec) -> str:
+    """What a run costs, and how that was got, in a sentence."""
+    gpu, core = (device_seconds(spec, kind) / 3600 for kind in ("cuda", "cpu"))
+    return (
+        f"Each takes about {gpu:.0f} GPU-hours, {duration(3600 * gpu / spec.processes)} on {spec.processes} GPUs, or "
+        f"{core:,.0f} core-hours, and what reads the images. This is estimated, not measured: "
+        f"{OPERATIONS[spec.network] / 1e9:.1f} GFLOP an image, counted, times {images_of(spec) / 1e6:.0f} million, "
+        f"at an assumed {SPEED['cuda'] / 1e12:.0f} TFLOP/s a GPU, a sixth of what an A100 multiplies in bfloat16, or "
+        f"{SPEED['cpu'] / 1e9:.0f} GFLOP/s a core."
+    )

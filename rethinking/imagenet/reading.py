@@ -1,0 +1,183 @@
+"""What a run on a folder of images reads: the two splits, the labels, the order, and the preprocessing.
+
+Preprocessing is that of TensorFlow's Inception in spirit, from memory: in training a random part of the image of 5 to
+100 % of its area, flipped or not, with other colours; else the centre. Pixels go from -1 to 1. What is drawn for an
+image depends on (seed, epoch, index) alone, so neither on the number of processes nor on that of their helpers.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import InterpolationMode, functional
+
+from rethinking import data
+from rethinking.corruptions import corrupt_arrays
+from rethinking.errors import InputError
+from rethinking.images import Facts
+from rethinking.seeds import number
+from rethinking.spec import ImageNetSpec
+from rethinking.training.batches import permutation
+
+AREA, ASPECT, TRIES = (0.05, 1.0), (3 / 4, 4 / 3), 100  # of the part that is cut out; tries at one that fits
+BRIGHTNESS, SATURATION, HUE, CONTRAST = 32 / 255, (0.5, 1.5), 0.2, (0.5, 1.5)
+
+Place = tuple[int, int]  # (epoch, index) of an image
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The two splits of a folder of images.
+
+    Attributes:
+        train, test: map-style data sets of (PIL image, label). loaders: processes that read for each process that
+        trains.
+    """
+
+    train: Any
+    test: Any
+    loaders: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Of both lists of names and labels."""
+        return f"train {self.train.digest}, val {self.test.digest}"
+
+
+def opened(spec: ImageNetSpec, path: Path, loaders: int = 0) -> Folder:
+    """The folder of a run, its lists checked; no image is read.
+
+    Raises:
+        InputError: another layout; other numbers of classes or images than the spec's.
+    """
+    of = "imagenet" if spec.data == "imagenet" else None
+    train, test = (data.folder(path, split, of=of) for split in ("train", "val"))
+    found = (len(train), len(test), len(train.classes))
+    if found != (spec.n, spec.test, spec.classes):
+        raise InputError(
+            f"{path} has {found[0]:,} training and {found[1]:,} test images of {found[2]:,} classes, the spec "
+            f"{spec.n:,}, {spec.test:,} and {spec.classes:,}: give the folder of the spec"
+        )
+    return Folder(train, test, loaders)
+
+
+def labels_of(spec: ImageNetSpec, folder: Folder) -> np.ndarray:
+    """int64 (N,): the labels that are trained on, with the run's corruption; no image is looked at."""
+    nothing = np.empty((0, 0, 0), np.uint8)
+    facts = Facts(spec.classes)
+    return corrupt_arrays(nothing, folder.train.labels, spec.corruptions, facts=facts, seed=spec.data_seed)[1]
+
+
+def places(spec: ImageNetSpec, step: int, rank: int) -> list[Place]:
+    """Which images a process has in the step-th batch, from 0: its part of the next along the epochs' permutations."""
+    first = step * spec.batch_size + rank * spec.per_process
+    return [
+        (at // spec.n, int(_order(spec, at // spec.n)[at % spec.n])) for at in range(first, first + spec.per_process)
+    ]
+
+
+_orders: dict[tuple[int, int, int], Tensor] = {}
+
+
+def _order(spec: ImageNetSpec, epoch: int) -> Tensor:
+    """The permutation of an epoch; the last two asked for are held, as a batch may lie in both."""
+    key = spec.n, spec.seed, epoch
+    if key not in _orders:
+        while len(_orders) > 1:
+            del _orders[next(iter(_orders))]
+        _orders[key] = permutation(*key)
+    return _orders[key]
+
+
+def drawing(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator of what is drawn for an image in an epoch."""
+    counter = np.array([0, 0, index, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=number(16, seed, "imagenet images"), counter=counter))
+
+
+class Examples(Dataset):
+    """Examples by their place: image float32 (3, S, S) from -1 to 1, and label.
+
+    Args:
+        images: map-style, of (PIL image, label). labels: int64 (N,), instead of theirs. augmented: as the spec says;
+        False for evaluations.
+    """
+
+    def __init__(self, images: Any, labels: Sequence[int] | np.ndarray, spec: ImageNetSpec, augmented: bool):
+        self.images, self.labels, self.spec, self.augmented = images, labels, spec, augmented
+
+    def __getitem__(self, place: Place) -> tuple[Tensor, int]:
+        epoch, index = place
+        image, spec = self.images[index][0], self.spec
+        if self.augmented:
+            pixels = augment(image, spec.image_size, drawing(spec.seed, epoch, index))
+        else:
+            pixels = centre(image, spec.image_size, spec.centre)
+        return pixels * 2 - 1, int(self.labels[index])
+
+
+def centre(image: Image.Image, size: int, share: float) -> Tensor:
+    """float32 (3, size, size) from 0 to 1: the middle of an image, `share` of each side, scaled."""
+    width, height = (max(1, round(share * side)) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return _part(image, top, left, height, width, size)
+
+
+def augment(image: Image.Image, size: int, draw: np.random.Generator) -> Tensor:
+    """The same of a random part, flipped half of the time, with random brightness, saturation, hue and contrast."""
+    width, height = image.size
+    top, left, tall, wide = 0, 0, height, width
+    for _ in range(TRIES):
+        area = draw.uniform(*AREA) * width * height
+        aspect = draw.uniform(*ASPECT)
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            top, left, tall, wide = int(draw.integers(height - h + 1)), int(draw.integers(width - w + 1)), h, w
+            break
+    pixels = _part(image, top, left, tall, wide, size)
+    if draw.random() < 0.5:
+        pixels = functional.hflip(pixels)
+    pixels = (pixels + draw.uniform(-BRIGHTNESS, BRIGHTNESS)).clamp(0, 1)
+    pixels = functional.adjust_saturation(pixels, draw.uniform(*SATURATION))
+    pixels = functional.adjust_hue(pixels, draw.uniform(-HUE, HUE))
+    return functional.adjust_contrast(pixels, draw.uniform(*CONTRAST))
+
+
+def _part(image: Image.Image, top: int, left: int, height: int, width: int, size: int) -> Tensor:
+    cut = functional.resized_crop(image, top, left, height, width, [size, size], InterpolationMode.BILINEAR)
+    return functional.to_tensor(cut)
+
+
+class _Parts:
+    """The parts of batches that one process has, from a step to the last."""
+
+    def __init__(self, spec: ImageNetSpec, step: int, rank: int):
+        self.spec, self.step, self.rank = spec, step, rank
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        return (places(self.spec, step, self.rank) for step in range(self.step, self.spec.steps))
+
+
+def batches(examples: Examples, rank: int, step: int, loaders: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """A process's parts of the batches from a step on: images float32 (N, 3, S, S), labels int64 (N,)."""
+    parts: Any = _Parts(examples.spec, step, rank)
+    return iter(DataLoader(examples, batch_sampler=parts, num_workers=loaders, pin_memory=torch.cuda.is_available()))
+
+
+def measured(examples: Examples, indices: Sequence[int], size: int, loaders: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Examples by index, for an evaluation, in batches of `size` at most."""
+    parts: Any = [[(0, i) for i in indices[k : k + size]] for k in range(0, len(indices), size)]
+    return iter(DataLoader(examples, batch_sampler=parts, num_workers=loaders, pin_memory=torch.cuda.is_available()))
+
+
+def probe(spec: ImageNetSpec, last: bool) -> list[int]:
+    """Which training images an evaluation measures: evenly spaced, as classes lie one after the other; or all."""
+    count = spec.n if last else min(spec.n, spec.interim_train)
+    return [k * spec.n // count for k in range(count)]
