@@ -73,9 +73,9 @@ def test_the_number_of_workers_and_their_places_do_not_matter(toy_dir, tmp_path,
     monkeypatch.setattr(local, "gpu_count", lambda: 1)
     started, spawn = [], local._spawn
 
-    def on_the_cpu(runs, device, *more):
+    def on_the_cpu(runs, device, **more):
         started.append(device)
-        return spawn(runs, "cpu", *more)
+        return spawn(runs, "cpu", **more)
 
     monkeypatch.setattr(local, "_spawn", on_the_cpu)
     specs = [SPEC, SPEC.replace(seed=1), SPEC.replace(corruptions=(Part(name="gaussian"),))]
@@ -407,7 +407,7 @@ def test_a_run_whose_worker_dies_twice_is_reported_and_the_others_finish(tmp_pat
     good, runs = SPEC.replace(model="mlp-1x512"), Runs(tmp_path)
     words = [sys.executable, "-c", WORKER, runs.path(good)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    monkeypatch.setattr(local, "_spawn", lambda *args: subprocess.Popen(words, **pipes))
+    monkeypatch.setattr(local, "_spawn", lambda *args, **more: subprocess.Popen(words, **pipes))
     failures = local.run([SPEC, good], runs, workers=1)
     assert [f.spec for f in failures] == [SPEC]
     assert "status 9, twice" in failures[0].reason

@@ -555,9 +555,9 @@ def _command(given: list[str]) -> None:
     __main__.main()
 
 
-def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool) -> "_Worker":
+def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool, threads: int) -> "_Worker":
     folders = [str(place.absolute()) for place in (runs.root, runs.checkpoints, runs.weights)]
-    return _Worker(lambda: worker.main(folders[0], device, folders[1], folders[2], data_dir))
+    return _Worker(lambda: worker.main(folders[0], device, folders[1], folders[2], data_dir, str(threads)))
 
 
 class _Worker:
