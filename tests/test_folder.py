@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
 
 from rethinking import data
 from rethinking.data import _lazy
@@ -213,3 +214,24 @@ def test_a_list_of_imagenet_is_held_to_its_counts_and_names(tmp_path, monkeypatc
     with pytest.raises(InputError, match="train has 4 images, ILSVRC 2012 5: complete it"):
         data.folder(root, of="imagenet")
     assert len(data.folder(written(root, "val", ("n00000001", "n00000002")), "val", of="imagenet")) == 4
+
+
+def test_images_of_imagenet_are_taken_as_they_are_stored(tmp_path, monkeypatch):
+    """As torchvision's ImageFolder reads them; of an own folder some are turned, transparent ones refused."""
+    root = written(tmp_path, "train", ("n00000001", "n00000002"))
+    folder = root / "train" / "n00000001"
+    (clear, turned) = sorted(folder.iterdir())
+    pixels = np.arange(4 * 6 * 4, dtype=np.uint8).reshape(4, 6, 4)
+    Image.fromarray(pixels, "RGBA").save(clear)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels[:, :, :3].copy()).save(turned, exif=exif)
+    monkeypatch.setitem(_lazy.KNOWN, "imagenet", _lazy.Known("two classes", 2, r"n\d{8}", {"train": 4}))
+    official, own = (data.folder(root, of=of, image="tensor") for of in ("imagenet", None))
+    theirs = ImageFolder(str(root / "train"))
+    for i in (0, 1):
+        assert np.array_equal(official[i][0].permute(1, 2, 0), np.array(theirs[i][0]))
+        assert np.array_equal(official[i][0].permute(1, 2, 0), pixels[:, :, :3])
+    assert own[1][0].shape == (3, 6, 4)
+    with pytest.raises(InputError, match="transparent pixels"):
+        own[0]

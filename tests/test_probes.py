@@ -195,7 +195,7 @@ def test_the_command_measures_records_and_shows(made, toy_dir):
     assert f"run: {json.dumps(TINY.run_id)}" in first.stdout
     assert cli(*words, "--quiet", "--json", *where).stdout == cli("show", spec.run_id, "--json", *where[:2]).stdout
     refused = one_line(cli("probe", spec.run_id, "capacity", *where))
-    assert "trains no network that could be measured: give a training run" in refused
+    assert "is of no network that probes know: give a training run" in refused
     assert "capacity takes no value" in one_line(cli("probe", TINY.run_id, "capacity=3", *where))
 
 

@@ -59,7 +59,7 @@ def probe(
     runs = Runs(runs_dir, checkpoints, weights)
     record = runs.named(run)
     if kind_of(record.spec) is not KINDS["training"]:
-        raise InputError(f"{record.path.name} trains no network that could be measured: give a training run")
+        raise InputError(f"{record.path.name} is of no network that probes know: give a training run")
     spec = ProbeSpec.make(run=record.spec, probe=Part.parse("probes", probe))
     if runs.find(spec) is None:
         check_before([spec], runs, device, 1)

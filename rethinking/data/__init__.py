@@ -235,17 +235,20 @@ def folder(
             folder "train", "val" or "test" in it, whose classes must be those of train.
         of: "imagenet" holds the list to what is known of ILSVRC 2012: 1,000 classes called by WordNet ids, 1,281,167
             training and 50,000 validation images. The digest of its official list is not known here, and not compared.
+            Its images are then taken as they are stored, as torchvision's ImageFolder and TensorFlow take them: none is
+            turned upright, and transparency is dropped.
         image: "pil", a PIL image, RGB, or "tensor", uint8 (3, H, W). size: scale the shorter side of each image to so
             many pixels, and cut out the centre square. transform: applied to the image.
 
     Returns:
         A data set with `labels` int64 (N,), `classes`, sorted by name, and `digest`, the SHA-256 of the list of names
         and labels. Classes are sorted by name, and the images of a class by theirs. Images are turned upright, as their
-        EXIF orientation says, which torchvision's own ImageFolder does not do.
+        EXIF orientation says, which torchvision's own ImageFolder does not do; those of imagenet are not.
 
     Raises:
         InputError: another layout; a class without images, or that one of the splits lacks; a file that is no image.
-        When an image is asked for that cannot be read, is transparent or not of 8 bits, in a line that names its file.
+        When an image is asked for that cannot be read, is not of 8 bits or, but for imagenet, is transparent, in a line
+        that names its file.
     """
     from rethinking.data._lazy import open_folder
 

@@ -137,15 +137,17 @@ def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) ->
     return _Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
 
 
-def one_image(file: Path, size: int | None = None, mode: str = "RGB") -> Any:
+def one_image(file: Path, size: int | None = None, mode: str = "RGB", as_stored: bool = False) -> Any:
     """The image in a file as a PIL image of that mode, upright; its shorter side scaled to `size`, its centre cut out.
+
+    as_stored: neither turned upright nor looked at for transparency, as torchvision's ImageFolder reads it.
 
     Raises Unavailable where it cannot be read, is not of 8 bits, is transparent, animated, or of more pixels than
     Pillow takes for an honest image.
     """
     with _opened(file) as image:
         _check(image, file)
-        return _upright(image, file, mode, size)
+        return _cut(image.convert(mode), size) if as_stored else _upright(image, file, mode, size)
 
 
 def _check(image: Any, file: Path) -> None:
@@ -165,8 +167,14 @@ def _upright(image: Any, file: Path, mode: str, size: int | None) -> Any:
     see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     if see_through and image.convert("RGBA").getextrema()[3][0] < 255:
         raise Unavailable(f"{file} has transparent pixels: save it without")
-    plain = ImageOps.exif_transpose(image).convert(mode)
-    return plain if size is None else ImageOps.fit(plain, (size, size))
+    return _cut(ImageOps.exif_transpose(image).convert(mode), size)
+
+
+def _cut(image: Any, size: int | None) -> Any:
+    """An image cut to a square of `size` pixels; whole where that is None."""
+    from PIL import ImageOps
+
+    return image if size is None else ImageOps.fit(image, (size, size))
 
 
 def _shown(image: Any) -> tuple[int, int]:

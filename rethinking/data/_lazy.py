@@ -102,10 +102,11 @@ class Folder(Dataset):
         image: str = "pil",
         size: int | None = None,
         transform: Callable[[Any], Any] | None = None,
+        as_stored: bool = False,
     ):
         check_kind(image)
         self.root, self.split, self.image, self.size, self.transform = root, split, image, size, transform
-        self._listing = listing
+        self._listing, self._as_stored = listing, as_stored
         self.name, self.classes = root.parent.name or split, listing.classes
         self.labels = self.targets = listing.labels
         self.digest = listing.digest
@@ -132,7 +133,7 @@ class Folder(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, int]:
         """(image, label), the label an int. Raises InputError, which names the file, where it cannot be read."""
         try:
-            picture = one_image(self.path(index), self.size)
+            picture = one_image(self.path(index), self.size, as_stored=self._as_stored)
         except Unavailable as error:
             raise InputError(f"{error}: mend it or take it away") from None
         image = torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy()) if self.image == "tensor" else picture
@@ -166,7 +167,7 @@ def open_folder(
     listing = Listing((name, _images(path / split / name)) for name in classes)
     if of is not None:
         _check(path, split, KNOWN[of], listing)
-    return Folder(path / split, split, listing, image, size, transform)
+    return Folder(path / split, split, listing, image, size, transform, as_stored=of is not None)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
