@@ -1,0 +1,324 @@
+"""The engine on a Ray cluster: the records of the local engine, whatever is lost; one line for what cannot be.
+
+The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from command import PLUG_INS, cli, one_line
+
+from rethinking import revision
+from rethinking.engines import cluster as engine
+from rethinking.engines import connection, local, node
+from rethinking.errors import InputError
+from rethinking.record import Runs, parcel
+from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
+
+ROOT = Path(__file__).parent.parent
+STORE = 80_000_000  # bytes of a node's object store: Ray takes no less
+SEEDS = 20  # of toyfig, which has two runs a seed
+BEFORE, BETWEEN = 8, 16  # records that there are when the first command is killed, and when a node is
+FAST = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "1000"}
+
+
+class Nodes:
+    """A cluster of a head and further nodes.
+
+    Attributes:
+        scratch: the temporary folder of every node.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
+        sized = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=sized | {"env_vars": self.env()})
+        self.address = self.cluster.address
+
+    def env(self, **more: str) -> dict[str, str]:
+        return {"TMPDIR": str(self.scratch), "PYTHONPATH": str(ROOT), **more}
+
+    def add(self, **env: str):
+        return self.cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars=self.env(**env))
+
+    def kill(self, one) -> None:
+        self.cluster.remove_node(one, allow_graceful=False)
+
+    def clean(self) -> bool:
+        """Whether nothing of a run is left on the nodes: no folder, no process."""
+        listed = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+        return not self.left() and f"{self.scratch}/{node.SCRATCH}" not in listed
+
+    def clear(self) -> None:
+        """Delete what killed nodes have left, between tests."""
+        for folder in self.left():
+            shutil.rmtree(folder)
+
+    def left(self) -> list[Path]:
+        """The scratch folders of runs."""
+        return [*self.scratch.glob(f"{node.SCRATCH}*")]
+
+    def busy(self) -> bool:
+        """Whether a run is being made."""
+        return bool([*self.scratch.glob("*/*/lease-*")])
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """One cluster for all tests, with a token."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))  # short: the names of sockets have at most 107 bytes
+    (folder / "ray").mkdir()
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64, "RAY_TMPDIR": str(folder)} | connection.SETTINGS
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (settings | FAST).items():
+            patch.setenv(name, value)
+        made = Nodes(folder)
+        yield made
+        made.cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def words(toy_dir, folder, address, *more):
+    where = ("--runs", folder / "runs", "--out", folder / "figures", "--data-dir", toy_dir, "--device", "cpu")
+    return [str(w) for w in ("figure", "toyfig", *where, "--engine", "ray", "--address", address, *more)]
+
+
+def driver(*given, **env):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rethinking", *given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | env,
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+
+
+def records(folder):
+    return sorted(path.parent.name for path in folder.glob("runs/*/result.json"))
+
+
+def wait_for(condition, process=None, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"it has ended, with status {process.returncode}: {process.communicate()}")
+        time.sleep(0.05)
+
+
+def told(text, what):
+    """The runs of which lines of progress say that."""
+    return [line.split(" ")[0].rstrip(":") for line in text.splitlines() if line.endswith(f": {what}")]
+
+
+def same_bits(one: Path, other: Path) -> None:
+    """That records agree in all that does not tell when and where they were made."""
+    names = sorted(path.name for path in one.glob("*-*"))
+    assert names == sorted(path.name for path in other.glob("*-*"))
+    for name in names:
+        files = sorted(path.name for path in (one / name).iterdir())
+        assert files == sorted(path.name for path in (other / name).iterdir())
+        for file in set(files) - {"environment.json", "result.json"}:
+            assert (one / name / file).read_bytes() == (other / name / file).read_bytes(), (name, file)
+
+
+@pytest.fixture(scope="module")
+def sweep(nodes, toy_dir, tmp_path_factory):
+    """Forty runs: the first command is killed, then a node under the second; what they said, and the records."""
+    folder = tmp_path_factory.mktemp("sweep")
+    second = nodes.add()
+    given = words(toy_dir, folder, nodes.address, "--seeds", SEEDS)
+    first = driver(*given)
+    wait_for(lambda: len(records(folder)) >= BEFORE, first)
+    os.killpg(first.pid, signal.SIGKILL)
+    said = first.communicate()[1]
+    before = {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in records(folder)}
+    again = driver(*given)
+    wait_for(lambda: len(records(folder)) >= BETWEEN, again)
+    nodes.kill(second)
+    _, more = again.communicate(timeout=500)
+    assert again.returncode == 0, more
+    return folder, before, said, more
+
+
+def test_a_sweep_ends_with_the_records_of_the_local_engine_to_the_last_bit_though_a_node_is_killed(
+    sweep, toy_dir, tmp_path
+):
+    folder, *_ = sweep
+    wanted = [from_file(path) for path in folder.glob("runs/*/spec.json")]
+    assert len(wanted) == len(records(folder)) == 2 * SEEDS
+    assert local.run(wanted, Runs(tmp_path), workers=2, data_dir=str(toy_dir), quiet=True) == []
+    same_bits(folder / "runs", tmp_path)
+    both = [Runs(root).find(spec) for root in (folder / "runs", tmp_path) for spec in wanted]
+    variables = {record.environment["variables"] for record in both}
+    assert len(variables) == 1
+    done = cli("verify", "--runs", folder / "runs", "--out", folder / "figures")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_trained_twice_but_what_was_in_flight(sweep):
+    folder, before, first, second = sweep
+    for name, time_ns in before.items():
+        assert (folder / "runs" / name / "result.json").stat().st_mtime_ns == time_ns
+    begun = told(second, "starting")
+    assert not set(begun) & set(before)
+    flying = engine.AHEAD * 2  # nodes of a core each
+    assert len(set(told(first, "starting")) - set(before)) <= flying
+    lost = told(second, "its node was lost")
+    assert len(lost) <= flying
+    assert len(begun) - len(set(begun)) <= len(lost)
+    assert not [*folder.glob("runs/*/lease-*")]
+
+
+def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
+    nodes.clear()
+    process = driver(*words(toy_dir, tmp_path, nodes.address, "--seeds", 1), TOY_STEPS="1000000")
+    wait_for(nodes.busy, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
+    assert "Traceback" not in said
+    assert [*(tmp_path / "runs").iterdir()] == []
+    assert not (tmp_path / "figures").exists()
+    wait_for(nodes.clean, seconds=60)
+
+
+def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(nodes, toy_dir, tmp_path):
+    nodes.clear()
+    shared = ("--checkpoints", tmp_path / "checkpoints", "--seeds", 1)
+    steps = {"TOY_STEPS": "1500"}
+    process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
+    wait_for(nodes.busy, process)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode in (130, 143), said
+    saved = [path.parent.name for path in (tmp_path / "checkpoints").glob("*/checkpoint.safetensors")]
+    assert saved
+    process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    for name in saved:
+        assert re.search(rf"{name}.*: resumed at step [1-9]", said), said
+    specs = [from_file(path) for path in (tmp_path / "runs").glob("*/spec.json")]
+    assert local.run(specs, Runs(tmp_path / "local"), workers=2, data_dir=str(toy_dir), quiet=True) == []
+    same_bits(tmp_path / "runs", tmp_path / "local")
+    assert [*(tmp_path / "checkpoints").iterdir()] == []
+    wait_for(nodes.clean, seconds=60)
+
+
+def test_a_probe_is_measured_on_the_recorded_run_whose_weights_travel(nodes, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    probe = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity"))
+    there, here = Runs(tmp_path / "there"), Runs(tmp_path / "here")
+    options = {"data_dir": str(toy_dir), "quiet": True}
+    assert engine.run([probe], there, address=nodes.address, **options) == []
+    assert local.run([probe], here, workers=1, **options) == []
+    same_bits(there.root, here.root)
+    there.weights_of(spec).unlink()
+    shutil.rmtree(there.path(probe))
+    assert engine.run([probe], there, address=nodes.address, **options) == []
+    same_bits(there.root, here.root)
+
+
+# --- what cannot be --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--engine", "dask"), "--engine is 'dask', allowed are local and ray"),
+        (("--address", "somewhere:1"), "--address is given, and the engine is local"),
+        (("--gpus-per-run", "1"), "--gpus-per-run is given, and the engine is local"),
+        (("--engine", "ray", "--address", "127.0.0.1"), "--address is '127.0.0.1', allowed is HOST:PORT"),
+        (("--engine", "ray", "--address", "ray://127.0.0.1:1"), "allowed is HOST:PORT"),
+        (("--engine", "ray", "--address", "127.0.0.1:1"), "nothing answers at --address 127.0.0.1:1"),
+        (("--engine", "ray", "--address", "127.0.0.1:99999"), "nothing answers at --address 127.0.0.1:99999"),
+        (("--engine", "ray", "--device", "cuda:0"), "--device is 'cuda:0', and the engine ray hands out the GPUs"),
+        (("--engine", "ray", "--device", "cuda"), "--gpus-per-run is not given"),
+        (("--engine", "ray", "--gpus-per-run", "1.5"), "--gpus-per-run is 1.5, allowed are"),
+        (("--engine", "ray", "--gpus-per-run", "nan"), "--gpus-per-run is nan, allowed are"),
+        (("--engine", "ray", "--device", "cpu", "--gpus-per-run", "1"), "beside --device cpu"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_one_line_and_writes_nothing(given, line, toy_dir, tmp_path):
+    where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures", "--data-dir", toy_dir)
+    done = cli("figure", "toyfig", *where, *given)
+    assert line in one_line(done)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_too_few_gpus_and_a_wrong_token_are_one_line(nodes, toy_dir, tmp_path):
+    given = words(toy_dir, tmp_path, nodes.address, "--gpus-per-run", 2)
+    given.remove("--device")
+    given.remove("cpu")
+    assert "--gpus-per-run is 2, and no node of" in one_line(cli(*given))
+    done = cli(*words(toy_dir, tmp_path, nodes.address), RAY_AUTH_TOKEN="b" * 64)
+    assert f"the cluster at {nodes.address} does not take this token" in one_line(done)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_dir, tmp_path):
+    other = tmp_path / "plugins"
+    shutil.copytree(PLUG_INS, other)
+    with (other / "models" / "tiny.py").open("a") as file:
+        file.write("\n# changed\n")
+    bad = nodes.add(RETHINKING_PLUGINS=str(other), RETHINKING_DATA=str(tmp_path / "nowhere"))
+    try:
+        runs = Runs(tmp_path / "runs")
+        spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+        with pytest.raises(InputError, match=r"^node \S+ has another version of the plug-in models/tiny"):
+            engine.run([spec], runs, address=nodes.address, data_dir=str(toy_dir), quiet=True)
+        spec = RunSpec.make(data="mnist", n=64, model="mlp-1x512", steps=4, eval_every=2)
+        with pytest.raises(
+            InputError, match=r"^node \S+ lacks what the runs need: mnist is not in .*: run `rethinking"
+        ):
+            engine.run([spec], runs, address=nodes.address, quiet=True)
+        assert [*runs.root.iterdir()] == []
+    finally:
+        nodes.kill(bad)
+
+
+def test_a_node_with_another_version_of_the_package_is_one_line(toy_dir, tmp_path, monkeypatch):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    terms = engine._terms([spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    assert node.lacks(terms) is None
+    node._lacks.cache_clear()
+    monkeypatch.setattr(revision, "code", lambda: "0" * 12)
+    told = node.lacks(terms)
+    assert re.fullmatch(
+        r"node \S+ has another version of the package \(.*, with other code; here .*\): install .*", told
+    )
+
+
+def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
+    folder = next(path.parent for path in sorted(toy_runs.glob("*/result.json")))
+    spec = from_file(folder / "spec.json")
+    whole = parcel.pack(folder)
+    assert parcel.check(whole, spec)["digests"]
+    for wrong in (
+        whole | {"curve.csv": whole["curve.csv"] + b"\n"},
+        {name: content for name, content in whole.items() if name != "curve.csv"},
+        {name: content for name, content in whole.items() if name != "result.json"},
+        whole | {"result.json": b"{"},
+        whole | {"more": b""},
+    ):
+        with pytest.raises(InputError, match=f"the record of {spec.run_id}"):
+            parcel.check(wrong, spec)
+    with pytest.raises(InputError, match="of another spec"):
+        parcel.check(whole, spec.replace(seed=99))
