@@ -3,6 +3,7 @@
 The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
 """
 
+import json
 import os
 import re
 import shutil
@@ -136,52 +137,38 @@ def same_bits(one: Path, other: Path) -> None:
             assert (one / name / file).read_bytes() == (other / name / file).read_bytes(), (name, file)
 
 
-@pytest.fixture(scope="module")
-def sweep(nodes, toy_dir, tmp_path_factory):
-    """Forty runs: the first command is killed, then a node under the second; what they said, and the records."""
-    folder = tmp_path_factory.mktemp("sweep")
+def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(nodes, toy_dir, tmp_path):
+    """Forty runs: the first command is killed, then a node under the second. Only what was in flight is made twice."""
     second = nodes.add()
-    given = words(toy_dir, folder, nodes.address, "--seeds", SEEDS)
-    first = driver(*given)
-    wait_for(lambda: len(records(folder)) >= BEFORE, first)
-    os.killpg(first.pid, signal.SIGKILL)
-    said = first.communicate()[1]
-    before = {name: (folder / "runs" / name / "result.json").stat().st_mtime_ns for name in records(folder)}
-    again = driver(*given)
-    wait_for(lambda: len(records(folder)) >= BETWEEN, again)
+    given = words(toy_dir, tmp_path, nodes.address, "--seeds", SEEDS)
+    process = driver(*given)
+    wait_for(lambda: len(records(tmp_path)) >= BEFORE, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    _, first = process.communicate()
+    before = {name: (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns for name in records(tmp_path)}
+    process = driver(*given)
+    wait_for(lambda: len(records(tmp_path)) >= BETWEEN, process)
     nodes.kill(second)
-    _, more = again.communicate(timeout=500)
-    assert again.returncode == 0, more
-    return folder, before, said, more
+    _, said = process.communicate(timeout=500)
+    assert process.returncode == 0, said
 
-
-def test_a_sweep_ends_with_the_records_of_the_local_engine_to_the_last_bit_though_a_node_is_killed(
-    sweep, toy_dir, tmp_path
-):
-    folder, *_ = sweep
-    wanted = [from_file(path) for path in folder.glob("runs/*/spec.json")]
-    assert len(wanted) == len(records(folder)) == 2 * SEEDS
-    assert local.run(wanted, Runs(tmp_path), workers=2, data_dir=str(toy_dir), quiet=True) == []
-    same_bits(folder / "runs", tmp_path)
-    both = [Runs(root).find(spec) for root in (folder / "runs", tmp_path) for spec in wanted]
-    variables = {record.environment["variables"] for record in both}
-    assert len(variables) == 1
-    done = cli("verify", "--runs", folder / "runs", "--out", folder / "figures")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_nothing_is_trained_twice_but_what_was_in_flight(sweep):
-    folder, before, first, second = sweep
     for name, time_ns in before.items():
-        assert (folder / "runs" / name / "result.json").stat().st_mtime_ns == time_ns
-    begun = told(second, "starting")
+        assert (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns == time_ns
+    begun, lost = told(said, "starting"), told(said, "its node was lost")
+    flying = engine.AHEAD * 2  # of two nodes with a core each
     assert not set(begun) & set(before)
-    flying = engine.AHEAD * 2  # nodes of a core each
     assert len(set(told(first, "starting")) - set(before)) <= flying
-    lost = told(second, "its node was lost")
-    assert len(lost) <= flying
-    assert len(begun) - len(set(begun)) <= len(lost)
-    assert not [*folder.glob("runs/*/lease-*")]
+    assert len(begun) - len(set(begun)) <= len(lost) <= flying
+    assert not [*tmp_path.glob("runs/*/lease-*")]
+
+    wanted = [from_file(path) for path in tmp_path.glob("runs/*/spec.json")]
+    assert len(wanted) == len(records(tmp_path)) == 2 * SEEDS
+    here, there = Runs(tmp_path / "local"), Runs(tmp_path / "runs")
+    assert local.run(wanted, here, workers=2, data_dir=str(toy_dir), quiet=True) == []
+    same_bits(there.root, here.root)
+    assert len({runs.find(spec).environment["variables"] for runs in (here, there) for spec in wanted}) == 1
+    done = cli("verify", "--runs", there.root, "--out", tmp_path / "figures")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
@@ -260,7 +247,8 @@ def test_an_engine_that_cannot_be_is_one_line_and_writes_nothing(given, line, to
     where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures", "--data-dir", toy_dir)
     done = cli("figure", "toyfig", *where, *given)
     assert line in one_line(done)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "figures").exists()
 
 
 def test_too_few_gpus_and_a_wrong_token_are_one_line(nodes, toy_dir, tmp_path):
@@ -270,7 +258,8 @@ def test_too_few_gpus_and_a_wrong_token_are_one_line(nodes, toy_dir, tmp_path):
     assert "--gpus-per-run is 2, and no node of" in one_line(cli(*given))
     done = cli(*words(toy_dir, tmp_path, nodes.address), RAY_AUTH_TOKEN="b" * 64)
     assert f"the cluster at {nodes.address} does not take this token" in one_line(done)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "figures").exists()
 
 
 def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_dir, tmp_path):
@@ -289,7 +278,7 @@ def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_
             InputError, match=r"^node \S+ lacks what the runs need: mnist is not in .*: run `rethinking"
         ):
             engine.run([spec], runs, address=nodes.address, quiet=True)
-        assert [*runs.root.iterdir()] == []
+        assert not runs.root.exists()
     finally:
         nodes.kill(bad)
 
@@ -322,3 +311,53 @@ def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
             parcel.check(wrong, spec)
     with pytest.raises(InputError, match="of another spec"):
         parcel.check(whole, spec.replace(seed=99))
+
+
+class Sized:
+    """What `connection.Cluster` asks of Ray: nodes with so many cores and GPUs, the last one dead."""
+
+    def __init__(self, *sizes):
+        alive = [{"NodeID": str(k), "Alive": True, "Resources": {"CPU": c, "GPU": g}} for k, (c, g) in enumerate(sizes)]
+        self.nodes = lambda: [*alive, {"NodeID": "dead", "Alive": False, "Resources": {"CPU": 99, "GPU": 99}}]
+
+
+@pytest.mark.parametrize(
+    ("share", "room"),
+    [
+        (connection.Share(), {"0": 4, "1": 8}),
+        (connection.Share(cpus=3), {"0": 1, "1": 2}),
+        (connection.Share(gpus=1), {"1": 2}),
+        (connection.Share(gpus=0.3), {"1": 6}),  # three share one GPU: none is given parts of two
+        (connection.Share(gpus=0.1), {"1": 8}),  # each has a core
+        (connection.Share(gpus=2), {"1": 1}),
+        (connection.Share(alone=True), {"1": 1}),
+    ],
+)
+def test_the_room_of_a_node_is_what_its_cores_and_gpus_hold(share, room):
+    assert connection.Cluster(Sized((4, 0), (8, 2), (0, 0)), "there").nodes(share) == room
+
+
+@pytest.mark.parametrize(
+    ("share", "line"),
+    [
+        (connection.Share(gpus=4), r"--gpus-per-run is 4, and no node of there has more than 2 GPUs: give less"),
+        (connection.Share(cpus=9), r"a run takes cores: 9, and no node of there has more than 8: add a node"),
+    ],
+)
+def test_a_run_that_no_node_holds_is_refused(share, line):
+    with pytest.raises(InputError, match=line):
+        connection.Cluster(Sized((4, 0), (8, 2)), "there").check_room(share)
+
+
+def test_the_plan_tells_what_an_engine_would_cost(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "gpu_count", lambda: 0)
+    given = ("plan", "toyfig", "--device", "cpu", "--runs", tmp_path, "--data-dir", toy_dir, "--engine", "ray")
+    told = json.loads(cli(*given, "--price", 3600, "--json").stdout)
+    seconds = [sum(run[key] for run in told["runs"]) for key in ("seconds", "seconds_at_most")]
+    assert [told["core_hours"], told["core_hours_at_most"]] == pytest.approx([s / 3600 for s in seconds])
+    assert [told["cost"], told["cost_at_most"]] == pytest.approx(seconds)
+    assert (told["gpu_hours"], told["bytes_of_records"]) == (0, 9_000 * told["to_train"])
+    assert "core-hours, at most" in cli(*given).stdout
+    for price in ("-1", "nan", "inf"):
+        assert one_line(cli(*given, "--price", price)).startswith(f"rethinking: --price is {price}, allowed are")
+    assert "no NVIDIA GPU is seen" in one_line(cli(*given[:2], *given[4:], "--gpus-per-run", 1))

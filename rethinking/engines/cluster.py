@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from rethinking.spec import ProbeSpec, Spec, kind_of
 AHEAD = 2  # runs in flight for each that the nodes can make at once, so that none waits for this process
 COUNT_EVERY = 10.0  # seconds between looks at what nodes there are
 LOST = 5  # times that a run's node, or Ray's process there, may be lost
-HELD = 10.0  # seconds until a run is tried again that another node seems to be at
+HELD = 20.0  # seconds until a run is tried again that another node seems to be at
 UNTOUCHED = {"LD_PRELOAD"}  # of what decides arithmetic: it names a file of one machine
 
 
@@ -89,7 +89,6 @@ def run(
     waiting = [spec for spec in specs if not runs.complete(spec)]
     if not waiting or time.monotonic() >= deadline:
         return []
-    runs.writable()
     device = "cuda" if gpus else "cpu"
     cores = (workers or default_workers("cpu")) * threads
     failures: list[Failure] = []
@@ -98,7 +97,9 @@ def run(
             share = Share(threads, gpus, alone)
             terms = _terms(part, runs, device=device, alone=alone, data_dir=data_dir, threads=threads)
             cluster.check_room(share)
-            notes = cluster.check_nodes(terms, share)
+            cluster.check_nodes(terms, share)
+            runs.writable()
+            notes = cluster.check_shared(terms, share)
             room = sum(cluster.nodes(share).values())
             at_once = min(room, len(part), *([workers] if workers else []))
             with Progress(part, at_once, quiet) as progress:
@@ -109,6 +110,9 @@ def run(
                 fleet.most = workers if address is not None else None
                 try:
                     fleet.work(wait)
+                except cluster.ray.exceptions.RayError as error:
+                    told = f"the connection to {cluster.address} was lost ({first_line(error)})"
+                    raise InputError(f"{told}: see to the cluster, and the same command goes on") from None
                 finally:
                     fleet.dismiss()
             failures += fleet.failures
@@ -132,8 +136,6 @@ def _terms(
 ) -> node.Terms:
     kinds = {(tuple(sorted(spec.plug_ins.items())), spec.data): spec for spec in specs}
     shared = runs.checkpoints if runs.checkpoints != runs.root else None
-    if shared is not None:
-        shared.mkdir(parents=True, exist_ok=True)
     folders = [os.path.abspath(os.path.expanduser(f)) for f in os.environ.get(node.PLUG_INS, "").split(os.pathsep) if f]
     return node.Terms(
         job=uuid.uuid4().hex[:12],
@@ -362,10 +364,11 @@ class _Fleet:
         """End what the nodes are at, and wait until they have cleared up."""
         if not self.flying:
             return
-        for task in self.flying:
-            self.cluster.ray.cancel(task)
-        nodes = self.cluster.nodes(self.share)
-        self.cluster.each(node.settle, nodes, self.terms, timeout=2 * node.PATIENCE)
+        with suppress(self.cluster.ray.exceptions.RayError):  # it is gone, with all that was on it
+            for task in self.flying:
+                self.cluster.ray.cancel(task)
+            nodes = self.cluster.nodes(self.share)
+            self.cluster.each(node.settle, nodes, self.terms, timeout=2 * node.PATIENCE)
         for flight in self.flying.values():
             self._release(flight)
         self.flying.clear()

@@ -99,15 +99,19 @@ class Cluster:
                 continue
         return said
 
-    def check_nodes(self, terms: Terms, share: Share) -> list[str]:
-        """What is worth knowing of the nodes, in a line each. Raises InputError where one cannot make the runs."""
-        nodes = self.nodes(share)
-        reasons = sorted(reason for reason in self.each(lacks, nodes, terms).values() if reason)
+    def check_nodes(self, terms: Terms, share: Share) -> None:
+        """Raise InputError where a node cannot make the runs."""
+        reasons = sorted(reason for reason in self.each(lacks, self.nodes(share), terms).values() if reason)
         if reasons:
             more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
             raise InputError(f"{reasons[0]}{more}")
+
+    def check_shared(self, terms: Terms, share: Share) -> list[str]:
+        """Make the folder of checkpoints, where there is to be one, and say in a line which nodes do not see it."""
         if terms.checkpoints is None:
             return []
+        Path(terms.checkpoints).mkdir(parents=True, exist_ok=True)
+        nodes = self.nodes(share)
         without = sum(not there for there in self.each(shares, nodes, terms).values())
         told = f"{without} of {len(nodes)} nodes do not have {terms.checkpoints}: a run that moves from one begins anew"
         return [told] if without else []
