@@ -23,6 +23,9 @@ WAITED = 600.0  # seconds for the nodes to say what they lack
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 # Read when Ray is imported. It would send statistics of its use, and ask a cluster that refuses it 20 times.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "3"}
+# Of a cluster that is started here: on a busy machine its processes take long, in seconds, and may fail to start.
+PATIENT = {"RAY_gcs_server_port_wait_time_s": "180", "RAY_worker_register_timeout_seconds": "300"}
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
         check_address(address)
     own = Path(tempfile.mkdtemp(prefix="rethinking-ray-")) if address is None else None
     before = dict(os.environ)
-    for name, value in SETTINGS.items():
+    for name, value in (SETTINGS | (PATIENT if own else {})).items():
         os.environ.setdefault(name, value)
     known = any(name in before for name in TOKEN) or (Path.home() / ".ray" / "auth_token").is_file()
     if own and not known:  # else Ray would write one into the home folder
@@ -170,11 +173,15 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
         if own:
             options |= {"num_cpus": cpus, "num_gpus": gpu_count() if gpus else 0, "include_dashboard": False}
             options |= {"_temp_dir": str(own), "object_store_memory": STORE}
-        try:
-            with _hushed():
-                ray.init(address=address or "local", **options)
-        except Exception as error:  # Ray raises what it likes
-            raise _refused(error, address) from None
+        for again in reversed(range(TRIES if own else 1)):
+            try:
+                with _hushed():
+                    ray.init(address=address or "local", **options)
+                break
+            except Exception as error:  # Ray raises what it likes
+                if not again:
+                    raise _refused(error, address) from None
+                ray.shutdown()
         # What Ray has to say of its nodes it prints to standard output.
         with open(os.devnull, "w") as sink, redirect_stdout(sink):
             yield Cluster(ray, address or "this machine")
