@@ -21,13 +21,14 @@ from rethinking import revision
 from rethinking.engines import cluster as engine
 from rethinking.engines import connection, local, node
 from rethinking.errors import InputError
-from rethinking.record import Runs, parcel
+from rethinking.record import Runs, lease, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
 
 ROOT = Path(__file__).parent.parent
 STORE = 80_000_000  # bytes of a node's object store: Ray takes no less
 SEEDS = 20  # of toyfig, which has two runs a seed
 BEFORE, BETWEEN = 8, 16  # records that there are when the first command is killed, and when a node is
+NEITHER = ("rethinking-run-3", "rethinking-others")  # folders: one of a run that begins, one of nobody here
 FAST = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "1000"}
 
 
@@ -324,6 +325,50 @@ def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
             parcel.check(wrong, spec)
     with pytest.raises(InputError, match="of another spec"):
         parcel.check(whole, spec.replace(seed=99))
+
+
+def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, live, young, other = (tmp_path / name for name in ("rethinking-run-1", "rethinking-run-2", *NEITHER))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for folder, owner in ((dead, {**lease._me(), "pid": gone.pid}), (live, lease._me()), (young, {}), (other, {})):
+        (folder / "a-run" / "lease-0").mkdir(parents=True)
+        if owner:
+            write(folder / "a-run" / "lease-0" / "owner.json", json.dumps(owner))
+        age = 0 if folder == young else 2 * node.FORGOTTEN
+        for path in (folder / "a-run" / "lease-0", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    node._sweep()
+    assert sorted(tmp_path.iterdir()) == sorted([live, young, other])
+
+
+def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path, monkeypatch):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    terms = engine._terms([spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    monkeypatch.setattr(node, "_lacks", lambda terms: "lacks everything")
+    (event,) = node.make(terms, {})
+    assert event["event"] == "unfit"
+    assert re.fullmatch(r"node \S+ lacks everything", event["message"])
+
+
+def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tmp_path, monkeypatch):
+    """As where a batch system takes a node back; its checkpoint is then written."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=10**6, eval_every=1000)
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    runs.checkpoints.mkdir()
+    terms = engine._terms([spec], runs, device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    making = node.make(terms, {"spec": spec.model_dump(mode="json"), "name": spec.run_id, "anew": False, "given": {}})
+    assert next(making) == {"event": "begin"}
+    assert any(event.get("step", 0) > 0 for event in making)
+    (worker,) = node._kept.values()
+    worker.process.terminate()
+    assert [*making][-1] == {"event": "stopped"}
+    assert runs.reached(spec) > 0
+    assert not [*tmp_path.glob(f"{node.SCRATCH}*")]
+    worker.stop()
+    node._kept.clear()
 
 
 class Sized:

@@ -29,7 +29,7 @@ from rethinking.spec import ProbeSpec, Spec, kind_of
 
 AHEAD = 2  # runs in flight for each that the nodes can make at once, so that none waits for this process
 COUNT_EVERY = 10.0  # seconds between looks at what nodes there are
-LOST = 5  # times that a run's node, or Ray's process there, may be lost
+LOST = 10  # times that a run's node, or the process there, may be lost or told to end
 HELD = 20.0  # seconds until a run is tried again that another node seems to be at
 UNTOUCHED = {"LD_PRELOAD"}  # of what decides arithmetic: it names a file of one machine
 
@@ -171,7 +171,7 @@ class _Fleet:
     Attributes:
         flying: by the task. waiting: not in flight. later: tried again when the time, of time.monotonic, is come.
         elsewhere: another process of this machine's records is making them. most: in flight; None for what the nodes
-        can make. tries: of runs that failed or were lost, how often. failures: those that failed for good.
+        can make. lost, failed: how often each run was. failures: those that failed for good.
     """
 
     cluster: Cluster
@@ -241,7 +241,11 @@ class _Fleet:
     def _launch(self, spec: Spec) -> None:
         """Have a node make a run, if it is still to be made."""
         lease = ExitStack()
-        writer = lease.enter_context(leased(self.records, spec))
+        try:
+            writer = lease.enter_context(leased(self.records, spec))
+        except InputError as error:
+            self.failures.append(Failure(spec, str(error)))
+            return
         if writer is None:
             lease.close()
             if not self.records.complete(spec):
@@ -300,6 +304,8 @@ class _Fleet:
             case "busy":
                 self._end(task, "another process is training it")
                 self.later.append((time.monotonic() + HELD, spec))
+            case "stopped":
+                self._gone(task, "its process there was told to end")
             case "error":
                 self._end(task, "failed")
                 self._failed(spec, event["message"], event["retry"])
@@ -323,13 +329,13 @@ class _Fleet:
                     for content in added.values():  # the weights, which the node has compared with their record
                         write(self.records.weights_of(flight.spec.run), content)
             parcel.place(flight.writer, files[flight.spec.run_id])
+            flight.lease.close()
         except (InputError, OSError) as error:
             self._end(task, "failed")
             told = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
             self._failed(flight.spec, told, False)
             return
         del self.flying[task]
-        flight.lease.close()
         self.progress.end(flight.spec, "done")
 
     def _failed(self, spec: Spec, reason: str, retry: bool) -> None:

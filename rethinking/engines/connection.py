@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -173,6 +174,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
         if own:
             options |= {"num_cpus": cpus, "num_gpus": gpu_count() if gpus else 0, "include_dashboard": False}
             options |= {"_temp_dir": str(own), "object_store_memory": STORE}
+        handler = signal.getsignal(signal.SIGTERM)
         for again in reversed(range(TRIES if own else 1)):
             try:
                 with _hushed():
@@ -182,6 +184,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
                 if not again:
                     raise _refused(error, address) from None
                 ray.shutdown()
+        with suppress(ValueError):  # not in the main thread, where Ray, too, leaves signals alone
+            signal.signal(signal.SIGTERM, handler)
         # What Ray has to say of its nodes it prints to standard output.
         with open(os.devnull, "w") as sink, redirect_stdout(sink):
             yield Cluster(ray, address or "this machine")

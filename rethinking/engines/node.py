@@ -9,6 +9,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -120,8 +121,9 @@ def make(terms: Terms, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     Yields:
         {"event": "begin"}, {"event": "resumed", "step": ...}, now and then {"event": "progress", "step": ...,
         "row": ...}, and at last one of {"event": "done", "row": ..., "files": {folder: {file: bytes}}}, of the record
-        and of what was made besides; {"event": "busy"}; {"event": "error", "message": ..., "retry": bool};
-        {"event": "unfit", "message": ...}, where the node cannot make it.
+        and of what was made besides; {"event": "busy"}; {"event": "stopped"}, where somebody else than Ray has told the
+        process to end; {"event": "error", "message": ..., "retry": bool}; {"event": "unfit", "message": ...}, where the
+        node cannot make it.
     """
     reason = lacks(terms)
     if reason:
@@ -228,6 +230,9 @@ class _Worker:
                 yield {"event": "progress", **news}
                 news, last = {}, time.monotonic()
         code = self.process.wait()
+        if code in (128 + signal.SIGTERM, -signal.SIGTERM):  # as where a batch system takes the node back
+            yield {"event": "stopped"}
+            return
         yield {"event": "error", "message": f"its worker ended with status {code}, twice", "retry": True}
 
     def _files(self, job: dict[str, Any]) -> dict[str, dict[str, bytes]]:

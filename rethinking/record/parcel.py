@@ -62,10 +62,11 @@ def place(writer: Writer, parcel: Parcel) -> None:
     """
     check(parcel, writer.spec)
     for name in digests.FILES:
-        if name in parcel:
-            write(writer.path / name, parcel[name])
-        else:
-            (writer.path / name).unlink(missing_ok=True)
+        path = writer.path / name
+        if name not in parcel:
+            path.unlink(missing_ok=True)
+        elif not path.is_file() or path.read_bytes() != parcel[name]:  # the spec is there since the lease is held
+            write(path, parcel[name])
     if digests.WEIGHTS in parcel:
         writer.keep(parcel[digests.WEIGHTS])
     writer.complete(parcel[RESULT])
