@@ -346,7 +346,7 @@ def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(t
 def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path, monkeypatch):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     terms = engine._terms([spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
-    monkeypatch.setattr(node, "_lacks", lambda terms: "lacks everything")
+    monkeypatch.setattr(node, "_lacks", lambda terms, whole: "lacks everything")
     (event,) = node.make(terms, {})
     assert event["event"] == "unfit"
     assert re.fullmatch(r"node \S+ lacks everything", event["message"])

@@ -83,7 +83,8 @@ def plan(
     named = titles(list(wanted.values()))
     gpus = _gpus_of_each(maker, count) if device.startswith("cuda") else 0.0
     hours = _hours(seconds, alone, gpus, price)
-    absent = [n for n in dict.fromkeys(s.data for s in missing if not s.command) if not sets.there(n, data_dir)]
+    here = [] if engine == "ray" else [s.data for s in missing if not s.command]  # a cluster's nodes have their own
+    absent = [name for name in dict.fromkeys(here) if not sets.there(name, data_dir)]
     room = sum(checks.space(missing, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]

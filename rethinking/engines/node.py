@@ -60,14 +60,17 @@ class Terms:
     owner: str
 
 
-def lacks(terms: Terms) -> str | None:
-    """Why this node cannot make the runs, in a line; None where it can."""
-    reason = _lacks(terms)
+def lacks(terms: Terms, whole: bool = True) -> str | None:
+    """Why this node cannot make the runs, in a line; None where it can.
+
+    whole: whether data sets are read and verified, which takes a while, and not only looked for.
+    """
+    reason = _lacks(terms, whole)
     return reason and f"node {socket.gethostname()} {reason}"
 
 
 @lru_cache(maxsize=8)
-def _lacks(terms: Terms) -> str | None:
+def _lacks(terms: Terms, whole: bool) -> str | None:
     _sweep()
     os.environ.setdefault(PLUG_INS, terms.plug_in_folders)
     if terms.data_dir:
@@ -89,7 +92,8 @@ def _lacks(terms: Terms) -> str | None:
                     told = f"digest {found.get(name, 'none')}; here {here.get(name, 'none')}"
                     return f"has another version of the plug-in {name} ({told}): put the same file there"
         for name in dict.fromkeys(from_json(text).data for text in terms.specs):
-            data.check(name, terms.data_dir)
+            if whole or not data.there(name, terms.data_dir):
+                data.check(name, terms.data_dir)
     except (InputError, OSError) as error:
         return f"lacks what the runs need: {error}"
     return None
@@ -125,7 +129,7 @@ def make(terms: Terms, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         process to end; {"event": "error", "message": ..., "retry": bool}; {"event": "unfit", "message": ...}, where the
         node cannot make it.
     """
-    reason = lacks(terms)
+    reason = lacks(terms, whole=False)  # a node may have joined later; a run verifies its data itself
     if reason:
         yield {"event": "unfit", "message": reason}
         return
