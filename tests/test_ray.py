@@ -19,7 +19,7 @@ from command import PLUG_INS, cli, one_line
 
 from rethinking import revision
 from rethinking.engines import cluster as engine
-from rethinking.engines import connection, local, node
+from rethinking.engines import connection, local, machine, node
 from rethinking.errors import InputError
 from rethinking.record import Runs, lease, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
@@ -416,6 +416,10 @@ def test_the_plan_tells_what_an_engine_would_cost(toy_dir, tmp_path, monkeypatch
     assert [told["cost"], told["cost_at_most"]] == pytest.approx(seconds)
     assert (told["gpu_hours"], told["bytes_of_records"]) == (0, 9_000 * told["to_train"])
     assert "core-hours, at most" in cli(*given).stdout
+    large = ("plan", "table2", "--scale", "paper", "--device", "cpu", "--runs", tmp_path, "--json")
+    told = json.loads(cli(*large).stdout)
+    processes = min(8, machine.cores())  # that each is started with; estimated for as many cores
+    assert told["core_hours"] == pytest.approx(processes * sum(run["seconds"] for run in told["runs"]) / 3600)
     for price in ("-1", "nan", "inf"):
         assert one_line(cli(*given, "--price", price)).startswith(f"rethinking: --price is {price}, allowed are")
     assert "no NVIDIA GPU is seen" in one_line(cli(*given[:2], *given[4:], "--gpus-per-run", 1))

@@ -81,8 +81,7 @@ def plan(
         for k in (0, 1)
     )
     named = titles(list(wanted.values()))
-    gpus = _gpus_of_each(maker, count) if device.startswith("cuda") else 0.0
-    hours = _hours(seconds, alone, gpus, price)
+    hours = _hours(seconds, _taken(missing, maker, count), price)
     here = [] if engine == "ray" else [s.data for s in missing if not s.command]  # a cluster's nodes have their own
     absent = [name for name in dict.fromkeys(here) if not sets.there(name, data_dir)]
     room = sum(checks.space(missing, count))
@@ -125,29 +124,32 @@ def plan(
         click.echo(f"not on this disk, and would be fetched: {', '.join(absent)}")
 
 
-def _gpus_of_each(maker: Any, workers: int) -> float:
-    """The GPUs that a run has: those that it is given, or its part of those that the workers share."""
-    from rethinking.engines.machine import gpu_count
+def _taken(specs: list[Any], maker: Any, workers: int) -> dict[str, tuple[float, float]]:
+    """The cores and the GPUs that each run has to itself, by run_id; of GPUs that workers share, its part."""
+    from rethinking.engines.machine import cores, gpu_count
+    from rethinking.spec import kind_of
 
-    if maker.name == "ray":
-        return maker.gpus
+    on_cpu = maker.device == "cpu"
     there = gpu_count() if maker.device == "cuda" else 1
-    return min(1.0, there / workers)
+    gpus = 0.0 if on_cpu else maker.gpus if maker.name == "ray" else min(1.0, there / workers)
+    out = {}
+    for spec in specs:
+        if spec.command:  # by several processes, with a core or a GPU each
+            out[spec.run_id] = (min(spec.processes, cores()), 0.0) if on_cpu else (spec.processes, spec.processes)
+        else:
+            out[spec.run_id] = (cores() if on_cpu and kind_of(spec).alone else 1, gpus)
+    return out
 
 
 def _hours(
-    seconds: dict[str, tuple[float, float]], alone: set[str], gpus: float, price: float | None
+    seconds: dict[str, tuple[float, float]], taken: dict[str, tuple[float, float]], price: float | None
 ) -> dict[str, float | None]:
     """What the runs take: of cores, of GPUs, and of money; each expected, and to the end of every budget."""
-    from rethinking.engines.machine import cores
-
     out: dict[str, float | None] = {}
     for k, most in enumerate(("", "_at_most")):
-        own = {key: each[k] / 3600 * (cores() if key in alone and not gpus else 1) for key, each in seconds.items()}
-        out[f"core_hours{most}"] = sum(own.values())
-        out[f"gpu_hours{most}"] = gpus * sum(own.values())
-        paid = out[f"gpu_hours{most}"] if gpus else out[f"core_hours{most}"]
-        out[f"cost{most}"] = None if price is None or paid is None else price * paid
+        core, gpu = (sum(each[k] * taken[key][of] for key, each in seconds.items()) / 3600 for of in (0, 1))
+        out[f"core_hours{most}"], out[f"gpu_hours{most}"] = core, gpu
+        out[f"cost{most}"] = None if price is None else price * (gpu or core)
     return out
 
 
