@@ -20,8 +20,9 @@ from command import PLUG_INS, cli, one_line
 from rethinking import revision
 from rethinking.engines import cluster as engine
 from rethinking.engines import connection, local, machine, node
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
-from rethinking.record import Runs, lease, parcel, write
+from rethinking.record import Runs, lease, leased, make, outdated, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
 
 ROOT = Path(__file__).parent.parent
@@ -325,6 +326,23 @@ def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
             parcel.check(wrong, spec)
     with pytest.raises(InputError, match="of another spec"):
         parcel.check(whole, spec.replace(seed=99))
+
+
+def test_a_parcel_replaces_a_record_that_is_out_of_date(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    for each in (made, runs):
+        assert execute(spec, each, data_dir=str(toy_dir))
+    whole = parcel.pack(made.path(spec))
+    file = runs.path(spec) / "environment.json"
+    file.write_text(file.read_text().replace(spec.plug_ins["models/tiny"], 12 * "0"))
+    make.begin_again(runs, outdated.find(runs, [spec]))
+    with leased(runs, spec) as writer:
+        parcel.place(writer, whole)
+    make.settle(runs, [spec])
+    assert [path.name for path in runs.root.iterdir()] == [spec.run_id]
+    assert parcel.pack(runs.path(spec)) == whole
+    assert runs.find(spec)
 
 
 def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(tmp_path, monkeypatch):
