@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.engines.machine import gpu_count
-from rethinking.engines.node import Terms, lacks, shares
+from rethinking.engines.node import Terms, host, lacks, say, shares
 from rethinking.errors import InputError
 
 KNOCK = 10.0  # seconds for a port to answer
 STORE = 200_000_000  # bytes of the object store of a Ray that is started here, at least 75 MB: records pass through it
-WAITED = 600.0  # seconds for the nodes to say what they lack
+ANSWER = 120.0  # seconds for a node to say anything
+WAITED = 600.0  # seconds for the nodes to say what they lack, which reads their data sets
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 # Read when Ray is imported. It would send statistics of its use, and ask a cluster that refuses it 20 times.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "3"}
@@ -89,23 +90,28 @@ class Cluster:
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Only
 
-        task = self.ray.remote(num_cpus=0, max_retries=0)(function)
-        asked = {task.options(scheduling_strategy=Only(name, soft=False)).remote(*arguments): name for name in nodes}
+        task = self.ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(say)
+        strategies = {name: Only(name, soft=False) for name in nodes}
+        asked = {task.options(scheduling_strategy=s).remote(function, *arguments): n for n, s in strategies.items()}
         ready, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=timeout) if asked else ([], [])
         said = {}
-        for reference in ready:
+        for answer in ready:
             try:
-                said[asked[reference]] = self.ray.get(reference)
+                said[asked[answer]] = self.ray.get(next(answer))
             except self.ray.exceptions.RayTaskError as error:
                 told = f"a node of {self.address} cannot run the package ({first_line(error)})"
                 raise InputError(f"{told}: {SAME}") from None
-            except self.ray.exceptions.RayError:
+            except (StopIteration, self.ray.exceptions.RayError):
                 continue
         return said
 
     def check_nodes(self, terms: Terms, share: Share) -> None:
-        """Raise InputError where a node cannot make the runs."""
-        reasons = sorted(reason for reason in self.each(lacks, self.nodes(share), terms).values() if reason)
+        """Raise InputError where a node cannot make the runs, or none says anything."""
+        there = self.each(host, self.nodes(share), timeout=ANSWER)
+        if not there:  # as where this process wants tokens, and the cluster has none
+            told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
+            raise InputError(f"{told}, and set RAY_AUTH_MODE and the token as they are there")
+        reasons = sorted(reason for reason in self.each(lacks, there, terms).values() if reason)
         if reasons:
             more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
             raise InputError(f"{reasons[0]}{more}")
@@ -160,10 +166,10 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
     before = dict(os.environ)
     for name, value in (SETTINGS | (PATIENT if own else {})).items():
         os.environ.setdefault(name, value)
-    known = any(name in before for name in TOKEN) or (Path.home() / ".ray" / "auth_token").is_file()
+    known = any(name in before for name in TOKEN) or os.path.isfile(os.path.expanduser("~/.ray/auth_token"))
     if own and not known:  # else Ray would write one into the home folder
         os.environ[TOKEN[0]] = secrets.token_hex(32)
-    if own or known:
+    if own:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         try:
@@ -184,7 +190,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
                 if not again:
                     raise _refused(error, address) from None
                 ray.shutdown()
-        with suppress(ValueError):  # not in the main thread, where Ray, too, leaves signals alone
+        with suppress(ValueError, TypeError):  # not in the main thread, or of another library's own making
             signal.signal(signal.SIGTERM, handler)
         # What Ray has to say of its nodes it prints to standard output.
         with open(os.devnull, "w") as sink, redirect_stdout(sink):

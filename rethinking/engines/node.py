@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,13 +60,23 @@ class Terms:
     owner: str
 
 
+def host() -> str:
+    """This node's name, as lines about it have it."""
+    return socket.gethostname()
+
+
+def say(function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    """What a function gives, the way that `make` tells of a run: where that does not get through, nor will this."""
+    yield function(*arguments)
+
+
 def lacks(terms: Terms, whole: bool = True) -> str | None:
     """Why this node cannot make the runs, in a line; None where it can.
 
     whole: whether data sets are read and verified, which takes a while, and not only looked for.
     """
     reason = _lacks(terms, whole)
-    return reason and f"node {socket.gethostname()} {reason}"
+    return reason and f"node {host()} {reason}"
 
 
 @lru_cache(maxsize=8)
