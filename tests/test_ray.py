@@ -178,7 +178,7 @@ def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(no
     wanted = [from_file(path) for path in tmp_path.glob("runs/*/spec.json")]
     assert len(wanted) == len(records(tmp_path)) == 2 * SEEDS
     here, there = Runs(tmp_path / "local"), Runs(tmp_path / "runs")
-    assert local.run(wanted, here, workers=2, data_dir=str(toy_dir), quiet=True) == []
+    assert local.run(wanted, here, workers=1, data_dir=str(toy_dir), quiet=True) == []
     same_bits(there.root, here.root)
     assert len({runs.find(spec).environment["variables"] for runs in (here, there) for spec in wanted}) == 1
     done = cli("verify", "--runs", there.root, "--out", tmp_path / "figures")
@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
 def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(nodes, toy_dir, tmp_path):
     nodes.clear()
     shared = ("--checkpoints", tmp_path / "checkpoints", "--seeds", 1)
-    steps = {"TOY_STEPS": "1500"}
+    steps = {"TOY_STEPS": "1000"}
     saved: list[str] = []
     for seconds in (0.5, 1, 2, 4, 8):  # until a run has begun to train: on a busy machine that takes a while
         process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
@@ -221,7 +221,7 @@ def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(node
     for name in saved:
         assert re.search(rf"{name}.*: resumed at step [1-9]", said), said
     specs = [from_file(path) for path in (tmp_path / "runs").glob("*/spec.json")]
-    assert local.run(specs, Runs(tmp_path / "local"), workers=2, data_dir=str(toy_dir), quiet=True) == []
+    assert local.run(specs, Runs(tmp_path / "local"), workers=1, data_dir=str(toy_dir), quiet=True) == []
     same_bits(tmp_path / "runs", tmp_path / "local")
     assert [*(tmp_path / "checkpoints").iterdir()] == []
     wait_for(nodes.clean, seconds=60)
@@ -304,7 +304,7 @@ def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_
 
 def test_a_node_with_another_version_of_the_package_is_one_line(toy_dir, tmp_path, monkeypatch):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
-    terms = engine._terms([spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
     assert node.lacks(terms) is None
     node._lacks.cache_clear()
     monkeypatch.setattr(revision, "code", lambda: "0" * 12)
@@ -367,7 +367,7 @@ def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(t
 
 def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path, monkeypatch):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
-    terms = engine._terms([spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
     monkeypatch.setattr(node, "_lacks", lambda terms, whole: "lacks everything")
     (event,) = node.make(terms, {})
     assert event["event"] == "unfit"
@@ -380,7 +380,7 @@ def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tm
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=10**6, eval_every=1000)
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
     runs.checkpoints.mkdir()
-    terms = engine._terms([spec], runs, device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    terms = engine._terms("a-job", [spec], runs, device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
     making = node.make(terms, {"spec": spec.model_dump(mode="json"), "name": spec.run_id, "anew": False, "given": {}})
     assert next(making) == {"event": "begin"}
     assert any(event.get("step", 0) > 0 for event in making)

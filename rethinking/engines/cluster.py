@@ -92,10 +92,11 @@ def run(
     device = "cuda" if gpus else "cpu"
     cores = (workers or default_workers("cpu")) * threads
     failures: list[Failure] = []
+    job = uuid.uuid4().hex[:12]
     with connected(address, cores, gpus) as cluster, stopping():
         for part, alone in _parts(waiting, runs, device):
             share = Share(threads, gpus, alone)
-            terms = _terms(part, runs, device=device, alone=alone, data_dir=data_dir, threads=threads)
+            terms = _terms(job, part, runs, device=device, alone=alone, data_dir=data_dir, threads=threads)
             cluster.check_room(share)
             cluster.check_nodes(terms, share)
             runs.writable()
@@ -132,13 +133,13 @@ def _parts(specs: Sequence[Spec], runs: Runs, device: str) -> list[tuple[list[Sp
 
 
 def _terms(
-    specs: Sequence[Spec], runs: Runs, *, device: str, alone: bool, data_dir: str | None, threads: int
+    job: str, specs: Sequence[Spec], runs: Runs, *, device: str, alone: bool, data_dir: str | None, threads: int
 ) -> node.Terms:
     kinds = {(tuple(sorted(spec.plug_ins.items())), spec.data): spec for spec in specs}
     shared = runs.checkpoints if runs.checkpoints != runs.root else None
     folders = [os.path.abspath(os.path.expanduser(f)) for f in os.environ.get(node.PLUG_INS, "").split(os.pathsep) if f]
     return node.Terms(
-        job=uuid.uuid4().hex[:12],
+        job=job,
         code=revision.code(),
         version=revision.told(),
         specs=tuple(spec.to_json() for spec in kinds.values()),

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -178,12 +178,13 @@ _kept: "dict[tuple[Terms, str | None], _Worker]" = {}
 
 def _worker(terms: Terms, visible: str | None) -> "_Worker":
     """The process that makes runs on such terms, of this process; visible: the GPUs that Ray lends to the run."""
-    worker = _kept.get((terms, visible))
+    key = replace(terms, specs=(), plug_ins=()), visible  # what a process depends on, whatever its runs
+    worker = _kept.get(key)
     if worker is None or worker.process.poll() is not None:
         for other in _kept.values():  # one at a time: each holds memory
             other.stop()
         _kept.clear()
-        worker = _kept[terms, visible] = _Worker(terms)
+        worker = _kept[key] = _Worker(terms)
     return worker
 
 
