@@ -175,7 +175,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
         try:
             import ray
         except ImportError:
-            raise InputError("--engine ray needs Ray, which is not installed: pip install 'rethinking[ray]'") from None
+            raise InputError("--engine ray needs Ray, which is not installed: pip install ray") from None
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if own:
             options |= {"num_cpus": cpus, "num_gpus": gpu_count() if gpus else 0, "include_dashboard": False}
