@@ -39,9 +39,7 @@ class Rows:
         these inputs, in order. shape: of one input. read: numbers that are read for one, where it is cut out of more.
     """
 
-    def __init__(
-        self, make: Callable[[np.ndarray], Tensor], places: np.ndarray, shape: tuple[int, ...], read: int = 0
-    ):
+    def __init__(self, make: Callable[[np.ndarray], Tensor], places: np.ndarray, shape: tuple[int, ...], read: int = 0):
         self._make, self._places, self._read = make, places, max(read, math.prod(shape))
         self.shape = (len(places), *shape)
         self.ndim = len(self.shape)
