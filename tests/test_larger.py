@@ -125,8 +125,17 @@ def test_a_run_on_large_inputs_is_that_of_the_data_in_memory(fields, mine, monke
 
 @pytest.mark.parametrize(
     ("shape", "batch"),
-    [((1, 28, 28), 500), ((3, 32, 32), 500), ((3, 105, 105), 500), ((3, 106, 106), 497), ((3, 224, 224), 111)]
-    + [((3, 640, 640), 13), ((3, 3000, 3000), 1), ((50,), 500), ((), 500)],
+    [
+        ((1, 28, 28), 500),
+        ((3, 32, 32), 500),
+        ((3, 105, 105), 500),
+        ((3, 106, 106), 497),
+        ((3, 224, 224), 111),
+        ((3, 640, 640), 13),
+        ((3, 3000, 3000), 1),
+        ((50,), 500),
+        ((), 500),
+    ],
 )
 def test_what_is_made_at_once_is_bounded_in_bytes_whatever_the_size_of_an_input(shape, batch):
     """64 MiB of float32, or one input. A batch has as many inputs where all of them are held in memory."""
@@ -159,7 +168,7 @@ def test_crops_that_are_kept_are_those_of_the_data_in_memory(mine, monkeypatch):
     right, _ = crops()
     larger(monkeypatch)
     found, training = crops()
-    assert isinstance(training.data.test.images, Stored | np.ndarray)
+    assert isinstance(training.test_images, rows.Rows)
     assert np.array_equal(found, right)
 
 
