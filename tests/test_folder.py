@@ -216,6 +216,20 @@ def test_a_list_of_imagenet_is_held_to_its_counts_and_names(tmp_path, monkeypatc
     assert len(data.folder(written(root, "val", ("n00000001", "n00000002")), "val", of="imagenet")) == 4
 
 
+@pytest.mark.parametrize("of", [None, "imagenet"])
+def test_of_a_phone_s_jpeg_of_several_pictures_the_first_is_the_photograph(of, tmp_path, monkeypatch):
+    root = written(tmp_path, "train", ("n00000001", "n00000002"), suffix=".jpg")
+    monkeypatch.setitem(_lazy.KNOWN, "imagenet", _lazy.Known("two classes", 2, r"n\d{8}", {"train": 4}))
+    right = [np.asarray(image) for image, _ in data.folder(root, of=of)]
+    file, (first, second), exif = root / "train/n00000001/000.jpg", map(Image.fromarray, PIXELS[:2]), Image.Exif()
+    exif[0x0112] = 6
+    first.save(file, "MPO", save_all=True, append_images=[second], exif=exif)
+    with Image.open(file) as found:
+        assert (found.format, found.n_frames) == ("MPO", 2)
+    image = np.asarray(data.folder(root, of=of)[0][0])
+    assert np.array_equal(image, right[0] if of else np.rot90(right[0], -1))
+
+
 def test_images_of_imagenet_are_taken_as_they_are_stored(tmp_path, monkeypatch):
     """As torchvision's ImageFolder reads them; of an own folder some are turned, transparent ones refused."""
     root = written(tmp_path, "train", ("n00000001", "n00000002"))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from small_images import IMAGES, LABELS, TINY
+from torchvision import tv_tensors
 
 import rethinking as rt
 from rethinking import arrays, catalog, data
@@ -14,7 +15,7 @@ from rethinking.errors import InputError
 from rethinking.files import Refused
 from rethinking.record import Runs, format_curve
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, handed, rows, shelf
+from rethinking.training import Training, handed, kept, rows, shelf
 from rethinking.training.batches import prepare
 
 RNG = np.random.default_rng(5)
@@ -87,7 +88,7 @@ SETTINGS = [
     {"corruptions": (Part(name="gaussian"),), "bootstrap": True},
     {"corruptions": (Part(name="random_pixels"), Part(name="partial_labels", options={"p": 0.5})), "crop": 28},
     {"regularizers": (Part(name="horizontal_flip", options={"probability": 0.5}),), "bootstrap": True, "crop": 28},
-    {"model": "inception", "model_options": {}, "n": 8, "steps": 2, "batch_size": 4},
+    {"model": "inception", "model_options": {}, "n": 8, "steps": 2, "batch_size": 4, "held_out": 2},
 ]
 
 
@@ -106,6 +107,69 @@ def test_a_run_on_data_larger_than_memory_is_that_of_the_data_in_memory(fields, 
     assert isinstance(training.train_images, rows.Rows)
     assert isinstance(training.test_images, rows.Rows)
     assert curve(spec) == right
+
+
+@pytest.mark.parametrize("fields", [{}, SETTINGS[-1]])
+def test_a_run_on_large_inputs_is_that_of_the_data_in_memory(fields, mine, monkeypatch):
+    """Inputs of which fewer than EVAL_BATCH are evaluated at once, in memory as on the disk."""
+    spec = RunSpec.make(data="mine", **(TINY | {"batch_size": 8, "interim_test": 9} | fields))
+    monkeypatch.setattr(rows, "EVAL_NUMBERS", 4 * IMAGES[0].size)
+    sizes = []
+    split = torch.Tensor.split
+    monkeypatch.setattr(torch.Tensor, "split", lambda self, size, *a: sizes.append(size) or split(self, size, *a))
+    right = curve(spec)
+    assert {4} == {size for size in sizes if isinstance(size, int)}
+    larger(monkeypatch)
+    assert curve(spec) == right
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch"),
+    [
+        ((1, 28, 28), 500),
+        ((3, 32, 32), 500),
+        ((3, 105, 105), 500),
+        ((3, 106, 106), 497),
+        ((3, 224, 224), 111),
+        ((3, 640, 640), 13),
+        ((3, 3000, 3000), 1),
+        ((50,), 500),
+        ((), 500),
+    ],
+)
+def test_what_is_made_at_once_is_bounded_in_bytes_whatever_the_size_of_an_input(shape, batch):
+    """64 MiB of float32, or one input. A batch has as many inputs where all of them are held in memory."""
+    asked, count = [], min(2 * batch + 1, 600)
+
+    def make(places):
+        asked.append(len(places))
+        return torch.zeros(()).expand(len(places), *shape)
+
+    found = rows.Rows(make, np.arange(count), shape)
+    parts = [(len(part), part.nbytes) for part in rows.evaluated(found)]
+    most, each = 64 * 2**20, 4 * int(np.prod(shape))
+    assert max(size for _, size in parts) <= max(most, each)
+    assert max(asked) * each <= max(most, each)
+    assert sum(asked) == count
+    held = torch.zeros(()).expand(count, *shape)
+    assert [n for n, _ in parts] == [len(part) for part in rows.evaluated(held)]
+    assert [n for n, _ in parts][:-1] == [batch] * (len(parts) - 1)
+    asked.clear()
+    assert len(rows.gather(found, torch.arange(batch + 1))) == batch + 1  # a training batch has the size of its spec
+    assert max(asked) * each <= max(most, each)
+
+
+def test_crops_that_are_kept_are_those_of_the_data_in_memory(mine, monkeypatch):
+    def crops():
+        training = Training(spec, data.load("mine"))
+        return kept(training)["crop_logits"], training
+
+    spec = RunSpec.make(data="mine", **(TINY | {"crop": 28, "keep": ("crop_logits",)}))
+    right, _ = crops()
+    larger(monkeypatch)
+    found, training = crops()
+    assert isinstance(training.test_images, rows.Rows)
+    assert np.array_equal(found, right)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "shuffled_pixels", None])
@@ -132,21 +196,29 @@ def test_inputs_for_which_there_is_room_on_a_device_become_a_tensor(mine, monkey
         larger(patch)
         found, _ = prepare(data.load("mine"), spec, "train", CPU)
         assert isinstance(found.to(CPU), rows.Rows)
+    monkeypatch.setattr(rows, "PIECE", 3 * IMAGES[0].size)
+    asked = []
+    make = found._make
+    monkeypatch.setattr(found, "_make", lambda places: asked.append(len(places)) or make(places))
     assert torch.equal(found.to(CPU), whole)
+    assert asked == [3] * 6 + [2]
 
 
-def test_what_is_held_does_not_grow_with_the_set(mine, monkeypatch):
+@pytest.mark.parametrize("fields", [{}, {"crop": 8}, {"crop": 8, "keep": ("crop_logits",)}])
+def test_what_is_held_does_not_grow_with_the_set(fields, mine, monkeypatch):
     """The largest array that a run of images on the disk asks for is a batch of an evaluation, whatever the set has."""
     larger(monkeypatch)
-    monkeypatch.setattr("rethinking.training.batches.EVAL_BATCH", 6)
+    monkeypatch.setattr("rethinking.training.rows.EVAL_BATCH", 6)
     asked = []
     read = Stored.__getitem__
     monkeypatch.setattr(Stored, "__getitem__", lambda self, index: asked.append(len(out := read(self, index))) or out)
-    spec = RunSpec.make(data="mine", **(TINY | {"batch_size": 8}))
+    spec = RunSpec.make(data="mine", **(TINY | {"batch_size": 8} | fields))
     loaded = data.load("mine")
     asked.clear()
-    list(Training(spec, loaded).evaluations())
-    assert max(asked) == 3  # PIECE
+    training = Training(spec, loaded)
+    list(training.evaluations())
+    kept(training)
+    assert max(asked) == 3  # PIECE, of whole images
     assert sum(asked) > 60
 
 
@@ -240,6 +312,7 @@ KINDS = {
     "pictures as they come": (Image.fromarray, {}),
     "grey pictures": (lambda image: Image.fromarray(image[..., 0]), {"preprocess": "whiten"}),
     "tensors of bytes": (tensor, {}),
+    "tensors of torchvision": (lambda image: tv_tensors.Image(tensor(image)), {"preprocess": "whiten"}),
     "fractions": (lambda image: tensor(image).double() / 255, {"preprocess": "whiten"}),
     "arrays": (lambda image: image.astype(np.float32), {}),
     "vectors": (lambda image: torch.from_numpy(image.reshape(-1)[:50].astype(np.float32)), {}),

@@ -14,7 +14,7 @@ from rethinking.corruptions import Facts, corrupt_arrays
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
 from rethinking.spec import Part, RunSpec
-from rethinking.training import batch_norm_statistics, batches, whiten
+from rethinking.training import batch_norm_statistics, rows, whiten
 
 ALL = catalog.names("models")
 
@@ -245,7 +245,7 @@ def test_statistics_belong_to_the_present_weights_and_weigh_every_image_alike(mo
         assert all(m.collecting is None for m in network.modules() if isinstance(m, OffsetBatchNorm2d))
         assert all(torch.equal(p, before[k]) for k, p in network.named_parameters())
         torch.testing.assert_close(network.eval()(images), expected, rtol=1e-2, atol=1e-2)
-    monkeypatch.setattr(batches, "EVAL_BATCH", 20)
+    monkeypatch.setattr(rows, "EVAL_BATCH", 20)
     norm = OffsetBatchNorm2d(3)
     images = torch.randn(41, 3, 4, 4)
     images[40] += 10

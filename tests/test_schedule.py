@@ -9,7 +9,7 @@ import torch
 
 from rethinking.record import format_curve, format_log
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, batches, kept, loop, schedule
+from rethinking.training import Training, kept, loop, rows, schedule
 from rethinking.training.schedule import Schedule
 
 FIELDS = {"data": "toy", "model": "tiny", "n": 200, "steps": 120, "eval_every": 20, "interim_test": 16}
@@ -25,7 +25,7 @@ def small_probe(monkeypatch):
     """20 images instead of 2,000, evaluated and measured in parts of 8."""
     for module in (schedule, loop):
         monkeypatch.setattr(module, "PROBE", 20)
-    monkeypatch.setattr(batches, "EVAL_BATCH", 8)
+    monkeypatch.setattr(rows, "EVAL_BATCH", 8)
 
 
 def rows_of(training) -> list[dict]:

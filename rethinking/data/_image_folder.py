@@ -156,7 +156,7 @@ def _check(image: Any, file: Path) -> None:
     if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
         mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
         raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
-    if getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # a phone's photograph, then what belongs to it
         raise Unavailable(f"{file} holds several pictures: save one of them alone")
 
 

@@ -20,7 +20,6 @@ from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, crop_size
 from rethinking.training.rows import Inputs, Rows, chosen_of, too_many
 
-EVAL_BATCH = 500  # images
 SCRATCH = 1 << 28  # values of images that are made ready at once
 
 
@@ -47,10 +46,11 @@ def prepare(data: ImageSet, spec: RunSpec, split: str, device: torch.device) -> 
         labels = corrupt_labels(labels, spec.corruptions, **drawn)
     on, places = torch.from_numpy(np.ascontiguousarray(labels)).to(device), np.arange(len(labels))
     height, width, channels = (*(min(side or each, each) for each in source.images.shape[1:3]), source.images.shape[3])
+    read = math.prod(source.images.shape[1:])
     if too_many(4 * len(labels) * height * width * channels, device):
-        return Rows(lambda chosen: whitened(chosen).permute(0, 3, 1, 2), places, (channels, height, width)), on
+        return Rows(lambda chosen: whitened(chosen).permute(0, 3, 1, 2), places, (channels, height, width), read), on
     out = torch.empty((len(labels), height, width, channels), dtype=torch.float32, device=device)
-    count = max(1, min(4096, SCRATCH // math.prod(source.images.shape[1:])))  # so that the scratch memory stays small
+    count = max(1, min(4096, SCRATCH // read))  # so that the scratch memory stays small
     for first in range(0, len(labels), count):
         out[first : first + count] = whitened(places[first : first + count])
     return out.permute(0, 3, 1, 2), on

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rethinking.images import ImageSet, label_type, whiten
 from rethinking.training.loop import Training
+from rethinking.training.rows import Rows, part_of, too_many
 
 KEPT_IMAGES = 2000  # logits of 10,000 test images would take 200 kB a run
 QUANTILES = 1001
@@ -40,14 +41,21 @@ def _test_logits(training: Training) -> dict[str, np.ndarray]:
 
 def _crop_logits(training: Training) -> dict[str, np.ndarray]:
     assert isinstance(training.data, ImageSet)  # others have no images to crop, and are refused
-    images = torch.from_numpy(training.data.test.images[:KEPT_IMAGES]).to(training.device)
-    kept = training.side
-    bottom, right = (side - kept for side in images.shape[1:3])
-    places = ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right))
+    images, kept, device = training.data.test.images, training.side, training.device
+    height, width, channels = images.shape[1:]
+    bottom, right = height - kept, width - kept
+    index = np.arange(min(KEPT_IMAGES, len(images)))
     parts = []
-    for top, left in places:
-        part = images[:, top : top + kept, left : left + kept].contiguous()
-        parts.append(_half(training.logits(whiten(part).permute(0, 3, 1, 2))))
+    for top, left in ((bottom // 2, right // 2), (0, 0), (0, right), (bottom, 0), (bottom, right)):
+
+        def made(places: np.ndarray, top: int = top, left: int = left) -> Tensor:
+            part = images[places][:, top : top + kept, left : left + kept]
+            return whiten(torch.from_numpy(np.ascontiguousarray(part)).to(device)).permute(0, 3, 1, 2)
+
+        rows = Rows(made, index, (channels, kept, kept), height * width * channels)
+        rows = rows.contiguous(memory_format=torch.channels_last)
+        inputs = rows if too_many(rows.nbytes, device) else part_of(rows, len(rows))
+        parts.append(_half(training.logits(inputs)))
     return {"crop_logits": np.stack(parts)}
 
 

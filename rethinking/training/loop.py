@@ -16,7 +16,6 @@ from rethinking.images import ImageSet, crop, whiten
 from rethinking.layers import two_logits
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, Unfit
-from rethinking.training import batches
 from rethinking.training.batches import (
     Tensors,
     laid_out,
@@ -36,7 +35,7 @@ from rethinking.training.network import (
     placed,
     unlike,
 )
-from rethinking.training.rows import Inputs, gather, part_of
+from rethinking.training.rows import Inputs, evaluated, gather, part_of
 from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -101,7 +100,6 @@ class Training:
         self.data = data = data or load_data(spec.data)
 
         examples = on_device(spec, data, self.device)
-        self.held_images, self.held_labels = examples.held
         self.generator = keyed_generator(self.device, spec.seed, "training")
         self.run = regularizers.Run(examples.num_classes, self.generator, spec.momentum, examples.margin)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
@@ -115,8 +113,9 @@ class Training:
         self.side = max(shape[1:], default=0)
         self.network = self._built(shape, network)
         planes = gains_from_channels_last(self.network)
-        (train, self.train_labels), (test, self.test_labels) = examples.train, examples.test
-        self.train_images, self.test_images = laid_out(train, planes), laid_out(test, planes)
+        splits = (examples.train, examples.held, examples.test)
+        self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
+        self.train_labels, self.held_labels, self.test_labels = (labels for _, labels in splits)
         if network is not None or not isinstance(data, ImageSet):
             with seeds.untouched():
                 check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
@@ -315,7 +314,7 @@ class Training:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         out = []
         with self._seeded("logits"):
-            for part in images.split(batches.EVAL_BATCH):
+            for part in evaluated(images):
                 self._on_part()
                 with self._autocast():
                     out.append(two_logits(self.network(part)).float())

@@ -14,8 +14,7 @@ from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
 from rethinking.surgery import copied
-from rethinking.training import batches
-from rethinking.training.rows import Inputs
+from rethinking.training.rows import Inputs, evaluated
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
 
@@ -203,7 +202,7 @@ def batch_norm_statistics(
         norm.train()
     seen = 0
     with torch.no_grad(), autocast():
-        for part in images.split(batches.EVAL_BATCH):
+        for part in evaluated(images):
             on_part()
             seen += len(part)
             for norm in norms:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 IN_MEMORY = 2**31  # bytes of a split's inputs that are held as one tensor on the CPU
 PIECE = 1 << 24  # numbers that are made at once, since making takes several times the memory of what is made
+EVAL_BATCH = 500  # inputs of a batch of an evaluation, and of one that batch-norm statistics are measured on
+EVAL_NUMBERS = 1 << 24  # that such a batch has at most, as 500 images of 105 x 105 pixels in colour
 SHARE = 0.3  # of a GPU's free memory, likewise
 
 
@@ -24,16 +26,21 @@ def too_many(size: int, device: torch.device) -> bool:
     return size > SHARE * free
 
 
+def at_once(numbers: int, each: int) -> int:
+    """How many inputs of `each` numbers are at most so many numbers together; one of them may be more."""
+    return max(1, numbers // max(each, 1))
+
+
 class Rows:
     """Inputs (N, ...) that are made when they are asked for.
 
     Args:
         make: from the places of some examples, int64 (B,), their inputs (B, ...), on the device. places: int64 (N,), of
-        these inputs, in order. shape: of one input.
+        these inputs, in order. shape: of one input. read: numbers that are read for one, where it is cut out of more.
     """
 
-    def __init__(self, make: Callable[[np.ndarray], Tensor], places: np.ndarray, shape: tuple[int, ...]):
-        self._make, self._places = make, places
+    def __init__(self, make: Callable[[np.ndarray], Tensor], places: np.ndarray, shape: tuple[int, ...], read: int = 0):
+        self._make, self._places, self._read = make, places, max(read, math.prod(shape))
         self.shape = (len(places), *shape)
         self.ndim = len(self.shape)
         self._format = torch.contiguous_format
@@ -53,9 +60,9 @@ class Rows:
         """The same inputs on a device: made there batch by batch, or held there where they fit."""
         if too_many(self.nbytes, device):
             make = self._make
-            return Rows(lambda places: make(places).to(device), self._places, self.shape[1:])
+            return Rows(lambda places: make(places).to(device), self._places, self.shape[1:], self._read)
         out, place = torch.empty(0), 0
-        for part in self.split(1000):
+        for part in self.split(at_once(PIECE, self._read)):
             out = out if place else torch.empty(self.shape, dtype=part.dtype, device=device)
             out[place : place + len(part)] = part
             place += len(part)
@@ -81,12 +88,12 @@ class Rows:
         return other
 
     def _of(self, places: np.ndarray) -> "Rows":
-        other = Rows(self._make, places, self.shape[1:])
+        other = Rows(self._make, places, self.shape[1:], self._read)
         other._format = self._format
         return other
 
     def _inputs(self, places: np.ndarray) -> Tensor:
-        out, count = torch.empty(0), max(1, PIECE // max(math.prod(self.shape[1:]), 1))
+        out, count = torch.empty(0), at_once(PIECE, self._read)
         for first in range(0, max(len(places), 1), count):
             made = self._make(places[first : first + count])
             if not first:
@@ -97,6 +104,15 @@ class Rows:
 
 
 Inputs = Tensor | Rows
+
+
+def evaluated(images: Inputs) -> Iterator[Tensor]:
+    """All inputs in turn, in the batches of an evaluation.
+
+    How many are in one follows from the size of an input alone, so that the last bits of sums and of batch-norm
+    statistics do not depend on whether the inputs are held in memory.
+    """
+    return iter(images.split(min(EVAL_BATCH, at_once(EVAL_NUMBERS, math.prod(images.shape[1:])))))
 
 
 def part_of(images: Inputs, count: int) -> Tensor:

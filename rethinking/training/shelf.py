@@ -23,7 +23,7 @@ PICTURES = ("L", "RGB")  # modes of a PIL image that is an array of bytes and no
 class Shelf:
     """Inputs of one kind, dtype and shape, in a file without a name, which is gone with this object or its process.
 
-    It is a sequence of what was appended: PIL images of mode L or RGB, tensors on the CPU, or arrays.
+    It is a sequence of what was appended: PIL images of mode L or RGB, arrays, or tensors on the CPU, as plain ones.
 
     Args:
         first: the first of them, which is not yet appended. count: how many there will be. root: the data folder, see
@@ -87,8 +87,8 @@ def _plain(feature: Any) -> tuple[np.ndarray, str]:
     """An input as an array, and the name of its kind. Raises InputError where it cannot be kept."""
     if isinstance(feature, Image.Image) and feature.mode in PICTURES:
         return np.asarray(feature), "a picture"
-    if type(feature) is Tensor and feature.layout is torch.strided and feature.dtype != torch.bfloat16:
-        return feature.detach().cpu().numpy(), "a tensor"
+    if isinstance(feature, Tensor) and feature.layout is torch.strided and feature.dtype != torch.bfloat16:
+        return feature.detach().cpu().as_subclass(Tensor).numpy(), "a tensor"
     if type(feature) in (np.ndarray, np.memmap) and feature.dtype.kind in "biuf" and feature.dtype.isnative:
         return np.asarray(feature), "an array"
     raise InputError(
