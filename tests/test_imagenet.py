@@ -212,6 +212,64 @@ def test_killed_at_random_moments_and_gone_on_with_it_ends_the_same_to_the_bit(i
     assert not list(made.path.glob("checkpoint*"))
 
 
+def test_with_loaders_it_stops_at_sigterm_with_its_checkpoint_and_ends_the_same_to_the_bit(images, whole, tmp_path):
+    """torchrun sends its SIGTERM to the loaders, too."""
+    runs, spec = tmp_path / "runs", spec_of()
+    call = [*words(spec, images, runs, "--every", "0"), "--loaders", "1"]
+    process = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while last_step(runs) < 2 and process.poll() is None:
+        time.sleep(0.002)
+    process.terminate()
+    error = process.communicate(timeout=300)[1]
+    assert "rethinking: stopped; the same command goes on from here" in error
+    assert "DataLoader" not in error
+    assert last_step(runs) >= 2
+    subprocess.run(call, check=True, capture_output=True, cwd=ROOT)
+    made = Runs(runs).find(spec)
+    for name in ("curve.csv", "weights.safetensors"):
+        assert (made.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_loaders_are_begun_once_and_end_with_their_process(images, tmp_path):
+    """Also where it is killed, and where they are asked to end by a signal."""
+    code = (
+        "import multiprocessing, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from rethinking.imagenet import reading\n"
+        "from rethinking.spec import from_file\n"
+        "spec = from_file(Path(sys.argv[1]))\n"
+        "reader = reading.opened(spec, Path(sys.argv[2]), 2).reader\n"
+        "pids = sorted(child.pid for child in multiprocessing.active_children())\n"
+        "for _ in range(3):\n"
+        "    parts = reader.batches(0, 0)\n"
+        "    next(parts)\n"
+        "    for pid in pids:\n"
+        "        os.kill(pid, signal.SIGTERM)\n"
+        "    images = [len(labels) for _, labels in reader.measured(reading.TESTED, range(24), 10)]\n"
+        "    assert images == [10, 10, 4]\n"
+        "assert sorted(child.pid for child in multiprocessing.active_children()) == pids\n"
+        "print(*pids, flush=True)\n"
+        "if sys.argv[3] == 'killed':\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "spec.json").write_text(spec_of(processes=1).to_json())
+    for how, status in (("killed", -signal.SIGKILL), ("ended", 0)):
+        call = [sys.executable, "-c", code, tmp_path / "spec.json", images, how]
+        done = subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+        pids = [int(word) for word in done.stdout.split()]
+        assert (done.returncode, len(pids)) == (status, 2), done.stderr
+        until = time.monotonic() + 60
+        while any(running(pid) for pid in pids) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not any(running(pid) for pid in pids)
+
+
+def running(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def test_a_checkpoint_holds_all_that_the_next_step_depends_on(images, tmp_path):
     """In one process: broken off at every step, restored into a training that began otherwise."""
     spec = spec_of(processes=1, steps=5, eval_every=2, precision="bfloat16")
@@ -303,6 +361,12 @@ def test_other_bad_input_is_one_line(images, tmp_path, capsys, monkeypatch):
     assert "no class of ILSVRC 2012" in real  # a rehearsal's images cannot stand for ImageNet
     assert "no run of table2" in refused(capsys, monkeypatch, "--spec", "nowhere", "--data", images)
     assert "--loaders" in said(spec_of(processes=1), "--loaders", "-1")
+    for name, value in (("is_available", True), ("device_count", 1)):
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for device in ("auto", "cuda"):
+        line = said(spec_of(processes=1), "--device", device)
+        assert f"device is {device}, and this machine shows 1 GPU: give one a process, or --device cpu" in line
     assert not (tmp_path / "runs").exists()
 
 
@@ -377,7 +441,7 @@ def test_random_labels_are_those_of_the_same_index_everywhere(images):
     spec = spec_of(corruptions=(Part(name="partial_labels", options={"p": 0.5}),), data_seed=3)
     folder = reading.opened(spec, images)
     wrapped = corruptions.PartialLabels(folder.train, p=0.5, seed=3)
-    assert reading.labels_of(spec, folder).tolist() == [wrapped[i][1] for i in range(60)]
+    assert reading.labels_of(spec, folder.train).tolist() == [wrapped[i][1] for i in range(60)]
     assert reading.probe(spec, last=False) == list(range(0, 60, 2))
 
 
@@ -397,7 +461,7 @@ def test_inception_v3_has_torchvision_s_parameters_and_trains(images):
     assert len(rest["params"]) == 2 * len(norms) + 2
     assert (decayed["weight_decay"], rest["weight_decay"]) == (4e-5, 0)
     assert {m.momentum for m in norms} == {0.25}
-    training.train_step(*next(reading.batches(training.train, 0, 0, 0)))
+    training.train_step(*next(training.folder.reader.batches(0, 0)))
     after = training.network.state_dict()
     assert training.seen[3] == 2
     assert training.bad == train.NEVER

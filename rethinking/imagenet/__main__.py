@@ -30,6 +30,7 @@ from rethinking.record import Runs, Writer, check_plug_ins, leased
 from rethinking.spec import LARGEST, Context, ImageNetSpec, Outcome, Unfit, from_bytes, from_file
 
 FIGURES = ("table2", "fig2a")
+SLOW = "see whether the disk answers, or give fewer --loaders; the same command goes on from the last checkpoint"
 TIME, STOP = 1, 2  # why a checkpoint is written: it is time, or the run is asked to stop
 
 
@@ -101,12 +102,15 @@ def command(
     if size != spec.processes:
         count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"
         raise InputError(f"the spec is of {count}, started are {size}: `{spec.command}`")
-    folder = reading.opened(spec, expand(path), loaders)
-    runs = Runs(expand(runs_dir), *(place and expand(place) for place in (checkpoints, weights)))
-    if device == "cuda" and local >= torch.cuda.device_count():
-        raise InputError(f"device is cuda, and this machine shows {torch.cuda.device_count()} GPUs: give one a process")
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if cuda and local >= (gpus := torch.cuda.device_count()):
+        shows = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
+        raise InputError(f"device is {device}, and this machine shows {shows}: give one a process, or --device cpu")
     place = torch.device(f"cuda:{local}" if cuda else "cpu")
+    if cuda:
+        torch.cuda.set_device(place)
+    folder = reading.opened(spec, expand(path), loaders)  # its loaders begin before gloo's threads
+    runs = Runs(expand(runs_dir), *(each and expand(each) for each in (checkpoints, weights)))
     with _group(size, place) as group, as_begun():
         if not cuda:
             torch.set_num_threads(1)
@@ -121,8 +125,6 @@ def _group(size: int, device: torch.device) -> Iterator[Group]:
     if size == 1:
         yield Group()
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield train.group_here()
@@ -322,10 +324,13 @@ def main() -> NoReturn:
         text, status = f"no checkpoint can be written ({reason}): make room, or name another --checkpoints", 2
     except Stopped:
         text, status = "stopped; the same command goes on from here", 143
-    except RuntimeError as error:  # gloo's and NCCL's, where another process has ended
-        if not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
+    except RuntimeError as error:  # of loaders; gloo's and NCCL's, where another process has ended
+        if "DataLoader" in str(error):
+            text, status, own = f"{' '.join(str(error).split())}: {SLOW}", 1, True
+        elif not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
             raise
-        text, status = "another process has ended; the same command goes on from the last checkpoint", 1
+        else:
+            text, status = "another process has ended; the same command goes on from the last checkpoint", 1
     if text and (first or own):
         click.echo(f"rethinking: {' '.join(text.split())}", err=True)
     sys.exit(status)

@@ -74,10 +74,6 @@ class Training:
         if group.size > 1:
             # Else DDP groups the gradients anew after the first batch, and a resumed run sums them in another order.
             self.model = DistributedDataParallel(self.network, find_unused_parameters=True)
-        labels = reading.labels_of(spec, folder)
-        self.train = reading.Examples(folder.train, labels, spec, spec.augmentation)
-        self.train_measured = reading.Examples(folder.train, labels, spec, augmented=False)
-        self.test = reading.Examples(folder.test, folder.test.labels, spec, augmented=False)
         self.step, self.evaluated = 0, -1
         self.diverged_at: int | None = None
         # Of this process since the last evaluation: loss, right among the first, among the first five, images; and the
@@ -117,15 +113,17 @@ class Training:
 
     def rows(self, context: Context) -> Iterator[dict[str, Any]]:
         """The evaluations, from where the training is to its end, the same in each process."""
-        parts = reading.batches(self.train, self.group.rank, self.step, self.folder.loaders)
+        parts = None
         while True:
             due = self.step % self.spec.eval_every == 0 or self.step == self.spec.steps
             if due and self.evaluated != self.step:
-                row = self.evaluate()
+                row, parts = self.evaluate(), None
                 self.evaluated = self.step
                 yield row
             if self.step == self.spec.steps or self.diverged_at is not None:
                 return
+            if parts is None:
+                parts = self.folder.reader.batches(self.group.rank, self.step)
             self.train_step(*next(parts))
             context.on_step(self.step)
 
@@ -167,8 +165,8 @@ class Training:
         bad = int(self.group.total(self.bad.clone(), dist.ReduceOp.MIN))
         self.diverged_at = bad if bad < NEVER else None
         last = self.step == self.spec.steps or self.diverged_at is not None
-        train = self._measure(self.train_measured, reading.probe(self.spec, last))
-        test = self._measure(self.test, range(self.spec.test))
+        train = self._measure(reading.MEASURED, reading.probe(self.spec, last))
+        test = self._measure(reading.TESTED, range(self.spec.test))
         online = self.group.total(self.seen.clone()).tolist()
         self.seen.zero_()
         row: dict[str, Any] = {
@@ -182,12 +180,12 @@ class Training:
         return row | {"train_images": int(train[3]), "test_images": int(test[3])}
 
     @torch.no_grad()
-    def _measure(self, examples: reading.Examples, indices: Any) -> list[float]:
+    def _measure(self, which: str, indices: Any) -> list[float]:
         """Sums over examples in evaluation mode, each process taking every size-th: as `sums`."""
         self.network.eval()
         found = torch.zeros(4, dtype=torch.float64, device=self.device)
         mine = indices[self.group.rank :: self.group.size]
-        for images, labels in reading.measured(examples, mine, EVALUATED, self.folder.loaders):
+        for images, labels in self.folder.reader.measured(which, mine, EVALUATED):
             with self._autocast():
                 logits = self.network(images.to(self.device, memory_format=torch.channels_last))
             found += sums(logits.float(), labels.to(self.device))
