@@ -162,7 +162,7 @@ def test_the_record_tells_how_batches_are_shared(whole):
     made = whole.environment
     assert (made["effective_batch"], made["processes"], made["batch_per_process"]) == (8, 2, 4)
     assert made["batch_norm_statistics"].startswith("each process normalizes its own 4 images of a batch")
-    assert re.fullmatch("train [0-9a-f]{64}, val [0-9a-f]{64}", made["data_digest"])
+    assert re.fullmatch("train [0-9a-f]{64}, val [0-9a-f]{64}, content [0-9a-f]{64}", made["data_digest"])
     assert whole.result["status"] == "budget"
     assert whole.curve["step"] == [0, 7, 14, 20]
     assert whole.curve["train_images"] == [30, 30, 30, 60]
@@ -271,20 +271,21 @@ def running(pid: int) -> bool:
 
 
 def test_a_checkpoint_holds_all_that_the_next_step_depends_on(images, tmp_path):
-    """In one process: broken off at every step, restored into a training that began otherwise."""
+    """In one process: broken off at every step and within evaluations, restored into another training."""
     spec = spec_of(processes=1, steps=5, eval_every=2, precision="bfloat16")
     folder = reading.opened(spec, images)
-    training, rows, states = train.Training(spec, folder, CPU, ALONE), [], []
+    training, rows, steps = train.Training(spec, folder, CPU, ALONE), [], []
 
     def after(step):
-        checkpoint.save(tmp_path / str(step), step, training.state(), ALONE, {"run": spec.run_id, "rows": list(rows)})
-        states.append(step)
+        place = tmp_path / str(len(steps))
+        checkpoint.save(place, step, training.state(), ALONE, {"run": spec.run_id, "rows": list(rows)})
+        steps.append(step)
 
     for row in training.rows(Context(None, CPU, on_step=after)):
         rows.append(row)  # noqa: PERF402 (as it is saved on the way)
-    assert states == [1, 2, 3, 4, 5]
-    for step in states:
-        place, notes = checkpoint.latest(tmp_path / str(step), spec.run_id)
+    assert steps == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5, 5, 5, 5]  # two batches in an evaluation, at the end three
+    for k in range(len(steps)):
+        place, notes = checkpoint.latest(tmp_path / str(k), spec.run_id)
         other = train.Training(spec, folder, CPU, ALONE)
         for _ in range(2):
             other.train_step(torch.randn(8, 3, 16, 16), torch.arange(8) % 6)
@@ -359,6 +360,11 @@ def test_other_bad_input_is_one_line(images, tmp_path, capsys, monkeypatch):
     assert "which is made by `rethinking run --spec`" in said(RunSpec.make(n=100, model="mlp-1x512"))
     real = said(ImageNetSpec.make(processes=1))
     assert "no class of ILSVRC 2012" in real  # a rehearsal's images cannot stand for ImageNet
+    with monkeypatch.context() as started:
+        started.setenv("WORLD_SIZE", "2")
+        assert "2 processes cannot read one standard input" in refused(
+            capsys, monkeypatch, "--spec", "-", "--data", images
+        )
     assert "no run of table2" in refused(capsys, monkeypatch, "--spec", "nowhere", "--data", images)
     assert "--loaders" in said(spec_of(processes=1), "--loaders", "-1")
     for name, value in (("is_available", True), ("device_count", 1)):
@@ -405,10 +411,32 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_and_anew_begins_again(images
     saved("other-0123456789")
     assert "is a checkpoint of other-0123456789" in said()
     saved(data_digest="train x, val y")
-    assert "was begun with the list of images train x, val y" in said()
+    assert "was begun with the images train x, val y" in said()
     saved(device="cuda")
     assert entry.make(spec, folder, runs, CPU, ALONE, anew=True, quiet=True) == runs.path(spec)
     assert runs.find(spec).curve["step"] == [0, 1, 2]
+
+
+def test_a_record_of_other_images_is_no_record_of_these_and_what_a_kill_left_is_cleared(images, tmp_path, monkeypatch):
+    spec, runs = spec_of(processes=1, steps=2, eval_every=2), Runs(tmp_path / "runs")
+    with monkeypatch.context() as killed:
+        killed.setattr(entry, "_clear", lambda place: None)
+        entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True)
+    left = runs.path(spec) / "checkpoint"
+    assert left.is_dir()
+    other = spoilt(images, tmp_path, "")
+    made = Runs(tmp_path / "runs")
+    assert entry.make(spec, reading.opened(spec, other), made, CPU, ALONE, quiet=True) == runs.path(spec)  # the same
+    assert not left.exists()
+    Image.new("RGB", (20, 20)).save(other / "val" / "class0" / "0.JPEG")
+    with pytest.raises(
+        InputError, match=r"was made of the images train .*, here they are train .*: give the folder of"
+    ):
+        entry.make(spec, reading.opened(spec, other), made, CPU, ALONE, quiet=True)
+    monkeypatch.setattr(reading, "FEW", 3)
+    sizes = [reading.opened(spec, folder).digest for folder in (images, other)]
+    assert sizes[0] != sizes[1]
+    assert all(", sizes " in each for each in sizes)
 
 
 # --- what is drawn, and by what it is keyed ---------------------------------------------------------------

@@ -26,11 +26,12 @@ from rethinking.errors import InputError
 from rethinking.imagenet import checkpoint, reading, train
 from rethinking.imagenet.train import Group
 from rethinking.paths import expand
-from rethinking.record import Runs, Writer, check_plug_ins, leased
+from rethinking.record import Record, Runs, Writer, check_plug_ins, leased
 from rethinking.spec import LARGEST, Context, ImageNetSpec, Outcome, Unfit, from_bytes, from_file
 
 FIGURES = ("table2", "fig2a")
 SLOW = "see whether the disk answers, or give fewer --loaders; the same command goes on from the last checkpoint"
+CHECKPOINTS = "checkpoint"  # a folder in that of the run
 TIME, STOP = 1, 2  # why a checkpoint is written: it is time, or the run is asked to stop
 
 
@@ -97,8 +98,10 @@ def command(
 
     Stopped by SIGTERM, or killed, the same command goes on from the last checkpoint, to the same record.
     """
-    spec = spec_of(name, expand(runs_dir))
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    if name == "-" and size > 1:
+        raise InputError(f"{size} processes cannot read one standard input: give --spec a file or a name")
+    spec = spec_of(name, expand(runs_dir))
     if size != spec.processes:
         count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"
         raise InputError(f"the spec is of {count}, started are {size}: `{spec.command}`")
@@ -160,18 +163,19 @@ def make(
         The record's folder.
 
     Raises:
-        InputError: another process makes the run; a checkpoint that is refused; an image that cannot be read.
+        InputError: another process makes the run; a record or checkpoint that is refused; an image that cannot be read.
         Stopped: SIGTERM came, and the checkpoint is written.
     """
     with ExitStack() as stack:
         writer, begun = None, {}
         if group.rank == 0:
             try:
-                if runs.find(spec) is None:
+                made = runs.find(spec)
+                if made is None:
                     writer = stack.enter_context(leased(runs, spec))
                     begun = _begun(spec, folder, writer, device, anew)
                 else:
-                    begun = {"done": True}
+                    begun = _done(made, folder, runs)
             except (InputError, OSError) as error:
                 begun = {"error": str(error)}
         begun = _from_first(group, begun)
@@ -184,6 +188,18 @@ def make(
     return runs.path(spec)
 
 
+def _done(made: Record, folder: reading.Folder, runs: Runs) -> dict[str, Any]:
+    """That there is a record, whose checkpoints are deleted. Raises InputError where it is of other images."""
+    held = made.environment.get("data_digest")
+    if held != folder.digest:
+        raise InputError(
+            f"{made.path} was made of the images {held}, here they are {folder.digest}: give the folder of those, or "
+            "another --runs"
+        )
+    _clear(runs.checkpoints / made.path.name / CHECKPOINTS)  # whoever completed it may have been killed right after
+    return {"done": True}
+
+
 def _begun(
     spec: ImageNetSpec, folder: reading.Folder, writer: Writer | None, device: torch.device, anew: bool
 ) -> dict[str, Any]:
@@ -191,14 +207,14 @@ def _begun(
     if writer is None:
         raise InputError(f"another process makes {spec.run_id}: wait for it")
     writer.notes |= {"device": device.type, "steps": spec.steps}
-    place = writer.checkpoint_path.parent / "checkpoint"
+    place = writer.checkpoint_path.parent / CHECKPOINTS
     made_with = environment(spec, device) | train.told(spec) | {"data_digest": folder.digest}
     rest: dict[str, Any] = {"run": spec.run_id, "rows": [], "seconds": 0.0, "made_with": made_with}
     try:
         found = checkpoint.latest(place, spec.run_id)
         if found is not None:
             before = found[1]["made_with"]
-            for key, what in (("device", "the device"), ("data_digest", "the list of images")):
+            for key, what in (("device", "the device"), ("data_digest", "the images")):
                 if before[key] != made_with[key]:
                     raise InputError(
                         f"{spec.run_id} was begun with {what} {before[key]}, here it is {made_with[key]}: go on with "
@@ -269,7 +285,7 @@ class _Sitting:
         self.progress.end(self.spec, "done")
 
     def after(self, step: int) -> None:
-        """A step has ended: all processes agree whether a checkpoint is written."""
+        """A step has ended, or a batch of an evaluation: all processes agree whether a checkpoint is written."""
         late = self.group.rank == 0 and time.monotonic() - self.saved_at >= self.every
         wanted = torch.tensor(STOP if self.stopping else TIME if late else 0)
         reason = int(self.group.total(wanted, dist.ReduceOp.MAX))

@@ -7,12 +7,14 @@ image depends on (seed, epoch, index) alone, so neither on the number of process
 
 import atexit
 import ctypes
+import hashlib
 import math
 import multiprocessing
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from rethinking import data
 from rethinking.corruptions import corrupt_arrays
 from rethinking.errors import InputError
 from rethinking.images import Facts
+from rethinking.record.digests import sha256
 from rethinking.seeds import number
 from rethinking.spec import ImageNetSpec
 from rethinking.training.batches import permutation
@@ -35,6 +38,7 @@ AREA, ASPECT, TRIES = (0.05, 1.0), (3 / 4, 4 / 3), 100  # of the part that is cu
 BRIGHTNESS, SATURATION, HUE, CONTRAST = 32 / 255, (0.5, 1.5), 0.2, (0.5, 1.5)
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent ends
+FEW = 5000  # files that are read whole for a digest
 WAITED = 300  # seconds for a batch of the loaders, after which something is wrong
 TRAINED, MEASURED, TESTED = (
     "trained",
@@ -57,10 +61,19 @@ class Folder:
     test: Any
     reader: "Reader"
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Of both lists of names and labels."""
-        return f"train {self.train.digest}, val {self.test.digest}"
+        """Of both lists of names and labels; of a rehearsal's files, too: of what they hold where they are few, else of
+        their sizes. Those of ImageNet are too many to be read before each sitting.
+        """
+        names = f"train {self.train.digest}, val {self.test.digest}"
+        if self.reader.spec.data == "imagenet":
+            return names
+        files = [split.path(index) for split in (self.train, self.test) for index in range(len(split))]
+        few, told = len(files) <= FEW, hashlib.sha256()
+        for file in files:
+            told.update(f"{sha256(file) if few else file.stat().st_size}\n".encode())
+        return f"{names}, {'content' if few else 'sizes'} {told.hexdigest()}"
 
 
 def opened(spec: ImageNetSpec, path: Path, loaders: int = 0) -> Folder:
