@@ -26,6 +26,7 @@ from torchvision.models import inception_v3
 
 from rethinking import corruptions, figures
 from rethinking.claims import NOT_JUDGED, NOT_RUN
+from rethinking.engines.progress import duration
 from rethinking.errors import InputError
 from rethinking.figures import _imagenet
 from rethinking.imagenet import __main__ as entry
@@ -506,6 +507,10 @@ def test_the_cost_rests_on_operations_that_are_counted():
     assert counter.get_total_flops() / 2 == pytest.approx(cost.OPERATIONS["inception_v3"], rel=0.01)
     spec = ImageNetSpec.make()
     assert cost.estimate(spec, "cuda:0", None)[0] == pytest.approx(cost.device_seconds(spec, "cuda") / 8)
+    seen, measured = 450_411 * 256, 89 * 100_000 + 1_281_167 + 50_000
+    assert cost.reading_seconds(spec) == pytest.approx(seen * 8.8e-3 + measured * 1.8e-3, rel=2e-3)
+    assert cost.reading_seconds(spec.replace(augmentation=False)) == pytest.approx((seen + measured) * 1.8e-3, rel=2e-3)
+    assert duration(3600 * 11_311) == "11,000 h"
 
 
 def test_rmsprop_is_tensorflow_s():
@@ -571,7 +576,9 @@ def test_committed_pages_say_not_run_with_command_and_cost(name):
         assert f"\n    {spec.command}\n" in page
         assert entry.spec_of(spec.run_id) == spec
     assert cost.words(specs[0]) in page
-    assert re.search(r"about \d+ GPU-hours, .* or [\d,]+ core-hours", page)
+    assert re.search(r"about \d+ GPU-hours, .* or about [\d,]+,000 core-hours", page)
+    assert all(spec.command.endswith(" --loaders 12") for spec in specs)
+    assert "--loaders" not in spec_of().command
 
 
 @pytest.mark.parametrize("name", entry.FIGURES)
