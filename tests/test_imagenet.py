@@ -368,13 +368,17 @@ def test_other_bad_input_is_one_line(images, tmp_path, capsys, monkeypatch):
         )
     assert "no run of table2" in refused(capsys, monkeypatch, "--spec", "nowhere", "--data", images)
     assert "--loaders" in said(spec_of(processes=1), "--loaders", "-1")
+    assert "--every is nan: give seconds" in said(spec_of(processes=1), "--every", "nan")
+    line = said(spec_of(processes=1), "--checkpoints", tmp_path / "spec.json")
+    assert "spec.json" in line
+    assert "name another" in line
     for name, value in (("is_available", True), ("device_count", 1)):
         monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
     monkeypatch.setenv("LOCAL_RANK", "1")
     for device in ("auto", "cuda"):
         line = said(spec_of(processes=1), "--device", device)
         assert f"device is {device}, and this machine shows 1 GPU: give one a process, or --device cpu" in line
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").glob("*/result.json"))
 
 
 def test_an_image_that_cannot_be_read_is_one_line(images, tmp_path, capsys, monkeypatch):
@@ -386,6 +390,28 @@ def test_an_image_that_cannot_be_read_is_one_line(images, tmp_path, capsys, monk
         line = refused(capsys, monkeypatch, *call, "--loaders", loaders)
         assert line.startswith(f"rethinking: {folder / 'train' / 'class0' / '0.JPEG'} cannot be read")
     assert list((tmp_path / "runs").glob("*")) == []
+    (folder / "val" / "class5" / "3.JPEG").write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["rethinking.imagenet", *map(str, call), "--loaders", "1", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "2 of 84 images cannot be read\n")
+    assert [line.partition(" cannot")[0] for line in err.splitlines()] == [
+        f"rethinking: {folder / 'train' / 'class0' / '0.JPEG'}",
+        f"rethinking: {folder / 'val' / 'class5' / '3.JPEG'}",
+    ]
+
+
+@pytest.mark.parametrize(("rank", "says"), [("0", True), ("1", True), ("2", False)])
+def test_that_another_process_has_ended_is_said_by_the_first_or_the_second(rank, says, capsys, monkeypatch):
+    def ended(**_):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(entry, "command", ended)
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert ("another process has ended" in capsys.readouterr().err) == says
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused_and_anew_begins_again(images, whole, tmp_path):

@@ -1,5 +1,6 @@
 """`torchrun --nproc-per-node N -m rethinking.imagenet`: one run on a folder of images, to its record."""
 
+import math
 import os
 import shutil
 import signal
@@ -81,6 +82,7 @@ def spec_of(name: str, runs_dir: Path = Path("runs")) -> ImageNetSpec:
     "--every", type=click.FloatRange(0), default=600.0, show_default=True, help="Seconds between checkpoints."
 )
 @click.option("--anew", is_flag=True, help="Begin anew where a checkpoint is damaged or another run's; deletes it.")
+@click.option("--check", is_flag=True, help="Read every image once, name those that cannot be read, and end.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but what goes wrong.")
 def command(
     name: str,
@@ -92,6 +94,7 @@ def command(
     loaders: int,
     every: float,
     anew: bool,
+    check: bool,
     quiet: bool,
 ) -> None:
     """Train one run on a folder of images, by as many processes as its spec says, and record it.
@@ -99,6 +102,8 @@ def command(
     Stopped by SIGTERM, or killed, the same command goes on from the last checkpoint, to the same record.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    if math.isnan(every):
+        raise InputError("--every is nan: give seconds, 0 or more")
     if name == "-" and size > 1:
         raise InputError(f"{size} processes cannot read one standard input: give --spec a file or a name")
     spec = spec_of(name, expand(runs_dir))
@@ -117,9 +122,24 @@ def command(
     with _group(size, place) as group, as_begun():
         if not cuda:
             torch.set_num_threads(1)
+        if check:
+            sys.exit(_checked(folder, group))
         record = make(spec, folder, runs, place, group, every=every, anew=anew, quiet=quiet)
         if group.rank == 0 and not quiet:
             click.echo(record)
+
+
+def _checked(folder: reading.Folder, group: Group) -> int:
+    """Name the images that cannot be read; 1 where there are any."""
+    bad = 0
+    for line in folder.reader.faults(group.rank, group.size):
+        bad += 1
+        click.echo(f"rethinking: {line}", err=True)
+    bad = int(group.total(torch.tensor(bad)))
+    if group.rank == 0:
+        every = len(folder.train) + len(folder.test)
+        click.echo(f"{bad:,} of {every:,} images cannot be read" if bad else f"all {every:,} images can be read")
+    return min(bad, 1)
 
 
 @contextmanager
@@ -176,8 +196,10 @@ def make(
                     begun = _begun(spec, folder, writer, device, anew)
                 else:
                     begun = _done(made, folder, runs)
-            except (InputError, OSError) as error:
+            except InputError as error:
                 begun = {"error": str(error)}
+            except OSError as error:
+                begun = {"error": _told(error)}
         begun = _from_first(group, begun)
         if "error" in begun:
             raise InputError(begun["error"])
@@ -322,9 +344,14 @@ def _terminations(sitting: _Sitting) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _told(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}: make room or name another folder, and try again"
+
+
 def main() -> NoReturn:
     """The command; what goes wrong is one line of the first process, or of the one that it goes wrong in."""
-    first = os.environ.get("RANK", "0") == "0"
+    rank = os.environ.get("RANK", "0")
     text, status, own = "", 0, False
     try:
         command(standalone_mode=False, prog_name="python -m rethinking.imagenet")
@@ -333,8 +360,7 @@ def main() -> NoReturn:
     except InputError as error:
         text, status, own = str(error), 2, isinstance(error, OwnError)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+        text, status = _told(error), 2
     except CheckpointException as error:
         reason = next(iter(error.failures.values()))[0]
         text, status = f"no checkpoint can be written ({reason}): make room, or name another --checkpoints", 2
@@ -347,7 +373,8 @@ def main() -> NoReturn:
             raise
         else:
             text, status = "another process has ended; the same command goes on from the last checkpoint", 1
-    if text and (first or own):
+            own = rank == "1"  # it may be the first that has ended
+    if text and (rank == "0" or own):
         click.echo(f"rethinking: {' '.join(text.split())}", err=True)
     sys.exit(status)
 

@@ -40,11 +40,8 @@ BRIGHTNESS, SATURATION, HUE, CONTRAST = 32 / 255, (0.5, 1.5), 0.2, (0.5, 1.5)
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent ends
 FEW = 5000  # files that are read whole for a digest
 WAITED = 300  # seconds for a batch of the loaders, after which something is wrong
-TRAINED, MEASURED, TESTED = (
-    "trained",
-    "measured",
-    "tested",
-)  # what is read of the two splits
+# What is read of the two splits.
+TRAINED, MEASURED, TESTED, CHECKED = "trained", "measured", "tested", "checked"
 
 Place = tuple[int, int]  # (epoch, index) of an image
 
@@ -182,13 +179,27 @@ def _part(image: Image.Image, top: int, left: int, height: int, width: int, size
     return functional.to_tensor(cut)
 
 
-class _Sets(Dataset):
-    """Several `Examples` as one, by what is read and the place."""
+class _Faults(Dataset):
+    """What is wrong with an image, by 0 for training or 1 for test and its index; "" where it can be read."""
 
-    def __init__(self, sets: dict[str, Examples]):
+    def __init__(self, *splits: Any):
+        self.splits = splits
+
+    def __getitem__(self, place: Place) -> str:
+        try:
+            self.splits[place[0]][place[1]]
+        except InputError as error:
+            return str(error)
+        return ""
+
+
+class _Sets(Dataset):
+    """Several data sets as one, by what is read and the place."""
+
+    def __init__(self, sets: dict[str, Dataset]):
         self.sets = sets
 
-    def __getitem__(self, which: tuple[str, Place]) -> tuple[Tensor, int]:
+    def __getitem__(self, which: tuple[str, Place]) -> Any:
         return self.sets[which[0]][which[1]]
 
 
@@ -211,10 +222,11 @@ class Reader:
     def __init__(self, spec: ImageNetSpec, train: Any, test: Any, loaders: int = 0):
         self.spec, self._asked = spec, _Asked()
         labels = labels_of(spec, train)
-        sets = {
+        sets: dict[str, Dataset] = {
             TRAINED: Examples(train, labels, spec, spec.augmentation),
             MEASURED: Examples(train, labels, spec, augmented=False),
             TESTED: Examples(test, test.labels, spec, augmented=False),
+            CHECKED: _Faults(train, test),
         }
         several: dict[str, Any] = {
             "num_workers": loaders,
@@ -240,7 +252,15 @@ class Reader:
         firsts = range(0, len(indices), size)
         return self._read([(which, (0, i)) for i in indices[first : first + size]] for first in firsts)
 
-    def _read(self, batches: Iterable[list[tuple[str, Place]]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def faults(self, rank: int, size: int) -> Iterator[str]:
+        """A line for each image that cannot be read, of every size-th image of both splits."""
+        whole = [(part, index) for part, count in enumerate((self.spec.n, self.spec.test)) for index in range(count)]
+        mine = whole[rank::size]
+        firsts = range(0, len(mine), self.spec.per_process)
+        for lines in self._read([(CHECKED, place) for place in mine[k : k + self.spec.per_process]] for k in firsts):
+            yield from filter(None, lines)
+
+    def _read(self, batches: Iterable[list[tuple[str, Place]]]) -> Iterator[Any]:
         self._asked.batches = batches
         return iter(self._loader)
 
