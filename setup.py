@@ -85,7 +85,9 @@ setup(
     ],
     extras_require={
         "tensorboard": ["tensorboard>=2.17"],
+        "ray": ["ray>=2.50"],
         "test": [
+            "ray>=2.50",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

@@ -717,7 +717,7 @@ def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkey
     named = ("fig2b", "fig1a", "table1", "table4", "fig1b")
     asked = []
     monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
-    monkeypatch.setattr("rethinking.cli.figure.need_data", lambda *args: None)
+    monkeypatch.setattr("rethinking.cli.engine.need_data", lambda *args: None)
     words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
     with pytest.raises(SystemExit):
         main([*words, "--workers", "6"])

@@ -8,17 +8,16 @@ from typing import Any
 
 import click
 
+from rethinking.cli.engine import engine_of, engine_options
 from rethinking.cli.figure_options import figure_options, settings
 from rethinking.cli.options import (
     among,
     anew_option,
-    check_before,
     checkpoints_option,
     data_option,
     device_option,
     json_option,
     make_again,
-    need_data,
     out_option,
     print_json,
     quiet_option,
@@ -40,6 +39,7 @@ FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a whil
 @figure_options
 @device_option
 @workers_option
+@engine_options
 @click.option("--shard", help="i/n: train only every n-th of the runs, for job arrays that share one runs folder.")
 @click.option("--redraw", is_flag=True, help="Train nothing; draw from the records there are.")
 @anew_option
@@ -75,6 +75,9 @@ def figure(
     model: str | None,
     device: str,
     workers: int | None,
+    engine: str,
+    address: str | None,
+    gpus_per_run: float | None,
     shard: str | None,
     redraw: bool,
     anew: bool,
@@ -132,9 +135,9 @@ def figure(
     elif redraw:
         runs_dir, drawn_in = reading(runs_dir, out, quiet=quiet)
     runs = Runs(runs_dir, checkpoints, weights)
-    device = local.resolve_device(device)
+    maker = engine_of(engine, device, gpus_per_run, address)
     if figures or not redraw:
-        chosen = settings(figures, scale, model, seeds, device, data, crop)
+        chosen = settings(figures, scale, model, seeds, maker.device, data, crop)
     else:
         chosen = fig.evidence(Path(drawn_in))
     if not chosen:
@@ -167,12 +170,10 @@ def figure(
         missing = [spec for spec in share if not runs.complete(spec)]
         say_packaged(missing, runs, quiet)
         deadline = math.inf if minutes is None else started + 60 * minutes
-        options: dict[str, Any] = {"device": device, "workers": workers, "data_dir": data_dir, "deadline": deadline}
+        options: dict[str, Any] = {"workers": workers, "data_dir": data_dir, "deadline": deadline}
         options |= {"anew": anew, "quiet": quiet}
         try:
-            check_before(missing, runs, device, workers)
-            need_data(missing, runs, data_dir, quiet)
-            failures = local.run(share, runs, wait=shard is None, **options)
+            failures = maker.run(share, runs, wait=shard is None, **options)
         finally:
             make.settle(runs, share)
         left = minutes is not None and _print_left(missing, runs, failures)

@@ -168,12 +168,15 @@ def _finite(value: Any) -> Any:
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def check_before(specs: list[Any], runs: Any, device: str, workers: int | None) -> None:
-    """Refuse what could only fail later for want of a folder or of room; say what may. Raises InputError."""
+def check_before(specs: list[Any], runs: Any, device: str, workers: int | None, here: bool = True) -> None:
+    """Refuse what could only fail later for want of a folder or of room; say what may. Raises InputError.
+
+    here: whether the runs are made on this machine, which then has their checkpoints, too.
+    """
     from rethinking.engines import checks, local
 
     if specs:
-        count = min(workers or local.default_workers(device), len(specs))
+        count = min(workers or local.default_workers(device), len(specs)) if here else 0
         for line in checks.before_training(specs, runs, device=device, workers=workers, count=count):
             click.echo(f"rethinking: {line}", err=True)
 

@@ -1,7 +1,11 @@
 """What figures would train, and for how long."""
 
+import math
+from typing import Any
+
 import click
 
+from rethinking.cli.engine import engine_of, engine_option, gpus_option
 from rethinking.cli.figure_options import figure_options, settings
 from rethinking.cli.options import (
     data_option,
@@ -12,12 +16,16 @@ from rethinking.cli.options import (
     say_packaged,
     workers_option,
 )
+from rethinking.errors import InputError
 
 
 @click.command()
 @figure_options
 @device_option
 @workers_option
+@engine_option
+@gpus_option
+@click.option("--price", type=float, help="Of a core's hour, or on GPUs of a GPU's: tells what the runs cost.")
 @json_option
 @runs_option
 @data_option
@@ -30,6 +38,9 @@ def plan(
     model: str | None,
     device: str,
     workers: int | None,
+    engine: str,
+    gpus_per_run: float | None,
+    price: float | None,
     as_json: bool,
     runs_dir: str,
     data_dir: str | None,
@@ -39,6 +50,9 @@ def plan(
     The records tell, by the median of the runs most like each, how fast this machine's processor trains a network, and
     how many epochs a run takes that stops when fitted. A network that they do not tell of is measured by a few
     steps. Data sets that are not on this disk, and would be fetched, are named.
+
+    Core-hours and GPU-hours are those that the runs take, whatever number of workers or nodes shares them; with
+    --engine ray they are what the cluster would take if its nodes were like this machine.
     """
     from rethinking import data as sets
     from rethinking import figures as fig
@@ -48,7 +62,10 @@ def plan(
     from rethinking.spec import kind_of
 
     runs = Runs(runs_dir)
-    device = local.resolve_device(device)
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        raise InputError(f"--price is {price:g}, allowed are finite numbers from 0")
+    maker = engine_of(engine, device, gpus_per_run)
+    device = local.resolve_device(maker.device)  # a cluster's GPUs are measured by this machine's
     chosen = settings(figures, scale, model, seeds, device, data, crop)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
@@ -64,14 +81,24 @@ def plan(
         for k in (0, 1)
     )
     named = titles(list(wanted.values()))
-    absent = [n for n in dict.fromkeys(s.data for s in missing if not s.command) if not sets.there(n, data_dir)]
+    hours = _hours(seconds, _taken(missing, maker, count), price)
+    here = [] if engine == "ray" else [s.data for s in missing if not s.command]  # a cluster's nodes have their own
+    absent = [name for name in dict.fromkeys(here) if not sets.there(name, data_dir)]
     room = sum(checks.space(missing, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]
         each = [facts | {"made_with_another": old.get(str(facts["run"]))} for facts in each]
         for facts in each:
             facts["seconds"], facts["seconds_at_most"] = seconds.get(str(facts["run"]), (0.0, 0.0))
-        whole = {"runs": each, "to_train": len(missing), "seconds": expected, "seconds_at_most": most}
+        whole = {
+            **hours,
+            "bytes_of_records": checks.RECORD * len(missing),
+            "engine": engine,
+            "runs": each,
+            "to_train": len(missing),
+            "seconds": expected,
+            "seconds_at_most": most,
+        }
         print_json({**whole, "workers": count, "device": device, "bytes_on_disk": room, "data_to_fetch": absent})
         return
     for key in wanted:
@@ -86,6 +113,8 @@ def plan(
         f"{len(wanted)} runs, {len(missing)} to train: {duration(expected)}, at most {duration(most)}, with {count} "
         f"workers on {device}{size}"
     )
+    if missing:
+        click.echo(_summary(hours, price) + f", {checks.in_bytes(checks.RECORD * len(missing))} of records")
     if old:
         plug_ins = " ".join(f"--retrain {name.partition('/')[2]}" for name in dict.fromkeys(old.values()))
         click.echo(f"{len(old)} of them were made with another version of a plug-in: give `figure {plug_ins}`")
@@ -93,3 +122,48 @@ def plan(
         click.echo(checks.launched(launched))
     if absent:
         click.echo(f"not on this disk, and would be fetched: {', '.join(absent)}")
+
+
+def _taken(specs: list[Any], maker: Any, workers: int) -> dict[str, tuple[float, float]]:
+    """The cores and the GPUs that each run has to itself, by run_id; of GPUs that workers share, its part."""
+    from rethinking.engines.machine import cores, gpu_count
+    from rethinking.spec import kind_of
+
+    on_cpu = maker.device == "cpu"
+    there = gpu_count() if maker.device == "cuda" else 1
+    gpus = 0.0 if on_cpu else maker.gpus if maker.name == "ray" else min(1.0, there / workers)
+    out = {}
+    for spec in specs:
+        if spec.command:  # by several processes, with a core or a GPU each
+            out[spec.run_id] = (min(spec.processes, cores()), 0.0) if on_cpu else (spec.processes, spec.processes)
+        else:
+            out[spec.run_id] = (cores() if on_cpu and kind_of(spec).alone else 1, gpus)
+    return out
+
+
+def _hours(
+    seconds: dict[str, tuple[float, float]], taken: dict[str, tuple[float, float]], price: float | None
+) -> dict[str, float | None]:
+    """What the runs take: of cores, of GPUs, and of money; each expected, and to the end of every budget."""
+    out: dict[str, float | None] = {}
+    for k, most in enumerate(("", "_at_most")):
+        core, gpu = (sum(each[k] * taken[key][of] for key, each in seconds.items()) / 3600 for of in (0, 1))
+        out[f"core_hours{most}"], out[f"gpu_hours{most}"] = core, gpu
+        out[f"cost{most}"] = None if price is None else price * (gpu or core)
+    return out
+
+
+def _few(number: float | None) -> str:
+    """A number of which two digits are known: 0.36, 3.6, 36, 160,000."""
+    rounded = float(f"{number or 0.0:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+
+
+def _summary(hours: dict[str, float | None], price: float | None) -> str:
+    kinds = [("core_hours", "core-hours")] + ([("gpu_hours", "GPU-hours")] if hours["gpu_hours"] else [])
+    told = [f"{_few(hours[key])} {name}, at most {_few(hours[f'{key}_at_most'])}" for key, name in kinds]
+    if price is not None:
+        unit = "GPU" if hours["gpu_hours"] else "core"
+        cost, most = (_few(hours[key]) for key in ("cost", "cost_at_most"))
+        told.append(f"cost {cost}, at most {most}, at {price:g} an hour of a {unit}")
+    return "; ".join(told)

@@ -6,17 +6,16 @@ from typing import Any
 
 import click
 
+from rethinking.cli.engine import Engine, engine_of, engine_options
 from rethinking.cli.options import (
     FilePath,
     anew_option,
-    check_before,
     checkpoints_option,
     data_option,
     device_option,
     fetch_missing,
     json_option,
     make_again,
-    need_data,
     quiet_option,
     reading,
     runs_option,
@@ -51,6 +50,7 @@ from rethinking.errors import InputError
 @quiet_option
 @json_option
 @device_option
+@engine_options
 @runs_option
 @checkpoints_option
 @weights_option
@@ -66,6 +66,9 @@ def run(
     quiet: bool,
     as_json: bool,
     device: str,
+    engine: str,
+    address: str | None,
+    gpus_per_run: float | None,
     runs_dir: str,
     checkpoints: str | None,
     weights: str | None,
@@ -80,7 +83,6 @@ def run(
     rethinking run --spec runs/<a record>/spec.json --compare
     rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
-    from rethinking.engines import local
     from rethinking.record import Runs, make, outdated
     from rethinking.spec import LARGEST, RunSpec, Spec, from_bytes, from_file
 
@@ -93,8 +95,11 @@ def run(
         raise InputError("--again is given beside --compare, which needs the record there is: leave one out")
     if as_json and compare:
         raise InputError("--json is given beside --compare, which prints lines: leave one out")
-    device = local.resolve_device(device)
-    _check_threads(threads, device)
+    if compare and engine != "local":
+        raise InputError("--engine is given beside --compare, which trains here: leave one out")
+    maker = engine_of(engine, device, gpus_per_run, address)
+    device = maker.device
+    _check_threads(threads, maker)
     if spec_file is not None:
         if given:
             raise InputError(
@@ -118,12 +123,9 @@ def run(
     record = runs.find(spec)
     if not compare:
         if record is None:
-            options: dict[str, Any] = {"device": device, "workers": 1, "data_dir": data_dir, "anew": anew}
-            options["threads"] = threads or 1
+            options: dict[str, Any] = {"workers": 1, "data_dir": data_dir, "anew": anew, "threads": threads or 1}
             try:
-                check_before([spec], runs, device, 1)
-                need_data([spec], runs, data_dir, quiet)
-                failures = local.run([spec], runs, quiet=quiet, **options)
+                failures = maker.run([spec], runs, quiet=quiet, **options)
             finally:
                 make.settle(runs, [spec])
             if failures:
@@ -158,12 +160,12 @@ def run(
     return 1 if difference else 0
 
 
-def _check_threads(threads: int | None, device: str) -> None:
+def _check_threads(threads: int | None, maker: Engine) -> None:
     from rethinking.engines.machine import cores
 
-    if threads is not None and device != "cpu":
-        raise InputError(f"--threads is of a CPU, and the device is {device}: leave it out, or give --device cpu")
-    if threads is not None and threads > cores():
+    if threads is not None and maker.device != "cpu":
+        raise InputError(f"--threads is of a CPU, and the device is {maker.device}: leave it out, or give --device cpu")
+    if threads is not None and maker.address is None and threads > cores():
         raise InputError(f"--threads is {threads}, this process may use 1 to {cores()}: give one of them")
 
 

@@ -14,6 +14,7 @@ from rethinking.record import Runs
 from rethinking.spec import Spec
 
 BYTES = 4  # of a weight
+RECORD = 9_000  # bytes of a record without weights, on average of those of this package
 
 
 def weights(spec: Spec) -> int:
@@ -31,7 +32,7 @@ def space(specs: Sequence[Spec], workers: int) -> tuple[int, int]:
     A checkpoint has the weights, the momentum of each, and is written beside the one that it replaces.
     """
     sizes = [weights(spec) for spec in specs]
-    return sum(sizes), 4 * sum(sorted(sizes)[-workers:])
+    return sum(sizes), 4 * sum(sorted(sizes, reverse=True)[:workers])
 
 
 def launched(specs: Sequence[Spec]) -> str:

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +182,7 @@ def run(
         return [failure for part in parts for failure in run(part, runs, **options)]
     runs.writable()
     count = 1 if alone else min(workers or default_workers(device), len(waiting))
-    with _stopping(), selectors.DefaultSelector() as selector, Progress(waiting, count, quiet) as progress:
+    with stopping(), selectors.DefaultSelector() as selector, Progress(waiting, count, quiet) as progress:
         spawn = functools.partial(_spawn, runs, data_dir=data_dir, alone=alone, threads=threads)
         crew = _Crew(waiting, runs, spawn, selector, progress, until, anew)
         crew.deadline = deadline
@@ -329,10 +329,12 @@ class _Crew:
             self._start(worker.device)
 
 
-def worker_environment(device: str, alone: bool = False, threads: int = 1) -> dict[str, str]:
+def worker_environment(
+    device: str, alone: bool = False, threads: int = 1, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """The environment variables of a process that trains on `device`; alone: with all cores to itself."""
     memory = RETURN_MEMORY if alone else KEEP_MEMORY
-    return memory | os.environ | (dict.fromkeys(THREADS, str(threads)) if device == "cpu" and not alone else {})
+    return memory | dict(environ) | (dict.fromkeys(THREADS, str(threads)) if device == "cpu" and not alone else {})
 
 
 def command(module: str, *arguments: str | None) -> list[str]:
@@ -370,7 +372,7 @@ def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool, threads: 
 
 
 @contextmanager
-def _stopping() -> Iterator[None]:
+def stopping() -> Iterator[None]:
     """Treat SIGTERM like Ctrl-C, so that a batch system's warning is a clean stop."""
 
     def stop(*_: Any) -> None:

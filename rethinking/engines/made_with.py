@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rethinking.engines.machine import processor
@@ -78,13 +79,18 @@ def arithmetic(made_with: dict[str, Any]) -> str:
     return "; ".join(f"{DECIDING[key]} {made_with[key]}" for key in MACHINE)
 
 
-def variables(environ: "os._Environ[str] | dict[str, str]") -> str | None:
+def variables(environ: Mapping[str, str]) -> str | None:
     """The environment variables that change arithmetic, as "NAME=value NAME=value", sorted; None where there is none.
 
     Of a file its name is told alone.
     """
-    named = [name for name in sorted(environ) if name.startswith(_LIBRARIES + _SINGLE)]
+    named = sorted(deciding(environ))
     return " ".join(f"{name}={_FOLDERS.sub('', environ[name])}" for name in named)[:MOST] or None
+
+
+def deciding(environ: Mapping[str, str]) -> set[str]:
+    """The names of those environment variables that change arithmetic."""
+    return {name for name in environ if name.startswith(_LIBRARIES + _SINGLE)}
 
 
 def together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

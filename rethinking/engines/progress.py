@@ -97,6 +97,11 @@ class Progress:
         for bar in (*self.bars.values(), *([self.whole] if self.whole is not None else [])):
             bar.close()
 
+    def note(self, line: str) -> None:
+        """Something worth knowing that is of no one run."""
+        if sys.stderr is not None and not self.quiet:
+            tqdm.write(f"rethinking: {line}", file=sys.stderr)
+
     def begin(self, spec: Spec) -> None:
         """A run is given to a worker, which may have to start."""
         name = spec.run_id
@@ -147,11 +152,13 @@ class Progress:
     def end(self, spec: Spec, how: str) -> None:
         """A run ended."""
         name = spec.run_id
-        row = self.row.get(name, {})
+        row = self.row.pop(name, {})
         self.running.pop(name, None)
+        self.spoken.pop(name, None)
+        began, _ = self.began.pop(name, (time.monotonic(), 0))
         done = how == "done"
         if done:
-            self.took.append(time.monotonic() - self.began[name][0])
+            self.took.append(time.monotonic() - began)
             how = f"done at step {row['step']}: {spec.summary(row)}, {self.took[-1]:.0f} s" if row else how
         else:
             self.gone.add(name)

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from rethinking import catalog, streams
@@ -23,8 +24,19 @@ from rethinking.errors import InputError
 STEP_EVERY = 0.5  # seconds between step events
 
 
-def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: str | None, threads: str) -> None:
-    """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written."""
+def main(
+    runs_root: str,
+    device: str,
+    checkpoints: str,
+    weights: str,
+    data_dir: str | None,
+    threads: str,
+    owner: str | None = None,
+) -> None:
+    """Serve until standard input ends; SIGTERM ends the present run, its checkpoint written.
+
+    owner: the folder of records that checkpoints are for, where it is another than `runs_root`.
+    """
     if data_dir:  # where own data sets are found by name
         os.environ["RETHINKING_DATA"] = data_dir
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until there is something to save
@@ -67,9 +79,11 @@ def main(runs_root: str, device: str, checkpoints: str, weights: str, data_dir: 
             job = json.loads(line)
             spec = from_json(json.dumps(job["spec"]))
             mine = ", ".join(spec.plug_ins)  # where an error is theirs, another try ends as this one
+            runs = Runs(runs_root, checkpoints, weights, again=job["again"])
+            runs.owner = Path(owner) if owner else runs.root
             finished = execute(
                 spec,
-                Runs(runs_root, checkpoints, weights, again=job["again"]),
+                runs,
                 device=device,
                 data_dir=data_dir,
                 on_step=on_step,

@@ -16,6 +16,7 @@ A record is a folder `<runs>/<run_id>/`:
 
 `write` writes it, `lease` says who may, `make` has one that is made again in runs/.again/ replace it, `digests` binds
 its files together, `read` reads and checks it, `folder` holds all that is in runs/, `litter` deletes what may go.
+`parcel` has a record as bytes, which one machine makes and another puts in place.
 `frame` gives the records of a folder as pandas data frames; `archive` reads the list of those that no figure is of.
 `bundle` has those that an installed package brings along.
 """

@@ -147,7 +147,11 @@ class Writer:
         if log:
             write(self.path / "online.csv", format_log(log))
         sealed = digests.sealed(result, self.path, self.weights_path)
-        write(self.path / "result.json", json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+        self.complete(json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+
+    def complete(self, result: str | bytes) -> None:
+        """Write the result, with which the record is complete, and delete what the run went on from."""
+        write(self.path / "result.json", result)
         self.checkpoint_path.unlink(missing_ok=True)
         for folder in {self.path, self.checkpoint_path.parent}:
             for left in folder.glob(f".*{MARK}*"):  # by a sitting that was killed while it wrote

@@ -16,7 +16,7 @@ from tally import DETECTED, HANG, HARMLESS, LOST, TRACEBACK, Budget, Tally, apar
 from rethinking import catalog, report
 from rethinking.cli import main
 from rethinking.constants import ALLOWED, NEEDED
-from rethinking.engines import local
+from rethinking.engines import cluster, local
 from rethinking.spec import from_bytes, from_json
 
 FIGURE = "rademacher"
@@ -131,6 +131,7 @@ def _command_line(chance: random.Random, folder: Path) -> list[str]:
                 "toy",
                 "quick",
                 "cpu",
+                "ray",
                 "5",
                 "0.5",
             ]
@@ -228,7 +229,7 @@ def command_lines(folder: Path, budget: Budget, chance: random.Random) -> Tally:
 
         os.chdir(place)
         os.environ |= {"RETHINKING_DATA": str(folder / "data"), "HOME": str(folder)}
-        local.run = lambda *_, **__: []
+        local.run = cluster.run = lambda *_, **__: []
         data.fetch = lambda name, *_, **__: Path(name)
         options.fetch_missing = lambda *_, **__: None
         for name in ("measure", "main", "run"):

@@ -1,0 +1,241 @@
+"""The way to a Ray cluster: reaching it or starting one here, what it has, and what its nodes lack."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rethinking.engines.machine import gpu_count
+from rethinking.engines.node import Terms, host, lacks, say, shares
+from rethinking.errors import InputError
+
+KNOCK = 10.0  # seconds for a port to answer
+STORE = 200_000_000  # bytes of the object store of a Ray that is started here, at least 75 MB: records pass through it
+ANSWER = 120.0  # seconds for a node to say anything
+WAITED = 600.0  # seconds for the nodes to say what they lack, which reads their data sets
+TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# Read when Ray is imported. It would send statistics of its use, and ask a cluster that refuses it 20 times.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "3"}
+# Of a cluster that is started here: on a busy machine its processes take long, in seconds, and may fail to start.
+PATIENT = {"RAY_gcs_server_port_wait_time_s": "180", "RAY_worker_register_timeout_seconds": "300"}
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one run takes of a node. alone: all cores of a node of the largest kind."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    alone: bool = False
+
+
+class Cluster:
+    """A cluster that this process is connected to.
+
+    Attributes:
+        ray: the package. address: where it is, in words.
+    """
+
+    def __init__(self, ray: Any, address: str) -> None:
+        self.ray, self.address = ray, address
+
+    def nodes(self, share: Share) -> dict[str, int]:
+        """The nodes that can make runs, by Ray's ids, and how many each can make at once."""
+        alive = {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"]}
+        cpus = self.cpus(share, alive.values())
+        found = {}
+        for name, has in alive.items():
+            room = int(has.get("CPU", 0) // cpus)
+            if share.gpus:
+                gpus = has.get("GPU", 0)
+                each = int(1 / share.gpus + 1e-9) if share.gpus < 1 else 0  # a run's share is of one GPU
+                room = min(room, int(gpus) * each if each else int(gpus // share.gpus))
+            if room:
+                found[name] = room
+        return found
+
+    def cpus(self, share: Share, resources: Any = None) -> int:
+        """The cores that Ray is to set aside for one run."""
+        if not share.alone:
+            return share.cpus
+        every = resources or [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
+        return max([1, *(int(has.get("CPU", 0)) for has in every)])
+
+    def check_room(self, share: Share) -> None:
+        """Raise InputError where no node can make a run."""
+        if self.nodes(share):
+            return
+        every = [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
+        most = {kind: max((has.get(kind, 0) for has in every), default=0) for kind in ("GPU", "CPU")}
+        if share.gpus > most["GPU"]:
+            told = f"--gpus-per-run is {share.gpus:g}, and no node of {self.address} has more than {most['GPU']:g} GPUs"
+            raise InputError(f"{told}: give less, or add a node that has more")
+        told = f"a run takes cores: {share.cpus}, and no node of {self.address} has more than {most['CPU']:g}"
+        raise InputError(f"{told}: add a node that has")
+
+    def each(self, function: Any, nodes: Any, *arguments: Any, timeout: float = WAITED) -> dict[str, Any]:
+        """What a function says on each of some nodes, by Ray's ids; those that are lost meanwhile are left out.
+
+        Raises InputError where it cannot be called there, as the package is not installed.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Only
+
+        task = self.ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(say)
+        strategies = {name: Only(name, soft=False) for name in nodes}
+        asked = {task.options(scheduling_strategy=s).remote(function, *arguments): n for n, s in strategies.items()}
+        ready, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=timeout) if asked else ([], [])
+        said = {}
+        for answer in ready:
+            try:
+                said[asked[answer]] = self.ray.get(next(answer))
+            except self.ray.exceptions.RayTaskError as error:
+                told = f"a node of {self.address} cannot run the package ({first_line(error)})"
+                raise InputError(f"{told}: {SAME}") from None
+            except (StopIteration, self.ray.exceptions.RayError):
+                continue
+        return said
+
+    def check_nodes(self, terms: Terms, share: Share) -> None:
+        """Raise InputError where a node cannot make the runs, or none says anything."""
+        there = self.each(host, self.nodes(share), timeout=ANSWER)
+        if not there:  # as where this process wants tokens, and the cluster has none
+            told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
+            raise InputError(f"{told}, and set RAY_AUTH_MODE and the token as they are there")
+        reasons = sorted(reason for reason in self.each(lacks, there, terms).values() if reason)
+        if reasons:
+            more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
+            raise InputError(f"{reasons[0]}{more}")
+
+    def check_shared(self, terms: Terms, share: Share) -> list[str]:
+        """Make the folder of checkpoints, where there is to be one, and say in a line which nodes do not see it."""
+        if terms.checkpoints is None:
+            return []
+        Path(terms.checkpoints).mkdir(parents=True, exist_ok=True)
+        nodes = self.nodes(share)
+        without = sum(not there for there in self.each(shares, nodes, terms).values())
+        told = f"{without} of {len(nodes)} nodes do not have {terms.checkpoints}: a run that moves from one begins anew"
+        return [told] if without else []
+
+
+SAME = "install the same version of it on every node, with the same Python and Ray"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of Ray says, without the places in its own code: its last line."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
+
+
+def check_address(address: str) -> None:
+    """Raise InputError where an address is none, or nothing answers there."""
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[^\s/:]+|\[[0-9a-fA-F:.]+\]", host) or not re.fullmatch("[0-9]{1,5}", port):
+        raise InputError(f"--address is {address!r}, allowed is HOST:PORT, as `ray start --head` says it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        told = "start the cluster, or give the address that `ray start --head` says"
+        raise InputError(f"nothing answers at --address {address} ({reason}): {told}") from None
+
+
+@contextmanager
+def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
+    """A connection to the cluster at an address, or to one that is started on this machine and ended with it.
+
+    Args:
+        address: HOST:PORT; this machine must be one of its nodes. cpus: of a cluster that is started here; gpus: above
+        0 where it is to have this machine's GPUs.
+
+    Raises:
+        InputError: there is no Ray, nothing answers at the address, or it does not let this process in.
+    """
+    if address is not None:
+        check_address(address)
+    own = Path(tempfile.mkdtemp(prefix="rethinking-ray-")) if address is None else None
+    before = dict(os.environ)
+    for name, value in (SETTINGS | (PATIENT if own else {})).items():
+        os.environ.setdefault(name, value)
+    known = any(name in before for name in TOKEN) or os.path.isfile(os.path.expanduser("~/.ray/auth_token"))
+    if own and not known:  # else Ray would write one into the home folder
+        os.environ[TOKEN[0]] = secrets.token_hex(32)
+    if own:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        try:
+            import ray
+        except ImportError:
+            raise InputError("--engine ray needs Ray, which is not installed: pip install ray") from None
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if own:
+            options |= {"num_cpus": cpus, "num_gpus": gpu_count() if gpus else 0, "include_dashboard": False}
+            options |= {"_temp_dir": str(own), "object_store_memory": STORE}
+        handler = signal.getsignal(signal.SIGTERM)
+        for again in reversed(range(TRIES if own else 1)):
+            try:
+                with _hushed():
+                    ray.init(address=address or "local", **options)
+                break
+            except Exception as error:  # Ray raises what it likes
+                if not again:
+                    raise _refused(error, address) from None
+                ray.shutdown()
+        with suppress(ValueError, TypeError):  # not in the main thread, or of another library's own making
+            signal.signal(signal.SIGTERM, handler)
+        # What Ray has to say of its nodes it prints to standard output.
+        with open(os.devnull, "w") as sink, redirect_stdout(sink):
+            yield Cluster(ray, address or "this machine")
+    finally:
+        if "ray" in sys.modules:
+            with suppress(Exception):
+                sys.modules["ray"].shutdown()
+        if own:
+            shutil.rmtree(own, ignore_errors=True)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+
+
+def _refused(error: Exception, address: str | None) -> InputError:
+    causes: list[str] = []
+    now: BaseException | None = error
+    while now is not None:
+        causes.append(str(now))
+        now = now.__cause__
+    text = " ".join(causes)
+    if address is None:
+        return InputError(f"Ray cannot be started on this machine ({first_line(error)}): use the engine local")
+    if "InvalidAuthToken" in text or "AuthenticationError" in type(error).__name__:
+        told = f"the cluster at {address} does not take this token, or wants one: set RAY_AUTH_MODE=token and its token"
+        return InputError(f"{told}, as RAY_AUTH_TOKEN or in a file that RAY_AUTH_TOKEN_PATH names")
+    if "ersion mismatch" in text:
+        return InputError(f"{address} has another version of Ray or Python ({first_line(error)}): {SAME}")
+    told = f"no connection to a Ray cluster at {address} ({first_line(error)})"
+    return InputError(f"{told}: give the command on one of its machines, as after `ray start --address {address}`")
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what Ray's own threads write to standard error while they connect."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)

@@ -1,0 +1,447 @@
+"""The engine on a Ray cluster: the records of the local engine, whatever is lost; one line for what cannot be.
+
+The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from command import PLUG_INS, cli, one_line
+
+from rethinking import revision
+from rethinking.engines import cluster as engine
+from rethinking.engines import connection, local, machine, node
+from rethinking.engines.execute import execute
+from rethinking.errors import InputError
+from rethinking.record import Runs, lease, leased, make, outdated, parcel, write
+from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
+
+ROOT = Path(__file__).parent.parent
+STORE = 80_000_000  # bytes of a node's object store: Ray takes no less
+SEEDS = 20  # of toyfig, which has two runs a seed
+BEFORE, BETWEEN = 8, 16  # records that there are when the first command is killed, and when a node is
+NEITHER = ("rethinking-run-3", "rethinking-others")  # folders: one of a run that begins, one of nobody here
+FAST = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "1000"}
+
+
+def patiently(start):
+    """What a function starts; on a busy machine Ray may give up too soon, and is asked again."""
+    for again in (True, True, False):
+        try:
+            return start()
+        except Exception:
+            if not again:
+                raise
+
+
+class Nodes:
+    """A cluster of a head and further nodes.
+
+    Attributes:
+        scratch: the temporary folder of every node.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
+        sized = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+        sized["env_vars"] = self.env()
+        self.cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=sized))
+        self.address = self.cluster.address
+
+    def env(self, **more: str) -> dict[str, str]:
+        return {"TMPDIR": str(self.scratch), "PYTHONPATH": str(ROOT), **more}
+
+    def add(self, **env: str):
+        one = {"num_cpus": 1, "object_store_memory": STORE, "env_vars": self.env(**env)}
+        return patiently(lambda: self.cluster.add_node(**one))
+
+    def kill(self, one) -> None:
+        self.cluster.remove_node(one, allow_graceful=False)
+
+    def clean(self) -> bool:
+        """Whether nothing of a run is left on the nodes: no folder, no process."""
+        listed = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+        return not self.left() and f"{self.scratch}/{node.SCRATCH}" not in listed
+
+    def clear(self) -> None:
+        """Delete what killed nodes have left, between tests."""
+        for folder in self.left():
+            shutil.rmtree(folder)
+
+    def left(self) -> list[Path]:
+        """The scratch folders of runs."""
+        return [*self.scratch.glob(f"{node.SCRATCH}*")]
+
+    def busy(self) -> bool:
+        """Whether a run is being made."""
+        return bool([*self.scratch.glob("*/*/lease-*")])
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """One cluster for all tests, with a token."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))  # short: the names of sockets have at most 107 bytes
+    (folder / "ray").mkdir()
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64, "RAY_TMPDIR": str(folder)} | connection.SETTINGS
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (settings | FAST | connection.PATIENT).items():
+            patch.setenv(name, value)
+        made = Nodes(folder)
+        yield made
+        made.cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def words(toy_dir, folder, address, *more):
+    where = ("--runs", folder / "runs", "--out", folder / "figures", "--data-dir", toy_dir, "--device", "cpu")
+    return [str(w) for w in ("figure", "toyfig", *where, "--engine", "ray", "--address", address, *more)]
+
+
+def driver(*given, **env):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rethinking", *given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | env,
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+
+
+def records(folder):
+    return sorted(path.parent.name for path in folder.glob("runs/*/result.json"))
+
+
+def wait_for(condition, process=None, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"it has ended, with status {process.returncode}: {process.communicate()}")
+        time.sleep(0.05)
+
+
+def told(text, what):
+    """The runs of which lines of progress say that."""
+    return [line.split(" ")[0].rstrip(":") for line in text.splitlines() if line.endswith(f": {what}")]
+
+
+def same_bits(one: Path, other: Path) -> None:
+    """That records agree in all that does not tell when and where they were made."""
+    names = sorted(path.name for path in one.glob("*-*"))
+    assert names == sorted(path.name for path in other.glob("*-*"))
+    for name in names:
+        files = sorted(path.name for path in (one / name).iterdir())
+        assert files == sorted(path.name for path in (other / name).iterdir())
+        for file in set(files) - {"environment.json", "result.json"}:
+            assert (one / name / file).read_bytes() == (other / name / file).read_bytes(), (name, file)
+
+
+def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(nodes, toy_dir, tmp_path):
+    """Forty runs: the first command is killed, then a node under the second. Only what was in flight is made twice."""
+    second = nodes.add()
+    given = words(toy_dir, tmp_path, nodes.address, "--seeds", SEEDS)
+    process = driver(*given)
+    wait_for(lambda: len(records(tmp_path)) >= BEFORE, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    _, first = process.communicate()
+    before = {name: (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns for name in records(tmp_path)}
+    process = driver(*given)
+    wait_for(lambda: len(records(tmp_path)) >= BETWEEN, process)
+    nodes.kill(second)
+    _, said = process.communicate(timeout=500)
+    assert process.returncode == 0, said
+
+    for name, time_ns in before.items():
+        assert (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns == time_ns
+    begun, lost = told(said, "starting"), told(said, "its node was lost")
+    flying = engine.AHEAD * 2  # of two nodes with a core each
+    assert not set(begun) & set(before)
+    assert len(set(told(first, "starting")) - set(before)) <= flying
+    assert len(begun) - len(set(begun)) <= len(lost) <= flying
+    assert not [*tmp_path.glob("runs/*/lease-*")]
+
+    wanted = [from_file(path) for path in tmp_path.glob("runs/*/spec.json")]
+    assert len(wanted) == len(records(tmp_path)) == 2 * SEEDS
+    here, there = Runs(tmp_path / "local"), Runs(tmp_path / "runs")
+    assert local.run(wanted, here, workers=1, data_dir=str(toy_dir), quiet=True) == []
+    same_bits(there.root, here.root)
+    assert len({runs.find(spec).environment["variables"] for runs in (here, there) for spec in wanted}) == 1
+    done = cli("verify", "--runs", there.root, "--out", tmp_path / "figures")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
+    nodes.clear()
+    process = driver(*words(toy_dir, tmp_path, nodes.address, "--seeds", 1), TOY_STEPS="1000000")
+    wait_for(nodes.busy, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "rethinking: stopped; the same command goes on from here"
+    assert "Traceback" not in said
+    assert [*(tmp_path / "runs").iterdir()] == []
+    assert not (tmp_path / "figures").exists()
+    wait_for(nodes.clean, seconds=60)
+
+
+def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(nodes, toy_dir, tmp_path):
+    nodes.clear()
+    shared = ("--checkpoints", tmp_path / "checkpoints", "--seeds", 1)
+    steps = {"TOY_STEPS": "1000"}
+    saved: list[str] = []
+    for seconds in (0.5, 1, 2, 4, 8):  # until a run has begun to train: on a busy machine that takes a while
+        process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
+        wait_for(nodes.busy, process)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode in (130, 143), said
+        saved = [path.parent.name for path in (tmp_path / "checkpoints").glob("*/checkpoint.safetensors")]
+        if saved:
+            break
+    assert saved
+    process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    for name in saved:
+        assert re.search(rf"{name}.*: resumed at step [1-9]", said), said
+    specs = [from_file(path) for path in (tmp_path / "runs").glob("*/spec.json")]
+    assert local.run(specs, Runs(tmp_path / "local"), workers=1, data_dir=str(toy_dir), quiet=True) == []
+    same_bits(tmp_path / "runs", tmp_path / "local")
+    assert [*(tmp_path / "checkpoints").iterdir()] == []
+    wait_for(nodes.clean, seconds=60)
+
+
+def test_a_probe_is_measured_on_the_recorded_run_whose_weights_travel(nodes, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    probe = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity"))
+    there, here = Runs(tmp_path / "there"), Runs(tmp_path / "here")
+    options = {"data_dir": str(toy_dir), "quiet": True}
+    assert engine.run([probe], there, address=nodes.address, **options) == []
+    assert local.run([probe], here, workers=1, **options) == []
+    same_bits(there.root, here.root)
+    there.weights_of(spec).unlink()
+    shutil.rmtree(there.path(probe))
+    assert engine.run([probe], there, address=nodes.address, **options) == []
+    same_bits(there.root, here.root)
+
+
+# --- what cannot be --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--engine", "dask"), "--engine is 'dask', allowed are local and ray"),
+        (("--address", "somewhere:1"), "--address is given, and the engine is local"),
+        (("--gpus-per-run", "1"), "--gpus-per-run is given, and the engine is local"),
+        (("--engine", "ray", "--address", "127.0.0.1"), "--address is '127.0.0.1', allowed is HOST:PORT"),
+        (("--engine", "ray", "--address", "ray://127.0.0.1:1"), "allowed is HOST:PORT"),
+        (("--engine", "ray", "--address", "127.0.0.1:1"), "nothing answers at --address 127.0.0.1:1"),
+        (("--engine", "ray", "--address", "127.0.0.1:99999"), "nothing answers at --address 127.0.0.1:99999"),
+        (("--engine", "ray", "--device", "cuda:0"), "--device is 'cuda:0', and the engine ray hands out the GPUs"),
+        (("--engine", "ray", "--device", "cuda"), "--gpus-per-run is not given"),
+        (("--engine", "ray", "--gpus-per-run", "1.5"), "--gpus-per-run is 1.5, allowed are"),
+        (("--engine", "ray", "--gpus-per-run", "nan"), "--gpus-per-run is nan, allowed are"),
+        (("--engine", "ray", "--device", "cpu", "--gpus-per-run", "1"), "beside --device cpu"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_one_line_and_writes_nothing(given, line, toy_dir, tmp_path):
+    where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures", "--data-dir", toy_dir)
+    done = cli("figure", "toyfig", *where, *given)
+    assert line in one_line(done)
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "figures").exists()
+
+
+def test_too_few_gpus_and_a_wrong_token_are_one_line(nodes, toy_dir, tmp_path):
+    given = words(toy_dir, tmp_path, nodes.address, "--gpus-per-run", 2)
+    given.remove("--device")
+    given.remove("cpu")
+    assert "--gpus-per-run is 2, and no node of" in one_line(cli(*given))
+    hasty = {"RAY_gcs_server_port_wait_time_s": "2"}  # for which Ray asks the cluster again, too
+    done = cli(*words(toy_dir, tmp_path, nodes.address), RAY_AUTH_TOKEN="b" * 64, **hasty)
+    assert f"the cluster at {nodes.address} does not take this token" in one_line(done)
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_dir, tmp_path):
+    other = tmp_path / "plugins"
+    shutil.copytree(PLUG_INS, other)
+    with (other / "models" / "tiny.py").open("a") as file:
+        file.write("\n# changed\n")
+    bad = nodes.add(RETHINKING_PLUGINS=str(other), RETHINKING_DATA=str(tmp_path / "nowhere"))
+    try:
+        runs = Runs(tmp_path / "runs")
+        spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+        with pytest.raises(InputError, match=r"^node \S+ has another version of the plug-in models/tiny"):
+            engine.run([spec], runs, address=nodes.address, data_dir=str(toy_dir), quiet=True)
+        spec = RunSpec.make(data="mnist", n=64, model="mlp-1x512", steps=4, eval_every=2)
+        with pytest.raises(
+            InputError, match=r"^node \S+ lacks what the runs need: mnist is not in .*: run `rethinking"
+        ):
+            engine.run([spec], runs, address=nodes.address, quiet=True)
+        assert not runs.root.exists()
+    finally:
+        nodes.kill(bad)
+
+
+def test_a_node_with_another_version_of_the_package_is_one_line(toy_dir, tmp_path, monkeypatch):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    assert node.lacks(terms) is None
+    node._lacks.cache_clear()
+    monkeypatch.setattr(revision, "code", lambda: "0" * 12)
+    told = node.lacks(terms)
+    assert re.fullmatch(
+        r"node \S+ has another version of the package \(.*, with other code; here .*\): install .*", told
+    )
+
+
+def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
+    folder = next(path.parent for path in sorted(toy_runs.glob("*/result.json")))
+    spec = from_file(folder / "spec.json")
+    whole = parcel.pack(folder)
+    assert parcel.check(whole, spec)["digests"]
+    for wrong in (
+        whole | {"curve.csv": whole["curve.csv"] + b"\n"},
+        {name: content for name, content in whole.items() if name != "curve.csv"},
+        {name: content for name, content in whole.items() if name != "result.json"},
+        whole | {"result.json": b"{"},
+        whole | {"more": b""},
+    ):
+        with pytest.raises(InputError, match=f"the record of {spec.run_id}"):
+            parcel.check(wrong, spec)
+    with pytest.raises(InputError, match="of another spec"):
+        parcel.check(whole, spec.replace(seed=99))
+
+
+def test_a_parcel_replaces_a_record_that_is_out_of_date(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    for each in (made, runs):
+        assert execute(spec, each, data_dir=str(toy_dir))
+    whole = parcel.pack(made.path(spec))
+    file = runs.path(spec) / "environment.json"
+    file.write_text(file.read_text().replace(spec.plug_ins["models/tiny"], 12 * "0"))
+    make.begin_again(runs, outdated.find(runs, [spec]))
+    with leased(runs, spec) as writer:
+        parcel.place(writer, whole)
+    make.settle(runs, [spec])
+    assert [path.name for path in runs.root.iterdir()] == [spec.run_id]
+    assert parcel.pack(runs.path(spec)) == whole
+    assert runs.find(spec)
+
+
+def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, live, young, other = (tmp_path / name for name in ("rethinking-run-1", "rethinking-run-2", *NEITHER))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for folder, owner in ((dead, {**lease._me(), "pid": gone.pid}), (live, lease._me()), (young, {}), (other, {})):
+        (folder / "a-run" / "lease-0").mkdir(parents=True)
+        if owner:
+            write(folder / "a-run" / "lease-0" / "owner.json", json.dumps(owner))
+        age = 0 if folder == young else 2 * node.FORGOTTEN
+        for path in (folder / "a-run" / "lease-0", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    node._sweep()
+    assert sorted(tmp_path.iterdir()) == sorted([live, young, other])
+
+
+def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path, monkeypatch):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    monkeypatch.setattr(node, "_lacks", lambda terms, whole: "lacks everything")
+    (event,) = node.make(terms, {})
+    assert event["event"] == "unfit"
+    assert re.fullmatch(r"node \S+ lacks everything", event["message"])
+
+
+def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tmp_path, monkeypatch):
+    """As where a batch system takes a node back; its checkpoint is then written."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=10**6, eval_every=1000)
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    runs.checkpoints.mkdir()
+    terms = engine._terms("a-job", [spec], runs, device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
+    making = node.make(terms, {"spec": spec.model_dump(mode="json"), "name": spec.run_id, "anew": False, "given": {}})
+    assert next(making) == {"event": "begin"}
+    assert any(event.get("step", 0) > 0 for event in making)
+    (worker,) = node._kept.values()
+    worker.process.terminate()
+    assert [*making][-1] == {"event": "stopped"}
+    assert runs.reached(spec) > 0
+    assert not [*tmp_path.glob(f"{node.SCRATCH}*")]
+    worker.stop()
+    node._kept.clear()
+
+
+class Sized:
+    """What `connection.Cluster` asks of Ray: nodes with so many cores and GPUs, the last one dead."""
+
+    def __init__(self, *sizes):
+        alive = [{"NodeID": str(k), "Alive": True, "Resources": {"CPU": c, "GPU": g}} for k, (c, g) in enumerate(sizes)]
+        self.nodes = lambda: [*alive, {"NodeID": "dead", "Alive": False, "Resources": {"CPU": 99, "GPU": 99}}]
+
+
+@pytest.mark.parametrize(
+    ("share", "room"),
+    [
+        (connection.Share(), {"0": 4, "1": 8}),
+        (connection.Share(cpus=3), {"0": 1, "1": 2}),
+        (connection.Share(gpus=1), {"1": 2}),
+        (connection.Share(gpus=0.3), {"1": 6}),  # three share one GPU: none is given parts of two
+        (connection.Share(gpus=0.1), {"1": 8}),  # each has a core
+        (connection.Share(gpus=2), {"1": 1}),
+        (connection.Share(alone=True), {"1": 1}),
+    ],
+)
+def test_the_room_of_a_node_is_what_its_cores_and_gpus_hold(share, room):
+    assert connection.Cluster(Sized((4, 0), (8, 2), (0, 0)), "there").nodes(share) == room
+
+
+@pytest.mark.parametrize(
+    ("share", "line"),
+    [
+        (connection.Share(gpus=4), r"--gpus-per-run is 4, and no node of there has more than 2 GPUs: give less"),
+        (connection.Share(cpus=9), r"a run takes cores: 9, and no node of there has more than 8: add a node"),
+    ],
+)
+def test_a_run_that_no_node_holds_is_refused(share, line):
+    with pytest.raises(InputError, match=line):
+        connection.Cluster(Sized((4, 0), (8, 2)), "there").check_room(share)
+
+
+def test_the_plan_tells_what_an_engine_would_cost(toy_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "gpu_count", lambda: 0)
+    given = ("plan", "toyfig", "--device", "cpu", "--runs", tmp_path, "--data-dir", toy_dir, "--engine", "ray")
+    told = json.loads(cli(*given, "--price", 3600, "--json").stdout)
+    seconds = [sum(run[key] for run in told["runs"]) for key in ("seconds", "seconds_at_most")]
+    assert [told["core_hours"], told["core_hours_at_most"]] == pytest.approx([s / 3600 for s in seconds])
+    assert [told["cost"], told["cost_at_most"]] == pytest.approx(seconds)
+    assert (told["gpu_hours"], told["bytes_of_records"]) == (0, 9_000 * told["to_train"])
+    assert "core-hours, at most" in cli(*given).stdout
+    large = ("plan", "table2", "--scale", "paper", "--device", "cpu", "--runs", tmp_path, "--json")
+    told = json.loads(cli(*large).stdout)
+    processes = min(8, machine.cores())  # that each is started with; estimated for as many cores
+    assert told["core_hours"] == pytest.approx(processes * sum(run["seconds"] for run in told["runs"]) / 3600)
+    for price in ("-1", "nan", "inf"):
+        assert one_line(cli(*given, "--price", price)).startswith(f"rethinking: --price is {price}, allowed are")
+    assert "no NVIDIA GPU is seen" in one_line(cli(*given[:2], *given[4:], "--gpus-per-run", 1))
