@@ -137,7 +137,17 @@ def no_image_format(root):
     (root / "val/b/list.csv").touch()
 
 
+def link_to_itself(root):
+    (root / "val/b/loop").symlink_to("loop")
+
+
+def link_upwards(root):
+    (root / "val/b/loop").symlink_to("..", target_is_directory=True)
+
+
 WRONG = {
+    link_to_itself: r"val/b/loop cannot be looked at \(.*: mend it or take it away",
+    link_upwards: r"loop cannot be looked at \(.*: mend it or take it away",
     no_train: "has no folder train: name a folder that holds train/CLASS",
     flat: "val/ILSVRC2012_val_00000001.JPEG is in no folder of a class: put it",
     notes_among_classes: "notes.txt is in no folder of a class: take it away",
@@ -249,3 +259,6 @@ def test_images_of_imagenet_are_taken_as_they_are_stored(tmp_path, monkeypatch):
     assert own[1][0].shape == (3, 6, 4)
     with pytest.raises(InputError, match="transparent pixels"):
         own[0]
+    clear.write_bytes(b"")
+    with pytest.raises(InputError, match=r"cannot be read .*: put the original file back"):  # none may be missing
+        official[0]

@@ -26,6 +26,7 @@ from torchvision.models import inception_v3
 
 from rethinking import corruptions, figures
 from rethinking.claims import NOT_JUDGED, NOT_RUN
+from rethinking.engines.progress import duration
 from rethinking.errors import InputError
 from rethinking.figures import _imagenet
 from rethinking.imagenet import __main__ as entry
@@ -162,7 +163,7 @@ def test_the_record_tells_how_batches_are_shared(whole):
     made = whole.environment
     assert (made["effective_batch"], made["processes"], made["batch_per_process"]) == (8, 2, 4)
     assert made["batch_norm_statistics"].startswith("each process normalizes its own 4 images of a batch")
-    assert re.fullmatch("train [0-9a-f]{64}, val [0-9a-f]{64}", made["data_digest"])
+    assert re.fullmatch("train [0-9a-f]{64}, val [0-9a-f]{64}, content [0-9a-f]{64}", made["data_digest"])
     assert whole.result["status"] == "budget"
     assert whole.curve["step"] == [0, 7, 14, 20]
     assert whole.curve["train_images"] == [30, 30, 30, 60]
@@ -212,21 +213,80 @@ def test_killed_at_random_moments_and_gone_on_with_it_ends_the_same_to_the_bit(i
     assert not list(made.path.glob("checkpoint*"))
 
 
+def test_with_loaders_it_stops_at_sigterm_with_its_checkpoint_and_ends_the_same_to_the_bit(images, whole, tmp_path):
+    """torchrun sends its SIGTERM to the loaders, too."""
+    runs, spec = tmp_path / "runs", spec_of()
+    call = [*words(spec, images, runs, "--every", "0"), "--loaders", "1"]
+    process = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    while last_step(runs) < 2 and process.poll() is None:
+        time.sleep(0.002)
+    process.terminate()
+    error = process.communicate(timeout=300)[1]
+    assert "rethinking: stopped; the same command goes on from here" in error
+    assert "DataLoader" not in error
+    assert last_step(runs) >= 2
+    subprocess.run(call, check=True, capture_output=True, cwd=ROOT)
+    made = Runs(runs).find(spec)
+    for name in ("curve.csv", "weights.safetensors"):
+        assert (made.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_loaders_are_begun_once_and_end_with_their_process(images, tmp_path):
+    """Also where it is killed, and where they are asked to end by a signal."""
+    code = (
+        "import multiprocessing, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from rethinking.imagenet import reading\n"
+        "from rethinking.spec import from_file\n"
+        "spec = from_file(Path(sys.argv[1]))\n"
+        "reader = reading.opened(spec, Path(sys.argv[2]), 2).reader\n"
+        "pids = sorted(child.pid for child in multiprocessing.active_children())\n"
+        "for _ in range(3):\n"
+        "    parts = reader.batches(0, 0)\n"
+        "    next(parts)\n"
+        "    for pid in pids:\n"
+        "        os.kill(pid, signal.SIGTERM)\n"
+        "    images = [len(labels) for _, labels in reader.measured(reading.TESTED, range(24), 10)]\n"
+        "    assert images == [10, 10, 4]\n"
+        "assert sorted(child.pid for child in multiprocessing.active_children()) == pids\n"
+        "print(*pids, flush=True)\n"
+        "if sys.argv[3] == 'killed':\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "spec.json").write_text(spec_of(processes=1).to_json())
+    for how, status in (("killed", -signal.SIGKILL), ("ended", 0)):
+        call = [sys.executable, "-c", code, tmp_path / "spec.json", images, how]
+        done = subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+        pids = [int(word) for word in done.stdout.split()]
+        assert (done.returncode, len(pids)) == (status, 2), done.stderr
+        until = time.monotonic() + 60
+        while any(running(pid) for pid in pids) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not any(running(pid) for pid in pids)
+
+
+def running(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def test_a_checkpoint_holds_all_that_the_next_step_depends_on(images, tmp_path):
-    """In one process: broken off at every step, restored into a training that began otherwise."""
+    """In one process: broken off at every step and within evaluations, restored into another training."""
     spec = spec_of(processes=1, steps=5, eval_every=2, precision="bfloat16")
     folder = reading.opened(spec, images)
-    training, rows, states = train.Training(spec, folder, CPU, ALONE), [], []
+    training, rows, steps = train.Training(spec, folder, CPU, ALONE), [], []
 
     def after(step):
-        checkpoint.save(tmp_path / str(step), step, training.state(), ALONE, {"run": spec.run_id, "rows": list(rows)})
-        states.append(step)
+        place = tmp_path / str(len(steps))
+        checkpoint.save(place, step, training.state(), ALONE, {"run": spec.run_id, "rows": list(rows)})
+        steps.append(step)
 
     for row in training.rows(Context(None, CPU, on_step=after)):
         rows.append(row)  # noqa: PERF402 (as it is saved on the way)
-    assert states == [1, 2, 3, 4, 5]
-    for step in states:
-        place, notes = checkpoint.latest(tmp_path / str(step), spec.run_id)
+    assert steps == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5, 5, 5, 5]  # two batches in an evaluation, at the end three
+    for k in range(len(steps)):
+        place, notes = checkpoint.latest(tmp_path / str(k), spec.run_id)
         other = train.Training(spec, folder, CPU, ALONE)
         for _ in range(2):
             other.train_step(torch.randn(8, 3, 16, 16), torch.arange(8) % 6)
@@ -301,9 +361,24 @@ def test_other_bad_input_is_one_line(images, tmp_path, capsys, monkeypatch):
     assert "which is made by `rethinking run --spec`" in said(RunSpec.make(n=100, model="mlp-1x512"))
     real = said(ImageNetSpec.make(processes=1))
     assert "no class of ILSVRC 2012" in real  # a rehearsal's images cannot stand for ImageNet
+    with monkeypatch.context() as started:
+        started.setenv("WORLD_SIZE", "2")
+        assert "2 processes cannot read one standard input" in refused(
+            capsys, monkeypatch, "--spec", "-", "--data", images
+        )
     assert "no run of table2" in refused(capsys, monkeypatch, "--spec", "nowhere", "--data", images)
     assert "--loaders" in said(spec_of(processes=1), "--loaders", "-1")
-    assert not (tmp_path / "runs").exists()
+    assert "--every is nan: give seconds" in said(spec_of(processes=1), "--every", "nan")
+    line = said(spec_of(processes=1), "--checkpoints", tmp_path / "spec.json")
+    assert "spec.json" in line
+    assert "name another" in line
+    for name, value in (("is_available", True), ("device_count", 1)):
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for device in ("auto", "cuda"):
+        line = said(spec_of(processes=1), "--device", device)
+        assert f"device is {device}, and this machine shows 1 GPU: give one a process, or --device cpu" in line
+    assert not list((tmp_path / "runs").glob("*/result.json"))
 
 
 def test_an_image_that_cannot_be_read_is_one_line(images, tmp_path, capsys, monkeypatch):
@@ -315,6 +390,28 @@ def test_an_image_that_cannot_be_read_is_one_line(images, tmp_path, capsys, monk
         line = refused(capsys, monkeypatch, *call, "--loaders", loaders)
         assert line.startswith(f"rethinking: {folder / 'train' / 'class0' / '0.JPEG'} cannot be read")
     assert list((tmp_path / "runs").glob("*")) == []
+    (folder / "val" / "class5" / "3.JPEG").write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["rethinking.imagenet", *map(str, call), "--loaders", "1", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "2 of 84 images cannot be read\n")
+    assert [line.partition(" cannot")[0] for line in err.splitlines()] == [
+        f"rethinking: {folder / 'train' / 'class0' / '0.JPEG'}",
+        f"rethinking: {folder / 'val' / 'class5' / '3.JPEG'}",
+    ]
+
+
+@pytest.mark.parametrize(("rank", "says"), [("0", True), ("1", True), ("2", False)])
+def test_that_another_process_has_ended_is_said_by_the_first_or_the_second(rank, says, capsys, monkeypatch):
+    def ended(**_):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(entry, "command", ended)
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert ("another process has ended" in capsys.readouterr().err) == says
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused_and_anew_begins_again(images, whole, tmp_path):
@@ -341,10 +438,32 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_and_anew_begins_again(images
     saved("other-0123456789")
     assert "is a checkpoint of other-0123456789" in said()
     saved(data_digest="train x, val y")
-    assert "was begun with the list of images train x, val y" in said()
+    assert "was begun with the images train x, val y" in said()
     saved(device="cuda")
     assert entry.make(spec, folder, runs, CPU, ALONE, anew=True, quiet=True) == runs.path(spec)
     assert runs.find(spec).curve["step"] == [0, 1, 2]
+
+
+def test_a_record_of_other_images_is_no_record_of_these_and_what_a_kill_left_is_cleared(images, tmp_path, monkeypatch):
+    spec, runs = spec_of(processes=1, steps=2, eval_every=2), Runs(tmp_path / "runs")
+    with monkeypatch.context() as killed:
+        killed.setattr(entry, "_clear", lambda place: None)
+        entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True)
+    left = runs.path(spec) / "checkpoint"
+    assert left.is_dir()
+    other = spoilt(images, tmp_path, "")
+    made = Runs(tmp_path / "runs")
+    assert entry.make(spec, reading.opened(spec, other), made, CPU, ALONE, quiet=True) == runs.path(spec)  # the same
+    assert not left.exists()
+    Image.new("RGB", (20, 20)).save(other / "val" / "class0" / "0.JPEG")
+    with pytest.raises(
+        InputError, match=r"was made of the images train .*, here they are train .*: give the folder of"
+    ):
+        entry.make(spec, reading.opened(spec, other), made, CPU, ALONE, quiet=True)
+    monkeypatch.setattr(reading, "FEW", 3)
+    sizes = [reading.opened(spec, folder).digest for folder in (images, other)]
+    assert sizes[0] != sizes[1]
+    assert all(", sizes " in each for each in sizes)
 
 
 # --- what is drawn, and by what it is keyed ---------------------------------------------------------------
@@ -377,7 +496,7 @@ def test_random_labels_are_those_of_the_same_index_everywhere(images):
     spec = spec_of(corruptions=(Part(name="partial_labels", options={"p": 0.5}),), data_seed=3)
     folder = reading.opened(spec, images)
     wrapped = corruptions.PartialLabels(folder.train, p=0.5, seed=3)
-    assert reading.labels_of(spec, folder).tolist() == [wrapped[i][1] for i in range(60)]
+    assert reading.labels_of(spec, folder.train).tolist() == [wrapped[i][1] for i in range(60)]
     assert reading.probe(spec, last=False) == list(range(0, 60, 2))
 
 
@@ -397,7 +516,7 @@ def test_inception_v3_has_torchvision_s_parameters_and_trains(images):
     assert len(rest["params"]) == 2 * len(norms) + 2
     assert (decayed["weight_decay"], rest["weight_decay"]) == (4e-5, 0)
     assert {m.momentum for m in norms} == {0.25}
-    training.train_step(*next(reading.batches(training.train, 0, 0, 0)))
+    training.train_step(*next(training.folder.reader.batches(0, 0)))
     after = training.network.state_dict()
     assert training.seen[3] == 2
     assert training.bad == train.NEVER
@@ -414,6 +533,10 @@ def test_the_cost_rests_on_operations_that_are_counted():
     assert counter.get_total_flops() / 2 == pytest.approx(cost.OPERATIONS["inception_v3"], rel=0.01)
     spec = ImageNetSpec.make()
     assert cost.estimate(spec, "cuda:0", None)[0] == pytest.approx(cost.device_seconds(spec, "cuda") / 8)
+    seen, measured = 450_411 * 256, 89 * 100_000 + 1_281_167 + 50_000
+    assert cost.reading_seconds(spec) == pytest.approx(seen * 8.8e-3 + measured * 1.8e-3, rel=2e-3)
+    assert cost.reading_seconds(spec.replace(augmentation=False)) == pytest.approx((seen + measured) * 1.8e-3, rel=2e-3)
+    assert duration(3600 * 11_311) == "11,000 h"
 
 
 def test_rmsprop_is_tensorflow_s():
@@ -479,7 +602,9 @@ def test_committed_pages_say_not_run_with_command_and_cost(name):
         assert f"\n    {spec.command}\n" in page
         assert entry.spec_of(spec.run_id) == spec
     assert cost.words(specs[0]) in page
-    assert re.search(r"about \d+ GPU-hours, .* or [\d,]+ core-hours", page)
+    assert re.search(r"about \d+ GPU-hours, .* or about [\d,]+,000 core-hours", page)
+    assert all(spec.command.endswith(" --loaders 12") for spec in specs)
+    assert "--loaders" not in spec_of().command
 
 
 @pytest.mark.parametrize("name", entry.FIGURES)

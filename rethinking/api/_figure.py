@@ -76,7 +76,8 @@ class Drawing:
 
     def __repr__(self) -> str:
         told = claims.counted(v.verdict for v in self.verdicts)
-        missing = f"; {len(self.missing)} runs are missing" if self.missing else ""
+        count = len(self.missing)
+        missing = f"; {count} {'run is' if count == 1 else 'runs are'} missing" if count else ""
         return f"{figures.stem(self.name, self.setting)}: {told}{missing}"
 
     def _repr_html_(self) -> str:

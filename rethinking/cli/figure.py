@@ -259,5 +259,6 @@ def _print_drawn(name: str, drawn: Any) -> None:
         click.echo(f"      Rule: {plain(verdict.tolerance)}. n = {size}, seeds: {verdict.seeds}.")
     click.echo(f"  {_counted(drawn.verdicts)}")
     if drawn.missing:
-        click.echo(f"  {len(drawn.missing)} runs are missing and shown as not run")
+        count = "1 run is" if len(drawn.missing) == 1 else f"{len(drawn.missing)} runs are"
+        click.echo(f"  {count} missing and shown as not run")
     click.echo("  " + "  ".join(str(f) for f in drawn.files))

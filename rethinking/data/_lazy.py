@@ -135,7 +135,8 @@ class Folder(Dataset):
         try:
             picture = one_image(self.path(index), self.size, as_stored=self._as_stored)
         except Unavailable as error:
-            raise InputError(f"{error}: mend it or take it away") from None
+            mend = "put the original file back" if self._as_stored else "mend it or take it away"
+            raise InputError(f"{error}: {mend}") from None
         image = torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy()) if self.image == "tensor" else picture
         return (image if self.transform is None else self.transform(image)), int(self.labels[index])
 
@@ -179,11 +180,19 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         raise InputError(f"{folder} cannot be listed ({reason(error)}): make it readable") from None
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Raises InputError for a link that leads in a circle."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise InputError(f"{entry.path} cannot be looked at ({reason(error)}): mend it or take it away") from None
+
+
 def _classes(folder: Path) -> list[str]:
     """The names of the classes in the folder of a split, sorted."""
     classes, first = [], ""
     for entry in _entries(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             classes.append(entry.name)
         else:
             first = min(first or entry.name, entry.name)
@@ -213,7 +222,7 @@ def _images(folder: Path, inside: str = "") -> list[str]:
     found: list[str] = []
     for entry in _entries(folder / inside):
         place = f"{inside}{entry.name}"
-        if entry.is_dir():
+        if _is_folder(entry):
             found += _images(folder, f"{place}/")
         elif not _is_image(entry.name):
             raise InputError(f"{entry.path} is of no image format ({', '.join(sorted(SUFFIXES))}): take it away")

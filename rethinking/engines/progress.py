@@ -19,10 +19,17 @@ MEASURED = {"steps", "stop", "stop_loss", "eval_every", "interim_test", "evaluat
 
 
 def duration(seconds: float) -> str:
-    """A time in words: 40 s, 12 min, 3.5 h."""
+    """A time in words: 40 s, 12 min, 3.5 h, 11,000 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{rounded(seconds / 3600)} h"
+
+
+def rounded(value: float) -> str:
+    """A large number to two digits: 23,000."""
+    return f"{float(f'{value:.2g}'):,.0f}"
 
 
 def titles(specs: Sequence[Spec]) -> dict[str, str]:

@@ -48,7 +48,8 @@ ROWS = [
 ]
 BY_NAME = {row.name: row for row in ROWS}
 REGULARIZED, AUGMENTED, DECAYED, PLAIN = (row.name for row in ROWS[:4])
-BEST = {DECAYED: 72.57, PLAIN: 63.16}  # test accuracy at its best along the run, where the paper gives it: top-1, %
+# Test accuracy at its best along the run, where the paper gives it, in %: top-1, and top-5.
+BEST, BEST5 = {DECAYED: 72.57, PLAIN: 63.16}, {DECAYED: 91.31, PLAIN: 84.49}
 
 # A rehearsal: it shows that the whole path works, and says nothing about ImageNet.
 REHEARSAL: dict[str, Any] = {"data": "rehearsal", "n": 200, "test": 100, "classes": 10, "network": "small"}
@@ -89,6 +90,7 @@ TRAIN, TEST = (
 )
 TRAIN5, TEST5 = final("train_top5", "training accuracy, top-5 (%)"), final("test_top5", "test accuracy, top-5 (%)")
 BEST_TEST = Measure("best_test", "best test accuracy, top-1 (%)", _best)
+BEST_TEST5 = Measure("best_test5", "best test accuracy, top-5 (%)", lambda r: 100 * max(r.curve["test_top5"]))
 GAIN = Measure("gain", "gain of early stopping (points)", lambda r: _best(r) - 100 * r.final["test_accuracy"])
 
 DEPARTURES = [
@@ -104,7 +106,8 @@ DEPARTURES = [
     "Batch norm normalizes the 32 images of each process by themselves, with epsilon 0.001; its running statistics "
     "have decay 0.9997 and are the mean over the processes.",
     "Augmentation, from memory: a random part of 5 to 100 % of an image, flipped half of the time, with other "
-    "brightness, saturation, hue and contrast. Without it, and in evaluations, the central 87.5 % of each side.",
+    "brightness, saturation, hue and contrast. Without it, and in evaluations, the central 87.5 % of each side. Parts "
+    "are scaled by bilinear interpolation with antialiasing, which the paper does not tell.",
     "Training accuracy is measured in evaluation mode without augmentation, along the run on 50,000 images evenly "
     "spaced, at the end on all; the paper does not say how. One seed, in bfloat16 autocast.",
     "cpu: the runs of paper. quick: a rehearsal of a small network on a folder of 200 small images, no evidence.",

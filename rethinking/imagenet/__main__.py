@@ -1,5 +1,6 @@
 """`torchrun --nproc-per-node N -m rethinking.imagenet`: one run on a folder of images, to its record."""
 
+import math
 import os
 import shutil
 import signal
@@ -26,10 +27,12 @@ from rethinking.errors import InputError
 from rethinking.imagenet import checkpoint, reading, train
 from rethinking.imagenet.train import Group
 from rethinking.paths import expand
-from rethinking.record import Runs, Writer, check_plug_ins, leased
+from rethinking.record import Record, Runs, Writer, check_plug_ins, leased
 from rethinking.spec import LARGEST, Context, ImageNetSpec, Outcome, Unfit, from_bytes, from_file
 
 FIGURES = ("table2", "fig2a")
+SLOW = "see whether the disk answers, or give fewer --loaders; the same command goes on from the last checkpoint"
+CHECKPOINTS = "checkpoint"  # a folder in that of the run
 TIME, STOP = 1, 2  # why a checkpoint is written: it is time, or the run is asked to stop
 
 
@@ -79,6 +82,7 @@ def spec_of(name: str, runs_dir: Path = Path("runs")) -> ImageNetSpec:
     "--every", type=click.FloatRange(0), default=600.0, show_default=True, help="Seconds between checkpoints."
 )
 @click.option("--anew", is_flag=True, help="Begin anew where a checkpoint is damaged or another run's; deletes it.")
+@click.option("--check", is_flag=True, help="Read every image once, name those that cannot be read, and end.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but what goes wrong.")
 def command(
     name: str,
@@ -90,29 +94,52 @@ def command(
     loaders: int,
     every: float,
     anew: bool,
+    check: bool,
     quiet: bool,
 ) -> None:
     """Train one run on a folder of images, by as many processes as its spec says, and record it.
 
     Stopped by SIGTERM, or killed, the same command goes on from the last checkpoint, to the same record.
     """
-    spec = spec_of(name, expand(runs_dir))
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    if math.isnan(every):
+        raise InputError("--every is nan: give seconds, 0 or more")
+    if name == "-" and size > 1:
+        raise InputError(f"{size} processes cannot read one standard input: give --spec a file or a name")
+    spec = spec_of(name, expand(runs_dir))
     if size != spec.processes:
         count = "1 process" if spec.processes == 1 else f"{spec.processes} processes"
         raise InputError(f"the spec is of {count}, started are {size}: `{spec.command}`")
-    folder = reading.opened(spec, expand(path), loaders)
-    runs = Runs(expand(runs_dir), *(place and expand(place) for place in (checkpoints, weights)))
-    if device == "cuda" and local >= torch.cuda.device_count():
-        raise InputError(f"device is cuda, and this machine shows {torch.cuda.device_count()} GPUs: give one a process")
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if cuda and local >= (gpus := torch.cuda.device_count()):
+        shows = "1 GPU" if gpus == 1 else f"{gpus} GPUs"
+        raise InputError(f"device is {device}, and this machine shows {shows}: give one a process, or --device cpu")
     place = torch.device(f"cuda:{local}" if cuda else "cpu")
+    if cuda:
+        torch.cuda.set_device(place)
+    folder = reading.opened(spec, expand(path), loaders)  # its loaders begin before gloo's threads
+    runs = Runs(expand(runs_dir), *(each and expand(each) for each in (checkpoints, weights)))
     with _group(size, place) as group, as_begun():
         if not cuda:
             torch.set_num_threads(1)
+        if check:
+            sys.exit(_checked(folder, group))
         record = make(spec, folder, runs, place, group, every=every, anew=anew, quiet=quiet)
         if group.rank == 0 and not quiet:
             click.echo(record)
+
+
+def _checked(folder: reading.Folder, group: Group) -> int:
+    """Name the images that cannot be read; 1 where there are any."""
+    bad = 0
+    for line in folder.reader.faults(group.rank, group.size):
+        bad += 1
+        click.echo(f"rethinking: {line}", err=True)
+    bad = int(group.total(torch.tensor(bad)))
+    if group.rank == 0:
+        every = len(folder.train) + len(folder.test)
+        click.echo(f"{bad:,} of {every:,} images cannot be read" if bad else f"all {every:,} images can be read")
+    return min(bad, 1)
 
 
 @contextmanager
@@ -121,8 +148,6 @@ def _group(size: int, device: torch.device) -> Iterator[Group]:
     if size == 1:
         yield Group()
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield train.group_here()
@@ -158,20 +183,23 @@ def make(
         The record's folder.
 
     Raises:
-        InputError: another process makes the run; a checkpoint that is refused; an image that cannot be read.
+        InputError: another process makes the run; a record or checkpoint that is refused; an image that cannot be read.
         Stopped: SIGTERM came, and the checkpoint is written.
     """
     with ExitStack() as stack:
         writer, begun = None, {}
         if group.rank == 0:
             try:
-                if runs.find(spec) is None:
+                made = runs.find(spec)
+                if made is None:
                     writer = stack.enter_context(leased(runs, spec))
                     begun = _begun(spec, folder, writer, device, anew)
                 else:
-                    begun = {"done": True}
-            except (InputError, OSError) as error:
+                    begun = _done(made, folder, runs)
+            except InputError as error:
                 begun = {"error": str(error)}
+            except OSError as error:
+                begun = {"error": _told(error)}
         begun = _from_first(group, begun)
         if "error" in begun:
             raise InputError(begun["error"])
@@ -182,6 +210,18 @@ def make(
     return runs.path(spec)
 
 
+def _done(made: Record, folder: reading.Folder, runs: Runs) -> dict[str, Any]:
+    """That there is a record, whose checkpoints are deleted. Raises InputError where it is of other images."""
+    held = made.environment.get("data_digest")
+    if held != folder.digest:
+        raise InputError(
+            f"{made.path} was made of the images {held}, here they are {folder.digest}: give the folder of those, or "
+            "another --runs"
+        )
+    _clear(runs.checkpoints / made.path.name / CHECKPOINTS)  # whoever completed it may have been killed right after
+    return {"done": True}
+
+
 def _begun(
     spec: ImageNetSpec, folder: reading.Folder, writer: Writer | None, device: torch.device, anew: bool
 ) -> dict[str, Any]:
@@ -189,14 +229,14 @@ def _begun(
     if writer is None:
         raise InputError(f"another process makes {spec.run_id}: wait for it")
     writer.notes |= {"device": device.type, "steps": spec.steps}
-    place = writer.checkpoint_path.parent / "checkpoint"
+    place = writer.checkpoint_path.parent / CHECKPOINTS
     made_with = environment(spec, device) | train.told(spec) | {"data_digest": folder.digest}
     rest: dict[str, Any] = {"run": spec.run_id, "rows": [], "seconds": 0.0, "made_with": made_with}
     try:
         found = checkpoint.latest(place, spec.run_id)
         if found is not None:
             before = found[1]["made_with"]
-            for key, what in (("device", "the device"), ("data_digest", "the list of images")):
+            for key, what in (("device", "the device"), ("data_digest", "the images")):
                 if before[key] != made_with[key]:
                     raise InputError(
                         f"{spec.run_id} was begun with {what} {before[key]}, here it is {made_with[key]}: go on with "
@@ -267,7 +307,7 @@ class _Sitting:
         self.progress.end(self.spec, "done")
 
     def after(self, step: int) -> None:
-        """A step has ended: all processes agree whether a checkpoint is written."""
+        """A step has ended, or a batch of an evaluation: all processes agree whether a checkpoint is written."""
         late = self.group.rank == 0 and time.monotonic() - self.saved_at >= self.every
         wanted = torch.tensor(STOP if self.stopping else TIME if late else 0)
         reason = int(self.group.total(wanted, dist.ReduceOp.MAX))
@@ -304,9 +344,14 @@ def _terminations(sitting: _Sitting) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _told(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}: make room or name another folder, and try again"
+
+
 def main() -> NoReturn:
     """The command; what goes wrong is one line of the first process, or of the one that it goes wrong in."""
-    first = os.environ.get("RANK", "0") == "0"
+    rank = os.environ.get("RANK", "0")
     text, status, own = "", 0, False
     try:
         command(standalone_mode=False, prog_name="python -m rethinking.imagenet")
@@ -315,18 +360,21 @@ def main() -> NoReturn:
     except InputError as error:
         text, status, own = str(error), 2, isinstance(error, OwnError)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        text, status = f"{error.strerror or error}{where}: make room or name another folder, and try again", 2
+        text, status = _told(error), 2
     except CheckpointException as error:
         reason = next(iter(error.failures.values()))[0]
         text, status = f"no checkpoint can be written ({reason}): make room, or name another --checkpoints", 2
     except Stopped:
         text, status = "stopped; the same command goes on from here", 143
-    except RuntimeError as error:  # gloo's and NCCL's, where another process has ended
-        if not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
+    except RuntimeError as error:  # of loaders; gloo's and NCCL's, where another process has ended
+        if "DataLoader" in str(error):
+            text, status, own = f"{' '.join(str(error).split())}: {SLOW}", 1, True
+        elif not any(word in str(error) for word in ("gloo", "NCCL", "peer")):
             raise
-        text, status = "another process has ended; the same command goes on from the last checkpoint", 1
-    if text and (first or own):
+        else:
+            text, status = "another process has ended; the same command goes on from the last checkpoint", 1
+            own = rank == "1"  # it may be the first that has ended
+    if text and (rank == "0" or own):
         click.echo(f"rethinking: {' '.join(text.split())}", err=True)
     sys.exit(status)
 

@@ -8,6 +8,7 @@ All processes hold the same weights, optimizer state and running statistics afte
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from rethinking.imagenet import reading
 from rethinking.imagenet.network import buffers_of, build, loss_of, optimizer_of
 from rethinking.spec import Context, ImageNetSpec, Outcome, Rows, Unfit
 
-EVALUATED = 64  # images that a process evaluates at once
+EVALUATED = 32  # images that a process evaluates at once, as many as it trains on, so that it stops as soon
 NEVER = 2**53  # a step that no run reaches
 STATISTICS = (
     "each process normalizes its own {part} images of a batch; running statistics are the mean over processes, "
@@ -74,10 +75,6 @@ class Training:
         if group.size > 1:
             # Else DDP groups the gradients anew after the first batch, and a resumed run sums them in another order.
             self.model = DistributedDataParallel(self.network, find_unused_parameters=True)
-        labels = reading.labels_of(spec, folder)
-        self.train = reading.Examples(folder.train, labels, spec, spec.augmentation)
-        self.train_measured = reading.Examples(folder.train, labels, spec, augmented=False)
-        self.test = reading.Examples(folder.test, folder.test.labels, spec, augmented=False)
         self.step, self.evaluated = 0, -1
         self.diverged_at: int | None = None
         # Of this process since the last evaluation: loss, right among the first, among the first five, images; and the
@@ -117,15 +114,17 @@ class Training:
 
     def rows(self, context: Context) -> Iterator[dict[str, Any]]:
         """The evaluations, from where the training is to its end, the same in each process."""
-        parts = reading.batches(self.train, self.group.rank, self.step, self.folder.loaders)
+        parts = None
         while True:
             due = self.step % self.spec.eval_every == 0 or self.step == self.spec.steps
             if due and self.evaluated != self.step:
-                row = self.evaluate()
+                row, parts = self.evaluate(context), None
                 self.evaluated = self.step
                 yield row
             if self.step == self.spec.steps or self.diverged_at is not None:
                 return
+            if parts is None:
+                parts = self.folder.reader.batches(self.group.rank, self.step)
             self.train_step(*next(parts))
             context.on_step(self.step)
 
@@ -162,13 +161,16 @@ class Training:
 
     # --- evaluation -----------------------------------------------------------------------------------
 
-    def evaluate(self) -> dict[str, Any]:
-        """A row of the curve; what was seen online begins anew."""
+    def evaluate(self, context: Context) -> dict[str, Any]:
+        """A row of the curve; what was seen online begins anew.
+
+        Until its end the state is that from before it: what is stopped within it evaluates again.
+        """
         bad = int(self.group.total(self.bad.clone(), dist.ReduceOp.MIN))
         self.diverged_at = bad if bad < NEVER else None
         last = self.step == self.spec.steps or self.diverged_at is not None
-        train = self._measure(self.train_measured, reading.probe(self.spec, last))
-        test = self._measure(self.test, range(self.spec.test))
+        train = self._measure(reading.MEASURED, reading.probe(self.spec, last), context)
+        test = self._measure(reading.TESTED, range(self.spec.test), context)
         online = self.group.total(self.seen.clone()).tolist()
         self.seen.zero_()
         row: dict[str, Any] = {
@@ -182,15 +184,18 @@ class Training:
         return row | {"train_images": int(train[3]), "test_images": int(test[3])}
 
     @torch.no_grad()
-    def _measure(self, examples: reading.Examples, indices: Any) -> list[float]:
+    def _measure(self, which: str, indices: Any, context: Context) -> list[float]:
         """Sums over examples in evaluation mode, each process taking every size-th: as `sums`."""
         self.network.eval()
         found = torch.zeros(4, dtype=torch.float64, device=self.device)
         mine = indices[self.group.rank :: self.group.size]
-        for images, labels in reading.measured(examples, mine, EVALUATED, self.folder.loaders):
-            with self._autocast():
-                logits = self.network(images.to(self.device, memory_format=torch.channels_last))
-            found += sums(logits.float(), labels.to(self.device))
+        batches = self.folder.reader.measured(which, mine, EVALUATED)
+        for _ in range(0, len(indices), EVALUATED * self.group.size):  # as often in all, of which one may have less
+            for images, labels in islice(batches, 1):
+                with self._autocast():
+                    logits = self.network(images.to(self.device, memory_format=torch.channels_last))
+                found += sums(logits.float(), labels.to(self.device))
+            context.on_step(self.step)
         self.network.train()
         return self.group.total(found).tolist()
 

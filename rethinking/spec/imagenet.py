@@ -12,6 +12,7 @@ from rethinking.spec.part import Part, canonical_corruptions
 from rethinking.spec.theory import Above0
 
 TRAIN, TEST, CLASSES = 1_281_167, 50_000, 1000  # images and classes of ImageNet, as its challenge has it
+LOADERS = 12  # processes that read for each process that trains: see rethinking.imagenet.cost
 LEAST_SIZE = {"inception_v3": 299, "small": 8, "small-nobn": 8}  # pixels of a side; of the auxiliary head, 299
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -146,8 +147,8 @@ class ImageNetSpec(Spec):
     @property
     def command(self) -> str:
         launcher = f"torchrun --nproc-per-node {self.processes}" if self.processes > 1 else "python"
-        folder = "IMAGENET" if self.data == "imagenet" else "FOLDER"
-        return f"{launcher} -m rethinking.imagenet --spec {self.run_id} --data {folder}"
+        rest = f"IMAGENET --loaders {LOADERS}" if self.data == "imagenet" else "FOLDER"
+        return f"{launcher} -m rethinking.imagenet --spec {self.run_id} --data {rest}"
 
     @property
     def trained(self) -> int:

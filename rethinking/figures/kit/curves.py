@@ -51,9 +51,10 @@ class Curves(Panel):
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
         factor: of the values. error: 100 minus them. online: the column of the online log that is drawn instead, where
         every run drawn has a log. shaded: what falls short of the best so far, of the evaluations on the same test
-        images. shown: times the longest time to fit, where every run is fitted: what is after it is cut off. zones: of
-        under- and overfitting. symlog: x is linear to 1 and logarithmic beyond. shades: lines differ in order, as
-        shades of grey with dashes of their own.
+        images. ends: what the last points are of, in words that are said where it is shaded. shown: times the longest
+        time to fit, where every run is fitted: what is after it is cut off. zones: of under- and overfitting. symlog: x
+        is linear to 1 and logarithmic beyond. shades: lines differ in order, as shades of grey with dashes of their
+        own.
     """
 
     x: str = "step"
@@ -62,6 +63,7 @@ class Curves(Panel):
     error: bool = False
     online: str | None = None
     shaded: bool = False
+    ends: str = "the last point is of all test images"
     shown: float | None = None
     zones: Zones | None = None
     symlog: bool = False
@@ -70,7 +72,7 @@ class Curves(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        return "shaded: short of the best so far; the last point is of all test images" if self.shaded else ""
+        return f"shaded: short of the best so far; {self.ends}" if self.shaded else ""
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`; records: of the frame's rows."""
