@@ -153,17 +153,13 @@ def _hours(
     return out
 
 
-def _few(number: float | None) -> str:
-    """A number of which two digits are known: 0.36, 3.6, 36, 160,000."""
-    rounded = float(f"{number or 0.0:.2g}")
-    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
-
-
 def _summary(hours: dict[str, float | None], price: float | None) -> str:
+    from rethinking.engines.progress import rounded
+
     kinds = [("core_hours", "core-hours")] + ([("gpu_hours", "GPU-hours")] if hours["gpu_hours"] else [])
-    told = [f"{_few(hours[key])} {name}, at most {_few(hours[f'{key}_at_most'])}" for key, name in kinds]
+    known = {key: rounded(value or 0.0) for key, value in hours.items()}
+    told = [f"{known[key]} {name}, at most {known[f'{key}_at_most']}" for key, name in kinds]
     if price is not None:
         unit = "GPU" if hours["gpu_hours"] else "core"
-        cost, most = (_few(hours[key]) for key in ("cost", "cost_at_most"))
-        told.append(f"cost {cost}, at most {most}, at {price:g} an hour of a {unit}")
+        told.append(f"cost {known['cost']}, at most {known['cost_at_most']}, at {price:g} an hour of a {unit}")
     return "; ".join(told)

@@ -28,8 +28,9 @@ def duration(seconds: float) -> str:
 
 
 def rounded(value: float) -> str:
-    """A large number to two digits: 23,000."""
-    return f"{float(f'{value:.2g}'):,.0f}"
+    """A number to two digits: 0.36, 3.6, 36, 23,000."""
+    number = float(f"{value:.2g}")
+    return f"{number:,.0f}" if number >= 10 else f"{number:g}"
 
 
 def titles(specs: Sequence[Spec]) -> dict[str, str]:
