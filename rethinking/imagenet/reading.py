@@ -239,7 +239,7 @@ class Reader:
         pin = torch.cuda.is_available()
         self._loader = DataLoader(_Sets(sets), batch_sampler=asked, pin_memory=pin, **several if loaders else {})
         if loaders:
-            atexit.register(_end_loaders)
+            atexit.register(end_loaders)
             iter(self._loader)
 
     def batches(self, rank: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -273,7 +273,7 @@ def _as_loader(_: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end_loaders() -> None:
+def end_loaders() -> None:
     """At this process's end: multiprocessing would ask the loaders to end by SIGTERM, and wait for ever."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises where a loader was killed
     for child in multiprocessing.active_children():
