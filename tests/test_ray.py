@@ -3,6 +3,7 @@
 The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -21,8 +22,9 @@ from rethinking import revision
 from rethinking.engines import cluster as engine
 from rethinking.engines import connection, local, machine, node
 from rethinking.engines.execute import execute
+from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
-from rethinking.record import Runs, lease, leased, make, outdated, parcel, write
+from rethinking.record import Runs, digests, lease, leased, make, outdated, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
 
 ROOT = Path(__file__).parent.parent
@@ -318,18 +320,171 @@ def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
     folder = next(path.parent for path in sorted(toy_runs.glob("*/result.json")))
     spec = from_file(folder / "spec.json")
     whole = parcel.pack(folder)
-    assert parcel.check(whole, spec)["digests"]
+    parcel.check(whole, spec, folder)
     for wrong in (
         whole | {"curve.csv": whole["curve.csv"] + b"\n"},
         {name: content for name, content in whole.items() if name != "curve.csv"},
         {name: content for name, content in whole.items() if name != "result.json"},
         whole | {"result.json": b"{"},
         whole | {"more": b""},
+        whole | {"curve.csv": "text"},
+        [],
+        None,
     ):
         with pytest.raises(InputError, match=f"the record of {spec.run_id}"):
-            parcel.check(wrong, spec)
+            parcel.check(wrong, spec, folder)
     with pytest.raises(InputError, match="of another spec"):
-        parcel.check(whole, spec.replace(seed=99))
+        parcel.check(whole, spec.replace(seed=99), folder)
+
+
+def resealed(files):
+    """A parcel that agrees with itself, whatever it holds."""
+    result = json.loads(files["result.json"])
+    result["digests"] = {k: hashlib.sha256(v).hexdigest() for k, v in files.items() if k != "result.json"}
+    result["digest"] = digests.of_result(result)
+    return files | {"result.json": json.dumps(result).encode()}
+
+
+class Task:
+    """Stands for a run that Ray has been given: it tells the events that a test names, then nothing more."""
+
+    def __init__(self, events=()):
+        self.events = iter(events)
+
+    def __next__(self):
+        return next(self.events)
+
+
+class Ray:
+    """Stands for the package: it hands runs out, and nobody makes them but a test. given: the cores of each task."""
+
+    class exceptions:
+        class RayError(Exception):
+            pass
+
+        class RayTaskError(RayError):
+            pass
+
+    def __init__(self, *cores, answers=()):
+        self.cores, self.given, self.answers, self.cancelled = list(cores), [], answers, []
+
+    def nodes(self):
+        return [{"NodeID": str(k), "Alive": True, "Resources": {"CPU": c}} for k, c in enumerate(self.cores)]
+
+    def remote(self, *functions, **options):
+        if functions:
+            self.given.append(self.asked["num_cpus"])
+            return Task(self.answers)
+        return lambda function: self
+
+    def options(self, **options):
+        self.asked = options
+        return self
+
+    def put(self, value):
+        return value
+
+    get = put
+
+    def wait(self, tasks, num_returns, timeout):
+        return (tasks[:num_returns] if self.answers else []), []
+
+    def cancel(self, task):
+        self.cancelled.append(task)
+
+
+def fleet_of(specs, runs, toy_dir, ray, alone=False):
+    """A fleet for runs, on a cluster that stands for one."""
+    terms = engine._terms("a-job", specs, runs, device="cpu", alone=alone, data_dir=str(toy_dir), threads=1)
+    cluster, share = connection.Cluster(ray, "there"), connection.Share(alone=alone)
+    return engine._Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True))
+
+
+def launched(fleet, spec):
+    """The task of a run."""
+    fleet._launch(spec)
+    (task,) = fleet.flying
+    return task
+
+
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (lambda whole: resealed(whole | {"curve.csv": b"rubbish\n"}), r"curve.csv is not a curve"),
+        (lambda whole: resealed({k: v for k, v in whole.items() if k != "curve.csv"}), "curve.csv cannot be read"),
+        (lambda whole: resealed(whole | {"environment.json": b"[]"}), "environment.json is not a JSON object"),
+        (lambda whole: resealed(whole | {"../../evil": b"x"}), r"it has '../../evil', which is no file of a record"),
+        (lambda whole: resealed(whole | {"spec.json": whole["spec.json"] + b" " * 10**6}), "spec.json is larger than"),
+        (lambda whole: whole | {"result.json": b"[" * 10**5}, "is not whole"),
+        (lambda whole: resealed(whole | {"weights.safetensors": b"rubbish"}), "weights.safetensors is damaged"),
+        (lambda whole: None, "it is no files"),
+    ],
+)
+def test_rubbish_that_agrees_with_itself_is_one_failed_run_and_nothing_is_placed(wrong, line, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    assert execute(spec, made, data_dir=str(toy_dir))
+    fleet = fleet_of([spec], runs, toy_dir, Ray(1))
+    fleet._done(launched(fleet, spec), {spec.run_id: wrong(parcel.pack(made.path(spec)))})
+    (failure,) = fleet.failures
+    assert line in failure.reason
+    assert "\n" not in failure.reason
+    assert str(tempfile.gettempdir()) not in failure.reason.replace(str(tmp_path), "")
+    assert files_in(runs.root) == []
+    assert sorted(tmp_path.iterdir()) == [made.root, runs.root]
+
+
+def test_weights_that_a_node_sends_are_kept_where_they_are_missing_and_the_runs_own(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    probe = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity"))
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    assert execute(probe, made, data_dir=str(toy_dir))
+    whole, name = parcel.pack(made.path(probe)), spec.run_id
+    own = made.weights_of(spec).read_bytes()
+    shutil.copytree(made.path(spec), runs.path(spec))
+    runs.weights_of(spec).unlink()
+    before = files_in(runs.root)
+    for wrong in (
+        {name: {"weights.safetensors": own[:-1] + b"x"}},
+        {name: {"../../evil": own}},
+        {name: {"weights.safetensors": own, "curve.csv": b"x"}},
+        {"another": {"weights.safetensors": own}},
+        {name: None},
+    ):
+        fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+        fleet._done(launched(fleet, probe), {probe.run_id: whole, **wrong})
+        assert len(fleet.failures) == 1
+        assert files_in(runs.root) == before
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    rubbish = resealed(whole | {"curve.csv": b"x"})
+    fleet._done(launched(fleet, probe), {probe.run_id: rubbish, name: {"weights.safetensors": own}})
+    assert files_in(runs.root) == before
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    task = launched(fleet, probe)
+    runs.weights_of(spec).write_bytes(b"there meanwhile")
+    fleet._done(task, {probe.run_id: whole, name: {"weights.safetensors": own}})
+    assert fleet.failures == []
+    assert runs.weights_of(spec).read_bytes() == b"there meanwhile"
+    runs.weights_of(spec).unlink()
+    shutil.rmtree(runs.path(probe))
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    fleet._done(launched(fleet, probe), {probe.run_id: whole, name: {"weights.safetensors": own}})
+    assert runs.weights_of(spec).read_bytes() == own
+    assert files_in(runs.root) == files_in(made.root)
+
+
+@pytest.mark.parametrize("answer", [{}, 1, {"event": "resumed"}, {"event": "done"}, {"event": "done", "files": 1}])
+def test_a_foreign_answer_is_one_failed_run(answer, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, Ray(1, answers=[answer]))
+    fleet.work(wait=True)
+    (failure,) = fleet.failures
+    assert failure.reason.startswith("a node sent what is no answer")
+    assert (fleet.flying, files_in(tmp_path)) == ({}, [])
 
 
 def test_a_parcel_replaces_a_record_that_is_out_of_date(toy_dir, tmp_path):

@@ -291,6 +291,16 @@ class _Fleet:
         except ray.exceptions.RayError as error:
             self._gone(task, type(error).__name__)
             return
+        try:
+            self._heed(task, flight, event)
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            if task in self.flying:
+                self._end(task, "failed")
+            self._failed(spec, f"a node sent what is no answer ({type(error).__name__})", False)
+
+    def _heed(self, task: Any, flight: _Flight, event: dict[str, Any]) -> None:
+        """Act on one of the events of `node.make`."""
+        spec = flight.spec
         match event.pop("event"):
             case "begin":
                 flight.begun = True
@@ -322,14 +332,14 @@ class _Fleet:
             self.progress.evaluation(flight.spec, news["row"])
 
     def _done(self, task: Any, files: dict[str, parcel.Parcel]) -> None:
-        """Put a record in place, and with it weights that were made again."""
+        """Put a record in place, and with it weights that were made again. Of what is not sound nothing is kept."""
         flight = self.flying[task]
         try:
-            for folder, added in files.items():
-                if folder != flight.spec.run_id and isinstance(flight.spec, ProbeSpec):
-                    for content in added.values():  # the weights, which the node has compared with their record
-                        write(self.records.weights_of(flight.spec.run), content)
+            weights = self._made_again(flight.spec, files)
             parcel.place(flight.writer, files[flight.spec.run_id])
+            for path, content in weights.items():
+                if not os.path.lexists(path):
+                    write(path, content)
             flight.lease.close()
         except (InputError, OSError) as error:
             self._end(task, "failed")
@@ -338,6 +348,16 @@ class _Fleet:
             return
         del self.flying[task]
         self.progress.end(flight.spec, "done")
+
+    def _made_again(self, spec: Spec, files: dict[str, parcel.Parcel]) -> dict[Path, bytes]:
+        """The weights, besides the record, that a node has made of the run that a probe measures, by their place."""
+        others = files.keys() - {spec.run_id}
+        if not others:
+            return {}
+        record = self.records.find(spec.run) if isinstance(spec, ProbeSpec) else None
+        if record is None or others != {record.spec.run_id}:
+            raise InputError(f"a node sent more than the record of {spec.run_id}: {parcel.AGAIN}")
+        return {self.records.weights_of(record.spec): parcel.weights_in(files[record.spec.run_id], record)}
 
     def _failed(self, spec: Spec, reason: str, retry: bool) -> None:
         self.failed[spec.run_id] += 1
