@@ -1,7 +1,7 @@
 """The engine on a Ray cluster: the runs of the local engine, made by its nodes, recorded by this process.
 
-No disk is shared. A node returns a finished record as bytes, and this process puts it in place with a rename, so that
-whatever is lost, a node or this process, what is recorded stays and the same command goes on. What is in flight is at
+No disk is shared. A node returns a finished record as bytes, and this process reads it and puts it in place with a rename,
+so that whatever is lost, a node or this process, what is recorded stays and the same command goes on. What is in flight is at
 most a few runs for each core, so this process holds no more than those.
 """
 
@@ -60,6 +60,7 @@ def run(
 
     A run whose node is lost is made again elsewhere: from its checkpoint where the folder of checkpoints is another
     than that of the records and the nodes share it, else from its beginning. Ctrl-C and SIGTERM end what is in flight.
+    Where the cluster's head or this node's own Ray is lost, Ray ends this process, with status 1.
 
     Args:
         address: HOST:PORT of the cluster; None for one that is started on this machine, and ended in the end.
@@ -71,8 +72,8 @@ def run(
         The runs that failed, with the reason.
 
     Raises:
-        InputError: no such cluster, a wrong token, too few cores or GPUs; a node that lacks the data, or has another
-        version of the package or of a plug-in.
+        InputError: no such cluster, a wrong token, too few cores or GPUs, now or once nodes are lost; a node that lacks
+        the data, or has another version of the package or of a plug-in, or does not say.
     """
     waiting = [spec for spec in specs if not runs.complete(spec)]
     if not waiting or time.monotonic() >= deadline:

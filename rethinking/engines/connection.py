@@ -109,7 +109,7 @@ class Cluster:
         return said
 
     def check_nodes(self, terms: Terms, share: Share) -> None:
-        """Raise InputError where a node cannot make the runs, or none says anything."""
+        """Raise InputError where a node that answers cannot make the runs or does not say, or where none answers."""
         there = self.each(host, self.nodes(share), timeout=ANSWER)
         if not there:  # as where this process wants tokens, and the cluster has none
             told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
