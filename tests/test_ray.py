@@ -196,9 +196,12 @@ def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(no
     wait_for(lambda: len(records(tmp_path)) >= BETWEEN, process)
     frozen: list[int] = []
     wait_for(lambda: freeze(apart, frozen), process)
-    nodes.kill(second)
-    os.kill(frozen[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=500)
+    try:
+        nodes.kill(second)
+        _, said = process.communicate(timeout=500)
+    finally:
+        with suppress(ProcessLookupError):  # it may have gone with its node
+            os.kill(frozen[0], signal.SIGKILL)
     assert process.returncode == 0, said
 
     for name, time_ns in before.items():
@@ -207,7 +210,7 @@ def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(no
     flying = AHEAD * 2  # of two nodes with a core each
     assert not set(begun) & set(before)
     assert len(set(told(first, "starting")) - set(before)) <= flying
-    assert 1 <= len(lost) <= flying
+    assert 1 <= len(lost) <= flying, said
     assert 1 <= len(begun) - len(set(begun)) <= len(lost)
     assert not [*tmp_path.glob("runs/*/lease-*")]
 

@@ -1,8 +1,8 @@
 """The engine on a Ray cluster: the runs of the local engine, made by its nodes, recorded by this process.
 
-No disk is shared. A node returns a finished record as bytes, and this process reads it and puts it in place with a rename,
-so that whatever is lost, a node or this process, what is recorded stays and the same command goes on. What is in flight is at
-most a few runs for each core, so this process holds no more than those.
+No disk is shared. A node returns a finished record as bytes, and this process reads it and puts it in place with a
+rename, so that whatever is lost, a node or this process, what is recorded stays and the same command goes on. What is
+in flight is at most a few runs for each core, so this process holds no more than those.
 """
 
 import math

@@ -195,6 +195,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
                 with _hushed():
                     ray.init(address=address or "local", **options)
                 break
+            except SystemExit:  # Ray's own answer to SIGTERM
+                raise KeyboardInterrupt from None
             except Exception as error:  # Ray raises what it likes
                 if not again:
                     raise _refused(error, address) from None
