@@ -100,9 +100,15 @@ def run(
                 fleet.most = workers if address is not None else None
                 try:
                     fleet.work(wait)
-                except cluster.ray.exceptions.RayError as error:
-                    told = f"the connection to {cluster.address} was lost ({first_line(error)})"
-                    raise InputError(f"{told}: see to the cluster, and the same command goes on") from None
+                except (InputError, cluster.ray.exceptions.RayError) as error:
+                    told = str(error)
+                    if not isinstance(error, InputError):
+                        told = f"the connection to {cluster.address} was lost ({first_line(error)})"
+                        told += ": see to the cluster, and the same command goes on"
+                    if before := [*failures, *fleet.failures]:
+                        first = f"{before[0].spec.run_id}: {before[0].reason}"
+                        told += f"; runs that had failed before: {len(before)}, the first {first}"
+                    raise InputError(told) from None
                 finally:
                     fleet.dismiss()
             failures += fleet.failures
