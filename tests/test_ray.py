@@ -3,6 +3,7 @@
 The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,10 @@ from rethinking import revision
 from rethinking.engines import cluster as engine
 from rethinking.engines import connection, local, machine, node
 from rethinking.engines.execute import execute
+from rethinking.engines.fleet import AHEAD, UNFIT, Fleet
+from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
-from rethinking.record import Runs, lease, leased, make, outdated, parcel, write
+from rethinking.record import Runs, digests, lease, leased, make, outdated, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
 
 ROOT = Path(__file__).parent.parent
@@ -109,17 +113,31 @@ def words(toy_dir, folder, address, *more):
     return [str(w) for w in ("figure", "toyfig", *where, "--engine", "ray", "--address", address, *more)]
 
 
-def driver(*given, **env):
-    return subprocess.Popen(
-        [sys.executable, "-m", "rethinking", *given],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | env,
-        cwd=ROOT,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )
+@pytest.fixture
+def driver():
+    """Starts a command; what still runs when the test ends is killed."""
+    started: list[subprocess.Popen] = []
+
+    def start(*given, **env):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "rethinking", *given],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | env,
+                cwd=ROOT,
+                start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def records(folder):
@@ -133,6 +151,19 @@ def wait_for(condition, process=None, seconds=300):
         if process is not None and process.poll() is not None:
             pytest.fail(f"it has ended, with status {process.returncode}: {process.communicate()}")
         time.sleep(0.05)
+
+
+def freeze(scratch, frozen):
+    """Stop a process that is at a run in a node's scratch folder, and add its id to `frozen`; whether there is one."""
+    for owner in scratch.glob("*/*/lease-*/owner.json"):
+        with suppress(OSError, ValueError):  # the run ends meanwhile
+            pid = json.loads(owner.read_text())["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            if owner.exists():
+                frozen.append(pid)
+                return True
+            os.kill(pid, signal.SIGCONT)
+    return False
 
 
 def told(text, what):
@@ -151,9 +182,10 @@ def same_bits(one: Path, other: Path) -> None:
             assert (one / name / file).read_bytes() == (other / name / file).read_bytes(), (name, file)
 
 
-def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(nodes, toy_dir, tmp_path):
+def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(nodes, driver, toy_dir, tmp_path):
     """Forty runs: the first command is killed, then a node under the second. Only what was in flight is made twice."""
-    second = nodes.add()
+    (apart := nodes.scratch / "second").mkdir()
+    second = nodes.add(TMPDIR=str(apart))
     given = words(toy_dir, tmp_path, nodes.address, "--seeds", SEEDS)
     process = driver(*given)
     wait_for(lambda: len(records(tmp_path)) >= BEFORE, process)
@@ -162,17 +194,24 @@ def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(no
     before = {name: (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns for name in records(tmp_path)}
     process = driver(*given)
     wait_for(lambda: len(records(tmp_path)) >= BETWEEN, process)
-    nodes.kill(second)
-    _, said = process.communicate(timeout=500)
+    frozen: list[int] = []
+    wait_for(lambda: freeze(apart, frozen), process)
+    try:
+        nodes.kill(second)
+        _, said = process.communicate(timeout=500)
+    finally:
+        with suppress(ProcessLookupError):  # it may have gone with its node
+            os.kill(frozen[0], signal.SIGKILL)
     assert process.returncode == 0, said
 
     for name, time_ns in before.items():
         assert (tmp_path / "runs" / name / "result.json").stat().st_mtime_ns == time_ns
     begun, lost = told(said, "starting"), told(said, "its node was lost")
-    flying = engine.AHEAD * 2  # of two nodes with a core each
+    flying = AHEAD * 2  # of two nodes with a core each
     assert not set(begun) & set(before)
     assert len(set(told(first, "starting")) - set(before)) <= flying
-    assert len(begun) - len(set(begun)) <= len(lost) <= flying
+    assert 1 <= len(lost) <= flying, said
+    assert 1 <= len(begun) - len(set(begun)) <= len(lost)
     assert not [*tmp_path.glob("runs/*/lease-*")]
 
     wanted = [from_file(path) for path in tmp_path.glob("runs/*/spec.json")]
@@ -185,7 +224,7 @@ def test_a_sweep_ends_with_the_records_of_the_local_engine_whatever_is_killed(no
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
+def test_ctrl_c_leaves_cluster_and_records_clean(nodes, driver, toy_dir, tmp_path):
     nodes.clear()
     process = driver(*words(toy_dir, tmp_path, nodes.address, "--seeds", 1), TOY_STEPS="1000000")
     wait_for(nodes.busy, process)
@@ -199,21 +238,21 @@ def test_ctrl_c_leaves_cluster_and_records_clean(nodes, toy_dir, tmp_path):
     wait_for(nodes.clean, seconds=60)
 
 
-def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(nodes, toy_dir, tmp_path):
+def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(nodes, driver, toy_dir, tmp_path):
     nodes.clear()
     shared = ("--checkpoints", tmp_path / "checkpoints", "--seeds", 1)
-    steps = {"TOY_STEPS": "1000"}
-    saved: list[str] = []
-    for seconds in (0.5, 1, 2, 4, 8):  # until a run has begun to train: on a busy machine that takes a while
+    steps = {"TOY_STEPS": "3000"}
+    runs, saved, seconds = Runs(tmp_path / "runs", tmp_path / "checkpoints"), list[str](), 0.25
+    while not saved and seconds < 300:  # until a run has begun to train: on a busy machine that takes a while
         process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
         wait_for(nodes.busy, process)
         time.sleep(seconds)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=120)
         assert process.returncode in (130, 143), said
-        saved = [path.parent.name for path in (tmp_path / "checkpoints").glob("*/checkpoint.safetensors")]
-        if saved:
-            break
+        begun = [path.parent.name for path in (tmp_path / "checkpoints").glob("*/checkpoint.safetensors")]
+        saved = [name for name in begun if runs.reached(runs.root / name)]
+        seconds *= 2
     assert saved
     process = driver(*words(toy_dir, tmp_path, nodes.address, *shared), **steps)
     _, said = process.communicate(timeout=300)
@@ -318,18 +357,172 @@ def test_a_parcel_that_is_not_its_record_is_refused(toy_runs, tmp_path):
     folder = next(path.parent for path in sorted(toy_runs.glob("*/result.json")))
     spec = from_file(folder / "spec.json")
     whole = parcel.pack(folder)
-    assert parcel.check(whole, spec)["digests"]
+    parcel.check(whole, spec, folder)
     for wrong in (
         whole | {"curve.csv": whole["curve.csv"] + b"\n"},
         {name: content for name, content in whole.items() if name != "curve.csv"},
         {name: content for name, content in whole.items() if name != "result.json"},
         whole | {"result.json": b"{"},
         whole | {"more": b""},
+        whole | {"curve.csv": "text"},
+        [],
+        None,
     ):
         with pytest.raises(InputError, match=f"the record of {spec.run_id}"):
-            parcel.check(wrong, spec)
+            parcel.check(wrong, spec, folder)
     with pytest.raises(InputError, match="of another spec"):
-        parcel.check(whole, spec.replace(seed=99))
+        parcel.check(whole, spec.replace(seed=99), folder)
+
+
+def resealed(files):
+    """A parcel that agrees with itself, whatever it holds."""
+    result = json.loads(files["result.json"])
+    result["digests"] = {k: hashlib.sha256(v).hexdigest() for k, v in files.items() if k != "result.json"}
+    result["digest"] = digests.of_result(result)
+    return files | {"result.json": json.dumps(result).encode()}
+
+
+class Task:
+    """Stands for a run that Ray has been given: it tells the events that a test names, then nothing more."""
+
+    def __init__(self, events=()):
+        self.events = iter(events)
+
+    def __next__(self):
+        return next(self.events)
+
+
+class Ray:
+    """Stands for the package: it hands runs out, and nobody makes them but a test. given: the cores of each task."""
+
+    class exceptions:
+        class RayError(Exception):
+            pass
+
+        class RayTaskError(RayError):
+            pass
+
+    def __init__(self, *cores, answers=()):
+        self.cores, self.given, self.answers, self.cancelled = list(cores), [], answers, []
+
+    def nodes(self):
+        return [{"NodeID": str(k), "Alive": True, "Resources": {"CPU": c}} for k, c in enumerate(self.cores)]
+
+    def remote(self, *functions, **options):
+        if functions:
+            self.given.append(self.asked["num_cpus"])
+            return Task(self.answers)
+        return lambda function: self
+
+    def options(self, **options):
+        self.asked = options
+        return self
+
+    def put(self, value):
+        return value
+
+    get = put
+
+    def wait(self, tasks, num_returns, timeout):
+        return (tasks[:num_returns] if self.answers else []), []
+
+    def cancel(self, task):
+        self.cancelled.append(task)
+
+
+def fleet_of(specs, runs, toy_dir, ray, alone=False):
+    """A fleet for runs, on a cluster that stands for one."""
+    terms = engine._terms("a-job", specs, runs, device="cpu", alone=alone, data_dir=str(toy_dir), threads=1)
+    cluster, share = connection.Cluster(ray, "there"), connection.Share(alone=alone)
+    cluster.each = lambda *_, **__: {}  # no node says anything
+    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True))
+
+
+def launched(fleet, spec):
+    """The task of a run."""
+    fleet._launch(spec)
+    (task,) = fleet.flying
+    return task
+
+
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (lambda whole: resealed(whole | {"curve.csv": b"rubbish\n"}), r"curve.csv is not a curve"),
+        (lambda whole: resealed({k: v for k, v in whole.items() if k != "curve.csv"}), "curve.csv cannot be read"),
+        (lambda whole: resealed(whole | {"environment.json": b"[]"}), "environment.json is not a JSON object"),
+        (lambda whole: resealed(whole | {"../../evil": b"x"}), r"it has '../../evil', which is no file of a record"),
+        (lambda whole: resealed(whole | {"spec.json": whole["spec.json"] + b" " * 10**6}), "spec.json is larger than"),
+        (lambda whole: whole | {"result.json": b"[" * 10**5}, "is not whole"),
+        (lambda whole: resealed(whole | {"weights.safetensors": b"rubbish"}), "weights.safetensors is damaged"),
+        (lambda whole: None, "it is no files"),
+    ],
+)
+def test_rubbish_that_agrees_with_itself_is_one_failed_run_and_nothing_is_placed(wrong, line, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    assert execute(spec, made, data_dir=str(toy_dir))
+    fleet = fleet_of([spec], runs, toy_dir, Ray(1))
+    fleet._done(launched(fleet, spec), {spec.run_id: wrong(parcel.pack(made.path(spec)))})
+    (failure,) = fleet.failures
+    assert line in failure.reason
+    assert "\n" not in failure.reason
+    assert str(tempfile.gettempdir()) not in failure.reason.replace(str(tmp_path), "")
+    assert files_in(runs.root) == []
+    assert sorted(tmp_path.iterdir()) == [made.root, runs.root]
+
+
+def test_weights_that_a_node_sends_are_kept_where_they_are_missing_and_the_runs_own(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    probe = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity"))
+    made, runs = Runs(tmp_path / "made"), Runs(tmp_path / "runs")
+    assert execute(probe, made, data_dir=str(toy_dir))
+    whole, name = parcel.pack(made.path(probe)), spec.run_id
+    own = made.weights_of(spec).read_bytes()
+    shutil.copytree(made.path(spec), runs.path(spec))
+    runs.weights_of(spec).unlink()
+    before = files_in(runs.root)
+    for wrong in (
+        {name: {"weights.safetensors": own[:-1] + b"x"}},
+        {name: {"../../evil": own}},
+        {name: {"weights.safetensors": own, "curve.csv": b"x"}},
+        {"another": {"weights.safetensors": own}},
+        {name: None},
+    ):
+        fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+        fleet._done(launched(fleet, probe), {probe.run_id: whole, **wrong})
+        assert len(fleet.failures) == 1
+        assert files_in(runs.root) == before
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    rubbish = resealed(whole | {"curve.csv": b"x"})
+    fleet._done(launched(fleet, probe), {probe.run_id: rubbish, name: {"weights.safetensors": own}})
+    assert files_in(runs.root) == before
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    task = launched(fleet, probe)
+    runs.weights_of(spec).write_bytes(b"there meanwhile")
+    fleet._done(task, {probe.run_id: whole, name: {"weights.safetensors": own}})
+    assert fleet.failures == []
+    assert runs.weights_of(spec).read_bytes() == b"there meanwhile"
+    runs.weights_of(spec).unlink()
+    shutil.rmtree(runs.path(probe))
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    fleet._done(launched(fleet, probe), {probe.run_id: whole, name: {"weights.safetensors": own}})
+    assert runs.weights_of(spec).read_bytes() == own
+    assert files_in(runs.root) == files_in(made.root)
+
+
+@pytest.mark.parametrize("answer", [{}, 1, {"event": "resumed"}, {"event": "done"}, {"event": "done", "files": 1}])
+def test_a_foreign_answer_is_one_failed_run(answer, toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, Ray(1, answers=[answer]))
+    fleet.work(wait=True)
+    (failure,) = fleet.failures
+    assert failure.reason.startswith("a node sent what is no answer")
+    assert (fleet.flying, files_in(tmp_path)) == ({}, [])
 
 
 def test_a_parcel_replaces_a_record_that_is_out_of_date(toy_dir, tmp_path):
@@ -369,6 +562,7 @@ def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
     monkeypatch.setattr(node, "_lacks", lambda terms, whole: "lacks everything")
+    monkeypatch.setattr(node, "ASIDE", 0)
     (event,) = node.make(terms, {})
     assert event["event"] == "unfit"
     assert re.fullmatch(r"node \S+ lacks everything", event["message"])
@@ -391,6 +585,85 @@ def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tm
     assert not [*tmp_path.glob(f"{node.SCRATCH}*")]
     worker.stop()
     node._kept.clear()
+
+
+def test_where_no_node_is_left_the_command_ends_with_one_line(toy_dir, tmp_path):
+    spec, ray = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), Ray(0, 1)
+    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray)
+    launched(fleet, spec)
+    ray.cores, fleet._count_again = [0], 0.0
+    with pytest.raises(InputError, match=r"^a run takes cores: 1, and no node of there has more than 0: add a node"):
+        fleet.work(wait=True)
+    fleet.dismiss()
+    assert (fleet.flying, files_in(tmp_path)) == ({}, [])
+
+
+def test_a_run_of_a_whole_node_is_given_to_a_smaller_one_where_the_largest_is_lost(toy_dir, tmp_path):
+    spec, ray = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), Ray(1, 2)
+    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray, alone=True)
+    fleet.waiting.clear()
+    task = launched(fleet, spec)
+    ray.cores, fleet._count_again = [1], 0.0
+    fleet._count()
+    assert (ray.cancelled, fleet.flying, [*fleet.waiting]) == ([task], {}, [spec])
+    launched(fleet, spec)
+    assert ray.given == [2, 1]
+    fleet.dismiss()
+
+
+def test_whatever_ray_raises_no_lease_stays(toy_dir, tmp_path, monkeypatch):
+    specs = [RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2, seed=seed) for seed in (0, 1)]
+    fleet = fleet_of(specs, Runs(tmp_path / "runs"), toy_dir, Ray(2))
+
+    def broken(*_, **__):
+        raise Ray.exceptions.RayError
+
+    for spec in specs:
+        fleet._launch(spec)
+    asked = []
+    monkeypatch.setattr(fleet.cluster.ray, "cancel", lambda task: (asked.append(task), broken()))
+    fleet.dismiss()
+    assert len(asked) == 2
+    assert files_in(tmp_path) == []
+    monkeypatch.setattr(fleet.cluster.ray, "remote", broken)
+    with pytest.raises(Ray.exceptions.RayError):
+        fleet._launch(specs[0])
+    assert files_in(tmp_path) == []
+
+
+def test_a_node_that_does_not_say_what_it_lacks_is_refused(toy_dir, tmp_path, monkeypatch):
+    cluster = connection.Cluster(Ray(1, 1), "there")
+    said = {connection.host: {"0": "one", "1": "two"}, connection.lacks: {"0": None}}
+    monkeypatch.setattr(cluster, "each", lambda function, nodes, *_, **__: said[function])
+    with pytest.raises(InputError, match=r"^node two has not said within 600 s whether it can make the runs: "):
+        cluster.check_nodes(None, connection.Share())
+    cluster.ray.cores.pop()  # it was lost meanwhile
+    cluster.check_nodes(None, connection.Share())
+
+
+def test_runs_that_were_given_to_a_node_that_cannot_make_them_are_given_again(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    ray = Ray(1, answers=[{"event": "unfit", "message": "node two lacks everything"}])
+    ray.get = lambda event: dict(event)
+    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray)
+    fleet.work(wait=True)
+    assert [failure.reason for failure in fleet.failures] == ["node two lacks everything"]
+    assert len(ray.given) == UNFIT
+
+
+def test_the_folder_of_a_ray_that_is_started_here_is_short_and_deleted_once_its_process_is_dead(tmp_path, monkeypatch):
+    long = tmp_path / (30 * "x")
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert connection._place() == "/tmp"
+    monkeypatch.setattr(connection, "SHORT", 1000)
+    dead, live = (long / f"{connection.OWN}{name}" for name in ("dead", "live"))
+    for folder in (dead, live):
+        folder.mkdir()
+    connection._locked(dead).close()
+    with connection._locked(live):
+        assert connection._place() == str(long)
+        assert [*long.iterdir()] == [live]
 
 
 class Sized:

@@ -52,7 +52,8 @@ def plan(
     steps. Data sets that are not on this disk, and would be fetched, are named.
 
     Core-hours and GPU-hours are those that the runs take, whatever number of workers or nodes shares them; with
-    --engine ray they are what the cluster would take if its nodes were like this machine.
+    --engine ray they are what the cluster would take if its nodes were like this machine. Those of runs that share a
+    GPU assume that each is as fast as one that has the GPU to itself.
     """
     from rethinking import data as sets
     from rethinking import figures as fig

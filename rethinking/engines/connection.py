@@ -1,5 +1,6 @@
 """The way to a Ray cluster: reaching it or starting one here, what it has, and what its nodes lack."""
 
+import fcntl
 import os
 import re
 import secrets
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rethinking.engines.machine import gpu_count
 from rethinking.engines.node import Terms, host, lacks, say, shares
@@ -28,6 +29,8 @@ SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "3"}
 # Of a cluster that is started here: on a busy machine its processes take long, in seconds, and may fail to start.
 PATIENT = {"RAY_gcs_server_port_wait_time_s": "180", "RAY_worker_register_timeout_seconds": "300"}
 TRIES = 3
+OWN = "rethinking-ray-"  # what the name of the folder of a Ray begins with that is started here
+SHORT = 16  # bytes of the path that it is made in: the names of sockets have 107, of which Ray and OWN need the others
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,17 @@ class Cluster:
         return said
 
     def check_nodes(self, terms: Terms, share: Share) -> None:
-        """Raise InputError where a node cannot make the runs, or none says anything."""
+        """Raise InputError where a node that answers cannot make the runs or does not say, or where none answers."""
         there = self.each(host, self.nodes(share), timeout=ANSWER)
         if not there:  # as where this process wants tokens, and the cluster has none
             told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
             raise InputError(f"{told}, and set RAY_AUTH_MODE and the token as they are there")
-        reasons = sorted(reason for reason in self.each(lacks, there, terms).values() if reason)
+        said = self.each(lacks, there, terms)
+        silent = sorted(there[name] for name in (there.keys() - said.keys()) & self.nodes(share).keys())
+        if silent:
+            told = f"node {silent[0]} has not said within {WAITED:.0f} s whether it can make the runs"
+            raise InputError(f"{told}: see to it, or take it out of the cluster")
+        reasons = sorted(reason for reason in said.values() if reason)
         if reasons:
             more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
             raise InputError(f"{reasons[0]}{more}")
@@ -162,7 +170,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
     """
     if address is not None:
         check_address(address)
-    own = Path(tempfile.mkdtemp(prefix="rethinking-ray-")) if address is None else None
+    own = Path(tempfile.mkdtemp(prefix=OWN, dir=_place())) if address is None else None
+    lock = _locked(own) if own else None
     before = dict(os.environ)
     for name, value in (SETTINGS | (PATIENT if own else {})).items():
         os.environ.setdefault(name, value)
@@ -186,6 +195,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
                 with _hushed():
                     ray.init(address=address or "local", **options)
                 break
+            except SystemExit:  # Ray's own answer to SIGTERM
+                raise KeyboardInterrupt from None
             except Exception as error:  # Ray raises what it likes
                 if not again:
                     raise _refused(error, address) from None
@@ -199,10 +210,37 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[Cluster]:
         if "ray" in sys.modules:
             with suppress(Exception):
                 sys.modules["ray"].shutdown()
-        if own:
+        if own and lock:
+            lock.close()
             shutil.rmtree(own, ignore_errors=True)
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
+
+
+def _place() -> str:
+    """The folder for a Ray that is started here; what killed processes have left there is deleted.
+
+    It is that of temporary files, or /tmp where the names of Ray's sockets would be too long there.
+    """
+    place = tempfile.gettempdir()
+    if len(os.fsencode(place)) > SHORT and os.path.isdir("/tmp") and os.access("/tmp", os.W_OK | os.X_OK):
+        place = "/tmp"
+    for folder in Path(place).glob(f"{OWN}*"):
+        with suppress(OSError):  # it is in use, gone meanwhile, or another user's
+            _locked(folder, "r").close()
+            shutil.rmtree(folder, ignore_errors=True)
+    return place
+
+
+def _locked(folder: Path, mode: str = "w") -> IO[str]:
+    """The lock of a Ray's folder, which its process holds while it lives. Raises OSError where another one does."""
+    lock = (folder / "lock").open(mode)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise
+    return lock
 
 
 def _refused(error: Exception, address: str | None) -> InputError:
@@ -213,7 +251,8 @@ def _refused(error: Exception, address: str | None) -> InputError:
         now = now.__cause__
     text = " ".join(causes)
     if address is None:
-        return InputError(f"Ray cannot be started on this machine ({first_line(error)}): use the engine local")
+        told = f"Ray cannot be started on this machine ({first_line(error)})"
+        return InputError(f"{told}: set TMPDIR to a folder with a short name, or use the engine local")
     if "InvalidAuthToken" in text or "AuthenticationError" in type(error).__name__:
         told = f"the cluster at {address} does not take this token, or wants one: set RAY_AUTH_MODE=token and its token"
         return InputError(f"{told}, as RAY_AUTH_TOKEN or in a file that RAY_AUTH_TOKEN_PATH names")

@@ -28,6 +28,7 @@ POLL = 0.25  # seconds between looks at whether Ray wants the task to end
 PATIENCE = 20.0  # seconds for a run to write its checkpoint when it is stopped
 SCRATCH = "rethinking-run-"  # what the names of scratch folders begin with
 FORGOTTEN = 60.0  # seconds after which a scratch folder without a live process is a killed one's
+ASIDE = 20.0  # seconds for which a node that cannot make a run takes no other
 PLUG_INS = "RETHINKING_PLUGINS"
 
 
@@ -112,8 +113,10 @@ def _lacks(terms: Terms, whole: bool) -> str | None:
 def _sweep() -> None:
     """Delete what processes that were killed have left on this node, as where its Ray was."""
     from rethinking.record.lease import held
+    from rethinking.record.parcel import UNPACKED
 
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+    place = Path(tempfile.gettempdir())
+    for folder in (*place.glob(f"{SCRATCH}*"), *place.glob(f"{UNPACKED}*")):
         with suppress(OSError):  # gone meanwhile, or another user's
             old = time.time() - folder.stat().st_mtime > FORGOTTEN
             if old and not any(held(run) for run in folder.iterdir()):
@@ -142,6 +145,7 @@ def make(terms: Terms, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     reason = lacks(terms, whole=False)  # a node may have joined later; a run verifies its data itself
     if reason:
         yield {"event": "unfit", "message": reason}
+        time.sleep(ASIDE)  # it keeps its core meanwhile, so that the runs go to other nodes
         return
     worker = _worker(terms, os.environ.get("CUDA_VISIBLE_DEVICES"))
     finished = False
