@@ -93,6 +93,16 @@ class Nodes:
         return bool([*self.scratch.glob("*/*/lease-*")])
 
 
+@pytest.fixture(autouse=True)
+def as_before():
+    """What a node's own process does to its environment is undone where a test does it in this one."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="module")
 def nodes():
     """One cluster for all tests, with a token."""
