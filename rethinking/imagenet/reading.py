@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, functional
 
 from rethinking import data
-from rethinking.corruptions import corrupt_arrays
+from rethinking.corruptions import corrupt_labels
 from rethinking.errors import InputError
 from rethinking.images import Facts
 from rethinking.record.digests import sha256
@@ -94,9 +94,7 @@ def opened(spec: ImageNetSpec, path: Path, loaders: int = 0) -> Folder:
 
 def labels_of(spec: ImageNetSpec, train: Any) -> np.ndarray:
     """int64 (N,): the labels that are trained on, with the run's corruption; no image is looked at."""
-    nothing = np.empty((0, 0, 0), np.uint8)
-    facts = Facts(spec.classes)
-    return corrupt_arrays(nothing, train.labels, spec.corruptions, facts=facts, seed=spec.data_seed)[1]
+    return corrupt_labels(train.labels, spec.corruptions, facts=Facts(spec.classes), seed=spec.data_seed)
 
 
 def places(spec: ImageNetSpec, step: int, rank: int) -> list[Place]:

@@ -48,8 +48,7 @@ class Context:
 
     Attributes:
         images: the data set that the spec names. device: to compute on. threads: that a network is trained with on the
-        CPU. made_with: what decides how its arithmetic is
-        done, in words.
+        CPU. made_with: what decides how its arithmetic is done, in words.
         on_step: to be called with how far the run is, of the spec's `steps`; what it raises ends the run.
         on_part: to be called every second or so within what takes longer than a step; what it raises ends the run.
         saved: the state that a resumable run goes on from; None for its beginning.
