@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -207,3 +208,11 @@ class ImagesSpec(Spec):
         if self.n is not None and self.n > size:
             raise ValueError(f"n is {self.n}, {self.data} has {size} training images: give 1 to {size}")
         return self
+
+
+def misended(result: dict[str, Any], steps: list[int], ended: dict[str, bool]) -> str | None:
+    """Why a training's result and curve contradict each other; None where they do not. ended: how the curve ends."""
+    if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
+        return "curve.csv: steps do not rise from 0"
+    status = result["status"]
+    return None if ended.get(status, False) else f"result.json says {status}, which its curve does not"

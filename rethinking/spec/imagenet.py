@@ -1,13 +1,12 @@
 """The spec of a run on ImageNet, or of a rehearsal of one. Importing it imports no torch."""
 
 import math
-from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rethinking import catalog
-from rethinking.spec.base import Column, Positive, Seed, Spec
+from rethinking.spec.base import Column, Positive, Seed, Spec, misended
 from rethinking.spec.part import Part, canonical_corruptions
 from rethinking.spec.theory import Above0
 
@@ -120,12 +119,8 @@ class ImageNetSpec(Spec):
 
     def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
         steps = curve["step"]
-        if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
-            return "curve.csv: steps do not rise from 0"
         ended = {"budget": steps[-1] == self.steps, "diverged": result["diverged_at"] is not None}
-        if not ended.get(result["status"], False):
-            return f"result.json says {result['status']}, which its curve does not"
-        return None
+        return misended(result, steps, ended)
 
     @property
     def named(self) -> list[tuple[str, str]]:
@@ -134,9 +129,7 @@ class ImageNetSpec(Spec):
     @property
     def words(self) -> list[str]:
         parts: list[str] = [self.data, self.network]
-        for part in self.corruptions:
-            value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
-            parts.append(part.name + (f"-{value}" if value else ""))
+        parts += [part.word for part in self.corruptions]
         switches = {"augmentation": self.augmentation, "dropout": self.dropout, "weight_decay": self.weight_decay}
         parts += [name for name, on in switches.items() if on]
         return [*parts, f"s{self.seed}"]

@@ -59,6 +59,12 @@ class Part(BaseModel, metaclass=Door):
             options[key] = _number(word)
         return cls(name=name, options=options)
 
+    @property
+    def word(self) -> str:
+        """Of a run's name: the part's name, and the values of its options."""
+        values = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in self.options.values())
+        return self.name + (f"-{values}" if values else "")
+
 
 def _number(word: str) -> float | int | bool | str:
     if word in ("true", "false"):

@@ -78,8 +78,7 @@ class ProbeSpec(Spec):
 
     @property
     def words(self) -> list[str]:
-        values = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in self.probe.options.values())
-        return ["probe", self.probe.name, *([values] if values else []), *self.run.words]
+        return ["probe", self.probe.word, *self.run.words]
 
     @property
     def shown(self) -> dict[str, Any]:

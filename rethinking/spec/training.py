@@ -1,14 +1,13 @@
 """The spec of a training run."""
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.spec.base import Column, ImagesSpec, Positive, Seed
+from rethinking.spec.base import Column, ImagesSpec, Positive, Seed, misended
 from rethinking.spec.cropping import canonical_crop, image_size
 from rethinking.spec.part import (
     Part,
@@ -193,17 +192,13 @@ class RunSpec(ImagesSpec):
 
     def contradiction(self, result: dict[str, Any], curve: dict[str, list]) -> str | None:
         steps = curve["step"]
-        if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
-            return "curve.csv: steps do not rise from 0"
         ended = {
             "fitted": self.stop == "fitted" and curve["train_accuracy"][-1] == 1.0,
             "stopped": self.stop_loss is not None and curve["train_loss"][-1] <= self.stop_loss,
             "budget": steps[-1] == self.steps,
             "diverged": result["diverged_at"] is not None,
         }
-        if not ended.get(result["status"], False):
-            return f"result.json says {result['status']}, which its curve does not"
-        return None
+        return misended(result, steps, ended)
 
     @property
     def named(self) -> list[tuple[str, str]]:
@@ -213,9 +208,7 @@ class RunSpec(ImagesSpec):
     @property
     def words(self) -> list[str]:
         parts = [self.data, str(self.n), self.model, *(f"{k}-{v}" for k, v in self.model_options.items())]
-        for part in (*self.corruptions, *self.regularizers):
-            value = "-".join(f"{v:g}" if isinstance(v, float) else str(v) for v in part.options.values())
-            parts.append(part.name + (f"-{value}" if value else ""))
+        parts += [part.word for part in (*self.corruptions, *self.regularizers)]
         return [*parts, *([f"crop{self.crop}"] if self.crop else []), f"s{self.seed}"]
 
     def summary(self, row: dict[str, Any]) -> str:
