@@ -25,7 +25,7 @@ for. Four uses of the one function, which agree bit for bit:
 
 `relabel` is for speed. It gives what `corrupt` does of many labels, int64 (N,), with `draws.integers(high)` and
 `draws.random()` in place of the generator's, called in the same order; see `rethinking.corruptions._draws`. A million
-labels take a second. Without it each label takes ten microseconds.
+labels take a tenth of a second. Without it each label takes ten microseconds.
 
 The wrapper of `partial_labels.py` is `rethinking.corruptions.PartialLabels`, and so on for every file.
 """
