@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from rethinking import revision
 from rethinking.engines import cluster as engine
 from rethinking.engines import connection, local, machine, node
 from rethinking.engines.execute import execute
-from rethinking.engines.fleet import AHEAD, UNFIT, Fleet
+from rethinking.engines.fleet import AHEAD, Fleet
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, make, outdated, parcel, write
@@ -174,6 +175,19 @@ def freeze(scratch, frozen):
                 return True
             os.kill(pid, signal.SIGCONT)
     return False
+
+
+def heard(process, text, seconds=300):
+    """What a process writes to standard error until that is among it."""
+    said, end = b"", time.monotonic() + seconds
+    while text.encode() not in said:
+        left = end - time.monotonic()
+        assert left > 0, said
+        if select.select([process.stderr], [], [], left)[0]:
+            part = os.read(process.stderr.fileno(), 65536)
+            assert part, said
+            said += part
+    return said.decode()
 
 
 def told(text, what):
@@ -351,6 +365,46 @@ def test_a_node_with_another_plug_in_or_without_the_data_is_one_line(nodes, toy_
         nodes.kill(bad)
 
 
+# Put first on a node's path: there is no such package.
+BARE = """
+import sys
+
+
+class Bare:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "rethinking":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Bare)
+"""
+
+
+def test_a_node_without_the_package_is_one_line_and_given_no_run(nodes, driver, toy_dir, tmp_path):
+    """It joins while a run is held up, and is there when the next command begins."""
+    nodes.clear()
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "sitecustomize.py").write_text(BARE)
+    process = driver(*words(toy_dir, tmp_path, nodes.address, "--seeds", 2))
+    frozen: list[int] = []
+    wait_for(lambda: freeze(nodes.scratch, frozen), process)
+    bare = nodes.add(PYTHONPATH=str(tmp_path / "bare"))
+    try:
+        said = heard(process, "; the runs go to other nodes")
+        os.kill(frozen[0], signal.SIGCONT)
+        said += process.communicate(timeout=300)[1]
+        assert process.returncode == 0, said
+        line = r"^rethinking: a node of \S+ cannot run the package \(ModuleNotFoundError: No module named 'rethinking'\): install "
+        assert len(re.findall(line, said, re.MULTILINE)) == 1, said
+        assert len(records(tmp_path)) == 4
+        done = cli(*words(toy_dir, tmp_path / "again", nodes.address))
+        assert re.match(line, one_line(done))
+        assert not (tmp_path / "again").exists()
+    finally:
+        nodes.kill(bare)
+
+
 def test_a_node_with_another_version_of_the_package_is_one_line(toy_dir, tmp_path, monkeypatch):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
@@ -413,14 +467,14 @@ class Ray:
             pass
 
     def __init__(self, *cores, answers=()):
-        self.cores, self.given, self.answers, self.cancelled = list(cores), [], answers, []
+        self.cores, self.given, self.asked, self.answers, self.cancelled = list(cores), [], {}, answers, []
 
     def nodes(self):
         return [{"NodeID": str(k), "Alive": True, "Resources": {"CPU": c}} for k, c in enumerate(self.cores)]
 
     def remote(self, *functions, **options):
         if functions:
-            self.given.append(self.asked["num_cpus"])
+            self.given.append(self.asked.get("num_cpus"))
             return Task(self.answers)
         return lambda function: self
 
@@ -444,8 +498,8 @@ def fleet_of(specs, runs, toy_dir, ray, alone=False):
     """A fleet for runs, on a cluster that stands for one."""
     terms = engine._terms("a-job", specs, runs, device="cpu", alone=alone, data_dir=str(toy_dir), threads=1)
     cluster, share = connection.Cluster(ray, "there"), connection.Share(alone=alone)
-    cluster.each = lambda *_, **__: {}  # no node says anything
-    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True))
+    cluster.each = lambda *_, **__: {}  # no node says anything in time
+    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True), fit={n["NodeID"] for n in ray.nodes()})
 
 
 def launched(fleet, spec):
@@ -568,16 +622,6 @@ def test_what_killed_processes_have_left_on_a_node_is_deleted_and_nothing_else(t
     assert sorted(tmp_path.iterdir()) == sorted([live, young, other])
 
 
-def test_a_node_that_joins_later_and_cannot_make_a_run_says_so(toy_dir, tmp_path, monkeypatch):
-    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
-    terms = engine._terms("a-job", [spec], Runs(tmp_path), device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
-    monkeypatch.setattr(node, "_lacks", lambda terms, whole: "lacks everything")
-    monkeypatch.setattr(node, "ASIDE", 0)
-    (event,) = node.make(terms, {})
-    assert event["event"] == "unfit"
-    assert re.fullmatch(r"node \S+ lacks everything", event["message"])
-
-
 def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tmp_path, monkeypatch):
     """As where a batch system takes a node back; its checkpoint is then written."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -651,14 +695,40 @@ def test_a_node_that_does_not_say_what_it_lacks_is_refused(toy_dir, tmp_path, mo
     cluster.check_nodes(None, connection.Share())
 
 
-def test_runs_that_were_given_to_a_node_that_cannot_make_them_are_given_again(toy_dir, tmp_path):
-    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
-    ray = Ray(1, answers=[{"event": "unfit", "message": "node two lacks everything"}])
-    ray.get = lambda event: dict(event)
+def joined(toy_dir, tmp_path, said):
+    """A fleet on a node that is fit, after another one has joined and said that; and the run it is to make."""
+    spec, ray = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), Ray(1)
     fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray)
-    fleet.work(wait=True)
-    assert [failure.reason for failure in fleet.failures] == ["node two lacks everything"]
-    assert len(ray.given) == UNFIT
+    ray.cores, ray.answers = [1, 2], said
+    for _ in range(2):  # it is asked, and heard
+        fleet._count_again = 0.0
+        fleet._count()
+    return fleet, spec
+
+
+def test_a_node_that_joins_is_given_runs_once_it_has_said_that_it_can_make_them(toy_dir, tmp_path):
+    fleet, spec = joined(toy_dir, tmp_path, [])
+    assert (fleet._limit(), [*fleet.asked.values()]) == (AHEAD, ["1"])
+    launched(fleet, spec)
+    fleet.dismiss()
+    assert fleet.cluster.ray.asked["label_selector"] == {"ray.io/node-id": "in(0)"}
+    fleet, spec = joined(toy_dir, tmp_path, [None])
+    assert (fleet._limit(), fleet.asked, fleet.fit) == (3 * AHEAD, {}, {"0", "1"})
+    launched(fleet, spec)
+    assert fleet.cluster.ray.asked["label_selector"] == {"ray.io/node-id": "in(0,1)"}
+    ray = fleet.cluster.ray
+    ray.cores, ray.answers, fleet._count_again = [0, 0, 1], [], 0.0  # both are lost, and another one joins
+    fleet._count()
+    assert (fleet.flying, [*fleet.waiting], fleet._limit()) == ({}, [spec, spec], 0)
+
+
+def test_a_node_that_joins_and_cannot_make_runs_is_told_of_and_given_none(toy_dir, tmp_path):
+    fleet, _ = joined(toy_dir, tmp_path, ["node two lacks everything"])
+    assert (fleet._limit(), fleet.asked, fleet.fit) == (AHEAD, {}, {"0"})
+    fleet.dismiss()
+    fleet.cluster.ray.cores, fleet._count_again = [0, 2], 0.0  # the one that could is lost
+    with pytest.raises(InputError, match=r"^node two lacks everything; no other node is left$"):
+        fleet._count()
 
 
 def test_the_folder_of_a_ray_that_is_started_here_is_short_and_deleted_once_its_process_is_dead(tmp_path, monkeypatch):

@@ -87,7 +87,7 @@ def run(
             share = Share(threads, gpus, alone)
             terms = _terms(job, part, runs, device=device, alone=alone, data_dir=data_dir, threads=threads)
             cluster.check_room(share)
-            cluster.check_nodes(terms, share)
+            fit = cluster.check_nodes(terms, share)
             runs.writable()
             notes = cluster.check_shared(terms, share)
             room = sum(cluster.nodes(share).values())
@@ -95,7 +95,7 @@ def run(
             with Progress(part, at_once, quiet) as progress:
                 for note in notes:
                     progress.note(note)
-                fleet = Fleet(cluster, terms, share, part, runs, progress)
+                fleet = Fleet(cluster, terms, share, part, runs, progress, fit)
                 fleet.anew, fleet.deadline = anew, deadline
                 fleet.most = workers if address is not None else None
                 try:

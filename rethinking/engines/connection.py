@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +52,11 @@ class Cluster:
     def __init__(self, ray: Any, address: str) -> None:
         self.ray, self.address = ray, address
 
-    def nodes(self, share: Share) -> dict[str, int]:
-        """The nodes that can make runs, by Ray's ids, and how many each can make at once."""
-        alive = {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"]}
-        cpus = self.cpus(share, alive.values())
+    def nodes(self, share: Share, but: Collection[str] = ()) -> dict[str, int]:
+        """The nodes, but for some, that have room for runs, by Ray's ids, and how many each can make at once."""
+        cpus = self.cpus(share, but)
         found = {}
-        for name, has in alive.items():
+        for name, has in self._alive(but).items():
             room = int(has.get("CPU", 0) // cpus)
             if share.gpus:
                 gpus = has.get("GPU", 0)
@@ -67,18 +66,21 @@ class Cluster:
                 found[name] = room
         return found
 
-    def cpus(self, share: Share, resources: Any = None) -> int:
+    def cpus(self, share: Share, but: Collection[str] = ()) -> int:
         """The cores that Ray is to set aside for one run."""
         if not share.alone:
             return share.cpus
-        every = resources or [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
-        return max([1, *(int(has.get("CPU", 0)) for has in every)])
+        return max([1, *(int(has.get("CPU", 0)) for has in self._alive(but).values())])
+
+    def _alive(self, but: Collection[str] = ()) -> dict[str, dict[str, float]]:
+        """What the nodes that there are have, by Ray's ids."""
+        return {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"] and n["NodeID"] not in but}
 
     def check_room(self, share: Share) -> None:
         """Raise InputError where no node can make a run."""
         if self.nodes(share):
             return
-        every = [n["Resources"] for n in self.ray.nodes() if n["Alive"]]
+        every = self._alive().values()
         most = {kind: max((has.get(kind, 0) for has in every), default=0) for kind in ("GPU", "CPU")}
         if share.gpus > most["GPU"]:
             told = f"--gpus-per-run is {share.gpus:g}, and no node of {self.address} has more than {most['GPU']:g} GPUs"
@@ -86,30 +88,41 @@ class Cluster:
         told = f"a run takes cores: {share.cpus}, and no node of {self.address} has more than {most['CPU']:g}"
         raise InputError(f"{told}: add a node that has")
 
-    def each(self, function: Any, nodes: Any, *arguments: Any, timeout: float = WAITED) -> dict[str, Any]:
-        """What a function says on each of some nodes, by Ray's ids; those that are lost meanwhile are left out.
-
-        Raises InputError where it cannot be called there, as the package is not installed.
-        """
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Only
-
+    def ask(self, function: Any, nodes: Iterable[str], *arguments: Any) -> dict[Any, str]:
+        """Have some nodes call a function: the tasks, each with Ray's id of its node, for `answer`."""
         task = self.ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(say)
-        strategies = {name: Only(name, soft=False) for name in nodes}
-        asked = {task.options(scheduling_strategy=s).remote(function, *arguments): n for n, s in strategies.items()}
+        return {task.options(label_selector=only([name])).remote(function, *arguments): name for name in nodes}
+
+    def answer(self, task: Any) -> Any:
+        """What the function gave on a node, once Ray has it.
+
+        Raises InputError where it cannot be called there, as the package is not installed; RayError or StopIteration
+        where the node is lost.
+        """
+        try:
+            return self.ray.get(next(task))
+        except self.ray.exceptions.RayTaskError as error:
+            told = f"a node of {self.address} cannot run the package ({first_line(error)})"
+            raise InputError(f"{told}: {SAME}") from None
+
+    def each(self, function: Any, nodes: Iterable[str], *arguments: Any, timeout: float = WAITED) -> dict[str, Any]:
+        """What a function gives on each of some nodes, by Ray's ids, but for those that are lost or say nothing.
+
+        Raises InputError as `answer` does.
+        """
+        asked = self.ask(function, nodes, *arguments)
         ready, _ = self.ray.wait(list(asked), num_returns=len(asked), timeout=timeout) if asked else ([], [])
         said = {}
-        for answer in ready:
-            try:
-                said[asked[answer]] = self.ray.get(next(answer))
-            except self.ray.exceptions.RayTaskError as error:
-                told = f"a node of {self.address} cannot run the package ({first_line(error)})"
-                raise InputError(f"{told}: {SAME}") from None
-            except (StopIteration, self.ray.exceptions.RayError):
-                continue
+        for task in ready:
+            with suppress(StopIteration, self.ray.exceptions.RayError):
+                said[asked[task]] = self.answer(task)
         return said
 
-    def check_nodes(self, terms: Terms, share: Share) -> None:
-        """Raise InputError where a node that answers cannot make the runs or does not say, or where none answers."""
+    def check_nodes(self, terms: Terms, share: Share) -> set[str]:
+        """The nodes that can make the runs.
+
+        Raises InputError where a node that answers cannot, or does not say, or where none answers.
+        """
         there = self.each(host, self.nodes(share), timeout=ANSWER)
         if not there:  # as where this process wants tokens, and the cluster has none
             told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
@@ -123,6 +136,7 @@ class Cluster:
         if reasons:
             more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
             raise InputError(f"{reasons[0]}{more}")
+        return set(said)
 
     def check_shared(self, terms: Terms, share: Share) -> list[str]:
         """Make the folder of checkpoints, where there is to be one, and say in a line which nodes do not see it."""
@@ -136,6 +150,11 @@ class Cluster:
 
 
 SAME = "install the same version of it on every node, with the same Python and Ray"
+
+
+def only(nodes: Iterable[str]) -> dict[str, str]:
+    """What has Ray give a task to some nodes alone, by its ids."""
+    return {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}
 
 
 def first_line(error: BaseException) -> str:

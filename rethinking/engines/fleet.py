@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.engines import node
-from rethinking.engines.connection import Cluster, Share, first_line
+from rethinking.engines.connection import Cluster, Share, first_line, only
 from rethinking.engines.local import POLL, Failure
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
@@ -22,7 +22,6 @@ from rethinking.spec import ProbeSpec, Spec
 AHEAD = 2  # runs in flight for each that the nodes can make at once, so that none waits for this process
 COUNT_EVERY = 10.0  # seconds between looks at what nodes there are
 LOST = 10  # times that a run's node, or the process there, may be lost or told to end
-UNFIT = 3  # times that a run may be given to nodes that cannot make it
 HELD = 20.0  # seconds until a run is tried again that another node seems to be at
 
 
@@ -32,12 +31,13 @@ class _Unfinished(Exception):
 
 @dataclass
 class _Flight:
-    """A run that a node is given, and the lease on its record."""
+    """A run that is given to one of some nodes, by Ray's ids, and the lease on its record."""
 
     spec: Spec
     writer: Writer
     lease: ExitStack
     cores: int
+    nodes: frozenset[str]
     begun: bool = False
 
 
@@ -48,8 +48,9 @@ class Fleet:
     Attributes:
         flying: by the task. waiting: not in flight. later: tried again when the time, of time.monotonic, is come.
         elsewhere: another process of this machine's records is making them. most: in flight; None for what the nodes
-        can make. lost, failed, unfit: how often each run was, and was given to a node that cannot make it. noted: the
-        reasons that were told. failures: those that failed for good.
+        can make. lost, failed: how often each run was. failures: those that failed for good. fit: the nodes that can
+        make the runs, by Ray's ids, which alone are given any. asked: the nodes that have joined and have not yet said
+        whether they can, by the task. unfit: those that cannot, and why.
     """
 
     cluster: Cluster
@@ -58,6 +59,7 @@ class Fleet:
     specs: Sequence[Spec]
     runs: Runs
     progress: Progress
+    fit: set[str]
     anew: bool = False
     deadline: float = math.inf
     most: int | None = None
@@ -70,7 +72,7 @@ class Fleet:
         self.lost, self.failed = Counter[str](), Counter[str]()
         # Checkpoints are the nodes' alone, who hold them; here only the record is held.
         self.records = Runs(self.runs.root, None, self.runs.weights, again=self.runs.again)
-        self.unfit, self.noted = Counter[str](), set[str]()
+        self.asked, self.unfit = dict[Any, str](), dict[str, str]()
         self.remote = self.cluster.ray.remote(max_retries=0, num_returns="streaming")(node.make)
         self.held_terms = self.cluster.ray.put(self.terms)
         self._count_again, self._look_again = 0.0, 0.0
@@ -84,7 +86,7 @@ class Fleet:
                 return
             self._count()
             self._recall(wait)
-            while self.waiting and len(self.flying) < self._limit():
+            while self.waiting and self._nodes and len(self.flying) < self._limit():
                 self._launch(self.waiting.popleft())
             pause = min(POLL, max(0.0, self.deadline - time.monotonic()))
             if not self.flying:
@@ -118,12 +120,40 @@ class Fleet:
             return
         self._count_again = time.monotonic() + COUNT_EVERY
         self.cluster.check_room(self.share)
-        self._room, self._cores = sum(self.cluster.nodes(self.share).values()), self.cluster.cpus(self.share)
+        self._vet()
+        room = self.cluster.nodes(self.share, self.unfit)
+        if not room:
+            raise InputError(f"{next(iter(self.unfit.values()))}; no other node is left")
+        self._nodes = frozenset(room.keys() & self.fit)
+        self._room = sum(room[name] for name in self._nodes)
+        self._cores = self.cluster.cpus(self.share, self.unfit)
         for task, flight in list(self.flying.items()):
-            if flight.cores > self._cores and not flight.begun:  # Ray would wait for ever for a node that is lost
+            # Ray would wait for ever for nodes that are lost.
+            if not flight.begun and (flight.cores > self._cores or not flight.nodes & self._nodes):
                 self.cluster.ray.cancel(task)
                 self._end(task, "its node was lost")
                 self.waiting.appendleft(flight.spec)
+
+    def _vet(self) -> None:
+        """Ask nodes that have joined whether they can make the runs, and take those in that can."""
+        ray = self.cluster.ray
+        known = self.fit | self.unfit.keys() | set(self.asked.values())
+        self.asked |= self.cluster.ask(node.lacks, self.cluster.nodes(self.share).keys() - known, self.terms)
+        ready, _ = ray.wait(list(self.asked), num_returns=len(self.asked), timeout=0) if self.asked else ([], [])
+        for task in ready:
+            name = self.asked.pop(task)
+            try:
+                reason = self.cluster.answer(task)
+            except InputError as error:
+                reason = str(error)
+            except (StopIteration, ray.exceptions.RayError):
+                continue  # it is lost, or is asked again
+            if reason is None:
+                self.fit.add(name)
+                continue
+            if reason not in self.unfit.values():
+                self.progress.note(f"{reason}; the runs go to other nodes")
+            self.unfit[name] = reason
 
     def _launch(self, spec: Spec) -> None:
         """Have a node make a run, if it is still to be made."""
@@ -137,8 +167,9 @@ class Fleet:
             job = {"spec": spec.model_dump(mode="json"), "name": spec.run_id, "anew": self.anew}
             job["given"] = self._needed(spec)
             writer.notes |= {"device": self.terms.device, "steps": spec.steps}
-            task = self.remote.options(num_cpus=self._cores, num_gpus=self.share.gpus, name="rethinking")
-            self.flying[task.remote(self.held_terms, job)] = _Flight(spec, writer, lease, self._cores)
+            asked = {"num_cpus": self._cores, "num_gpus": self.share.gpus, "label_selector": only(self._nodes)}
+            task = self.remote.options(name="rethinking", **asked).remote(self.held_terms, job)
+            self.flying[task] = _Flight(spec, writer, lease, self._cores, self._nodes)
         except BaseException as error:
             self._release(lease)
             if not isinstance(error, InputError | OSError):
@@ -202,8 +233,6 @@ class Fleet:
             case "error":
                 self._end(task, "failed")
                 self._failed(spec, event["message"], event["retry"])
-            case "unfit":
-                self._unfit(task, event["message"])
 
     def _tell(self, flight: _Flight, news: dict[str, Any]) -> None:
         if "step" in news:
@@ -256,19 +285,6 @@ class Fleet:
             self.waiting.appendleft(spec)
         else:
             self.failures.append(Failure(spec, f"its node was lost {LOST + 1} times ({reason})"))
-
-    def _unfit(self, task: Any, reason: str) -> None:
-        """A node that has joined cannot make runs: others are to."""
-        spec = self.flying[task].spec
-        self._end(task, "failed")
-        if reason not in self.noted:
-            self.noted.add(reason)
-            self.progress.note(reason)
-        self.unfit[spec.run_id] += 1
-        if self.unfit[spec.run_id] < UNFIT:
-            self.waiting.append(spec)
-        else:
-            self.failures.append(Failure(spec, reason))
 
     def _end(self, task: Any, how: str) -> None:
         flight = self.flying.pop(task)

@@ -28,7 +28,6 @@ POLL = 0.25  # seconds between looks at whether Ray wants the task to end
 PATIENCE = 20.0  # seconds for a run to write its checkpoint when it is stopped
 SCRATCH = "rethinking-run-"  # what the names of scratch folders begin with
 FORGOTTEN = 60.0  # seconds after which a scratch folder without a live process is a killed one's
-ASIDE = 20.0  # seconds for which a node that cannot make a run takes no other
 PLUG_INS = "RETHINKING_PLUGINS"
 
 
@@ -71,21 +70,24 @@ def say(function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
     yield function(*arguments)
 
 
-def lacks(terms: Terms, whole: bool = True) -> str | None:
-    """Why this node cannot make the runs, in a line; None where it can.
-
-    whole: whether data sets are read and verified, which takes a while, and not only looked for.
-    """
-    reason = _lacks(terms, whole)
+def lacks(terms: Terms) -> str | None:
+    """Why this node cannot make the runs, in a line; None where it can. Data sets are read, which takes a while."""
+    reason = _lacks(terms)
     return reason and f"node {host()} {reason}"
 
 
 @lru_cache(maxsize=8)
-def _lacks(terms: Terms, whole: bool) -> str | None:
+def _prepared(terms: Terms) -> None:
+    """Have this process, and those that it starts, find plug-ins and data sets."""
     _sweep()
     os.environ.setdefault(PLUG_INS, terms.plug_in_folders)
     if terms.data_dir:
         os.environ["RETHINKING_DATA"] = terms.data_dir
+
+
+@lru_cache(maxsize=8)
+def _lacks(terms: Terms) -> str | None:
+    _prepared(terms)
     from rethinking import revision
     from rethinking.spec import from_json
 
@@ -103,8 +105,7 @@ def _lacks(terms: Terms, whole: bool) -> str | None:
                     told = f"digest {found.get(name, 'none')}; here {here.get(name, 'none')}"
                     return f"has another version of the plug-in {name} ({told}): put the same file there"
         for name in dict.fromkeys(from_json(text).data for text in terms.specs):
-            if whole or not data.there(name, terms.data_dir):
-                data.check(name, terms.data_dir)
+            data.check(name, terms.data_dir)
     except (InputError, OSError) as error:
         return f"lacks what the runs need: {error}"
     return None
@@ -139,14 +140,9 @@ def make(terms: Terms, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         {"event": "begin"}, {"event": "resumed", "step": ...}, now and then {"event": "progress", "step": ...,
         "row": ...}, and at last one of {"event": "done", "row": ..., "files": {folder: {file: bytes}}}, of the record
         and of what was made besides; {"event": "busy"}; {"event": "stopped"}, where somebody else than Ray has told the
-        process to end; {"event": "error", "message": ..., "retry": bool}; {"event": "unfit", "message": ...}, where the
-        node cannot make it.
+        process to end; {"event": "error", "message": ..., "retry": bool}.
     """
-    reason = lacks(terms, whole=False)  # a node may have joined later; a run verifies its data itself
-    if reason:
-        yield {"event": "unfit", "message": reason}
-        time.sleep(ASIDE)  # it keeps its core meanwhile, so that the runs go to other nodes
-        return
+    _prepared(terms)
     worker = _worker(terms, os.environ.get("CUDA_VISIBLE_DEVICES"))
     finished = False
     try:
