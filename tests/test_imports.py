@@ -50,9 +50,9 @@ AGAINST: dict[tuple[str, str], str] = {}
 # Imports within functions that would close a circle at the top of a file, each within one room, with the reason.
 CLOSING = {
     ("corruptions", "corruptions._dataset"): "wrappers need torch, and are made when first asked for",
-    ("figures", "figures.kit.declared"): "the kit draws for the settings of the module that loads declared figures",
     ("corruptions._labels", "corruptions._dataset"): "the labels of a wrapper inside a wrapper are asked of it",
 }
+LONGEST = 400  # lines of a file
 # Packages that take a second or more to import: only what computes or draws may.
 SLOW = ("torch", "torchvision", "matplotlib", "seaborn")
 
@@ -213,3 +213,8 @@ def test_what_reads_plans_lists_and_draws_imports_nothing_slow(toy_runs, tmp_pat
     words = [sys.executable, "-c", f"SLOW = {SLOW!r}\n{LIGHT}", toy_runs, tmp_path]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT.parent)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_file_is_longer_than_is_read_at_once():
+    lines = {path: len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert {str(path): count for path, count in lines.items() if count > LONGEST} == {}

@@ -18,7 +18,6 @@ It reads records and never trains. Scales differ only in fields of the specs.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
 from rethinking.errors import InputError
+from rethinking.figures._asked import beyond, claims_of, extended, named, runs_of
 from rethinking.figures._drawn import about, digest_of, drawn, provenance, unbound, wrong_pictures
 from rethinking.figures._setting import ALL, CHEAP, MOST_SEEDS, SCALES, Setting
 from rethinking.figures._subject import FULL, Subject, terms
@@ -42,7 +42,6 @@ __all__ = ["CHEAP", "FULL", "SCALES", "Drawn", "Setting", "Subject", "about", "d
 __all__ += ["provenance", "setting", "specs", "stem", "unbound", "unique", "wrong_pictures"]
 
 MARK = b'"figure":'  # in all that is drawn
-ANY_N = 200  # a claim that is judged from so many images on is judged on any number of another data set's
 
 
 @dataclass(frozen=True)
@@ -155,101 +154,6 @@ def specs(name: str, chosen: Setting) -> Specs:
     return wanted
 
 
-def runs_of(module: ModuleType, chosen: Setting) -> Specs:
-    """The runs of a figure's module, by condition."""
-    from rethinking.figures.kit import declared
-
-    return declared.runs(module, chosen) if declared.is_declared(module) else module.runs(chosen)
-
-
-def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
-    """The claims of a figure's module; on other data or another network than the paper's, as questions to that."""
-    from rethinking.figures.kit import declared
-
-    made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
-    if not _beyond(module, chosen):
-        return made
-    asked = [_extension(module, chosen, claim) for claim in made]
-    return asked if chosen.subject.papers else _within_reach(module, chosen, asked)
-
-
-def usual_model(module: ModuleType) -> str:
-    """The network that a figure of the paper's data is drawn for where none is named."""
-    return getattr(module, "MODELS", [ALL])[0]
-
-
-def _beyond(module: ModuleType, chosen: Setting) -> dict[str, str]:
-    """What a figure is of that is neither the paper's nor, of networks, the figure's own: "data", "network"."""
-    other = chosen.other_network and chosen.model != usual_model(module)
-    data = {} if chosen.subject.papers else {"data": chosen.subject.name}
-    return data | ({"network": chosen.model} if other else {})
-
-
-def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> claims.Claim:
-    """A claim asked of other data or another network: without citation, from fewer images on where the set has few."""
-    least = 1 if claim.least_n <= ANY_N else min(claim.least_n, chosen.subject.full)
-    rule = re.sub(r"; a rule made after the runs.*$", "", claim.tolerance)
-    rule = re.sub(r"; judged (from|on|at) .*$", "", rule)
-    return replace(
-        claim,
-        source=f"{module.__name__.rpartition('.')[2]}, asked of {' and '.join(_beyond(module, chosen).values())}",
-        paper="",
-        tolerance=rule if least == 1 else f"{rule}; judged from n = {least:,} on",
-        least_n=least,
-        measure=lambda records: _answer(claim, claim.measure(records)),
-    )
-
-
-def _least(claim: claims.Claim, wanted: Specs) -> int:
-    """The images of the smallest run that a claim is judged on."""
-    return min(spec.n or 0 for condition in claim.conditions for spec in wanted[condition])
-
-
-def _within_reach(module: ModuleType, chosen: Setting, asked: list[claims.Claim]) -> list[claims.Claim]:
-    """Claims on other data, none of which needs more images than the figure has of them at any scale.
-
-    One that is not judged at this scale says at which it is.
-    """
-    wanted = runs_of(module, chosen)
-    if all(_least(claim, wanted) >= claim.least_n for claim in asked):
-        return asked
-    from rethinking.figures.kit import declared
-
-    there: dict[str, dict[str, int]] = {}  # scale -> id of a claim, or of its kind, -> images of its smallest run
-    for scale in SCALES[SCALES.index(chosen.scale) :]:
-        other = replace(chosen, scale=scale)
-        rules = declared.claims(module, other) if declared.is_declared(module) else module.claims(other)
-        specs_there = wanted if scale == chosen.scale else runs_of(module, other)
-        least = there.setdefault(scale, {})
-        for rule in rules:
-            for key in (rule.id, _kind(rule)):
-                smallest = _least(rule, specs_there)
-                least[key] = min(smallest, least.get(key, smallest))
-
-    def reached(claim: claims.Claim) -> claims.Claim:
-        has = {scale: least.get(claim.id, least.get(_kind(claim), 0)) for scale, least in there.items()}
-        needs = min(claim.least_n, max(has.values()))
-        larger = next((scale for scale, n in has.items() if n >= needs), "")
-        rule = claim.tolerance
-        if needs < claim.least_n:
-            rule = re.sub(r"; judged from n = [\d,]+ on$", "", rule)
-        return replace(claim, least_n=needs, tolerance=rule, larger="" if larger == chosen.scale else larger)
-
-    return [reached(claim) for claim in asked]
-
-
-def _kind(claim: claims.Claim) -> str:
-    """What claims of a figure that differ in a coordinate share in their ids."""
-    return ".".join(claim.id.split(".")[:2])
-
-
-def _answer(claim: claims.Claim, reading: claims.Reading) -> claims.Reading:
-    """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
-    if reading.holds is None or not claim.answer:
-        return reading
-    return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
-
-
 def unique(wanted: Specs) -> list[Spec]:
     """Every run once, in order."""
     return list({spec.run_id: spec for group in wanted.values() for spec in group}.values())
@@ -313,13 +217,6 @@ def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
         raise InputError(f"draw of {entry.path} gives numbers that are no JSON ({error}): mend it") from None
 
 
-def _extended(module: ModuleType, chosen: Setting) -> str:
-    """What a caption adds, of other data or another network than the paper's."""
-    words = {"data": chosen.subject.facts, "network": f"the network {chosen.model}"}
-    of = [words[what] for what in _beyond(module, chosen)]
-    return f" An extension to {' and '.join(of)}." if of else ""
-
-
 def headline(numbers: dict[str, Any]) -> str:
     """A drawn figure's title: what it finds, else why it finds nothing; its caption, where its file has no finding."""
     if found := numbers.get("finding", numbers["caption"]):
@@ -329,12 +226,6 @@ def headline(numbers: dict[str, Any]) -> str:
         return "No finding: a number is missing"
     made = f"{gone:,} of its {gone + there:,} runs are missing" if there else "none of its runs is made"
     return f"No finding yet: {made}"
-
-
-def _named(module: ModuleType, chosen: Setting, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a table, which names other data and another network than the paper's."""
-    head, *cells = row.items()
-    return dict([head, *_beyond(module, chosen).items(), *cells])
 
 
 @dataclass(frozen=True)
@@ -361,9 +252,8 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
     found = {r.path.name: r for group in records.values() for r in group if r}
     missing = [spec for spec in unique(wanted) if spec.run_id not in found]
     told, drawn = numbers_and_picture(module, chosen, records)
-    beyond = _beyond(module, chosen)
-    if beyond and isinstance(told.get("table"), list):
-        told = told | {"table": [_named(module, chosen, row) for row in told["table"]]}
+    if beyond(module, chosen) and isinstance(told.get("table"), list):
+        told = told | {"table": [named(module, chosen, row) for row in told["table"]]}
 
     def picture() -> Any:
         figure = drawn()
@@ -379,7 +269,7 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
         "seeds": chosen.seeds,
         "asked": chosen.asked,
         **({} if chosen.subject.papers else {"data": chosen.data, "crop": chosen.crop}),
-        "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + _extended(module, chosen),
+        "caption": module.CAPTION.replace("CIFAR-10", chosen.subject.name) + extended(module, chosen),
         "departures": module.DEPARTURES if chosen.subject.papers else terms(chosen.subject, unique(wanted)),
         **told,
         "claims": [v.as_json() for v in verdicts],

@@ -1,6 +1,7 @@
 """What a figure is drawn for: scale, network, seeds, data; and the run that all figures start from there."""
 
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from rethinking import catalog
@@ -131,3 +132,8 @@ class Setting:
         if self.subject.papers:
             return n
         return self.subject.full if self.scale == "paper" else min(n, self.subject.full)
+
+
+def usual_model(module: ModuleType) -> str:
+    """The network that a figure of the paper's data is drawn for where none is named."""
+    return getattr(module, "MODELS", [ALL])[0]

@@ -1,6 +1,11 @@
 """The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from."""
 
+from functools import partial
+
 from rethinking.report.works import work
+
+presented = partial(work, "inproceedings")
+preprint = partial(work, "misc")
 
 _NIPS = "Advances in Neural Information Processing Systems"
 _CVPR = "IEEE Conference on Computer Vision and Pattern Recognition (CVPR)"
@@ -9,8 +14,7 @@ _ICML = "International Conference on Machine Learning (ICML)"
 _ECCV = "European Conference on Computer Vision (ECCV)"
 _AISTATS = "International Conference on Artificial Intelligence and Statistics (AISTATS)"
 
-PAPER = work(
-    "inproceedings",
+PAPER = presented(
     "Zhang, Chiyuan; Bengio, Samy; Hardt, Moritz; Recht, Benjamin; Vinyals, Oriol",
     2017,
     "Understanding deep learning requires rethinking generalization",
@@ -30,8 +34,7 @@ WORKS = (
         pages="1-25",
         eprint="1805.12177",
     ),
-    work(
-        "misc",
+    preprint(
         "Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.",
         2016,
         "Layer normalization",
@@ -47,16 +50,14 @@ WORKS = (
         pages="108-116",
     ),
     work("article", "Breiman, Leo", 1996, "Bagging predictors", "Machine Learning", volume="24", pages="123-140"),
-    work(
-        "inproceedings",
+    presented(
         "Coates, Adam; Ng, Andrew; Lee, Honglak",
         2011,
         "An analysis of single-layer networks in unsupervised feature learning",
         _AISTATS,
         pages="215-223",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Coates, Adam; Ng, Andrew",
         2011,
         "The importance of encoding versus training with sparse coding and vector quantization",
@@ -72,8 +73,7 @@ WORKS = (
         "Neural Networks: Tricks of the Trade, second edition, Springer",
         pages="561-580",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Courbariaux, Matthieu; Bengio, Yoshua; David, Jean-Pierre",
         2015,
         "BinaryConnect: training deep neural networks with binary weights during propagations",
@@ -92,15 +92,13 @@ WORKS = (
         number="7",
         pages="1160-1169",
     ),
-    work(
-        "misc",
+    preprint(
         "DeVries, Terrance; Taylor, Graham W.",
         2017,
         "Improved regularization of convolutional neural networks with cutout",
         eprint="1708.04552",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Ghiasi, Golnaz; Lin, Tsung-Yi; Le, Quoc V.",
         2018,
         "DropBlock: a regularization method for convolutional networks",
@@ -108,17 +106,15 @@ WORKS = (
         volume="31",
         eprint="1810.12890",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Glorot, Xavier; Bengio, Yoshua",
         2010,
         "Understanding the difficulty of training deep feedforward neural networks",
         _AISTATS,
         pages="249-256",
     ),
-    work("misc", "Golkar, Siavash; Cranmer, Kyle", 2018, "Backdrop: stochastic backpropagation", eprint="1806.01337"),
-    work(
-        "inproceedings",
+    preprint("Golkar, Siavash; Cranmer, Kyle", 2018, "Backdrop: stochastic backpropagation", eprint="1806.01337"),
+    presented(
         "Goodfellow, Ian; Warde-Farley, David; Mirza, Mehdi; Courville, Aaron; Bengio, Yoshua",
         2013,
         "Maxout networks",
@@ -127,8 +123,7 @@ WORKS = (
         eprint="1302.4389",
     ),
     work("book", "Goodfellow, Ian; Bengio, Yoshua; Courville, Aaron", 2016, "Deep learning", "MIT Press"),
-    work(
-        "inproceedings",
+    presented(
         "He, Kaiming; Zhang, Xiangyu; Ren, Shaoqing; Sun, Jian",
         2016,
         "Deep residual learning for image recognition",
@@ -136,16 +131,14 @@ WORKS = (
         pages="770-778",
         eprint="1512.03385",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Huang, Gao; Sun, Yu; Liu, Zhuang; Sedra, Daniel; Weinberger, Kilian Q.",
         2016,
         "Deep networks with stochastic depth",
         _ECCV,
         eprint="1603.09382",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Ioffe, Sergey; Szegedy, Christian",
         2015,
         "Batch normalization: accelerating deep network training by reducing internal covariate shift",
@@ -153,8 +146,7 @@ WORKS = (
         pages="448-456",
         eprint="1502.03167",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Jiang, Yiding; Neyshabur, Behnam; Mobahi, Hossein; Krishnan, Dilip; Bengio, Samy",
         2020,
         "Fantastic generalization measures and where to find them",
@@ -168,8 +160,7 @@ WORKS = (
         "Learning multiple layers of features from tiny images",
         "University of Toronto",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Krizhevsky, Alex; Sutskever, Ilya; Hinton, Geoffrey E.",
         2012,
         "ImageNet classification with deep convolutional neural networks",
@@ -177,8 +168,7 @@ WORKS = (
         volume="25",
         pages="1097-1105",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Krogh, Anders; Hertz, John A.",
         1991,
         "A simple weight decay can improve generalization",
@@ -208,8 +198,7 @@ WORKS = (
         pages="3:1-3:12",
         eprint="1805.10941",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Li, Xiang; Chen, Shuo; Hu, Xiaolin; Yang, Jian",
         2019,
         "Understanding the disharmony between dropout and batch normalization by variance shift",
@@ -217,24 +206,21 @@ WORKS = (
         pages="2682-2690",
         eprint="1801.05134",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Morcos, Ari S.; Barrett, David G. T.; Rabinowitz, Neil C.; Botvinick, Matthew",
         2018,
         "On the importance of single directions for generalization",
         _ICLR,
         eprint="1803.06959",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Neyshabur, Behnam; Bhojanapalli, Srinadh; McAllester, David; Srebro, Nathan",
         2017,
         "Exploring generalization in deep learning",
         _NIPS,
         eprint="1706.08947",
     ),
-    work(
-        "misc",
+    preprint(
         "Neelakantan, Arvind; Vilnis, Luke; Le, Quoc V.; Sutskever, Ilya; Kaiser, Lukasz; Kurach, Karol; Martens, "
         "James",
         2015,
@@ -263,8 +249,7 @@ WORKS = (
         pages="211-252",
         eprint="1409.0575",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Salmon, John K.; Moraes, Mark A.; Dror, Ron O.; Shaw, David E.",
         2011,
         "Parallel random numbers: as easy as 1, 2, 3",
@@ -282,8 +267,7 @@ WORKS = (
         number="3",
         pages="12-19",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Srebro, Nathan; Shraibman, Adi",
         2005,
         "Rank, trace-norm and max-norm",
@@ -332,8 +316,7 @@ WORKS = (
         doi="10.1109/TEVC.2019.2890858",
         eprint="1710.08864",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Szegedy, Christian; Vanhoucke, Vincent; Ioffe, Sergey; Shlens, Jonathon; Wojna, Zbigniew",
         2016,
         "Rethinking the Inception architecture for computer vision",
@@ -351,8 +334,7 @@ WORKS = (
         number="1",
         pages="267-288",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Tompson, Jonathan; Goroshin, Ross; Jain, Arjun; LeCun, Yann; Bregler, Christoph",
         2015,
         "Efficient object localization using convolutional networks",
@@ -360,8 +342,7 @@ WORKS = (
         pages="648-656",
         eprint="1411.4280",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Wan, Li; Zeiler, Matthew; Zhang, Sixin; LeCun, Yann; Fergus, Rob",
         2013,
         "Regularization of neural networks using DropConnect",
@@ -379,16 +360,14 @@ WORKS = (
         pages="209-212",
         doi="10.1080/01621459.1927.10502953",
     ),
-    work("inproceedings", "Wu, Yuxin; He, Kaiming", 2018, "Group normalization", _ECCV, eprint="1803.08494"),
-    work(
-        "misc",
+    presented("Wu, Yuxin; He, Kaiming", 2018, "Group normalization", _ECCV, eprint="1803.08494"),
+    preprint(
         "Xiao, Han; Rasul, Kashif; Vollgraf, Roland",
         2017,
         "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
         eprint="1708.07747",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Xie, Lingxi; Wang, Jingdong; Wei, Zhen; Wang, Meng; Tian, Qi",
         2016,
         "DisturbLabel: regularizing CNN on the loss layer",
@@ -396,24 +375,21 @@ WORKS = (
         pages="4753-4762",
         eprint="1605.00055",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Zeiler, Matthew D.; Fergus, Rob",
         2013,
         "Stochastic pooling for regularization of deep convolutional neural networks",
         _ICLR,
         eprint="1301.3557",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Zhang, Hongyi; Cisse, Moustapha; Dauphin, Yann N.; Lopez-Paz, David",
         2018,
         "mixup: beyond empirical risk minimization",
         _ICLR,
         eprint="1710.09412",
     ),
-    work(
-        "inproceedings",
+    presented(
         "Zhang, Richard",
         2019,
         "Making convolutional networks shift-invariant again",

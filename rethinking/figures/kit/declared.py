@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
-from rethinking.figures import ALL, usual_model
+from rethinking.figures._setting import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Conditions, Frame, Untold
@@ -23,7 +23,7 @@ from rethinking.spec import RunSpec, Spec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    from rethinking.figures import Setting
+    from rethinking.figures._setting import Setting
 
 
 def is_declared(module: ModuleType) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rethinking.figures import FULL
+from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import COMPUTED, MISSING, Frame
 from rethinking.figures.kit.measures import Measure
 from rethinking.plotting import NOTE, look_of
