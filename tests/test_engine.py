@@ -20,12 +20,12 @@ import torch
 from command import cli
 
 import rethinking
-from rethinking import catalog, figures, revision
+from rethinking import catalog, figures, probes, revision
 from rethinking.cli import main
 from rethinking.engines import estimate, execute, local, machine, made_with
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, read, write
-from rethinking.spec import Part, RunSpec, kind_of
+from rethinking.spec import Part, ProbeSpec, RunSpec, kind_of
 from rethinking.training import loop, schedule
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
@@ -798,6 +798,18 @@ def test_a_plan_counts_the_training_of_lost_weights_once(tmp_path):
     there = run.replace(seed=1)
     known = estimate.Known([], "", lambda spec: spec == there)
     assert [known.lacks(spec) for spec in (run, there, run, there)] == [True, False, False, False]
+
+
+def test_where_no_record_tells_a_probe_is_planned_with_the_training_of_its_run(monkeypatch):
+    """Each kind of network is measured once."""
+    run, measured = RunSpec.make(model="mlp-1x512", n=100, steps=1000), []
+    monkeypatch.setattr(estimate, "_measure", lambda spec, device: measured.append(spec.model) or 1e-3)
+    known = estimate.Known([], "")
+    probe = ProbeSpec.make(run=run, probe=Part(name="capacity"))
+    (expected, _), (alone, _) = (probes.estimate(probe, "cpu", known) for _ in range(2))
+    trained, _ = estimate.estimate(run, "cpu", known)
+    assert trained > 1000 * 100 * 1e-3
+    assert (expected - alone, measured) == (pytest.approx(trained), ["mlp-1x512"])
 
 
 def test_work_counts_evaluations_as_the_loop_makes_them():

@@ -16,6 +16,7 @@ from command import RUN_SPEC, cli, one_line
 
 from rethinking import catalog, claims, figures, plotting, report
 from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, judge
+from rethinking.engines.progress import titles
 from rethinking.errors import InputError
 from rethinking.figures import _sweeps
 from rethinking.figures.kit import Frame, listed
@@ -85,6 +86,17 @@ def test_every_figure_declares_its_runs(name, scale):
         for each in figures.claims_of(catalog.load("figures", name), setting):
             assert set(each.conditions) <= set(wanted)
             assert each.tolerance
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_runs_of_every_figure_are_planned_and_listed_by_a_title_of_their_own(name, tmp_path):
+    for scale in figures.SCALES:
+        wanted = figures.unique(figures.specs(name, figures.setting(name, scale)))
+        named = titles(wanted)
+        assert len(set(named.values())) == len(wanted)
+        assert all(name == title.split(" (")[0] for name, title in named.items())
+    done = cli("plan", name, "--device", "cpu", "--runs", tmp_path)
+    assert (done.returncode, f"{len(named)} runs" in done.stdout or scale != "quick") == (0, True)
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -507,7 +507,9 @@ def test_the_time_is_estimated_from_how_many_images_are_evaluated(toy, monkeypat
         assert said / 4 < sum(counts) - len(toy.test.labels) <= said
     for lacks in (False, True):  # the weights are there, or the run is trained again
         known = SimpleNamespace(
-            image=lambda run: 0.3, seconds=lambda run, image: (1.0, 2.0), lacks=lambda run, lacks=lacks: lacks
+            image_on=lambda run, device: 0.3,
+            seconds=lambda run, image: (1.0, 2.0),
+            lacks=lambda run, lacks=lacks: lacks,
         )
         expected, most = probes.estimate(spec, "cpu", known)
         assert expected == pytest.approx(10 + 0.001 * CARRIER.n + 0.1 * said + lacks)

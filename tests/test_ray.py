@@ -396,9 +396,7 @@ def test_a_node_without_the_package_is_one_line_and_given_no_run(nodes, driver, 
         said += process.communicate(timeout=300)[1]
         assert process.returncode == 0, said
         gone = "ModuleNotFoundError: No module named 'rethinking'"
-        line = (
-            rf"^rethinking: a node of \S+ cannot run the package \({gone}\): install the same version "
-        )
+        line = rf"^rethinking: a node of \S+ cannot run the package \({gone}\): install the same version "
         assert len(re.findall(line, said, re.MULTILINE)) == 1, said
         assert len(records(tmp_path)) == 4
         done = cli(*words(toy_dir, tmp_path / "again", nodes.address))

@@ -148,6 +148,18 @@ class Known:
         """Seconds an image of training; None where no run of such a network is known. but: a run left out."""
         return self._look(self._speeds, _speed_keys(spec), but)
 
+    def image_on(self, spec: RunSpec, device: str) -> float:
+        """The same on a device, measured by a few steps where nothing is known of such a network."""
+        fields = spec.model_dump(mode="json")
+        image = self.image(fields)
+        if image is None:
+            key = str(_speed_keys(fields)[0])
+            if key not in self.measured:
+                with catalog.blame(catalog.find("models", spec.model)):
+                    self.measured[key] = _measure(spec, device)
+            image = self.measured[key]
+        return image
+
     def share(self, spec: dict[str, Any], but: str = "") -> float:
         """The share of its budget that a run is expected to take."""
         if not _ends_early(spec):
@@ -188,16 +200,8 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
 
 
 def estimate(spec: RunSpec, device: str, known: Known) -> tuple[float, float]:
-    """Of a training run; measured by a few steps where nothing is known of such a network."""
-    fields = spec.model_dump(mode="json")
-    image = known.image(fields)
-    if image is None:
-        key = str(_speed_keys(fields)[0])
-        if key not in known.measured:
-            with catalog.blame(catalog.find("models", spec.model)):
-                known.measured[key] = _measure(spec, device)
-        image = known.measured[key]
-    return known.seconds(fields, image)
+    """Of a training run."""
+    return known.seconds(spec.model_dump(mode="json"), known.image_on(spec, device))
 
 
 def _gpu() -> str:

@@ -13,8 +13,7 @@ from tqdm import tqdm
 from rethinking.spec import ProbeSpec, Spec
 
 LINE_EVERY = 30.0  # seconds between plain lines of one run
-# Fields that a title leaves out: those that a run's name tells, and those of how long and how often it is measured.
-NAMED = {"kind", "data", "n", "model", "model_options", "corruptions", "regularizers", "seed", "data_seed"}
+# Fields that a title leaves out: of how long and how often it is measured.
 MEASURED = {"steps", "stop", "stop_loss", "eval_every", "interim_test", "evaluation"}
 
 
@@ -34,38 +33,39 @@ def rounded(value: float) -> str:
 
 
 def titles(specs: Sequence[Spec]) -> dict[str, str]:
-    """A title for each run, by run id: the id, and what its words leave out and not all of these runs share.
+    """A title for each run, by run id: the id, and what tells it from others of these runs whose ids have its words.
 
     So of runs with batches of 64 and of 128 each tells which: "cifar10-...-s0-1a2b3c4d5e (batch_size 64)".
     """
     fields = {spec.run_id: _fields(spec) for spec in specs}
-    values: dict[str, set[str]] = {}
-    for each in fields.values():
-        for key, value in each.items():
-            values.setdefault(key, set()).add(str(value))
+    alike: dict[str, dict[str, set[str]]] = {}  # words -> field -> values
+    for name, own in fields.items():
+        for key, value in own.items():
+            alike.setdefault(_words(name), {}).setdefault(key, set()).add(str(value))
 
     def title(name: str, own: dict[str, Any]) -> str:
-        words = [f"{key} {_word(value)}" for key, value in own.items() if len(values[key]) > 1]
-        return f"{name} ({', '.join(words)})" if words else name
+        told = [f"{key} {_word(value)}" for key, value in own.items() if len(alike[_words(name)][key]) > 1]
+        return f"{name} ({', '.join(told)})" if told else name
 
     return {name: title(name, own) for name, own in fields.items()}
 
 
+def _words(name: str) -> str:
+    """A run's id without the digits that end it."""
+    return name.rpartition("-")[0]
+
+
 def _fields(spec: Spec) -> dict[str, Any]:
-    """What the words of a run, or of the run that it measures, leave out."""
+    """What a run is, or the run that it measures, but for when it ends and is evaluated."""
     if isinstance(spec, ProbeSpec):
         return _fields(spec.run)
-    return spec.model_dump(mode="json", exclude=NAMED | MEASURED)
+    return spec.model_dump(mode="json", exclude=MEASURED)
 
 
 def _word(value: Any) -> str:
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else "+".join(value) or "none"
-        if isinstance(value, list)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return "+".join(map(_word, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class Progress:

@@ -74,10 +74,8 @@ def estimate(spec: ProbeSpec, device: str, known: Any) -> tuple[float, float]:
     run, for the first of its probes, where its weights are not there.
     """
     fields = spec.run.model_dump(mode="json")
-    image = known.image(fields)
+    image = known.image_on(spec.run, device)
     own = 10.0 + 1e-3 * spec.run.trained
-    if not image:
-        return own, own
     count = getattr(catalog.load("probes", spec.probe.name), "forwards", None)
     own += count(spec.run, **spec.options) * image / 3 if count else 0.0
     usual, most = known.seconds(fields, image) if known.lacks(spec.run) else (0.0, 0.0)
