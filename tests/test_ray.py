@@ -26,6 +26,7 @@ from rethinking.engines import connection, local, machine, node
 from rethinking.engines.execute import execute
 from rethinking.engines.fleet import AHEAD, Fleet
 from rethinking.engines.progress import Progress
+from rethinking.engines.roster import Roster
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, make, outdated, parcel, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
@@ -500,7 +501,19 @@ def fleet_of(specs, runs, toy_dir, ray, alone=False):
     terms = engine._terms("a-job", specs, runs, device="cpu", alone=alone, data_dir=str(toy_dir), threads=1)
     cluster, share = connection.Cluster(ray, "there"), connection.Share(alone=alone)
     cluster.each = lambda *_, **__: {}  # no node says anything in time
-    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True), fit={n["NodeID"] for n in ray.nodes()})
+    cluster.ask = lambda function, nodes, *_: {Task(ray.answers): name for name in nodes}
+    roster = Roster(cluster, terms)
+    roster.fit |= {n["NodeID"] for n in ray.nodes()}
+    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True), roster)
+
+
+def counted(fleet, *cores, said=()):
+    """The fleet after the cluster's nodes have so many cores, those that have joined were asked, and said that."""
+    fleet.cluster.ray.cores, fleet.cluster.ray.answers = list(cores), list(said)
+    for _ in range(2):
+        fleet._count_again = 0.0
+        fleet._count()
+    return fleet
 
 
 def launched(fleet, spec):
@@ -654,15 +667,13 @@ def test_where_no_node_is_left_the_command_ends_with_one_line(toy_dir, tmp_path)
 
 
 def test_a_run_of_a_whole_node_is_given_to_a_smaller_one_where_the_largest_is_lost(toy_dir, tmp_path):
-    spec, ray = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), Ray(1, 2)
-    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray, alone=True)
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 1, 2, alone=True)
     fleet.waiting.clear()
     task = launched(fleet, spec)
-    ray.cores, fleet._count_again = [1], 0.0
-    fleet._count()
-    assert (ray.cancelled, fleet.flying, [*fleet.waiting]) == ([task], {}, [spec])
+    counted(fleet, 1)
+    assert (fleet.cluster.ray.cancelled, fleet.flying, [*fleet.waiting]) == ([task], {}, [spec])
     launched(fleet, spec)
-    assert ray.given == [2, 1]
+    assert fleet.cluster.ray.given == [2, 1]
     fleet.dismiss()
 
 
@@ -688,48 +699,81 @@ def test_whatever_ray_raises_no_lease_stays(toy_dir, tmp_path, monkeypatch):
 
 def test_a_node_that_does_not_say_what_it_lacks_is_refused(toy_dir, tmp_path, monkeypatch):
     cluster = connection.Cluster(Ray(1, 1), "there")
-    said = {connection.host: {"0": "one", "1": "two"}, connection.lacks: {"0": None}}
+    said = {node.host: {"0": "one", "1": "two"}, node.lacks: {"0": None}}
     monkeypatch.setattr(cluster, "each", lambda function, nodes, *_, **__: said[function])
+    roster = Roster(cluster, None)
     with pytest.raises(InputError, match=r"^node two has not said within 600 s whether it can make the runs: "):
-        cluster.check_nodes(None, connection.Share())
+        roster.check("01")
     cluster.ray.cores.pop()  # it was lost meanwhile
-    cluster.check_nodes(None, connection.Share())
+    roster.check("01")
+    assert roster.fit == {"0"}
 
 
-def joined(toy_dir, tmp_path, said):
-    """A fleet on a node that is fit, after another one has joined and said that; and the run it is to make."""
-    spec, ray = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2), Ray(1)
-    fleet = fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, ray)
-    ray.cores, ray.answers = [1, 2], said
-    for _ in range(2):  # it is asked, and heard
-        fleet._count_again = 0.0
-        fleet._count()
-    return fleet, spec
+def fleet_of_one(toy_dir, tmp_path, *cores, alone=False):
+    """A fleet on nodes with so many cores, for a run."""
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    return fleet_of([spec], Runs(tmp_path / "runs"), toy_dir, Ray(*cores), alone), spec
 
 
 def test_a_node_that_joins_is_given_runs_once_it_has_said_that_it_can_make_them(toy_dir, tmp_path):
-    fleet, spec = joined(toy_dir, tmp_path, [])
-    assert (fleet._limit(), [*fleet.asked.values()]) == (AHEAD, ["1"])
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 1)
+    counted(fleet, 1, 2)
+    assert (fleet._limit(), [name for name, _ in fleet.roster.asked.values()]) == (AHEAD, ["1"])
     launched(fleet, spec)
-    fleet.dismiss()
     assert fleet.cluster.ray.asked["label_selector"] == {"ray.io/node-id": "in(0)"}
-    fleet, spec = joined(toy_dir, tmp_path, [None])
-    assert (fleet._limit(), fleet.asked, fleet.fit) == (3 * AHEAD, {}, {"0", "1"})
+    fleet.dismiss()
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 1)
+    counted(fleet, 1, 2, said=[None])
+    assert (fleet._limit(), fleet.roster.asked, fleet.roster.fit) == (3 * AHEAD, {}, {"0", "1"})
+    fleet.most = 20  # --workers 20: no more than these nodes hold, or none would be left for those that join
+    assert fleet._limit() == 3 * AHEAD
     launched(fleet, spec)
     assert fleet.cluster.ray.asked["label_selector"] == {"ray.io/node-id": "in(0,1)"}
-    ray = fleet.cluster.ray
-    ray.cores, ray.answers, fleet._count_again = [0, 0, 1], [], 0.0  # both are lost, and another one joins
-    fleet._count()
+    counted(fleet, 0, 0, 1)  # both are lost, and another one joins
     assert (fleet.flying, [*fleet.waiting], fleet._limit()) == ({}, [spec, spec], 0)
 
 
-def test_a_node_that_joins_and_cannot_make_runs_is_told_of_and_given_none(toy_dir, tmp_path):
-    fleet, _ = joined(toy_dir, tmp_path, ["node two lacks everything"])
-    assert (fleet._limit(), fleet.asked, fleet.fit) == (AHEAD, {}, {"0"})
+def test_a_node_that_joins_and_cannot_make_runs_is_told_of_and_given_none(toy_dir, tmp_path, monkeypatch):
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 1)
+    counted(fleet, 1, 2, said=["node two lacks everything"])
+    assert (fleet._limit(), fleet.roster.asked, fleet.roster.fit) == (AHEAD, {}, {"0"})
+    asked = []
+    monkeypatch.setattr(fleet.cluster, "each", lambda function, nodes, *_, **__: asked.append([*nodes]) or {})
+    launched(fleet, spec)
     fleet.dismiss()
-    fleet.cluster.ray.cores, fleet._count_again = [0, 2], 0.0  # the one that could is lost
-    with pytest.raises(InputError, match=r"^node two lacks everything; no other node is left$"):
-        fleet._count()
+    assert asked == [["0"]]
+    with pytest.raises(InputError, match=r"^node two lacks everything; no other node is left: "):
+        counted(fleet, 0, 2)  # the one that could is lost
+    with pytest.raises(InputError, match=r"^a run takes cores: 1, and no node of there has more than 0"):
+        counted(fleet, 0, 0)
+
+
+def test_a_node_that_joins_and_says_nothing_stops_no_other(toy_dir, tmp_path, monkeypatch):
+    """Of runs that take a whole node: the largest one that can make them is meant, whatever else there is."""
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 8, 4, alone=True)
+    counted(fleet, 8, 4, 16)
+    launched(fleet, spec)
+    assert (fleet.cluster.ray.given[-1], fleet._limit()) == (8, AHEAD)
+    monkeypatch.setattr("rethinking.engines.roster.WAITED", -1)
+    counted(fleet, 8, 4, 16)
+    assert [*fleet.roster.unfit] == ["2"]
+    assert len(fleet.flying) == 1
+    counted(fleet, 0, 4, 16)  # the largest one is lost
+    assert (fleet.flying, fleet._cores, fleet._limit()) == ({}, 4, AHEAD)
+
+
+def test_a_probe_waits_for_its_run_where_another_process_makes_it(toy_dir, tmp_path):
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    probe, runs = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity")), Runs(tmp_path / "runs")
+    fleet = fleet_of([probe], runs, toy_dir, Ray(1))
+    with leased(runs, spec):
+        fleet.work(wait=False)
+        assert (fleet.failures, fleet.elsewhere) == ([], [probe])
+        fleet._recall(wait=True)
+        assert (fleet.elsewhere, [*fleet.waiting]) == ([probe], [])
+    fleet._look_again = 0.0
+    fleet._recall(wait=True)
+    assert (fleet.elsewhere, [*fleet.waiting]) == ([], [probe])
 
 
 def test_the_folder_of_a_ray_that_is_started_here_is_short_and_deleted_once_its_process_is_dead(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rethinking import revision
@@ -19,6 +20,7 @@ from rethinking.engines.fleet import Fleet
 from rethinking.engines.local import Failure, default_workers, stopping
 from rethinking.engines.made_with import deciding
 from rethinking.engines.progress import Progress
+from rethinking.engines.roster import Roster
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import ProbeSpec, Spec, kind_of
@@ -83,19 +85,22 @@ def run(
     failures: list[Failure] = []
     job = uuid.uuid4().hex[:12]
     with stopping(), connected(address, cores, gpus) as cluster:  # Ray takes a while to start
-        for part, alone in _parts(waiting, runs, device):
-            share = Share(threads, gpus, alone)
-            terms = _terms(job, part, runs, device=device, alone=alone, data_dir=data_dir, threads=threads)
+        parts = [(part, Share(threads, gpus, alone)) for part, alone in _parts(waiting, runs, device)]
+        terms = _terms(job, waiting, runs, device=device, alone=False, data_dir=data_dir, threads=threads)
+        roster = Roster(cluster, terms)
+        for _, share in parts:
             cluster.check_room(share)
-            fit = cluster.check_nodes(terms, share)
-            runs.writable()
-            notes = cluster.check_shared(terms, share)
-            room = sum(cluster.nodes(share).values())
-            at_once = min(room, len(part), *([workers] if workers else []))
+        roster.check(cluster.nodes(Share(threads, gpus)))
+        runs.writable()
+        notes = roster.check_shared()
+        for part, share in parts:
+            terms = replace(terms, alone=share.alone)
+            room = sum(cluster.nodes(share, roster.fit).values())
+            at_once = max(1, min(room, len(part), *([workers] if workers else [])))
             with Progress(part, at_once, quiet) as progress:
-                for note in notes:
-                    progress.note(note)
-                fleet = Fleet(cluster, terms, share, part, runs, progress, fit)
+                while notes:
+                    progress.note(notes.pop())
+                fleet = Fleet(cluster, terms, share, part, runs, progress, roster)
                 fleet.anew, fleet.deadline = anew, deadline
                 fleet.most = workers if address is not None else None
                 try:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from rethinking.engines.machine import gpu_count
-from rethinking.engines.node import Terms, host, lacks, say, shares
+from rethinking.engines.node import say
 from rethinking.errors import InputError
 
 KNOCK = 10.0  # seconds for a port to answer
 STORE = 200_000_000  # bytes of the object store of a Ray that is started here, at least 75 MB: records pass through it
-ANSWER = 120.0  # seconds for a node to say anything
 WAITED = 600.0  # seconds for the nodes to say what they lack, which reads their data sets
 TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 # Read when Ray is imported. It would send statistics of its use, and ask a cluster that refuses it 20 times.
@@ -52,11 +51,11 @@ class Cluster:
     def __init__(self, ray: Any, address: str) -> None:
         self.ray, self.address = ray, address
 
-    def nodes(self, share: Share, but: Collection[str] = ()) -> dict[str, int]:
-        """The nodes, but for some, that have room for runs, by Ray's ids, and how many each can make at once."""
-        cpus = self.cpus(share, but)
+    def nodes(self, share: Share, among: Collection[str] | None = None) -> dict[str, int]:
+        """The nodes, or those among some, that have room for runs: by Ray's ids how many each can make at once."""
+        cpus = self.cpus(share, among)
         found = {}
-        for name, has in self._alive(but).items():
+        for name, has in self.alive(among).items():
             room = int(has.get("CPU", 0) // cpus)
             if share.gpus:
                 gpus = has.get("GPU", 0)
@@ -66,21 +65,22 @@ class Cluster:
                 found[name] = room
         return found
 
-    def cpus(self, share: Share, but: Collection[str] = ()) -> int:
-        """The cores that Ray is to set aside for one run."""
+    def cpus(self, share: Share, among: Collection[str] | None = None) -> int:
+        """The cores that Ray is to set aside for one run, on the nodes among some."""
         if not share.alone:
             return share.cpus
-        return max([1, *(int(has.get("CPU", 0)) for has in self._alive(but).values())])
+        return max([1, *(int(has.get("CPU", 0)) for has in self.alive(among).values())])
 
-    def _alive(self, but: Collection[str] = ()) -> dict[str, dict[str, float]]:
+    def alive(self, among: Collection[str] | None = None) -> dict[str, dict[str, float]]:
         """What the nodes that there are have, by Ray's ids."""
-        return {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"] and n["NodeID"] not in but}
+        alive = {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"]}
+        return {name: has for name, has in alive.items() if among is None or name in among}
 
     def check_room(self, share: Share) -> None:
         """Raise InputError where no node can make a run."""
         if self.nodes(share):
             return
-        every = self._alive().values()
+        every = self.alive().values()
         most = {kind: max((has.get(kind, 0) for has in every), default=0) for kind in ("GPU", "CPU")}
         if share.gpus > most["GPU"]:
             told = f"--gpus-per-run is {share.gpus:g}, and no node of {self.address} has more than {most['GPU']:g} GPUs"
@@ -90,8 +90,11 @@ class Cluster:
 
     def ask(self, function: Any, nodes: Iterable[str], *arguments: Any) -> dict[Any, str]:
         """Have some nodes call a function: the tasks, each with Ray's id of its node, for `answer`."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Only  # fails where it is lost
+
         task = self.ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(say)
-        return {task.options(label_selector=only([name])).remote(function, *arguments): name for name in nodes}
+        strategies = {name: Only(name, soft=False) for name in nodes}
+        return {task.options(scheduling_strategy=s).remote(function, *arguments): n for n, s in strategies.items()}
 
     def answer(self, task: Any) -> Any:
         """What the function gave on a node, once Ray has it.
@@ -117,36 +120,6 @@ class Cluster:
             with suppress(StopIteration, self.ray.exceptions.RayError):
                 said[asked[task]] = self.answer(task)
         return said
-
-    def check_nodes(self, terms: Terms, share: Share) -> set[str]:
-        """The nodes that can make the runs.
-
-        Raises InputError where a node that answers cannot, or does not say, or where none answers.
-        """
-        there = self.each(host, self.nodes(share), timeout=ANSWER)
-        if not there:  # as where this process wants tokens, and the cluster has none
-            told = f"no node of {self.address} has answered within {ANSWER:.0f} s: see to the cluster with `ray status`"
-            raise InputError(f"{told}, and set RAY_AUTH_MODE and the token as they are there")
-        said = self.each(lacks, there, terms)
-        silent = sorted(there[name] for name in (there.keys() - said.keys()) & self.nodes(share).keys())
-        if silent:
-            told = f"node {silent[0]} has not said within {WAITED:.0f} s whether it can make the runs"
-            raise InputError(f"{told}: see to it, or take it out of the cluster")
-        reasons = sorted(reason for reason in said.values() if reason)
-        if reasons:
-            more = f" (and {len(reasons) - 1} more nodes)" if len(reasons) > 1 else ""
-            raise InputError(f"{reasons[0]}{more}")
-        return set(said)
-
-    def check_shared(self, terms: Terms, share: Share) -> list[str]:
-        """Make the folder of checkpoints, where there is to be one, and say in a line which nodes do not see it."""
-        if terms.checkpoints is None:
-            return []
-        Path(terms.checkpoints).mkdir(parents=True, exist_ok=True)
-        nodes = self.nodes(share)
-        without = sum(not there for there in self.each(shares, nodes, terms).values())
-        told = f"{without} of {len(nodes)} nodes do not have {terms.checkpoints}: a run that moves from one begins anew"
-        return [told] if without else []
 
 
 SAME = "install the same version of it on every node, with the same Python and Ray"

@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rethinking.engines import node
 from rethinking.engines.connection import Cluster, Share, first_line, only
 from rethinking.engines.local import POLL, Failure
 from rethinking.engines.progress import Progress
+from rethinking.engines.roster import Roster
 from rethinking.errors import InputError
 from rethinking.record import Runs, Writer, leased, parcel, write
 from rethinking.record.digests import check_weights
@@ -48,9 +49,7 @@ class Fleet:
     Attributes:
         flying: by the task. waiting: not in flight. later: tried again when the time, of time.monotonic, is come.
         elsewhere: another process of this machine's records is making them. most: in flight; None for what the nodes
-        can make. lost, failed: how often each run was. failures: those that failed for good. fit: the nodes that can
-        make the runs, by Ray's ids, which alone are given any. asked: the nodes that have joined and have not yet said
-        whether they can, by the task. unfit: those that cannot, and why.
+        can make. lost, failed: how often each run was. failures: those that failed for good.
     """
 
     cluster: Cluster
@@ -59,7 +58,7 @@ class Fleet:
     specs: Sequence[Spec]
     runs: Runs
     progress: Progress
-    fit: set[str]
+    roster: Roster
     anew: bool = False
     deadline: float = math.inf
     most: int | None = None
@@ -72,7 +71,6 @@ class Fleet:
         self.lost, self.failed = Counter[str](), Counter[str]()
         # Checkpoints are the nodes' alone, who hold them; here only the record is held.
         self.records = Runs(self.runs.root, None, self.runs.weights, again=self.runs.again)
-        self.asked, self.unfit = dict[Any, str](), dict[str, str]()
         self.remote = self.cluster.ray.remote(max_retries=0, num_returns="streaming")(node.make)
         self.held_terms = self.cluster.ray.put(self.terms)
         self._count_again, self._look_again = 0.0, 0.0
@@ -86,7 +84,7 @@ class Fleet:
                 return
             self._count()
             self._recall(wait)
-            while self.waiting and self._nodes and len(self.flying) < self._limit():
+            while self.waiting and len(self.flying) < self._limit():
                 self._launch(self.waiting.popleft())
             pause = min(POLL, max(0.0, self.deadline - time.monotonic()))
             if not self.flying:
@@ -106,13 +104,13 @@ class Fleet:
         self.later = [(at, spec) for at, spec in self.later if at > now]
         if wait and self.elsewhere and now >= self._look_again:
             self._look_again = now + POLL
-            free = [spec for spec in self.elsewhere if self.records.free(spec)]
+            free = [spec for spec in self.elsewhere if self.records.free(spec) and not self._awaits(spec)]
             self.waiting.extend(free)
             self.elsewhere = [spec for spec in self.elsewhere if spec not in free]
 
     def _limit(self) -> int:
         """How many runs may be in flight."""
-        return AHEAD * self._room if self.most is None else self.most
+        return AHEAD * self._room if self.most is None else min(self.most, AHEAD * self._room)
 
     def _count(self) -> None:
         """Look at what nodes there are, now and then. Raises InputError where none is left that can make a run."""
@@ -120,13 +118,12 @@ class Fleet:
             return
         self._count_again = time.monotonic() + COUNT_EVERY
         self.cluster.check_room(self.share)
-        self._vet()
-        room = self.cluster.nodes(self.share, self.unfit)
-        if not room:
-            raise InputError(f"{next(iter(self.unfit.values()))}; no other node is left")
-        self._nodes = frozenset(room.keys() & self.fit)
-        self._room = sum(room[name] for name in self._nodes)
-        self._cores = self.cluster.cpus(self.share, self.unfit)
+        able = self.cluster.nodes(replace(self.share, alone=False))
+        self.roster.ask(able, self.progress.note)
+        self.roster.check_left(able)
+        room = self.cluster.nodes(self.share, self.roster.fit)
+        self._nodes, self._room = frozenset(room), sum(room.values())
+        self._cores = self.cluster.cpus(self.share, self.roster.fit)
         for task, flight in list(self.flying.items()):
             # Ray would wait for ever for nodes that are lost.
             if not flight.begun and (flight.cores > self._cores or not flight.nodes & self._nodes):
@@ -134,29 +131,11 @@ class Fleet:
                 self._end(task, "its node was lost")
                 self.waiting.appendleft(flight.spec)
 
-    def _vet(self) -> None:
-        """Ask nodes that have joined whether they can make the runs, and take those in that can."""
-        ray = self.cluster.ray
-        known = self.fit | self.unfit.keys() | set(self.asked.values())
-        self.asked |= self.cluster.ask(node.lacks, self.cluster.nodes(self.share).keys() - known, self.terms)
-        ready, _ = ray.wait(list(self.asked), num_returns=len(self.asked), timeout=0) if self.asked else ([], [])
-        for task in ready:
-            name = self.asked.pop(task)
-            try:
-                reason = self.cluster.answer(task)
-            except InputError as error:
-                reason = str(error)
-            except (StopIteration, ray.exceptions.RayError):
-                continue  # it is lost, or is asked again
-            if reason is None:
-                self.fit.add(name)
-                continue
-            if reason not in self.unfit.values():
-                self.progress.note(f"{reason}; the runs go to other nodes")
-            self.unfit[name] = reason
-
     def _launch(self, spec: Spec) -> None:
         """Have a node make a run, if it is still to be made."""
+        if self._awaits(spec):
+            self.elsewhere.append(spec)
+            return
         lease = ExitStack()
         try:
             writer = lease.enter_context(leased(self.records, spec))
@@ -175,6 +154,10 @@ class Fleet:
             if not isinstance(error, InputError | OSError):
                 raise
             self.failures.append(Failure(spec, _told(error)))
+
+    def _awaits(self, spec: Spec) -> bool:
+        """Whether another process is making the run that a probe measures."""
+        return isinstance(spec, ProbeSpec) and not self.records.complete(spec.run) and self.records.busy(spec.run)
 
     def _needed(self, spec: Spec) -> dict[str, parcel.Parcel]:
         """The record and the weights, where they are, of the run that a probe measures."""
@@ -307,7 +290,7 @@ class Fleet:
                 with lost:
                     self.cluster.ray.cancel(task)
             with lost:
-                nodes = self.cluster.nodes(self.share)
+                nodes = self.cluster.alive(self.roster.fit)
                 self.cluster.each(node.settle, nodes, self.terms, timeout=2 * node.PATIENCE)
         finally:
             for flight in self.flying.values():
