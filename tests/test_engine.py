@@ -22,7 +22,7 @@ from command import cli
 import rethinking
 from rethinking import catalog, figures, probes, revision
 from rethinking.cli import main
-from rethinking.engines import estimate, execute, local, machine, made_with
+from rethinking.engines import checks, estimate, execute, local, machine, made_with
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, kind_of
@@ -810,6 +810,23 @@ def test_where_no_record_tells_a_probe_is_planned_with_the_training_of_its_run(m
     trained, _ = estimate.estimate(run, "cpu", known)
     assert trained > 1000 * 100 * 1e-3
     assert (expected - alone, measured) == (pytest.approx(trained), ["mlp-1x512"])
+
+
+def test_a_plan_counts_a_run_once_whatever_its_probes(tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "_measure", lambda spec, device: 1e-3)
+    run, runs = RunSpec.make(model="mlp-1x512", n=100, steps=1000), Runs(tmp_path)
+    first, second = (ProbeSpec.make(run=run, probe=Part(name=name)) for name in ("capacity", "noise"))
+    apart = [
+        sum(each[0] for each in estimate.seconds(specs, "cpu", runs).values()) for specs in ([run], [first, second])
+    ]
+    together = estimate.seconds([first, run, second], "cpu", runs)
+    assert sum(each[0] for each in together.values()) == pytest.approx(apart[1])
+    assert together[run.run_id][0] == pytest.approx(apart[0])
+    weights = 4 * 1_209_866
+    assert checks.space([first, second], runs, 2) == checks.space([run], runs, 2) == (weights, 4 * weights)
+    (tmp_path / run.run_id).mkdir()
+    runs.weights_of(run).touch()
+    assert checks.space([first, second], runs, 2) == (0, 0)
 
 
 def test_work_counts_evaluations_as_the_loop_makes_them():

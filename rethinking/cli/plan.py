@@ -75,7 +75,7 @@ def plan(
     seconds = estimate.seconds(missing, device, runs) if missing else {}
     count = workers or local.default_workers(device)
     launched = [s for s in missing if s.command]
-    alone = {s.run_id for s in missing if kind_of(s).alone or s.command}
+    alone = {s.run_id for s in missing if (device == "cpu" and kind_of(s).alone) or s.command}
     expected, most = (
         estimate.makespan([v[k] for key, v in seconds.items() if key not in alone], count)
         + sum(seconds[key][k] for key in alone)
@@ -85,7 +85,7 @@ def plan(
     hours = _hours(seconds, _taken(missing, maker, count), price)
     here = [] if engine == "ray" else [s.data for s in missing if not s.command]  # a cluster's nodes have their own
     absent = [name for name in dict.fromkeys(here) if not sets.there(name, data_dir)]
-    room = sum(checks.space(missing, count))
+    room = sum(checks.space(missing, runs, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]
         each = [facts | {"made_with_another": old.get(str(facts["run"]))} for facts in each]

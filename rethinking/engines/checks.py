@@ -11,7 +11,7 @@ from rethinking.engines.machine import WORKER_MEMORY, free_memory
 from rethinking.errors import InputError
 from rethinking.paths import check_writable, nearest
 from rethinking.record import Runs
-from rethinking.spec import Spec
+from rethinking.spec import ProbeSpec, Spec
 
 BYTES = 4  # of a weight
 RECORD = 9_000  # bytes of a record without weights, on average of those of this package
@@ -26,12 +26,14 @@ def weights(spec: Spec) -> int:
     return BYTES * (told.get(network, 0) if isinstance(told, dict) else told)
 
 
-def space(specs: Sequence[Spec], workers: int) -> tuple[int, int]:
+def space(specs: Sequence[Spec], runs: Runs, workers: int) -> tuple[int, int]:
     """Bytes on disk that runs take: their weights in the end, and checkpoints of those that run at once.
 
-    A checkpoint has the weights, the momentum of each, and is written beside the one that it replaces.
+    A probe takes those of the run that it measures, once whatever its probes, and none where its weights are there. A
+    checkpoint has the weights, the momentum of each, and is written beside the one that it replaces.
     """
-    sizes = [weights(spec) for spec in specs]
+    trained = {run.run_id: run for run in (spec.run if isinstance(spec, ProbeSpec) else spec for spec in specs)}
+    sizes = [weights(run) for run in trained.values() if not runs.weights_of(run).is_file()]
     return sum(sizes), 4 * sum(sorted(sizes, reverse=True)[:workers])
 
 
@@ -58,7 +60,7 @@ def before_training(specs: Sequence[Spec], runs: Runs, *, device: str, workers: 
     check_writable(runs.checkpoints, "--checkpoints")
     check_writable(runs.weights, "--weights")
     places = Counter[Path]()
-    for place, size in zip((runs.weights, runs.checkpoints), space(specs, count), strict=True):
+    for place, size in zip((runs.weights, runs.checkpoints), space(specs, runs, count), strict=True):
         places[place] += size
     for device_number in {os.stat(nearest(place)).st_dev for place in places}:
         here = [place for place in places if os.stat(nearest(place)).st_dev == device_number]

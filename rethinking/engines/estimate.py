@@ -114,12 +114,13 @@ class Known:
         runs: of `past`. device_name: the processor asked about. kept: whether a run's weights are there.
 
     Attributes:
-        measured: seconds an image of training takes, of networks that no record tells of.
+        measured: seconds an image of training takes, of networks that no record tells of. made: ids of the runs whose
+        weights will be there, as they are trained before their probes.
     """
 
     def __init__(self, runs: Iterable[Past], device_name: str, kept: Callable[[RunSpec], bool] = lambda run: False):
         self.measured: dict[str, float] = {}
-        self._kept, self._made = kept, set[str]()
+        self._kept, self.made = kept, set[str]()
         self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         self._epochs: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         for run in runs:
@@ -132,8 +133,8 @@ class Known:
 
     def lacks(self, run: RunSpec) -> bool:
         """Whether the run must be trained for its weights; asked again it has been, as the next probe finds them."""
-        lacks = run.run_id not in self._made and not self._kept(run)
-        self._made.add(run.run_id)
+        lacks = run.run_id not in self.made and not self._kept(run)
+        self.made.add(run.run_id)
         return lacks
 
     @staticmethod
@@ -187,6 +188,7 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
     """
     name = processor() if device == "cpu" else _gpu()
     known = Known(past(runs), name, lambda run: runs.weights_of(run).is_file())
+    known.made |= {spec.run_id for spec in specs if isinstance(spec, RunSpec)}
     place = "cuda:0" if device == "cuda" else device
     out = {}
     for spec in specs:
