@@ -258,7 +258,10 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     fits = {
         word: median(row("fig1a-paper-mlp-3x512", f"{word} labels")["steps to 99 %"]) for word in ("true", "random")
     }
-    assert f"after {fits['random'] / fits['true']:.1f} times the steps that true ones take" in text
+    assert (
+        f"needs {fits['random'] / fits['true']:.1f} times as many steps to reach 99 % training accuracy on random"
+        in text
+    )
     tests = [median(row("fig1a-paper-mlp-3x512", f"{word} labels")["test accuracy (%)"]) for word in ("true", "random")]
     assert "falls from {:.2f} to {:.2f} %".format(*tests) in text
     changes = [
@@ -267,7 +270,7 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     assert f"AlexNet's test accuracy by {changes[0]:.2f} points" in text
     assert f"with random crop by {changes[1]:.2f}" in text
     margin = row("effects-paper", "weight decay, alexnet")["95 % margin of the test sample, at most (points)"][0]
-    assert f"two such differences lie up to {math.sqrt(2) * margin:.1f} points apart in 95 % of cases" in text
+    assert f"separates two such differences by up to {math.sqrt(2) * margin:.1f} points in 95 % of cases" in text
     inception = {
         word: row("fig1a-paper", word) for word in ("random labels", "shuffled pixels", "random pixels", "Gaussian")
     }

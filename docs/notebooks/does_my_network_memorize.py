@@ -23,7 +23,8 @@ import rethinking as rt
 EXAMPLES, EPOCHS = int(os.environ.get("EXAMPLES", "600")), int(os.environ.get("EPOCHS", "40"))
 
 # %% [markdown]
-# **Data:** any map-style torch data set of (image, label). Here it is a part of MNIST.
+# **Data:** any map-style torch data set of (image, label). Here it is a part of MNIST, which
+# `rethinking data fetch mnist` gets.
 
 # %%
 dataset = Subset(rt.data.torch_dataset("mnist"), range(EXAMPLES))

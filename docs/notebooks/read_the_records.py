@@ -89,5 +89,5 @@ print(f"p = {worst:g}: best at epoch {noisy['epoch']:.0f}, {noisy['lost']:.1f} p
 # %% [markdown]
 # Each point is a median over seeds, with the range. The network learns from the labels that are right before it
 # memorizes those that are wrong, so there is most to lose where both are many. At p = 1 test accuracy is at chance all
-# along. To ask the same of another network, name it in the first cell: what is not recorded yet, `rethinking run` and
-# `rethinking figure` train.
+# along. To ask the same of another network, name it and its learning rate where `plain` is made: what is not recorded
+# yet, `rethinking run` and `rethinking figure` train.

@@ -58,8 +58,8 @@ def whence(file: Path, as_json: bool, out: str, runs_dir: str) -> int:
     It is a figure, a slide, all slides, or a plot of `rethinking compare`.
 
     A picture carries the figure, its scale and claims, a digest of its runs, their commits and this package's version.
-    That it is the one that was drawn is checked where the .json drawn with it is beside it, or in the --out folder. The
-    exit status is 1 where anything is wrong.
+    Whether it was altered is checked against the .json drawn with it, beside it or in the --out folder. The exit status
+    is 1 where anything is wrong.
     """
     from rethinking import verify
     from rethinking.record import Runs

@@ -146,7 +146,7 @@ def say_packaged(missing: list[Any], runs: Any, quiet: bool = False) -> None:
 anew_option = click.option(
     "--anew",
     is_flag=True,
-    help="Where a checkpoint is missing, or damaged, stale or foreign, which deletes it, begin the run anew.",
+    help="Begin a run anew if its checkpoint is missing, damaged, stale or another run's; such a one is deleted.",
 )
 
 

@@ -47,9 +47,9 @@ def plan(
 ) -> None:
     """Show which runs FIGURES need, which exist, and how long the rest would take here.
 
-    The records tell, by the median of the runs most like each, how fast this machine's processor trains a network, and
-    how many epochs a run takes that stops when fitted. A network that they do not tell of is measured by a few
-    steps. Data sets that are not on this disk, and would be fetched, are named.
+    How fast this machine's processor trains a network, and how many epochs a run takes that stops when fitted, are the
+    medians of the most similar records. A network without such a record is measured by a few steps. Data sets that are
+    not on this disk, and would be fetched, are named.
 
     Core-hours and GPU-hours are those that the runs take, whatever number of workers or nodes shares them; with
     --engine ray they are what the cluster would take if its nodes were like this machine. Those of runs that share a

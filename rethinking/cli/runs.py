@@ -38,7 +38,7 @@ from rethinking.errors import InputError
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Cores of the CPU for this one run; its last bits depend on them.  [default: 1; with --compare the record's]",
+    help="CPU cores of this run; their number changes its last bits.  [default: 1; with --compare the record's]",
 )
 @anew_option
 @click.option(
