@@ -27,7 +27,7 @@ DEPARTURES = [
     BUDGET,
     "Evaluations before the last use the first 2,000 test images (quick: 250), the last one all; the best point is "
     "among the former.",
-    "quick, and cpu for all but the MLPs: fewer images.",
+    "At scale quick, and at cpu for all networks but the MLPs, runs are on fewer images.",
 ]
 GRID = Grid("{labels}", labels=list(MIXES))
 

@@ -33,7 +33,7 @@ DEPARTURES = [
     UNSTATED,
     BUDGET,
     "The paper's figure is of Inception; other networks (--model) are judged by the same rules.",
-    "quick, and cpu for all but the MLPs: fewer images.",
+    "At scale quick, and at cpu for all networks but the MLPs, runs are on fewer images.",
 ]
 CONDITIONS = ["true labels", "random labels", "shuffled pixels", "random pixels", "Gaussian"]
 GRID = Grid("{condition}", condition=CONDITIONS)

@@ -35,7 +35,7 @@ DEPARTURES = [
     UNSTATED,
     "The time is known to one evaluation: an epoch at full size, four epochs where reduced.",
     BUDGET,
-    "quick, and Inception and AlexNet at cpu: fewer images.",
+    "At scale quick, and at cpu for Inception and AlexNet, runs are on fewer images.",
     COARSE,
 ]
 NETWORKS = ["inception", "alexnet", "mlp-1x512"]

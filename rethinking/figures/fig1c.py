@@ -27,7 +27,7 @@ DEPARTURES = [
     "Test error at the end of the run, whether it fitted or not, on all 10,000 test images with their true labels.",
     UNSTATED,
     BUDGET,
-    "quick, and Inception and AlexNet at cpu: fewer images.",
+    "At scale quick, and at cpu for Inception and AlexNet, runs are on fewer images.",
     COARSE,
 ]
 ERROR = error("test_accuracy")

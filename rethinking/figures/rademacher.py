@@ -28,7 +28,7 @@ DEPARTURES = [
     "A lower bound: the supremum over all weights is at least what SGD finds.",
     UNSTATED,
     BUDGET,
-    "quick, and cpu for AlexNet: fewer images.",
+    "At scale quick, and at cpu for AlexNet, runs are on fewer images.",
 ]
 NETWORKS = ["mlp-1x512", "mlp-3x512", "alexnet"]
 GRID = Grid("{network}", network=NETWORKS)

@@ -28,7 +28,7 @@ DEPARTURES = [
     BUDGET,
     "Training accuracy of rows with random crop is of the centre crops. It must be 99 %, and 99.9 % for random "
     "labels of MLP 3x512, of which the paper says 100.",
-    "quick, and Inception at cpu: fewer images.",
+    "At scale quick, and at cpu for Inception, runs are on fewer images.",
 ]
 
 

@@ -41,7 +41,8 @@ DEPARTURES = [
     BUDGET,
     f'"Fails to converge" is read as a training accuracy below {FAILED} %. The paper states no strength: that AlexNet '
     "does is judged in figure weight_decay, over all strengths tried.",
-    "quick, and Inception at cpu: fewer images; runs with augmentation go on to the end of their budget.",
+    "At scale quick, and at cpu for Inception, runs are on fewer images. Runs with augmentation go on to the end of "
+    "their budget.",
 ]
 
 
