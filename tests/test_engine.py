@@ -509,11 +509,30 @@ def test_shards_share_out_all_runs(toy_dir, tmp_path):
 
 def test_precision_and_workers_are_resolved_for_the_device():
     assert local.resolve_precision("auto", "cuda:0") == "bfloat16"
-    assert local.resolve_precision("auto", "cpu") in ("float32", "bfloat16")
     assert local.resolve_precision("float32", "cuda") == "float32"
     assert local.default_workers("cuda:3") == 1
     assert local.default_workers("cpu") >= 1
     assert local.resolve_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("flags : fpu avx512f avx512_bf16", "bfloat16"),
+        ("flags : fpu amx_bf16 amx_tile", "bfloat16"),
+        ("flags : fpu avx2 avx512f amx_bf16x", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_a_cpu_multiplies_bfloat16_where_it_says_so(monkeypatch, flags, precision):
+    def read_text(path):
+        assert str(path) == "/proc/cpuinfo"
+        if flags is None:
+            raise OSError
+        return flags
+
+    monkeypatch.setattr(local.Path, "read_text", read_text)
+    assert local.resolve_precision("auto", "cpu") == precision
 
 
 # What a machine's files say: of no control group, of one in version 2, of one in version 1 within another, and of a
@@ -566,6 +585,20 @@ def test_gpus_are_counted_as_cuda_counts_them(monkeypatch, visible):
     assert local.resolve_device("auto") == ("cuda" if count else "cpu")
     with pytest.raises(InputError, match=f"device 'cuda:{count}' is not available here"):
         local.resolve_device(f"cuda:{count}")
+
+
+def test_gpus_that_the_driver_counts_are_used(monkeypatch):
+    """The driver is a library that is there, and counts two."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "two of this test")  # which no count is known of
+    monkeypatch.setattr(machine, "_DRIVER", None)  # this process itself
+    monkeypatch.setattr(machine, "_torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_COUNT", "print(2)")
+    assert machine.gpu_count() == 2
+    assert local.resolve_device("auto") == "cuda"
+    assert local.resolve_device("cuda:1") == "cuda:1"
+    assert (local.default_workers("cuda"), local.places("cuda", 3)) == (2, ["cuda:0", "cuda:1", "cuda:0"])
+    with pytest.raises(InputError, match=r"'cuda:2' is not available here \(GPUs seen: cuda:0 to cuda:1\): use one of"):
+        local.resolve_device("cuda:2")
 
 
 def clone_of_the_package(folder):

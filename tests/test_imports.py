@@ -201,6 +201,8 @@ for name in set(catalog.names("figures")) - {"toyfig"}:
 call("report", "--json", "--out", drawn, "--html", drawn + "/page.html")
 call("verify", "--runs", runs, "--out", drawn + "/none")
 never(*SLOW)
+call("plan", "toyfig", "--device", "cpu", "--runs", runs)
+never("torch", "torchvision")
 call("figure", "toyfig", "--device", "cpu", "--runs", runs, "--out", drawn)
 never("torch", "torchvision")
 """

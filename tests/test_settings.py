@@ -48,6 +48,12 @@ def test_a_shell_that_counts_its_words_otherwise_is_one_line():
 
 @pytest.mark.parametrize("error", [ValueError("ours"), ImportError("missing"), errors.InputError("told")])
 def test_an_error_within_this_package_is_not_taken_for_a_librarys(error):
-    with pytest.raises(type(error)) as caught:
-        raise error
-    assert errors.not_imported(caught.value) is None
+    """It is raised while a module is imported, of this package or, the latter two, of another."""
+    for module in ("rethinking.ours", "__main__", *(["other.part"] if not isinstance(error, ValueError) else [])):
+        with pytest.raises(type(error)) as caught:
+            exec(compile("raise error", "a file", "exec"), {"__name__": module, "error": error})
+        assert errors.not_imported(caught.value) is None
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="ours") as caught:
+            exec(compile("raise error", "a file", "exec"), {"__name__": "other.part", "error": ValueError("ours")})
+        assert str(errors.not_imported(caught.value)).startswith("other cannot be imported (ours): mend ")

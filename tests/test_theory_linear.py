@@ -51,6 +51,9 @@ def test_sgd_on_real_images_goes_to_the_least_norm_at_the_predicted_rate(cifar10
     epochs = found[-1]["epoch"] - found[1]["epoch"]
     measured = np.log(found[1]["distance"] / found[-1]["distance"]) / epochs
     assert found[-1]["rate"] / 2 < measured < 10 * found[-1]["rate"]
+    x = linear.prepare(cifar10.train.images[:50], spec.whitened).numpy()
+    gram = np.linalg.eigvalsh(x @ x.T)
+    assert found[-1]["rate"] == pytest.approx(50 * gram[0] / (2 * gram.sum()), rel=1e-6)
 
 
 def test_interpolants_that_do_not_generalize_have_the_larger_norm(cifar10):
