@@ -20,9 +20,9 @@ import torch
 from command import cli
 
 import rethinking
-from rethinking import catalog, figures, probes, revision
+from rethinking import catalog, figures, machine, probes, revision
 from rethinking.cli import main
-from rethinking.engines import checks, estimate, execute, local, machine, made_with
+from rethinking.engines import checks, estimate, execute, local, made_with
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, kind_of

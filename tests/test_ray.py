@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from command import PLUG_INS, cli, one_line
 
-from rethinking import revision
+from rethinking import machine, revision
 from rethinking.engines import cluster as engine
-from rethinking.engines import connection, local, machine, node
+from rethinking.engines import connection, local, node
 from rethinking.engines.execute import execute
 from rethinking.engines.fleet import AHEAD, Fleet
 from rethinking.engines.progress import Progress

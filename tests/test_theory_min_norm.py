@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -166,6 +169,24 @@ def test_what_does_not_fit_in_memory_is_refused_and_told_what_would(toy, monkeyp
         rows(KernelSpec(data="toy", n=40), toy)
     monkeypatch.undo()
     assert dense.free_bytes(CPU) > 1e8
+    monkeypatch.setattr(dense.machine, "free_memory", lambda: 7)  # of the control groups, too: see its own test
+    assert dense.free_bytes(CPU) == 7
+    monkeypatch.setattr(dense.machine, "free_memory", lambda: None)
+    assert dense.free_bytes(CPU) == math.inf
+
+
+def test_on_a_gpu_what_torch_keeps_for_its_next_use_is_free(monkeypatch):
+    for name, value in (("mem_get_info", (9, 24)), ("memory_reserved", 15), ("memory_allocated", 1)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert dense.free_bytes(torch.device("cuda")) == 9 + 15 - 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's own peak is told by Linux alone")
+def test_the_peak_of_memory_is_not_that_of_the_process_before():
+    told = "import torch; from rethinking.theory import min_norm; print(min_norm.peak_gigabytes(torch.device('cpu')))"
+    large = f"import subprocess, sys; held = b'x' * 2_000_000_000; subprocess.run([sys.executable, '-c', {told!r}])"
+    done = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
+    assert 0.05 < float(done.stdout) < 1.5
 
 
 def test_a_singular_kernel_is_one_line(toy):
@@ -252,18 +273,26 @@ def test_random_filters_are_whitened_patches(toy, monkeypatch):
         np.testing.assert_allclose(response, unit @ whitening @ (x - mean), rtol=1e-3, atol=1e-4)
 
 
-def test_conv_features_are_what_their_definition_says(toy):
-    images = toy.train.images[:20]
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 32), (32, 23)])
+def test_conv_features_are_what_their_definition_says(toy, height, width):
+    images = toy.train.images[:20, :height, :width]
     bank = features.ConvFeatures(images, 7, 0, CPU)
     got = bank.block(images[:2], 0, 7).view(2, 4, 2, 7)
     patches = torch.nn.functional.unfold(torch.from_numpy(images[:2]).permute(0, 3, 1, 2).double(), features.PATCH)
     deviation, mean = torch.var_mean(patches, 1, keepdim=True, correction=0)
     z = torch.einsum("fp,npq->nfq", bank.filters.double(), (patches - mean) / (deviation + features.FLOOR).sqrt())
-    z = (z + bank.bias.double()[None, :, None]).view(2, 7, 27, 27)
-    for q, (a, b) in enumerate((a, b) for a in (slice(0, 14), slice(14, 27)) for b in (slice(0, 14), slice(14, 27))):
+    rows, columns = (side - features.PATCH + 1 for side in (height, width))
+    z = (z + bank.bias.double()[None, :, None]).view(2, 7, rows, columns)
+    halves = [[slice(0, -(-side // 2)), slice(-(-side // 2), side)] for side in (rows, columns)]
+    for q, (a, b) in enumerate(product(*halves)):
         for sign in (1, -1):
             expected = (sign * z - features.THRESHOLD).relu()[:, :, a, b].sum((2, 3))
             assert torch.allclose(got[:, q, (1 - sign) // 2].double(), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_images_no_larger_than_a_filter_are_one_line(toy):
+    with pytest.raises(InputError, match=r"^images are 6 x 32, random filters take more than 6 x 6 pixels$"):
+        features.ConvFeatures(toy.train.images[:20, :6], 7, 0, CPU)
 
 
 def test_a_filter_is_the_same_whatever_their_number(toy):

@@ -6,8 +6,7 @@ import pytest
 import torch
 from command import RUN, RUN_SPEC, cli, one_line
 
-from rethinking import data
-from rethinking.engines import machine
+from rethinking import data, machine
 from rethinking.record import Runs
 from rethinking.spec import Context, Theorem1Spec
 from rethinking.training.run import run

@@ -127,7 +127,7 @@ def plan(
 
 def _taken(specs: list[Any], maker: Any, workers: int) -> dict[str, tuple[float, float]]:
     """The cores and the GPUs that each run has to itself, by run_id; of GPUs that workers share, its part."""
-    from rethinking.engines.machine import cores, gpu_count
+    from rethinking.machine import cores, gpu_count
     from rethinking.spec import kind_of
 
     on_cpu = maker.device == "cpu"

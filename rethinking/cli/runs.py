@@ -161,7 +161,7 @@ def run(
 
 
 def _check_threads(threads: int | None, maker: Engine) -> None:
-    from rethinking.engines.machine import cores
+    from rethinking.machine import cores
 
     if threads is not None and maker.device != "cpu":
         raise InputError(f"--threads is of a CPU, and the device is {maker.device}: leave it out, or give --device cpu")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rethinking import catalog
-from rethinking.engines.machine import WORKER_MEMORY, free_memory
 from rethinking.errors import InputError
+from rethinking.machine import WORKER_MEMORY, free_memory
 from rethinking.paths import check_writable, nearest
 from rethinking.record import Runs
 from rethinking.spec import ProbeSpec, Spec

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from rethinking.engines.machine import gpu_count
 from rethinking.engines.node import say
 from rethinking.errors import InputError
+from rethinking.machine import gpu_count
 
 KNOCK = 10.0  # seconds for a port to answer
 STORE = 200_000_000  # bytes of the object store of a Ray that is started here, at least 75 MB: records pass through it

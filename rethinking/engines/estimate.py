@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from rethinking import catalog
-from rethinking.engines.machine import cores, processor
+from rethinking.machine import cores, processor
 from rethinking.record import Runs
 from rethinking.spec import RunSpec, Spec, image_size, kind_of
 

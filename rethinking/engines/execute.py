@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rethinking import data
 from rethinking.arithmetic import as_begun
-from rethinking.engines.machine import cores
 from rethinking.engines.made_with import arithmetic, environment, threads_of, together
 from rethinking.errors import InputError
 from rethinking.files import reason
+from rethinking.machine import cores
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
 from rethinking.record.digests import BEGIN_ANEW, MEASURED, WEIGHTS, bytes_of, check_weights, seal, stamped
 from rethinking.spec import Context, Kind, Outcome, RunSpec, Spec, Unfit, kind_of

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import rethinking
-from rethinking.engines.machine import gpu_count, workers_that_fit
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
+from rethinking.machine import gpu_count, workers_that_fit
 from rethinking.record import Runs
 from rethinking.spec import Spec, kind_of
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rethinking.engines.machine import processor
+from rethinking.machine import processor
 from rethinking.revision import commit
 from rethinking.spec import Spec
 from rethinking.streams import plain

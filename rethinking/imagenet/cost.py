@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rethinking.engines.machine import cores
 from rethinking.engines.progress import duration, rounded
+from rethinking.machine import cores
 from rethinking.spec import ImageNetSpec
 
 # Floating-point operations of a training step for one image of 299 x 299, forward and backward, counted by

@@ -5,13 +5,14 @@ leaves float32 products on the CPU to MKL, which on AMD processors does not use 
 oneDNN's products, about twice as fast.
 """
 
+import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from rethinking import machine
 from rethinking.errors import InputError
 
 BLOCK = 1024  # columns factored at a time, fewer (a power of two) in small matrices
@@ -128,19 +129,12 @@ def lapack_seconds(n: int, device: torch.device) -> float:
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory that could be had: the GPU's, or what the kernel and this control group leave to a process."""
+    """Memory that could be had: the GPU's, or what this machine and its control groups leave to a process."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    free = float("inf")
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{kind}").read_text().strip() for kind in ("max", "current"))
-        if limit != "max":
-            free = min(free, float(limit) - float(used))
-    except (OSError, StopIteration, ValueError):
-        pass  # another system, or no control group: what is known must do
-    return free
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, for its next use
+        return float(torch.cuda.mem_get_info(device)[0] + kept)
+    free = machine.free_memory()
+    return math.inf if free is None else float(free)
 
 
 def check_memory(n: int, each: float, device: torch.device) -> None:

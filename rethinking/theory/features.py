@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rethinking.errors import InputError
 from rethinking.seeds import keyed_generator
 from rethinking.theory.dense import product
 
@@ -88,10 +89,15 @@ class ConvFeatures:
 
     Args:
         images: the training images, bytes (N, H, W, C). filters: their number. seed: of the patches.
+
+    Raises InputError for images that hold no more than one patch along a side.
     """
 
     def __init__(self, images: np.ndarray, filters: int, seed: int, device: torch.device):
         self.device = device
+        height, width = images.shape[1:3]
+        if min(height, width) <= PATCH:
+            raise InputError(f"images are {height} x {width}, random filters take more than {PATCH} x {PATCH} pixels")
         patches = self._random_patches(images, SAMPLE, keyed_generator("cpu", seed, "whitening"))
         mean = patches.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov(patches.T))
@@ -102,10 +108,9 @@ class ConvFeatures:
         turned = turned - turned.mean(1, keepdim=True)  # instead of each patch's mean: filter.(x - mean) is the same
         self.filters = turned.to(torch.float32).to(device)
         self.bias = -(unit @ (whitening @ mean)).to(torch.float32).to(device)
-        side = images.shape[1] - PATCH + 1
-        half = (side + 1) // 2
-        place = torch.arange(side * side).view(side, side)
-        quadrants = [place[a, b].flatten() for a in _halves(half) for b in _halves(half)]
+        rows, columns = (side - PATCH + 1 for side in images.shape[1:3])
+        place = torch.arange(rows * columns).view(rows, columns)
+        quadrants = [place[a, b].flatten() for a in _halves(rows) for b in _halves(columns)]
         self.sizes = [len(q) for q in quadrants]
         self.order = torch.cat(quadrants).to(device)
 
@@ -135,7 +140,9 @@ class ConvFeatures:
         return out
 
 
-def _halves(half: int) -> tuple[slice, slice]:
+def _halves(length: int) -> tuple[slice, slice]:
+    """The first half of so many places, the longer one, and the second."""
+    half = (length + 1) // 2
     return slice(None, half), slice(half, None)
 
 

@@ -16,9 +16,11 @@ image that is kept in the upper triangle, so that the system solved is that of t
 """
 
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,7 +220,12 @@ def peak_gigabytes(device: torch.device) -> float:
     """Largest memory of this process so far, or of the GPU, in 10^9 bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    try:  # what getrusage tells on Linux is at least the peak of the process that has started this one
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def run(spec: KernelSpec, context: Context) -> Rows:
@@ -306,7 +313,9 @@ def _linear_rows(
 ) -> Iterator[dict[str, Any]]:
     n, m = len(images), len(data.test.images)
     counts = spec.filters or (0,)
-    each = 4.0 * (m + PER_FILTER * features.FILTERS * (1 + m / n) + TILE) + dense.SCRATCH
+    extract = {"pixels": features.pixels, "gabor": features.gabor}.get(spec.features)
+    held = extract(images[:1]).shape[1] if extract else PER_FILTER * features.FILTERS  # numbers of an image at once
+    each = 4.0 * (m + held * (1 + m / n) + TILE) + dense.SCRATCH
     dense.check_memory(n, each, device)
     kernel = Linear(torch.zeros(n, n, device=device), torch.zeros(m, n, device=device))
     began = time.perf_counter()
@@ -321,7 +330,7 @@ def _linear_rows(
                     on_step(int(100 * last / counts[-1]))
             width = PER_FILTER * count
         else:
-            extract = {"pixels": features.pixels, "gabor": features.gabor}[spec.features]
+            assert extract is not None
             train, test = extract(images).to(device), extract(data.test.images[:]).to(device)
             kernel.add_(train, test)
             width = train.shape[1]
