@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import median
 
 import pytest
 from command import cli, one_line
@@ -88,11 +89,26 @@ def test_every_verdict_and_every_cell_is_there(page, results):
     assert page.count('<tr id="claim-') == sum(len(result.judged) for result in results)
 
 
+# The summary's own words around a number, the claim and the name under which that stands, and its form.
+SUMMARY = [
+    ("MLP 3x512 reaches {} % training accuracy and ", "table1.mlp-3x512.random_labels", "training accuracy (%)", ".2f"),
+    (" training accuracy and {} % test accuracy.", "table1.mlp-3x512.random_labels", "test accuracy (%)", ".2f"),
+    ("the same network reaches {} % test accuracy.", "table1.mlp-3x512", "test accuracy (%)", ".2f"),
+    ("takes MLP 1x512 {} times the steps", "fig1b.slower.mlp-1x512", "p = 1", ".2f"),
+    ("With weight decay MLP 3x512 reaches {} %", "table4.mlp-3x512.weight_decay", "training accuracy (%)", ".2f"),
+    ("changes AlexNet's test accuracy by {} points", "effects.weight_decay.alexnet", "change (points)", "+.2f"),
+    ("Theorem 1 has {} weights here", "theorem1.weights", "weights", ",.0f"),
+    ("with a largest error of {}.", "theorem1.fits", "largest error", ".1e"),
+]
+
+
 def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(page, results):
     pairs = prose.sentences(results)
     assert len(pairs) == 10
-    ratio = next(c.ours.split()[4] for r in results for c in r.judged if c.id == "fig1b.slower.mlp-1x512")
-    assert any(f" {ratio} times the steps" in english for english, _ in pairs)
+    english = " ".join(each for each, _ in pairs).replace("\N{MINUS SIGN}", "-")
+    for words, name, key, form in SUMMARY:
+        (claim,) = (c for r in results for c in r.numbers["claims"] if c["id"] == name)
+        assert words.format(format(median(claim["numbers"][key]), form)) in english, words
     assert all(len({tuple(re.findall(r"\d[\d.,]*\d", text)) for text in pair}) == 1 for pair in pairs)
     assert f'<div lang="zh"><p>{pairs[0][1]}' in page
 

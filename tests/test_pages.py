@@ -160,8 +160,8 @@ BOARD = {
     "Table 1": {"MLP 3x512, random labels": ("table1.mlp-3x512.random_labels",)},
     "Table 3": {"MNIST pixels": ("table3.error.mnist_pixels",), "CIFAR-10 pixels": ("table3.error.cifar10_pixels",)},
     "Table 4": {
-        "AlexNet with weight decay": {"weight decay, alexnet": "train (%)"},
-        "MLP 3x512 with weight decay": {"weight decay, mlp-3x512": "train (%)"},
+        "AlexNet with weight decay": {"alexnet, weight decay": "train (%)"},
+        "MLP 3x512 with weight decay": {"mlp-3x512, weight decay": "train (%)"},
     },
     "Theorem 1": {"weights": ("theorem1.weights",)},
     "Section 2.2": {"MLP 3x512": ("rademacher.near_1.mlp-3x512",)},
