@@ -151,6 +151,7 @@ def test_figures_of_one_question_share_their_runs_and_compare_them_at_one_loss()
     assert {(run.model, run.n) for run in elsewhere} == {("mlp-1x512", figures.FULL)}
     for run in [*compared.values(), *runs("confusion_set", "cpu").values(), *runs("hidden_units", "cpu").values()]:
         assert run in elsewhere or (run.stop, run.stop_loss, run.eval_every) == ("budget", 0.01, run.epoch_steps)
+    assert {(run.epoch_steps, run.decay_every) for run in runs("hidden_units", "cpu").values()} == {(469, 469)}
     random = {
         (run.n, part.options["first"]) for run in runs("confusion_set", "cpu").values() for part in run.corruptions
     }
