@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.figures import _probed
 from rethinking.figures.kit import Conditions, Table, declared, made
 from rethinking.spec import RunSpec
 
@@ -35,6 +36,14 @@ def test_every_example_gets_its_verdict(name, setting, claim):
     assert one.id.startswith(f"{name}.")
     assert {verdict for _, verdict in claim.examples} >= {REPLICATED, NOT_REPLICATED}
     assert [one.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
+
+
+def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_that_ends_above_it():
+    told = {name: catalog.load("figures", name).DEPARTURES for name in FIGURES}
+    compared = [each.values for each in EVERY if _probed.AT_EQUAL_LOSS in told[each.values[0]]]
+    assert {name for name, *_ in compared} == {"capacity_measures", "confusion_set", "sharpness"}
+    for _, _, claim in compared:
+        assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():
