@@ -2,7 +2,9 @@
 
 import math
 import re
+from itertools import count
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed
-from rethinking.figures.kit import Conditions, Table, declared, made
+from rethinking.figures.kit import Conditions, Frame, Table, declared, made
 from rethinking.spec import RunSpec
 
 
@@ -55,6 +57,30 @@ def test_every_claim_has_an_id_of_its_own_and_conditions():
         ids += [rule.id for rule in rules]
     assert all(re.fullmatch(r"[a-z][a-z0-9_.+-]*[a-z0-9]", each) for each in ids)
     assert len(set(ids)) == len(ids) > 150
+
+
+def numbered(module, setting):
+    """A figure's frame in which every number is another, but where rows read the same of the same runs."""
+    asked = declared._asked(module, setting)
+    rows = [c | at | {"seed": seed} for _, c, seed, _ in asked for at in declared.readings_of(module)]
+    data, new, cells = pd.DataFrame(rows), count(1), {}
+    for measure in declared.measures_of(module, setting):
+        apart = {*data.columns} - {*getattr(module, "READ_AT", {}), getattr(measure, "over", "")}
+        keys = data[sorted(apart | {*measure.parameters})].itertuples(index=False, name=None)
+        known: dict = {}
+        cells |= {measure.name: [known.setdefault(key, next(new) + 0.5) for key in keys], f"{measure.name}_state": ""}
+    return Frame(data.assign(**cells, n=figures.FULL, all=figures.FULL, run="", state="fitted"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_claim_writes_a_number_twice(name):
+    module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+    frame = numbered(module, setting)
+    for claim in declared.declared(module, setting, "claims"):
+        one = claim.every(setting.model)[0]
+        for key, values in one.summary(frame.where(**one.where))[1].items():
+            read = [v for v in values if v and v % 1 == 0.5]
+            assert len(set(read)) == len(read), (one.id, key)
 
 
 SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}

@@ -162,6 +162,8 @@ def claims(setting: Setting) -> list[Claim]:
             paper="on small sets networks on random labels are less sharp",
             rule="on the fewest images the highest sharpness over seeds on random labels is below the lowest on true "
             "ones; judged at n = 10,000",
+            ours=lambda t: _probed.words(t.where(**ONCE), SHARP),
+            numbers=lambda t: t.where(**ONCE).numbers_by(SHARP, "labels"),
             **paper,
         ),
         Claim(
