@@ -83,6 +83,12 @@ def test_no_claim_writes_a_number_twice(name):
             assert len(set(read)) == len(read), (one.id, key)
 
 
+def test_one_pixel_credits_its_source_with_what_its_claim_does():
+    module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
+    (flips,) = (each for each in module.claims(setting) if each.id.startswith("one_pixel.flips"))
+    assert flips.paper in module.THEIRS
+
+
 SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
 
 
