@@ -83,6 +83,11 @@ def test_no_claim_writes_a_number_twice(name):
             assert len(set(read)) == len(read), (one.id, key)
 
 
+def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():
+    sources = {(each.values[2].source, each.values[0]) for each in EVERY}
+    assert [name for source, name in sources if source == "zhang2017, section 2.2"] == ["rademacher"]
+
+
 def test_one_pixel_credits_its_source_with_what_its_claim_does():
     module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
     (flips,) = (each for each in module.claims(setting) if each.id.startswith("one_pixel.flips"))
