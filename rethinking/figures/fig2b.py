@@ -28,7 +28,7 @@ DEPARTURES = [
     INCEPTION,
     "Evaluations before the last use the first 2,000 test images (quick: 250), the last all 10,000.",
     "That batch norm makes training steadier is drawn and not judged.",
-    "quick and cpu: fewer images. cpu and paper: in bfloat16 autocast.",
+    "At scales quick and cpu runs are on fewer images; at cpu and paper they are in bfloat16 autocast.",
 ]
 NETWORKS = {"with batch norm": "inception", "without batch norm": "inception-nobn"}
 GRID = Grid("{norm}", norm=list(NETWORKS))
