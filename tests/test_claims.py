@@ -2,14 +2,18 @@
 
 import math
 import re
+from itertools import count
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
-from rethinking.figures.kit import Conditions, Table, declared, made
+from rethinking.figures import _probed
+from rethinking.figures._parts import BUDGET
+from rethinking.figures.kit import Conditions, Frame, Table, declared, made
 from rethinking.spec import RunSpec
 
 
@@ -37,6 +41,14 @@ def test_every_example_gets_its_verdict(name, setting, claim):
     assert [one.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
 
 
+def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_that_ends_above_it():
+    told = {name: catalog.load("figures", name).DEPARTURES for name in FIGURES}
+    compared = [each.values for each in EVERY if _probed.AT_EQUAL_LOSS in told[each.values[0]]]
+    assert {name for name, *_ in compared} == {"capacity_measures", "confusion_set", "sharpness"}
+    for _, _, claim in compared:
+        assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
+
+
 def test_every_claim_has_an_id_of_its_own_and_conditions():
     ids = []
     for name in FIGURES:
@@ -46,6 +58,57 @@ def test_every_claim_has_an_id_of_its_own_and_conditions():
         ids += [rule.id for rule in rules]
     assert all(re.fullmatch(r"[a-z][a-z0-9_.+-]*[a-z0-9]", each) for each in ids)
     assert len(set(ids)) == len(ids) > 150
+
+
+def numbered(module, setting):
+    """A figure's frame in which every number is another, but where rows read the same of the same runs."""
+    asked = declared._asked(module, setting)
+    rows = [c | at | {"seed": seed} for _, c, seed, _ in asked for at in declared.readings_of(module)]
+    data, new, cells = pd.DataFrame(rows), count(1), {}
+    for measure in declared.measures_of(module, setting):
+        apart = {*data.columns} - {*getattr(module, "READ_AT", {}), getattr(measure, "over", "")}
+        keys = data[sorted(apart | {*measure.parameters})].itertuples(index=False, name=None)
+        known: dict = {}
+        cells |= {measure.name: [known.setdefault(key, next(new) + 0.5) for key in keys], f"{measure.name}_state": ""}
+    return Frame(data.assign(**cells, n=figures.FULL, all=figures.FULL, run="", state="fitted"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_claim_writes_a_number_twice(name):
+    module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+    frame = numbered(module, setting)
+    for claim in declared.declared(module, setting, "claims"):
+        one = claim.every(setting.model)[0]
+        for key, values in one.summary(frame.where(**one.where))[1].items():
+            read = [v for v in values if v and v % 1 == 0.5]
+            assert len(set(read)) == len(read), (one.id, key)
+
+
+@pytest.mark.parametrize("name", catalog.names("figures"))
+def test_departures_are_true_of_the_runs_of_their_figure(name):
+    module, models = catalog.load("figures", name), catalog.find("figures", name).constants["MODELS"]
+    told = " ".join(module.DEPARTURES)
+    settings = [figures.setting(name, scale, model) for scale in figures.SCALES for model in models]
+    specs = [spec for setting in settings for spec in figures.unique(figures.specs(name, setting))]
+    runs = [run for spec in specs if isinstance(run := getattr(spec, "run", spec), RunSpec)]
+    if runs and "alexnet" in told.lower():
+        assert any(run.model == "alexnet" for run in runs)
+    if runs and "regularizers" in told.lower():
+        assert any(run.regularizers for run in runs)
+    if BUDGET in module.DEPARTURES:
+        assert all(run.stop_loss is None for run in runs)
+        assert all(run.stop == "fitted" or run.regularizers for run in runs if run.n < figures.FULL)
+
+
+def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():
+    sources = {(each.values[2].source, each.values[0]) for each in EVERY}
+    assert [name for source, name in sources if source == "zhang2017, section 2.2"] == ["rademacher"]
+
+
+def test_one_pixel_credits_its_source_with_what_its_claim_does():
+    module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
+    (flips,) = (each for each in module.claims(setting) if each.id.startswith("one_pixel.flips"))
+    assert flips.paper in module.THEIRS
 
 
 SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
@@ -151,6 +214,7 @@ def test_figures_of_one_question_share_their_runs_and_compare_them_at_one_loss()
     assert {(run.model, run.n) for run in elsewhere} == {("mlp-1x512", figures.FULL)}
     for run in [*compared.values(), *runs("confusion_set", "cpu").values(), *runs("hidden_units", "cpu").values()]:
         assert run in elsewhere or (run.stop, run.stop_loss, run.eval_every) == ("budget", 0.01, run.epoch_steps)
+    assert {(run.epoch_steps, run.decay_every) for run in runs("hidden_units", "cpu").values()} == {(469, 469)}
     random = {
         (run.n, part.options["first"]) for run in runs("confusion_set", "cpu").values() for part in run.corruptions
     }

@@ -364,10 +364,13 @@ def test_folding_leaves_outputs_as_they_are(name, toy):
             Part(name="batch_norm", options={"on": True, "place": "after"}),
             "does not follow a convolution or linear layer",
         ),
+        (Part(name="dropout", options={"mode": "weight_scaling"}), "Dropout multiplies by a factor in evaluation"),
+        (Part(name="stochastic_depth"), "StochasticResidual multiplies by a factor in evaluation"),
     ],
 )
 def test_a_network_that_is_no_product_of_weights_is_refused(part, message, toy):
-    trained = subject(toy, TINY.replace(model="mlp-1x512", learning_rate=0.01, regularizers=(part,)))
+    model = "resnet-20" if part.name == "stochastic_depth" else "mlp-1x512"
+    trained = subject(toy, TINY.replace(model=model, learning_rate=0.01, regularizers=(part,)))
     with pytest.raises(InputError, match=message):
         list(capacity.measure(trained, generator()))
 

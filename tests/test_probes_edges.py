@@ -348,6 +348,24 @@ def test_the_evolution_finds_nothing_that_trying_everything_denies_and_most_of_t
         assert attack.cost(last)[0].tolist() == [0.0, -18.0]  # the log odds of p = 1/2 and of 1 / (1 + e^18)
 
 
+def test_of_a_hundred_classes_both_rules_have_the_same_successes():
+    """No class ever has more than 5 %, so that the label's probability alone would end an evolution at once."""
+    network = random_network(nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 100), seed=4)
+    network[2].weight.data /= 100
+    network[2].bias.data.zero_()
+    with torch.no_grad():
+        given = Grey(torch.randint(256, (40, 4, 4, 1), generator=generator()).float(), network)
+        logits = network(given.images.flatten(1) / 255)
+        assert logits.softmax(1).max() < 0.05
+        attacks = one_pixel.Attacks.of(logits.argmax(1), 100, False)
+        ends = [
+            attacks.succeeded(one_pixel.evolve(given, attacks, generator(), 1, 8, 20, until).kind)
+            for until in ("changed", "confident")
+        ]
+    assert 0 < ends[0].sum() < 40
+    assert torch.equal(*ends)
+
+
 @pytest.mark.parametrize("pixels", [1, 2])
 def test_an_evolution_evaluates_every_changed_image_once_and_comes_to_the_end_of_one_that_does_not(pixels):
     first, last = (torch.randint(-3, 4, shape, generator=generator()).float() for shape in ((9, 6), (6, 3)))

@@ -16,7 +16,8 @@ from torch.distributions import Normal, kl_divergence
 from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.probes import deletion, noise, pac_bayes, selectivity
-from rethinking.surgery import weighted
+from rethinking.spec import Part
+from rethinking.surgery import activations, weighted
 
 NARROW = TINY.replace(model="mlp-1x512", model_options={"width": 12}, learning_rate=0.01)
 
@@ -104,6 +105,25 @@ def test_a_unit_of_one_class_is_selective_and_one_of_all_is_not():
     assert selectivity.selectivity(means).tolist() == [1.0, 0.0, 0.0, 0.5]
     assert selectivity.spearman(np.array([1.0, 2.0, 5.0]), np.array([3.0, 1.0, 0.0])) == pytest.approx(-1)
     assert selectivity.spearman(np.array([1.0, 2.0, 5.0]), np.zeros(3)) == 0.0
+
+
+@pytest.mark.parametrize(("name", "options"), [("batch_norm", {"place": "after"}), ("maxout", {"pieces": 2})])
+def test_selectivity_of_negative_activations_is_refused(toy, name, options):
+    trained = subject(toy, NARROW.replace(regularizers=(Part(name=name, options=options),)))
+    weighted(trained.network)[0].bias.data.sub_(3)  # maxima below 0 too
+    with pytest.raises(InputError, match=r"class means down to -.*: measure a network whose units end in") as caught:
+        trained_rows(probe("selectivity", NARROW, images=50), trained)
+    assert "\n" not in str(caught.value)
+
+
+def test_behind_a_norm_after_the_relu_its_output_is_what_is_clamped(toy):
+    trained = subject(toy, NARROW.replace(regularizers=(Part(name="batch_norm", options={"place": "after"}),)))
+    x, gone = trained.train[0][:16], torch.arange(12) == 5
+    ((_, relu),) = activations(trained.network)
+    _, last, hidden_units = hidden(trained, x)
+    with torch.no_grad(), deletion.clamped([relu], [gone], [torch.zeros(12)]):
+        read = relu.after[0](hidden_units) * ~gone
+        torch.testing.assert_close(trained.network(x), F.linear(read, last.weight, last.bias), rtol=1e-4, atol=1e-4)
 
 
 def test_a_deleted_map_is_as_a_network_without_that_filter(toy):

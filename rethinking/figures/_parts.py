@@ -18,12 +18,15 @@ UNSTATED = (
     "images at most; local response normalization over 9 channels with alpha 0.001, beta 0.75, k 1; pooling padded by "
     "1. On fewer images the learning rate falls every 391 steps all the same, not every epoch."
 )
+INCEPTION = (
+    "Inception at scale paper: 64 epochs (25,024 steps) or, where the question is when it fits, until every training "
+    "example is right; evaluations on the way measure 2,000 training images, which also give batch norm its "
+    "statistics. Fewer images: a run stops when every training example is right."
+)
+ALEXNET = "In bfloat16 AlexNet's local response normalization is lost where it changes a unit by less than 0.25 %."
 BUDGET = (
-    "All 50,000 images: 90 epochs (35,190 steps); MLPs in float32, other networks in bfloat16 autocast. Inception at "
-    "scale paper: 64 epochs (25,024 steps) or, where the question is when it fits, until every training example is "
-    "right; evaluations on the way measure 2,000 training images, which also give batch norm its statistics. Fewer "
-    "images: a run stops when every training example is right. In bfloat16 AlexNet's local response normalization is "
-    "lost where it changes a unit by less than 0.25 %."
+    "All 50,000 images: 90 epochs (35,190 steps); MLPs in float32, other networks in bfloat16 autocast. "
+    f"{INCEPTION} {ALEXNET}"
 )
 SMALL = (
     "cpu: 2,000 images; quick: 500; a run stops when every training example is right, or after 200 epochs (quick: 100)."

@@ -25,11 +25,14 @@ AT_EQUAL_LOSS = (
     f"{STOP_LOSS} nats or below. A claim is not judged where a run that it compares does not get there within its "
     "budget."
 )
+WEIGHTS = (
+    "Weights are no part of the records. Where they are gone the run is trained again, and must come out with the same "
+    "curve."
+)
 DEPARTURES = [
     "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "
     "schedule; quick: on 2,000 and 500 images.",
-    "Weights are no part of the records. Where they are gone the run is trained again, and must come out with the same "
-    "curve.",
+    WEIGHTS,
     UNSTATED,
     BUDGET,
 ]

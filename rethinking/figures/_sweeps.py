@@ -58,6 +58,7 @@ SIZE = (
     "normalization, which rounds to none there, float32); resnet-20's batch norm has epsilon 1e-5. quick: mlp-3x512 "
     "on 500. paper: all 50,000 images, 90 epochs."
 )
+MLP_SIZE = "cpu: mlp-3x512 (float32) on 2,000 images. quick: on 500. paper: all 50,000 images, 90 epochs."
 
 
 def departures(*own: str) -> list[str]:

@@ -15,7 +15,7 @@ from rethinking.claims import rounded, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
+from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, budget, run
 from rethinking.figures.kit import Claim, Frame, Grid, Measure, made
 from rethinking.figures.kit.measures import at_last_shared, final, highest
 from rethinking.spec import Part, Spec
@@ -37,7 +37,7 @@ DEPARTURES = [
     "Dropout divides what is kept by p, so that all units at test time are the network with scaled weights; the "
     "original's form scales at test time only, and so trains otherwise at the same learning rate.",
     CAVEAT,
-    SIZE,
+    MLP_SIZE,
     UNSTATED,
 ]
 PLAIN, SCALED, MASKED = (

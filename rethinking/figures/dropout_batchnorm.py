@@ -15,7 +15,7 @@ from rethinking.claims import rounded
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, budget, run
+from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, budget, run
 from rethinking.figures.kit import Bound, Frame, Grid, Measure, at_last_shared, bounded
 from rethinking.record import Row
 from rethinking.spec import Part, Spec
@@ -35,7 +35,7 @@ DEPARTURES = [
     "averages are this figure's lines 'running' (0.9 of the old + 0.1 of the batch's); in the others, as everywhere "
     "else in this package, statistics are measured at each evaluation, without dropout.",
     CAVEAT,
-    SIZE,
+    MLP_SIZE,
     UNSTATED,
 ]
 DROPOUT = Part(name="dropout", options={"rate": 0.5})

@@ -139,7 +139,7 @@ def claims(setting: Setting) -> list[Claim]:
             paper="random pixels and Gaussian start converging faster than random labels",
             rule="both take fewer steps to 99 % training accuracy than random labels, in the median over seeds; random "
             "labels that are never fitted count as slower",
-            **OWN | ORDER | {"source": "zhang2017, section 2.2"},
+            **OWN | ORDER | {"source": "zhang2017, section 2.1"},
         ),
         ordered(
             STEPS,

@@ -20,7 +20,7 @@ from rethinking.figures._probed import STOP_LOSS
 from rethinking.figures.capacity_measures import NORMS, over_margin
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, ordered
 from rethinking.figures.kit.measures import error
-from rethinking.spec import ProbeSpec, RunSpec
+from rethinking.spec import EPOCH, ProbeSpec, RunSpec
 
 NETWORK = "mlp-1x512"
 CAPTION = "Test error and norms over the squared margin against the width of a network with one hidden layer, on MNIST."
@@ -55,7 +55,8 @@ def seeds(setting: Setting, **condition: Any) -> range:
 
 def spec(setting: Setting, seed: int, units: int, what: str) -> RunSpec | ProbeSpec:
     n, epochs = (2000, 100) if setting.scale == "quick" else (FULL, 90)
-    length = {"steps": epochs * -(-n // 128), **_probed.to_equal_loss(n)}
+    epoch = -(-n // 128)
+    length = {"steps": epochs * epoch, "decay_every": epoch if n == FULL else EPOCH, **_probed.to_equal_loss(n)}
     run = setting.spec(seed, data="mnist", model=NETWORK, model_options={"width": units}, n=n, **length)
     return run if what == TRAINED else _probed.probed(run, CAPACITY)
 

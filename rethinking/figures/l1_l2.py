@@ -17,7 +17,7 @@ import numpy as np
 from rethinking.claims import rounded
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures._sweeps import CAVEAT, IMAGES, NETWORKS, SIZE, WORDS, run
+from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, run
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Measure, Own, Table, bounded, listed, made
 from rethinking.figures.kit.measures import final, steps_to_fit
 from rethinking.plotting import look_of, not_run
@@ -36,7 +36,7 @@ DEPARTURES = [
     "records keep; zeros are counted over all weight matrices, biases left out.",
     "Two weights: brightness of an image's upper and lower half against the class, first or last five, least squares.",
     CAVEAT,
-    SIZE,
+    MLP_SIZE,
     UNSTATED,
 ]
 PENALTIES: dict[str, tuple[Part, ...]] = {

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from rethinking import layers
 from rethinking.errors import InputError
+from rethinking.regularizers.dropout import Dropout
+from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.surgery import Layer, copied, weighted
 
 _NORM = layers.OffsetBatchNorm2d | nn.modules.batchnorm._BatchNorm
@@ -63,13 +65,20 @@ def products(network: nn.Module, images: Tensor) -> nn.Module:
         images: a few (N, C, H, W), to see what the network does.
 
     Raises:
-        InputError: as `folded`; a network that is not one of products with weights, ReLUs, poolings and sums.
+        InputError: as `folded`; a network that is not one of products with weights, ReLUs, poolings and sums, or that
+        has factors besides the weights.
     """
     network = folded(network)
     found = weighted(network)
     other = [type(m).__name__ for m in found if type(m) not in _LAYERS]
     if other:
         raise InputError(f"{other[0]} does more than to multiply by its weights: probe a network without it")
+    factors = [type(m).__name__ for m in network.modules() if _scales(m)]
+    if factors:
+        raise InputError(
+            f"{factors[0]} multiplies by a factor in evaluation that norms of the weights leave out: probe a network "
+            "without it, as with dropout's mode=inverted"
+        )
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, _SHRINKS):
@@ -85,6 +94,11 @@ def products(network: nn.Module, images: Tensor) -> nn.Module:
             "is proportional to its input: probe another"
         )
     return network
+
+
+def _scales(module: nn.Module) -> bool:
+    """Whether it has a factor of its own in evaluation."""
+    return isinstance(module, StochasticResidual) or (isinstance(module, Dropout) and module.scaled_at_test)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ Batch norms are folded into the weights first; biases do not count. A path leads
 sums are one forward pass of ones through the absolute or squared weights, in float64: a max-pooling passes its largest
 value on, a mean over positions counts with its factor, unsquared, and local response normalization, which only shrinks,
 is left out. A convolution's spectral norm is exact, of the operator on images of the size that it is given with zeros
-around them (Lanczos); `spectral_kernel` has that of the kernel reshaped to (out, in x height x width).
+around them (Lanczos); `spectral_kernel` has that of the kernel reshaped to (out, in x height x width). Networks with
+factors besides their weights in evaluation, of dropout's mode=weight_scaling or of stochastic_depth, are refused.
 """
 
 import math

@@ -14,6 +14,7 @@ as log odds, which have the order of the probabilities but still differ where th
 
     changed      once a candidate succeeds: another class than the label is the likeliest, or the target is
     confident    the paper's rule: once the probability of the label is at most 5 %, or that of the target at least 90 %
+                 and a candidate has succeeded, as of more than 20 classes the label may be the likeliest with 5 %
 
 An attack succeeds where any candidate does, so both rules give the same successes. `confidence` is comparable to the
 paper's with `confident` alone.
@@ -234,10 +235,9 @@ def evolve(
             fitter = of_children <= cost
             people = torch.where(fitter[:, :, None, None], children, people)
             cost = torch.where(fitter, of_children, cost)
-            if until == "changed":
-                left = found.cost[at].isinf()
-            else:
-                left = cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
+            left = found.cost[at].isinf()
+            if until == "confident":
+                left |= cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
             own = [each for each, stays in zip(own, left.tolist(), strict=True) if stays]
             at, people, cost = at[left], people[left], cost[left]
             tried.keep(left)

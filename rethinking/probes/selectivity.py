@@ -5,9 +5,10 @@ map's mean over positions, with the means over the images of each class,
 
     selectivity = (mu_max - mu_others) / (mu_max + mu_others)
 
-mu_max is the largest class mean, mu_others the mean of the others; a unit that is never active has 0. Damage is what
-deleting that unit alone does to the training set: how much the mean cross-entropy rises, and accuracy falls. Classes
-are those of the labels trained on. `layer` is counted from 1 at the image.
+mu_max is the largest class mean, mu_others the mean of the others; a unit that is never active has 0. It is defined of
+activations that are not negative: units with a class mean below 0 are refused. Damage is what deleting that unit alone
+does to the training set: how much the mean cross-entropy rises, and accuracy falls. Classes are those of the labels
+trained on. `layer` is counted from 1 at the image.
 """
 
 import numpy as np
@@ -56,6 +57,12 @@ def measure(trained, generator, *, images, units, to):
             "a network with ReLUs on images of two classes or more"
         )
     by_class = [mean_activations(trained, relus, inputs[labels == k]) for k in present]
+    least = min(mean.min().item() for means in by_class for mean in means)
+    if least < 0:
+        raise InputError(
+            f"units of {trained.spec.model} have class means down to {least:.3g}, selectivity needs activations of 0 "
+            "or more: measure a network whose units end in ReLUs, without maxout or batch_norm's place=after"
+        )
     means = mean_activations(trained, relus, inputs)
     values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]
     gone = [torch.zeros(len(mean), dtype=torch.bool, device=inputs.device) for mean in means]
@@ -88,10 +95,10 @@ def measure(trained, generator, *, images, units, to):
 
 
 def selectivity(means: Tensor) -> Tensor:
-    """(units,) of class means (classes, units)."""
+    """(units,) of class means (classes, units), none of them negative."""
     highest = means.amax(0)
     others = (means.sum(0) - highest) / (len(means) - 1)
-    return torch.where(highest > 0, (highest - others) / (highest + others).clamp_min(1e-30), 0.0)
+    return torch.where(highest > 0, (highest - others) / (highest + others), 0.0)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
