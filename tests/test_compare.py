@@ -12,11 +12,12 @@ from rethinking import plotting
 from rethinking.record import Runs, digests, leased, read
 from rethinking.report import difference
 from rethinking.revision import VERSION
-from rethinking.spec import RunSpec
+from rethinking.spec import KernelSpec, RunSpec
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
 MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
+COMPUTED = ("computed", None, MADE)
 
 
 def record(runs: Runs, spec: RunSpec, accuracy: float = 1.0, **made) -> str:
@@ -106,6 +107,29 @@ def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders,
     assert "no complete record" in one_line(cli("compare", ours, tmp_path))
     endings = one_line(cli("compare", ours, theirs, "--out", tmp_path / "x.gif"))
     assert all(form in endings for form in plotting.FORMATS)
+
+
+def test_a_comparison_up_to_a_step_says_how_far_it_went_and_no_further(tmp_path):
+    """Of a copy that differs later, and of a kind that is made to its end whatever it is compared up to."""
+    mine, other = Runs(tmp_path / "mine"), Runs(tmp_path / "other")
+    kernel = KernelSpec.make(data="toy", n=48)
+    with leased(mine, kernel) as writer:
+        writer.finish([{c.name: k if c.whole else 0.5 for c in kernel.described} for k in (1, 2)], *COMPUTED)
+    record(mine, SPEC)
+    for spec, column, until, compared in ((SPEC, "train_loss", 3, 2), (kernel, "norm", 1, 1)):
+        shutil.copytree(mine.path(spec), other.path(spec))
+        (other.path(spec) / "result.json").unlink()
+        lines = (other.path(spec) / "curve.csv").read_text().splitlines()
+        cells = lines[-1].split(",")
+        cells[lines[0].split(",").index(column)] = "9.75"
+        (other.path(spec) / "curve.csv").write_text("\n".join([*lines[:-1], ",".join(cells), ""]))
+        words = ("run", "--spec", mine.path(spec) / "spec.json", "--compare", "--with", other.root, "--runs", mine.root)
+        same = cli(*words, "--until", until)
+        assert same.returncode == 0
+        assert same.stdout == f"{spec.run_id}: the same curve up to step {compared}, to the last bit\n"
+        assert cli(*words).returncode == 1
+    told = "--until is 0, and the first row of " + kernel.run_id + " is at step 1: give that step or a later one"
+    assert told in one_line(cli(*words, "--until", 0))
 
 
 def test_a_changed_copy_that_nothing_binds_any_more_is_damaged_and_one_made_again_is_not(tmp_path):
