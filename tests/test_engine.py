@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -459,6 +460,47 @@ input()
             crew.dismiss()
     assert crew.failures == []
     assert Runs(tmp_path).complete(SPEC)
+
+
+@pytest.mark.parametrize("held", ["records", "checkpoints"])
+def test_a_probe_whose_run_is_being_trained_is_given_out_again_when_that_has_ended(held, tmp_path, monkeypatch):
+    """By a worker that finds the run held: there, or, with weights to be made again, where its checkpoint is."""
+    monkeypatch.setattr(local, "POLL", 0.05)
+    run = SPEC.replace(model="mlp-1x512")
+    probe, runs = ProbeSpec.make(run=run, probe=Part(name="capacity")), Runs(tmp_path / "records", tmp_path / "saved")
+    place = (runs.root if held == "records" else runs.checkpoints) / run.run_id
+    place.mkdir(parents=True)
+    code = f"""
+import json, pathlib, sys
+for line in sys.stdin:
+    busy = any(pathlib.Path({str(place)!r}).glob("lease-*"))
+    if not busy:
+        path = pathlib.Path({str(runs.path(probe))!r})
+        path.mkdir(parents=True)
+        (path / "result.json").touch()
+    print(json.dumps({{"event": "busy" if busy else "done"}}), flush=True)
+"""
+
+    def spawn(place):
+        words = [sys.executable, "-c", code]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    given = []
+    with ExitStack() as other, local.selectors.DefaultSelector() as selector, local.Progress() as progress:
+        other.enter_context(lease.hold(place))
+        monkeypatch.setattr(progress, "begin", given.append)
+        crew = local._Crew([probe], runs, spawn, selector, progress)
+        crew.deadline = time.monotonic() + 2
+        try:
+            crew.work(["cpu"], True)
+            assert given == [probe]
+            other.close()
+            crew.deadline = time.monotonic() + 60
+            crew.work([], True)
+        finally:
+            crew.dismiss()
+    assert given == [probe, probe]
+    assert runs.complete(probe)
 
 
 def test_interrupted_and_killed_in_every_way_everything_ends_cleanly_and_goes_on(toy_dir, tmp_path):

@@ -69,8 +69,16 @@ class Runs:
         return held(self.path(spec))
 
     def free(self, spec: Spec) -> bool:
-        """Whether no live process is training the run; leases that dead ones have left are then removed."""
-        return freed(self.path(spec))
+        """Whether no live process makes the run or has its checkpoint; nor those of the run that a probe has to train.
+
+        Leases that dead ones have left are removed.
+        """
+        specs = [spec]
+        if isinstance(spec, ProbeSpec) and not (self.complete(spec.run) and self.weights_of(spec.run).is_file()):
+            specs.append(spec.run)
+        paths = [self.path(each) for each in specs]
+        folders = dict.fromkeys([*paths, *(self.checkpoints / path.relative_to(self.root) for path in paths)])
+        return all(freed(folder) for folder in folders)
 
     def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete.
