@@ -18,7 +18,7 @@ from rethinking.report import model
 from rethinking.report.html import is_stale
 from rethinking.report.html import page as whole_page
 from rethinking.report.model import Result
-from rethinking.spec import from_file, kind_of
+from rethinking.spec import ProbeSpec, from_file, kind_of
 
 PRECISIONS = ("float32", "bfloat16")
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
@@ -258,9 +258,11 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
     """Make records again, in a folder that is thrown away, and yield where they differ.
 
     Args:
-        count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device.
+        count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device, a probe together
+            with its run, which is trained again for it.
     """
-    found = [r for r in runs.complete_records() if _within(r, device)]
+    records = {record.path.name: record for record in runs.complete_records()}
+    found = [record for record in records.values() if _within(record, records, device)]
     for first in random.Random(seed).sample(found, min(count, len(found))):
         difference, second = made_again(first, device=device, data_dir=data_dir)
         if difference:
@@ -268,11 +270,16 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
             yield f"{first.path} made again is another: {difference}; {reason}"
 
 
-def _within(record: Record, device: str) -> bool:
-    made = record.environment
-    if record.spec.command:  # by no engine
-        return False
-    return (made.get("seconds") or 0) <= DEEP_SECONDS and device.startswith(str(made.get("device")))
+def _within(record: Record, records: dict[str, Record], device: str) -> bool:
+    """Whether a record is made again by an engine, in so short a time. records: all of its folder, by name."""
+    needed = [record]
+    if isinstance(record.spec, ProbeSpec):
+        if record.spec.run.run_id not in records:
+            return False  # how long its training takes is not known
+        needed.append(records[record.spec.run.run_id])
+    made = [each.environment for each in needed]
+    there = all(device.startswith(str(each.get("device"))) for each in made)
+    return there and not record.spec.command and sum(each.get("seconds") or 0 for each in made) <= DEEP_SECONDS
 
 
 def made_again(
