@@ -149,7 +149,7 @@ def figure(
     old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
     launched = [spec for spec in share if spec.command and not runs.complete(spec)]
     share = [spec for spec in share if not spec.command]
-    mine = {spec.run_id for spec in share}
+    mine = {spec.run_id for spec in outdated.needed(share)}
     again = {name: [spec for spec in specs if spec.run_id in mine] for name, specs in old.items()}
     stale = {spec.run_id for specs in old.values() for spec in specs}
     for spec in wanted.values():

@@ -282,12 +282,13 @@ def _weights(
     Raises:
         InputError: the record or the weights are damaged; trained again, the run is another.
     """
-    path, record = runs.weights_of(run), runs.find(run)
+    record = runs.find(run)
     if record is None:
         if not execute(run, runs, device=device, data_dir=data_dir, anew=anew):
             return None
         record = runs.find(run)
         assert record is not None
+    path = runs.weights_of(run)  # of a run that was made again, where it has replaced its record
     if not path.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)

@@ -116,8 +116,11 @@ def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:
 
 
 def settle(runs: "Runs", specs: Iterable[Spec]) -> None:
-    """Of runs that were made again, have those that are complete replace their records, if that is still to be done."""
-    for name in sorted({spec.run_id for spec in specs} & runs.again):
+    """Of runs that were made again, have those that are complete replace their records, if that is still to be done.
+
+    specs: the runs; those that the probes among them measure are looked at, too.
+    """
+    for name in sorted({spec.run_id for spec in outdated.needed(specs)} & runs.again):
         if (runs.root / AGAIN / name / "result.json").is_file():
             with hold(runs.root / AGAIN / name) as mine:
                 if mine is not None:
