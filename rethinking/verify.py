@@ -14,6 +14,7 @@ from rethinking.engines.made_with import explanation, threads_of
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
 from rethinking.record.lease import held
+from rethinking.record.write import CHECKPOINT, CHECKPOINTS
 from rethinking.report import model
 from rethinking.report.html import is_stale
 from rethinking.report.html import page as whole_page
@@ -71,7 +72,8 @@ def _without_result(folder: Path, runs: Runs) -> Iterator[str]:
         if not kind_of(from_file(folder / "spec.json")).resumable:  # such a run writes nothing before its end
             last.append(folder / "curve.csv")
     file = next((path for path in last if path.exists()), None)
-    begun = (runs.checkpoints / folder.name / "checkpoint.safetensors").exists() or held(folder)
+    saved = (runs.checkpoints / folder.name / name for name in (CHECKPOINT, CHECKPOINTS))
+    begun = any(path.exists() for path in saved) or held(folder)
     if file is not None and not begun:
         yield f"{folder / 'result.json'} is missing, and {file.name} is there: bring it back, or make the run again"
 

@@ -114,6 +114,8 @@ def run(
         )
     else:
         spec = spec_of(given, device)
+    if threads is not None and spec.command:
+        raise InputError(f"--threads is given for {spec.run_id}, which no engine makes: give `{spec.command}`")
     if threads is not None and not isinstance(spec, RunSpec):
         raise InputError(f"--threads is given for {spec.run_id}, which trains no network: leave it out")
     (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]
