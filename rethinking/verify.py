@@ -10,15 +10,16 @@ from typing import Any
 
 from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
-from rethinking.engines.made_with import explanation, threads_of
+from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
 from rethinking.record.lease import held
+from rethinking.record.write import CHECKPOINT, CHECKPOINTS
 from rethinking.report import model
 from rethinking.report.html import is_stale
 from rethinking.report.html import page as whole_page
 from rethinking.report.model import Result
-from rethinking.spec import from_file, kind_of
+from rethinking.spec import ProbeSpec, from_file, kind_of
 
 PRECISIONS = ("float32", "bfloat16")
 DEEP_SECONDS = 600.0  # records that took longer are not made again by `deep`
@@ -71,7 +72,8 @@ def _without_result(folder: Path, runs: Runs) -> Iterator[str]:
         if not kind_of(from_file(folder / "spec.json")).resumable:  # such a run writes nothing before its end
             last.append(folder / "curve.csv")
     file = next((path for path in last if path.exists()), None)
-    begun = (runs.checkpoints / folder.name / "checkpoint.safetensors").exists() or held(folder)
+    saved = (runs.checkpoints / folder.name / name for name in (CHECKPOINT, CHECKPOINTS))
+    begun = any(path.exists() for path in saved) or held(folder)
     if file is not None and not begun:
         yield f"{folder / 'result.json'} is missing, and {file.name} is there: bring it back, or make the run again"
 
@@ -258,9 +260,11 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
     """Make records again, in a folder that is thrown away, and yield where they differ.
 
     Args:
-        count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device.
+        count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device, a probe together
+            with its run, which is trained again for it.
     """
-    found = [r for r in runs.complete_records() if _within(r, device)]
+    records = {record.path.name: record for record in runs.complete_records()}
+    found = [record for record in records.values() if _within(record, records, device)]
     for first in random.Random(seed).sample(found, min(count, len(found))):
         difference, second = made_again(first, device=device, data_dir=data_dir)
         if difference:
@@ -268,11 +272,16 @@ def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir
             yield f"{first.path} made again is another: {difference}; {reason}"
 
 
-def _within(record: Record, device: str) -> bool:
-    made = record.environment
-    if record.spec.command:  # by no engine
-        return False
-    return (made.get("seconds") or 0) <= DEEP_SECONDS and device.startswith(str(made.get("device")))
+def _within(record: Record, records: dict[str, Record], device: str) -> bool:
+    """Whether a record is made again by an engine, in so short a time. records: all of its folder, by name."""
+    needed = [record]
+    if isinstance(record.spec, ProbeSpec):
+        if record.spec.run.run_id not in records:
+            return False  # how long its training takes is not known
+        needed.append(records[record.spec.run.run_id])
+    made = [each.environment for each in needed]
+    there = all(device.startswith(str(each.get("device"))) for each in made)
+    return there and not record.spec.command and sum(each.get("seconds") or 0 for each in made) <= DEEP_SECONDS
 
 
 def made_again(
@@ -296,7 +305,7 @@ def made_again(
     """
     with tempfile.TemporaryDirectory() as scratch:
         other = Runs(scratch)
-        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or threads_of(record)}
+        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or record.threads}
         failures = local.run([record.spec], other, data_dir=data_dir, until=until, **options)
         if failures:
             raise InputError(f"{record.spec.run_id} failed: {failures[0].reason}")

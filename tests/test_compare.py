@@ -3,20 +3,33 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import cli, one_line
 
-from rethinking import plotting
-from rethinking.record import Runs, digests, leased, read
+from rethinking import catalog, plotting
+from rethinking.errors import InputError
+from rethinking.record import Record, Runs, digests, leased, read
 from rethinking.report import difference
 from rethinking.revision import VERSION
-from rethinking.spec import RunSpec
+from rethinking.spec import (
+    KINDS,
+    ImageNetSpec,
+    KernelSpec,
+    LinearSpec,
+    Part,
+    ProbeSpec,
+    RunSpec,
+    Theorem1Spec,
+    TwoWeightsSpec,
+)
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
 MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
+COMPUTED = ("computed", None, MADE)
 
 
 def record(runs: Runs, spec: RunSpec, accuracy: float = 1.0, **made) -> str:
@@ -106,6 +119,57 @@ def test_it_is_drawn_for_runs_and_for_folders_and_bad_input_is_one_line(folders,
     assert "no complete record" in one_line(cli("compare", ours, tmp_path))
     endings = one_line(cli("compare", ours, theirs, "--out", tmp_path / "x.gif"))
     assert all(form in endings for form in plotting.FORMATS)
+
+
+OF_EVERY_KIND = [
+    SPEC,
+    Theorem1Spec.make(n=4),
+    KernelSpec.make(data="toy", n=48),
+    LinearSpec.make(data="toy", n=48),
+    TwoWeightsSpec.make(data="toy", n=48),
+    *(ProbeSpec.make(run=SPEC, probe=Part(name=name)) for name in catalog.names("probes")),
+    ImageNetSpec.make(data="rehearsal", n=64, test=32, classes=4, network="small", image_size=32),
+]
+
+
+def test_the_test_of_plots_has_every_kind():
+    assert {type(spec) for spec in OF_EVERY_KIND} == {kind.spec for kind in KINDS.values()}
+
+
+@pytest.mark.parametrize("spec", OF_EVERY_KIND, ids=lambda spec: "-".join(spec.words))
+def test_two_runs_or_folders_of_every_kind_are_drawn(spec, tmp_path):
+    curve = {c.name: [1 if c.whole else 0.5] for c in spec.described}  # one row, which is shown as a dot
+    one = Record(tmp_path / spec.run_id, spec, {"status": "computed"}, MADE, curve)
+    for name, pairs in (("two.svg", [(one, one)]), ("folders.svg", [(one, one)] * 2)):
+        drawn = difference.plot(difference.Difference(pairs=pairs), ("a", "b"), tmp_path / name)
+        assert drawn.stat().st_size > 1000
+    assert "fill: #e69f00" in (tmp_path / "two.svg").read_text()
+    other = replace(one, spec=ImageNetSpec(), curve={"step": [0], "epoch": [0.0]})
+    with pytest.raises(InputError, match="no measure in common"):
+        difference.plot(difference.Difference(pairs=[(one, other)]), ("a", "b"), tmp_path / "none.svg")
+
+
+def test_a_comparison_up_to_a_step_says_how_far_it_went_and_no_further(tmp_path):
+    """Of a copy that differs later, and of a kind that is made to its end whatever it is compared up to."""
+    mine, other = Runs(tmp_path / "mine"), Runs(tmp_path / "other")
+    kernel = KernelSpec.make(data="toy", n=48)
+    with leased(mine, kernel) as writer:
+        writer.finish([{c.name: k if c.whole else 0.5 for c in kernel.described} for k in (1, 2)], *COMPUTED)
+    record(mine, SPEC)
+    for spec, column, until, compared in ((SPEC, "train_loss", 3, 2), (kernel, "norm", 1, 1)):
+        shutil.copytree(mine.path(spec), other.path(spec))
+        (other.path(spec) / "result.json").unlink()
+        lines = (other.path(spec) / "curve.csv").read_text().splitlines()
+        cells = lines[-1].split(",")
+        cells[lines[0].split(",").index(column)] = "9.75"
+        (other.path(spec) / "curve.csv").write_text("\n".join([*lines[:-1], ",".join(cells), ""]))
+        words = ("run", "--spec", mine.path(spec) / "spec.json", "--compare", "--with", other.root, "--runs", mine.root)
+        same = cli(*words, "--until", until)
+        assert same.returncode == 0
+        assert same.stdout == f"{spec.run_id}: the same curve up to step {compared}, to the last bit\n"
+        assert cli(*words).returncode == 1
+    told = "--until is 0, and the first row of " + kernel.run_id + " is at step 1: give that step or a later one"
+    assert told in one_line(cli(*words, "--until", 0))
 
 
 def test_a_changed_copy_that_nothing_binds_any_more_is_damaged_and_one_made_again_is_not(tmp_path):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -461,6 +462,47 @@ input()
     assert Runs(tmp_path).complete(SPEC)
 
 
+@pytest.mark.parametrize("held", ["records", "checkpoints"])
+def test_a_probe_whose_run_is_being_trained_is_given_out_again_when_that_has_ended(held, tmp_path, monkeypatch):
+    """By a worker that finds the run held: there, or, with weights to be made again, where its checkpoint is."""
+    monkeypatch.setattr(local, "POLL", 0.05)
+    run = SPEC.replace(model="mlp-1x512")
+    probe, runs = ProbeSpec.make(run=run, probe=Part(name="capacity")), Runs(tmp_path / "records", tmp_path / "saved")
+    place = (runs.root if held == "records" else runs.checkpoints) / run.run_id
+    place.mkdir(parents=True)
+    code = f"""
+import json, pathlib, sys
+for line in sys.stdin:
+    busy = any(pathlib.Path({str(place)!r}).glob("lease-*"))
+    if not busy:
+        path = pathlib.Path({str(runs.path(probe))!r})
+        path.mkdir(parents=True)
+        (path / "result.json").touch()
+    print(json.dumps({{"event": "busy" if busy else "done"}}), flush=True)
+"""
+
+    def spawn(place):
+        words = [sys.executable, "-c", code]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    given = []
+    with ExitStack() as other, local.selectors.DefaultSelector() as selector, local.Progress() as progress:
+        other.enter_context(lease.hold(place))
+        monkeypatch.setattr(progress, "begin", given.append)
+        crew = local._Crew([probe], runs, spawn, selector, progress)
+        crew.deadline = time.monotonic() + 2
+        try:
+            crew.work(["cpu"], True)
+            assert given == [probe]
+            other.close()
+            crew.deadline = time.monotonic() + 60
+            crew.work([], True)
+        finally:
+            crew.dismiss()
+    assert given == [probe, probe]
+    assert runs.complete(probe)
+
+
 def test_interrupted_and_killed_in_every_way_everything_ends_cleanly_and_goes_on(toy_dir, tmp_path):
     """The command by SIGTERM and SIGKILL: its workers end with it; then a worker, which is replaced."""
 
@@ -736,6 +778,17 @@ def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, 
     for wrong in ("0", "-1", "nan", "inf"):
         said = cli("figure", "toyfig", "--minutes", wrong).stderr
         assert said == f"rethinking: --minutes is {wrong}, allowed are numbers above 0\n"
+
+
+def test_what_is_left_is_no_part_of_json_and_is_not_said_when_quiet(toy_dir, tmp_path):
+    where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures", "--data-dir", toy_dir, "--device", "cpu")
+    words = ("figure", "toyfig", "--seeds", 1, "--minutes", "1e-6", *where)
+    told = cli(*words, "--json")
+    assert (told.returncode, told.stdout) == (130, "")
+    assert "2 runs were missing: 0 complete, 0 under way, 2 not begun" in told.stderr
+    told = cli(*words, "--quiet")
+    assert (told.returncode, told.stdout) == (130, "")
+    assert "missing" not in told.stderr
 
 
 def test_a_crew_is_late_from_its_deadline_on(toy_dir, tmp_path):

@@ -7,13 +7,15 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import cli, one_line
 from test_pages import DRAWN, README, cell, tables
 
-from rethinking.record import Runs
+from rethinking.record import Runs, leased
 from rethinking.report import export, html, model
 from rethinking.report.escape import latex
+from rethinking.spec import Part, ProbeSpec, RunSpec
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
@@ -92,6 +94,19 @@ def test_every_column_of_the_csv_files_has_a_meaning(found, tmp_path):
     assert sum(r["verdict"] == "replicated" for r in read_csv(files["claims.csv"])) == sum(
         c["verdict"] == "replicated" for r in found for c in r.numbers["claims"]
     )
+
+
+def test_what_probes_measure_is_in_a_csv_file_for_each(tmp_path):
+    runs, run = Runs(tmp_path / "runs"), RunSpec.make(data="toy", n=64, model="tiny")
+    for name in ("capacity", "deletion"):
+        spec = ProbeSpec.make(run=run, probe=Part(name=name))
+        with leased(runs, spec) as writer:
+            arrays = {kept: np.zeros(1) for kept in spec.kept}
+            row = {column.name: 1 if column.whole else 0.5 for column in spec.described}
+            writer.finish([row], "computed", None, {"seconds": 1.0, "weights": "0" * 64}, arrays)
+        assert read_csv(export.tidy([], runs)[f"probe-{name}.csv"]) == [
+            {"run": spec.run_id, **{key: str(value) for key, value in row.items()}}
+        ]
 
 
 def test_a_crate_tells_every_file_and_which_run_made_it(found, tmp_path):

@@ -31,7 +31,7 @@ from rethinking.errors import InputError
 from rethinking.figures import _imagenet
 from rethinking.imagenet import __main__ as entry
 from rethinking.imagenet import checkpoint, cost, network, reading, train
-from rethinking.record import Runs, format_curve
+from rethinking.record import Runs, Writer, format_curve
 from rethinking.spec import Context, ImageNetSpec, Part, RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -173,6 +173,8 @@ def test_the_record_tells_how_batches_are_shared(whole):
     assert f"  {whole.spec.summary(whole.final)}\n" in shown.stdout
     again = cli("run", "--spec", whole.path / "spec.json", "--compare", "--runs", whole.path.parent, "--device", "cpu")
     assert "no engine makes rehearsal-small" in one_line(again)
+    threads = cli("run", "--spec", whole.path / "spec.json", "--threads", 1, "--runs", whole.path.parent)
+    assert f"which no engine makes: give `{whole.spec.command}`" in one_line(threads)
 
 
 # --- stopped and gone on with ---------------------------------------------------------------------------
@@ -444,6 +446,21 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_and_anew_begins_again(images
     assert runs.find(spec).curve["step"] == [0, 1, 2]
 
 
+def test_a_kill_before_the_record_is_whole_leaves_weights_that_are_the_runs_own(images, tmp_path, monkeypatch):
+    spec, runs = spec_of(processes=1, steps=2, eval_every=1), Runs(tmp_path / "runs", weights=tmp_path / "weights")
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Writer, "finish", dies)
+        with pytest.raises(KeyboardInterrupt):
+            entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True)
+    assert runs.weights_of(spec).is_file()
+    assert entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True) == runs.path(spec)
+    assert runs.find(spec)
+
+
 def test_a_record_of_other_images_is_no_record_of_these_and_what_a_kill_left_is_cleared(images, tmp_path, monkeypatch):
     spec, runs = spec_of(processes=1, steps=2, eval_every=2), Runs(tmp_path / "runs")
     with monkeypatch.context() as killed:
@@ -451,6 +468,7 @@ def test_a_record_of_other_images_is_no_record_of_these_and_what_a_kill_left_is_
         entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True)
     left = runs.path(spec) / "checkpoint"
     assert left.is_dir()
+    assert [(found.complete, found.foreign) for found in runs.survey()] == [(True, None)]
     other = spoilt(images, tmp_path, "")
     made = Runs(tmp_path / "runs")
     assert entry.make(spec, reading.opened(spec, other), made, CPU, ALONE, quiet=True) == runs.path(spec)  # the same
@@ -578,7 +596,8 @@ def test_a_run_whose_loss_is_not_finite_diverges(images, tmp_path):
     entry.make(spec, reading.opened(spec, images), runs, CPU, ALONE, quiet=True)
     record = runs.find(spec)
     assert record.result["status"] == "diverged"
-    assert 0 < record.result["diverged_at"] < 4
+    assert record.result["diverged_at"] == 2  # the first batch after the first update
+    assert "diverged (loss not finite at step 2), step 4" in cli("show", spec.run_id, "--runs", tmp_path).stdout
     assert record.curve["step"] == [0, 4]
     training = train.Training(spec, reading.opened(spec, images), CPU, ALONE)
     list(training.rows(Context(None, CPU)))

@@ -8,8 +8,9 @@ import time
 import pytest
 from command import cli
 
-from rethinking.record import Runs, leased, litter
-from rethinking.spec import RunSpec
+from rethinking import verify
+from rethinking.record import Runs, leased, litter, write
+from rethinking.spec import ImageNetSpec, RunSpec
 
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
 
@@ -38,6 +39,19 @@ def test_the_lease_of_whoever_completed_a_run_and_was_killed_is_swept(tmp_path, 
     assert sorted(p.name for p in path.iterdir()) == before
 
 
+def test_weights_are_deleted_alone_and_stay_where_a_file_is_none_of_a_run(tmp_path):
+    path = complete(Runs(tmp_path))
+    before = sorted(p.name for p in path.iterdir())
+    (path / "weights.safetensors").write_bytes(b"weights")
+    (path / "notes.txt").write_text("mine")
+    prune = ("prune", "--weights", "--yes", "--runs", tmp_path, "--out", tmp_path)
+    assert f"kept, {path / 'notes.txt'} is no file of a run: {path.name}" in cli(*prune).stdout
+    assert (path / "weights.safetensors").exists()
+    (path / "notes.txt").unlink()
+    assert "deleted the weights of 1 runs" in cli(*prune).stdout
+    assert sorted(p.name for p in path.iterdir()) == before
+
+
 def test_half_of_a_deletion_is_a_run_that_can_be_deleted(tmp_path, monkeypatch):
     runs, count, unlink = Runs(tmp_path), 0, os.unlink
     path = complete(runs)
@@ -58,6 +72,40 @@ def test_half_of_a_deletion_is_a_run_that_can_be_deleted(tmp_path, monkeypatch):
     assert (found.run, found.complete) == (True, False)
     assert runs.delete(found) == ""
     assert not path.exists()
+
+
+def test_a_stopped_run_on_imagenet_is_told_of_and_can_be_deleted(tmp_path):
+    """By its last checkpoint, which is deleted with it where nothing else is in its folder."""
+    runs, spec = Runs(tmp_path / "runs"), ImageNetSpec()
+    place = runs.path(spec) / "checkpoint"
+    for name in (
+        "step-99/__0_0.distcp",
+        "step-100000/__3_0.distcp",
+        "step-100000/.metadata",
+        ".step-100100/notes.json",
+    ):
+        write(place / name, "")
+    write(runs.path(spec) / "spec.json", spec.to_json())
+    write(runs.path(spec) / "weights.safetensors", "")  # as of a process killed before it wrote its result
+    told = cli("status", "--runs", runs.root, "--checkpoints", runs.root).stdout
+    assert f"{spec.run_id}: stopped at step 100,000 of at most 450,411\n" in told
+    assert list(verify.records(runs)) == []
+
+    def prune(*words):
+        done = cli("prune", "--yes", "--unreferenced", "--runs", runs.root, "--out", tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (place / "notes.txt").write_text("mine")
+    assert f"kept, {place} is no file of a run: {spec.run_id}\n" in prune()
+    (place / "notes.txt").unlink()
+    elsewhere = shutil.copytree(place, tmp_path / "saved" / spec.run_id / "checkpoint")
+    assert f"kept, {elsewhere} does not tell whose it is: delete it first: " in prune(
+        "--checkpoints", tmp_path / "saved"
+    )
+    assert place.is_dir()
+    assert "deleted 1 runs" in prune()
+    assert not runs.path(spec).exists()
 
 
 def test_a_half_drawn_figure_is_swept_when_it_is_old_and_nothing_else(tmp_path):

@@ -64,6 +64,62 @@ def test_a_plug_in_that_is_edited_names_its_runs_once_and_makes_them_again(plug_
     assert (runs[0] / "environment.json").read_text() == again[0]
 
 
+PROBES_ALONE = """
+import matplotlib.pyplot as plt
+
+from rethinking.spec import Part, ProbeSpec, RunSpec
+
+MODELS = ["all"]
+CAPTION = "Probes alone."
+DEPARTURES = []
+RUN = RunSpec.make(data="toy", n=64, model="mine", steps=4, eval_every=2)
+
+
+def runs(setting):
+    return {"one": [ProbeSpec.make(run=RUN, probe=Part(name="capacity"))]}
+
+
+def draw(setting, records):
+    return plt.figure(), {}
+
+
+def claims(setting):
+    return []
+"""
+
+
+def test_a_figure_of_probes_alone_makes_their_runs_again(found, toy_dir, tmp_path):
+    """Once: what a probe measures are the weights of the run that was made again."""
+    text = (PLUG_INS / "models" / "tiny.py").read_text()
+    found(figures__probed=PROBES_ALONE, models__mine=text)
+    root = tmp_path / "runs"
+
+    def call(*words):
+        catalog._files.cache_clear()
+        done = cli(*words, "--runs", root, "--device", "cpu")
+        return done.returncode, done.stdout + done.stderr
+
+    (probe,) = figures.unique(figures.specs("probed", figures.setting("probed")))
+    figure = ("figure", "probed", "--workers", 1, "--out", tmp_path / "out", "--data-dir", toy_dir)
+    assert call(*figure)[0] == 0
+    folders = [root / spec.run_id for spec in (probe, probe.run)]
+    old = [(folder / "environment.json").read_text() for folder in folders]
+    found(models__mine=text + "\n# edited\n")
+    assert "1 of them were made with another version of a plug-in" in call("plan", "probed")[1]
+    status, told = call(*figure, "--retrain", "mine")
+    assert status == 0, told
+    assert "2 runs made with another version of models/mine, made again now" in told
+    again = [(folder / "environment.json").read_text() for folder in folders]
+    assert all(a != b for a, b in zip(again, old, strict=True))
+    assert sorted(each.name for each in root.iterdir()) == sorted(folder.name for folder in folders)
+    assert list(verify.records(Runs(root))) == []
+
+    found(models__mine=text + "\n# edited again\n")
+    status, told = call("run", "--spec", folders[0] / "spec.json", "--again", "--data-dir", toy_dir)
+    assert status == 0, told
+    assert list(verify.records(Runs(root))) == []
+
+
 def test_the_old_record_stays_in_its_place_until_the_new_one_is_complete(toy_dir, tmp_path):
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")

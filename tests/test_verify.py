@@ -10,7 +10,7 @@ from command import cli
 
 from rethinking import figures, report, verify
 from rethinking.errors import InputError
-from rethinking.record import Runs, digests, read
+from rethinking.record import Record, Runs, digests, read
 from rethinking.report import export, html, model
 
 ROOT = Path(__file__).parents[1]
@@ -302,3 +302,22 @@ def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     (found,) = verify.deep(runs, 3, data_dir=str(toy_dir))
     other = "from step 0 on another curve: learning_rate 0.06 against 0.05"
     assert found == f"{folder} made again is another: {other}; nothing that the two were made with explains it"
+
+
+def test_deep_counts_the_training_that_a_probe_needs(monkeypatch):
+    from rethinking.spec import Part, ProbeSpec, RunSpec
+
+    monkeypatch.setattr(verify, "made_again", lambda first, **_: ("another", first))
+    run = RunSpec.make(data="toy", n=64, model="tiny")
+    specs = ProbeSpec.make(run=run, probe=Part(name="capacity")), run
+
+    def again(*seconds, device="cpu"):
+        """What is made again on the CPU, where the probe and its run, if that is there, took so long."""
+        made = [{"device": "cpu", "seconds": seconds[0]}, {"device": device, "seconds": seconds[-1]}]
+        records = [Record(Path(s.run_id), s, {}, m, {}) for s, m, _ in zip(specs, made, seconds, strict=False)]
+        monkeypatch.setattr(Runs, "complete_records", lambda runs: records)
+        return {line.split()[0] for line in verify.deep(Runs(), 9)}
+
+    assert again(200.0, 300.0) == {spec.run_id for spec in specs}
+    assert again(400.0, 300.0) == {run.run_id}
+    assert again(1.0, 601.0) == again(1.0) == again(1.0, 1.0, device="cuda") == set()

@@ -3,6 +3,8 @@
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,7 @@ def figure(
     old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
     launched = [spec for spec in share if spec.command and not runs.complete(spec)]
     share = [spec for spec in share if not spec.command]
-    mine = {spec.run_id for spec in share}
+    mine = {spec.run_id for spec in outdated.needed(share)}
     again = {name: [spec for spec in specs if spec.run_id in mine] for name, specs in old.items()}
     stale = {spec.run_id for specs in old.values() for spec in specs}
     for spec in wanted.values():
@@ -176,7 +178,8 @@ def figure(
             failures = maker.run(share, runs, wait=shard is None, **options)
         finally:
             make.settle(runs, share)
-        left = minutes is not None and _print_left(missing, runs, failures)
+        say_left = (lambda line: None) if quiet else partial(click.echo, err=as_json)
+        left = minutes is not None and _print_left(missing, runs, failures, say_left)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())
     if some and not left:
@@ -216,8 +219,8 @@ def _counted(verdicts: list[Any]) -> str:
     return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
 
 
-def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
-    """Print where each run is. Returns whether one that has not failed is still to be finished."""
+def _print_left(specs: list[Any], runs: Any, failures: list[Any], say: Callable[[str], None]) -> bool:
+    """Say where each run is. Returns whether one that has not failed is still to be finished."""
     failed = {failure.spec.run_id for failure in failures}
     states: list[str] = []
     for spec in specs:
@@ -234,11 +237,11 @@ def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
         if spec.run_id in failed:
             state = "failed"
         states.append(state)
-        click.echo(f"  {state:<9}  {spec.run_id}{more}")
+        say(f"  {state:<9}  {spec.run_id}{more}")
     counts = Counter(states)
     order = ("complete", "under way", "not begun", "elsewhere", "failed")
     told = ", ".join(f"{counts[state]} {state}" for state in order if counts[state] or state in order[:3])
-    click.echo(f"{len(specs)} runs were missing: {told}")
+    say(f"{len(specs)} runs were missing: {told}")
     return any(state not in ("complete", "failed") for state in states)
 
 

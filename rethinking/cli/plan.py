@@ -70,6 +70,7 @@ def plan(
     chosen = settings(figures, scale, model, seeds, device, data, crop)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
+    old = {key: name for key, name in old.items() if key in wanted}  # without the runs that probes alone need
     missing = [s for s in wanted.values() if s.run_id in old or not runs.complete(s)]
     say_packaged(missing, runs)
     seconds = estimate.seconds(missing, device, runs) if missing else {}

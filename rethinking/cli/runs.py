@@ -114,6 +114,8 @@ def run(
         )
     else:
         spec = spec_of(given, device)
+    if threads is not None and spec.command:
+        raise InputError(f"--threads is given for {spec.run_id}, which no engine makes: give `{spec.command}`")
     if threads is not None and not isinstance(spec, RunSpec):
         raise InputError(f"--threads is given for {spec.run_id}, which trains no network: leave it out")
     (runs_dir,) = reading(runs_dir, quiet=quiet) if compare else [runs_dir]
@@ -138,6 +140,9 @@ def run(
     from rethinking.engines.made_with import explanation
     from rethinking.verify import made_again
 
+    if until is not None and until < record.curve["step"][0]:
+        first = f"the first row of {spec.run_id} is at step {record.curve['step'][0]:,}"
+        raise InputError(f"--until is {until:,}, and {first}: give that step or a later one")
     if other_dir is None and spec.command:
         raise InputError(f"no engine makes {spec.run_id}: make it again elsewhere by `{spec.command}`, and name --with")
     if other_dir is None:
@@ -149,7 +154,7 @@ def run(
             raise InputError(f"{spec.run_id} has no record in {there.root} to compare with: name another --with")
         second = there.begun(spec)
         difference = record.difference(second, until)
-    size = "" if until is None else f" up to step {second.final['step']}"
+    size = "" if until is None else f" up to step {second.up_to(until).final['step']}"
     click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
     if difference and "train_accuracy" in spec.columns:
         _print_apart(record.up_to(until), second.up_to(until))

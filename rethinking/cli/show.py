@@ -45,7 +45,7 @@ def print_record(record: Any, as_json: bool = False) -> None:
             click.echo(f"  kept: {', '.join(spec.kept)}, in {record.path / 'arrays.npz'}")
         print_made_by(made)
         return
-    where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] else ""
+    where = f" (loss not finite at step {result['diverged_at']})" if result["diverged_at"] is not None else ""
     click.echo(f"  ended: {record.ended}{where}, step {result['steps']}")
     if spec.command:  # of another kind than a training run
         click.echo(f"  {spec.summary(record.final)}")

@@ -61,7 +61,7 @@ def verify(
     """Check records against specs and digests, drawn figures against records, pictures and pages against figures.
 
     A finding is a line; the exit status is 1 where there is any. Records that took more than ten minutes are not made
-    again by --deep.
+    again by --deep; those of a probe are counted with its run's.
     """
     from rethinking import report
     from rethinking import verify as checks

@@ -11,7 +11,7 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.machine import cores, processor
-from rethinking.record import Runs
+from rethinking.record import Runs, outdated
 from rethinking.spec import RunSpec, Spec, image_size, kind_of
 
 STEPS = 4  # of training, where nothing is known of a network
@@ -187,7 +187,7 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         is measured.
     """
     name = processor() if device == "cpu" else _gpu()
-    known = Known(past(runs), name, lambda run: runs.weights_of(run).is_file())
+    known = Known(past(runs), name, lambda run: runs.weights_of(run).is_file() and not outdated.by(runs.path(run), run))
     known.made |= {spec.run_id for spec in specs if isinstance(spec, RunSpec)}
     place = "cuda:0" if device == "cuda" else device
     out = {}

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rethinking import data
 from rethinking.arithmetic import as_begun
-from rethinking.engines.made_with import arithmetic, environment, threads_of, together
+from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.machine import cores
@@ -282,17 +282,18 @@ def _weights(
     Raises:
         InputError: the record or the weights are damaged; trained again, the run is another.
     """
-    path, record = runs.weights_of(run), runs.find(run)
+    record = runs.find(run)
     if record is None:
         if not execute(run, runs, device=device, data_dir=data_dir, anew=anew):
             return None
         record = runs.find(run)
         assert record is not None
+    path = runs.weights_of(run)  # of a run that was made again, where it has replaced its record
     if not path.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)
             other.owner = runs.root
-            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=threads_of(record)):
+            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=record.threads):
                 return None
             second = other.find(run)
             assert second is not None

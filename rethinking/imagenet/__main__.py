@@ -28,11 +28,11 @@ from rethinking.imagenet import checkpoint, reading, train
 from rethinking.imagenet.train import Group
 from rethinking.paths import expand
 from rethinking.record import Record, Runs, Writer, check_plug_ins, leased
+from rethinking.record.write import CHECKPOINTS
 from rethinking.spec import LARGEST, Context, ImageNetSpec, Outcome, Unfit, from_bytes, from_file
 
 FIGURES = ("table2", "fig2a")
 SLOW = "see whether the disk answers, or give fewer --loaders; the same command goes on from the last checkpoint"
-CHECKPOINTS = "checkpoint"  # a folder in that of the run
 TIME, STOP = 1, 2  # why a checkpoint is written: it is time, or the run is asked to stop
 
 

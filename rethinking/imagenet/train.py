@@ -63,8 +63,8 @@ class Training:
 
     Attributes:
         network: as built, without DistributedDataParallel's wrapper. step: batches trained. evaluated: the step of the
-        last evaluation, -1 before the first. diverged_at: the first step whose loss was not finite, as the last
-        evaluation found it; None where there is none.
+        last evaluation, -1 before the first. diverged_at: the first step, from 1, whose loss was not finite, as the
+        last evaluation found it; None where there is none.
     """
 
     def __init__(self, spec: ImageNetSpec, folder: reading.Folder, device: torch.device, group: Group):
@@ -78,7 +78,7 @@ class Training:
         self.step, self.evaluated = 0, -1
         self.diverged_at: int | None = None
         # Of this process since the last evaluation: loss, right among the first, among the first five, images; and the
-        # first step whose loss was not finite.
+        # first step, from 1, whose loss was not finite.
         self.seen = torch.zeros(4, dtype=torch.float64, device=device)
         self.bad = torch.tensor(NEVER, dtype=torch.int64, device=device)
         self.dropout: Any = self.network.dropout
@@ -143,9 +143,9 @@ class Training:
         self.optimizer.step()
         self._share_statistics()
         self.seen += sums(outputs[0].detach().float(), labels)
+        self.step += 1
         found = torch.where(loss.detach().isfinite(), NEVER, self.step)
         self.bad.copy_(torch.minimum(self.bad, found))
-        self.step += 1
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16")

@@ -10,7 +10,7 @@ A record is a folder `<runs>/<run_id>/`:
                        a probe, of the weights that it measured
     arrays.npz         where the spec has `keep`, or the probe arrays: what is kept of the trained network
     weights.safetensors, checkpoint.safetensors    ignored by git, elsewhere where asked for; the checkpoint goes when
-                       the run is complete
+                       the run is complete; a run on ImageNet has a folder, checkpoint/
     lease-0, lease-1 ...    who is making it now
     result.json        written last, with the digests of the others: its existence means that the run is complete
 

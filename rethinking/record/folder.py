@@ -1,5 +1,6 @@
 """A folder of records: what is complete, begun or left behind."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from rethinking.record import digests, litter, make, outdated
 from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held
 from rethinking.record.read import Record, check_current, environment_of, parse_curve, read
-from rethinking.record.write import CHECKPOINT
+from rethinking.record.write import CHECKPOINT, CHECKPOINTS
 from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
 
 
@@ -69,8 +70,16 @@ class Runs:
         return held(self.path(spec))
 
     def free(self, spec: Spec) -> bool:
-        """Whether no live process is training the run; leases that dead ones have left are then removed."""
-        return freed(self.path(spec))
+        """Whether no live process makes the run or has its checkpoint; nor those of the run that a probe has to train.
+
+        Leases that dead ones have left are removed.
+        """
+        specs = [spec]
+        if isinstance(spec, ProbeSpec) and not (self.complete(spec.run) and self.weights_of(spec.run).is_file()):
+            specs.append(spec.run)
+        paths = [self.path(each) for each in specs]
+        folders = dict.fromkeys([*paths, *(self.checkpoints / path.relative_to(self.root) for path in paths)])
+        return all(freed(folder) for folder in folders)
 
     def find(self, spec: Spec) -> Record | None:
         """The record of `spec`, None where it is not complete.
@@ -161,6 +170,8 @@ class Runs:
     def reached(self, run: Spec | Path) -> int | None:
         """The step that an unfinished run, or that in a folder, goes on from; None where it has no checkpoint.
 
+        Of a run on ImageNet it is that of its last checkpoint, which is not read.
+
         Raises InputError where the checkpoint is damaged, another run's or of an earlier version.
         """
         import safetensors.numpy
@@ -170,7 +181,8 @@ class Runs:
         try:
             held = digests.bytes_of(path, digests.BEGIN_ANEW)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            names = [each.name for each in path.with_name(CHECKPOINTS).glob("step-*")]
+            return max((int(name[5:]) for name in names if re.fullmatch("step-[0-9]{1,18}", name)), default=None)
         digests.check_checkpoint(held, folder.name, path)
         try:
             step = safetensors.numpy.load(held)["step"]

@@ -6,6 +6,7 @@ Only files that this package writes are deleted, by their names. A run whose fol
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -13,17 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rethinking.errors import InputError
 from rethinking.files import opened
 from rethinking.paths import same, written_as
 from rethinking.record import digests
 from rethinking.record.lease import held, hold, is_lease, is_of_a_lease, run_named
 from rethinking.record.outdated import AGAIN
-from rethinking.record.write import CHECKPOINT, OWN
+from rethinking.record.write import CHECKPOINT, CHECKPOINTS, OWN
+from rethinking.spec import ImageNetSpec, from_file
 
 if TYPE_CHECKING:
     from rethinking.record.folder import Runs
 
 ELSEWHERE = frozenset({CHECKPOINT, digests.WEIGHTS})  # of a run's files, those that can lie outside its folder
+# The files of a checkpoint of a run on ImageNet, as torch.distributed.checkpoint names them, and its notes.
+_OF_A_STEP = r"(__[0-9]+)?\.metadata(\.tmp)?|__[0-9]+_[0-9]+\.distcp|notes\.json"
 RECENT = 3600.0  # seconds since its last change for which a file that no run accounts for may still be somebody's
 
 
@@ -77,6 +82,8 @@ def found_at(runs: "Runs", path: Path) -> Found:
     if link is not None:
         return Found(path, link=link)
     entries = [(e, place == path) for place in places for e in _inside(place, place == path)]
+    many = any(e.name == CHECKPOINTS for e, _ in entries) and _on_imagenet(path)
+    foreign = (e for e, beside in entries if not (_own(e, beside) or (many and _checkpoints(e))))
     link = next((Path(e.path) for e, _ in entries if e.is_symlink()), None)
     names = {e.name for e, beside in entries if beside}
     leases = [e for e, beside in entries if beside and is_lease(e.name)]
@@ -90,7 +97,7 @@ def found_at(runs: "Runs", path: Path) -> Found:
         weights=digests.WEIGHTS in names,
         temporary=tuple(Path(e.path) for e, beside in entries if _half_written(e, beside) and _given_up(e, beside)),
         link=link,
-        foreign=next((Path(e.path) for e, beside in entries if not _own(e, beside)), None),
+        foreign=next((Path(e.path) for e in foreign), None),
     )
 
 
@@ -139,6 +146,27 @@ def _own(entry: os.DirEntry, beside: bool = True) -> bool:
     return _half_written(entry, beside) or (entry.name in _files(beside) and entry.is_file(follow_symlinks=False))
 
 
+def _on_imagenet(path: Path) -> bool:
+    """Whether the spec of the run in a folder is of a run on ImageNet."""
+    with suppress(InputError):
+        return isinstance(from_file(path / "spec.json"), ImageNetSpec)
+    return False
+
+
+def _checkpoints(entry: os.DirEntry) -> bool:
+    """Whether an entry of a folder of a run on ImageNet is that of its checkpoints, with nothing else in it."""
+    if entry.name != CHECKPOINTS or not entry.is_dir(follow_symlinks=False):
+        return False
+    with suppress(FileNotFoundError):  # another process deletes it
+        return all(
+            re.fullmatch(r"\.?step-[0-9]+", step.name)
+            and step.is_dir(follow_symlinks=False)
+            and all(re.fullmatch(_OF_A_STEP, written_as(name) or name) for name in os.listdir(step.path))
+            for step in list(os.scandir(entry.path))
+        )
+    return True
+
+
 def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str] = str) -> str:
     """Delete what `survey` found, under the run's lease, where it is still so: what happened meanwhile is not lost.
 
@@ -166,14 +194,17 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
                 return _unlink(now.temporary)
             if now.complete != found.complete:
                 return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
-            if only == "weights":
-                return _unlink([path / digests.WEIGHTS]) if now.complete else "it has no result"
             if now.foreign:
                 return f"{now.foreign} is no file of a run"
+            if only == "weights":
+                return _unlink([path / digests.WEIGHTS]) if now.complete else "it has no result"
             if run_named(path / "spec.json") != path.name:
                 return "its spec is not of a run of that name"
             if (path / CHECKPOINT).exists() and not belongs(runs, path / CHECKPOINT):
                 return "its checkpoint is of another folder's run"
+            elsewhere = runs.checkpoints / path.relative_to(runs.root) / CHECKPOINTS
+            if elsewhere.parent != path and elsewhere.exists():
+                return f"{elsewhere} does not tell whose it is: delete it first"
             return keep() or _delete(runs, path)
     except FileNotFoundError:
         return "it is gone meanwhile"
@@ -200,6 +231,8 @@ def _empty(runs: "Runs", place: Path, path: Path, kept: Iterable[Path] = ()) -> 
         others = entry.name == CHECKPOINT and not belongs(runs, Path(entry.path))
         if not (is_lease(entry.name) or others or Path(entry.path) in kept) and _own(entry, place == path):
             os.unlink(entry.path)
+        elif place == path and _checkpoints(entry) and _on_imagenet(path):
+            shutil.rmtree(entry.path)
 
 
 def belongs(runs: "Runs", checkpoint: Path) -> bool:

@@ -18,7 +18,7 @@ from rethinking.record import digests, litter, outdated
 from rethinking.record.lease import freed, hold, log_of, run_named
 from rethinking.record.outdated import AGAIN
 from rethinking.record.read import read
-from rethinking.record.write import CHECKPOINT, Writer, others
+from rethinking.record.write import CHECKPOINT, CHECKPOINTS, Writer, others
 from rethinking.spec import Spec
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ def _check_places(runs: "Runs", folder: Path) -> None:
         if record is not None:
             raise InputError(f"{record} is of a record, and {option} is no folder of records: name another")
     for place in dict.fromkeys((runs.weights / folder.name, folder)) if folder.parent == runs.root else ():
-        made = ("spec.json", "curve.csv") if place == folder else ("curve.csv", CHECKPOINT, "result.json")
-        if os.path.lexists(place / digests.WEIGHTS) and not any((folder / name).exists() for name in made):
+        names = ("spec.json", "curve.csv") if place == folder else ("curve.csv", CHECKPOINT, "result.json")
+        made = [folder / name for name in names]
+        made += [] if place == folder else [runs.checkpoints / folder.name / CHECKPOINTS]
+        if os.path.lexists(place / digests.WEIGHTS) and not any(path.exists() for path in made):
             raise others(place / digests.WEIGHTS, beside=place == folder)
     saved = runs.checkpoints / folder.relative_to(runs.root) / CHECKPOINT
     if owner := litter.another(runs, saved):
@@ -116,8 +118,11 @@ def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:
 
 
 def settle(runs: "Runs", specs: Iterable[Spec]) -> None:
-    """Of runs that were made again, have those that are complete replace their records, if that is still to be done."""
-    for name in sorted({spec.run_id for spec in specs} & runs.again):
+    """Of runs that were made again, have those that are complete replace their records, if that is still to be done.
+
+    specs: the runs; those that the probes among them measure are looked at, too.
+    """
+    for name in sorted({spec.run_id for spec in outdated.needed(specs)} & runs.again):
         if (runs.root / AGAIN / name / "result.json").is_file():
             with hold(runs.root / AGAIN / name) as mine:
                 if mine is not None:

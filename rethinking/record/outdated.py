@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.files import json_of
-from rethinking.spec import Spec
+from rethinking.spec import ProbeSpec, Spec
 
 if TYPE_CHECKING:
     from rethinking.record.folder import Runs
@@ -33,10 +33,19 @@ def line(name: str, runs: Sequence[str]) -> str:
     return f"{which} made with another version of {file}: make that again with {again}, or bring the file back"
 
 
+def needed(specs: Iterable[Spec]) -> list[Spec]:
+    """Each of them once, a probe after the run that it measures."""
+    each = [s for spec in specs for s in ([spec.run, spec] if isinstance(spec, ProbeSpec) else [spec])]
+    return list({spec.run_id: spec for spec in each}.values())
+
+
 def find(runs: "Runs", specs: Iterable[Spec]) -> Outdated:
-    """Of runs that are complete or begun, those that are out of date, by plug-in. Damaged ones are left to others."""
+    """Of runs that are complete or begun, those that are out of date, by plug-in. Damaged ones are left to others.
+
+    Runs that the probes among them measure are found, too.
+    """
     found: Outdated = {}
-    for spec in (s for s in specs if s.plug_ins):
+    for spec in (s for s in needed(specs) if s.plug_ins):
         for name in by(runs.path(spec), spec):
             found.setdefault(name, []).append(spec)
     return found

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINTS = "checkpoint"  # of a run on ImageNet: a folder, with those of rethinking.imagenet.checkpoint
 OWN = frozenset({*digests.FILES, "result.json", digests.WEIGHTS, CHECKPOINT})  # all that is written into a run's folder
 LOG_COLUMNS = ("step", "online_loss", "online_accuracy")
 

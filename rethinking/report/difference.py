@@ -290,18 +290,21 @@ def plot(found: Difference, names: tuple[str, str], path: Path) -> Path:
     check_replaces(path, MARK, "--out", plotting.LARGEST)
     if not found.pairs:
         raise InputError("the two folders have no run in common and none that differs in its seed: leave --out out")
+    measures = _measures(found.pairs)
+    if not measures:
+        raise InputError("the two sides have no measure in common that could be drawn: leave --out out")
     with plotting.style():
         import matplotlib.pyplot as plt
 
         sides = [f"{letter}: {plain(Path(name).name)}" for letter, name in zip("AB", names, strict=True)]
-        measures = _measures(found.pairs)
         size = (plotting.WIDTH, 2.9)
         picture, axes = plt.subplots(1, len(measures), figsize=size, squeeze=False, num="compare", clear=True)
         for one, measure in zip(axes.flat, measures, strict=True):
             there = [p for p in found.pairs if all(measure in r.curve for r in p)]
             if len(found.pairs) == 1:
                 for record, look in zip(there[0], LOOKS, strict=True):
-                    one.plot(record.curve["step"], record.curve[measure], **look)
+                    dot = "o" if len(record.curve["step"]) == 1 else None  # which a line alone would not show
+                    one.plot(record.curve["step"], record.curve[measure], marker=dot, **look)
                 one.set(xlabel="step", ylabel=measure.replace("_", " "))
             else:
                 points = [(x.curve[measure][-1], y.curve[measure][-1]) for x, y in there]
@@ -329,7 +332,7 @@ def _measures(pairs: Sequence[Pair]) -> list[str]:
     count = Counter(
         column.name
         for x, y in pairs
-        for column in x.spec.COLUMNS
+        for column in x.spec.described
         if not column.varying and column.name in x.curve and column.name in y.curve and column.name not in skipped
     )
     first = ("train_accuracy", "test_accuracy", "train_error", "test_error", "train_loss")

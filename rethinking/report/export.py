@@ -20,7 +20,7 @@ from rethinking.record.frame import SETTINGS, records
 from rethinking.report import cite, model
 from rethinking.report.escape import latex
 from rethinking.report.model import Result
-from rethinking.spec import KINDS, RunSpec, kind_of
+from rethinking.spec import KINDS, ProbeSpec, RunSpec, kind_of
 
 # --- tidy CSV ------------------------------------------------------------------------------------
 
@@ -88,8 +88,9 @@ def _number(value: Any) -> Any:
 
 
 def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
-    """Text by file: runs.csv, a row a training run; <kind>.csv, a row an evaluation of the runs of a kind; cells.csv,
-    a row a value of a figure's table; claims.csv; dictionary.csv, a row a column of these.
+    """Text by file: runs.csv, a row a training run; <kind>.csv, a row an evaluation of the runs of a kind, and
+    probe-<name>.csv of a probe; cells.csv, a row a value of a figure's table; claims.csv; dictionary.csv, a row a
+    column of these.
     """
     frame: pd.DataFrame = records(runs.root).frame()
     files = {"runs.csv": frame.to_csv(index=False, lineterminator="\n")}
@@ -97,9 +98,11 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
     by_kind: dict[str, list[Record]] = {}
     names = {id(kind): name for name, kind in KINDS.items()}
     for record in runs.complete_records():
-        by_kind.setdefault(names[id(kind_of(record.spec))], []).append(record)
+        kind = names[id(kind_of(record.spec))]
+        kind += f"-{record.spec.probe.name}" if isinstance(record.spec, ProbeSpec) else ""
+        by_kind.setdefault(kind, []).append(record)
     for kind, group in by_kind.items():
-        columns = group[0].spec.COLUMNS
+        columns = list(dict.fromkeys([*group[0].spec.COLUMNS, *group[0].spec.described]))
         rows = [
             [r.path.name, *(_number(r.curve[c.name][k]) if c.name in r.curve else "" for c in columns)]
             for r in group
