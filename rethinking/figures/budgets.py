@@ -133,7 +133,7 @@ def claims(setting: Setting) -> list[Claim]:
                 rule=f"random labels are fitted (99 % training accuracy at some evaluation) within {times} times the "
                 f"budget in every seed; a rule {'made after the runs' if times == 2 else 'fixed before the runs'}",
             ),
-            ours=lambda t: f"{t.text(STEPS, whole=True)} steps; {t.spread(SHARE)} of the bits",
+            ours=lambda t: f"{t.text(STEPS, whole=True)} steps; {t.text(SHARE)} of the bits",
             **LEAST,
         )
         for network, name, strengths, times in FOLLOWED

@@ -7,13 +7,12 @@ weights holds fewer numbers of 32 bits. On the first layer, or on all of them.
     rethinking figure capacity --scale cpu     2,000 images, three seeds
 """
 
-from math import inf
 from typing import Any
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, labels
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made, mostly, steps_to_fit
 from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
@@ -82,8 +81,7 @@ def notes(setting: Setting) -> list[str]:
 
 def fitting(t: Frame) -> list[int]:
     """The widths at which most seeds are fitted."""
-    steps = {width: part.values(STEPS) for width, part in t.groups("width").items()}
-    return [w for w, values in steps.items() if 2 * sum(v < inf for v in values) > len(values)]
+    return [width for width, part in t.groups("width").items() if mostly(part, "fitted")]
 
 
 def finding(t: Frame, network: str) -> str | None:
@@ -120,9 +118,9 @@ def comparison(found: tuple[int, float, int | None] | None) -> str:
     return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
 
 
-def times(*steps: int | str, width: Any = 8) -> Frame:
-    """Made up: steps to fit of three seeds at a width."""
-    return made(width=width, steps=list(steps), train_accuracy=90.0)
+def ended(*states: str, width: Any = 8) -> Frame:
+    """Made up: how the runs of three seeds at a width stand."""
+    return made(width=width, state=list(states), train_accuracy=90.0)
 
 
 def accuracies(signs: list[float], free: list[float]) -> Frame:
@@ -147,8 +145,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=lambda t: bool(fitting(t)),
             ours=where_fitted,
             numbers=lambda t: {"narrowest width that fits": [float(w) for w in fitting(t)[:1]]},
-            met=[times(100, 200, CENSORED), times(CENSORED, 100, width=[8, 16])],
-            missed=[times(100, CENSORED, CENSORED), times(100, CENSORED)],
+            met=[ended("fitted", "fitted", CENSORED), ended(CENSORED, "fitted", width=[8, 16])],
+            missed=[ended("fitted", CENSORED, CENSORED), ended("fitted", CENSORED), ended("diverged")],
             **least,
         ),
         Claim(

@@ -90,7 +90,9 @@ def largest(t: Frame) -> str:
     found = shares(t)
     name = max(found, key=lambda name: max(found[name]))
     change = acting(t.where(**TRUE))[name].spread(CHANGE, " points")
-    return f"at most {max(found[name]):.2f} of it: {name}, {change}"
+    most = max(found[name])
+    share = f"at most {most:.2f} of it" if math.isfinite(most) else "random labels cost nothing in a seed"
+    return f"{share}: {name}, {change}"
 
 
 def costing(true: float, change: float, state: str = "fitted") -> Frame:
