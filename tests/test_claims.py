@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
-from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures.kit import Conditions, Table, declared, made
 from rethinking.spec import RunSpec
 
@@ -180,3 +180,17 @@ def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():
     stopped = made(labels="half random labels", gain=[12.9, 10.75, 11.35], same=2000)
     title = catalog.load("figures", "curves").finding(stopped, "MLP 1x512")
     assert "the same 2,000 test images: 11.35 with half random labels" in title
+
+
+def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
+    capacity = catalog.load("figures", "capacity")
+    kinds, widths, words = (capacity.FREE, capacity.SIGNS, capacity.BITS), [8, 64, 512], {"c": CENSORED, "f": "fitted"}
+    states = [words[letter] for letter in "cff fcf ccc" if letter != " "]
+    t = made(weights=[kind for kind in kinds for _ in widths], width=3 * widths, state=states)
+    assert capacity.finding(t, "") == (
+        "Random labels are fitted with free weights from 64 units on, with −1 and +1 alone at 8 and 512 units and with "
+        "0 and 1 alone at no width"
+    )
+    assert capacity.where_fitted(t.where(weights=capacity.FREE)) == "from width 64 on"
+    assert capacity.where_fitted(t.where(weights=capacity.SIGNS)) == "of the widths swept at 8 and 512"
+    assert capacity.comparison((64, 98.0, None)).endswith("at width 64; free weights reach that at no width")

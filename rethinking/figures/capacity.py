@@ -84,18 +84,29 @@ def fitting(t: Frame) -> list[int]:
     return [width for width, part in t.groups("width").items() if mostly(part, "fitted")]
 
 
+def onward(t: Frame) -> bool:
+    """Whether at every width that is wider than a fitted one most seeds are fitted, too."""
+    found = fitting(t)
+    return bool(found) and found == list(t.groups("width"))[-len(found) :]
+
+
 def finding(t: Frame, network: str) -> str | None:
-    widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS, BITS]).groups("weights").items()}
     if t.gone:
         return None
     words = {FREE: "free weights", SIGNS: "−1 and +1 alone", BITS: "0 and 1 alone"}
-    told = (f"with {words[k]} {f'from {found[0]} units on' if found else 'at no width'}" for k, found in widths.items())
-    return f"Random labels are fitted {listed(told)}"
+
+    def units(part: Frame) -> str:
+        found = fitting(part)
+        if not found:
+            return "at no width"
+        return f"from {found[0]} units on" if onward(part) else f"at {listed(map(str, found))} units"
+
+    return f"Random labels are fitted {listed(f'with {words[k]} {units(t.where(weights=k))}' for k in words)}"
 
 
 def where_fitted(t: Frame) -> str:
     if found := fitting(t):
-        return f"from width {found[0]} on"
+        return f"from width {found[0]} on" if onward(t) else f"of the widths swept at {listed(map(str, found))}"
     middle = t.medians(TRAIN, "width")
     best = max(middle, key=lambda w: middle[w])
     return f"at none; {t.where(width=best).spread(TRAIN)} % at width {best}"
@@ -115,7 +126,8 @@ def comparison(found: tuple[int, float, int | None] | None) -> str:
     if not found:
         return f"fitted at every width with {SIGNS}"
     width, reached, same = found
-    return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
+    where = f"width {same}" if same else "no width"
+    return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at {where}"
 
 
 def ended(*states: str, width: Any = 8) -> Frame:
