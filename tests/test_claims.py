@@ -194,3 +194,18 @@ def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
     assert capacity.where_fitted(t.where(weights=capacity.FREE)) == "from width 64 on"
     assert capacity.where_fitted(t.where(weights=capacity.SIGNS)) == "of the widths swept at 8 and 512"
     assert capacity.comparison((64, 98.0, None)).endswith("at width 64; free weights reach that at no width")
+
+
+def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
+    finding = catalog.load("figures", "budgets").finding
+    late, gone, fitted = [CENSORED] * 2, ["fitted", "missing"], ["fitted"] * 2
+
+    def title(*states):
+        columns = {"labels": "random", "regularizer": "b", "strength": 1.0, "network": "a", "images": 9}
+        return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
+
+    assert title(late, late, fitted).startswith("Of 1 strengths at which")
+    assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then")
+    assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
+    assert title(gone, fitted, fitted) is title(late, gone, gone) is None
+    assert title(fitted, fitted, fitted).endswith("fitted within the budget at every strength that was run for longer")

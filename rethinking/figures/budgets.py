@@ -90,16 +90,15 @@ def notes(setting: Setting) -> list[str]:
 
 
 def finding(t: Frame, network: str) -> str | None:
-    """Of what is followed: how much is fitted in the longest runs there are that is not within the budget."""
+    """Of what is followed: how much is fitted in the longest runs that every seed has, and is not within the budget."""
     late = []
-    for part in (
-        Frame(t.where(**RANDOM).data.query("regularizer != 'none' and state != 'missing'")).groups(ROW).values()
-    ):
-        most = part.data["times"].max()
-        if most > 1 and not mostly(part.where(times=1), "fitted"):
-            late.append(mostly(part.where(times=most), "fitted"))
+    for part in Frame(t.where(**RANDOM).data.query("regularizer != 'none'")).groups(ROW).values():
+        there = [times for times, runs in part.groups("times").items() if not runs.gone]
+        if 1 in there and max(there) > 1 and not mostly(part.where(times=1), "fitted"):
+            late.append(mostly(part.where(times=max(there)), "fitted"))
     if not late:
-        return None
+        every = "Random labels are fitted within the budget at every strength that was run for longer"
+        return None if t.gone else every
     return (
         f"Of {len(late)} strengths at which random labels are not fitted within the budget, and which were run for "
         f"longer, {sum(late)} are fitted then"
