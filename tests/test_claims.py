@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.figures import _sweeps
 from rethinking.figures.kit import Conditions, Table, declared, made
 from rethinking.spec import RunSpec
 
@@ -209,3 +210,10 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
     assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
     assert title(gone, fitted, fitted) is title(late, gone, gone) is None
     assert title(fitted, fitted, fitted).endswith("fitted within the budget at every strength that was run for longer")
+
+
+def test_a_network_that_is_trained_on_is_judged_by_its_own_images():
+    wanted = declared.claims(catalog.load("figures", "budgets"), figures.setting("budgets", "cpu"))
+    images = {c.id: {part for text in c.conditions for part in re.findall(r"[\d,]+ images", text)} for c in wanted}
+    sizes = {m: {f"{_sweeps.IMAGES[m]:,} images"} for m in _sweeps.NETWORKS}
+    assert {m: images[f"budgets.trained_on.{m}"] for m in sizes} == sizes
