@@ -11,6 +11,7 @@ from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _sweeps
 from rethinking.figures.kit import Conditions, Table, declared, made
+from rethinking.figures.kit.frame import Untold
 from rethinking.spec import RunSpec
 
 
@@ -195,6 +196,41 @@ def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
     assert capacity.where_fitted(t.where(weights=capacity.FREE)) == "from width 64 on"
     assert capacity.where_fitted(t.where(weights=capacity.SIGNS)) == "of the widths swept at 8 and 512"
     assert capacity.comparison((64, 98.0, None)).endswith("at width 64; free weights reach that at no width")
+
+
+def test_a_title_tells_what_is_not_fitted():
+    fig1a, fig1b, steps = catalog.load("figures", "fig1a"), catalog.load("figures", "fig1b"), [100.0, CENSORED, 160.0]
+
+    def title(*cells):
+        state = [cell if isinstance(cell, str) else "fitted" for cell in cells]
+        return fig1a.finding(
+            made(condition=["true labels", "random labels", "shuffled pixels"], steps=cells, state=state), "M"
+        )
+
+    assert (
+        title(100.0, 150.0, 160.0)
+        == "M fits random labels in 1.5 and shuffled pixels in 1.6 times the steps of true labels"
+    )
+    assert title(100.0, 150.0, CENSORED).endswith("in 1.5 times the steps of true labels; not fitted: shuffled pixels")
+    assert (
+        title(*steps) == "M fits true labels in 100 steps and shuffled pixels in 160 steps; not fitted: random labels"
+    )
+    assert title(*[CENSORED] * 3) == "M on true labels, random labels and shuffled pixels: none was fitted"
+    with pytest.raises(Untold):
+        title(CENSORED, "missing", CENSORED)
+    assert title(100.0, "missing", 160.0) == "M fits true labels in 100 steps and shuffled pixels in 160 steps"
+
+    def slower(*ratios):
+        state = [s for r in ratios for s in ("fitted", r if isinstance(r, str) else "fitted")]
+        cells = [c for r in ratios for c in (1.0, r)]
+        return fig1b.finding(
+            made(network=["alexnet"] * 2 + ["inception"] * 2, p=[0.0, 1.0] * 2, steps_ratio=cells, state=state), ""
+        )
+
+    assert slower(2.0, CENSORED) == "Random labels take AlexNet 2.0 times the steps of true ones; not fitted: Inception"
+    assert slower(CENSORED, CENSORED) == "AlexNet and Inception: not fitted on both true and random labels"
+    with pytest.raises(Untold):
+        slower(CENSORED, "missing")
 
 
 def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
