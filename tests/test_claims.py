@@ -198,6 +198,27 @@ def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
     assert capacity.comparison((64, 98.0, None)).endswith("at width 64; free weights reach that at no width")
 
 
+def test_a_title_says_fit_where_the_rule_is_met_and_else_tells_the_number():
+    signs, built, kernels = (catalog.load("figures", name) for name in ("rademacher", "theorem1", "table3"))
+    for reached, said in ((0.98, "MLP 1x512 fit random signs: the correlation is"), (0.97, "The correlation of MLP")):
+        title = signs.finding(made(network="mlp-1x512", correlation=[1.0, reached], n=50_000), "")
+        assert title.startswith(said)
+        assert f"at least {reached:.4f} in every seed" in title
+    for error, said in ((1e-5, "fits random labels of 100 images, with"), (0.61, "built from random labels of 100")):
+        title = built.finding(made(construction="chosen", depth=2, images=100, weights=3272, module_error=error), "")
+        assert said in title
+        assert title.endswith(f"a largest error of {error:.2g}")
+    at = {"kernel": kernels.PIXELS, "width": 1.0, "penalty": 0.0, "test_error": 1.2}
+    for residual, wrong, said in ((9e-6, 0.0, "that fit every label"), (1e-5, 0.0, "without"), (9e-6, 0.01, "without")):
+        title = kernels.finding(made(residual=residual, train_error=wrong, **at), "")
+        assert title.startswith(f"Kernels {said}")
+        assert title.endswith("test errors of 1.20 % on MNIST pixels (paper: 1.2)")
+    confusion = catalog.load("figures", "confusion_set")
+    columns = {"random": [0, 5000] * 2, "what": ["the run"] * 2 + ["capacity"] * 2, "network": "mlp-3x512"}
+    numbers = {"test_error": [59.8, 60.3, 0.0, 0.0], confusion.OVER["l2_path"].name: [0.0, 0.0, 1.0, 2.0]}
+    assert "goes from 59.8 to 60.3 %, and its l2-path" in confusion.finding(made(**columns, **numbers), "")
+
+
 def test_a_title_tells_what_is_not_fitted():
     fig1a, fig1b, steps = catalog.load("figures", "fig1a"), catalog.load("figures", "fig1b"), [100.0, CENSORED, 160.0]
 
