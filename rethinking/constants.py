@@ -22,7 +22,7 @@ NEEDED = {
     "figures": (),
 }
 ALLOWED = {
-    "data": ("CROP",),
+    "data": ("CROP", "LARGEST_CLASS"),
     "corruptions": ("OPTIONS", "KEYED_BY", "KEY", "SAME_AS", "NEEDS", "ONE_LOGIT", "PLACED", "PERMUTES", "REGRESSION"),
     "models": ("VARIANTS", "OPTIONS", "PAPER", "HAS"),
     "regularizers": ("ONLY", "STRENGTHS", "FAMILY", "NEEDS", "REFUSES"),
@@ -31,7 +31,10 @@ ALLOWED = {
 }
 # What a file that does not name them has.
 USUAL: dict[str, dict[str, Any]] = {"figures": {"MODELS": ["all"], "SEEDS": {"quick": 1, "cpu": 3, "paper": 3}}}
-DICTS = ("SIZES", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS", "COLUMNS", "ARRAYS")
+DICTS = (
+    "SIZES", "LARGEST_CLASS", "SHA256", "OPTIONS", "NULL", "PRACTICE", "ONLY", "VARIANTS", "PAPER", "SEEDS", "COLUMNS",
+    "ARRAYS",
+)  # fmt: skip
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
 DEPTH, LONGEST = 20, 10_000  # of a constant: levels, characters of a text
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
@@ -229,6 +232,9 @@ def _wrong_data(own: dict[str, Any]) -> str | None:
             return f"{name} is {values!r}, it must be a list, one number for each of {channels} channels"
     if "CROP" in own and not _whole(own["CROP"]):
         return f"CROP is {own['CROP']!r}, it must be a number of pixels, 1 or more"
+    largest = own.get("LARGEST_CLASS", dict.fromkeys(SPLITS, 1.0))
+    if set(largest) != set(SPLITS) or not all(_number(v, 1 / len(classes)) and v <= 1 for v in largest.values()):
+        return f"LARGEST_CLASS is {largest!r}, it must be the share of the largest class in {' and '.join(SPLITS)}"
     return None
 
 

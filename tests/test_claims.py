@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rethinking import catalog, claims, figures, plotting
-from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
-from rethinking.figures import _probed
+from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.figures import _probed, _sweeps
 from rethinking.figures._parts import BUDGET
 from rethinking.figures.kit import Conditions, Frame, Table, declared, made
+from rethinking.figures.kit.frame import Untold
 from rethinking.spec import RunSpec
 
 
@@ -244,3 +245,95 @@ def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():
     stopped = made(labels="half random labels", gain=[12.9, 10.75, 11.35], same=2000)
     title = catalog.load("figures", "curves").finding(stopped, "MLP 1x512")
     assert "the same 2,000 test images: 11.35 with half random labels" in title
+
+
+def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
+    capacity = catalog.load("figures", "capacity")
+    kinds, widths, words = (capacity.FREE, capacity.SIGNS, capacity.BITS), [8, 64, 512], {"c": CENSORED, "f": "fitted"}
+    states = [words[letter] for letter in "cff fcf ccc" if letter != " "]
+    t = made(weights=[kind for kind in kinds for _ in widths], width=3 * widths, state=states)
+    assert capacity.finding(t, "") == (
+        "Random labels are fitted with free weights from 64 units on, with −1 and +1 alone at 8 and 512 units and with "
+        "0 and 1 alone at no width"
+    )
+    assert capacity.where_fitted(t.where(weights=capacity.FREE)) == "from width 64 on"
+    assert capacity.where_fitted(t.where(weights=capacity.SIGNS)) == "of the widths swept at 8 and 512"
+    assert capacity.comparison((64, 98.0, None)).endswith("at width 64; free weights reach that at no width")
+
+
+def test_a_title_says_fit_where_the_rule_is_met_and_else_tells_the_number():
+    signs, built, kernels = (catalog.load("figures", name) for name in ("rademacher", "theorem1", "table3"))
+    for reached, said in ((0.98, "MLP 1x512 fit random signs: the correlation is"), (0.97, "The correlation of MLP")):
+        title = signs.finding(made(network="mlp-1x512", correlation=[1.0, reached], n=50_000), "")
+        assert title.startswith(said)
+        assert f"at least {reached:.4f} in every seed" in title
+    for error, said in ((1e-5, "fits random labels of 100 images, with"), (0.61, "built from random labels of 100")):
+        title = built.finding(made(construction="chosen", depth=2, images=100, weights=3272, module_error=error), "")
+        assert said in title
+        assert title.endswith(f"a largest error of {error:.2g}")
+    at = {"kernel": kernels.PIXELS, "width": 1.0, "penalty": 0.0, "test_error": 1.2}
+    for residual, wrong, said in ((9e-6, 0.0, "that fit every label"), (1e-5, 0.0, "without"), (9e-6, 0.01, "without")):
+        title = kernels.finding(made(residual=residual, train_error=wrong, **at), "")
+        assert title.startswith(f"Kernels {said}")
+        assert title.endswith("test errors of 1.20 % on MNIST pixels (paper: 1.2)")
+    confusion = catalog.load("figures", "confusion_set")
+    columns = {"random": [0, 5000] * 2, "what": ["the run"] * 2 + ["capacity"] * 2, "network": "mlp-3x512"}
+    numbers = {"test_error": [59.8, 60.3, 0.0, 0.0], confusion.OVER["l2_path"].name: [0.0, 0.0, 1.0, 2.0]}
+    assert "goes from 59.8 to 60.3 %, and its l2-path" in confusion.finding(made(**columns, **numbers), "")
+
+
+def test_a_title_tells_what_is_not_fitted():
+    fig1a, fig1b, steps = catalog.load("figures", "fig1a"), catalog.load("figures", "fig1b"), [100.0, CENSORED, 160.0]
+
+    def title(*cells):
+        state = [cell if isinstance(cell, str) else "fitted" for cell in cells]
+        return fig1a.finding(
+            made(condition=["true labels", "random labels", "shuffled pixels"], steps=cells, state=state), "M"
+        )
+
+    assert (
+        title(100.0, 150.0, 160.0)
+        == "M fits random labels in 1.5 and shuffled pixels in 1.6 times the steps of true labels"
+    )
+    assert title(100.0, 150.0, CENSORED).endswith("in 1.5 times the steps of true labels; not fitted: shuffled pixels")
+    assert (
+        title(*steps) == "M fits true labels in 100 steps and shuffled pixels in 160 steps; not fitted: random labels"
+    )
+    assert title(*[CENSORED] * 3) == "M on true labels, random labels and shuffled pixels: none was fitted"
+    with pytest.raises(Untold):
+        title(CENSORED, "missing", CENSORED)
+    assert title(100.0, "missing", 160.0) == "M fits true labels in 100 steps and shuffled pixels in 160 steps"
+
+    def slower(*ratios):
+        state = [s for r in ratios for s in ("fitted", r if isinstance(r, str) else "fitted")]
+        cells = [c for r in ratios for c in (1.0, r)]
+        return fig1b.finding(
+            made(network=["alexnet"] * 2 + ["inception"] * 2, p=[0.0, 1.0] * 2, steps_ratio=cells, state=state), ""
+        )
+
+    assert slower(2.0, CENSORED) == "Random labels take AlexNet 2.0 times the steps of true ones; not fitted: Inception"
+    assert slower(CENSORED, CENSORED) == "AlexNet and Inception: not fitted on both true and random labels"
+    with pytest.raises(Untold):
+        slower(CENSORED, "missing")
+
+
+def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
+    finding = catalog.load("figures", "budgets").finding
+    late, gone, fitted = [CENSORED] * 2, ["fitted", "missing"], ["fitted"] * 2
+
+    def title(*states):
+        columns = {"labels": "random", "regularizer": "b", "strength": 1.0, "network": "a", "images": 9}
+        return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
+
+    assert title(late, late, fitted).startswith("Of 1 strengths at which")
+    assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then")
+    assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
+    assert title(gone, fitted, fitted) is title(late, gone, gone) is None
+    assert title(fitted, fitted, fitted).endswith("fitted within the budget at every strength that was run for longer")
+
+
+def test_a_network_that_is_trained_on_is_judged_by_its_own_images():
+    wanted = declared.claims(catalog.load("figures", "budgets"), figures.setting("budgets", "cpu"))
+    images = {c.id: {part for text in c.conditions for part in re.findall(r"[\d,]+ images", text)} for c in wanted}
+    sizes = {m: {f"{_sweeps.IMAGES[m]:,} images"} for m in _sweeps.NETWORKS}
+    assert {m: images[f"budgets.trained_on.{m}"] for m in sizes} == sizes

@@ -43,6 +43,7 @@ def test_real_sets_are_what_the_contract_says(name):
         assert part.images.shape == (constants["SIZES"][split], *constants["SHAPE"])
         assert (part.images.dtype, part.labels.dtype) == (np.uint8, np.int64)
         assert np.array_equal(np.unique(part.labels), np.arange(len(images.classes)))
+        assert constants["LARGEST_CLASS"][split] == np.bincount(part.labels).max() / len(part.labels)
     for c, (mean, variance) in enumerate(zip(data.facts(name).mean, data.facts(name).variance, strict=True)):
         counts = np.bincount(images.train.images[..., c].ravel(), minlength=256)
         values = np.arange(256)

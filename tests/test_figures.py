@@ -160,34 +160,51 @@ def test_what_is_missing_or_no_number_is_not_told():
 
 
 ALTERNATELY = ["diverged", "censored"]
+THEN = "fitted, then diverged"
+AT_TIMES = ["fitted", "fitted", THEN]
+# What a title may say of fits where nothing is fitted.
+NO_FIT = (
+    r"not fitted|none was fitted|fitted in 0 of|0 are fitted then|At no strength .* fitted|fitted with (?!.* units)"
+)
 
 
 def wayward(held: Held, spec: Spec, kind: str):
-    """A record of a run that diverged before the second of its evaluations, or was never fitted."""
-    if not isinstance(spec, RunSpec):
+    """A record of a run that diverged before the second of its evaluations, or after it, or was never fitted."""
+    if kind == "fitted" or not isinstance(spec, RunSpec):
         made_up(held, spec)
         return
     values = dict.fromkeys(spec.columns, 0.5)
     first = values | {"step": 0, "train_accuracy": 0.1, "test_accuracy": 0.1, "test_images": 10_000}
     nothing = {"train_loss": float("nan"), "test_loss": float("nan"), "train_accuracy": 0.0}
-    rows = [first, first | {"step": 10, "epoch": 1.0} | nothing] if kind == "diverged" else []
-    rows = rows or [first | {"step": spec.steps * k // 5, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
-    held.keep(spec, rows, *(("diverged", 7) if kind == "diverged" else ("budget",)))
+    rows = [first, first | {"step": 20, "epoch": 2.0} | nothing]
+    if kind == THEN:
+        rows.insert(1, first | {"step": 10, "epoch": 1.0, "train_accuracy": 1.0})
+    if kind == "censored":
+        rows = [first | {"step": spec.steps * k // 5, "epoch": float(k), "train_accuracy": 0.3} for k in range(6)]
+    held.keep(spec, rows, *(("budget",) if kind == "censored" else ("diverged", 17)))
 
 
 @pytest.mark.parametrize(
-    ("scale", "seeds", "kinds"), [("quick", None, ALTERNATELY), *[("cpu", 4, [k]) for k in ALTERNATELY]]
+    ("scale", "seeds", "kinds"),
+    [("quick", None, ALTERNATELY), ("quick", None, AT_TIMES), *[("cpu", 4, [k]) for k in (*ALTERNATELY, THEN)]],
 )
 @pytest.mark.parametrize("name", FIGURES)
 def test_what_went_wrong_is_drawn_and_no_fit_is_claimed(name, scale, seeds, kinds, tmp_path):
     """Runs that diverged or never fitted: strict JSON, no row "not run", and nothing that asks for a fit replicated."""
     setting, held = figures.setting(name, scale, None, seeds), Held()
-    for k, spec in enumerate(figures.unique(figures.specs(name, setting))):
+    wanted = figures.unique(figures.specs(name, setting))
+    for k, spec in enumerate(wanted):
         wayward(held, spec, kinds[k % len(kinds)])
     numbers = figures.numbers(name, setting, held)  # refuses what is not JSON
     assert not numbers["missing"]
+    if all(isinstance(spec, RunSpec) for spec in wanted):
+        assert not re.search(r"\b(nan|inf)\b", json.dumps([numbers["claims"], numbers.get("finding")]))
     if name not in ("theorem1", "table3", "min_norm"):
         assert all(claims.told(v) != "not run" for row in numbers.get("table", []) for v in row.values())
+    if "fitted" in kinds:
+        return
+    assert "fit" not in re.sub(NO_FIT, "", figures.headline(numbers))
+    if name not in ("theorem1", "table3", "min_norm"):
         asking = [c for c in numbers["claims"] if c["verdict"] in HOLDS and "fit" in c["statement"]]
         assert all("not fitted" in c["statement"] for c in asking), asking
 

@@ -15,7 +15,7 @@ from rethinking.cli import main
 from rethinking.engines.execute import execute
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
-from rethinking.figures import Subject
+from rethinking.figures import Subject, terms
 from rethinking.figures.kit import declared
 from rethinking.record import Runs
 from rethinking.report import model
@@ -226,6 +226,11 @@ def test_chance_and_what_counts_as_learned(monkeypatch):
     paper = Subject()
     assert (paper.chance, paper.tolerance, paper.learned, paper.learned_words) == (10, 2, 20, "twice chance")
     assert paper.within == "within 2 points"
+    digits = Subject("mnist")
+    assert (digits.chance, digits.largest, digits.learned, digits.balanced) == (10, pytest.approx(11.35), 21.2, True)
+    assert digits.learned_words == "a ninth of the way from 11.4 %, the share of the largest class, to 100 %"
+    assert terms(digits, [RunSpec()])[-1].endswith("; the largest class has 11.35 % of the test images.")
+    assert terms(Subject("toy"), [RunSpec()])[-1] == "Chance is 25 %, a class guessed at random."
 
     def of(classes, test, largest):
         constants = {
@@ -244,6 +249,9 @@ def test_chance_and_what_counts_as_learned(monkeypatch):
         "a ninth of the way from 19 %, the share of the largest class, to 100 %",
     )
     assert of(6, 300, 1 / 6).learned_words == "a ninth of the way from 16.7 %, chance, to 100 %"
+    twenty = of(20, 10_000, 0.1)
+    assert (twenty.learned, twenty.learned_words) == (20, six.learned_words.replace("19", "10"))  # four times chance
+    assert of(16, 10_000, 1 / 16).learned_words == "a ninth of the way from 6.3 %, chance, to 100 %"
     for classes in (2, 3, 6, 100):
         for test in (4, 20, 80, 300, 10_000):
             one = of(classes, test, 1 / classes)

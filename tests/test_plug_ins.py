@@ -198,6 +198,10 @@ MEAN = VARIANCE = [1.0]
 SHA256 = {HASHES}
 """
 
+DIGESTS = "{'train_images': '', 'train_labels': '', 'test_images': '', 'test_labels': ''}"
+LARGEST = DATA.replace(HASHES, DIGESTS).replace('["a"]', '["a", "b"]').replace("{", "{{").replace("}", "}}")
+LARGEST += "LARGEST_CLASS = {}\n"
+
 
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
@@ -228,6 +232,9 @@ SHA256 = {HASHES}
         ("data", DATA, "SHA256 is no literal"),
         ("data", DATA.replace('"train":', '"training":').replace(HASHES, "{}"), "SIZES has training, test, it must"),
         ("data", DATA.replace(HASHES, "{}"), "SHA256 has , it must have train_images, train_labels"),
+        ("data", LARGEST.format('{"train": 0.5, "test": 50.0}'), "it must be the share of the largest class in train"),
+        ("data", LARGEST.format('{"train": 0.5, "test": 0.4}'), "it must be the share of the largest class in train"),
+        ("data", LARGEST.format('{"train": 0.5}'), "LARGEST_CLASS is {'train': 0.5}, it must be the share"),
     ],
 )
 def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, message):

@@ -14,6 +14,8 @@ A data set is a file with literal constants
     bytes of each array, uint8 in C order, labels of more than 256 classes uint16 and little-endian
 
     CROP = 28, where networks are to see the centre of so many pixels alone
+    LARGEST_CLASS = {"train": 0.1, "test": 0.1}, the share of the largest class, on which rules on chance rest; where it
+    is not named, the classes are taken for equally large
 
 and `sources() -> [(description, function)]`; each function takes a scratch folder and gives the four decoded arrays,
 or raises `Unavailable`; `from_folder(folder)` decodes whatever known layout a folder holds.

@@ -21,6 +21,7 @@ SIZES = {"train": 50_000, "test": 10_000}
 SHAPE = (32, 32, 3)
 CROP = 28  # pixels; the paper's centre crop
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+LARGEST_CLASS = {"train": 0.1, "test": 0.1}
 MEAN = [125.306918046875, 122.950394140625, 113.86538318359375]
 VARIANCE = [3968.14567502344, 3855.0076164071534, 4449.543636066647]
 SHA256 = {

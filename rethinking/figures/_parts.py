@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import CHEAP, FULL, Subject
 from rethinking.figures.kit import Bound, Claim, Frame, Measure, bounded, gain
 from rethinking.spec import Part
@@ -51,7 +52,8 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median
 
     def ours(t: Frame) -> str:
         text = f"{t.spread(measure, ' %')}, chance is {chance:g} %"
-        unlike = f"; its largest class has {subject.largest:.1f} % of the test images, so that chance is no one number"
+        share = f"{rounded(subject.largest, 2):g} % of the test images"
+        unlike = f"; its largest class has {share}, so that chance is no one number"
         return text if subject.balanced else text + unlike
 
     # Runs that are not fitted decide it in any case.

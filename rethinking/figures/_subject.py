@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rethinking import catalog
+from rethinking.claims import rounded
 from rethinking.spec import RunSpec, Spec, image_size
 
 CIFAR10 = "cifar10"
@@ -63,7 +64,7 @@ class Subject:
     @property
     def chance(self) -> float:
         """What guessing one of its classes gives, whatever their shares, in %."""
-        return round(100 / len(self._constants["CLASSES"]), 1)
+        return rounded(100 / len(self._constants["CLASSES"]))
 
     def _error(self, share: float) -> float:
         """Three standard errors of an accuracy of `share` %, on so many test images, but at least 2: points."""
@@ -78,7 +79,12 @@ class Subject:
     @property
     def largest(self) -> float:
         """The share of the largest class in the test set, in %; chance where it is not known."""
-        return 100 * self._constants.get("LARGEST_CLASS", {"test": self.chance / 100})["test"]
+        return 100 * self._constants["LARGEST_CLASS"]["test"] if self.counted else self.chance
+
+    @property
+    def counted(self) -> bool:
+        """Whether the share of the largest class is known."""
+        return "LARGEST_CLASS" in self._constants
 
     @property
     def balanced(self) -> bool:
@@ -104,7 +110,7 @@ class Subject:
     @property
     def _guessing(self) -> float:
         """What is reached without learning anything, in %: chance, or the share of the largest class."""
-        return round(max(self.chance, self.largest), 1)
+        return rounded(max(self.chance, self.largest))
 
     @property
     def learned(self) -> float:
@@ -119,7 +125,7 @@ class Subject:
     def learned_words(self) -> str:
         """The same in words."""
         base = self._guessing
-        if self.learned == 2 * base:
+        if self.learned == 2 * self.chance:
             return "twice chance"
         guessing = f"{base:g} %, {'chance' if base == self.chance else 'the share of the largest class'}"
         if self.learned > base + (100 - base) / 9 + 0.1:
@@ -152,12 +158,12 @@ def terms(subject: Subject, wanted: Sequence[Spec]) -> list[str]:
     images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
     held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
     early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
+    largest = f"; the largest class has {rounded(subject.largest, 2):g} % of the test images" if subject.counted else ""
     return [
         f"{subject.facts}.",
         "Each image is whitened by itself; corruptions are drawn once, before that.",
         f"A run trains on {images} images{held} in batches of {batches}, and ends after {epochs} epochs{early}. SGD "
         f"with momentum, whose learning rate falls by 5 % every {between(s.decay_every for s in runs)} steps. Fitted "
         "means 99 % training accuracy at some evaluation.",
-        f"Chance is {subject.chance:g} %, a class guessed at random; the largest class has {subject.largest:.1f} % of "
-        "the test images.",
+        f"Chance is {subject.chance:g} %, a class guessed at random{largest}.",
     ]

@@ -7,13 +7,12 @@ weights holds fewer numbers of 32 bits. On the first layer, or on all of them.
     rethinking figure capacity --scale cpu     2,000 images, three seeds
 """
 
-from math import inf
 from typing import Any
 
 from rethinking.claims import CENSORED
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import UNSTATED, labels
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Table, final, listed, made, mostly, steps_to_fit
 from rethinking.spec import EPOCH, Part, RunSpec
 
 MODELS = ["mlp-3x512", "mlp-1x512"]
@@ -82,22 +81,32 @@ def notes(setting: Setting) -> list[str]:
 
 def fitting(t: Frame) -> list[int]:
     """The widths at which most seeds are fitted."""
-    steps = {width: part.values(STEPS) for width, part in t.groups("width").items()}
-    return [w for w, values in steps.items() if 2 * sum(v < inf for v in values) > len(values)]
+    return [width for width, part in t.groups("width").items() if mostly(part, "fitted")]
+
+
+def onward(t: Frame) -> bool:
+    """Whether at every width that is wider than a fitted one most seeds are fitted, too."""
+    found = fitting(t)
+    return bool(found) and found == list(t.groups("width"))[-len(found) :]
 
 
 def finding(t: Frame, network: str) -> str | None:
-    widths = {kind: fitting(part) for kind, part in t.where(weights=[FREE, SIGNS, BITS]).groups("weights").items()}
     if t.gone:
         return None
     words = {FREE: "free weights", SIGNS: "−1 and +1 alone", BITS: "0 and 1 alone"}
-    told = (f"with {words[k]} {f'from {found[0]} units on' if found else 'at no width'}" for k, found in widths.items())
-    return f"Random labels are fitted {listed(told)}"
+
+    def units(part: Frame) -> str:
+        found = fitting(part)
+        if not found:
+            return "at no width"
+        return f"from {found[0]} units on" if onward(part) else f"at {listed(map(str, found))} units"
+
+    return f"Random labels are fitted {listed(f'with {words[k]} {units(t.where(weights=k))}' for k in words)}"
 
 
 def where_fitted(t: Frame) -> str:
     if found := fitting(t):
-        return f"from width {found[0]} on"
+        return f"from width {found[0]} on" if onward(t) else f"of the widths swept at {listed(map(str, found))}"
     middle = t.medians(TRAIN, "width")
     best = max(middle, key=lambda w: middle[w])
     return f"at none; {t.where(width=best).spread(TRAIN)} % at width {best}"
@@ -117,12 +126,13 @@ def comparison(found: tuple[int, float, int | None] | None) -> str:
     if not found:
         return f"fitted at every width with {SIGNS}"
     width, reached, same = found
-    return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at width {same}"
+    where = f"width {same}" if same else "no width"
+    return f"{reached:.2f} % with {SIGNS} at width {width}; free weights reach that at {where}"
 
 
-def times(*steps: int | str, width: Any = 8) -> Frame:
-    """Made up: steps to fit of three seeds at a width."""
-    return made(width=width, steps=list(steps), train_accuracy=90.0)
+def ended(*states: str, width: Any = 8) -> Frame:
+    """Made up: how the runs of three seeds at a width stand."""
+    return made(width=width, state=list(states), train_accuracy=90.0)
 
 
 def accuracies(signs: list[float], free: list[float]) -> Frame:
@@ -147,8 +157,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=lambda t: bool(fitting(t)),
             ours=where_fitted,
             numbers=lambda t: {"narrowest width that fits": [float(w) for w in fitting(t)[:1]]},
-            met=[times(100, 200, CENSORED), times(CENSORED, 100, width=[8, 16])],
-            missed=[times(100, CENSORED, CENSORED), times(100, CENSORED)],
+            met=[ended("fitted", "fitted", CENSORED), ended(CENSORED, "fitted", width=[8, 16])],
+            missed=[ended("fitted", CENSORED, CENSORED), ended("fitted", CENSORED), ended("diverged")],
             **least,
         ),
         Claim(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures.capacity_measures import NORMS, over_margin
@@ -102,9 +103,9 @@ def finding(t: Frame, network: str) -> str:
     errors = [t.one(ERROR, what=TRAINED, **each) for each in at]
     norms = [t.one(OVER["l2_path"], what=CAPACITY, **each) for each in at]
     return (
-        f"With {most:,} random labels beside the true ones MLP 3x512 has {errors[1]:.0f} % test error, not "
-        f"{errors[0]:.0f} %, and its l2-path norm over the squared margin is {10 ** (norms[1] - norms[0]):.2g} times "
-        "as large"
+        f"From no to {most:,} random labels beside the true ones the test error of MLP 3x512 goes from "
+        f"{rounded(errors[0]):.1f} to {rounded(errors[1]):.1f} %, and its l2-path norm over the squared margin becomes "
+        f"{10 ** (norms[1] - norms[0]):.2g} times as large"
     )
 
 

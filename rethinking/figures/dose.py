@@ -51,14 +51,14 @@ def notes(setting: Setting) -> list[str]:
 def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     """By regularizer and strength how much more random labels are slowed than true ones: the median over seeds.
 
-    With it whether that is a lower bound, as random labels are censored in seeds that it depends on. Seeds whose true
-    labels are not fitted tell nothing.
+    With it whether that is a lower bound, as random labels are censored in seeds that it depends on. Seeds that
+    diverge, or whose true labels are not fitted, tell nothing.
     """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
         rows = zip(random.values(BOUND), true.values(BOUND), random.cells(RATIO), true.cells(RATIO), strict=True)
-        least = [(a / b, state) for a, b, state, fit in rows if isinstance(fit, float) and math.isfinite(a)]
+        least = [(a / b, state) for a, b, state, fit in rows if isinstance(fit, float) and math.isfinite(a / b)]
         if least:
             factor = median(each for each, _ in least)
             out[name] = factor, factor != median(math.inf if state == CENSORED else each for each, state in least)
@@ -75,7 +75,8 @@ def alike(found: dict[str, tuple[float, bool]]) -> bool | None:
 def finding(t: Frame, network: str) -> str | None:
     if t.gone:
         return None
-    fitted = {name for name, part in acting(t).items() if all(isinstance(cell, float) for cell in part.cells(RATIO))}
+    known = {name: all(isinstance(cell, float) for cell in part.cells(RATIO)) for name, part in acting(t).items()}
+    fitted = {name for name, part in acting(t).items() if part.fitted and known[name]}
     found = [factor for name, (factor, _) in slower(t).items() if name in fitted]
     if not found:
         return "At no strength are both true and random labels fitted in every seed"

@@ -14,7 +14,8 @@ from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, if_told, least_seeds
 from rethinking.figures._score import Score
-from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Table, bounded, final, fits, listed, ordered
+from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Table, bounded, final, fits, listed, mostly
+from rethinking.figures.kit.claim import ordered
 from rethinking.figures.kit.measures import steps_to_fit
 from rethinking.spec import Part, RunSpec
 
@@ -66,11 +67,18 @@ def panels(setting: Setting) -> list[Curves]:
 
 
 def finding(t: Frame, network: str) -> str:
-    steps = {"Gaussian images" if c == "Gaussian" else c: count for c, count in t.known(STEPS, "condition").items()}
-    if (true := steps.pop("true labels", 0)) and "random labels" in steps:
+    runs = {"Gaussian images" if c == "Gaussian" else c: part for c, part in t.groups("condition").items()}
+    there = {condition: part for condition, part in runs.items() if not part.gone}
+    steps = {condition: part.one(STEPS) for condition, part in there.items() if mostly(part, "fitted")}
+    late = [condition for condition in there if condition not in steps]
+    if not steps and not t.gone:
+        return f"{network} on {listed(late)}: none was fitted"
+    rest = f"; not fitted: {listed(late)}" if late else ""
+    if steps.get("true labels") and "random labels" in steps:
+        true = steps.pop("true labels")
         times = listed(f"{condition} in {rounded(count / true):.1f}" for condition, count in steps.items())
-        return f"{network} fits {times} times the steps of true labels"
-    return f"{network} fits {listed(f'{condition} in {count:,.0f} steps' for condition, count in steps.items())}"
+        return f"{network} fits {times} times the steps of true labels{rest}"
+    return f"{network} fits {listed(f'{condition} in {count:,.0f} steps' for condition, count in steps.items())}{rest}"
 
 
 REACHED = {"number": "highest training accuracy (%)", "unit": " % fitted"}

@@ -9,13 +9,14 @@ training accuracy; a run that does not get there is drawn as censored, never as 
     rethinking figure fig1b --scale paper     the paper's sizes: days on two cores, for a GPU
 """
 
+import math
 from typing import Any
 
 from rethinking.claims import CENSORED, rounded
 from rethinking.figures import ALL, FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
 from rethinking.figures._score import Score
-from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, listed
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, listed, mostly
 from rethinking.figures.kit.measures import relative, steps_to_fit
 from rethinking.plotting import NAMES
 from rethinking.spec import RunSpec
@@ -72,8 +73,20 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def finding(t: Frame, network: str) -> str:
-    times = listed(f"{NAMES.get(m, m)} {rounded(ratio):.1f}" for m, ratio in t.known(RATIO, "network", p=1.0).items())
-    return f"Random labels take {times} times the steps of true ones"
+    times: list[str] = []
+    late: list[str] = []
+    for m, part in t.groups("network").items():
+        true, random = (part.where(p=p) for p in (0.0, 1.0))
+        if true.gone or random.gone:
+            continue
+        if mostly(true, "fitted") and mostly(random, "fitted") and math.isfinite(ratio := random.median(RATIO)):
+            times.append(f"{NAMES.get(m, m)} {rounded(ratio):.1f}")
+        else:
+            late.append(NAMES.get(m, m))
+    if not times and not t.gone:
+        return f"{listed(late)}: not fitted on both true and random labels"
+    rest = f"; not fitted: {listed(late)}" if late else ""
+    return f"Random labels take {listed(times)} times the steps of true ones{rest}"
 
 
 def small(t: Frame) -> bool:

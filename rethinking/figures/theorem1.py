@@ -76,6 +76,7 @@ ERROR, PLAIN, CONDITION, LARGEST, LEMMA_1 = (
 RIGHT, STEPS, BUILDING = column("plain_right"), steps_to_fit(), column("construction_seconds", form="{:.3f}")
 TIMES = of_row("times", lambda r: r["construction_seconds"] / (r["project_seconds"] + r["sort_seconds"]), form="{:.1f}")
 MEASURES = [RIGHT]
+EXACT = Bound(ERROR, most=1e-5)
 COLUMNS = {"weights": WEIGHTS, "nonzeros": NONZEROS, "width": WIDTH, "error": ERROR, "plain error": PLAIN}
 COLUMNS |= {"largest weight": LARGEST, "Lemma 1": LEMMA_1, "condition at least": CONDITION, "seconds": BUILDING}
 COLUMNS |= {"times X a and a sort": TIMES}
@@ -106,8 +107,8 @@ def paint_weights(axes: Any, t: Frame, _: Any) -> None:
         axes.plot(data["images"], data[measure.name], marker, label=name, **style)
     network, n = sgd.data[["network", "n"]].iloc[0]
     axes.plot(n, parameters(network), "*", color="black", ms=8, clip_on=False)
-    steps = sgd.text(STEPS, whole=True)
-    words = f"{network}, SGD:\n{steps if steps == 'not run' else f'99 % after {steps} steps'}"
+    steps = f"99 % after {sgd.text(STEPS, whole=True)} steps" if sgd.fitted else "not run" if sgd.gone else "not fitted"
+    words = f"{network}, SGD:\n{steps}"
     text = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": NOTE}
     axes.annotate(words, (n, parameters(network)), (-6, -2), **text)
 
@@ -150,10 +151,11 @@ def heading(setting: Setting) -> str:
 
 def finding(t: Frame, network: str) -> str:
     last = {"construction": "chosen", "depth": 2, "images": max(t.data["images"].dropna())}
-    return (
-        f"A two-layer network of {t.one(WEIGHTS, **last):,.0f} weights fits random labels of {last['images']:,.0f} "
-        f"images, with a largest error of {t.one(ERROR, **last):.2g}"
-    )
+    network, images = f"A two-layer network of {t.one(WEIGHTS, **last):,.0f} weights", f"{last['images']:,.0f} images"
+    error = f"a largest error of {t.one(ERROR, **last):.2g}"
+    if EXACT.holds(t.where(**last)):
+        return f"{network} fits random labels of {images}, with {error}"
+    return f"{network}, built from random labels of {images}, has {error}"
 
 
 def limits(t: Frame) -> list[tuple[Any, int, int]]:
@@ -216,7 +218,7 @@ def claims(setting: Setting) -> list[Claim]:
             **theorem,
         ),
         bounded(
-            Bound(ERROR, most=1e-5),
+            EXACT,
             fitted=False,
             id="theorem1.fits",
             name="fits any labels",
