@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rethinking.errors import InputError
+from rethinking.seeds import untouched
 
 Layer = nn.Conv2d | nn.Linear
 _NORMS = nn.LayerNorm | nn.RMSNorm
@@ -88,6 +89,28 @@ def hidden_linear(network: nn.Module) -> list[nn.Linear]:
 def activation_before(network: nn.Module, layer: nn.Module) -> nn.Module | None:
     """The ReLU right before `layer`, None where something else is."""
     return next((a for a, b in _neighbours(network) if b is layer and isinstance(a, nn.ReLU)), None)
+
+
+def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
+    """Layers of any kind and ReLUs in the order in which a forward pass calls them, each as often as it is called.
+
+    The pass is one of a copy in evaluation mode. Of a network that does not take the images nothing is known: no calls.
+
+    Args:
+        images: a few inputs (B, ...), on the network's device.
+    """
+    own, found = dict(network.named_modules()), list[nn.Module]()
+    copy = copied(network).eval()
+    for name, module in copy.named_modules():
+        wide = any(p.ndim > 1 for p in module.parameters(recurse=False)) and not isinstance(module, _NORMS)
+        if wide or isinstance(module, Layer | nn.ReLU):
+            module.register_forward_hook(lambda *_, module=own[name]: found.append(module))
+    with torch.no_grad(), untouched():
+        try:
+            copy(images.clone())
+        except Exception:
+            return []
+    return found
 
 
 def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:

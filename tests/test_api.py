@@ -214,6 +214,45 @@ def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
     assert all(torch.equal(still[name], twice[name]) for name in still)
 
 
+class Reused(nn.Module):
+    """Two hidden layers and one ReLU, called after each."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2, self.out, self.relu = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 4), nn.ReLU()
+
+    def forward(self, x):
+        return self.out(self.relu(self.fc2(self.relu(self.fc1(x)))))
+
+
+class Twice(nn.Module):
+    """One encoder, called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.out = nn.Sequential(nn.Linear(5, 16), nn.ReLU()), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.out(self.encoder(x) - self.encoder(-x))
+
+
+def in_a_row():
+    act = nn.ReLU()
+    return nn.Sequential(nn.Linear(5, 16), act, nn.Linear(16, 16), act, nn.Linear(16, 4))
+
+
+@pytest.mark.parametrize("part", ["maxout", "batch_norm", "layer_norm", "backdrop=0.5", "dropout=0.5"])
+def test_a_relu_that_follows_several_layers_carries_no_regularizer(tensors, part):
+    """What is put at it would be at the wrong layers, or at several; but a layer may be called with its ReLU twice."""
+    with pytest.raises(InputError, match="calls the ReLU 1 after 0, 2 and defines it after 0"):
+        rt.experiment(tensors, in_a_row, regularizers=part, **SHORT)
+    rt.experiment(tensors, lambda: Twice(), regularizers=part, **SHORT)
+    rt.experiment(tensors, in_a_row, regularizers="weight_decay=0.01", **SHORT)
+    if part != "dropout=0.5":  # which is put before linear layers
+        with pytest.raises(InputError, match="calls the ReLU relu after fc1, fc2 and defines it after out"):
+            rt.experiment(tensors, Reused(), regularizers=part, **SHORT)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

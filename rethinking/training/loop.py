@@ -106,12 +106,12 @@ class Training:
         wanted = any(r.wants_originals for r in self.regularizers)
         parts = [("models", spec.model)] if network is None else []
         parts += [("regularizers", part.name) for part in spec.regularizers]
-        self._foreign = network is not None or any(catalog.find(*part).digest for part in parts)  # of somebody else's
+        foreign = [part for part in parts if catalog.find(*part).digest]  # of somebody else's
+        self._foreign, self._own = network is not None or bool(foreign), network is not None or parts[0] in foreign
         self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
 
-        shape = tuple(examples.train[0].shape[1:])
-        self.side = max(shape[1:], default=0)
-        self.network = self._built(shape, network)
+        self.side = max(examples.train[0].shape[2:], default=0)
+        self.network = self._built(examples.train[0], network)
         planes = gains_from_channels_last(self.network)
         splits = (examples.train, examples.held, examples.test)
         self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
@@ -136,10 +136,11 @@ class Training:
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
 
-    def _built(self, shape: tuple[int, ...], own: Source | None) -> nn.Module:
-        """The network on the device, for inputs of `shape`."""
-        logits = 1 if one_logit(self.spec) else self.run.num_classes
-        return placed(built(self.spec, self.regularizers, shape, logits, own), self.device)
+    def _built(self, images: Inputs, own: Source | None) -> nn.Module:
+        """The network on the device, for the training images."""
+        logits, shape = 1 if one_logit(self.spec) else self.run.num_classes, tuple(images.shape[1:])
+        few = part_of(images, 2).cpu() if self._own else None
+        return placed(built(self.spec, self.regularizers, shape, logits, own, few), self.device)
 
     # --- the loop ---------------------------------------------------------------------------------
 

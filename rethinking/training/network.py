@@ -13,7 +13,7 @@ from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
-from rethinking.surgery import copied
+from rethinking.surgery import activations, called, copied
 from rethinking.training.rows import Inputs, evaluated
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
@@ -40,6 +40,7 @@ def built(
     shape: tuple[int, ...],
     logits: int,
     own: Source | None = None,
+    images: Tensor | None = None,
 ) -> nn.Module:
     """The network that a run trains, in training mode.
 
@@ -49,6 +50,7 @@ def built(
 
     Args:
         parts: the regularizers. shape: of one input, (C, H, W) for a network of the spec. logits: its outputs.
+        images: a few inputs, on the CPU, of a network that is not the package's: where its ReLUs are is then checked.
 
     Raises:
         InputError: a regularizer that the network cannot carry; images that no network of the spec takes; no module.
@@ -65,11 +67,14 @@ def built(
             network = _copied(own) if isinstance(own, nn.Module) else _called(own)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
+        calls = called(network, images) if images is not None and parts else []
         for r in parts:
+            relus = _relus(network) if calls else {}
             network = r.network(network) if own is None else _carrying(r, network, spec.model)
             if not isinstance(network, nn.Module):
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
+            _check_relus(r, relus, network, calls, spec.model)
     if own is None:
         models.initialise(network, spec.seed)
         pool_before_relu(network)
@@ -146,6 +151,42 @@ def _layers(network: nn.Module) -> list[tuple]:
         settings = {k: v for k, v in vars(m).items() if isinstance(v, plain)}
         found.append((name, type(m), len(m._forward_hooks), len(m._forward_pre_hooks), settings))
     return found
+
+
+def _relus(network: nn.Module) -> dict[nn.Module, tuple]:
+    """Every ReLU with the layer before it in order of definition, and what tells whether something acts at the two."""
+    return {
+        relu: (layer, type(relu), len(list(relu.modules())), len(layer._forward_hooks))
+        for layer, relu in activations(network)
+    }
+
+
+def _check_relus(
+    regularizer: regularizers.Base,
+    before: dict[nn.Module, tuple],
+    network: nn.Module,
+    calls: Sequence[nn.Module],
+    name: str,
+) -> None:
+    """Raise InputError where a regularizer acts at a ReLU that does not act on its layer, and on it alone.
+
+    before: `_relus` without the regularizer. calls: of `called`.
+    """
+    after, names = _relus(network), {module: key for key, module in network.named_modules()}
+    for relu in (relu for relu, was in before.items() if after.get(relu) != was):
+        layer, last, follows = before[relu][0], None, list[nn.Module | None]()
+        for module in calls:
+            if module is relu:
+                follows.append(last)
+            last = last if isinstance(module, nn.ReLU) else module
+        if set(follows) != {layer}:
+            places = [names.get(m, "the input") if m else "the input" for m in dict.fromkeys(follows)]
+            listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5) if places else "no layer"
+            raise InputError(
+                f"{name} calls the ReLU {names.get(relu)} after {listed} and defines it after {names.get(layer)}: "
+                f"{name_of(regularizer)} would act in the wrong place, so "
+                "give each layer a ReLU of its own, right after it"
+            )
 
 
 def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> None:
