@@ -16,7 +16,7 @@ from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
 from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
-from rethinking.training import handed
+from rethinking.training import handed, loop
 from rethinking.training import run as training_run
 from rethinking.training.batches import prepare
 
@@ -313,6 +313,30 @@ def test_two_axes_are_handed_on_as_they_are_and_permuted_where_it_is_said_how(ch
     wrapped = rt.corruptions.ShuffledPixels([(s, 0) for s in signals], channels=channels)
     found = torch.stack([wrapped[i][0] for i in range(12)])
     assert torch.equal(given.tensors(shuffled).train[0], found.transpose(1, 2) if channels == "last" else found)
+
+
+def test_data_that_lie_class_by_class_are_measured_at_evenly_spaced_places(monkeypatch):
+    monkeypatch.setattr(loop, "STATISTICS_IMAGES", 20)
+    points, labels = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)), torch.arange(200) // 100
+    points[:, 0] += 8 * labels
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 2))
+    fields = SHORT | {"epochs": 5, "regularizers": "batch_norm", "test": (points, labels), "interim_test": 20}
+    assert rt.experiment((points, labels), network, **fields).records[0].final["train_accuracy"] == 1
+    network[2].load_state_dict({"weight": torch.zeros(2, 16), "bias": torch.tensor([1.0, 0.0])})  # says 0 of all
+    still = rt.experiment((points, labels), network, **fields | {"learning_rate": 1e-30}).records[0]
+    assert [row["test_images"] for row in still.rows] == [20] * 5 + [200]
+    assert {row["test_accuracy"] for row in still.rows} == {0.5}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("part", "count"), [({"n": 10}, 10), ({"held_out": 30}, 10), ({"n": 20, "held_out": 10}, 10)])
+def test_a_part_of_one_class_is_not_trained_on_and_one_that_lacks_some_is_told(tensors, part, count):
+    images, labels = tensors[0], torch.arange(40) // 10
+    with pytest.raises(InputError, match=f"first {count} examples, .* of one class, .* shuffle"):
+        rt.experiment((images, labels), lambda: Net(5), num_classes=4, **part, **SHORT)
+    with pytest.warns(UserWarning, match="the first 20 examples, which are trained on, are of 2 of 4 classes: shuffle"):
+        rt.experiment((images, labels), lambda: Net(5), num_classes=4, n=20, **SHORT)
+    rt.experiment((images, labels), lambda: Net(5, 5), num_classes=5, **SHORT)  # nothing has the fifth
 
 
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):

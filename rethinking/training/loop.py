@@ -35,7 +35,7 @@ from rethinking.training.network import (
     placed,
     unlike,
 )
-from rethinking.training.rows import Inputs, evaluated, gather, part_of
+from rethinking.training.rows import Inputs, evaluated, gather, part_of, some_of
 from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -98,6 +98,7 @@ class Training:
         elif self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # convolutions in float32 are in float32, as all else
         self.data = data = data or load_data(spec.data)
+        self._handed = not isinstance(data, ImageSet)
 
         examples = on_device(spec, data, self.device)
         self.generator = keyed_generator(self.device, spec.seed, "training")
@@ -116,7 +117,7 @@ class Training:
         splits = (examples.train, examples.held, examples.test)
         self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
         self.train_labels, self.held_labels, self.test_labels = (labels for _, labels in splits)
-        if network is not None or not isinstance(data, ImageSet):
+        if network is not None or self._handed:
             with seeds.untouched():
                 check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
 
@@ -284,7 +285,7 @@ class Training:
         self.at_loss = whole and train_loss <= (spec.stop_loss or -1) and self.diverged_at is None
         at_fit = spec.evaluation == "probe" and not found and whole and train_accuracy >= FITTED
         size = len(self.test_labels) if self.finished or at_fit else min(spec.interim_test, len(self.test_labels))
-        test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
+        test_loss, test_accuracy = self._measure(*some_of(self.test_images, self.test_labels, size, self._handed))
         held_out = self._measure(self.held_images, self.held_labels) if spec.held_out else (None, None)
         self.network.train()
         self._online.zero_()
@@ -307,8 +308,9 @@ class Training:
 
     def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
         with self._seeded("statistics"):
-            batch_norm_statistics(self.network, self.train_images[:statistics], self._autocast, self._on_part)
-        return self._measure(self.train_images[:images], self.train_labels[:images])
+            part, _ = some_of(self.train_images, self.train_labels, statistics, self._handed)
+            batch_norm_statistics(self.network, part, self._autocast, self._on_part)
+        return self._measure(*some_of(self.train_images, self.train_labels, images, self._handed))
 
     @torch.no_grad()
     def logits(self, images: Inputs) -> Tensor:
