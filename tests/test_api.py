@@ -7,6 +7,7 @@ import torch
 from command import cli
 from torch import nn
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from toys import Twice
 
 import rethinking as rt
 from rethinking import data, figures
@@ -14,6 +15,7 @@ from rethinking.engines import execute
 from rethinking.engines.local import resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
+from rethinking.regularizers.dropout import Dropout
 from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
 from rethinking.training import handed, loop
@@ -225,17 +227,6 @@ class Reused(nn.Module):
         return self.out(self.relu(self.fc2(self.relu(self.fc1(x)))))
 
 
-class Twice(nn.Module):
-    """One encoder, called twice."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder, self.out = nn.Sequential(nn.Linear(5, 16), nn.ReLU()), nn.Linear(16, 4)
-
-    def forward(self, x):
-        return self.out(self.encoder(x) - self.encoder(-x))
-
-
 def in_a_row():
     act = nn.ReLU()
     return nn.Sequential(nn.Linear(5, 16), act, nn.Linear(16, 16), act, nn.Linear(16, 4))
@@ -251,6 +242,21 @@ def test_a_relu_that_follows_several_layers_carries_no_regularizer(tensors, part
     if part != "dropout=0.5":  # which is put before linear layers
         with pytest.raises(InputError, match="calls the ReLU relu after fc1, fc2 and defines it after out"):
             rt.experiment(tensors, Reused(), regularizers=part, **SHORT)
+
+
+def test_dropouts_first_layer_is_the_first_that_is_called(tensors):
+    def dropped(network, part):
+        found = rt.experiment(tensors, network, regularizers=part, **(SHORT | {"epochs": 1})).network
+        return {name.removesuffix(".0") for name, m in found.named_modules() if isinstance(m, Dropout)}
+
+    assert dropped(Twice(), "dropout=0.5,input=0.2") == {"encoder.0.before", "out.before"}
+    assert dropped(Twice(), "dropout=0.5,where=last") == {"out.before"}
+    signals = [nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 2), nn.Flatten(), nn.Linear(8, 6), nn.Linear(6, 4)]
+    assert dropped(nn.Sequential(*signals), "dropout=0.5") == {"3.before", "4.before"}
+    with pytest.raises(
+        InputError, match=r"dropout.input is 0.2, the network's first layer is a Conv1d: leave input out"
+    ):
+        dropped(nn.Sequential(*signals), "dropout=0.5,input=0.2")
 
 
 @pytest.mark.parametrize(

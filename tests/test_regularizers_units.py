@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from toys import CLASSES, build, generator, part, spec, with_it
+from toys import CLASSES, Twice, build, generator, part, spec, with_it
 
 from rethinking import models, regularizers
 from rethinking import surgery as places
@@ -157,6 +157,15 @@ def test_monte_carlo_computes_what_is_before_every_mask_once(dropped, monkeypatc
         assert sum(layer is first for layer in calls) == passes
     network.eval()(x).sum().backward()
     assert first.weight.grad is not None
+
+
+def test_monte_carlo_computes_a_layer_that_is_given_several_inputs_for_each():
+    """Where next to nothing is dropped, the average is the network's own."""
+    network, x = Twice().eval(), torch.randn(3, 5, generator=generator())
+    network.out = network._modules.pop("out")  # defined last, so that the encoder is first
+    expected = network(x).log_softmax(1)
+    network = build("dropout", rate=1e-9, mode="monte_carlo", samples=3).network(network)
+    torch.testing.assert_close(network(x), expected)
 
 
 BRANCHES = [f"{k}.{branch}" for k in range(1, 11) for branch in (("conv",) if k in (3, 8) else ("one", "three"))]

@@ -69,12 +69,14 @@ def built(
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         calls = called(network, images) if images is not None and parts else []
         for r in parts:
+            r.run.calls = calls
             relus = _relus(network) if calls else {}
             network = r.network(network) if own is None else _carrying(r, network, spec.model)
             if not isinstance(network, nn.Module):
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
             _check_relus(r, relus, network, calls, spec.model)
+            r.run.calls = ()
     if own is None:
         models.initialise(network, spec.seed)
         pool_before_relu(network)
