@@ -54,14 +54,19 @@ def weighted(network: nn.Module) -> list[Layer]:
     return [m for m in network.modules() if isinstance(m, Layer)]
 
 
+def of_norms(network: nn.Module) -> set[int]:
+    """The ids of the parameters of layer norms, which may have several axes."""
+    return {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+
+
 def weights(network: nn.Module) -> list[nn.Parameter]:
     """The trainable weights of layers of any kind, each once: parameters of two axes or more, but not those of norms.
 
     Raises:
         InputError: none.
     """
-    of_norms = {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
-    found = [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in of_norms]
+    norms = of_norms(network)
+    found = [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in norms]
     if not found:
         raise InputError(
             "the network has no trainable weights of two axes or more, as layers have: drop what acts on them"
