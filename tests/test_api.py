@@ -345,6 +345,21 @@ def test_a_part_of_one_class_is_not_trained_on_and_one_that_lacks_some_is_told(t
     rt.experiment((images, labels), lambda: Net(5, 5), num_classes=5, **SHORT)  # nothing has the fifth
 
 
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"n": 21, "batch_size": 5}, "n = 21 leaves a batch of one: give n=20 or another batch_size"),
+        ({"n": 23, "held_out": 2, "batch_size": 5}, "n = 23 with held_out = 2 leaves a batch of one: give n=22 or"),
+        ({"batch_size": 1}, "batch_size is 1: give 2 or more"),
+    ],
+)
+def test_a_batch_of_one_that_batch_norm_cannot_have_is_told_before_training(tensors, fields, line):
+    network = nn.Sequential(nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+    with pytest.raises(InputError, match=rf"cannot be trained on one example \(Expected more than 1 value.*{line}"):
+        rt.experiment(tensors, network, **SHORT, **fields)
+    rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 1}), **fields)  # which can
+
+
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):
     result = rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 40}), seeds=3)
     bits = []

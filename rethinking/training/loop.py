@@ -30,6 +30,7 @@ from rethinking.training.network import (
     batch_norm_statistics,
     built,
     check_fit,
+    check_one,
     gains_from_channels_last,
     name_of,
     placed,
@@ -120,6 +121,9 @@ class Training:
         if network is not None or self._handed:
             with seeds.untouched():
                 check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
+        if self._own or self._handed:
+            with seeds.untouched():
+                check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:

@@ -225,6 +225,33 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
         )
 
 
+def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
+    """Raise InputError where a batch of the spec has one example, and the network cannot be trained on that.
+
+    image: (1, ...), on the network's device. The network stays as it is.
+    """
+    if 1 not in (spec.batch_size, spec.trained % spec.batch_size):
+        return
+    try:
+        with torch.no_grad():
+            out = copied(network).train()(image)
+    except InputError:
+        raise
+    except Exception as error:  # as batch norm's, of one value a channel
+        reason = str(error).partition("\n")[0]
+    else:
+        if not isinstance(out, Tensor) or (out.ndim == 2 and len(out) == 1):
+            return
+        reason = f"it gives {tuple(out.shape)}"
+    one = f"{spec.model} cannot be trained on one example ({reason})"
+    if spec.batch_size == 1:
+        raise InputError(f"{one}, and batch_size is 1: give 2 or more")
+    held = f" with held_out = {spec.held_out}" if spec.held_out else ""
+    raise InputError(
+        f"{one}, and n = {spec.n}{held} leaves a batch of one: give n={(spec.n or 0) - 1} or another batch_size"
+    )
+
+
 def batch_norm_statistics(
     network: nn.Module,
     images: Inputs,
