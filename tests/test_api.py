@@ -405,6 +405,10 @@ def test_a_comparison_is_the_difference_by_seed(tensors):
     low, high = (f"{100 * v:+.2f}" for v in sorted(expected))
     assert f"({low} to {high}) points" in repr(both)
     assert "seeds 0, 3 left out" in repr(both)
+    same = rt.compare(baseline, rt.experiment(tensors, Net(5), seeds=[1], **SHORT))
+    assert "no setting that is recorded differs (network and data are the caller's own), 1 seed" in repr(same)
+    more = rt.experiment(tensors, Net(5, 6), seeds=[1], num_classes=6, **SHORT)
+    assert rt.compare(more, baseline).changed == {"num_classes": (4, 6)}
     with pytest.raises(InputError, match="2 runs of seed 1"):
         rt.compare(pd.concat([result.frame(), result.frame().query("seed == 1")]), baseline)
     with pytest.raises(InputError, match="same seeds"):
