@@ -130,6 +130,15 @@ def test_every_layout_gives_the_images_their_labels_and_their_measure(layout, tm
     assert "30 training and 9 test images" in catalog.find("data", "mine").summary
 
 
+def test_images_of_five_channels_are_a_torch_data_set_of_tensors(tmp_path):
+    images = np.arange(30 * 4 * 4 * 5, dtype=np.uint8).reshape(30, 4, 4, 5)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS, x_test=images[:9], y_test=LABELS[:9])
+    data.add("mine", tmp_path / "a.npz", channels="last")
+    assert data.torch_dataset("mine", image="tensor")[0][0].shape == (5, 4, 4)
+    with pytest.raises(InputError, match="mine has images of 5 channels, as no PIL image: give image='tensor'"):
+        data.torch_dataset("mine")
+
+
 @pytest.mark.parametrize("end", ["", ".gz"])
 def test_mnists_layout_and_grey_images(end, tmp_path, home):
     for split, count in (("train", 30), ("t10k", 9)):
