@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rethinking.errors import InputError
+from rethinking.seeds import untouched
 
 Layer = nn.Conv2d | nn.Linear
 _NORMS = nn.LayerNorm | nn.RMSNorm
@@ -53,14 +54,19 @@ def weighted(network: nn.Module) -> list[Layer]:
     return [m for m in network.modules() if isinstance(m, Layer)]
 
 
+def of_norms(network: nn.Module) -> set[int]:
+    """The ids of the parameters of layer norms, which may have several axes."""
+    return {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+
+
 def weights(network: nn.Module) -> list[nn.Parameter]:
     """The trainable weights of layers of any kind, each once: parameters of two axes or more, but not those of norms.
 
     Raises:
         InputError: none.
     """
-    of_norms = {id(p) for m in network.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
-    found = [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in of_norms]
+    norms = of_norms(network)
+    found = [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in norms]
     if not found:
         raise InputError(
             "the network has no trainable weights of two axes or more, as layers have: drop what acts on them"
@@ -88,6 +94,28 @@ def hidden_linear(network: nn.Module) -> list[nn.Linear]:
 def activation_before(network: nn.Module, layer: nn.Module) -> nn.Module | None:
     """The ReLU right before `layer`, None where something else is."""
     return next((a for a, b in _neighbours(network) if b is layer and isinstance(a, nn.ReLU)), None)
+
+
+def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
+    """Layers of any kind and ReLUs in the order in which a forward pass calls them, each as often as it is called.
+
+    The pass is one of a copy in evaluation mode. Of a network that does not take the images nothing is known: no calls.
+
+    Args:
+        images: a few inputs (B, ...), on the network's device.
+    """
+    own, found = dict(network.named_modules()), list[nn.Module]()
+    copy = copied(network).eval()
+    for name, module in copy.named_modules():
+        wide = any(p.ndim > 1 for p in module.parameters(recurse=False)) and not isinstance(module, _NORMS)
+        if wide or isinstance(module, Layer | nn.ReLU):
+            module.register_forward_hook(lambda *_, module=own[name]: found.append(module))
+    with torch.no_grad(), untouched():
+        try:
+            copy(images.clone())
+        except Exception:
+            return []
+    return found
 
 
 def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:

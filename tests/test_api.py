@@ -7,6 +7,7 @@ import torch
 from command import cli
 from torch import nn
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from toys import Twice
 
 import rethinking as rt
 from rethinking import data, figures
@@ -14,9 +15,10 @@ from rethinking.engines import execute
 from rethinking.engines.local import resolve_precision
 from rethinking.errors import InputError
 from rethinking.record import Runs, format_curve
+from rethinking.regularizers.dropout import Dropout
 from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
-from rethinking.training import handed
+from rethinking.training import handed, loop
 from rethinking.training import run as training_run
 from rethinking.training.batches import prepare
 
@@ -214,6 +216,49 @@ def test_regularizers_act_on_a_network_of_ones_own(tensors, part):
     assert all(torch.equal(still[name], twice[name]) for name in still)
 
 
+class Reused(nn.Module):
+    """Two hidden layers and one ReLU, called after each."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2, self.out, self.relu = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 4), nn.ReLU()
+
+    def forward(self, x):
+        return self.out(self.relu(self.fc2(self.relu(self.fc1(x)))))
+
+
+def in_a_row():
+    act = nn.ReLU()
+    return nn.Sequential(nn.Linear(5, 16), act, nn.Linear(16, 16), act, nn.Linear(16, 4))
+
+
+@pytest.mark.parametrize("part", ["maxout", "batch_norm", "layer_norm", "backdrop=0.5", "dropout=0.5"])
+def test_a_relu_that_follows_several_layers_carries_no_regularizer(tensors, part):
+    """What is put at it would be at the wrong layers, or at several; but a layer may be called with its ReLU twice."""
+    with pytest.raises(InputError, match="calls the ReLU 1 after 0, 2 and defines it after 0"):
+        rt.experiment(tensors, in_a_row, regularizers=part, **SHORT)
+    rt.experiment(tensors, lambda: Twice(), regularizers=part, **SHORT)
+    rt.experiment(tensors, in_a_row, regularizers="weight_decay=0.01", **SHORT)
+    if part != "dropout=0.5":  # which is put before linear layers
+        with pytest.raises(InputError, match="calls the ReLU relu after fc1, fc2 and defines it after out"):
+            rt.experiment(tensors, Reused(), regularizers=part, **SHORT)
+
+
+def test_dropouts_first_layer_is_the_first_that_is_called(tensors):
+    def dropped(network, part):
+        found = rt.experiment(tensors, network, regularizers=part, **(SHORT | {"epochs": 1})).network
+        return {name.removesuffix(".0") for name, m in found.named_modules() if isinstance(m, Dropout)}
+
+    assert dropped(Twice(), "dropout=0.5,input=0.2") == {"encoder.0.before", "out.before"}
+    assert dropped(Twice(), "dropout=0.5,where=last") == {"out.before"}
+    signals = [nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 2, 2), nn.Flatten(), nn.Linear(8, 6), nn.Linear(6, 4)]
+    assert dropped(nn.Sequential(*signals), "dropout=0.5") == {"3.before", "4.before"}
+    with pytest.raises(
+        InputError, match=r"dropout.input is 0.2, the network's first layer is a Conv1d: leave input out"
+    ):
+        dropped(nn.Sequential(*signals), "dropout=0.5,input=0.2")
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -276,6 +321,45 @@ def test_two_axes_are_handed_on_as_they_are_and_permuted_where_it_is_said_how(ch
     assert torch.equal(given.tensors(shuffled).train[0], found.transpose(1, 2) if channels == "last" else found)
 
 
+def test_data_that_lie_class_by_class_are_measured_at_evenly_spaced_places(monkeypatch):
+    monkeypatch.setattr(loop, "STATISTICS_IMAGES", 20)
+    points, labels = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)), torch.arange(200) // 100
+    points[:, 0] += 8 * labels
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 2))
+    fields = SHORT | {"epochs": 5, "regularizers": "batch_norm", "test": (points, labels), "interim_test": 20}
+    assert rt.experiment((points, labels), network, **fields).records[0].final["train_accuracy"] == 1
+    network[2].load_state_dict({"weight": torch.zeros(2, 16), "bias": torch.tensor([1.0, 0.0])})  # says 0 of all
+    still = rt.experiment((points, labels), network, **fields | {"learning_rate": 1e-30}).records[0]
+    assert [row["test_images"] for row in still.rows] == [20] * 5 + [200]
+    assert {row["test_accuracy"] for row in still.rows} == {0.5}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("part", "count"), [({"n": 10}, 10), ({"held_out": 30}, 10), ({"n": 20, "held_out": 10}, 10)])
+def test_a_part_of_one_class_is_not_trained_on_and_one_that_lacks_some_is_told(tensors, part, count):
+    images, labels = tensors[0], torch.arange(40) // 10
+    with pytest.raises(InputError, match=f"first {count} examples, .* of one class, .* shuffle"):
+        rt.experiment((images, labels), lambda: Net(5), num_classes=4, **part, **SHORT)
+    with pytest.warns(UserWarning, match="the first 20 examples, which are trained on, are of 2 of 4 classes: shuffle"):
+        rt.experiment((images, labels), lambda: Net(5), num_classes=4, n=20, **SHORT)
+    rt.experiment((images, labels), lambda: Net(5, 5), num_classes=5, **SHORT)  # nothing has the fifth
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"n": 21, "batch_size": 5}, "n = 21 leaves a batch of one: give n=20 or another batch_size"),
+        ({"n": 23, "held_out": 2, "batch_size": 5}, "n = 23 with held_out = 2 leaves a batch of one: give n=22 or"),
+        ({"batch_size": 1}, "batch_size is 1: give 2 or more"),
+    ],
+)
+def test_a_batch_of_one_that_batch_norm_cannot_have_is_told_before_training(tensors, fields, line):
+    network = nn.Sequential(nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+    with pytest.raises(InputError, match=rf"cannot be trained on one example \(Expected more than 1 value.*{line}"):
+        rt.experiment(tensors, network, **SHORT, **fields)
+    rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 1}), **fields)  # which can
+
+
 def test_memorized_bits_are_what_sending_the_labels_saves(tensors):
     result = rt.experiment(tensors, Net(5), **(SHORT | {"epochs": 40}), seeds=3)
     bits = []
@@ -321,6 +405,10 @@ def test_a_comparison_is_the_difference_by_seed(tensors):
     low, high = (f"{100 * v:+.2f}" for v in sorted(expected))
     assert f"({low} to {high}) points" in repr(both)
     assert "seeds 0, 3 left out" in repr(both)
+    same = rt.compare(baseline, rt.experiment(tensors, Net(5), seeds=[1], **SHORT))
+    assert "no setting that is recorded differs (network and data are the caller's own), 1 seed" in repr(same)
+    more = rt.experiment(tensors, Net(5, 6), seeds=[1], num_classes=6, **SHORT)
+    assert rt.compare(more, baseline).changed == {"num_classes": (4, 6)}
     with pytest.raises(InputError, match="2 runs of seed 1"):
         rt.compare(pd.concat([result.frame(), result.frame().query("seed == 1")]), baseline)
     with pytest.raises(InputError, match="same seeds"):

@@ -73,6 +73,12 @@ def test_scales_of_torchs_norms_stay_one_and_what_no_seed_determines_is_refused(
     assert {k: v.unique().tolist() for k, v in parameters.items() if v.ndim < 2} == {
         "0.bias": [0], "1.weight": [1], "1.bias": [0], "2.weight": [0.25], "3.weight": [1], "3.bias": [0],
     }  # fmt: skip
+    norms = nn.Sequential(nn.LayerNorm((2, 3)), nn.RMSNorm((2, 3)), nn.Linear(2, 3))
+    norms.bias = nn.Parameter(torch.rand(4, 6))
+    norms = dict(models.initialise(norms, 0).named_parameters())
+    assert {k: v.unique().tolist() for k, v in norms.items() if k != "2.weight"} == {
+        "bias": [0], "0.weight": [1], "0.bias": [0], "1.weight": [1], "2.bias": [0],
+    }  # fmt: skip
     network.scale = nn.Parameter(torch.rand(6))
     with pytest.raises(InputError, match="scale is one-dimensional and no constant: call it bias, or make it constant"):
         models.initialise(network, 0)

@@ -115,8 +115,11 @@ def test_every_layout_gives_the_images_their_labels_and_their_measure(layout, tm
         assert split.images.shape == (count, 32, 32, 3)
         assert len({image.tobytes() for image in split.images}) == count
         assert [right[image.tobytes()] for image in split.images] == split.labels.tolist()
-    if layout in (cifar_pickles, cifar_binary):
-        assert np.array_equal(loaded.train.images, IMAGES)  # an official layout has its order
+    official, draws = layout in (cifar_pickles, cifar_binary), np.random.default_rng(0)
+    for split, count in ((loaded.train, 30), (loaded.test, 9)):  # the test set's order is drawn last
+        by_class = layout in (folders, folder_and_test)
+        found = IMAGES[np.argsort(LABELS[:count], kind="stable")] if by_class else IMAGES[:count]
+        assert np.array_equal(split.images, found if official else found[draws.permutation(count)])
     named = layout in (folders, folder_and_test, channels_first, cifar_pickles)
     assert loaded.classes == (CLASSES if named else ("0", "1", "2"))
     pixels = IMAGES.reshape(-1, 3).astype(np.float64)
@@ -125,6 +128,15 @@ def test_every_layout_gives_the_images_their_labels_and_their_measure(layout, tm
     assert constants["LARGEST_CLASS"] == {"train": 1 / 3, "test": 1 / 3}
     assert "mine" in catalog.names("data")
     assert "30 training and 9 test images" in catalog.find("data", "mine").summary
+
+
+def test_images_of_five_channels_are_a_torch_data_set_of_tensors(tmp_path):
+    images = np.arange(30 * 4 * 4 * 5, dtype=np.uint8).reshape(30, 4, 4, 5)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS, x_test=images[:9], y_test=LABELS[:9])
+    data.add("mine", tmp_path / "a.npz", channels="last")
+    assert data.torch_dataset("mine", image="tensor")[0][0].shape == (5, 4, 4)
+    with pytest.raises(InputError, match="mine has images of 5 channels, as no PIL image: give image='tensor'"):
+        data.torch_dataset("mine")
 
 
 @pytest.mark.parametrize("end", ["", ".gz"])

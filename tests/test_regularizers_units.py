@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from toys import CLASSES, build, generator, part, spec, with_it
+from toys import CLASSES, Twice, build, generator, part, spec, with_it
 
 from rethinking import models, regularizers
 from rethinking import surgery as places
+from rethinking.errors import InputError
 from rethinking.layers import Linear, Residual, two_logits
 from rethinking.regularizers.backdrop import Backdrop
 from rethinking.regularizers.batch_norm import BatchNorm
@@ -159,6 +160,15 @@ def test_monte_carlo_computes_what_is_before_every_mask_once(dropped, monkeypatc
     assert first.weight.grad is not None
 
 
+def test_monte_carlo_computes_a_layer_that_is_given_several_inputs_for_each():
+    """Where next to nothing is dropped, the average is the network's own."""
+    network, x = Twice().eval(), torch.randn(3, 5, generator=generator())
+    network.out = network._modules.pop("out")  # defined last, so that the encoder is first
+    expected = network(x).log_softmax(1)
+    network = build("dropout", rate=1e-9, mode="monte_carlo", samples=3).network(network)
+    torch.testing.assert_close(network(x), expected)
+
+
 BRANCHES = [f"{k}.{branch}" for k in range(1, 11) for branch in (("conv",) if k in (3, 8) else ("one", "three"))]
 RELUS = {  # after convolutions
     "alexnet": ["features.0.1", "features.1.1"],
@@ -294,10 +304,25 @@ def test_maxout_is_the_largest_of_its_pieces():
         torch.testing.assert_close(linear_network(-images), -linear_network(images), rtol=1e-4, atol=1e-4)
 
 
+def test_maxouts_pieces_are_padded_like_their_layer():
+    layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")
+    network = build("maxout", pieces=2).network(nn.Sequential(layer, nn.ReLU()))
+    (other,) = network[0].others
+    other.load_state_dict({"weight": layer.weight.detach(), "bias": layer.bias.detach() - 1})
+    x = torch.rand(1, 1, 5, 5)
+    torch.testing.assert_close(other(x), network(x) - 1)
+
+
 def pooling(share: float = 1.0, **options) -> StochasticPool2d:
     pool = nn.MaxPool2d(**({"kernel_size": 3, "stride": 2, "padding": 1} | options))
     places.become(pool, StochasticPool2d, share=share, run=regularizers.Run(10, generator()))
     return pool
+
+
+@pytest.mark.parametrize("option", [{"ceil_mode": True}, {"dilation": 2}, {"return_indices": True}])
+def test_a_pooling_that_stochastic_pooling_would_change_is_refused(option):
+    with pytest.raises(InputError, match="has no ceil_mode, dilation or return_indices, as MaxPool2d"):
+        build("stochastic_pooling").network(nn.Sequential(nn.MaxPool2d(2, **option)))
 
 
 def test_stochastic_poolings_probabilities():

@@ -8,6 +8,7 @@ import pandas as pd
 from rethinking.api._result import ACCURACIES, counted, page
 from rethinking.errors import InputError
 from rethinking.record.frame import SETTINGS, Tidy
+from rethinking.training.handed import HandedSpec
 
 MEASURES = (*ACCURACIES, "steps_to_fit", "memorized_bits")
 
@@ -18,11 +19,13 @@ class Comparison:
 
     Attributes:
         changed: the settings that differ, (the baseline's, the result's) by name. left_out: seeds that one alone has.
+        own: what was handed over, so that no setting tells it apart: "network", "data".
     """
 
     differences: pd.DataFrame
     changed: dict[str, tuple[Any, Any]]
     left_out: tuple[int, ...]
+    own: tuple[str, ...] = ()
 
     def frame(self) -> pd.DataFrame:
         """One row a seed that both have: `seed`, then the difference of every measure; <NA> where one has none."""
@@ -41,7 +44,11 @@ class Comparison:
                 )
                 parts.append(f"{name.replace('_', ' ')} {text}{' points' * points}{few}")
         left = f" (seeds {', '.join(map(str, self.left_out))} left out)" if self.left_out else ""
-        return f"{', '.join(words) or 'the same settings'}, {counted(len(self.differences))}{left}: {'; '.join(parts)}"
+        same = "the same settings"
+        if self.own:
+            verb = "is" if self.own == ("network",) else "are"
+            same = f"no setting that is recorded differs ({' and '.join(self.own)} {verb} the caller's own)"
+        return f"{', '.join(words) or same}, {counted(len(self.differences))}{left}: {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
         return page(repr(self), self.differences)
@@ -80,8 +87,15 @@ def compare(result: Tidy | pd.DataFrame, baseline: Tidy | pd.DataFrame) -> Compa
     settings = [name for name in SETTINGS if name not in ("run", "seed", "data_seed", "strength", "p")]
     first = [(name, *(_value(frame[name].iloc[0]) for frame in (theirs, ours))) for name in settings]
     changed = {name: (before, after) for name, before, after in first if before != after}
+    specs = [each.records[0].spec for each in (baseline, result) if isinstance(each, Tidy)]
+    handed = [spec for spec in specs if isinstance(spec, HandedSpec)]
+    for name in ("preprocess", "num_classes") if len(handed) == 2 else ():
+        before, after = (getattr(spec, name) for spec in handed)
+        changed |= {name: (before, after)} if before != after else {}
+    kinds = {"network": any(s.own_network for s in handed), "data": any(s.num_classes for s in handed)}
+    own = tuple(kind for kind, given in kinds.items() if given)
     alone = frames["result"].index.symmetric_difference(frames["baseline"].index)
-    return Comparison(difference.reset_index(), changed, tuple(map(int, alone)))
+    return Comparison(difference.reset_index(), changed, tuple(map(int, alone)), own)
 
 
 def _value(cell: Any) -> Any:

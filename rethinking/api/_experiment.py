@@ -99,8 +99,10 @@ def experiment(
             draw, as torch.nn.Dropout, and random transforms of the data are determined by the seed.
         corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"];
             or {"dropout": 0.5}, the value of the first option, or {"dropout": {"rate": 0.5, "where": "last"}}.
-        n: the first so many training examples; None for all. epochs: passes over the training set, 30 where neither
-            this nor `steps` is given. seeds: how many, from 0, or which; of the corruption and of the training.
+        n: the first so many training examples, which must be of two classes at least: shuffle data that lie class by
+            class first; None for all. What is measured on a part of data without a name, as test accuracy before the
+            last evaluation, is measured on evenly spaced examples. epochs: passes over the training set, 30 where
+            neither this nor `steps` is given. seeds: how many, from 0, or which; of the corruption and of the training.
         preprocess: "whiten" for the paper's per-image whitening, which a data set with a name has anyway. Others are
             taken as they come: float32, 8-bit images in fractions of 255, not cropped.
         image, label, channels: where they are in a sample, and where an array has its channels, "first" or "last"; see

@@ -274,7 +274,7 @@ def torch_dataset(
         transform: applied to the image. The label is an int; `classes`, `class_to_idx` and `targets` are torchvision's.
 
     Raises:
-        InputError: as `load`; a kind of image that there is not.
+        InputError: as `load`; a kind of image that there is not; PIL images asked for of more channels than they have.
     """
     from rethinking.data._torch import Images
 

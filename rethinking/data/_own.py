@@ -53,7 +53,8 @@ def add(
 ) -> Path:
     """Put images and labels into the data folder as the data set `name`, with a description, and return its folder.
 
-    The order of the images is drawn once (seed 0), so that the first n are of all classes, but in official layouts.
+    The order of each split is drawn once (seed 0), so that its first images are of all classes. Official layouts keep
+    their order.
 
     Args:
         path: see `rethinking.data._layouts.LAYOUTS`. root: the data folder. labels: of a single .npy of images.
@@ -100,14 +101,13 @@ def add(
     if train.images.shape[1:] != held.images.shape[1:]:
         shapes = " and ".join(" x ".join(map(str, pair.images.shape[1:])) for pair in (train, held))
         raise InputError(f"training and test images are {shapes}: bring them to one size, as with --size 32")
-    order = np.arange(len(numbers[0])) if found.in_order else drawn.permutation(len(numbers[0]))
-    words += "" if found.in_order else ", in an order drawn once"
-    arrays = {
-        "train_images": Chosen(train.images, places[0][order]),
-        "train_labels": numbers[0][order],
-        "test_images": Chosen(held.images, places[1]),
-        "test_labels": numbers[1],
-    }
+    kept = (found.in_order, (other or found).in_order)  # the order of each split, as of an official layout
+    orders = [np.arange(len(n)) if k else drawn.permutation(len(n)) for n, k in zip(numbers, kept, strict=True)]
+    words += "" if all(kept) else ", in an order drawn once"
+    arrays: dict[str, Any] = {}
+    for k, (split, pair) in enumerate((("train", train), ("test", held))):
+        arrays[f"{split}_images"] = Chosen(pair.images, places[k][orders[k]])
+        arrays[f"{split}_labels"] = numbers[k][orders[k]]
     _put(name, arrays, classes, words, folder)
     return folder
 

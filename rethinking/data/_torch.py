@@ -42,6 +42,8 @@ class Images(Dataset):
         transform: Callable[[Any], Any] | None = None,
     ):
         check_kind(image)
+        if image == "pil" and images.shape[-1] > 4:
+            raise InputError(f"{name} has images of {images.shape[-1]} channels, as no PIL image: give image='tensor'")
         self.name, self.split, self.image, self.transform = name, split, image, transform
         self.data, self.targets, self.classes = images, labels.tolist(), list(classes)
 

@@ -60,7 +60,7 @@ def initialise(network: "nn.Module", seed: int, kept: Container[str] = ()) -> "n
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
     initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
     (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none. Other
-    parameters of one number a channel, as the scale of torch's own norms, keep the constant they were made with.
+    parameters of one axis, and those of layer norms, whatever their axes, keep the constant they were made with.
 
     Args:
         network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
@@ -70,15 +70,20 @@ def initialise(network: "nn.Module", seed: int, kept: Container[str] = ()) -> "n
     """
     import torch
 
+    from rethinking.surgery import of_norms
+
+    norms = of_norms(network)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in kept:
                 continue
-            if parameter.ndim < 2:
-                if name.rpartition(".")[2] == "bias":
-                    parameter.zero_()
-                elif parameter.numel() and (parameter != parameter.flatten()[0]).any():
-                    raise InputError(f"{name} is one-dimensional and no constant: call it bias, or make it constant")
+            if name.rpartition(".")[2] == "bias":
+                parameter.zero_()
+                continue
+            if parameter.ndim < 2 or id(parameter) in norms:
+                if parameter.numel() and (parameter != parameter.flatten()[0]).any():
+                    what = "one-dimensional" if parameter.ndim < 2 else "of a norm"
+                    raise InputError(f"{name} is {what} and no constant: call it bias, or make it constant")
                 continue
             field = math.prod(parameter.shape[2:])
             bound = math.sqrt(6 / ((parameter.shape[0] + parameter.shape[1]) * field))

@@ -26,6 +26,8 @@ from rethinking import catalog
 from rethinking.spec import Part, check_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Generator, Tensor, nn
 
 __path__ += catalog.plugin_folders("regularizers")
@@ -41,6 +43,8 @@ class Run:
         num_classes: of the data set. generator: the run's, on the device; checkpoints hold its state.
         momentum: of SGD. margin: pixels by which the data set's images exceed those that are trained on.
         step: batches trained before this one. rate: this batch's learning rate.
+        calls: while a network that is not the package's is built, its layers and ReLUs in the order in which they are
+        called, as of `rethinking.surgery.called`; empty where that is not known.
     """
 
     num_classes: int
@@ -49,6 +53,7 @@ class Run:
     margin: int = 4
     step: int = 0
     rate: float = 0.0
+    calls: "Sequence[nn.Module]" = ()
 
 
 class Base:

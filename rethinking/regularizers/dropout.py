@@ -70,8 +70,8 @@ class Dropout(nn.Module):
 class MonteCarlo:
     """A forward hook of the network: in evaluation mode logits become log probabilities, averaged over masks.
 
-    Of a network with one logit they are of its two classes. `first`, a layer before every mask, is computed once: of
-    mlp-3x512 two thirds of a pass.
+    Of a network with one logit they are of its two classes. What `first`, a layer before every mask, makes of its first
+    input is computed once: of mlp-3x512 two thirds of a pass.
     """
 
     def __init__(self, layers: list[Dropout], samples: int, first: nn.Module | None):
@@ -97,13 +97,16 @@ class MonteCarlo:
 
 
 def _once(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same function for one input, computed the first time; a copy, which may be changed in place."""
-    found: list[Tensor] = []
+    """The same function, whose value for the first input is computed once; a copy, which may be changed in place."""
+    found: list[tuple[Tensor, tuple, Tensor]] = []  # the input, held so that its memory is not another's
 
     def again(x: Tensor) -> Tensor:
+        if x.is_inference():  # nothing tells whether it was changed in place
+            return forward(x)
+        place = (x.untyped_storage()._cdata, x.storage_offset(), x.shape, x.stride(), x.dtype, x._version)
         if not found:
-            found.append(forward(x))
-        return found[0].clone()
+            found.append((x, place, forward(x)))
+        return found[0][2].clone() if found[0][1] == place else forward(x)
 
     return again
 
@@ -124,8 +127,17 @@ class Regularizer(Base):
             raise InputError(
                 "the network holds no linear layers or convolutions of images, which dropout is put before: drop it"
             )
-        first, *others = found
+        called = [m for m in self.run.calls if not isinstance(m, nn.ReLU)]
+        first = called[0] if called else found[0]
+        others = [m for m in found if m is not first]
+        if called:
+            others.sort(key=lambda layer: called.index(layer) if layer in called else -1)
         if self.input:
+            if first not in found:
+                kind = type(first).__name__
+                raise InputError(
+                    f"dropout.input is {self.input:g}, the network's first layer is a {kind}: leave input out"
+                )
             before(first, dropout(self.input))
         if self.where == "last":
             others = others[-1:]
@@ -134,5 +146,7 @@ class Regularizer(Base):
                 relu = activation_before(network, layer)
                 before(layer, dropout(self.rate)) if relu is None else after(relu, dropout(self.rate))
         if put and self.mode == "monte_carlo":
-            network.register_forward_hook(MonteCarlo(put, self.samples, None if self.input else first))
+            network.register_forward_hook(
+                MonteCarlo(put, self.samples, first if first in found and not self.input else None)
+            )
         return network

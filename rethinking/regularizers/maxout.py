@@ -52,7 +52,7 @@ def _twin(layer: Layer) -> nn.Module:
     if isinstance(layer, nn.Linear):
         return Linear(layer.in_features, layer.out_features, bias)
     shape = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    return nn.Conv2d(*shape, layer.groups, bias)  # type: ignore[arg-type]
+    return nn.Conv2d(*shape, layer.groups, bias, layer.padding_mode)  # type: ignore[arg-type]
 
 
 class Regularizer(Base):

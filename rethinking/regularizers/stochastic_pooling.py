@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking.errors import InputError
 from rethinking.regularizers import Base, Run
 from rethinking.surgery import become
 
@@ -80,5 +81,9 @@ class Regularizer(Base):
 
     def network(self, network: nn.Module) -> nn.Module:
         for pool in [m for m in network.modules() if isinstance(m, nn.MaxPool2d)] if self.share else []:
+            if pool.ceil_mode or pool.return_indices or _pair(pool.dilation) != (1, 1):
+                raise InputError(
+                    f"stochastic_pooling has no ceil_mode, dilation or return_indices, as {pool} has: drop it"
+                )
             become(pool, StochasticPool2d, share=self.share, run=self.run)
         return network

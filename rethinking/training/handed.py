@@ -1,5 +1,6 @@
 """Data and networks without a name: anybody's data set as `Tensors`, and the spec of a run on it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -183,7 +184,7 @@ class Handed:
             raise InputError(f"dataset has {size} example{'s' * (size != 1)}: give at least 2")
         if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= size):
             raise InputError(f"n is {n!r}, the data set has {size:,} examples: give 2 to {size:,}")
-        self.n = size if n is None else int(n)
+        self.n, self._size = size if n is None else int(n), size
         features, labels = self._read(dataset, self.n)
         with seeded("reading"):
             place = _samples.locate(dataset[0], label, "label")
@@ -224,13 +225,14 @@ class Handed:
 
         Raises:
             InputError: inputs of several shapes or types, or that are no finite numbers; a corruption that they cannot
-                have.
+                have; labels to train on that are all one.
         """
         kinds = [self._kind(held.features, role) for held, role in ((self._train, "dataset"), (self._test, "test"))]
         if len(self._test) and kinds[0] != kinds[1]:
             raise InputError(f"test has inputs of {kinds[1]}, dataset of {kinds[0]}: convert them to one")
         moments: dict[str, Any] = {}  # measured over the training set, for the test set too
         train = self._split(spec, "train", self._train, moments)
+        self._check_classes(spec, train[1])
         test = (train[0][:0], train[1][:0])
         if len(self._test):
             test = self._split(spec, "test", self._test, moments)
@@ -241,6 +243,18 @@ class Handed:
         if spec.preprocess == WHITEN and self._numbers(self._train.features[0]).dtype == torch.uint8:
             originals = self._made(self._train, self._train, self._planes)
         return Tensors(train, test, 2 if one_logit(spec) else self.num_classes, originals)
+
+    def _check_classes(self, spec: HandedSpec, labels: Tensor) -> None:
+        """Raise InputError where the part that is trained on has one label; warn where it lacks some of the classes."""
+        part = f"the first {spec.trained:,} examples, which are trained on,"
+        if len(labels[: spec.trained].unique()) < 2:
+            raise InputError(f"{part} are of one class, so there is nothing to tell apart: shuffle the data set first")
+        true = set(self._train.targets[: spec.trained].tolist())
+        rest = {*self._train.targets[spec.trained :].tolist(), *self._test.targets.tolist()}
+        lacking = (rest | set(range(self.num_classes)) if self.n < self._size else rest) - true
+        if lacking:
+            told = f"{len(true)} of {self.num_classes} classes: shuffle the data set first, if they lie class by class"
+            warnings.warn(f"{part} are of {told}", stacklevel=5)
 
     def _split(self, spec: HandedSpec, split: str, held: _Held, moments: dict[str, Any]) -> tuple[Inputs, Tensor]:
         data: Any = held

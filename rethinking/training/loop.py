@@ -30,12 +30,13 @@ from rethinking.training.network import (
     batch_norm_statistics,
     built,
     check_fit,
+    check_one,
     gains_from_channels_last,
     name_of,
     placed,
     unlike,
 )
-from rethinking.training.rows import Inputs, evaluated, gather, part_of
+from rethinking.training.rows import Inputs, evaluated, gather, part_of, some_of
 from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -98,6 +99,7 @@ class Training:
         elif self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # convolutions in float32 are in float32, as all else
         self.data = data = data or load_data(spec.data)
+        self._handed = not isinstance(data, ImageSet)
 
         examples = on_device(spec, data, self.device)
         self.generator = keyed_generator(self.device, spec.seed, "training")
@@ -106,19 +108,22 @@ class Training:
         wanted = any(r.wants_originals for r in self.regularizers)
         parts = [("models", spec.model)] if network is None else []
         parts += [("regularizers", part.name) for part in spec.regularizers]
-        self._foreign = network is not None or any(catalog.find(*part).digest for part in parts)  # of somebody else's
+        foreign = [part for part in parts if catalog.find(*part).digest]  # of somebody else's
+        self._foreign, self._own = network is not None or bool(foreign), network is not None or parts[0] in foreign
         self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
 
-        shape = tuple(examples.train[0].shape[1:])
-        self.side = max(shape[1:], default=0)
-        self.network = self._built(shape, network)
+        self.side = max(examples.train[0].shape[2:], default=0)
+        self.network = self._built(examples.train[0], network)
         planes = gains_from_channels_last(self.network)
         splits = (examples.train, examples.held, examples.test)
         self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
         self.train_labels, self.held_labels, self.test_labels = (labels for _, labels in splits)
-        if network is not None or not isinstance(data, ImageSet):
+        if network is not None or self._handed:
             with seeds.untouched():
                 check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
+        if self._own or self._handed:
+            with seeds.untouched():
+                check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -136,10 +141,11 @@ class Training:
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
 
-    def _built(self, shape: tuple[int, ...], own: Source | None) -> nn.Module:
-        """The network on the device, for inputs of `shape`."""
-        logits = 1 if one_logit(self.spec) else self.run.num_classes
-        return placed(built(self.spec, self.regularizers, shape, logits, own), self.device)
+    def _built(self, images: Inputs, own: Source | None) -> nn.Module:
+        """The network on the device, for the training images."""
+        logits, shape = 1 if one_logit(self.spec) else self.run.num_classes, tuple(images.shape[1:])
+        few = part_of(images, 2).cpu() if self._own else None
+        return placed(built(self.spec, self.regularizers, shape, logits, own, few), self.device)
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -283,7 +289,7 @@ class Training:
         self.at_loss = whole and train_loss <= (spec.stop_loss or -1) and self.diverged_at is None
         at_fit = spec.evaluation == "probe" and not found and whole and train_accuracy >= FITTED
         size = len(self.test_labels) if self.finished or at_fit else min(spec.interim_test, len(self.test_labels))
-        test_loss, test_accuracy = self._measure(self.test_images[:size], self.test_labels[:size])
+        test_loss, test_accuracy = self._measure(*some_of(self.test_images, self.test_labels, size, self._handed))
         held_out = self._measure(self.held_images, self.held_labels) if spec.held_out else (None, None)
         self.network.train()
         self._online.zero_()
@@ -306,8 +312,9 @@ class Training:
 
     def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
         with self._seeded("statistics"):
-            batch_norm_statistics(self.network, self.train_images[:statistics], self._autocast, self._on_part)
-        return self._measure(self.train_images[:images], self.train_labels[:images])
+            part, _ = some_of(self.train_images, self.train_labels, statistics, self._handed)
+            batch_norm_statistics(self.network, part, self._autocast, self._on_part)
+        return self._measure(*some_of(self.train_images, self.train_labels, images, self._handed))
 
     @torch.no_grad()
     def logits(self, images: Inputs) -> Tensor:

@@ -13,7 +13,7 @@ from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
-from rethinking.surgery import copied
+from rethinking.surgery import activations, called, copied
 from rethinking.training.rows import Inputs, evaluated
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
@@ -40,6 +40,7 @@ def built(
     shape: tuple[int, ...],
     logits: int,
     own: Source | None = None,
+    images: Tensor | None = None,
 ) -> nn.Module:
     """The network that a run trains, in training mode.
 
@@ -49,6 +50,7 @@ def built(
 
     Args:
         parts: the regularizers. shape: of one input, (C, H, W) for a network of the spec. logits: its outputs.
+        images: a few inputs, on the CPU, of a network that is not the package's: where its ReLUs are is then checked.
 
     Raises:
         InputError: a regularizer that the network cannot carry; images that no network of the spec takes; no module.
@@ -65,11 +67,16 @@ def built(
             network = _copied(own) if isinstance(own, nn.Module) else _called(own)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
+        calls = called(network, images) if images is not None and parts else []
         for r in parts:
+            r.run.calls = calls
+            relus = _relus(network) if calls else {}
             network = r.network(network) if own is None else _carrying(r, network, spec.model)
             if not isinstance(network, nn.Module):
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
+            _check_relus(r, relus, network, calls, spec.model)
+            r.run.calls = ()
     if own is None:
         models.initialise(network, spec.seed)
         pool_before_relu(network)
@@ -148,6 +155,42 @@ def _layers(network: nn.Module) -> list[tuple]:
     return found
 
 
+def _relus(network: nn.Module) -> dict[nn.Module, tuple]:
+    """Every ReLU with the layer before it in order of definition, and what tells whether something acts at the two."""
+    return {
+        relu: (layer, type(relu), len(list(relu.modules())), len(layer._forward_hooks))
+        for layer, relu in activations(network)
+    }
+
+
+def _check_relus(
+    regularizer: regularizers.Base,
+    before: dict[nn.Module, tuple],
+    network: nn.Module,
+    calls: Sequence[nn.Module],
+    name: str,
+) -> None:
+    """Raise InputError where a regularizer acts at a ReLU that does not act on its layer, and on it alone.
+
+    before: `_relus` without the regularizer. calls: of `called`.
+    """
+    after, names = _relus(network), {module: key for key, module in network.named_modules()}
+    for relu in (relu for relu, was in before.items() if after.get(relu) != was):
+        layer, last, follows = before[relu][0], None, list[nn.Module | None]()
+        for module in calls:
+            if module is relu:
+                follows.append(last)
+            last = last if isinstance(module, nn.ReLU) else module
+        if set(follows) != {layer}:
+            places = [names.get(m, "the input") if m else "the input" for m in dict.fromkeys(follows)]
+            listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5) if places else "no layer"
+            raise InputError(
+                f"{name} calls the ReLU {names.get(relu)} after {listed} and defines it after {names.get(layer)}: "
+                f"{name_of(regularizer)} would act in the wrong place, so "
+                "give each layer a ReLU of its own, right after it"
+            )
+
+
 def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> None:
     """Raise InputError unless a network gives every image as many logits as there are classes, and can be trained.
 
@@ -180,6 +223,33 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
             f"{name} gives {given} for {len(images)} inputs of shape {shape}, not {classes} logits each: "
             + (todo if isinstance(out, Tensor) else "let forward return the logits alone")
         )
+
+
+def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
+    """Raise InputError where a batch of the spec has one example, and the network cannot be trained on that.
+
+    image: (1, ...), on the network's device. The network stays as it is.
+    """
+    if 1 not in (spec.batch_size, spec.trained % spec.batch_size):
+        return
+    try:
+        with torch.no_grad():
+            out = copied(network).train()(image)
+    except InputError:
+        raise
+    except Exception as error:  # as batch norm's, of one value a channel
+        reason = str(error).partition("\n")[0]
+    else:
+        if not isinstance(out, Tensor) or (out.ndim == 2 and len(out) == 1):
+            return
+        reason = f"it gives {tuple(out.shape)}"
+    one = f"{spec.model} cannot be trained on one example ({reason})"
+    if spec.batch_size == 1:
+        raise InputError(f"{one}, and batch_size is 1: give 2 or more")
+    held = f" with held_out = {spec.held_out}" if spec.held_out else ""
+    raise InputError(
+        f"{one}, and n = {spec.n}{held} leaves a batch of one: give n={(spec.n or 0) - 1} or another batch_size"
+    )
 
 
 def batch_norm_statistics(
