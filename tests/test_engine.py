@@ -747,6 +747,17 @@ def test_when_its_minutes_are_over_it_stops_and_a_second_call_finishes(toy_dir, 
         assert said == f"rethinking: --minutes is {wrong}, allowed are numbers above 0\n"
 
 
+def test_what_is_left_is_no_part_of_json_and_is_not_said_when_quiet(toy_dir, tmp_path):
+    where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures", "--data-dir", toy_dir, "--device", "cpu")
+    words = ("figure", "toyfig", "--seeds", 1, "--minutes", "1e-6", *where)
+    told = cli(*words, "--json")
+    assert (told.returncode, told.stdout) == (130, "")
+    assert "2 runs were missing: 0 complete, 0 under way, 2 not begun" in told.stderr
+    told = cli(*words, "--quiet")
+    assert (told.returncode, told.stdout) == (130, "")
+    assert "missing" not in told.stderr
+
+
 def test_a_crew_is_late_from_its_deadline_on(toy_dir, tmp_path):
     start = time.monotonic()
     assert local.run([SPEC.replace(steps=10**6)], Runs(tmp_path), deadline=start + 1, data_dir=str(toy_dir)) == []

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,8 @@ def figure(
             failures = maker.run(share, runs, wait=shard is None, **options)
         finally:
             make.settle(runs, share)
-        left = minutes is not None and _print_left(missing, runs, failures)
+        echo: Callable[[str], None] = say(quiet) if quiet or as_json else click.echo
+        left = minutes is not None and _print_left(missing, runs, failures, echo)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())
     if some and not left:
@@ -216,8 +218,8 @@ def _counted(verdicts: list[Any]) -> str:
     return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
 
 
-def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
-    """Print where each run is. Returns whether one that has not failed is still to be finished."""
+def _print_left(specs: list[Any], runs: Any, failures: list[Any], echo: Callable[[str], None]) -> bool:
+    """Say where each run is. Returns whether one that has not failed is still to be finished."""
     failed = {failure.spec.run_id for failure in failures}
     states: list[str] = []
     for spec in specs:
@@ -234,11 +236,11 @@ def _print_left(specs: list[Any], runs: Any, failures: list[Any]) -> bool:
         if spec.run_id in failed:
             state = "failed"
         states.append(state)
-        click.echo(f"  {state:<9}  {spec.run_id}{more}")
+        echo(f"  {state:<9}  {spec.run_id}{more}")
     counts = Counter(states)
     order = ("complete", "under way", "not begun", "elsewhere", "failed")
     told = ", ".join(f"{counts[state]} {state}" for state in order if counts[state] or state in order[:3])
-    click.echo(f"{len(specs)} runs were missing: {told}")
+    echo(f"{len(specs)} runs were missing: {told}")
     return any(state not in ("complete", "failed") for state in states)
 
 
