@@ -39,6 +39,19 @@ def test_the_lease_of_whoever_completed_a_run_and_was_killed_is_swept(tmp_path, 
     assert sorted(p.name for p in path.iterdir()) == before
 
 
+def test_weights_are_deleted_alone_and_stay_where_a_file_is_none_of_a_run(tmp_path):
+    path = complete(Runs(tmp_path))
+    before = sorted(p.name for p in path.iterdir())
+    (path / "weights.safetensors").write_bytes(b"weights")
+    (path / "notes.txt").write_text("mine")
+    prune = ("prune", "--weights", "--yes", "--runs", tmp_path, "--out", tmp_path)
+    assert f"kept, {path / 'notes.txt'} is no file of a run: {path.name}" in cli(*prune).stdout
+    assert (path / "weights.safetensors").exists()
+    (path / "notes.txt").unlink()
+    assert "deleted the weights of 1 runs" in cli(*prune).stdout
+    assert sorted(p.name for p in path.iterdir()) == before
+
+
 def test_half_of_a_deletion_is_a_run_that_can_be_deleted(tmp_path, monkeypatch):
     runs, count, unlink = Runs(tmp_path), 0, os.unlink
     path = complete(runs)

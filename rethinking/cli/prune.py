@@ -26,9 +26,9 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     """Delete unfinished runs of figures, and what killed processes left half written, asking first.
 
     A run that no figure needs or was drawn from is left alone unless --unreferenced is given; the figures are those in
-    the --out folder when it is deleted, not only when you are asked. What is being made, and what has a link in it or a
-    file that is none of a run, is always left alone. A checkpoint goes, too, whose run's folder is gone, and which is
-    older than an hour and of no other folder's run.
+    the --out folder when it is deleted, not only when you are asked. A run that is being made, or has a link or a file
+    that is none of a run in its folder, is always kept, with its weights. A checkpoint goes, too, whose run's folder is
+    gone, and which is older than an hour and of no other folder's run; one of a run on ImageNet stays.
     """
     from rethinking.record import Runs
 
@@ -46,20 +46,16 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
             click.echo(f"  kept, not a run: {shown}")
         elif found.busy:
             click.echo(f"  kept, a process is making it: {shown}")
-        elif weights:
-            if found.complete and found.weights:
-                doomed.append((found, ""))
-                click.echo(f"  weights       {shown}")
         else:
-            swept += [found] if found.temporary or found.stale else []
-            kind = needed.kind(found)
-            if kind and found.foreign and ("unreferenced" not in kind or unreferenced):
+            swept += [found] if not weights and (found.temporary or found.stale) else []
+            kind = ("weights" if found.complete and found.weights else "") if weights else needed.kind(found)
+            if "unreferenced" in kind and not unreferenced:
+                left[kind] += 1
+            elif kind and found.foreign:
                 click.echo(f"  kept, {plain(str(found.foreign))} is no file of a run: {shown}")
-            elif kind and ("unreferenced" not in kind or unreferenced):
+            elif kind:
                 doomed.append((found, kind))
                 click.echo(f"  {kind:<13} {shown}")
-            elif kind:
-                left[kind] += 1
     strays = [] if weights else runs.strays(Path(out))
     for path in strays:
         click.echo(f"  {'checkpoint' if path.is_dir() else 'half-written':<13} {plain(path.name)}")

@@ -194,10 +194,10 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
                 return _unlink(now.temporary)
             if now.complete != found.complete:
                 return "it was completed meanwhile" if now.complete else "its result is gone meanwhile"
-            if only == "weights":
-                return _unlink([path / digests.WEIGHTS]) if now.complete else "it has no result"
             if now.foreign:
                 return f"{now.foreign} is no file of a run"
+            if only == "weights":
+                return _unlink([path / digests.WEIGHTS]) if now.complete else "it has no result"
             if run_named(path / "spec.json") != path.name:
                 return "its spec is not of a run of that name"
             if (path / CHECKPOINT).exists() and not belongs(runs, path / CHECKPOINT):
