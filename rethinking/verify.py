@@ -10,7 +10,7 @@ from typing import Any
 
 from rethinking import catalog, figures, plotting, report
 from rethinking.engines import local
-from rethinking.engines.made_with import explanation, threads_of
+from rethinking.engines.made_with import explanation
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, archive, archived, check_current, digests, read
 from rethinking.record.lease import held
@@ -305,7 +305,7 @@ def made_again(
     """
     with tempfile.TemporaryDirectory() as scratch:
         other = Runs(scratch)
-        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or threads_of(record)}
+        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or record.threads}
         failures = local.run([record.spec], other, data_dir=data_dir, until=until, **options)
         if failures:
             raise InputError(f"{record.spec.run_id} failed: {failures[0].reason}")

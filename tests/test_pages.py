@@ -7,13 +7,16 @@ import shutil
 from collections import Counter
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
 from command import cli
 
 from rethinking import catalog, figures, report
 from rethinking.errors import InputError
-from rethinking.record import Runs
+from rethinking.record import Record, Runs
+from rethinking.report import model
+from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -226,6 +229,16 @@ def test_every_figure_has_a_page_and_a_row_among_the_commands():
 def test_every_claim_on_every_page_has_an_id_of_its_own():
     ids = [claim["id"] for drawn in DRAWN.values() for claim in drawn["claims"]]
     assert len(set(ids)) == len(ids)
+
+
+def test_core_hours_are_of_every_core_that_a_run_had_and_of_each_run_once():
+    run = RunSpec.make(n=100, model="mlp-1x512")
+    made = [{"seconds": 1800.0, "threads": threads} for threads in (2, 1, None, "1, then 2")] + [{"seconds": None}]
+    records = [Record(Path(f"run-{k}"), run, {}, each, {}) for k, each in enumerate(made)]
+    told = figures.made_by(records)
+    assert [each.get("threads") for each in told.values()] == [2, None, None, None, None]
+    drawn = SimpleNamespace(numbers={"runs": told})
+    assert model.hours(drawn) == model.hours(drawn, drawn) == 2.5
 
 
 def test_departures_have_a_number_where_figures_share_them():

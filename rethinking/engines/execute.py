@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rethinking import data
 from rethinking.arithmetic import as_begun
 from rethinking.engines.machine import cores
-from rethinking.engines.made_with import arithmetic, environment, threads_of, together
+from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.record import Record, Row, Runs, Writer, check_plug_ins, leased, write
@@ -293,7 +293,7 @@ def _weights(
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)
             other.owner = runs.root
-            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=threads_of(record)):
+            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=record.threads):
                 return None
             second = other.find(run)
             assert second is not None

@@ -14,8 +14,6 @@ from rethinking.streams import plain
 if TYPE_CHECKING:
     import torch
 
-    from rethinking.record import Record
-
 # Variables that limit or change how ATen, oneDNN, MKL, OpenMP, the allocators and CUDA's libraries compute.
 _LIBRARIES = ("ATEN_", "ONEDNN_", "DNNL_", "MKL_", "OMP_", "KMP_", "GOMP_", "OPENBLAS_", "PYTORCH_", "CUBLAS", "CUDNN_")
 _SINGLE = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "NVIDIA_TF32_OVERRIDE")
@@ -66,12 +64,6 @@ def machine(device: "torch.device") -> dict[str, Any]:
         "variables": variables(os.environ),
         "threads": torch.get_num_threads() if on_cpu else None,
     }
-
-
-def threads_of(record: "Record") -> int:
-    """The threads that a record was made with on a CPU; 1 where it does not tell, or was made with several numbers."""
-    told = record.environment.get("threads")
-    return told if isinstance(told, int) else 1
 
 
 def arithmetic(made_with: dict[str, Any]) -> str:

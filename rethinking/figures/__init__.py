@@ -160,9 +160,15 @@ def unique(wanted: Specs) -> list[Spec]:
 
 
 def made_by(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
-    """What each record was made with, by run, sorted: with it a drawn figure tells which records it is of."""
+    """What each record was made with, by run, sorted: with it a drawn figure tells which records it is of.
+
+    Its threads are among it where they were other than 1.
+    """
     told = ("commit", "torch", "device_name", "seconds")
-    return {r.path.name: {k: r.environment.get(k) for k in told} for r in sorted(records, key=lambda r: r.path.name)}
+    return {
+        r.path.name: {k: r.environment.get(k) for k in told} | ({"threads": r.threads} if r.threads != 1 else {})
+        for r in sorted(records, key=lambda r: r.path.name)
+    }
 
 
 def draw(

@@ -29,6 +29,7 @@ class _Run(_Shape):
     torch: str | None
     device_name: str | None
     seconds: Annotated[float, Field(ge=0)] | None
+    threads: Annotated[int, Field(ge=1)] = 1
 
 
 # A claim in a .json is a verdict, and has the fields of one.

@@ -100,6 +100,12 @@ class Record:
         return next((s for s, a, whole in zip(*columns, strict=True) if whole and a >= threshold), None)
 
     @property
+    def threads(self) -> int:
+        """Cores of a CPU that it was made with; 1 where it does not tell, or was made with several numbers of them."""
+        told = self.environment.get("threads")
+        return told if isinstance(told, int) else 1
+
+    @property
     def ended(self) -> str:
         """How a training run ended, in a few words."""
         return ENDED[self.result["status"]]

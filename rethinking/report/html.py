@@ -69,7 +69,7 @@ def page(found: Sequence[Result], folder: Path) -> str:
         guide=[_guide(row) for row in board],
         summary=prose.values(found)
         | {
-            "hours": f"{sum(prose.seconds(found).values()) / 3600:,.0f}",
+            "hours": f"{model.hours(*found):,.0f}",
             "missing": f"{len({run for r in found for run in r.numbers['missing']}):,}",
             "refuted": [row for row in rows if row["judged"].verdict == NOT_REPLICATED],
             "one_seed": sum(c.seeds == 1 for c in own if c.verdict in (REPLICATED, NOT_REPLICATED)),

@@ -305,9 +305,10 @@ def commits(result: Result) -> list[str]:
     return sorted({str(made["commit"]) for made in result.numbers["runs"].values()})
 
 
-def hours(result: Result) -> float:
-    """Core-hours that its runs took where they were made."""
-    return sum(made["seconds"] or 0 for made in result.numbers["runs"].values()) / 3600
+def hours(*found: Result) -> float:
+    """Core-hours that the runs of figures took where they were made, each run once."""
+    runs = {run: made for result in found for run, made in result.numbers["runs"].items()}
+    return sum((made["seconds"] or 0) * made.get("threads", 1) for made in runs.values()) / 3600
 
 
 def counted(runs: int) -> str:

@@ -149,11 +149,6 @@ NUMBERS = {
 }
 
 
-def seconds(found: Iterable[Result]) -> dict[str, float]:
-    """Of every run that a figure uses, once."""
-    return {run: made["seconds"] or 0 for result in found for run, made in result.numbers["runs"].items()}
-
-
 def values(found: Sequence[Result]) -> dict[str, str]:
     """Numbers for prose, by name; those of a claim that is not judged are not there."""
     own = [claim for result in found for claim in result.judged if claim.own]
@@ -164,7 +159,7 @@ def values(found: Sequence[Result]) -> dict[str, str]:
         "verdicts": model.counts(own),
         "verdicts_zh": _chinese_counts(own),
         "full": str(sum(c.size == "full size" for c in own)),
-        "records": f"{len(seconds(found)):,}",
+        "records": f"{len({run for result in found for run in result.numbers['runs']}):,}",
         "extensions": f"{len(more)} claims ({model.counts(more)})",
         "extensions_zh": f"{len(more)} 条：{_chinese_counts(more)}",
         "gone": ", ".join(gone) or "none",
