@@ -4,7 +4,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +177,8 @@ def figure(
             failures = maker.run(share, runs, wait=shard is None, **options)
         finally:
             make.settle(runs, share)
-        say_left = (lambda line: None) if quiet else partial(click.echo, err=as_json)
-        left = minutes is not None and _print_left(missing, runs, failures, say_left)
+        echo: Callable[[str], None] = say(quiet) if quiet or as_json else click.echo
+        left = minutes is not None and _print_left(missing, runs, failures, echo)
     # Where no run is there, an empty figure would replace one.
     some = not failures or any(runs.complete(spec) for spec in wanted.values())
     if some and not left:
@@ -219,7 +218,7 @@ def _counted(verdicts: list[Any]) -> str:
     return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
 
 
-def _print_left(specs: list[Any], runs: Any, failures: list[Any], say: Callable[[str], None]) -> bool:
+def _print_left(specs: list[Any], runs: Any, failures: list[Any], echo: Callable[[str], None]) -> bool:
     """Say where each run is. Returns whether one that has not failed is still to be finished."""
     failed = {failure.spec.run_id for failure in failures}
     states: list[str] = []
@@ -237,11 +236,11 @@ def _print_left(specs: list[Any], runs: Any, failures: list[Any], say: Callable[
         if spec.run_id in failed:
             state = "failed"
         states.append(state)
-        say(f"  {state:<9}  {spec.run_id}{more}")
+        echo(f"  {state:<9}  {spec.run_id}{more}")
     counts = Counter(states)
     order = ("complete", "under way", "not begun", "elsewhere", "failed")
     told = ", ".join(f"{counts[state]} {state}" for state in order if counts[state] or state in order[:3])
-    say(f"{len(specs)} runs were missing: {told}")
+    echo(f"{len(specs)} runs were missing: {told}")
     return any(state not in ("complete", "failed") for state in states)
 
 
