@@ -150,16 +150,19 @@ BOARD = {
         "Gaussian images": ("fig1a.fits.gaussian", "highest training accuracy (%)"),
     },
     "Figure 1(b)": {
-        "Inception, p = 1": ("fig1b.factor.inception", "p = 1"),
-        "AlexNet, p = 1": ("fig1b.factor.alexnet", "p = 1"),
-        "MLP 1x512, p = 1": ("fig1b.factor.mlp-1x512", "p = 1"),
+        "Inception, p = 1": {"inception, p = 1": "ratio"},
+        "AlexNet, p = 1": {"alexnet, p = 1": "ratio"},
+        "MLP 1x512, p = 1": {"mlp-1x512, p = 1": "ratio"},
     },
     "Figure 1(c)": {
         "Inception, p = 1": ("fig1c.chance.inception",),
         "AlexNet, p = 1": ("fig1c.chance.alexnet",),
         "MLP 1x512, p = 1": ("fig1c.chance.mlp-1x512",),
     },
-    "Figure 2(b)": {"with minus without batch norm": ("fig2b.moved",)},
+    "Figure 2(b)": {
+        "with minus without batch norm": ("fig2b.moved",),
+        "fitted with batch norm": ("fig2b.fits.inception", "highest training accuracy (%)"),
+    },
     "Table 1": {"MLP 3x512, random labels": ("table1.mlp-3x512.random_labels",)},
     "Table 3": {"MNIST pixels": ("table3.error.mnist_pixels",), "CIFAR-10 pixels": ("table3.error.cifar10_pixels",)},
     "Table 4": {
@@ -179,7 +182,7 @@ def told_of(source):
     """The numbers of a claim, or of the row of a table, that BOARD names, as a page writes them."""
     if isinstance(source, dict):
         ((name, column),) = source.items()
-        every = (r for stem in ("table4-paper", "min_norm-cpu") for r in DRAWN[stem]["table"])
+        every = (r for stem in ("fig1b-paper", "table4-paper", "min_norm-cpu") for r in DRAWN[stem]["table"])
         (row,) = (r for r in every if next(iter(r.values())) == name)
         texts = [cell(row[column])]
     else:
@@ -324,14 +327,18 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
     assert f"with random crop by {changes[1]:.2f}" in text
     margin = row("effects-paper", "weight decay, alexnet")["95 % margin of the test sample, at most (points)"][0]
     assert f"separates two such differences by up to {math.sqrt(2) * margin:.1f} points in 95 % of cases" in text
-    inception = {
-        word: row("fig1a-paper", word) for word in ("random labels", "shuffled pixels", "random pixels", "Gaussian")
-    }
-    noise = inception["random labels"]
-    assert "Figure 1(a), fits random labels to {:.2f} %".format(*noise["final training accuracy (%)"]) in text
+    words = ("true labels", "shuffled pixels", "random pixels", "Gaussian", "random labels")
+    inception = {word: row("fig1a-paper", word) for word in words}
+    true, noise = inception["true labels"], inception["random labels"]
+    assert "Figure 1(a), classifies {:.2f} % of the test images right".format(*true["test accuracy (%)"]) in text
+    (papers,) = row("table1-paper", "inception")["paper test (%)"]
+    assert f"of the test images right (the paper: {papers:.2f})" in text
+    assert "fits random labels to {:.2f} %".format(*noise["final training accuracy (%)"]) in text
     assert "its test accuracy is then {:.2f} %, which is chance".format(*noise["test accuracy (%)"]) in text
-    assert "It fits shuffled pixels, random pixels and Gaussian images in fewer steps." in text
-    assert max(inception, key=lambda word: median(inception[word]["steps to 99 %"])) == "random labels"
+    (first, *middle, last) = (median(each["steps to 99 %"]) for each in inception.values())
+    assert f"Random labels take it {last / first:.1f} times the steps of true ones" in text
+    assert "shuffled pixels, random pixels and Gaussian images lie between" in text
+    assert first < min(middle) <= max(middle) < last
     judged = [c for d in DRAWN.values() for c in d["claims"] if c["verdict"] in ("replicated", "not replicated")]
     assert "more than half of the paper's judged claims rest on one seed, and all of Inception's do" in text
     assert sum(c["seeds"] == 1 for c in judged) > len(judged) / 2

@@ -94,7 +94,8 @@ def small(t: Frame) -> bool:
     return all(1 <= v <= 4 for v in middle.values()) and middle[1.0] > 1
 
 
-SCORES = [Score(f"{NAMES[m]}, p = 1", claim=f"fig1b.factor.{m}", number="p = 1", unit=" times") for m in NETWORKS]
+FACTOR = "between 1 and 4, for every p"
+SCORES = [Score(f"{NAMES[m]}, p = 1", row=f"{m}, p = 1", number="ratio", paper=FACTOR, unit=" times") for m in NETWORKS]
 EACH: dict[str, Any] = {"source": "zhang2017, Figure 1(b)", "least_seeds": least_seeds}
 EACH["numbers"] = lambda t: t.numbers_by(RATIO, "p", "p = {:g}")
 
@@ -106,7 +107,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="fig1b.factor.{network}",
             name="constant factor, {network}",
             statement="corrupted labels slow the fit of {network} by a small constant factor",
-            paper="between 1 and 4, for every p",
+            paper=FACTOR,
             rule="the median ratio over seeds is between 1 and 4 at every p, and above 1 at p = 1; a censored run "
             "counts as above 4, and p = 0 must be fitted",
             holds=small,
