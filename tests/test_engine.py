@@ -898,6 +898,13 @@ def test_where_no_record_tells_a_probe_is_planned_with_the_training_of_its_run(m
     assert (expected - alone, measured) == (pytest.approx(trained), ["mlp-1x512"])
 
 
+def test_records_of_gpus_and_of_one_thread_tell_how_long_others_take(monkeypatch, toy_runs):
+    (name, spec, made, result), *_ = Runs(toy_runs).summaries()
+    for threads, told in ((None, 1), (1, 1), (2, 0)):
+        monkeypatch.setattr(Runs, "summaries", lambda self, n=threads: [(name, spec, made | {"threads": n}, result)])
+        assert len(estimate.past(Runs(toy_runs))) == told
+
+
 def test_a_plan_counts_a_run_once_whatever_its_probes(tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "_measure", lambda spec, device: 1e-3)
     run, runs = RunSpec.make(model="mlp-1x512", n=100, steps=1000), Runs(tmp_path)

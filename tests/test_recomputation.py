@@ -57,7 +57,8 @@ def folders():
     for path in sorted(ROOT.glob("runs/cifar10-*/result.json")):
         spec = json.loads((path.parent / "spec.json").read_text())
         if spec.pop("interim_test", 0) == 2000:
-            key = json.dumps(PLAIN | spec, sort_keys=True)
+            said = {name: value for name, value in spec.items() if value is not None}  # as older specs are silent
+            key = json.dumps(PLAIN | said, sort_keys=True)
             assert key not in found, f"{path.parent} and {found[key]} are the same run"
             found[key] = path.parent
     return found

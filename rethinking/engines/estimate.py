@@ -48,7 +48,7 @@ def past(runs: Runs) -> list[Past]:
         try:
             size = work(spec, result["steps"], result["evaluations"])
             _speed_keys(spec)  # of a data set that is known here
-            if made.get("threads", 1) != 1:  # not as a worker trains
+            if (made.get("threads") or 1) != 1:  # not as a worker trains; a GPU's record has none
                 continue
             rate = made.get("steps_per_second")
             image = 1 / (rate * _batch(spec)) if rate else made["seconds"] / size
