@@ -230,7 +230,8 @@ def headline(numbers: dict[str, Any]) -> str:
     gone, there = len(numbers["missing"]), len(numbers["runs"])
     if not gone:
         return "No finding: a number is missing"
-    made = f"{gone:,} of its {gone + there:,} runs {'is' if gone == 1 else 'are'} missing" if there else "none of its runs is made"
+    some = f"{gone:,} of its {gone + there:,} runs {'is' if gone == 1 else 'are'} missing"
+    made = some if there else "none of its runs is made"
     return f"No finding yet: {made}"
 
 
