@@ -702,7 +702,9 @@ def test_a_node_that_does_not_say_what_it_lacks_is_refused(toy_dir, tmp_path, mo
     said = {node.host: {"0": "one", "1": "two"}, node.lacks: {"0": None}}
     monkeypatch.setattr(cluster, "each", lambda function, nodes, *_, **__: said[function])
     roster = Roster(cluster, None)
-    with pytest.raises(InputError, match=r"^node two has not said within 600 s whether it can make the runs: "):
+    with pytest.raises(
+        InputError, match=r"^node two has not said whether it can make the runs, within 600 s or before "
+    ):
         roster.check("01")
     cluster.ray.cores.pop()  # it was lost meanwhile
     roster.check("01")
@@ -760,6 +762,40 @@ def test_a_node_that_joins_and_says_nothing_stops_no_other(toy_dir, tmp_path, mo
     assert len(fleet.flying) == 1
     counted(fleet, 0, 4, 16)  # the largest one is lost
     assert (fleet.flying, fleet._cores, fleet._limit()) == ({}, 4, AHEAD)
+
+
+def test_a_run_that_no_node_has_had_is_not_held_lost(toy_dir, tmp_path, monkeypatch):
+    """Ray says so at once of nodes that are lost, over and over, until it is known here that they are."""
+    fleet, spec = fleet_of_one(toy_dir, tmp_path, 1)
+    fleet.waiting.clear()
+    lost = type("TaskUnschedulableError", (Ray.exceptions.RayError,), {})
+
+    def get(event):
+        raise lost
+
+    monkeypatch.setattr(fleet.cluster.ray, "get", get)
+    for _ in range(20):
+        fleet.later.clear()
+        task = launched(fleet, spec)
+        task.events = iter([None])
+        fleet._hear(task)
+        assert (fleet.flying, fleet.failures, [each for _, each in fleet.later]) == ({}, [], [spec])
+    fleet.cluster.ray.cores = [0]
+    with pytest.raises(InputError, match="no node of there has more than 0"):
+        fleet.work(wait=True)
+
+
+def test_a_node_whose_process_ends_when_it_is_asked_is_told_of(toy_dir, tmp_path, monkeypatch):
+    fleet, _ = fleet_of_one(toy_dir, tmp_path, 1)
+
+    def answer(task):
+        raise Ray.exceptions.RayError
+
+    monkeypatch.setattr(fleet.cluster, "answer", answer)
+    for _ in range(3):
+        counted(fleet, 1, 1, said=[None])
+    assert fleet.roster.unfit == {"1": "Ray's process on node 1 ended 3 times when it was asked: see to it"}
+    assert fleet.roster.fit == {"0"}
 
 
 def test_a_probe_waits_for_its_run_where_another_process_makes_it(toy_dir, tmp_path):

@@ -24,6 +24,8 @@ AHEAD = 2  # runs in flight for each that the nodes can make at once, so that no
 COUNT_EVERY = 10.0  # seconds between looks at what nodes there are
 LOST = 10  # times that a run's node, or the process there, may be lost or told to end
 HELD = 20.0  # seconds until a run is tried again that another node seems to be at
+UNPLACED = "TaskUnschedulableError"  # Ray's word where all nodes that a run was for are lost
+AGAIN = 2.0  # seconds until such a run is given to others
 
 
 class _Unfinished(Exception):
@@ -263,6 +265,10 @@ class Fleet:
         """A node, or Ray's process there, was lost."""
         spec = self.flying[task].spec
         self._end(task, "its node was lost")
+        if reason == UNPLACED:  # no node has had it: that is not held against the run
+            self._count_again = 0.0
+            self.later.append((time.monotonic() + AGAIN, spec))
+            return
         self.lost[spec.run_id] += 1
         if self.lost[spec.run_id] <= LOST:
             self.waiting.appendleft(spec)

@@ -1,8 +1,8 @@
 """Which nodes of a Ray cluster can make the runs of a command, by what they have said."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rethinking.engines.node import Terms, host, lacks, shares
 from rethinking.errors import InputError
 
 ANSWER = 120.0  # seconds for a node to say anything
+ENDED = 3  # times that Ray's process may end on a node that is asked
 
 
 class Roster:
@@ -28,6 +29,7 @@ class Roster:
         self.cluster, self.terms = cluster, terms
         self.fit, self.unfit = set[str](), dict[str, str]()
         self.asked: dict[Any, tuple[str, float]] = {}
+        self._ended = Counter[str]()
 
     def check(self, nodes: Iterable[str]) -> None:
         """Ask the nodes that there are to begin with, and take them in.
@@ -62,11 +64,14 @@ class Roster:
         reasons: dict[str, str | None] = {}
         for task in ready:
             name, _ = self.asked.pop(task)
-            with suppress(StopIteration, ray.exceptions.RayError):  # it is lost, or is asked again
-                try:
-                    reasons[name] = self.cluster.answer(task)
-                except InputError as error:
-                    reasons[name] = str(error)
+            try:
+                reasons[name] = self.cluster.answer(task)
+            except InputError as error:
+                reasons[name] = str(error)
+            except (StopIteration, ray.exceptions.RayError):  # it is lost, or its process has ended: it is asked again
+                self._ended[name] += 1
+                if self._ended[name] == ENDED:
+                    reasons[name] = f"Ray's process on node {name} ended {ENDED} times when it was asked: see to it"
         late = {task: name for task, (name, since) in self.asked.items() if now - since > WAITED}
         for task, name in late.items():
             del self.asked[task]
@@ -97,5 +102,5 @@ class Roster:
 
 
 def _silent(name: str) -> str:
-    told = f"node {name} has not said within {WAITED:.0f} s whether it can make the runs"
+    told = f"node {name} has not said whether it can make the runs, within {WAITED:.0f} s or before its process ended"
     return f"{told}: see to it, or take it out of the cluster"
