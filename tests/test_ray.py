@@ -504,7 +504,9 @@ def fleet_of(specs, runs, toy_dir, ray, alone=False):
     cluster.ask = lambda function, nodes, *_: {Task(ray.answers): name for name in nodes}
     roster = Roster(cluster, terms)
     roster.fit |= {n["NodeID"] for n in ray.nodes()}
-    return Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True), roster)
+    fleet = Fleet(cluster, terms, share, specs, runs, Progress(specs, 1, True), roster)
+    fleet._count()
+    return fleet
 
 
 def counted(fleet, *cores, said=()):

@@ -76,7 +76,6 @@ class Fleet:
         self.remote = self.cluster.ray.remote(max_retries=0, num_returns="streaming")(node.make)
         self.held_terms = self.cluster.ray.put(self.terms)
         self._count_again, self._look_again = 0.0, 0.0
-        self._count()
 
     def work(self, wait: bool) -> None:
         """Until every run is done, or is another process's and not waited for, or the deadline."""

@@ -21,13 +21,18 @@ def runs_of(module: ModuleType, chosen: Setting) -> Specs:
 
 def claims_of(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
     """The claims of a figure's module; on other data or another network than the paper's, as questions to that."""
-    from rethinking.figures.kit import declared
-
-    made = declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
+    made = _stated(module, chosen)
     if not beyond(module, chosen):
         return made
     asked = [_extension(module, chosen, claim) for claim in made]
     return asked if chosen.subject.papers else _within_reach(module, chosen, asked)
+
+
+def _stated(module: ModuleType, chosen: Setting) -> list[claims.Claim]:
+    """The claims as the figure's file states them."""
+    from rethinking.figures.kit import declared
+
+    return declared.claims(module, chosen) if declared.is_declared(module) else module.claims(chosen)
 
 
 def beyond(module: ModuleType, chosen: Setting) -> dict[str, str]:
@@ -65,15 +70,12 @@ def _within_reach(module: ModuleType, chosen: Setting, asked: list[claims.Claim]
     wanted = runs_of(module, chosen)
     if all(_least(claim, wanted) >= claim.least_n for claim in asked):
         return asked
-    from rethinking.figures.kit import declared
-
     there: dict[str, dict[str, int]] = {}  # scale -> id of a claim, or of its kind, -> images of its smallest run
     for scale in SCALES[SCALES.index(chosen.scale) :]:
         other = replace(chosen, scale=scale)
-        rules = declared.claims(module, other) if declared.is_declared(module) else module.claims(other)
         specs_there = wanted if scale == chosen.scale else runs_of(module, other)
         least = there.setdefault(scale, {})
-        for rule in rules:
+        for rule in _stated(module, other):
             for key in (rule.id, _kind(rule)):
                 smallest = _least(rule, specs_there)
                 least[key] = min(smallest, least.get(key, smallest))

@@ -14,8 +14,20 @@ from rethinking.claims import rounded
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, if_told, least_seeds
 from rethinking.figures._score import Score
-from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Table, bounded, final, fits, listed, mostly
-from rethinking.figures.kit.claim import ordered
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Curves,
+    Frame,
+    Grid,
+    Table,
+    bounded,
+    final,
+    fits,
+    listed,
+    mostly,
+    ordered,
+)
 from rethinking.figures.kit.measures import steps_to_fit
 from rethinking.spec import Part, RunSpec
 

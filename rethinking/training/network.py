@@ -182,12 +182,11 @@ def _check_relus(
                 follows.append(last)
             last = last if isinstance(module, nn.ReLU) else module
         if set(follows) != {layer}:
-            places = [names.get(m, "the input") if m else "the input" for m in dict.fromkeys(follows)]
+            places = ["the input" if m is None else names.get(m, type(m).__name__) for m in dict.fromkeys(follows)]
             listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5) if places else "no layer"
             raise InputError(
                 f"{name} calls the ReLU {names.get(relu)} after {listed} and defines it after {names.get(layer)}: "
-                f"{name_of(regularizer)} would act in the wrong place, so "
-                "give each layer a ReLU of its own, right after it"
+                f"{name_of(regularizer)} would act in the wrong place, so give each layer a ReLU of its own"
             )
 
 
