@@ -6,11 +6,13 @@ weights.
 """
 
 import copy
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rethinking.errors import InputError
 from rethinking.seeds import untouched
@@ -96,21 +98,48 @@ def activation_before(network: nn.Module, layer: nn.Module) -> nn.Module | None:
     return next((a for a, b in _neighbours(network) if b is layer and isinstance(a, nn.ReLU)), None)
 
 
+class Bare(nn.ReLU):
+    """Stands for a call of torch.relu, or F.relu, where a network has no module for it."""
+
+
+class _Bare(TorchFunctionMode):
+    """Adds a `Bare` to `found` for every such call that is not a module's, as long as no nn.ReLU is `within`."""
+
+    def __init__(self, found: list[nn.Module]):
+        self.found, self.within = found, False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.within and getattr(func, "__name__", "") in ("relu", "relu_"):
+            self.found.append(Bare())
+        return func(*args, **(kwargs or {}))
+
+
 def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
     """Layers of any kind and ReLUs in the order in which a forward pass calls them, each as often as it is called.
 
-    The pass is one of a copy in evaluation mode. Of a network that does not take the images nothing is known: no calls.
+    A ReLU that is no module is a `Bare` of its own. The pass is one of a copy in evaluation mode. Of a network that
+    does not take the images nothing is known: no calls.
 
     Args:
         images: a few inputs (B, ...), on the network's device.
     """
     own, found = dict(network.named_modules()), list[nn.Module]()
-    copy = copied(network).eval()
+    copy, bare = copied(network).eval(), _Bare(found)
+
+    def enter(*_: Any) -> None:
+        bare.within = True
+
+    def leave(*_: Any, module: nn.Module) -> None:
+        bare.within = False
+        found.append(module)
+
     for name, module in copy.named_modules():
         wide = any(p.ndim > 1 for p in module.parameters(recurse=False)) and not isinstance(module, _NORMS)
         if wide or isinstance(module, Layer | nn.ReLU):
-            module.register_forward_hook(lambda *_, module=own[name]: found.append(module))
-    with torch.no_grad(), untouched():
+            if isinstance(module, nn.ReLU):
+                module.register_forward_pre_hook(enter)
+            module.register_forward_hook(partial(leave, module=own[name]))
+    with torch.no_grad(), untouched(), bare:
         try:
             copy(images.clone())
         except Exception:

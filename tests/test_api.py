@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from command import cli
 from torch import nn
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
@@ -242,6 +243,27 @@ def test_a_relu_that_follows_several_layers_carries_no_regularizer(tensors, part
     if part != "dropout=0.5":  # which is put before linear layers
         with pytest.raises(InputError, match="calls the ReLU relu after fc1, fc2 and defines it after out"):
             rt.experiment(tensors, Reused(), regularizers=part, **SHORT)
+
+
+class Mixed(nn.Module):
+    """A hidden layer with a module for its ReLU, and one without; a token of its own, as transformers have."""
+
+    def __init__(self, relu):
+        super().__init__()
+        self.fc1, self.act, self.fc2, self.out = nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 4)
+        self.relu, self.token = relu, nn.Parameter(torch.zeros(1, 5))
+
+    def forward(self, x):
+        return self.out(self.relu(self.fc2(self.act(self.fc1(x + self.token)))))
+
+
+@pytest.mark.parametrize("relu", [torch.relu, F.relu, torch.Tensor.relu, F.relu_], ids=["torch", "F", "method", "F_"])
+def test_a_relu_that_is_no_module_is_not_left_out_in_silence(tensors, relu):
+    for part in ("batch_norm", "layer_norm", "maxout", "backdrop=0.5"):
+        with pytest.raises(InputError, match=r"calls torch\.relu beside nn\.ReLU: .* so make each a torch\.nn\.ReLU"):
+            rt.experiment(tensors, Mixed(relu), regularizers=part, **SHORT)
+    rt.experiment(tensors, Mixed(relu), regularizers="weight_decay=0.01", **SHORT)
+    rt.experiment(tensors, Mixed(nn.Tanh()), regularizers="layer_norm", **SHORT)
 
 
 def test_dropouts_first_layer_is_the_first_that_is_called(tensors):

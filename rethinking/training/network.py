@@ -13,7 +13,7 @@ from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts
-from rethinking.surgery import activations, called, copied
+from rethinking.surgery import Bare, activations, called, copied
 from rethinking.training.rows import Inputs, evaluated
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
@@ -172,10 +172,18 @@ def _check_relus(
 ) -> None:
     """Raise InputError where a regularizer acts at a ReLU that does not act on its layer, and on it alone.
 
+    So it is where it acts at the ReLUs of some layers, and others have one that is no module, which it cannot act at.
+
     before: `_relus` without the regularizer. calls: of `called`.
     """
     after, names = _relus(network), {module: key for key, module in network.named_modules()}
-    for relu in (relu for relu, was in before.items() if after.get(relu) != was):
+    acts_at = [relu for relu, was in before.items() if after.get(relu) != was]
+    if acts_at and any(isinstance(module, Bare) for module in calls):
+        raise InputError(
+            f"{name} calls torch.relu beside nn.ReLU: {name_of(regularizer)} acts at modules alone and would leave "
+            "those layers out, so make each a torch.nn.ReLU"
+        )
+    for relu in acts_at:
         layer, last, follows = before[relu][0], None, list[nn.Module | None]()
         for module in calls:
             if module is relu:
