@@ -1,6 +1,7 @@
 """The probes `noise`, `selectivity` and `pac_bayes`: each against a slow or exact reference, and their laws."""
 
 import copy
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -209,12 +210,31 @@ def test_sigma_is_where_the_accuracy_falls_as_far_as_it_may(toy):
         assert row["bound"] == pytest.approx(row["loss"] + row["expected"] + excess)
 
 
+class Functional(nn.Module):
+    def forward(self, x):
+        return torch.relu(x)
+
+
 def test_what_has_no_units_or_no_finite_loss_is_one_line(toy):
     trained = subject(toy, NARROW)
-    flat = SimpleNamespace(network=nn.Linear(2, 2), spec=NARROW, train=trained.train)
-    for one, options in ((noise, {"repeats": 1, "points": 1, "most": 1.0}), (selectivity, {"units": 1, "to": "zero"})):
-        with pytest.raises(InputError, match="ReLU"):
-            next(one.measure(flat, generator(), images=8, **options))
+    units = {
+        "noise": {"repeats": 1, "points": 1, "most": 1.0},
+        "selectivity": {"units": 1, "to": "zero"},
+        "deletion": {"repeats": 1, "points": 1, "to": "zero"},
+    }
+    width = trained.train[0][0].numel()
+    for one in (noise, selectivity, deletion):
+        options = units[one.__name__.rpartition(".")[2]]
+        for hidden_layer, message in (
+            ([], "has no nn.ReLU behind a layer"),
+            ([nn.Linear(width, 6), nn.ReLU(), nn.Linear(6, width), Functional()], "calls torch.relu beside nn.ReLU"),
+        ):
+            net = nn.Sequential(nn.Flatten(), *hidden_layer, nn.Linear(width, 4)).eval()
+            with pytest.raises(InputError, match=message):
+                next(one.measure(dataclasses.replace(trained, network=net), generator(), images=8, **options))
+    same = dataclasses.replace(trained, train=(trained.train[0][:8], torch.zeros(8, dtype=torch.int64)))
+    with pytest.raises(InputError, match="of one class"):
+        next(selectivity.measure(same, generator(), images=8, **units["selectivity"]))
     weighted(trained.network)[0].weight.data[0, 0] = math.inf
     with torch.no_grad(), pytest.raises(InputError, match="probe a run that did not diverge"):
         next(pac_bayes.measure(trained, generator(), **probe("pac_bayes", NARROW).options))

@@ -11,6 +11,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.images import ImageSet, Split
 from rethinking.spec import RunSpec
+from rethinking.surgery import Bare, activations, called
 from rethinking.training import Training
 from rethinking.training.batches import cropped, trained_on
 from rethinking.training.network import give
@@ -49,6 +50,17 @@ class Trained:
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """The share of images whose likeliest class is their label."""
         return (self.logits(images).argmax(1) == labels).double().mean().item()
+
+    def relus(self) -> list[nn.ReLU]:
+        """The ReLUs behind layers, in order of definition: what they give are the network's units.
+
+        Raises InputError where there is none, or where torch.relu is called, whose units would be left out.
+        """
+        found = [relu for _, relu in activations(self.network)]
+        if not found or any(isinstance(m, Bare) for m in called(self.network, self.train[0][:2])):
+            what = "calls torch.relu beside nn.ReLU" if found else "has no nn.ReLU behind a layer"
+            raise InputError(f"{self.spec.model} {what}, and units are what such modules give: build it with nn.ReLU")
+        return found
 
     def pixels(self, split: str, count: int) -> Tensor:
         """The first images of a split before they are whitened, cropped and corrupted as the run's were.

@@ -38,9 +38,7 @@ COLUMNS = {
 
 def measure(trained, generator, *, images, repeats, points, to):
     inputs, labels = (each[:images] for each in trained.train)
-    relus = [relu for _, relu in activations(trained.network)]
-    if not relus:
-        raise InputError(f"{trained.spec.model} has no ReLU behind a layer, so no unit to delete: give another network")
+    relus = trained.relus()
     means = mean_activations(trained, relus, inputs)
     widths = [len(mean) for mean in means]
     values = means if to == "mean" else [torch.zeros_like(mean) for mean in means]

@@ -8,10 +8,8 @@ With batch_norm's place=after the noise is added behind the norm, which is the s
 
 import torch
 
-from rethinking.errors import InputError
 from rethinking.probes._folding import hooked
 from rethinking.probes.deletion import mean_activations
-from rethinking.surgery import activations
 
 OPTIONS = {
     "images": {"type": "int", "ge": 1, "default": 2000, "description": "training images measured, the first ones"},
@@ -28,9 +26,7 @@ COLUMNS = {
 
 def measure(trained, generator, *, images, repeats, points, most):
     inputs, labels = (each[:images] for each in trained.train)
-    relus = [relu for _, relu in activations(trained.network)]
-    if not relus:
-        raise InputError(f"{trained.spec.model} has no ReLU behind a layer, so no activation: give another network")
+    relus = trained.relus()
     means, squares = (mean_activations(trained, relus, inputs, power) for power in (1, 2))
     spread = [(s - m.square()).clamp_min(0).sqrt() for m, s in zip(means, squares, strict=True)]
     for repeat in range(1, repeats + 1):

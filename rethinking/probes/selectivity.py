@@ -49,13 +49,9 @@ ARRAYS = {
 
 def measure(trained, generator, *, images, units, to):
     inputs, labels = (each[:images] for each in trained.train)
-    relus = [relu for _, relu in activations(trained.network)]
-    present = labels.unique()
-    if not relus or len(present) < 2:
-        raise InputError(
-            f"{trained.spec.model} has {len(relus)} layers of units, and the images {len(present)} classes: measure "
-            "a network with ReLUs on images of two classes or more"
-        )
+    relus, present = trained.relus(), labels.unique()
+    if len(present) < 2:
+        raise InputError("the images measured are of one class, selectivity is between classes: measure more images")
     by_class = [mean_activations(trained, relus, inputs[labels == k]) for k in present]
     least = min(mean.min().item() for means in by_class for mean in means)
     if least < 0:
