@@ -19,7 +19,7 @@ from rethinking.claims import EXTENSION, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, RE
 from rethinking.engines import estimate
 from rethinking.engines.progress import titles
 from rethinking.errors import InputError
-from rethinking.figures import _sweeps
+from rethinking.figures import _sweeps, budgets
 from rethinking.figures.kit import Frame, listed
 from rethinking.figures.kit import highest as kit_highest
 from rethinking.figures.kit import made as kit_made
@@ -580,3 +580,21 @@ def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path
                 words = (NOT_REPLICATED, NOT_JUDGED) if "not judged where" in each.tolerance else (NOT_REPLICATED,)
                 expected = words if each.own else [EXTENSION[word] for word in words]
                 assert verdict in expected, (each.statement, condition)
+
+
+def test_what_diverges_is_not_counted_as_run_for_longer_and_not_fitted():
+    """As dropout 0.9 in figure budgets: more steps do not help it, and it ends where the shorter run did."""
+
+    def runs(**states):
+        rows = [
+            (name, times, state) for name, both in states.items() for times, state in zip((1, 8), both, strict=True)
+        ]
+        names, times, found = (list(column) for column in zip(*rows, strict=True))
+        at = {"network": "mlp-3x512", "strength": 0.5, "images": 2000, "labels": "random"}
+        return kit_made(regularizer=names, times=times, state=found, **at)
+
+    late, never, diverged = ("censored", "fitted"), ("censored", "censored"), ("diverged", "diverged")
+    told = budgets.finding(runs(dropout=late, l1=never, max_norm=diverged), "")
+    assert told.startswith("Of 2 strengths") and "1 are fitted then" in told
+    assert budgets.finding(runs(max_norm=diverged), "") is None
+    assert "at every strength" in budgets.finding(runs(dropout=("fitted", "fitted"), max_norm=diverged), "")

@@ -22,7 +22,8 @@ UNSTATED = (
 INCEPTION = (
     "Inception at scale paper: 64 epochs (25,024 steps) or, where the question is when it fits, until every training "
     "example is right; evaluations on the way measure 2,000 training images, which also give batch norm its "
-    "statistics. Fewer images: a run stops when every training example is right."
+    "statistics, and all where the fit is near: only those count. Fewer images: a run stops when every training "
+    "example is right."
 )
 ALEXNET = "In bfloat16 AlexNet's local response normalization is lost where it changes a unit by less than 0.25 %."
 BUDGET = (

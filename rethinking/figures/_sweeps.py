@@ -68,8 +68,8 @@ def departures(*own: str) -> list[str]:
         "weight decay, its AlexNet does not fit random labels (Table 4).",
         *own,
         "Rules on times to fit were made after the runs, as they say. An earlier rule called memorization stopped "
-        "where random labels are not fitted within 5 times the baseline's time; wherever that cost no test accuracy, "
-        "they were fitted within 10 times.",
+        "where random labels are not fitted within the budget; the six strengths of figure dose at which that cost no "
+        "test accuracy were fitted within twice the budget.",
         CAVEAT,
         "Bits memorized: 1 - cross-entropy / log(10) of the training labels at the end, a share and a lower bound: "
         "label smoothing leaves a loss though every label is right.",
