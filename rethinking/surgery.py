@@ -6,6 +6,7 @@ weights.
 """
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -39,11 +40,11 @@ def copied(network: nn.Module) -> nn.Module:
 
 
 def walk(network: nn.Module) -> list[nn.Module]:
-    """Convolutions, linear layers, ReLUs and max-poolings in order of definition; not what stands inside them."""
+    """Convolutions, linear layers, ReLUs and max-poolings in order of definition, each once; nothing inside them."""
     found: list[nn.Module] = []
     for child in network.children():
         found += [child] if isinstance(child, _STOPS) else walk(child)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def layers(network: nn.Module) -> list[Layer]:
@@ -86,6 +87,16 @@ def activations(network: nn.Module) -> list[tuple[Layer, nn.ReLU]]:
         elif isinstance(module, nn.ReLU) and layer is not None:
             pairs.append((layer, module))
     return pairs
+
+
+def activated(network: nn.Module) -> list[Layer]:
+    """The layers that a ReLU follows, each once, in order of definition."""
+    return list(dict.fromkeys(layer for layer, _ in activations(network)))
+
+
+def in_order(found: Sequence[Layer], calls: Sequence[nn.Module]) -> list[Layer]:
+    """Layers in the order in which they are called first, see `called`; where that is not known, as they are given."""
+    return sorted(found, key=lambda layer: calls.index(layer) if layer in calls else -1)
 
 
 def hidden_linear(network: nn.Module) -> list[nn.Linear]:
@@ -192,7 +203,15 @@ def _after(layer: nn.Module, inputs: tuple[Tensor], x: Tensor) -> Tensor:
 
 
 def become(layer: nn.Module, kind: type[nn.Module], **attributes: Any) -> None:
-    """Make `layer` one of `kind`, a subclass of its class, with further attributes (modules among them)."""
+    """Make `layer` one of `kind`, a subclass of its class, with further attributes (modules among them).
+
+    Raises InputError where it is not, as what the layer's own class does would be lost.
+    """
+    if not issubclass(kind, type(layer)):
+        raise InputError(
+            f"the network has a {type(layer).__name__}, whose own forward {kind.__name__} would replace: build it of "
+            "torch.nn's layers, or drop the regularizer"
+        )
     layer.__class__ = kind
     for name, value in attributes.items():
         setattr(layer, name, value)

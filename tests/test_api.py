@@ -262,8 +262,91 @@ def test_a_relu_that_is_no_module_is_not_left_out_in_silence(tensors, relu):
     for part in ("batch_norm", "layer_norm", "maxout", "backdrop=0.5"):
         with pytest.raises(InputError, match=r"calls torch\.relu beside nn\.ReLU: .* so make each a torch\.nn\.ReLU"):
             rt.experiment(tensors, Mixed(relu), regularizers=part, **SHORT)
-    rt.experiment(tensors, Mixed(relu), regularizers="weight_decay=0.01", **SHORT)
+    for part in ("weight_decay=0.01", "dropout=0.5"):  # which acts before linear layers
+        rt.experiment(tensors, Mixed(relu), regularizers=part, **SHORT)
     rt.experiment(tensors, Mixed(nn.Tanh()), regularizers="layer_norm", **SHORT)
+
+
+class Squared(nn.Linear):
+    def forward(self, x):
+        return F.linear(x, self.weight.square(), self.bias)
+
+
+@pytest.mark.parametrize("part", ["maxout", "dropconnect", "restricted_weights=signs"])
+def test_a_layer_of_ones_own_does_not_lose_what_it_does(tensors, part):
+    network = nn.Sequential(Squared(5, 16), nn.ReLU(), Squared(16, 4))
+    with pytest.raises(InputError, match=r"has a Squared, whose own forward .* would replace"):
+        rt.experiment(tensors, network, regularizers=part, **SHORT)
+    rt.experiment(tensors, network, regularizers="dropout=0.5", **SHORT)
+
+
+def test_what_stands_in_two_places_is_regularized_once(tensors):
+    """A block in two parts of a network, and a layer with two ReLUs."""
+    block, layer = nn.Sequential(nn.Linear(5, 5), nn.ReLU()), nn.Linear(5, 5)
+    shared = nn.Sequential(nn.Sequential(block, nn.Linear(5, 5)), nn.Sequential(block, nn.Linear(5, 4)))
+    twice = nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(5, 4))
+    for network in (shared, twice):
+        for part in ("batch_norm", "layer_norm", "group_norm=1"):
+            found = rt.experiment(tensors, network, regularizers=part, **SHORT).network
+            assert {len(m.after) for m in found.modules() if hasattr(m, "after")} == {1}
+    found = rt.experiment(tensors, shared, regularizers="dropout=0.5", **SHORT).network
+    assert {len(m.before) for m in found.modules() if hasattr(m, "before")} == {1}
+
+
+class HeadFirst(nn.Module):
+    """Defines its layers from the last to the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.out, self.body = nn.Linear(16, 4), nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
+        self.first = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 16))
+
+    def forward(self, x):
+        return self.out(self.body(self.first(x)))
+
+
+def test_layers_are_counted_as_they_are_called(tensors):
+    for part, name in (("restricted_weights=signs,layer=1", "first.0"), ("dropconnect", "body.0")):
+        found = rt.experiment(tensors, HeadFirst(), regularizers=part, **SHORT).network
+        assert [key for key, m in found.named_modules() if "Restricted" in str(type(m)) or "Drop" in str(type(m))] == [
+            name
+        ]
+
+
+class InTraining(nn.Linear):
+    """What only goes wrong while it is trained: two outputs, or none."""
+
+    def __init__(self, wrong):
+        super().__init__(5, 4)
+        self.wrong = wrong
+
+    def forward(self, x):
+        return self.wrong(super().forward(x)) if self.training else super().forward(x)
+
+
+def failing(x):
+    raise RuntimeError("not trained so")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: InTraining(lambda x: (x, x)),
+            "gives a tuple for 2 inputs .* in training, not 4 logits each",
+        ),
+        (lambda: InTraining(failing), "does not take inputs .*: not trained so"),
+        (lambda: nn.Linear(5, 4, dtype=torch.complex64), r"has weight in torch\.complex64"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_before_anything_is(tensors, make, message):
+    with pytest.raises(InputError, match=message):
+        rt.experiment(tensors, make(), **SHORT)
+
+
+def test_a_learning_rate_of_0_is_none(tensors):
+    with pytest.raises(InputError, match="learning_rate is 0"):
+        rt.experiment(tensors, Net(5), **(SHORT | {"learning_rate": 0}))
 
 
 def test_dropouts_first_layer_is_the_first_that_is_called(tensors):

@@ -12,6 +12,7 @@ import torch
 from command import PLUG_INS, RUN, cli, one_line
 from toys import broken_off, curve, gone_on
 
+import rethinking
 from rethinking import catalog
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
@@ -151,6 +152,68 @@ def test_what_draws_from_the_default_generators_is_determined_by_its_run(found, 
     assert gone_on(again, rows) == first == curve(run, toy)
     assert states() == before
     assert curve(run.replace(seed=1), toy) != first
+
+
+HEAD = """
+from torch import nn
+
+PAPER = {{"learning_rate": 0.01}}
+
+
+class Net(nn.Module):
+    def __init__(self, classes, inputs):
+        super().__init__()
+        {layers}
+
+    def forward(self, x):
+        return {forward}
+
+
+def build(num_classes=10, in_channels=3, image_size=28):
+    return Net(num_classes, in_channels * image_size**2)
+"""
+GELU = HEAD.format(
+    layers="self.a, self.act, self.b = nn.Linear(inputs, 8), nn.GELU(), nn.Linear(8, classes)",
+    forward="self.b(self.act(self.a(x.flatten(1))))",
+)
+TIED = HEAD.format(
+    layers="self.a, self.b, self.c = nn.Linear(inputs, 8), nn.Linear(8, 8), nn.Linear(8, 8)\n"
+    "        self.c.weight, self.d, self.e = self.b.weight, self.a, nn.Linear(8, classes)",
+    forward="self.e(self.c(self.b(self.d(x.flatten(1)))))",
+)
+BACKWARDS = HEAD.format(
+    layers="self.out, self.body = nn.Linear(8, classes), nn.Sequential(nn.Linear(inputs, 8), nn.ReLU())",
+    forward="self.out(self.body(x.flatten(1)))",
+)
+SMALL = {"n": 40, "steps": 6, "eval_every": 3, "batch_size": 20, "device": "cpu", "progress": False}
+
+
+@pytest.mark.parametrize("part", ["batch_norm", "layer_norm", "group_norm=4", "maxout", "backdrop=0.5"])
+def test_a_network_that_a_regularizer_finds_nothing_in_is_refused(found, toy_dir, part):
+    found(models__gelu=GELU)
+    with pytest.raises(InputError, match=f"gelu has no layers that {part.partition('=')[0]} acts on"):
+        rethinking.experiment("toy", "gelu", regularizers=part, data_dir=toy_dir, **SMALL)
+
+
+def test_tied_weights_and_a_layer_of_two_names_are_kept(found, toy_dir, tmp_path):
+    found(models__tied=TIED)
+    result = rethinking.experiment("toy", "tied", save=tmp_path, data_dir=toy_dir, **SMALL)
+    network = rethinking.network(result.records[0], data_dir=toy_dir)
+    for name, value in result.network.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
+    assert network.b.weight is network.c.weight
+
+
+def test_the_network_of_a_record_has_its_regularizers_where_training_had_them(found, toy, toy_dir, tmp_path):
+    found(models__backwards=BACKWARDS)
+    fields = SMALL | {"regularizers": "dropout=0.5,mode=weight_scaling"}
+    result = rethinking.experiment("toy", "backwards", save=tmp_path, data_dir=toy_dir, **fields)
+    network = rethinking.network(result.records[0], data_dir=toy_dir)
+    trained = Training(result.records[0].spec, toy)
+    trained.network.load_state_dict(network.state_dict())
+    images = trained.test_images[:8]
+    with torch.no_grad():
+        assert torch.equal(network.eval()(images), trained.network.eval()(images))
 
 
 @pytest.mark.parametrize(
@@ -398,7 +461,7 @@ def test_planning_with_a_mistaken_network_is_one_line(found):
     text = "    return nn.Sequential(nn.Flatten(), nn.Linear(7, 10))\n"
     text = f'"""Mine."""\nfrom torch import nn\n\n\ndef build(*sizes):\n{text}'
     found(figures__mine=CLAIMING.replace('model="tiny"', 'model="mine", learning_rate=0.1'), models__mine=text)
-    assert "mine.py: RuntimeError: " in one_line(cli("plan", "mine", "--device", "cpu"))
+    assert "mine.py does not take inputs of shape (3, 28, 28)" in one_line(cli("plan", "mine", "--device", "cpu"))
 
 
 def test_a_record_of_a_plug_in_that_is_not_here_says_so(found, toy_dir, tmp_path, monkeypatch):

@@ -363,5 +363,6 @@ def _untrained(spec: RunSpec) -> nn.Module:
     generator = keyed_generator("cpu", spec.seed, "training")
     context = regularizers.Run(classes, generator, spec.momentum, min(height, width) - min(seen))
     parts = [regularizers.build(part, context) for part in spec.regularizers]
-    made = built(spec, parts, (channels, *seen), 1 if one_logit(spec) else classes)
+    shape, own = (channels, *seen), bool(catalog.find("models", spec.model).digest)
+    made = built(spec, parts, shape, 1 if one_logit(spec) else classes, images=torch.zeros(2, *shape) if own else None)
     return placed(made, torch.device("cpu"))

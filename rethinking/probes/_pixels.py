@@ -60,7 +60,7 @@ class Pixels:
         first = surgery.layers(self._rest)[0]
         weight = first.weight.detach()
         self._bias = torch.zeros_like(weight[:, 0]) if first.bias is None else first.bias.detach()
-        surgery.become(first, _Given)
+        first.__class__ = _Given
         flat = self.images.transpose(1, 2).flatten(1).double() / 255  # (N, C H W), as a network sees it
         self._sums = flat.sum(1), flat.square().sum(1)
         mean = flat.mean(1, keepdim=True)

@@ -62,10 +62,12 @@ class Base:
     Attributes:
         wants_originals: `batch` is given float images of the data set's own size in units of a byte, before those of
             all others; between the two the trainer crops what is still too large to the centre, and whitens.
+        wants_every_relu: where it acts at a ReLU, a network that has others which are no modules is refused.
         run: set before the first seam, and kept up to date.
     """
 
     wants_originals = False
+    wants_every_relu = True
     run: Run
 
     def network(self, network: "nn.Module") -> "nn.Module":

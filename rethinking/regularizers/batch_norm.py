@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.regularizers import Base
-from rethinking.surgery import activations, after
+from rethinking.surgery import activated, activations, after
 
 OPTIONS = {
     "on": {"type": "bool", "default": True, "description": "whether to normalize"},
@@ -43,9 +43,11 @@ class Regularizer(Base):
         self.momentum = MOMENTUM if statistics == "running" else None
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, relu in activations(network) if self.on else []:
-            width = layer.weight.shape[0]
-            after(layer if self.place == "before" else relu, BatchNorm(width, 1e-3, self.momentum))
-            if self.place == "before":
+        if self.on and self.place == "before":
+            for layer in activated(network):
+                after(layer, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
                 layer.register_parameter("bias", None)
+        elif self.on:
+            for layer, relu in activations(network):
+                after(relu, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
         return network

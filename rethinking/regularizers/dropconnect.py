@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import Linear, linear
 from rethinking.regularizers import Base, Run
-from rethinking.surgery import become, hidden_linear
+from rethinking.surgery import become, hidden_linear, in_order
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping"}}
 NULL = {"rate": 0.0}
@@ -95,5 +95,7 @@ class Regularizer(Base):
 
     def network(self, network: nn.Module) -> nn.Module:
         if self.rate:
-            become(hidden_linear(network)[-1], DropConnectLinear, rate=self.rate, run=self.run)
+            become(
+                in_order(hidden_linear(network), self.run.calls)[-1], DropConnectLinear, rate=self.rate, run=self.run
+            )
         return network

@@ -25,7 +25,7 @@ from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.regularizers import Base, Run
 from rethinking.seeds import keyed_generator
-from rethinking.surgery import activation_before, after, before, kept, layers
+from rethinking.surgery import activation_before, after, before, in_order, kept, layers
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "default": 0.5, "description": "probability of dropping a unit"},
@@ -112,6 +112,8 @@ def _once(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 class Regularizer(Base):
+    wants_every_relu = False  # without one it acts before the next layer
+
     def __init__(self, rate: float, input: float, mode: str, where: str, samples: int):
         self.rate, self.input, self.mode, self.where, self.samples = rate, input, mode, where, samples
 
@@ -129,9 +131,7 @@ class Regularizer(Base):
             )
         called = [m for m in self.run.calls if not isinstance(m, nn.ReLU)]
         first = called[0] if called else found[0]
-        others = [m for m in found if m is not first]
-        if called:
-            others.sort(key=lambda layer: called.index(layer) if layer in called else -1)
+        others = in_order([m for m in found if m is not first], called)
         if self.input:
             if first not in found:
                 kind = type(first).__name__

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rethinking.errors import InputError
 from rethinking.regularizers import Base
-from rethinking.surgery import activations, after
+from rethinking.surgery import activated, after
 
 OPTIONS = {"channels": {"type": "int", "ge": 0, "default": 16, "description": "in a group"}}
 NULL = {"channels": 0}
@@ -45,7 +45,7 @@ class Regularizer(Base):
         self.channels = channels
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, _ in activations(network) if self.channels else []:
+        for layer in activated(network) if self.channels else []:
             width = layer.weight.shape[0]
             if width % self.channels:
                 raise InputError(

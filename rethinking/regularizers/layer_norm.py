@@ -10,7 +10,7 @@ from torch import nn
 
 from rethinking.regularizers import Base
 from rethinking.regularizers.group_norm import GroupNorm
-from rethinking.surgery import activations, after
+from rethinking.surgery import activated, after
 
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to normalize"}}
 NULL = {"on": False}
@@ -24,6 +24,6 @@ class Regularizer(Base):
         self.on = on
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, _ in activations(network) if self.on else []:
+        for layer in activated(network) if self.on else []:
             after(layer, GroupNorm(1, layer.weight.shape[0]))
         return network

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rethinking.errors import InputError
 from rethinking.layers import Linear, linear
 from rethinking.regularizers import Base
-from rethinking.surgery import become, layers, weights
+from rethinking.surgery import become, in_order, layers, weights
 
 OPTIONS = {
     "values": {"type": "str", "choices": ["free", "signs", "bits"], "description": "any, {-1, +1} or {0, 1}"},
@@ -71,7 +71,7 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         if self.values == "free":
             return network
-        found = layers(network)
+        found = in_order(layers(network), self.run.calls)
         if self.layer > len(found):
             raise InputError(
                 f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"

@@ -21,7 +21,7 @@ from rethinking.spec.kinds import (
     from_json,
     kind_of,
 )
-from rethinking.spec.part import Part, check_options, check_parts
+from rethinking.spec.part import Part, check_options, check_parts, is_null
 from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
 from rethinking.spec.training import EPOCH, RunSpec, check_several
@@ -55,5 +55,6 @@ __all__ = [
     "from_file",
     "from_json",
     "image_size",
+    "is_null",
     "kind_of",
 ]

@@ -222,9 +222,14 @@ def canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"regularizer {name} is given {names.count(name)} times: give it once")
-    facts = {p.name: catalog.find("regularizers", p.name).constants for p in checked}
-    kept = (p for p in checked if any(p.options[k] != v for k, v in facts[p.name]["NULL"].items()))
-    return tuple(_settled(p, facts[p.name]) for p in kept)
+    return tuple(_settled(p, catalog.find("regularizers", p.name).constants) for p in checked if not is_null(p))
+
+
+def is_null(part: Part) -> bool:
+    """Whether a regularizer does nothing. Raises InputError for options that it has not."""
+    null = catalog.find("regularizers", part.name).constants["NULL"]
+    options = check_options("regularizers", part.name, part.options)
+    return all(options[name] == value for name, value in null.items())
 
 
 def _settled(part: Part, facts: dict[str, Any]) -> Part:

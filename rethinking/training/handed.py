@@ -55,7 +55,7 @@ class HandedSpec(RunSpec):
     @classmethod
     def _resolve_rate(cls, given: Any) -> Any:
         if given.get("own_network"):
-            return given | {"learning_rate": given.get("learning_rate") or 0.01}
+            return given | ({"learning_rate": 0.01} if given.get("learning_rate") is None else {})
         return super()._resolve_rate(given)  # type: ignore[operator]
 
     def _check_crop(self) -> None:

@@ -27,6 +27,7 @@ from rethinking.training.batches import (
 )
 from rethinking.training.network import (
     Source,
+    apart,
     batch_norm_statistics,
     built,
     check_fit,
@@ -118,12 +119,12 @@ class Training:
         splits = (examples.train, examples.held, examples.test)
         self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
         self.train_labels, self.held_labels, self.test_labels = (labels for _, labels in splits)
-        if network is not None or self._handed:
-            with seeds.untouched():
-                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, spec.model)
-        if self._own or self._handed:
-            with seeds.untouched():
-                check_one(self.network, part_of(self.train_images, 1), spec)
+        with seeds.untouched():
+            if self._own or self._handed:
+                in_a_file = self._own and network is None
+                name = str(catalog.find("models", spec.model).path) if in_a_file else spec.model
+                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, name)
+            check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
         for r in self.regularizers:
@@ -353,7 +354,7 @@ class Training:
         state["schedule"] = torch.tensor([schedule.last, schedule.seen, schedule.found], dtype=torch.float64)
         state["ended"] = torch.tensor([self.fitted + 2 * self.at_loss, self.diverged_at or 0])
         state["step"] = torch.tensor(self.step)
-        return {k: v.detach().cpu().contiguous() for k, v in state.items()}
+        return apart(state)
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to a `state` of a run of the same spec.

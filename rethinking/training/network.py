@@ -1,6 +1,7 @@
 """The network of a run: built or copied, regularized, initialised under the seed. On the CPU: the same everywhere."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from rethinking.errors import InputError
 from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
-from rethinking.spec import RunSpec, check_parts
+from rethinking.spec import RunSpec, check_parts, is_null
 from rethinking.surgery import Bare, activations, called, copied
 from rethinking.training.rows import Inputs, evaluated
 
@@ -24,6 +25,18 @@ def unlike(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None
     kinds = [{name: f"{t.dtype} {tuple(t.shape)}" for name, t in tensors.items()} for tensors in (given, own)]
     odd = [name for name in dict.fromkeys([*own, *given]) if kinds[0].get(name) != kinds[1].get(name)]
     return f"{odd[0]} is {kinds[0].get(odd[0])}, expected {kinds[1].get(odd[0])}" if odd else None
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors to be saved: on the CPU, contiguous; of those that share memory, as tied weights do, one is no copy."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        found[name] = own.clone() if place in seen else own
+        seen.add(place)
+    return found
 
 
 def give(network: nn.Module, weights: Mapping[str, Tensor], what: object) -> None:
@@ -68,10 +81,11 @@ def built(
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         calls = called(network, images) if images is not None and parts else []
-        for r in parts:
+        for part, r in zip(spec.regularizers, parts, strict=True):
             r.run.calls = calls
             relus = _relus(network) if calls else {}
-            network = r.network(network) if own is None else _carrying(r, network, spec.model)
+            acts = images is not None and not is_null(part)
+            network = _carrying(r, network, spec.model) if acts else r.network(network)
             if not isinstance(network, nn.Module):
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
@@ -128,7 +142,7 @@ _SEAMS = ("parameters", "batch", "penalty", "gradient", "after_step")
 
 
 def _carrying(regularizer: regularizers.Base, network: nn.Module, name: str) -> nn.Module:
-    """A network of one's own with a regularizer. Raises InputError where it finds nothing there to act on."""
+    """A network that is not the package's, regularized. Raises InputError where there is nothing to act on."""
     before = _layers(network)
     try:
         network = regularizer.network(network)
@@ -172,13 +186,15 @@ def _check_relus(
 ) -> None:
     """Raise InputError where a regularizer acts at a ReLU that does not act on its layer, and on it alone.
 
-    So it is where it acts at the ReLUs of some layers, and others have one that is no module, which it cannot act at.
+    So it is, too, where others of those layers' kind have a ReLU that is no module, which it would leave out.
 
     before: `_relus` without the regularizer. calls: of `called`.
     """
     after, names = _relus(network), {module: key for key, module in network.named_modules()}
     acts_at = [relu for relu, was in before.items() if after.get(relu) != was]
-    if acts_at and any(isinstance(module, Bare) for module in calls):
+    kinds = tuple({nn.Linear if isinstance(before[relu][0], nn.Linear) else nn.Conv2d for relu in acts_at})
+    bare = any(isinstance(b, Bare) and isinstance(a, kinds) for a, b in pairwise(calls))
+    if bare and regularizer.wants_every_relu:
         raise InputError(
             f"{name} calls torch.relu beside nn.ReLU: {name_of(regularizer)} acts at modules alone and would leave "
             "those layers out, so make each a torch.nn.ReLU"
@@ -207,29 +223,29 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
     for key, p in network.named_parameters():
-        if p.is_floating_point() and p.dtype != torch.float32:
+        if p.dtype != torch.float32 and (p.requires_grad or p.is_floating_point()):
             raise InputError(f"{name} has {key} in {p.dtype}: give network.float(), and a precision to train in")
-    network.eval()
     shape = tuple(images.shape[1:])
-    try:
-        with torch.no_grad():
-            out = network(images)
-    except InputError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        whole = images.dtype == torch.int64
-        hint = "; whole numbers are taken as tokens: give images as uint8, uint16 or floating point" * whole
-        raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}{hint}") from None
-    network.train()
-    outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
-    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
-        given = f"{tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
-        todo = f"give it {classes} outputs, or say num_classes"
-        raise InputError(
-            f"{name} gives {given} for {len(images)} inputs of shape {shape}, not {classes} logits each: "
-            + (todo if isinstance(out, Tensor) else "let forward return the logits alone")
-        )
+    for training in (False, True) if len(images) > 1 else (False,):  # of one example see `check_one`
+        try:
+            with torch.no_grad():
+                out = copied(network).train(training)(images.clone())
+        except InputError:
+            raise
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            whole = images.dtype == torch.int64
+            hint = "; whole numbers are taken as tokens: give images as uint8, uint16 or floating point" * whole
+            raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}{hint}") from None
+        outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
+        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
+            given = f"{tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+            todo = f"give it {classes} outputs, or say num_classes"
+            raise InputError(
+                f"{name} gives {given} for {len(images)} inputs of shape {shape}{' in training' * training}, not "
+                f"{classes} logits each: "
+                + (todo if isinstance(out, Tensor) else "let forward return the logits alone")
+            )
 
 
 def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:

@@ -11,7 +11,7 @@ from rethinking.training import bfloat16
 from rethinking.training.batches import Tensors
 from rethinking.training.keep import kept
 from rethinking.training.loop import Training
-from rethinking.training.network import Source
+from rethinking.training.network import Source, apart
 from rethinking.training.schedule import Evaluation
 
 
@@ -39,5 +39,5 @@ def run(spec: RunSpec, context: Context) -> Rows:
     context.state = training.state
     for evaluation in training.evaluations(context.on_step, context.on_part):
         yield evaluation.as_row()
-    weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
+    weights = apart(training.network.state_dict())
     return Outcome(training.status, training.diverged_at, training.log, kept(training), weights)
