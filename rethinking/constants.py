@@ -219,17 +219,16 @@ def _wrong_data(own: dict[str, Any]) -> str | None:
     if not all(isinstance(digest, str) for digest in own["SHA256"].values()):
         return f"SHA256 is {own['SHA256']!r}, it must be digests"
     shape = own["SHAPE"]
-    if not isinstance(shape, list | tuple) or len(shape) not in (2, 3) or not all(map(_whole, shape)):
-        return f"SHAPE is {shape!r}, it must be (height, width) or (height, width, channels)"
+    if not isinstance(shape, list | tuple) or len(shape) != 3 or not all(map(_whole, shape)):
+        return f"SHAPE is {shape!r}, it must be (height, width, channels)"
     classes = own["CLASSES"]
     if not isinstance(classes, list | tuple) or len(classes) < 2 or not all(isinstance(c, str) for c in classes):
         return f"CLASSES is {classes!r}, it must be a list of two names or more"
-    channels = shape[2] if len(shape) == 3 else 1
     for name, least in (("MEAN", -math.inf), ("VARIANCE", 0.0)):
         values = own[name]
-        listed = isinstance(values, list | tuple) and len(values) == channels
+        listed = isinstance(values, list | tuple) and len(values) == shape[2]
         if not listed or not all(_number(v, least) for v in values):
-            return f"{name} is {values!r}, it must be a list, one number for each of {channels} channels"
+            return f"{name} is {values!r}, it must be a list, one number for each of {shape[2]} channels"
     if "CROP" in own and not _whole(own["CROP"]):
         return f"CROP is {own['CROP']!r}, it must be a number of pixels, 1 or more"
     largest = own.get("LARGEST_CLASS", dict.fromkeys(SPLITS, 1.0))

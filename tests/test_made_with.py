@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from command import RUN, RUN_SPEC, cli
+from torch import nn
 
 import rethinking as rt
 from rethinking import arithmetic as process_state
@@ -134,6 +135,19 @@ def test_inference_and_autocast_around_an_experiment_are_not_around_its_training
         with around:
             (record,) = rt.experiment("toy", "tiny", **fields).records
         assert format_curve(record.rows) == format_curve(Runs(toy_runs).find(RUN_SPEC).rows)
+
+
+def test_a_layer_may_be_given_its_input_by_name():
+    class ByName(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 4)
+
+        def forward(self, x):
+            return self.layer(input=x)
+
+    error, where = bfloat16.worst(ByName(), torch.randn(5, 6))
+    assert 0 < error < bfloat16.LIMIT, where
 
 
 @pytest.mark.parametrize("model", NETWORKS)

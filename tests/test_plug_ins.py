@@ -255,7 +255,7 @@ def changed(old, new):
 HASHES = 'dict.fromkeys(["train_images"], "")'
 DATA = f"""
 SIZES = {{"train": 2, "test": 2}}
-SHAPE = (28, 28)
+SHAPE = (28, 28, 1)
 CLASSES = ["a"]
 MEAN = VARIANCE = [1.0]
 SHA256 = {HASHES}
@@ -297,6 +297,11 @@ LARGEST += "LARGEST_CLASS = {}\n"
         ("data", DATA.replace(HASHES, "{}"), "SHA256 has , it must have train_images, train_labels"),
         ("data", LARGEST.format('{"train": 0.5, "test": 50.0}'), "it must be the share of the largest class in train"),
         ("data", LARGEST.format('{"train": 0.5, "test": 0.4}'), "it must be the share of the largest class in train"),
+        (
+            "data",
+            DATA.replace("28, 1)", "28)").replace(HASHES, DIGESTS),
+            "SHAPE is (28, 28), it must be (height, width,",
+        ),
         ("data", LARGEST.format('{"train": 0.5}'), "LARGEST_CLASS is {'train': 0.5}, it must be the share"),
     ],
 )

@@ -357,7 +357,7 @@ def _record(run: str | Path | Record, runs: str | Path) -> Record:
 def _untrained(spec: RunSpec) -> nn.Module:
     """The network of a spec before it is trained, on the CPU, without its data."""
     constants = catalog.find("data", spec.data).constants
-    (height, width), channels = constants["SHAPE"][:2], [*constants["SHAPE"], 1][2]
+    height, width, channels = constants["SHAPE"]
     seen = image_size(spec.data, spec.crop)
     classes = 2 if one_logit(spec) else len(constants["CLASSES"])
     generator = keyed_generator("cpu", spec.seed, "training")

@@ -135,8 +135,7 @@ class Subject:
     @property
     def facts(self) -> str:
         """The set in a phrase."""
-        height, width = self._constants["SHAPE"][:2]
-        channels = self._constants["SHAPE"][2] if len(self._constants["SHAPE"]) > 2 else 1
+        height, width, channels = self._constants["SHAPE"]
         colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
         cut = f", of which the centre {self.size[0]} x {self.size[1]} is seen" if self.size != (height, width) else ""
         return (

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,10 +79,11 @@ def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products,
         else:
             continue
 
-        def called(layer: nn.Module, inputs: tuple, name: str = name, products: Products = products) -> None:
-            calls.append((name, products, inputs[0].detach(), layer.weight.detach()))  # type: ignore[operator]
+        def called(layer: Any, inputs: tuple, named: dict, name: str = name, products: Products = products) -> None:
+            given = inputs[0] if inputs else named["input"]
+            calls.append((name, products, given.detach(), layer.weight.detach()))
 
-        layer.register_forward_pre_hook(called)
+        layer.register_forward_pre_hook(called, with_kwargs=True)
     with seeded("bfloat16"), torch.no_grad():
         network.train()(images)
     return iter(calls)
