@@ -28,6 +28,7 @@ from rethinking.spec import KINDS, ProbeSpec, RunSpec, kind_of
 _MEANT = {
     "run": ("the record's folder", ""),
     "model_options": ("options of the network, as name=value", ""),
+    "corruptions": ("the corruptions as on the command line; none", ""),
     "condition": ("the corruptions in the paper's words", ""),
     "p": ("probability of corrupting a label", "fraction"),
     "regularizer": ("the regularizers as on the command line; none", ""),
