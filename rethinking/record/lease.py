@@ -60,7 +60,8 @@ def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False)
 
     Args:
         notes: what others can read of the run while it is made (`making`), written at each sign of life; may change.
-        brief: it is held for far less than SILENCE, and gives no sign of life, which saves a thread.
+        brief: it is held for far less than SILENCE, and gives no sign of life, which saves a thread. On a full disk
+        it has no owner's name, so that others heed it for HEARTBEAT seconds: what makes room must be able to have it.
 
     Raises:
         InputError: the number of a lease is as long as a file's name can be.
@@ -83,7 +84,11 @@ def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False)
     stop = threading.Event()
     beat: threading.Thread | None = None
     try:
-        write(mine / "owner.json", json.dumps(_bound(_me())))
+        try:
+            write(mine / "owner.json", json.dumps(_bound(_me())))
+        except OSError as error:
+            if not brief or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         if not brief:
             beat = threading.Thread(target=_beat, args=(mine / "owner.json", made, stop, notes or {}), daemon=True)
             beat.start()
