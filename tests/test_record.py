@@ -532,6 +532,22 @@ def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name)
         assert writer is not None
 
 
+def test_a_lease_of_a_process_that_proc_hides_is_held_until_it_is_silent(tmp_path, monkeypatch):
+    """As another user's, where /proc is mounted with hidepid."""
+    runs, clocks = Runs(tmp_path), Clocks(time.time())
+    owner(runs, pid=2**30)  # which is above any that a kernel gives
+    assert not runs.busy(SPEC)
+
+    def another_users(pid, number):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "kill", another_users)
+    monkeypatch.setattr(lease, "time", clocks)
+    assert runs.busy(SPEC)
+    clocks.wait(lease.SILENCE + 1)
+    assert not runs.busy(SPEC)
+
+
 def test_a_lease_whose_owner_cannot_be_read_now_is_held_for_the_whole_silence(tmp_path, monkeypatch):
     runs, clocks = Runs(tmp_path), Clocks(time.time())
     file = owner(runs, host="elsewhere")

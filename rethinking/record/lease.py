@@ -291,9 +291,21 @@ def _alive(path: Path) -> bool:
         named = file.exists()  # though damaged: whoever lives still gives signs
         return _silence(file) < SILENCE if named else _silence(path) < HEARTBEAT  # about to write its name
     host, pid, started = owner
-    if host == _host() and Path("/proc/self/stat").exists():
-        return _started(pid) is not None and _started(pid) == started
+    if host == _host() and Path("/proc/self/stat").exists() and not _hidden(pid):
+        now = _started(pid)
+        return now is not None and now == started
     return _silence(file) < SILENCE
+
+
+def _hidden(pid: int) -> bool:
+    """Whether there is such a process, and /proc does not tell of it: another user's, where that has hidepid."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not os.access(f"/proc/{pid}/stat", os.R_OK)
+    except (OSError, OverflowError):  # no such process, or none that could be
+        pass
+    return False
 
 
 def _owner(path: Path) -> tuple[str, int, Any] | None:
