@@ -739,6 +739,19 @@ def test_a_checkpoint_whose_run_begins_meanwhile_is_kept(tmp_path):
     assert (folder / "checkpoint.safetensors").read_bytes() == checkpoint_of(runs.root)
 
 
+def test_a_link_stays_where_its_file_is_the_users_and_goes_where_it_is_of_a_record(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    write(tmp_path / "link", "new", through=True)
+    assert (tmp_path / "file").read_text() == "new"
+    write(tmp_path / "link", "another")
+    assert [(tmp_path / name).read_text() for name in ("file", "link")] == ["new", "another"]
+    runs = Runs(tmp_path / "runs")
+    (complete(runs).parent / "ARCHIVE").write_text(f"{SPEC.run_id}\n")
+    (tmp_path / "runs" / "DIGESTS").symlink_to("../digests")
+    assert runs.digest() == 1
+    assert (tmp_path / "digests").is_file()
+
+
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write to .*name another with --runs"):
