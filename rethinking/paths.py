@@ -125,8 +125,14 @@ def check_replaces(path: Path, mark: bytes, option: str, most: int) -> None:
     raise InputError(f"{path} is there, and was not written by this command: name another with {option}, or delete it")
 
 
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file so that it appears whole or not at all, and stays after a power cut."""
+def write(path: Path, content: bytes | str, *, through: bool = False) -> None:
+    """Write a file so that it appears whole or not at all, and stays after a power cut.
+
+    through: where the path is a link, it stays one, and what it leads to is written. Else the file takes its place, as
+    in a record, whose links may lead to another record.
+    """
+    if through and path.is_symlink():
+        path = Path(os.path.realpath(path))
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}{MARK}", dir=path.parent)

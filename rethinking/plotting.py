@@ -310,7 +310,7 @@ def save(
         if mark := next((m for text in figure.findobj(Text) if (m := acting(text.get_text()))), ""):
             raise InputError(f"{stem.name} draws the character {mark!a}, which would act on a terminal: take it out")
         path = stem.with_name(f"{stem.name}.{form}")
-        write(path, buffer.getvalue())
+        write(path, buffer.getvalue(), through=True)
         paths.append(path)
     pyplot().close(figure)
     return paths

@@ -257,19 +257,34 @@ def _noted(findings: list[str]) -> Iterator[None]:
 
 
 def deep(runs: Runs, count: int, seed: int = 0, *, device: str = "cpu", data_dir: str | None = None) -> Iterator[str]:
-    """Make records again, in a folder that is thrown away, and yield where they differ.
+    """Make records again, in a folder that is thrown away, and yield where they differ, or could not be made.
+
+    Records that are not sound, which `records` reports, are left out.
 
     Args:
         count: how many, drawn by `seed` from those that took at most DEEP_SECONDS on such a device, a probe together
             with its run, which is trained again for it.
     """
-    records = {record.path.name: record for record in runs.complete_records()}
+    records = {record.path.name: record for record in _sound(runs)}
     found = [record for record in records.values() if _within(record, records, device)]
     for first in random.Random(seed).sample(found, min(count, len(found))):
-        difference, second = made_again(first, device=device, data_dir=data_dir)
+        try:
+            difference, second = made_again(first, device=device, data_dir=data_dir)
+        except InputError as error:
+            yield f"{first.path} could not be made again: {error}"
+            continue
         if difference:
             reason = explanation(first.environment, second.environment)
             yield f"{first.path} made again is another: {difference}; {reason}"
+
+
+def _sound(runs: Runs) -> Iterator[Record]:
+    """The complete records of a folder, sorted by name, without those that are damaged or out of date."""
+    for result in sorted(runs.root.glob("*/result.json")):
+        with suppress(InputError):
+            found = read(result.parent)
+            check_current(found)
+            yield found
 
 
 def _within(record: Record, records: dict[str, Record], device: str) -> bool:

@@ -506,7 +506,7 @@ def test_a_comparison_is_the_difference_by_seed(tensors):
     assert both.frame()["seed"].tolist() == [1, 2]
     assert both.frame()["train_accuracy"].tolist() == expected
     assert both.frame()["steps_to_fit"].isna().all()  # censored is no number
-    assert both.changed == {"condition": ("true labels", "random labels")}
+    assert both.changed == {"corruptions": ("none", "random_labels")}
     low, high = (f"{100 * v:+.2f}" for v in sorted(expected))
     assert f"({low} to {high}) points" in repr(both)
     assert "seeds 0, 3 left out" in repr(both)

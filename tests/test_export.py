@@ -1,11 +1,15 @@
 """What other programs are given: the same numbers everywhere, nothing of it markup; a crate that tells its parts."""
 
 import csv
+import errno
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -143,6 +147,39 @@ def test_what_is_missing_is_one_line(tmp_path, monkeypatch):
     assert "pip install 'rethinking[tensorboard]'" in told
     assert not (tmp_path / "x").exists()
     assert "allowed are crate, csv" in one_line(cli("export", "word", "--to", tmp_path))
+
+
+def test_an_export_that_cannot_be_leaves_the_folder_as_it_was(found, tmp_path, monkeypatch):
+    """Of figures without a table of the paper; of curves when the disk is full, which is after the first here."""
+    (tmp_path / "to").mkdir()
+    for file in FIGURES.glob("theorem1-cpu.*"):
+        shutil.copy(file, tmp_path)
+    words = ("export", "latex", "--to", tmp_path / "to", "--runs", ROOT / "runs", "--out", tmp_path)
+    assert "no drawn figure is of Table 1, 3 or 4: draw one" in one_line(cli(*words))
+    assert (tmp_path / "to").is_dir()
+
+    class Full:
+        def __init__(self, folder):
+            Path(folder).mkdir()
+
+        def add_event(self, event):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            pass
+
+    names = {"compat.proto.event_pb2": "Event", "compat.proto.summary_pb2": "Summary"}
+    for name, what in (names | {"summary.writer.event_file_writer": "EventFileWriter"}).items():
+        fake = SimpleNamespace(**{what: Full if what == "EventFileWriter" else MagicMock()})
+        monkeypatch.setitem(sys.modules, f"tensorboard.{name}", fake)
+    (tmp_path / "runs").mkdir()
+    run = next(iter(found[0].numbers["runs"]))
+    (tmp_path / "runs" / run).symlink_to(ROOT / "runs" / run)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match="No space left"):
+        export.tensorboard(Runs(tmp_path / "runs"), tmp_path / "to")
+    assert sorted(tmp_path.iterdir()) == before
+    assert not list((tmp_path / "to").iterdir())
 
 
 def test_whole_numbers_that_a_table_has_as_text_get_commas_and_other_words_stay():

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import rethinking
 from rethinking.errors import InputError
+from rethinking.figures.kit import bits_memorized
 from rethinking.record import Runs, frame, leased
-from rethinking.spec import Part, RunSpec
+from rethinking.spec import Part, RunSpec, Theorem1Spec
 
 ROOT = Path(__file__).parents[1]
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -133,6 +134,27 @@ def test_memorized_bits_are_of_the_classes_there_are_and_not_below_0(tmp_path):
     table = rethinking.records(tmp_path).frame().set_index("condition")
     assert table.memorized_bits.to_dict() == {"true labels": 0.0, "random signs": 60.0}  # a bit a label
     assert table.held_out_loss[["true labels", "random signs"]].tolist() == [pd.NA, 0.7]
+
+
+def test_a_bootstrap_sample_has_no_bits_as_a_label_drawn_twice_is_one_label(tmp_path):
+    runs, spec = Runs(tmp_path), SPEC.replace(bootstrap=True)
+    complete(runs, spec, [{}, {"step": 20, "train_loss": 0.0}])
+    assert rethinking.records(tmp_path).frame().memorized_bits.tolist() == [pd.NA]
+    assert bits_memorized().of(runs.find(spec)) == "not measured"
+
+
+def test_a_spec_of_another_kind_has_no_row(tmp_path):
+    with pytest.raises(InputError, match=r"wanted has .* give specs of RunSpec alone"):
+        rethinking.records(tmp_path).frame([SPEC, Theorem1Spec()])
+
+
+@pytest.mark.parametrize(
+    "given", [[], ["random_labels"], ["partial_labels=0.5,among=others"], ["gaussian", "random_tail=40"]]
+)
+def test_corruptions_are_told_as_on_the_command_line(given, tmp_path):
+    spec = SPEC.replace(corruptions=tuple(Part.parse("corruptions", each) for each in given))
+    row = rethinking.records(tmp_path).frame([spec]).iloc[0]
+    assert row.corruptions == (" + ".join(given) or "none")
 
 
 @pytest.mark.parametrize(

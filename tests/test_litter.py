@@ -1,5 +1,6 @@
 """What a kill leaves behind is swept: a lease of a complete run, half of a deletion, half of a drawn figure."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import pytest
 from command import cli
 
 from rethinking import verify
-from rethinking.record import Runs, leased, litter, write
+from rethinking.record import Runs, lease, leased, litter, write
 from rethinking.spec import ImageNetSpec, RunSpec
 
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -122,6 +123,25 @@ def test_a_half_drawn_figure_is_swept_when_it_is_old_and_nothing_else(tmp_path):
     assert [p.name for p in found] == sorted(names[:2])
     assert [runs.sweep(path) for path in found] == ["", ""]
     assert sorted(p.name for p in drawn.iterdir()) == sorted(names[2:])
+
+
+def test_what_makes_room_needs_none_and_what_takes_it_is_told(tmp_path, monkeypatch):
+    """On a full disk a run, and a checkpoint without one, can be deleted; a run is not begun."""
+    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
+    path, stray = complete(runs), runs.checkpoints / SPEC.replace(seed=1).run_id
+    stray.mkdir(parents=True)
+    os.utime(stray, (0, 0))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lease, "write", full)
+    (found,) = runs.survey()
+    assert runs.delete(found) == runs.sweep(stray) == ""
+    assert not path.exists()
+    assert not stray.exists()
+    with pytest.raises(OSError, match="No space left"), leased(runs, SPEC):
+        pass
 
 
 @pytest.mark.parametrize("gone", ["the run", "the folder of its checkpoint"])

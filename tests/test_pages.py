@@ -363,6 +363,7 @@ def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
     runs, page = Runs(ROOT / "runs"), tmp_path / "README.md"
     (tmp_path / "figures").mkdir()
     shutil.copy(ROOT / "figures" / "table4-paper.json", tmp_path / "figures")
+    page.symlink_to("mine.md")
     page.write_text(f"before\n{report.BEGIN}{report.END}\nafter\n")
     assert page in report.update(page, runs, tmp_path / "figures", check=True)
     assert page in report.update(page, runs, tmp_path / "figures")
@@ -374,6 +375,7 @@ def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
         assert page.read_text() == text
     assert report.update(page, runs, tmp_path / "figures") == {page: True}
     assert page.read_text() == whole
+    assert page.is_symlink()
     other = tmp_path / "docs" / "results" / "table4-paper.md"
     kept = other.read_text()
     other.write_text(kept.replace("replicated", "run", 1))

@@ -3,6 +3,7 @@
 The cluster is Ray's own for tests: several nodes on this machine. They share no folder but where a test names one.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from command import PLUG_INS, cli, one_line
 
 from rethinking import machine, revision
 from rethinking.engines import cluster as engine
-from rethinking.engines import connection, local, node
+from rethinking.engines import connection, fleet, local, node
 from rethinking.engines.execute import execute
 from rethinking.engines.fleet import AHEAD, Fleet
 from rethinking.engines.progress import Progress
@@ -303,6 +304,18 @@ def test_a_probe_is_measured_on_the_recorded_run_whose_weights_travel(nodes, toy
     shutil.rmtree(there.path(probe))
     assert engine.run([probe], there, address=nodes.address, **options) == []
     same_bits(there.root, here.root)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "No space left on device: a/b"),
+        (OSError("no connection"), "no connection"),
+    ],
+)
+def test_an_error_of_the_disk_names_a_file_only_where_it_is_known(error, line):
+    assert fleet._told(error) == line
 
 
 # --- what cannot be --------------------------------------------------------------------------------

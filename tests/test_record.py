@@ -532,6 +532,22 @@ def test_a_lease_without_an_owners_name_is_given_up(tmp_path, monkeypatch, name)
         assert writer is not None
 
 
+def test_a_lease_of_a_process_that_proc_hides_is_held_until_it_is_silent(tmp_path, monkeypatch):
+    """As another user's, where /proc is mounted with hidepid."""
+    runs, clocks = Runs(tmp_path), Clocks(time.time())
+    owner(runs, pid=2**30)  # which is above any that a kernel gives
+    assert not runs.busy(SPEC)
+
+    def another_users(pid, number):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "kill", another_users)
+    monkeypatch.setattr(lease, "time", clocks)
+    assert runs.busy(SPEC)
+    clocks.wait(lease.SILENCE + 1)
+    assert not runs.busy(SPEC)
+
+
 def test_a_lease_whose_owner_cannot_be_read_now_is_held_for_the_whole_silence(tmp_path, monkeypatch):
     runs, clocks = Runs(tmp_path), Clocks(time.time())
     file = owner(runs, host="elsewhere")
@@ -721,6 +737,19 @@ def test_a_checkpoint_whose_run_begins_meanwhile_is_kept(tmp_path):
     with leased(runs, SPEC):
         assert runs.sweep(folder)
     assert (folder / "checkpoint.safetensors").read_bytes() == checkpoint_of(runs.root)
+
+
+def test_a_link_stays_where_its_file_is_the_users_and_goes_where_it_is_of_a_record(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    write(tmp_path / "link", "new", through=True)
+    assert (tmp_path / "file").read_text() == "new"
+    write(tmp_path / "link", "another")
+    assert [(tmp_path / name).read_text() for name in ("file", "link")] == ["new", "another"]
+    runs = Runs(tmp_path / "runs")
+    (complete(runs).parent / "ARCHIVE").write_text(f"{SPEC.run_id}\n")
+    (tmp_path / "runs" / "DIGESTS").symlink_to("../digests")
+    assert runs.digest() == 1
+    assert (tmp_path / "digests").is_file()
 
 
 def test_a_runs_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from command import cli
 
 from rethinking import figures, report, verify
+from rethinking.engines import local
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, digests, read
 from rethinking.report import export, html, model
@@ -288,7 +289,6 @@ def test_the_command_exits_1_where_there_is_a_finding(place):
 
 
 def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
-    from rethinking.engines import local
     from rethinking.spec import RunSpec
 
     runs = Runs(tmp_path / "runs")
@@ -304,6 +304,23 @@ def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     assert found == f"{folder} made again is another: {other}; nothing that the two were made with explains it"
 
 
+def test_deep_goes_on_after_a_damaged_record_and_a_run_that_fails(tmp_path, monkeypatch):
+    """Every finding is told, also as JSON; the exit status is 1."""
+    for run in sorted(ROOT.glob("runs/*-mlp-1x512-*"))[:2]:
+        shutil.copytree(run, tmp_path / "runs" / run.name)
+    (tmp_path / "figures").mkdir()
+    damaged, sound = sorted(tmp_path.glob("runs/*"))
+    (damaged / "curve.csv").write_text("x")
+    monkeypatch.setattr(verify, "_within", lambda *_: True)
+    monkeypatch.setattr(verify.local, "run", lambda specs, *_, **__: [local.Failure(specs[0], "no memory")])
+    words = ("verify", "--deep", 2, "--device", "cpu", "--runs", tmp_path / "runs", "--out", tmp_path / "figures")
+    done = cli(*words, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)["findings"]
+    assert any(line.startswith(f"{damaged / 'curve.csv'} is not a curve") for line in found)
+    assert found[-1] == f"{sound} could not be made again: {sound.name} failed: no memory"
+
+
 def test_deep_counts_the_training_that_a_probe_needs(monkeypatch):
     from rethinking.spec import Part, ProbeSpec, RunSpec
 
@@ -315,7 +332,7 @@ def test_deep_counts_the_training_that_a_probe_needs(monkeypatch):
         """What is made again on the CPU, where the probe and its run, if that is there, took so long."""
         made = [{"device": "cpu", "seconds": seconds[0]}, {"device": device, "seconds": seconds[-1]}]
         records = [Record(Path(s.run_id), s, {}, m, {}) for s, m, _ in zip(specs, made, seconds, strict=False)]
-        monkeypatch.setattr(Runs, "complete_records", lambda runs: records)
+        monkeypatch.setattr(verify, "_sound", lambda runs: records)
         return {line.split()[0] for line in verify.deep(Runs(), 9)}
 
     assert again(200.0, 300.0) == {spec.run_id for spec in specs}

@@ -87,6 +87,8 @@ def compare(result: Tidy | pd.DataFrame, baseline: Tidy | pd.DataFrame) -> Compa
     settings = [name for name in SETTINGS if name not in ("run", "seed", "data_seed", "strength", "p")]
     first = [(name, *(_value(frame[name].iloc[0]) for frame in (theirs, ours))) for name in settings]
     changed = {name: (before, after) for name, before, after in first if before != after}
+    if "corruptions" in changed:  # which tells more
+        changed.pop("condition", None)
     specs = [each.records[0].spec for each in (baseline, result) if isinstance(each, Tidy)]
     handed = [spec for spec in specs if isinstance(spec, HandedSpec)]
     for name in ("preprocess", "num_classes") if len(handed) == 2 else ():

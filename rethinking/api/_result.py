@@ -14,7 +14,7 @@ from rethinking import plotting
 from rethinking.claims import spread
 from rethinking.claims import told as in_words
 from rethinking.record import Record
-from rethinking.record.frame import SETTINGS, Tidy, classes
+from rethinking.record.frame import SETTINGS, Tidy, label_bits
 from rethinking.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Result(Tidy):
     def memorized_bits(self) -> float:
         """n log2(classes) minus the summed cross-entropy on the training labels in bits, not below 0.
 
-        The median over the seeds; NaN where a loss is not finite. `frame()` has every seed's.
+        The median over the seeds; NaN where a loss is not finite, and with a bootstrap sample. `frame()` has every
+        seed's.
         """
         bits = self.frame()["memorized_bits"]
         return math.nan if bits.isna().any() else float(median(bits))
@@ -84,8 +85,8 @@ class Result(Tidy):
         for name in ("train_accuracy", "test_accuracy"):
             there = [100 * v for v in frame[name].dropna()]
             parts += [f"{ACCURACIES[name]} accuracy {spread(there, unit=' %')}"] if there else []
-        most = self.spec.trained * math.log2(classes(self.spec))
-        parts.append(f"{self.memorized_bits:,.0f} of {most:,.0f} bits memorized")
+        most = label_bits(self.spec)
+        parts += [f"{self.memorized_bits:,.0f} of {most:,.0f} bits memorized"] if most is not None else []
         return f"{subject(self.spec)}, {counted(len(frame))}: {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:

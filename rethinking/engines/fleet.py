@@ -305,4 +305,6 @@ class Fleet:
 
 def _told(error: InputError | OSError) -> str:
     """An error in one line."""
-    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    if not isinstance(error, OSError):
+        return str(error)
+    return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")

@@ -200,7 +200,7 @@ def draw(
     told["digests"] = {file.name: digests.sha256(file) for file in files}
     told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
-    write(path, _json(told, entry))
+    write(path, _json(told, entry), through=True)
     return Drawn([*files, path], figure.numbers, figure.verdicts, figure.missing)
 
 

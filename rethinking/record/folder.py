@@ -156,7 +156,7 @@ class Runs:
             if archived:
                 before = [line for line in before if not line.endswith(f"  {digests.ARCHIVE}")]
                 lines.append(archived)
-            write(file, "\n".join([*before, *lines]) + "\n")
+            write(file, "\n".join([*before, *lines]) + "\n", through=True)
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:

@@ -6,7 +6,8 @@ Figure 1(b)'s medians of MLP 1x512, from the committed records:
     >>> runs = rethinking.records("runs").frame()
     >>> plain = runs.query("model == 'mlp-1x512' and n == 50_000 and model_options == '' and regularizer == 'none'")
     >>> plain = plain.query("batch_size == 128 and learning_rate == 0.01 and seed == data_seed and keep == ''")
-    >>> plain = plain[plain.condition.str.endswith(" labels") & (plain.held_out == 0) & ~plain.bootstrap]
+    >>> plain = plain[~plain.bootstrap & (plain.held_out == 0)]
+    >>> plain = plain[plain.corruptions.str.fullmatch("none|random_labels|partial_labels=[0-9.]+")]
     >>> fit = plain.set_index(["p", "seed"]).steps_to_fit
     >>> baseline = fit.xs(0.0).reindex(fit.index, level="seed")  # of the same seed
     >>> (fit / baseline).groupby("p").median(skipna=False)  # <NA> where a run is censored or missing
@@ -26,14 +27,14 @@ import pandas as pd
 
 from rethinking import catalog
 from rethinking.arguments import path, taking
-from rethinking.errors import InputError
+from rethinking.errors import InputError, shown
 from rethinking.record.bundle import WHERE, committed
 from rethinking.record.folder import Runs
 from rethinking.record.read import Record
 from rethinking.spec import Part, RunSpec, Spec
 
 STATES = ("fitted", "censored", "diverged", "missing")
-NONE = "none"  # no regularizer
+NONE = "none"  # no corruption, no regularizer
 # The paper's words for the corruptions whose names are not their words.
 _WORDS = {"partial_labels": "partially corrupted labels", "gaussian": "Gaussian"}
 _RANDOM = ("random_labels", "random_signs")
@@ -47,6 +48,7 @@ SETTINGS: _Columns = {
     "n": ("int64", lambda s: s.n),
     "model": ("string", lambda s: s.model),
     "model_options": ("string", lambda s: ",".join(f"{k}={_word(v)}" for k, v in s.model_options.items())),
+    "corruptions": ("string", lambda s: " + ".join(text("corruptions", p) for p in s.corruptions) or NONE),
     "condition": ("string", lambda s: condition(s)),
     "p": ("float64", lambda s: label_corruption(s)),
     "test_labels": ("string", lambda s: s.test_labels),
@@ -124,6 +126,7 @@ class Tidy:
 
             run               the record's folder
             model_options     "width=4", or ""
+            corruptions       as on the command line, "partial_labels=0.5,among=others"; several joined by " + "; "none"
             condition         "true labels", "random labels", "partially corrupted labels", "shuffled pixels", "random
                               pixels", "Gaussian"; several joined by " + "; "labels as given" and "inputs as given"
                               where an experiment was handed a data set that is corrupted already
@@ -139,8 +142,18 @@ class Tidy:
             seconds, commit, device    of the record's environment
 
         Args:
-            wanted: specs of runs. Those that have no record get a row, with the state "missing" and no measures.
+            wanted: specs of training runs. Those that have no record get a row, with the state "missing" and no
+            measures.
+
+        Raises:
+            InputError: one of `wanted` is of no training run.
         """
+        wanted = list(wanted)
+        for other in wanted:
+            if not isinstance(other, RunSpec):
+                raise InputError(
+                    f"wanted has {shown(other)}: a frame has training runs, so give specs of RunSpec alone"
+                )
         specs = [r.spec for r in self.records]
         there = {s.run_id for s in specs}
         missing = list({s.run_id: s for s in wanted if s.run_id not in there}.values())
@@ -222,17 +235,18 @@ def memorized_bits(record: Record) -> float | None:
     """m log2(classes) minus the cross-entropy of the m training labels in bits, not below 0; None where not finite.
 
     It is what the network saves in sending the labels to somebody who has the images, against sending them as they are.
+    A run on a bootstrap sample has none: its loss counts a label as often as it was drawn, and it need be sent once.
     """
     spec = cast(RunSpec, record.spec)
-    loss = record.final["train_loss"]
-    if not math.isfinite(loss):
+    loss, bits = record.final["train_loss"], label_bits(spec)
+    if bits is None or not math.isfinite(loss):
         return None
-    return max(0.0, label_bits(spec) - spec.trained * loss / math.log(2))
+    return max(0.0, bits - spec.trained * loss / math.log(2))
 
 
-def label_bits(spec: RunSpec) -> float:
-    """m log2(classes): the bits of the m training labels, each class being as likely."""
-    return spec.trained * math.log2(classes(spec))
+def label_bits(spec: RunSpec) -> float | None:
+    """m log2(classes): the bits of the m training labels, each class being as likely; None of a bootstrap sample."""
+    return None if spec.bootstrap else spec.trained * math.log2(classes(spec))
 
 
 def classes(spec: RunSpec) -> int:

@@ -60,7 +60,8 @@ def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False)
 
     Args:
         notes: what others can read of the run while it is made (`making`), written at each sign of life; may change.
-        brief: it is held for far less than SILENCE, and gives no sign of life, which saves a thread.
+        brief: it is held for far less than SILENCE, and gives no sign of life, which saves a thread. On a full disk
+        it has no owner's name, so that others heed it for HEARTBEAT seconds: what makes room must be able to have it.
 
     Raises:
         InputError: the number of a lease is as long as a file's name can be.
@@ -83,7 +84,11 @@ def hold(folder: Path, notes: dict[str, Any] | None = None, brief: bool = False)
     stop = threading.Event()
     beat: threading.Thread | None = None
     try:
-        write(mine / "owner.json", json.dumps(_bound(_me())))
+        try:
+            write(mine / "owner.json", json.dumps(_bound(_me())))
+        except OSError as error:
+            if not brief or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         if not brief:
             beat = threading.Thread(target=_beat, args=(mine / "owner.json", made, stop, notes or {}), daemon=True)
             beat.start()
@@ -286,9 +291,21 @@ def _alive(path: Path) -> bool:
         named = file.exists()  # though damaged: whoever lives still gives signs
         return _silence(file) < SILENCE if named else _silence(path) < HEARTBEAT  # about to write its name
     host, pid, started = owner
-    if host == _host() and Path("/proc/self/stat").exists():
-        return _started(pid) is not None and _started(pid) == started
+    if host == _host() and Path("/proc/self/stat").exists() and not _hidden(pid):
+        now = _started(pid)
+        return now is not None and now == started
     return _silence(file) < SILENCE
+
+
+def _hidden(pid: int) -> bool:
+    """Whether there is such a process, and /proc does not tell of it: another user's, where that has hidepid."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not os.access(f"/proc/{pid}/stat", os.R_OK)
+    except (OSError, OverflowError):  # no such process, or none that could be
+        pass
+    return False
 
 
 def _owner(path: Path) -> tuple[str, int, Any] | None:

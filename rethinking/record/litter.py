@@ -324,7 +324,7 @@ def sweep(runs: "Runs", stray: Path) -> str:
         folder.mkdir()
     except FileExistsError:
         return "its run is there meanwhile"
-    with hold(folder) as mine, hold(stray) as its:  # which removes both folders
+    with hold(folder, brief=True) as mine, hold(stray, brief=True) as its:  # which removes both folders
         if mine is None or its is None:
             return "a process is making it"
         _empty(runs, stray, folder)

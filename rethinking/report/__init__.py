@@ -43,7 +43,7 @@ def update(readme: Path, runs: Runs, folder: Path, *, check: bool = False) -> di
         (readme.parent / RESULTS).mkdir(parents=True, exist_ok=True)
         for path in wrong:
             if path in fresh:
-                write(path, fresh[path])
+                write(path, fresh[path], through=True)
     return {path: path in fresh for path in wrong}
 
 

@@ -6,7 +6,8 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rethinking.spec import KINDS, ProbeSpec, RunSpec, kind_of
 _MEANT = {
     "run": ("the record's folder", ""),
     "model_options": ("options of the network, as name=value", ""),
+    "corruptions": ("the corruptions as on the command line; none", ""),
     "condition": ("the corruptions in the paper's words", ""),
     "p": ("probability of corrupting a label", "fraction"),
     "regularizer": ("the regularizers as on the command line; none", ""),
@@ -157,7 +159,12 @@ TABLES = {"table1": "Table 1", "table3": "Table 3", "table4": "Table 4"}
 
 
 def tables(found: Sequence[Result]) -> dict[str, str]:
-    """A booktabs table of each of the paper's Tables 1, 3 and 4, its numbers beside ours, by file."""
+    """A booktabs table of each of the paper's Tables 1, 3 and 4, its numbers beside ours, by file.
+
+    Raises InputError where none of them is drawn.
+    """
+    if not any(result.name in TABLES for result in found):
+        raise InputError("no drawn figure is of Table 1, 3 or 4: draw one, as with `rethinking figure table1`")
     return {f"{result.stem}.tex": _table(result) for result in found if result.name in TABLES}
 
 
@@ -320,13 +327,13 @@ def crate(found: Sequence[Result], runs: Runs, folder: Path) -> dict[str, Path |
 
 
 def tensorboard(runs: Runs, to: Path) -> int:
-    """Write the curves of every record as TensorBoard events, a folder a run.
+    """Write the curves of every record as TensorBoard events, a folder a run, below a folder that appears whole.
 
     Returns:
         How many runs.
 
     Raises:
-        InputError: tensorboard is not installed.
+        InputError: tensorboard is not installed; the folder is there and not empty; a record is damaged.
     """
     try:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -335,36 +342,43 @@ def tensorboard(runs: Runs, to: Path) -> int:
     except ImportError:
         raise InputError("tensorboard is not installed: pip install 'rethinking[tensorboard]', and try again") from None
     found = runs.complete_records()
-    for record in found:
-        writer = EventFileWriter(str(to / record.path.name))
-        for row in record.rows:
-            values = [
-                Summary.Value(tag=name, simple_value=value)
-                for name, value in row.items()
-                if name != "step" and math.isfinite(value)
-            ]
-            writer.add_event(Event(step=int(row["step"]), summary=Summary(value=values)))
-        writer.close()
+    with whole(to) as folder:
+        for record in found:
+            with closing(EventFileWriter(str(folder / record.path.name))) as writer:
+                for row in record.rows:
+                    values = [
+                        Summary.Value(tag=name, simple_value=value)
+                        for name, value in row.items()
+                        if name != "step" and math.isfinite(value)
+                    ]
+                    writer.add_event(Event(step=int(row["step"]), summary=Summary(value=values)))
     return len(found)
 
 
 def written(files: dict[str, Path | str], to: Path) -> list[Path]:
     """Write each file below a folder, which must be empty or missing, and which appears whole. Raises InputError."""
-    check_empty(to)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
-        whole = Path(scratch, "whole")
+    with whole(to) as folder:
         for place, content in files.items():
-            path = whole / place
+            path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, Path):
                 shutil.copyfile(content, path)
             else:
                 path.write_text(content, encoding="utf-8")
-        if to.is_dir():
-            to.rmdir()
-        whole.rename(to)
     return [to / place for place in files]
+
+
+@contextmanager
+def whole(to: Path) -> Iterator[Path]:
+    """A folder to write in, which becomes `to` at the end. Raises InputError where that is there and not empty."""
+    check_empty(to)
+    to = to.resolve()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:
+        folder = Path(scratch, "whole")
+        folder.mkdir()
+        yield folder
+        folder.rename(to)  # over an empty folder, too
 
 
 def check_empty(to: Path) -> None:

@@ -106,7 +106,7 @@ def save(path: Path, runs: Runs, folder: Path) -> int:
     check_replaces(path, MARK, "--html", LARGEST)
     text = of_records(runs, folder)
     try:
-        write(path, text)
+        write(path, text, through=True)
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): name another with --html") from None
     return len(text.encode())

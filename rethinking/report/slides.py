@@ -99,7 +99,7 @@ def save(out: Path, formats: Iterable[str], runs: Runs, folder: Path) -> list[Pa
     if "pdf" in formats:
         files = {"slides.pdf": document.getvalue()} | files
     for name, content in files.items():
-        write(out / name, content)
+        write(out / name, content, through=True)
     return [out / name for name in files]
 
 

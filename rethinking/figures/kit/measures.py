@@ -206,12 +206,15 @@ def highest() -> Measure:
 def bits_memorized() -> Measure:
     """The share of the training labels' bits that the network has memorized: a lower bound, from its last loss.
 
-    Of m labels, 1 - cross-entropy / log(classes), not below 0; a loss that is not finite has none.
+    Of m labels, 1 - cross-entropy / log(classes), not below 0; a loss that is not finite has none, nor has a run on a
+    bootstrap sample.
     """
 
     def of(record: Record) -> float | str:
-        bits = memorized_bits(record)
-        return "diverged" if bits is None else bits / label_bits(cast(RunSpec, record.spec))
+        bits, most = memorized_bits(record), label_bits(cast(RunSpec, record.spec))
+        if most is None:
+            return UNMEASURED
+        return "diverged" if bits is None else bits / most
 
     return Measure("bits", "share of the labels' bits memorized", of)
 
