@@ -10,6 +10,7 @@ which generalizes.
     rethinking figure table3 --scale paper    all images and 32,000 filters, for a GPU with 24 GiB
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -163,7 +164,7 @@ def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float
 
 def within(t: Frame) -> bool:
     errors, paper = t.values(ERROR), ERRORS[t.data["kernel"].iloc[0]]
-    return min(errors) <= paper <= max(errors)
+    return all(map(math.isfinite, errors)) and min(errors) <= paper <= max(errors)
 
 
 def falling(t: Frame) -> tuple[list[list[float]], float]:
@@ -211,7 +212,7 @@ def claims(setting: Setting) -> list[Claim]:
             reads=(ERROR, " %", "test error (%)"),
             least_n=50_000,
             met=[made(kernel=PIXELS, test_error=errors) for errors in ([1.2, 1.3], [1.1, 1.2])],
-            missed=[made(kernel=PIXELS, test_error=errors) for errors in ([1.21, 1.3], [1.1, 1.19])],
+            missed=[made(kernel=PIXELS, test_error=errors) for errors in ([1.21, 1.3], [1.1, 1.19], [1.2, math.nan])],
         ),
         Claim(
             id="table3.more_filters",
