@@ -3,6 +3,7 @@
 import math
 import re
 from itertools import count
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from rethinking.figures import _probed, _sweeps
 from rethinking.figures._parts import BUDGET
 from rethinking.figures.kit import Conditions, Frame, Table, declared, made
 from rethinking.figures.kit.frame import Untold
+from rethinking.record import Record
 from rethinking.spec import RunSpec
 
 
@@ -110,6 +112,17 @@ def test_one_pixel_credits_its_source_with_what_its_claim_does():
     module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
     (flips,) = (each for each in module.claims(setting) if each.id.startswith("one_pixel.flips"))
     assert flips.paper in module.THEIRS
+
+
+@pytest.mark.parametrize(
+    ("broken", "missed", "told"), [(40, 20, 100 / 3), (20, 0, 0.0), (0, 10, 100.0), (0, 0, "not measured")]
+)
+def test_what_the_evolution_misses_is_told_of_the_images_that_one_pixel_breaks(broken, missed, told):
+    module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
+    spec = module.spec(setting, 0, 1, "mlp-1x512", "true labels")
+    rows = [{"test": 1, "exhaustive": which, "images": 200, "broken": broken, "missed": missed} for which in (0, 1)]
+    record = Record(Path(), spec, {"status": "computed"}, {}, {name: [row[name] for row in rows] for name in rows[0]})
+    assert module.MISSED.of(record, images="test images") == pytest.approx(told)
 
 
 SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
