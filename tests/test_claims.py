@@ -330,6 +330,21 @@ def test_a_title_tells_what_is_not_fitted():
         slower(CENSORED, "missing")
 
 
+def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
+    dose, frontier, typical = (catalog.load("figures", name) for name in ("dose", "frontier", "regularizers"))
+    late = "baseline censored"
+    assert dose.slower(dose.slowed(1.0, cut=1, late=late)) == {}
+    assert dose.finding(dose.slowed(1.0, cut=1, late=late), "") is None
+    assert "none slows random labels more than 1.20 times" in dose.finding(dose.slowed(1.2), "")
+    assert frontier.finding(frontier.point(late, 0.0), "") is None
+    cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
+    assert cut.startswith("Of 1 strengths at which random labels take more than 4 times as long or are not fitted, 1 cost")
+    columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
+    both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)
+    assert typical.slowest(both).endswith("at most 2.00 times the baseline's time: b 1, c")
+    assert typical.slowest(both.where(network="a")).endswith("the baseline is not fitted")
+
+
 def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
     finding = catalog.load("figures", "budgets").finding
     late, gone, fitted = [CENSORED] * 2, ["fitted", "missing"], ["fitted"] * 2

@@ -259,6 +259,24 @@ def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
 
 
+def test_shades_of_a_row_are_medians_and_a_cross_is_what_diverges_not_what_has_no_baseline(axes):
+    ratio = Measure("ratio", "", lambda r: r)
+    for what, cells, state, crosses, said in (
+        ("diverged", ["diverged", 0.9, "diverged"], ["diverged", "fitted", "diverged"], 1, []),
+        ("diverged", [0.9, "diverged", "diverged"], ["fitted", "diverged", "diverged"], 1, []),
+        ("no baseline", ["baseline censored", 2.0, 3.0], "fitted", 0, ["baseline censored"]),
+        ("a median", [2.0, 4.0, 3.0], "fitted", 0, []),
+    ):
+        axes.clear()
+        frame = made(what="a", times=1, ratio=cells, state=state)
+        frame.data["seed"] = [0, 1, 2]
+        Spans(x=ratio, by="what", shades="times", shown_as="random labels").draw(axes, frame, [])
+        assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == ["x"] * crosses, what
+        assert [text.get_text() for text in axes.texts] == said, what
+        dots = [float(x) for dots in axes.collections for x, _ in dots.get_offsets()]
+        assert dots == ([3.0] if what == "a median" else []), what
+
+
 def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):
     from matplotlib import font_manager, get_data_path
 

@@ -7,6 +7,7 @@ memorization were what helps, points would rise to the right; if it always cost 
     rethinking figure frontier --scale cpu     2,000 images (alexnet 1,000), three seeds: the runs of dose
 """
 
+import math
 from typing import Any
 
 from rethinking.figures import Setting, _sweeps
@@ -38,30 +39,40 @@ def notes(setting: Setting) -> list[str]:
     return [budget(setting), f"dotted: {SLOW:g} times the baseline's time, and no change; right: equal times"]
 
 
-def slow(t: Frame) -> dict[str, float]:
-    """What becomes of true labels with what slows random ones much, where training does not diverge."""
+def slow(t: Frame) -> dict[str, float] | None:
+    """What becomes of true labels with what slows random ones much, where training does not diverge.
+
+    None where a time has nothing to be compared with, as the baseline is not fitted.
+    """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
         lost = mostly(random, "diverged") or mostly(true, "diverged")
-        if not lost and random.median(RATIO) > SLOW:
+        if lost:
+            continue
+        if math.isnan(ratio := random.median(RATIO)):
+            return None
+        if ratio > SLOW:
             out[name] = true.median(CHANGE)
     return out
 
 
 def finding(t: Frame, network: str) -> str | None:
-    if t.gone:
+    found = None if t.gone else slow(t)
+    if found is None:
         return None
-    if not (found := slow(t)):
+    if not found:
         return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
-        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long, {free} cost no test "
-        "accuracy on true labels"
+        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long or are not fitted, "
+        f"{free} cost no test accuracy on true labels"
     )
 
 
-def gainers(found: dict[str, float]) -> str:
+def gainers(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "a baseline is not fitted"
     if not found:
         return f"none slows random labels to more than {SLOW:g} times the baseline's time"
     free = [f"{name} {change:+.2f}" for name, change in found.items() if change >= 0]
@@ -92,7 +103,7 @@ def claims(setting: Setting) -> list[Claim]:
             finds=slow,
             holds=lambda found: all(change < 0 for change in found.values()) if found else None,
             ours=gainers,
-            numbers=lambda found: {name: [change] for name, change in found.items()},
+            numbers=lambda found: {name: [change] for name, change in (found or {}).items()},
             met=[
                 point(4.1, -0.1),
                 point("censored", -0.1, "censored"),
@@ -100,7 +111,7 @@ def claims(setting: Setting) -> list[Claim]:
                 point("censored", 0.0, "diverged"),
             ],
             missed=[point(4.1, 0.0), point("censored", 0.0, "censored")],
-            unjudged=[point(4.0, 0.0).where(strength=2.0)],
+            unjudged=[point(4.0, 0.0).where(strength=2.0), point("baseline censored", -0.1)],
             **LEAST,
         )
         for family in families

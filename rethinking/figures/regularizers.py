@@ -65,7 +65,9 @@ def pairs(t: Frame) -> str:
 
 
 def slowest(t: Frame) -> str:
-    ratios = {name: part.median(RATIO) for name, part in acting(t).items()}
+    ratios = {name: r for name, part in acting(t).items() if not math.isnan(r := part.median(RATIO))}
+    if not ratios:
+        return f"{pairs(t)}; the baseline is not fitted"
     most = max(ratios, key=lambda name: ratios[name])
     return f"{pairs(t)}; at most {acting(t)[most].text(RATIO)} times the baseline's time: {most}"
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -85,7 +84,7 @@ class Points(Panel):
         if any((runs.data["state"] == MISSING).any() or mostly(runs, "diverged") for runs, _ in both):
             return None
         xs, ys = (runs.values(measure) for runs, measure in both)
-        x, y = median(xs), median(ys)
+        x, y = (runs.median(measure) for runs, measure in both)
         if math.isnan(x) or math.isnan(y):
             return None
         late = "x" * (x == math.inf) + "y" * (y == math.inf)
