@@ -47,7 +47,12 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median
     """
     chance = 100 - subject.chance if error else subject.chance
     bound = Bound(measure, chance - subject.tolerance, chance + subject.tolerance, by_median=by_median)
-    claim = bounded(bound, answer="at chance", **rest)
+
+    def answer(t: Frame) -> str:
+        word = ["at chance" if bound.holds(t) else "not at chance"] if subject.balanced else []
+        return ", ".join([*word, *([] if t.fitted else ["not fitted"])])
+
+    claim = bounded(bound, answer=answer, **rest)
     if subject.papers:
         return claim
 

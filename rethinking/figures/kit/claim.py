@@ -36,8 +36,8 @@ class Claim:
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
         least_n, least_seeds: training images and seeds below which it is not judged; least_seeds may depend on the
         values of `each`, or where there are none on the figure's network.
-        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
-        the rule in words where it is not the same.
+        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", or a
+        function of the frame that says what does and what does not; and the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
         met, missed, unjudged: examples, of the first of `each`: frames that meet the rule, that miss it, and of which
         it says nothing. Of each condition of the rule there is one that misses it by a hair.
@@ -58,7 +58,7 @@ class Claim:
     each: dict[str, Sequence[Any]] = field(default_factory=dict)
     least_n: int = 1
     least_seeds: int | Callable[..., int] = 1
-    answer: str = ""
+    answer: str | Callable[[Frame], str] = ""
     asked: str = ""
     own_network: bool = False
     met: Sequence[Frame] = ()
@@ -94,6 +94,12 @@ class Claim:
         told = self.numbers(found) if self.numbers else numbers
         finite = {k: [v if v is None or math.isfinite(v) else None for v in values] for k, values in told.items()}
         return self.ours(found) if self.ours else text, finite
+
+    def answered(self, frame: Frame, holds: bool | None) -> str:
+        """The answer of a complete frame: "not fitted"."""
+        if callable(self.answer):
+            return self.answer(frame)
+        return f"{'' if holds else 'not '}{self.answer}" if self.answer else ""
 
     def judged(self, frame: Frame) -> bool | None:
         """Whether a complete frame meets the rule."""

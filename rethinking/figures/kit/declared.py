@@ -208,7 +208,8 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) ->
     def measure(groups: dict[str, list[Record]]) -> Reading:
         whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()}, asked)
         table = whole.where(**of_readings)
-        return Reading(claim.judged(table), *claim.summary(table))
+        holds = claim.judged(table)
+        return Reading(holds, *claim.summary(table), claim.answered(table, holds))
 
     other = setting.model != usual_model(module)
     named = other and not claim.id.endswith(f".{setting.model}")
@@ -224,5 +225,4 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) ->
         measure=measure,
         least_n=claim.least_n,
         least_seeds=claim.least_seeds,
-        answer=claim.answer,
     )
