@@ -345,6 +345,15 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     assert typical.slowest(both.where(network="a")).endswith("the baseline is not fitted")
 
 
+def test_what_is_not_run_is_not_counted_as_not_fitted():
+    finding = catalog.load("figures", "regularizers").finding
+    columns = {"network": "a", "regularizer": ["none", "b"] * 2, "strength": 1.0, "labels": ["true"] * 2 + ["random"] * 2}
+    there, gone = [0.0, 1.5, 0.0, 0.0], [0.0, 1.5, "missing", "missing"]
+    told = finding(made(change=there, state=["fitted"] * 3 + [CENSORED], **columns), "")
+    assert told.startswith("Random labels are fitted in 0 of 1 pairs")
+    assert finding(made(change=gone, state=["fitted"] * 2 + ["missing"] * 2, **columns), "") is None
+
+
 def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
     finding = catalog.load("figures", "budgets").finding
     late, gone, fitted = [CENSORED] * 2, ["fitted", "missing"], ["fitted"] * 2

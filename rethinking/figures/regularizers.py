@@ -48,7 +48,9 @@ def notes(setting: Setting) -> list[str]:
     return [budget(setting), "random labels with dropout: twice as many; a point a seed; blocks: what they act on"]
 
 
-def finding(t: Frame, network: str) -> str:
+def finding(t: Frame, network: str) -> str | None:
+    if t.gone:
+        return None
     parts = acting(t)
     changes = [part.one(CHANGE, **TRUE) for part in parts.values()]
     fitted = sum(part.where(**RANDOM).fitted for part in parts.values())
