@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,7 +21,7 @@ from rethinking.engines import estimate
 from rethinking.engines.progress import titles
 from rethinking.errors import InputError
 from rethinking.figures import _probed, _sweeps, budgets
-from rethinking.figures.kit import Frame, listed
+from rethinking.figures.kit import Frame, declared, listed
 from rethinking.figures.kit import highest as kit_highest
 from rethinking.figures.kit import made as kit_made
 from rethinking.figures.kit.frame import Untold
@@ -147,6 +148,21 @@ def test_a_finding_of_other_data_is_of_that_and_a_title_has_two_lines_at_most():
             plt.close()
         assert lines.count("\n") <= 1, path.name
         assert not re.search(r"replicated|\bnan\b|\binf\b", lines)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence", "told"),
+    [
+        ([50_000, 50_000], "A", "A"),
+        ([2000, 2000], "A", "A (2,000 images)"),
+        ([2000, 50_000], "A", "A (2,000 to 50,000 images)"),
+        ([2000, 50_000], "A on 2,000 images", "A on 2,000 images"),
+        ([2000, 2000], "A on 2,000 test images", "A on 2,000 test images (2,000 images)"),
+    ],
+)
+def test_a_finding_says_where_some_of_its_numbers_are_of_few_images(sizes, sentence, told):
+    module = SimpleNamespace(finding=lambda t, network: sentence)
+    assert declared._finding(module, figures.setting("fig1b"), kit_made(n=sizes)) == told
 
 
 def test_what_is_missing_or_no_number_is_not_told():
