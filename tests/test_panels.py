@@ -143,6 +143,19 @@ def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
     assert axes.get_ylim()[1] == pytest.approx(-9.0)  # above the highest, where that is below nothing
 
 
+def test_a_line_is_the_median_that_rules_use_and_breaks_where_that_is_no_number(axes):
+    late, lost = "censored", "p = 0 censored"
+    cells = [1.0, 1.0, 1.0, 2.0, 3.0, late, 4.0, late, late, 5.0, 6.0, 7.0, 8.0, lost, lost]
+    frame = made(p=[k // 3 for k in range(15)], accuracy=cells, n=50_000, all=50_000)
+    frame.data["seed"] = [0, 1, 2] * 5
+    Lines(x="p", y=ACCURACY).draw(axes, frame, [])
+    (line,) = (line for line in axes.get_lines() if len(line.get_xdata()) == 5)
+    assert list(line.get_xdata()) == [0, 1, 2, 3, 4]
+    assert [None if y != y else y for y in line.get_ydata()] == [1.0, 3.0, None, 6.0, None]
+    bars = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
+    assert bars == [[(0, 1.0), (0, 1.0)], [(1, 2.0), (1, 3.0)], [(3, 5.0), (3, 7.0)]]
+
+
 def test_a_row_with_some_of_its_seeds_says_so(axes):
     frame = rows_of(50.0, None, names="aa")
     frame.data["seed"] = [0, 1]
