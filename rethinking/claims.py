@@ -160,6 +160,11 @@ def rounded(value: float, digits: int = 1) -> float:
     return float(Decimal(f"{value:.9f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
+def exact(value: float) -> float:
+    """A number without a float's noise, to 1e-9: what is compared with a limit, so that 2 points are at most 2."""
+    return round(value, 9)
+
+
 def floored(value: float, digits: int) -> float:
     """The largest number of so many decimals that is not above a value: what "at least" may say of it."""
     return math.floor(10**digits * value + 1e-6) / 10**digits

@@ -14,7 +14,7 @@ from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
 from rethinking.figures._parts import BUDGET
-from rethinking.figures.kit import Conditions, Frame, Table, declared, made
+from rethinking.figures.kit import Bound, Conditions, Frame, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record
 from rethinking.spec import RunSpec
@@ -248,6 +248,21 @@ def test_what_at_least_says_is_not_above_the_value_but_for_a_floats_noise(value,
     assert claims.floored(value, digits) <= value + 1e-6
     assert value <= claims.floored(value, digits) + 10**-digits + 1e-9
     assert claims.floored(0.1 + 0.7, 1) == 0.8  # 0.7999999999999999
+
+
+def test_what_differs_by_exactly_a_limit_meets_it_whatever_floats_make_of_it():
+    apart = [100 * ((k + 40) / 2000 - k / 2000) for k in range(1961)]  # 2 points of 2,000 test images
+    assert sum(points > 2 for points in apart) > 1000
+    at = made(gain=apart)
+    assert Bound(gain(), most=2).holds(at)
+    assert Bound(gain(), least=2).holds(at)
+    assert not any(Bound(gain(), **{side: 2}).holds(made(gain=points)) for side in ("above", "below") for points in apart[:50])
+    assert not Bound(gain(), most=2).holds(made(gain=2.05))
+    rises = catalog.load("figures", "fig1c").rises
+    for k in range(100):
+        first = 100 - 100 * (0.4 + k / 2000)
+        errors = [first, 100 - 100 * (0.41 + k / 2000), 90.0]
+        assert rises(made(p=[0.0, 0.5, 1.0], test_error=errors), figures.Subject(), 1.0), errors
 
 
 def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():

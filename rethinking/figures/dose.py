@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from rethinking.claims import CENSORED
+from rethinking.claims import CENSORED, exact
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import LEAST, NETWORKS, RATIO, acting, budget
 from rethinking.figures.kit import Claim, Frame, made
@@ -68,7 +68,7 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
 
 def alike(found: dict[str, tuple[float, bool]]) -> bool | None:
     """Whether no factor is above ALIKE; None where one may be, as it is a lower bound, or where there is none."""
-    if any(factor > ALIKE for factor, _ in found.values()):
+    if any(exact(factor) > ALIKE for factor, _ in found.values()):
         return False
     return None if not found or any(bound for _, bound in found.values()) else True
 

@@ -12,7 +12,7 @@ import math
 from statistics import median
 from typing import Any
 
-from rethinking.claims import rounded
+from rethinking.claims import exact, rounded
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
@@ -87,7 +87,7 @@ def shares(t: Frame) -> dict[str, list[float]]:
 
 
 def small(t: Frame) -> bool:
-    return t.where(regularizer="none").fitted and max(max(v) for v in shares(t).values()) <= 1 / 3
+    return t.where(regularizer="none").fitted and exact(max(max(v) for v in shares(t).values()) - 1 / 3) <= 0
 
 
 def largest(t: Frame) -> str:

@@ -14,7 +14,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
-from rethinking.claims import spread
+from rethinking.claims import exact, spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_ERROR, PAPER_NORM, PIXELS, RAW, by
 from rethinking.figures._score import Score
@@ -152,7 +152,7 @@ def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float
         paper=f"{paper:g} %",
         rule=f"the test error is within {within:g} points of the paper's in every seed"
         + "; judged with 32,000 filters" * bool(filters),
-        holds=lambda t: None if few(t) else all(abs(e - paper) <= within for e in t.values(ERROR)),
+        holds=lambda t: None if few(t) else all(exact(abs(e - paper)) <= within for e in t.values(ERROR)),
         reads=(ERROR, " %", "test error (%)"),
         ours=ours,
         least_n=60_000 if kernel in PAPER_NORM else 50_000,
@@ -241,7 +241,7 @@ def claims(setting: Setting) -> list[Claim]:
             paper="adding regularization does not improve either model",
             rule="the penalty lowers the test error by at most 0.1 points, and by at most a tenth of it, in every seed",
             finds=penalties,
-            holds=lambda pair: all(b >= a - min(0.1, a / 10) for a, b in zip(*pair, strict=True)),
+            holds=lambda pair: all(exact(a - b - min(0.1, a / 10)) <= 0 for a, b in zip(*pair, strict=True)),
             ours=lambda pair: f"{{}} % without, {{}} % with penalty {PENALTY:g}".format(*map(spread, pair)),
             numbers=lambda pair: dict(zip(("without (%)", "with (%)"), pair, strict=True)),
             least_n=60_000,

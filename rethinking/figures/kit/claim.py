@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rethinking import claims as verdicts
-from rethinking.claims import CENSORED
+from rethinking.claims import CENSORED, exact
 from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import FITTED, Condition, Frame, Numbers
 from rethinking.figures.kit.measures import Measure, highest
 
+HAIR = 2e-9
 YES, NO, UNJUDGED = verdicts.REPLICATED, verdicts.NOT_REPLICATED, verdicts.NOT_JUDGED  # of an example
 
 
@@ -131,7 +132,7 @@ def fits(**texts: Any) -> Claim:
 
 
 class Bound(NamedTuple):
-    """Bounds of a measure in every seed: `least` and `most` count as met, `above` and `below` do not.
+    """Bounds of a measure in every seed: `least` and `most` count as met, `above` and `below` do not; to 1e-9.
 
     by_median: the median over seeds is judged instead.
     """
@@ -145,13 +146,13 @@ class Bound(NamedTuple):
 
     def holds(self, t: Frame) -> bool:
         """Whether the runs lie within; without a number they do not."""
-        values = [t.median(self.measure)] if self.by_median else t.values(self.measure)
-        inside = (self.least <= v <= self.most and self.above < v < self.below for v in values)
-        return bool(values) and all(inside)
+        values = [exact(v) for v in ([t.median(self.measure)] if self.by_median else t.values(self.measure))]
+        least, most, above, below = map(exact, (self.least, self.most, self.above, self.below))
+        return bool(values) and all(least <= v <= most and above < v < below for v in values)
 
     @property
     def examples(self) -> tuple[list[list[float]], list[list[float]]]:
-        """Numbers of three seeds that meet it, and that miss it: by one float, in a seed or in the median."""
+        """Numbers of three seeds that meet it, and that miss it: by a hair, in a seed or in the median."""
         met, missed = [], []
         for edge, out in self.edges:
             met.append([edge, edge, out if self.by_median else edge])
@@ -160,10 +161,10 @@ class Bound(NamedTuple):
 
     @property
     def edges(self) -> list[tuple[float, float]]:
-        """For each bound the last number that meets it, and the next one, which does not."""
-        low = self.least if self.above == -inf else math.nextafter(self.above, inf)
-        high = self.most if self.below == inf else math.nextafter(self.below, -inf)
-        return [(v, math.nextafter(v, away)) for v, away in ((low, -inf), (high, inf)) if math.isfinite(v)]
+        """For each bound a number that meets it by a hair, and one that misses it by a hair."""
+        low = self.least if self.above == -inf else self.above + HAIR
+        high = self.most if self.below == inf else self.below - HAIR
+        return [(v, v + away) for v, away in ((low, -HAIR), (high, HAIR)) if math.isfinite(v)]
 
 
 def bounded(*bounds: Bound, fitted: bool = True, at: Condition | None = None, key: str = "", **texts: Any) -> Claim:
