@@ -63,6 +63,20 @@ def test_every_claim_has_an_id_of_its_own_and_conditions():
     assert len(set(ids)) == len(ids) > 150
 
 
+# The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, orders and shapes.
+ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
+ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}
+ON_FEWER |= {"table3.interpolates": 1, "theorem1.weights": 1, "theorem1.fits": 1, "theorem1.depth": 1}
+
+
+def test_what_is_judged_on_fewer_than_all_images_is_no_number_of_the_papers():
+    found = {}
+    for name in FIGURES:
+        rules = declared.claims(catalog.load("figures", name), figures.setting(name, "cpu"))
+        found |= {".".join(c.id.split(".")[:2]): c.least_n for c in rules if c.own and c.least_n < figures.FULL}
+    assert found == ON_FEWER
+
+
 def numbered(module, setting):
     """A figure's frame in which every number is another, but where rows read the same of the same runs."""
     asked = declared._asked(module, setting)
