@@ -63,6 +63,29 @@ def test_every_claim_has_an_id_of_its_own_and_conditions():
     assert len(set(ids)) == len(ids) > 150
 
 
+@pytest.mark.parametrize(
+    ("scale", "precision"), [("quick", "bfloat16"), ("quick", "float32"), ("cpu", "float32"), ("paper", "float32")]
+)
+def test_the_precision_of_mlps_is_told_scale_by_scale(scale, precision):
+    for name in ("capacity_measures", "sharpness"):
+        module = catalog.load("figures", name)
+        setting = figures.setting(name, scale, precision=precision if scale == "quick" else "bfloat16")
+        runs = [spec.run for spec in figures.unique(figures.specs(name, setting)) if spec.run.model.startswith("mlp")]
+        (told,) = (text.split("quick: ") for text in module.DEPARTURES if text.startswith("MLP 1x512 and MLP 3x512"))
+        assert {run.precision for run in runs} == {precision}
+        assert ("in float32" in told[0], "in bfloat16 where the processor multiplies it" in told[1]) == (True, True)
+
+
+def test_shift_tells_of_copies_as_the_probe_counts_them():
+    module, given = catalog.load("figures", "shift"), {"test": 0, "scaled": 0, "reach": 1, "edge_change": 0.375}
+    spec = module.spec(figures.setting("shift", "cpu"), 0, "mlp-1x512", "true labels")
+    record = Record(Path(), spec, {"status": "computed"}, {}, {name: [value] for name, value in given.items()})
+    assert module.MOVED.of(record, images="training images", moved=1) == 37.5  # three copies of eight
+    told = [one.rule for claim in module.CLAIMS for one in claim.every() if re.search(r"\.(memorized|changes)\.", one.id)]
+    assert len(told) == 6
+    assert all("copies of t" in rule and "moved by one pixel in the eight directions" in rule for rule in told)
+
+
 # The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, orders and shapes.
 ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
 ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}
