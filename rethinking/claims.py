@@ -63,7 +63,8 @@ class Claim:
         paper: what the paper reports, as text.
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
-        least_n, least_seeds: training images and seeds below which it is not judged. larger: the scale that has the images it needs, if this has not.
+        least_n, least_seeds: training images and seeds below which it is not judged. larger: the scale that has the
+        images it needs, if this has not.
     """
 
     name: str

@@ -81,12 +81,14 @@ def test_shift_tells_of_copies_as_the_probe_counts_them():
     spec = module.spec(figures.setting("shift", "cpu"), 0, "mlp-1x512", "true labels")
     record = Record(Path(), spec, {"status": "computed"}, {}, {name: [value] for name, value in given.items()})
     assert module.MOVED.of(record, images="training images", moved=1) == 37.5  # three copies of eight
-    told = [one.rule for claim in module.CLAIMS for one in claim.every() if re.search(r"\.(memorized|changes)\.", one.id)]
+    told = [
+        one.rule for claim in module.CLAIMS for one in claim.every() if re.search(r"\.(memorized|changes)\.", one.id)
+    ]
     assert len(told) == 6
     assert all("copies of t" in rule and "moved by one pixel in the eight directions" in rule for rule in told)
 
 
-# The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, orders and shapes.
+# The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, order, shape.
 ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
 ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}
 ON_FEWER |= {"table3.interpolates": 1, "theorem1.weights": 1, "theorem1.fits": 1, "theorem1.depth": 1}
@@ -293,7 +295,9 @@ def test_what_differs_by_exactly_a_limit_meets_it_whatever_floats_make_of_it():
     at = made(gain=apart)
     assert Bound(gain(), most=2).holds(at)
     assert Bound(gain(), least=2).holds(at)
-    assert not any(Bound(gain(), **{side: 2}).holds(made(gain=points)) for side in ("above", "below") for points in apart[:50])
+    assert not any(
+        Bound(gain(), **{side: 2}).holds(made(gain=points)) for side in ("above", "below") for points in apart[:50]
+    )
     assert not Bound(gain(), most=2).holds(made(gain=2.05))
     rises = catalog.load("figures", "fig1c").rises
     for k in range(100):
@@ -390,7 +394,9 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     assert "none slows random labels more than 1.20 times" in dose.finding(dose.slowed(1.2), "")
     assert frontier.finding(frontier.point(late, 0.0), "") is None
     cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
-    assert cut.startswith("Of 1 strengths at which random labels take more than 4 times as long or are not fitted, 1 cost")
+    assert cut.startswith(
+        "Of 1 strengths at which random labels take more than 4 times as long or are not fitted, 1 cost"
+    )
     columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
     both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)
     assert typical.slowest(both).endswith("at most 2.00 times the baseline's time: b 1, c")
@@ -399,7 +405,12 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
 
 def test_what_is_not_run_is_not_counted_as_not_fitted():
     finding = catalog.load("figures", "regularizers").finding
-    columns = {"network": "a", "regularizer": ["none", "b"] * 2, "strength": 1.0, "labels": ["true"] * 2 + ["random"] * 2}
+    columns = {
+        "network": "a",
+        "regularizer": ["none", "b"] * 2,
+        "strength": 1.0,
+        "labels": ["true"] * 2 + ["random"] * 2,
+    }
     there, gone = [0.0, 1.5, 0.0, 0.0], [0.0, 1.5, "missing", "missing"]
     told = finding(made(change=there, state=["fitted"] * 3 + [CENSORED], **columns), "")
     assert told.startswith("Random labels are fitted in 0 of 1 pairs")

@@ -598,7 +598,9 @@ def test_nothing_replicated_survives_the_failure_of_a_condition_it_rests_on(path
             continue
         for k, condition in enumerate(each.conditions):
             trained = isinstance(wanted[condition][0], RunSpec)
-            for diverged in (True, False) if trained and len(each.conditions) <= 4 else (k % 2 == 0,):  # of many, in turn
+            for diverged in (
+                (True, False) if trained and len(each.conditions) <= 4 else (k % 2 == 0,)
+            ):  # of many, in turn
                 lost = {spec.run_id for spec in wanted[condition]}  # which may be of other conditions too
                 bad = {
                     c: [failed(r, diverged) if r.spec.run_id in lost else r for r in records[c]]

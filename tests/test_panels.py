@@ -7,9 +7,21 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from rethinking import figures, plotting
+from rethinking import catalog, figures, plotting
 from rethinking.errors import InputError
-from rethinking.figures.kit import Curves, Frame, Lines, Measure, NamedPoints, Points, Rows, Spans, final, made
+from rethinking.figures.kit import (
+    Curves,
+    Frame,
+    Lines,
+    Measure,
+    NamedPoints,
+    Points,
+    Rows,
+    Spans,
+    declared,
+    final,
+    made,
+)
 from rethinking.figures.kit.measures import comparable
 from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
@@ -262,6 +274,32 @@ def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn(
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [([5], [2.0])]
 
 
+def test_where_no_budget_tells_how_long_times_are_axes_end_beyond_their_numbers(axes):
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    frame = made(
+        kind="weights", what=list("abc"), x=[0.1, 20.0, "censored"], y=[1.0, 11.0, 1.0], state="fitted", times=1
+    )
+    points = {"x": (x, {}), "y": (y, {}), "by": "{what}", "hue": "kind", "diagonal": True, "xticks": (0.5, 40)}
+    ends = (0.1 / 1.3, 26.0)
+    for limits, expected in (((None, None), ends), ((0.28, 5.6), (0.28, 5.6))):
+        axes.clear()
+        Points(xlim=limits, **points).draw(axes, frame, [])
+        assert axes.get_xlim() == pytest.approx(expected)
+        hollow = [line.get_xdata()[0] for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+        assert hollow == pytest.approx([expected[1]])
+        axes.clear()
+        Spans(x=x, by="what", shown_as="random labels", log=True, xticks=(0.5, 40), xlim=limits).draw(axes, frame, [])
+        assert axes.get_xlim() == pytest.approx(expected)
+    for name in ("dose", "frontier", "regularizers"):
+        module = catalog.load("figures", name)
+        for setting, known in (
+            (figures.setting(name, "cpu"), True),
+            (figures.setting(name, "paper"), False),
+            (figures.setting(name, data="mnist"), False),
+        ):
+            assert (None not in declared.declared(module, setting, "panels")[0].xlim) == known
+
+
 def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     steps = Measure("steps", "", lambda r: r)
     columns = {"what": ["a"] * 3, "times": [1, 2, 8], "steps": ["censored", 7.0, "missing"]}
@@ -284,7 +322,9 @@ def test_shades_of_a_row_are_medians_and_a_cross_is_what_diverges_not_what_has_n
         frame = made(what="a", times=1, ratio=cells, state=state)
         frame.data["seed"] = [0, 1, 2]
         Spans(x=ratio, by="what", shades="times", shown_as="random labels").draw(axes, frame, [])
-        assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == ["x"] * crosses, what
+        assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == ["x"] * crosses, (
+            what
+        )
         assert [text.get_text() for text in axes.texts] == said, what
         dots = [float(x) for dots in axes.collections for x, _ in dots.get_offsets()]
         assert dots == ([3.0] if what == "a median" else []), what

@@ -42,8 +42,8 @@ THEIRS = (
 )
 MLPS = (
     "MLP 1x512 and MLP 3x512: three seeds each, in float32, on 10,000 and 20,000 images for at most 200 epochs, on all "
-    "50,000 for the paper's 90; quick: one seed, in bfloat16 where the processor multiplies it, on 250, 1,000 and 2,000 "
-    "images for at most 100."
+    "50,000 for the paper's 90; quick: one seed, in bfloat16 where the processor multiplies it, on 250, 1,000 and "
+    "2,000 images for at most 100."
 )
 TO_THE_END = (
     f"MLP 1x512 on all 50,000 images does not get to {_probed.STOP_LOSS} nats within the paper's schedule. It is "

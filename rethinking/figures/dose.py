@@ -16,7 +16,7 @@ from typing import Any
 from rethinking.claims import CENSORED, exact
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import LEAST, NETWORKS, RATIO, acting, budget
-from rethinking.figures.kit import Claim, Frame, made
+from rethinking.figures.kit import Claim, Frame, Spans, made
 from rethinking.record import Record
 
 OTHER_DATA = True
@@ -28,7 +28,6 @@ DEPARTURES = _sweeps.departures(
 )
 grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
-PANELS = _sweeps.panels("{regularizer}, {network}", shades="strength", blocks="family")
 HEIGHT = 8.2
 ALIKE = 1.5
 
@@ -42,6 +41,10 @@ def reached(record: Record) -> float | str:
 # Relative to the baseline, the time to fit or, of a censored run, its length: a lower bound.
 BOUND = replace(RATIO, name="least_ratio", of=reached)
 MEASURES = [BOUND]
+
+
+def panels(setting: Setting) -> list[Spans]:
+    return _sweeps.panels(setting, "{regularizer}, {network}", shades="strength", blocks="family")
 
 
 def notes(setting: Setting) -> list[str]:
@@ -131,7 +134,8 @@ def claims(setting: Setting) -> list[Claim]:
             f"{ALIKE:g} times as much as true labels, in the median over seeds; a censored time of random labels "
             "counts as the budget, so that this median is a lower bound, which can speak against the claim and not for "
             "it: where it does neither, the claim is not judged; seeds that diverge, or whose true labels or baseline "
-            "are not fitted, are left out; a rule made after the runs, and made stricter later: a lower bound spoke for it",
+            "are not fitted, are left out; a rule made after the runs, and made stricter later: a lower bound spoke "
+            "for it",
             finds=slower,
             holds=alike,
             ours=most_different,

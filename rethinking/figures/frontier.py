@@ -24,15 +24,20 @@ DEPARTURES = _sweeps.departures(
 grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 SLOW = 4.0  # times as long as the baseline: what random labels cost at the most in Figure 1(b), and within the budget
-_COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
-_COMMON |= {"mark": SLOW, "xlim": (0.28, 5.6), "xlabel": "random labels: time to fit\nrelative to the baseline"}
-CHANGED: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
-TIMED: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "ylim": (0.28, 7.2)}
-PANELS = [
-    Points(y=(CHANGE, TRUE), names=True, legend=None, **CHANGED, **_COMMON),
-    Points(y=(RATIO, TRUE), diagonal=True, yticks=_sweeps.TICKS, legend="outside lower center", **TIMED, **_COMMON),
-]
 HEIGHT = 4.4
+
+
+def panels(setting: Setting) -> list[Points]:
+    both: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
+    both |= {"mark": SLOW, "xlim": _sweeps.limits(setting, 0.28, 5.6)}
+    both |= {"xlabel": "random labels: time to fit\nrelative to the baseline"}
+    changed: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
+    timed: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "yticks": _sweeps.TICKS}
+    timed |= {"ylim": _sweeps.limits(setting, 0.28, 7.2), "legend": "outside lower center", "diagonal": True}
+    return [
+        Points(y=(CHANGE, TRUE), names=True, legend=None, **changed, **both),
+        Points(y=(RATIO, TRUE), **timed, **both),
+    ]
 
 
 def notes(setting: Setting) -> list[str]:

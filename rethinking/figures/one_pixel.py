@@ -70,7 +70,9 @@ def percent(column: str, label: str, **of: int) -> Measure:
 
 
 RATE, LOW, HIGH = (percent(column, f"{column} (%)") for column in ("rate", "low", "high"))
-MISSED = read("missed", lambda row: 100 * row["missed"] / (row["broken"] + row["missed"]), "missed by the evolution (%)")
+MISSED = read(
+    "missed", lambda row: 100 * row["missed"] / (row["broken"] + row["missed"]), "missed by the evolution (%)"
+)
 FEW = Bound(MISSED, most=5)
 TABLE = Table(
     "run",

@@ -16,7 +16,7 @@ from rethinking.claims import exact, rounded
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
-from rethinking.figures.kit import Claim, Conditions, Frame, fits, listed, made
+from rethinking.figures.kit import Claim, Conditions, Frame, Spans, fits, listed, made
 from rethinking.figures.kit.measures import Paired
 
 OTHER_DATA = True
@@ -40,8 +40,12 @@ seeds, spec = _sweeps.seeds, _sweeps.spec
 # Whether a regularizer ever acts: not where every curve is the baseline's, to the last bit.
 ACTS = Paired("acts", "", lambda run, base: run.difference(base) is not None, baseline=tuple(BASELINE.items()))
 MEASURES = [ACTS]
-TABLE, PANELS = _sweeps.table(), _sweeps.panels(_sweeps.NAME, blocks="family")
+TABLE = _sweeps.table()
 HEIGHT = 6.4
+
+
+def panels(setting: Setting) -> list[Spans]:
+    return _sweeps.panels(setting, _sweeps.NAME, blocks="family")
 
 
 def notes(setting: Setting) -> list[str]:

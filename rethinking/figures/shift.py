@@ -23,9 +23,9 @@ CAPTION = (
 THEIRS = "Nothing of its own; Azulay & Weiss 2019: small shifts of an image change what a network says."
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
-    "500 each). Copies are moved by exactly so many pixels, in all directions: 8 by one pixel, 16 by two; or scaled down "
-    "and up. Neighbours are one pixel further down and to the right. The authors move images of another set, so that the "
-    "shape is compared, not numbers.",
+    "500 each). Copies are moved by exactly so many pixels, in all directions: 8 by one pixel, 16 by two; or scaled "
+    "down and up. Neighbours are one pixel further down and to the right. The authors move images of another set, so "
+    "that the shape is compared, not numbers.",
     "Images do not move by more than 2 pixels, so that no border has to be made up.",
     *_probed.DEPARTURES,
 ]
@@ -115,8 +115,8 @@ def notes(setting: Setting) -> list[str]:
 def finding(t: Frame, network: str) -> str:
     true, random = (t.one(MOVED, network="mlp-3x512", labels=w, images=TRAINING, **ONE) for w in LABELS)
     return (
-        f"Of the training images of MLP 3x512 moved by one pixel, in eight directions, {true:.0f} % have another class on "
-        f"true labels, {random:.0f} % on random labels"
+        f"Of the training images of MLP 3x512 moved by one pixel, in eight directions, {true:.0f} % have another class "
+        f"on true labels, {random:.0f} % on random labels"
     )
 
 
@@ -134,9 +134,9 @@ CLAIMS = [
         where={"images": TRAINING, **ONE},
         statement="moving by one pixel changes the class more often of training images that {network} has memorized "
         "than of those that it has learned",
-        rule="of the copies of training images moved by one pixel in the eight directions, the share with another class "
-        "is larger on random labels than on true ones: the smallest over seeds is above the largest; judged from n = "
-        "2,000 on",
+        rule="of the copies of training images moved by one pixel in the eight directions, the share with another "
+        "class is larger on random labels than on true ones: the smallest over seeds is above the largest; judged from "
+        "n = 2,000 on",
         **QUESTION,
     ),
     _probed.apart(
@@ -144,8 +144,8 @@ CLAIMS = [
         id="shift.memorized_scaled.{network}",
         name="memorized images break more easily by scaling, {network}",
         where={"images": TRAINING, **TENTH},
-        statement="scaling by 10 % changes the class more often of training images that {network} has memorized than of "
-        "those that it has learned",
+        statement="scaling by 10 % changes the class more often of training images that {network} has memorized than "
+        "of those that it has learned",
         rule="of the copies of training images scaled by 0.9 and by 1.1, the share with another class is larger on "
         "random labels than on true ones: the smallest over seeds is above the largest; judged from n = 2,000 on",
         **QUESTION,

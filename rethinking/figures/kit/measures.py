@@ -287,12 +287,13 @@ def over_rows(
 ) -> Measure:
     """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
 
-    Where there is no such row, or the kind has not the columns, it is the state "not measured"; also where it is a share
-    of nothing.
+    Where there is no such row, the kind has not the columns, or it is a share of nothing, it is the state "not
+    measured".
 
     Args:
-        of: raises KeyError for a column that there is not, ZeroDivisionError for a share of nothing. label: of an axis. where: the rows' values by column, from
-        the coordinates `at`, which are those of the condition or the reading; close numbers are equal. form: in tables.
+        of: raises KeyError for a column that there is not, ZeroDivisionError for a share of nothing. label: of an axis.
+        where: the rows' values by column, from the coordinates `at`, which are those of the condition or the reading;
+        close numbers are equal. form: in tables.
     """
 
     def read(record: Record, **values: Any) -> float | str:

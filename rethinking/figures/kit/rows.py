@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Frame, Naming
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note
+from rethinking.figures.kit.panels import STATISTIC, Panel, around, seeds_note
 from rethinking.plotting import NOTE, PATCH, look_of, not_run
 from rethinking.record import Record
 
@@ -171,7 +171,7 @@ class Spans(Panel):
             axes.axvline(self.mark, color="0.4", lw=0.7, linestyle=":", zorder=0)
         self.scale(axes)
         axes.set(xlabel=self.label("x"), ylabel="")
-        axes.set_xlim(*self.xlim)
+        axes.set_xlim(*(around(self.xlim, frame.where(**self.only).values(self.x)) if self.log else self.xlim))
 
     def _span(self, axes: "Axes", height: float, part: Frame, color: Any) -> list[tuple[float, float, Any]]:
         """Draws the line and the marks of a height; gives its points."""
