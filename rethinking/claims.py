@@ -45,11 +45,13 @@ class Reading:
     """What a claim's measurement gave.
 
     holds: within the tolerance; None where it says nothing. ours: as text, with spread over seeds; then the reason.
+    answer: what a question to other data is answered with before that, in a word or two: "not fitted".
     """
 
     holds: bool | None
     ours: str
     numbers: dict[str, list[float | None]]
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Claim:
         paper: what the paper reports, as text.
         tolerance: the rule of judgement, in words, fixed before the runs.
         conditions: the runs it is measured on. measure: of their records, one list of seeds per condition.
-        least_n, least_seeds: training images and seeds below which it is not judged.
-        answer: what holds, in a word or two, "fitted". larger: the scale that has the images it needs, if this has not.
+        least_n, least_seeds: training images and seeds below which it is not judged. larger: the scale that has the
+        images it needs, if this has not.
     """
 
     name: str
@@ -75,7 +77,6 @@ class Claim:
     least_n: int = 1
     least_seeds: int = 1
     id: str = ""
-    answer: str = ""
     larger: str = ""
 
     @property
@@ -158,6 +159,11 @@ def rounded(value: float, digits: int = 1) -> float:
     if not math.isfinite(value):
         return value
     return float(Decimal(f"{value:.9f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def exact(value: float) -> float:
+    """A number without a float's noise, to 1e-9: what is compared with a limit, so that 2 points are at most 2."""
+    return round(value, 9)
 
 
 def floored(value: float, digits: int) -> float:

@@ -219,10 +219,10 @@ def _own_fonts_first() -> None:
     font_manager.fontManager.ttflist.sort(key=lambda font: Path(font.fname).parent != own)
 
 
-def not_run(axes: "Axes", row: float | None = None, **text: Any) -> None:
-    """Write "not run" in the middle of `axes`, or of its row at height `row`; text: as of matplotlib's annotate."""
+def not_run(axes: "Axes", row: float | None = None, words: str = "not run", **text: Any) -> None:
+    """Write words in the middle of `axes`, or of its row at height `row`; text: as of matplotlib's annotate."""
     where = ((0.5, 0.5), "axes fraction") if row is None else ((0.5, row), axes.get_yaxis_transform())
-    axes.annotate("not run", where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
+    axes.annotate(words, where[0], xycoords=where[1], ha="center", va="center", bbox=PATCH, **text)
 
 
 def wrapped(figure: "Figure", text: str, size: float, room: float, weight: str = "normal") -> str:

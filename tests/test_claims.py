@@ -3,6 +3,7 @@
 import math
 import re
 from itertools import count
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,8 +14,9 @@ from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
 from rethinking.figures._parts import BUDGET
-from rethinking.figures.kit import Conditions, Frame, Table, declared, made
+from rethinking.figures.kit import Bound, Conditions, Frame, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
+from rethinking.record import Record
 from rethinking.spec import RunSpec
 
 
@@ -59,6 +61,45 @@ def test_every_claim_has_an_id_of_its_own_and_conditions():
         ids += [rule.id for rule in rules]
     assert all(re.fullmatch(r"[a-z][a-z0-9_.+-]*[a-z0-9]", each) for each in ids)
     assert len(set(ids)) == len(ids) > 150
+
+
+@pytest.mark.parametrize(
+    ("scale", "precision"), [("quick", "bfloat16"), ("quick", "float32"), ("cpu", "float32"), ("paper", "float32")]
+)
+def test_the_precision_of_mlps_is_told_scale_by_scale(scale, precision):
+    for name in ("capacity_measures", "sharpness"):
+        module = catalog.load("figures", name)
+        setting = figures.setting(name, scale, precision=precision if scale == "quick" else "bfloat16")
+        runs = [spec.run for spec in figures.unique(figures.specs(name, setting)) if spec.run.model.startswith("mlp")]
+        (told,) = (text.split("quick: ") for text in module.DEPARTURES if text.startswith("MLP 1x512 and MLP 3x512"))
+        assert {run.precision for run in runs} == {precision}
+        assert ("in float32" in told[0], "in bfloat16 where the processor multiplies it" in told[1]) == (True, True)
+
+
+def test_shift_tells_of_copies_as_the_probe_counts_them():
+    module, given = catalog.load("figures", "shift"), {"test": 0, "scaled": 0, "reach": 1, "edge_change": 0.375}
+    spec = module.spec(figures.setting("shift", "cpu"), 0, "mlp-1x512", "true labels")
+    record = Record(Path(), spec, {"status": "computed"}, {}, {name: [value] for name, value in given.items()})
+    assert module.MOVED.of(record, images="training images", moved=1) == 37.5  # three copies of eight
+    told = [
+        one.rule for claim in module.CLAIMS for one in claim.every() if re.search(r"\.(memorized|changes)\.", one.id)
+    ]
+    assert len(told) == 6
+    assert all("copies of t" in rule and "moved by one pixel in the eight directions" in rule for rule in told)
+
+
+# The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, order, shape.
+ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
+ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}
+ON_FEWER |= {"table3.interpolates": 1, "theorem1.weights": 1, "theorem1.fits": 1, "theorem1.depth": 1}
+
+
+def test_what_is_judged_on_fewer_than_all_images_is_no_number_of_the_papers():
+    found = {}
+    for name in FIGURES:
+        rules = declared.claims(catalog.load("figures", name), figures.setting(name, "cpu"))
+        found |= {".".join(c.id.split(".")[:2]): c.least_n for c in rules if c.own and c.least_n < figures.FULL}
+    assert found == ON_FEWER
 
 
 def numbered(module, setting):
@@ -110,6 +151,17 @@ def test_one_pixel_credits_its_source_with_what_its_claim_does():
     module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
     (flips,) = (each for each in module.claims(setting) if each.id.startswith("one_pixel.flips"))
     assert flips.paper in module.THEIRS
+
+
+@pytest.mark.parametrize(
+    ("broken", "missed", "told"), [(40, 20, 100 / 3), (20, 0, 0.0), (0, 10, 100.0), (0, 0, "not measured")]
+)
+def test_what_the_evolution_misses_is_told_of_the_images_that_one_pixel_breaks(broken, missed, told):
+    module, setting = catalog.load("figures", "one_pixel"), figures.setting("one_pixel", "cpu")
+    spec = module.spec(setting, 0, 1, "mlp-1x512", "true labels")
+    rows = [{"test": 1, "exhaustive": which, "images": 200, "broken": broken, "missed": missed} for which in (0, 1)]
+    record = Record(Path(), spec, {"status": "computed"}, {}, {name: [row[name] for row in rows] for name in rows[0]})
+    assert module.MISSED.of(record, images="test images") == pytest.approx(told)
 
 
 SPECS = {"a": [RunSpec(n=100, seed=k) for k in range(3)]}
@@ -237,6 +289,23 @@ def test_what_at_least_says_is_not_above_the_value_but_for_a_floats_noise(value,
     assert claims.floored(0.1 + 0.7, 1) == 0.8  # 0.7999999999999999
 
 
+def test_what_differs_by_exactly_a_limit_meets_it_whatever_floats_make_of_it():
+    apart = [100 * ((k + 40) / 2000 - k / 2000) for k in range(1961)]  # 2 points of 2,000 test images
+    assert sum(points > 2 for points in apart) > 1000
+    at = made(gain=apart)
+    assert Bound(gain(), most=2).holds(at)
+    assert Bound(gain(), least=2).holds(at)
+    assert not any(
+        Bound(gain(), **{side: 2}).holds(made(gain=points)) for side in ("above", "below") for points in apart[:50]
+    )
+    assert not Bound(gain(), most=2).holds(made(gain=2.05))
+    rises = catalog.load("figures", "fig1c").rises
+    for k in range(100):
+        first = 100 - 100 * (0.4 + k / 2000)
+        errors = [first, 100 - 100 * (0.41 + k / 2000), 90.0]
+        assert rises(made(p=[0.0, 0.5, 1.0], test_error=errors), figures.Subject(), 1.0), errors
+
+
 def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():
     signs = catalog.load("figures", "rademacher")
     few = made(network="mlp-1x512", correlation=[0.99984, 1.0, 0.99988], n=50_000)
@@ -315,6 +384,37 @@ def test_a_title_tells_what_is_not_fitted():
     assert slower(CENSORED, CENSORED) == "AlexNet and Inception: not fitted on both true and random labels"
     with pytest.raises(Untold):
         slower(CENSORED, "missing")
+
+
+def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
+    dose, frontier, typical = (catalog.load("figures", name) for name in ("dose", "frontier", "regularizers"))
+    late = "baseline censored"
+    assert dose.slower(dose.slowed(1.0, cut=1, late=late)) == {}
+    assert dose.finding(dose.slowed(1.0, cut=1, late=late), "") is None
+    assert "none slows random labels more than 1.20 times" in dose.finding(dose.slowed(1.2), "")
+    assert frontier.finding(frontier.point(late, 0.0), "") is None
+    cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
+    assert cut.startswith(
+        "Of 1 strengths at which random labels take more than 4 times as long or are not fitted, 1 cost"
+    )
+    columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
+    both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)
+    assert typical.slowest(both).endswith("at most 2.00 times the baseline's time: b 1, c")
+    assert typical.slowest(both.where(network="a")).endswith("the baseline is not fitted")
+
+
+def test_what_is_not_run_is_not_counted_as_not_fitted():
+    finding = catalog.load("figures", "regularizers").finding
+    columns = {
+        "network": "a",
+        "regularizer": ["none", "b"] * 2,
+        "strength": 1.0,
+        "labels": ["true"] * 2 + ["random"] * 2,
+    }
+    there, gone = [0.0, 1.5, 0.0, 0.0], [0.0, 1.5, "missing", "missing"]
+    told = finding(made(change=there, state=["fitted"] * 3 + [CENSORED], **columns), "")
+    assert told.startswith("Random labels are fitted in 0 of 1 pairs")
+    assert finding(made(change=gone, state=["fitted"] * 2 + ["missing"] * 2, **columns), "") is None
 
 
 def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():

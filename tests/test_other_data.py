@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.errors import InputError
 from rethinking.figures import Subject, terms
 from rethinking.figures.kit import declared
-from rethinking.record import Runs
+from rethinking.record import Record, Runs
 from rethinking.report import model
 from rethinking.spec import RunSpec, canonical_crop
 from rethinking.training import Training
@@ -131,6 +132,25 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
     assert rethinking.figure("fig1a", data="mine", model="mlp-1x512", runs=runs.root).numbers == drawn.numbers
     with pytest.raises(InputError, match="`rethinking figure fig1a --scale cpu --data mine --crop 4`"):
         rethinking.figure("fig1a", "cpu", data="mine", crop=4, runs=runs.root)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "fit", "told"),
+    [
+        (0.1, 1.0, "at chance: 10.00 %"),
+        (0.1, 0.5, "at chance, not fitted: 10.00 %"),
+        (0.3, 1.0, "not at chance: 30.00 %"),
+        (0.3, 0.5, "not at chance, not fitted: 30.00 %"),
+    ],
+)
+def test_random_labels_at_chance_are_told_apart_from_random_labels_fitted(accuracy, fit, told):
+    setting = figures.setting("fig1a", model="tiny")  # a network of a plug-in, on the paper's data
+    curve = {"step": [0, 1], "train_loss": [1.0, 1.0], "train_accuracy": [0.1, fit], "test_accuracy": [accuracy] * 2}
+    wanted = figures.specs("fig1a", setting)["random labels"]
+    runs = [Record(Path(), spec, {"status": "budget"}, {}, curve) for spec in wanted]
+    (chance,) = (c for c in figures.claims_of(catalog.load("figures", "fig1a"), setting) if "chance" in c.id)
+    reading = chance.measure({"random labels": runs})
+    assert (reading.ours, reading.holds) == (told, told.startswith("at chance: "))
 
 
 @pytest.mark.parametrize("name", ["fig1b", "fig1c"])

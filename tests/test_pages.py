@@ -1,5 +1,6 @@
 """Generated pages against the drawn figures' files: every cell, verdict and count on a page is of a figure's JSON."""
 
+import dataclasses
 import json
 import math
 import re
@@ -15,7 +16,7 @@ from command import cli
 from rethinking import catalog, figures, report
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs
-from rethinking.report import model
+from rethinking.report import model, pages, prose
 from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -272,6 +273,30 @@ def test_every_figure_has_a_page_and_a_row_among_the_commands():
 def test_every_claim_on_every_page_has_an_id_of_its_own():
     ids = [claim["id"] for drawn in DRAWN.values() for claim in drawn["claims"]]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_claim_that_is_drawn_at_two_sizes_is_counted_once_at_the_larger(first):
+    """As after `rethinking figure all --scale cpu`, which draws beside what is drawn at scale paper."""
+    plain = [model.Result(d["figure"], figures.setting_of(d), stem, d) for stem, d in DRAWN.items()]
+    other = {a: b for pair in (OWN[:2], EXTENSION[:2]) for a, b in (pair, pair[::-1])}
+    small = []
+    for result in plain:
+        claims = [c | {"n": [1], "verdict": other.get(c["verdict"], c["verdict"])} for c in result.numbers["claims"]]
+        setting = dataclasses.replace(result.setting, scale="cpu")
+        small.append(model.Result(result.name, setting, f"{result.stem}-small", result.numbers | {"claims": claims}))
+    both = small + plain if first else plain + small
+    assert prose.values(both) == prose.values(plain)
+    rows, alone = model.scoreboard(both), model.scoreboard(plain)
+    assert [row.judged for row in rows] == [row.judged for row in alone]
+    assert [(row.paper, row.ours, row.status) for row in rows] == [(row.paper, row.ours, row.status) for row in alone]
+    assert all(len(row.stems) >= len(less.stems) for row, less in zip(rows, alone, strict=True))
+    heads = [pages.index(each).partition("## The paper's figures")[0] for each in (both, plain)]
+    assert heads[0] == heads[1]
+    assert sorted(pages.extensions(both).splitlines()) == sorted(pages.extensions(plain).splitlines())
+    one = next(claim for result in plain for claim in result.judged if claim.verdict == OWN[0])
+    gone, few = dataclasses.replace(one, verdict="not run"), dataclasses.replace(one, n=(1,))
+    assert model.once([SimpleNamespace(judged=[each]) for each in (gone, few)[:: 1 if first else -1]]) == [few]
 
 
 def test_core_hours_are_of_every_core_that_a_run_had_and_of_each_run_once():

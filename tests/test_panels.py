@@ -7,9 +7,21 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from rethinking import figures, plotting
+from rethinking import catalog, figures, plotting
 from rethinking.errors import InputError
-from rethinking.figures.kit import Curves, Frame, Lines, Measure, NamedPoints, Points, Rows, Spans, final, made
+from rethinking.figures.kit import (
+    Curves,
+    Frame,
+    Lines,
+    Measure,
+    NamedPoints,
+    Points,
+    Rows,
+    Spans,
+    declared,
+    final,
+    made,
+)
 from rethinking.figures.kit.measures import comparable
 from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
@@ -143,6 +155,19 @@ def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
     assert axes.get_ylim()[1] == pytest.approx(-9.0)  # above the highest, where that is below nothing
 
 
+def test_a_line_is_the_median_that_rules_use_and_breaks_where_that_is_no_number(axes):
+    late, lost = "censored", "p = 0 censored"
+    cells = [1.0, 1.0, 1.0, 2.0, 3.0, late, 4.0, late, late, 5.0, 6.0, 7.0, 8.0, lost, lost]
+    frame = made(p=[k // 3 for k in range(15)], accuracy=cells, n=50_000, all=50_000)
+    frame.data["seed"] = [0, 1, 2] * 5
+    Lines(x="p", y=ACCURACY).draw(axes, frame, [])
+    (line,) = (line for line in axes.get_lines() if len(line.get_xdata()) == 5)
+    assert list(line.get_xdata()) == [0, 1, 2, 3, 4]
+    assert [None if y != y else y for y in line.get_ydata()] == [1.0, 3.0, None, 6.0, None]
+    bars = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
+    assert bars == [[(0, 1.0), (0, 1.0)], [(1, 2.0), (1, 3.0)], [(3, 5.0), (3, 7.0)]]
+
+
 def test_a_row_with_some_of_its_seeds_says_so(axes):
     frame = rows_of(50.0, None, names="aa")
     frame.data["seed"] = [0, 1]
@@ -249,6 +274,32 @@ def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn(
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [([5], [2.0])]
 
 
+def test_where_no_budget_tells_how_long_times_are_axes_end_beyond_their_numbers(axes):
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    frame = made(
+        kind="weights", what=list("abc"), x=[0.1, 20.0, "censored"], y=[1.0, 11.0, 1.0], state="fitted", times=1
+    )
+    points = {"x": (x, {}), "y": (y, {}), "by": "{what}", "hue": "kind", "diagonal": True, "xticks": (0.5, 40)}
+    ends = (0.1 / 1.3, 26.0)
+    for limits, expected in (((None, None), ends), ((0.28, 5.6), (0.28, 5.6))):
+        axes.clear()
+        Points(xlim=limits, **points).draw(axes, frame, [])
+        assert axes.get_xlim() == pytest.approx(expected)
+        hollow = [line.get_xdata()[0] for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+        assert hollow == pytest.approx([expected[1]])
+        axes.clear()
+        Spans(x=x, by="what", shown_as="random labels", log=True, xticks=(0.5, 40), xlim=limits).draw(axes, frame, [])
+        assert axes.get_xlim() == pytest.approx(expected)
+    for name in ("dose", "frontier", "regularizers"):
+        module = catalog.load("figures", name)
+        for setting, known in (
+            (figures.setting(name, "cpu"), True),
+            (figures.setting(name, "paper"), False),
+            (figures.setting(name, data="mnist"), False),
+        ):
+            assert (None not in declared.declared(module, setting, "panels")[0].xlim) == known
+
+
 def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     steps = Measure("steps", "", lambda r: r)
     columns = {"what": ["a"] * 3, "times": [1, 2, 8], "steps": ["censored", 7.0, "missing"]}
@@ -257,6 +308,26 @@ def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a: 1, 2, 8 (not run)"]
     assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == [">"]
     assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
+
+
+def test_shades_of_a_row_are_medians_and_a_cross_is_what_diverges_not_what_has_no_baseline(axes):
+    ratio = Measure("ratio", "", lambda r: r)
+    for what, cells, state, crosses, said in (
+        ("diverged", ["diverged", 0.9, "diverged"], ["diverged", "fitted", "diverged"], 1, []),
+        ("diverged", [0.9, "diverged", "diverged"], ["fitted", "diverged", "diverged"], 1, []),
+        ("no baseline", ["baseline censored", 2.0, 3.0], "fitted", 0, ["baseline censored"]),
+        ("a median", [2.0, 4.0, 3.0], "fitted", 0, []),
+    ):
+        axes.clear()
+        frame = made(what="a", times=1, ratio=cells, state=state)
+        frame.data["seed"] = [0, 1, 2]
+        Spans(x=ratio, by="what", shades="times", shown_as="random labels").draw(axes, frame, [])
+        assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == ["x"] * crosses, (
+            what
+        )
+        assert [text.get_text() for text in axes.texts] == said, what
+        dots = [float(x) for dots in axes.collections for x, _ in dots.get_offsets()]
+        assert dots == ([3.0] if what == "a median" else []), what
 
 
 def test_pictures_are_set_in_the_font_that_matplotlib_brings_not_in_the_systems(tmp_path, monkeypatch):

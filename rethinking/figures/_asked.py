@@ -53,7 +53,7 @@ def _extension(module: ModuleType, chosen: Setting, claim: claims.Claim) -> clai
         paper="",
         tolerance=rule if least == 1 else f"{rule}; judged from n = {least:,} on",
         least_n=least,
-        measure=lambda records: _answer(claim, claim.measure(records)),
+        measure=lambda records: _answered(claim.measure(records)),
     )
 
 
@@ -97,11 +97,11 @@ def _kind(claim: claims.Claim) -> str:
     return ".".join(claim.id.split(".")[:2])
 
 
-def _answer(claim: claims.Claim, reading: claims.Reading) -> claims.Reading:
-    """What the runs gave, with the claim's answer before it, "not fitted: 12 %", where it has one."""
-    if reading.holds is None or not claim.answer:
+def _answered(reading: claims.Reading) -> claims.Reading:
+    """What the runs gave, with the answer before it, "not fitted: 12 %", where there is one."""
+    if reading.holds is None or not reading.answer:
         return reading
-    return replace(reading, ours=f"{'' if reading.holds else 'not '}{claim.answer}: {reading.ours}")
+    return replace(reading, ours=f"{reading.answer}: {reading.ours}")
 
 
 def extended(module: ModuleType, chosen: Setting) -> str:

@@ -1,6 +1,7 @@
 """What the figures of kernels share: features, the paper's norms, and the claims on what norms tell."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 from rethinking.claims import spread
@@ -58,8 +59,8 @@ def _banded(name: str, *gabor: float) -> Frame:
 
 def _wrong_way(t: Frame) -> bool:
     raw, gabor = (t.where(kernel=kernel) for kernel in (PIXELS, GABOR))
-    larger = min(gabor.values("norm")) >= 1.1 * max(raw.values("norm"))
-    return larger and max(gabor.values("test_error")) < min(raw.values("test_error"))
+    norms, errors = (list(product(gabor.values(m), raw.values(m))) for m in ("norm", "test_error"))
+    return all(a >= 1.1 * b for a, b in norms) and all(a < b for a, b in errors)
 
 
 def wrong_way(figure: str, **texts: Any) -> Claim:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rethinking.claims import rounded
+from rethinking.claims import exact, rounded
 from rethinking.figures import CHEAP, FULL, Subject
 from rethinking.figures.kit import Bound, Claim, Frame, Measure, bounded, gain
 from rethinking.spec import Part
@@ -47,7 +47,12 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median
     """
     chance = 100 - subject.chance if error else subject.chance
     bound = Bound(measure, chance - subject.tolerance, chance + subject.tolerance, by_median=by_median)
-    claim = bounded(bound, answer="at chance", **rest)
+
+    def answer(t: Frame) -> str:
+        word = ["at chance" if bound.holds(t) else "not at chance"] if subject.balanced else []
+        return ", ".join([*word, *([] if t.fitted else ["not fitted"])])
+
+    claim = bounded(bound, answer=answer, **rest)
     if subject.papers:
         return claim
 
@@ -83,7 +88,7 @@ def near_chance(subject: Subject, values: Sequence[float], error: bool = False) 
     """Whether accuracies (or errors), in %, are at chance; None where that is no one number, or cannot be told."""
     chance = 100 - subject.chance if error else subject.chance
     clear = subject.balanced and subject.tells
-    return all(abs(v - chance) <= subject.tolerance for v in values) if clear else None
+    return all(exact(abs(v - chance)) <= subject.tolerance for v in values) if clear else None
 
 
 def decay(strength: float) -> tuple[Part, ...]:

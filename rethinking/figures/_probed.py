@@ -1,5 +1,6 @@
 """The networks that probes measure: on true labels, on random ones and on mixes, and with one regularizer each."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -128,8 +129,8 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
     def holds(t: Frame) -> bool | None:
         true, random = two(t, measure)
         if ends is None:
-            return min(random) > max(true)
-        if any(b <= a for a, b in zip(true, random, strict=True)):
+            return all(b > a for a in true for b in random)  # not where one is no number
+        if not all(b > a for a, b in zip(true, random, strict=True)):
             return False
         return True if all(b > a for a, b in zip(two(t, ends[1])[0], two(t, ends[0])[1], strict=True)) else None
 
@@ -149,7 +150,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
         "numbers": lambda t: t.numbers_by(measure, "labels"),
         "least_seeds": least_seeds,
         "met": [example(30.1, 30.1, 30.1)],
-        "missed": [example(30.1, 30.1, 20.0)],
+        "missed": [example(30.1, 30.1, 20.0), example(30.1, math.nan, 30.1)],
         "unjudged": [example(30.1, 30.1, 30.0)] if ends else [],
     }
     return Claim(**usual | texts)

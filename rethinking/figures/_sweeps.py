@@ -14,7 +14,7 @@ from rethinking.figures import CHEAP, FULL, Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures.kit import Conditions, Frame, Spans, Table, bits_memorized, final, minus, relative, steps_to_fit
-from rethinking.figures.kit.panels import size_note
+from rethinking.figures.kit.panels import Limits, size_note
 from rethinking.images import largest_cutout
 from rethinking.spec import Part, RunSpec, check_parts
 
@@ -247,11 +247,19 @@ def table(by: str = NAME) -> Table:
     return Table("run", columns, by=by)
 
 
-def panels(by: str, longest: float = 12, **more: Any) -> list[Spans]:
+def limits(setting: Setting, low: float, high: float) -> Limits:
+    """Where an axis of times relative to the baseline ends; None where the budget does not tell, but the numbers do.
+
+    That is on other data, and at scale paper, where a run may be longer than 5 times its baseline.
+    """
+    return (low, high) if setting.subject.papers and setting.scale != "paper" else (None, None)
+
+
+def panels(setting: Setting, by: str, longest: float = 12, **more: Any) -> list[Spans]:
     """Time to fit and bits memorized of random labels, change of test accuracy on true ones, a row a regularizer."""
     random: dict[str, Any] = {"by": by, "only": RANDOM, "shown_as": "random labels", **more}
     true: dict[str, Any] = random | {"only": TRUE, "shown_as": "true labels", "named": False}
-    time: dict[str, Any] = {"log": True, "xticks": TICKS, "xlim": (0.28, longest), "mark": 1, **random}
+    time: dict[str, Any] = {"log": True, "xticks": TICKS, "xlim": limits(setting, 0.28, longest), "mark": 1, **random}
     return [
         Spans(x=RATIO, xlabel="random labels:\ntime to fit\n(baseline: 1)", **time),
         Spans(x=SHARE, xlabel="random labels:\nbits memorized\n(share)", xlim=(0, 1), **random | {"named": False}),

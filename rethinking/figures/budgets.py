@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, SHARE, STEPS, TRUE, budget, images_of
-from rethinking.figures.kit import Bound, Claim, Conditions, Frame, bounded, fits, made, mostly
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Spans, bounded, fits, made, mostly
 from rethinking.spec import RunSpec
 
 CAPTION = "Time to fit random labels and bits memorized, at once, twice and eight times the budget."
@@ -81,8 +81,11 @@ def spec(setting: Setting, seed: int, images: int, strength: Any, **condition: A
 
 ROW = _sweeps.NAME + ", {images:,} images"
 TABLE = _sweeps.table(ROW + ", {times} x the budget")
-PANELS = _sweeps.panels(ROW, longest=60, shades="times")[:2]
 HEIGHT = 6.4
+
+
+def panels(setting: Setting) -> list[Spans]:
+    return _sweeps.panels(setting, ROW, longest=60, shades="times")[:2]
 
 
 def notes(setting: Setting) -> list[str]:

@@ -41,8 +41,9 @@ THEIRS = (
     "true ones, the more so the more images."
 )
 MLPS = (
-    "MLP 1x512 and MLP 3x512, in float32, three seeds each: on 10,000 and 20,000 images for at most 200 epochs, on all "
-    "50,000 for the paper's 90; quick: one seed, on 250, 1,000 and 2,000 images for at most 100."
+    "MLP 1x512 and MLP 3x512: three seeds each, in float32, on 10,000 and 20,000 images for at most 200 epochs, on all "
+    "50,000 for the paper's 90; quick: one seed, in bfloat16 where the processor multiplies it, on 250, 1,000 and "
+    "2,000 images for at most 100."
 )
 TO_THE_END = (
     f"MLP 1x512 on all 50,000 images does not get to {_probed.STOP_LOSS} nats within the paper's schedule. It is "
@@ -58,7 +59,7 @@ DEPARTURES = [
     _probed.AT_EQUAL_LOSS,
     MLPS,
     TO_THE_END,
-    "AlexNet, one seed, in bfloat16 autocast, is trained on all 50,000 images to the end of the paper's schedule, and "
+    "AlexNet, one seed, is trained on all 50,000 images in bfloat16 autocast to the end of the paper's schedule, and "
     f"compared as it is then; quick: on 500 images, until every training example is right. {ALEXNET}",
     MARGIN,
     _probed.WITH_ONE,

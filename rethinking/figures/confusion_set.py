@@ -8,6 +8,7 @@ the squared margin rise with the test error; sharpness does not follow it.
     rethinking figure confusion_set --scale cpu     10,000 images and 0 to 5,000: an hour of probing, hours of training
 """
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -120,10 +121,10 @@ def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
     return ordered(measure, "random", [[m] for m in sizes(setting)[1]], **usual | texts)
 
 
-def follows(t: Frame) -> bool:
-    """Whether medians of sharpness rise from each number of random labels to the next."""
+def strays(t: Frame) -> bool:
+    """Whether medians of sharpness do not rise at every step from one number of random labels to the next."""
     middle = list(t.where(what=SHARPNESS).medians(SHARP, "random").values())
-    return all(a < b for a, b in pairwise(middle))
+    return all(map(math.isfinite, middle)) and any(b <= a for a, b in pairwise(middle))
 
 
 def sharp(*values: float) -> Frame:
@@ -167,11 +168,11 @@ def claims(setting: Setting) -> list[Claim]:
             paper="sharpness does not follow the number of random labels",
             rule="the median over seeds does not rise at every step from one number of random labels to the next; "
             "judged from n = 10,000 on",
-            holds=lambda t: not follows(t),
+            holds=strays,
             ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
             numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),
             met=[sharp(1.0, 2.0, 2.0), sharp(2.0, 1.0, 3.0)],
-            missed=[sharp(1.0, 2.0, 2.1)],
+            missed=[sharp(1.0, 2.0, 2.1), sharp(1.0, math.nan, 2.1)],
             **paper,
         ),
     ]

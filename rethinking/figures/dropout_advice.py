@@ -11,7 +11,7 @@ All of it, and all but the learning rate and momentum.
 
 from typing import Any
 
-from rethinking.claims import rounded, spread
+from rethinking.claims import exact, rounded, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
@@ -117,7 +117,7 @@ def masks_agree(whole: str, advised: str, **texts: Any) -> Claim:
         if min(learned(t)) < LEARNS:
             return None
         pairs = t.where(step=masks)
-        return all(pairs.values(same)) and all(abs(v) <= 1 for v in pairs.values(gap))
+        return all(pairs.values(same)) and all(exact(abs(v)) <= 1 for v in pairs.values(gap))
 
     def ours(t: Frame) -> str:
         if min(learned(t)) < LEARNS:

@@ -10,6 +10,7 @@ weights and the same order of batches, judge a difference far more sharply than 
 import math
 import re
 
+from rethinking.claims import exact
 from rethinking.figures import FULL, Setting, table1
 from rethinking.figures._parts import BUDGET, DECAYED, UNSTATED, least_seeds
 from rethinking.figures.kit import Claim, Frame, Grid, Measure, Rows, Table, final, listed, made, minus
@@ -107,7 +108,7 @@ def claim(effect: str) -> Claim:
     def holds(t: Frame) -> bool:
         changes = t.where(arm="with")
         alike = min(v / theirs for v in changes.values(CHANGE)) > 0
-        return alike and 0.5 <= changes.median(CHANGE) / theirs <= 2
+        return alike and 0.5 <= exact(changes.median(CHANGE) / theirs) <= 2
 
     def pair(*shares: float) -> Frame:
         """Made up: shares of the paper's change, one a seed."""

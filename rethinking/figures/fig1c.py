@@ -9,7 +9,7 @@
 
 from itertools import accumulate
 
-from rethinking.claims import rounded
+from rethinking.claims import exact, rounded
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
 from rethinking.figures._score import Score
@@ -58,8 +58,8 @@ SCORES = [Score(f"{NAMES[m]}, p = 1", claim=f"fig1c.chance.{m}") for m in NETWOR
 def rises(t: Frame, of: Subject, slack: float) -> bool | None:
     """slack: points by which an error may fall where it should rise."""
     middle = list(t.medians(ERROR, "p").values())
-    steady = all(b >= a - slack for a, b in zip(accumulate(middle, max), middle[1:], strict=False))
-    return t.fitted and steady and middle[-1] - middle[0] >= 5 and near_chance(of, middle[-1:], error=True)
+    steady = all(exact(a - b) <= slack for a, b in zip(accumulate(middle, max), middle[1:], strict=False))
+    return t.fitted and steady and exact(middle[-1] - middle[0]) >= 5 and near_chance(of, middle[-1:], error=True)
 
 
 NOT_RISING = along("p", ERROR, [83, 81.9, 88.1], [83, 85, 87.9], [83.1, 85, 88], [50, 70, 92.1])

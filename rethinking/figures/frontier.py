@@ -7,6 +7,7 @@ memorization were what helps, points would rise to the right; if it always cost 
     rethinking figure frontier --scale cpu     2,000 images (alexnet 1,000), three seeds: the runs of dose
 """
 
+import math
 from typing import Any
 
 from rethinking.figures import Setting, _sweeps
@@ -23,45 +24,60 @@ DEPARTURES = _sweeps.departures(
 grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 SLOW = 4.0  # times as long as the baseline: what random labels cost at the most in Figure 1(b), and within the budget
-_COMMON: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
-_COMMON |= {"mark": SLOW, "xlim": (0.28, 5.6), "xlabel": "random labels: time to fit\nrelative to the baseline"}
-CHANGED: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
-TIMED: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "ylim": (0.28, 7.2)}
-PANELS = [
-    Points(y=(CHANGE, TRUE), names=True, legend=None, **CHANGED, **_COMMON),
-    Points(y=(RATIO, TRUE), diagonal=True, yticks=_sweeps.TICKS, legend="outside lower center", **TIMED, **_COMMON),
-]
 HEIGHT = 4.4
+
+
+def panels(setting: Setting) -> list[Points]:
+    both: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
+    both |= {"mark": SLOW, "xlim": _sweeps.limits(setting, 0.28, 5.6)}
+    both |= {"xlabel": "random labels: time to fit\nrelative to the baseline"}
+    changed: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
+    timed: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "yticks": _sweeps.TICKS}
+    timed |= {"ylim": _sweeps.limits(setting, 0.28, 7.2), "legend": "outside lower center", "diagonal": True}
+    return [
+        Points(y=(CHANGE, TRUE), names=True, legend=None, **changed, **both),
+        Points(y=(RATIO, TRUE), **timed, **both),
+    ]
 
 
 def notes(setting: Setting) -> list[str]:
     return [budget(setting), f"dotted: {SLOW:g} times the baseline's time, and no change; right: equal times"]
 
 
-def slow(t: Frame) -> dict[str, float]:
-    """What becomes of true labels with what slows random ones much, where training does not diverge."""
+def slow(t: Frame) -> dict[str, float] | None:
+    """What becomes of true labels with what slows random ones much, where training does not diverge.
+
+    None where a time has nothing to be compared with, as the baseline is not fitted.
+    """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
         lost = mostly(random, "diverged") or mostly(true, "diverged")
-        if not lost and random.median(RATIO) > SLOW:
+        if lost:
+            continue
+        if math.isnan(ratio := random.median(RATIO)):
+            return None
+        if ratio > SLOW:
             out[name] = true.median(CHANGE)
     return out
 
 
 def finding(t: Frame, network: str) -> str | None:
-    if t.gone:
+    found = None if t.gone else slow(t)
+    if found is None:
         return None
-    if not (found := slow(t)):
+    if not found:
         return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
-        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long, {free} cost no test "
-        "accuracy on true labels"
+        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long or are not fitted, "
+        f"{free} cost no test accuracy on true labels"
     )
 
 
-def gainers(found: dict[str, float]) -> str:
+def gainers(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "a baseline is not fitted"
     if not found:
         return f"none slows random labels to more than {SLOW:g} times the baseline's time"
     free = [f"{name} {change:+.2f}" for name, change in found.items() if change >= 0]
@@ -92,7 +108,7 @@ def claims(setting: Setting) -> list[Claim]:
             finds=slow,
             holds=lambda found: all(change < 0 for change in found.values()) if found else None,
             ours=gainers,
-            numbers=lambda found: {name: [change] for name, change in found.items()},
+            numbers=lambda found: {name: [change] for name, change in (found or {}).items()},
             met=[
                 point(4.1, -0.1),
                 point("censored", -0.1, "censored"),
@@ -100,7 +116,7 @@ def claims(setting: Setting) -> list[Claim]:
                 point("censored", 0.0, "diverged"),
             ],
             missed=[point(4.1, 0.0), point("censored", 0.0, "censored")],
-            unjudged=[point(4.0, 0.0).where(strength=2.0)],
+            unjudged=[point(4.0, 0.0).where(strength=2.0), point("baseline censored", -0.1)],
             **LEAST,
         )
         for family in families

@@ -242,8 +242,8 @@ CLAIMS = [
         statement="with two weights the contours of the loss meet the L1 ball in a corner, and the L2 ball never on an "
         "axis",
         paper="the corner of the L1 ball gives a zero",
-        rule="of the radii between 0 and that of the solution without a penalty, a weight is 0 at one or more with L1 "
-        "and at none with L2",
+        rule="of the radii between 0 and that of the solution without a penalty, a weight is 0 at one or more with L1; "
+        "with L2 a weight is 0 at none, and none changes its sign from one radius to the next",
         holds=lambda t: min(t.values("l1")) > 0 and max(t.values("l2")) == 0,
         ours=lambda t: (
             f"L1: a weight is 0 at {t.median('l1'):.0f} of {t.median('radii'):.0f} radii; "

@@ -12,11 +12,11 @@ import math
 from statistics import median
 from typing import Any
 
-from rethinking.claims import rounded
+from rethinking.claims import exact, rounded
 from rethinking.constants import FAMILIES
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, RATIO, TEST, TRUE, acting, budget
-from rethinking.figures.kit import Claim, Conditions, Frame, fits, listed, made
+from rethinking.figures.kit import Claim, Conditions, Frame, Spans, fits, listed, made
 from rethinking.figures.kit.measures import Paired
 
 OTHER_DATA = True
@@ -40,15 +40,21 @@ seeds, spec = _sweeps.seeds, _sweeps.spec
 # Whether a regularizer ever acts: not where every curve is the baseline's, to the last bit.
 ACTS = Paired("acts", "", lambda run, base: run.difference(base) is not None, baseline=tuple(BASELINE.items()))
 MEASURES = [ACTS]
-TABLE, PANELS = _sweeps.table(), _sweeps.panels(_sweeps.NAME, blocks="family")
+TABLE = _sweeps.table()
 HEIGHT = 6.4
+
+
+def panels(setting: Setting) -> list[Spans]:
+    return _sweeps.panels(setting, _sweeps.NAME, blocks="family")
 
 
 def notes(setting: Setting) -> list[str]:
     return [budget(setting), "random labels with dropout: twice as many; a point a seed; blocks: what they act on"]
 
 
-def finding(t: Frame, network: str) -> str:
+def finding(t: Frame, network: str) -> str | None:
+    if t.gone:
+        return None
     parts = acting(t)
     changes = [part.one(CHANGE, **TRUE) for part in parts.values()]
     fitted = sum(part.where(**RANDOM).fitted for part in parts.values())
@@ -65,7 +71,9 @@ def pairs(t: Frame) -> str:
 
 
 def slowest(t: Frame) -> str:
-    ratios = {name: part.median(RATIO) for name, part in acting(t).items()}
+    ratios = {name: r for name, part in acting(t).items() if not math.isnan(r := part.median(RATIO))}
+    if not ratios:
+        return f"{pairs(t)}; the baseline is not fitted"
     most = max(ratios, key=lambda name: ratios[name])
     return f"{pairs(t)}; at most {acting(t)[most].text(RATIO)} times the baseline's time: {most}"
 
@@ -83,7 +91,7 @@ def shares(t: Frame) -> dict[str, list[float]]:
 
 
 def small(t: Frame) -> bool:
-    return t.where(regularizer="none").fitted and max(max(v) for v in shares(t).values()) <= 1 / 3
+    return t.where(regularizer="none").fitted and exact(max(max(v) for v in shares(t).values()) - 1 / 3) <= 0
 
 
 def largest(t: Frame) -> str:

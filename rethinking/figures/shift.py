@@ -17,11 +17,14 @@ from rethinking.figures.kit import Bound, Frame, Grid, Lines, Measure, Table, bo
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
-CAPTION = "Images, of 5,000 (quick: 500) of each split, whose likeliest class changes as they are moved or scaled."
+CAPTION = (
+    "Copies of 5,000 images (quick: 500) of each split, moved or scaled, whose likeliest class is not the image's own."
+)
 THEIRS = "Nothing of its own; Azulay & Weiss 2019: small shifts of an image change what a network says."
 DEPARTURES = [
     "Measured on the first 5,000 training images, with the labels trained on, and the first 5,000 test images (quick: "
-    "500 each). Neighbours are one pixel further down and to the right; the authors move images of another set, so "
+    "500 each). Copies are moved by exactly so many pixels, in all directions: 8 by one pixel, 16 by two; or scaled "
+    "down and up. Neighbours are one pixel further down and to the right. The authors move images of another set, so "
     "that the shape is compared, not numbers.",
     "Images do not move by more than 2 pixels, so that no border has to be made up.",
     *_probed.DEPARTURES,
@@ -49,7 +52,7 @@ def crops(name: str, label: str, first: str, less: str = "") -> Measure:
 
 
 def changed(scaled: int, how: str, unit: float) -> Measure:
-    """The images whose class changes at exactly so many pixels or %, which are none at 0."""
+    """Of the copies moved by exactly so many pixels, or scaled by so many %, those with another class; none at 0."""
     rows = over_rows(
         f"changed_{how}",
         lambda row: 100 * row["edge_change"],
@@ -112,8 +115,8 @@ def notes(setting: Setting) -> list[str]:
 def finding(t: Frame, network: str) -> str:
     true, random = (t.one(MOVED, network="mlp-3x512", labels=w, images=TRAINING, **ONE) for w in LABELS)
     return (
-        f"A shift by one pixel changes the class of {true:.0f} % of the training images of MLP 3x512 on true labels, "
-        f"of {random:.0f} % on random labels"
+        f"Of the training images of MLP 3x512 moved by one pixel, in eight directions, {true:.0f} % have another class "
+        f"on true labels, {random:.0f} % on random labels"
     )
 
 
@@ -129,11 +132,11 @@ CLAIMS = [
         id="shift.memorized.{network}",
         name="memorized images break more easily, {network}",
         where={"images": TRAINING, **ONE},
-        statement="moving by one pixel changes the class of more of the training images that {network} has memorized "
+        statement="moving by one pixel changes the class more often of training images that {network} has memorized "
         "than of those that it has learned",
-        rule="the share of training images whose class changes as they move by one pixel, down, right or both, is "
-        "larger on random labels than on true ones: the smallest over seeds is above the largest; judged from n = "
-        "2,000 on",
+        rule="of the copies of training images moved by one pixel in the eight directions, the share with another "
+        "class is larger on random labels than on true ones: the smallest over seeds is above the largest; judged from "
+        "n = 2,000 on",
         **QUESTION,
     ),
     _probed.apart(
@@ -141,9 +144,9 @@ CLAIMS = [
         id="shift.memorized_scaled.{network}",
         name="memorized images break more easily by scaling, {network}",
         where={"images": TRAINING, **TENTH},
-        statement="scaling by 10 % changes the class of more of the training images that {network} has memorized than "
+        statement="scaling by 10 % changes the class more often of training images that {network} has memorized than "
         "of those that it has learned",
-        rule="the share of training images whose class changes as they are scaled by 0.9 and by 1.1 is larger on "
+        rule="of the copies of training images scaled by 0.9 and by 1.1, the share with another class is larger on "
         "random labels than on true ones: the smallest over seeds is above the largest; judged from n = 2,000 on",
         **QUESTION,
     ),
@@ -167,7 +170,8 @@ CLAIMS = [
                 AUTHORS,
                 "moving a test image by one pixel often changes its class, {network}",
                 "small translations can drastically change the prediction",
-                "the share of test images whose class changes as they move by one pixel is at least 5 %",
+                "of the copies of test images moved by one pixel in the eight directions, the share with another class "
+                "is at least 5 %",
             ),
             (
                 "probability",

@@ -46,7 +46,8 @@ def page(found: Sequence[Result], folder: Path) -> str:
         _figure(result, k, folder, glyphs, shared, [row for row in rows if row["result"] is result])
         for k, result in enumerate(found)
     ]
-    own = [claim for result in found for claim in result.judged if claim.own]
+    kept = model.once(found)
+    own = [claim for claim in kept if claim.own]
     board = model.scoreboard(found)
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
@@ -71,7 +72,7 @@ def page(found: Sequence[Result], folder: Path) -> str:
         | {
             "hours": f"{model.hours(*found):,.0f}",
             "missing": f"{len({run for r in found for run in r.numbers['missing']}):,}",
-            "refuted": [row for row in rows if row["judged"].verdict == NOT_REPLICATED],
+            "refuted": [row for row in rows if row["judged"] in own and row["judged"].verdict == NOT_REPLICATED],
             "one_seed": sum(c.seeds == 1 for c in own if c.verdict in (REPLICATED, NOT_REPLICATED)),
             "judged": sum(c.verdict in (REPLICATED, NOT_REPLICATED) for c in own),
         },

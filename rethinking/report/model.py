@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rethinking import catalog, claims, figures
-from rethinking.claims import NOT_JUDGED, NOT_RUN
+from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.errors import InputError
 from rethinking.figures._score import scores
 from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
 OWN, EXTENSIONS = "the paper's own claims", "extensions"
+JUDGED = [word for both in ((k, claims.EXTENSION[k]) for k in (REPLICATED, NOT_REPLICATED)) for word in both]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Judged:
     def size(self) -> str:
         """Full size, or reduced."""
         return "full size" if min(self.n, default=0) >= figures.FULL else "reduced"
+
+    @property
+    def weight(self) -> tuple[bool, int, int]:
+        """Of several verdicts on a claim that with the largest counts: judged or not, images, seeds."""
+        return self.verdict in JUDGED, min(self.n, default=0), self.seeds
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,18 @@ def ranked(found: Iterable[Result]) -> list[Result]:
     return sorted(found, key=lambda result: result.rank)
 
 
+def once(found: Iterable[Result]) -> list[Judged]:
+    """Every claim of results with one verdict, where drawings of several sizes have it: what counts are made of.
+
+    That is a verdict on runs before one that says they are not there, then that on more images, then on more seeds.
+    """
+    kept: dict[str, Judged] = {}
+    for claim in (claim for result in found for claim in result.judged):
+        if claim.id not in kept or claim.weight > kept[claim.id].weight:
+            kept[claim.id] = claim
+    return list(kept.values())
+
+
 def counts(judged: Iterable[Judged]) -> str:
     """How many of each verdict: "11 replicated, 8 not run"."""
     return claims.counted(claim.verdict for claim in judged)
@@ -254,9 +272,11 @@ class Artefact:
 def scoreboard(found: Sequence[Result]) -> list[Artefact]:
     """A row for each of ARTEFACTS, and one more where claims are of none; together they have every claim of the paper.
 
-    A claim on another network than its figure's counts where its source says that it is from.
+    A claim that drawings of several sizes have counts `once`; one on another network than its figure's where its source
+    says that it is from.
     """
     judged: dict[str, list[Judged]] = {name: [] for name in ARTEFACTS}
+    kept = once(found)
     for result in found:
         usual = result.setting.model == figures.setting(result.name, result.setting.scale).model
         row = next((name for name, (drawn, *_) in ARTEFACTS.items() if result.name in drawn), ELSEWHERE)
@@ -266,9 +286,13 @@ def scoreboard(found: Sequence[Result]) -> list[Artefact]:
     rows = []
     for name, claims_of_it in judged.items():
         drawn, about, paper = ARTEFACTS.get(name, ((), "claims of the paper that are of none of these", ""))
-        here = sorted((r for r in found if r.name in drawn), key=lambda r: drawn.index(r.name))
+        here = sorted(
+            (r for r in found if r.name in drawn),
+            key=lambda r: (drawn.index(r.name), not r.numbers["runs"], -figures.SCALES.index(r.setting.scale)),
+        )
         stems = dict.fromkeys([*(r.stem for r in here), *(claim.result for claim in claims_of_it)])
-        rows.append(Artefact(name, about, claims_of_it, tuple(stems), *(_numbers(here) or (paper, NOT_RUN))))
+        counting = [claim for claim in claims_of_it if claim in kept]
+        rows.append(Artefact(name, about, counting, tuple(stems), *(_numbers(here) or (paper, NOT_RUN))))
     return rows
 
 

@@ -171,8 +171,8 @@ def departures(found: Sequence[Result], shared: dict[str, str]) -> str:
 
 def index(found: Sequence[Result]) -> str:
     """The page of all results: the scoreboard, what did not replicate, every figure."""
-    own = [claim for result in found for claim in result.judged if claim.own]
-    more = [claim for result in found for claim in result.judged if not claim.own]
+    kept = model.once(found)
+    own, more = ([claim for claim in kept if claim.own == mine] for mine in (True, False))
     used = {run for result in found for run in result.numbers["runs"]}
     full = [claim for claim in own if claim.size == "full size"]
     parts = [
@@ -197,7 +197,7 @@ def index(found: Sequence[Result]) -> str:
 
 def extensions(found: Sequence[Result]) -> str:
     """The page of the extensions that do not hold."""
-    judged = [c for r in found for c in r.judged if not c.own and c.verdict == EXTENSION[NOT_REPLICATED]]
+    judged = [c for c in model.once(found) if not c.own and c.verdict == EXTENSION[NOT_REPLICATED]]
     return "\n\n".join([NOTE, "# Extensions that do not hold", claims_table(judged, where=True)]) + "\n"
 
 

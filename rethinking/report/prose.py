@@ -151,8 +151,8 @@ NUMBERS = {
 
 def values(found: Sequence[Result]) -> dict[str, str]:
     """Numbers for prose, by name; those of a claim that is not judged are not there."""
-    own = [claim for result in found for claim in result.judged if claim.own]
-    more = [claim for result in found for claim in result.judged if not claim.own]
+    kept = model.once(found)
+    own, more = ([claim for claim in kept if claim.own == mine] for mine in (True, False))
     gone = [row.name for row in model.scoreboard(found) if row.status == NOT_RUN]
     out = {
         "own": str(len(own)),
@@ -165,7 +165,9 @@ def values(found: Sequence[Result]) -> dict[str, str]:
         "gone": ", ".join(gone) or "none",
         "gone_zh": "、".join(re.sub("[A-Z][a-z]+", lambda m: CHINESE[m[0]], name) for name in gone) or "没有",
     }
-    numbers = {c["id"]: c for result in found for c in result.numbers["claims"] if c["own"] and c["ours"]}
+    drawn = {claim.id: claim.result for claim in own}  # of which drawing its numbers are
+    told = ((r.stem, c) for r in found for c in r.numbers["claims"])
+    numbers = {c["id"]: c for stem, c in told if drawn.get(c["id"]) == stem and c["ours"]}
     for name, (claim, key, form) in NUMBERS.items():
         there = [v for v in numbers.get(claim, {}).get("numbers", {}).get(key, []) if v is not None]
         if there:

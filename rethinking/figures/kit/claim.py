@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rethinking import claims as verdicts
-from rethinking.claims import CENSORED
+from rethinking.claims import CENSORED, exact
 from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import FITTED, Condition, Frame, Numbers
 from rethinking.figures.kit.measures import Measure, highest
 
+HAIR = 2e-9
 YES, NO, UNJUDGED = verdicts.REPLICATED, verdicts.NOT_REPLICATED, verdicts.NOT_JUDGED  # of an example
 
 
@@ -36,8 +37,8 @@ class Claim:
         where: coordinates of those runs. each: coordinates for whose every value there is such a claim.
         least_n, least_seeds: training images and seeds below which it is not judged; least_seeds may depend on the
         values of `each`, or where there are none on the figure's network.
-        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", and
-        the rule in words where it is not the same.
+        answer, asked: of other data or another network than the paper's, what holds in a word or two, "fitted", or a
+        function of the frame that says what does and what does not; and the rule in words where it is not the same.
         own_network: on another network than the figure's own it is an extension.
         met, missed, unjudged: examples, of the first of `each`: frames that meet the rule, that miss it, and of which
         it says nothing. Of each condition of the rule there is one that misses it by a hair.
@@ -58,7 +59,7 @@ class Claim:
     each: dict[str, Sequence[Any]] = field(default_factory=dict)
     least_n: int = 1
     least_seeds: int | Callable[..., int] = 1
-    answer: str = ""
+    answer: str | Callable[[Frame], str] = ""
     asked: str = ""
     own_network: bool = False
     met: Sequence[Frame] = ()
@@ -95,6 +96,12 @@ class Claim:
         finite = {k: [v if v is None or math.isfinite(v) else None for v in values] for k, values in told.items()}
         return self.ours(found) if self.ours else text, finite
 
+    def answered(self, frame: Frame, holds: bool | None) -> str:
+        """The answer of a complete frame: "not fitted"."""
+        if callable(self.answer):
+            return self.answer(frame)
+        return f"{'' if holds else 'not '}{self.answer}" if self.answer else ""
+
     def judged(self, frame: Frame) -> bool | None:
         """Whether a complete frame meets the rule."""
         return self.holds(self.finds(frame))
@@ -125,7 +132,7 @@ def fits(**texts: Any) -> Claim:
 
 
 class Bound(NamedTuple):
-    """Bounds of a measure in every seed: `least` and `most` count as met, `above` and `below` do not.
+    """Bounds of a measure in every seed: `least` and `most` count as met, `above` and `below` do not; to 1e-9.
 
     by_median: the median over seeds is judged instead.
     """
@@ -139,13 +146,13 @@ class Bound(NamedTuple):
 
     def holds(self, t: Frame) -> bool:
         """Whether the runs lie within; without a number they do not."""
-        values = [t.median(self.measure)] if self.by_median else t.values(self.measure)
-        inside = (self.least <= v <= self.most and self.above < v < self.below for v in values)
-        return bool(values) and all(inside)
+        values = [exact(v) for v in ([t.median(self.measure)] if self.by_median else t.values(self.measure))]
+        least, most, above, below = map(exact, (self.least, self.most, self.above, self.below))
+        return bool(values) and all(least <= v <= most and above < v < below for v in values)
 
     @property
     def examples(self) -> tuple[list[list[float]], list[list[float]]]:
-        """Numbers of three seeds that meet it, and that miss it: by one float, in a seed or in the median."""
+        """Numbers of three seeds that meet it, and that miss it: by a hair, in a seed or in the median."""
         met, missed = [], []
         for edge, out in self.edges:
             met.append([edge, edge, out if self.by_median else edge])
@@ -154,10 +161,10 @@ class Bound(NamedTuple):
 
     @property
     def edges(self) -> list[tuple[float, float]]:
-        """For each bound the last number that meets it, and the next one, which does not."""
-        low = self.least if self.above == -inf else math.nextafter(self.above, inf)
-        high = self.most if self.below == inf else math.nextafter(self.below, -inf)
-        return [(v, math.nextafter(v, away)) for v, away in ((low, -inf), (high, inf)) if math.isfinite(v)]
+        """For each bound a number that meets it by a hair, and one that misses it by a hair."""
+        low = self.least if self.above == -inf else self.above + HAIR
+        high = self.most if self.below == inf else self.below - HAIR
+        return [(v, v + away) for v, away in ((low, -HAIR), (high, HAIR)) if math.isfinite(v)]
 
 
 def bounded(*bounds: Bound, fitted: bool = True, at: Condition | None = None, key: str = "", **texts: Any) -> Claim:

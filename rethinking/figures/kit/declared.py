@@ -128,7 +128,10 @@ def numbers_and_picture(
 
 
 def _finding(module: ModuleType, setting: "Setting", table: Frame) -> str | None:
-    """What a figure finds, in a sentence: of other data than the paper's with its name; None where numbers are gone."""
+    """What a figure finds, in a sentence; None where numbers are gone.
+
+    It has the name of other data than the paper's, and says where some of its runs are of fewer images than there are.
+    """
     network = getattr(module, "NETWORK", setting.model)
     try:
         sentence = module.finding(table, NAMES.get(network, network))
@@ -139,7 +142,8 @@ def _finding(module: ModuleType, setting: "Setting", table: Frame) -> str | None
     of = "" if setting.subject.papers else f"{setting.subject.name}: "
     least, most = int(table.data["n"].min()), int(table.data["n"].max())
     few = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    size = f" ({few} images)" if most < table.data["all"].max() else ""
+    named = re.search(r"\d images", sentence)  # the sentence says of how many
+    size = f" ({few} images)" if least < table.data["all"].max() and not named else ""
     return of + re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", sentence) + size
 
 
@@ -208,7 +212,8 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) ->
     def measure(groups: dict[str, list[Record]]) -> Reading:
         whole, _, _ = frame(module, setting, {label: list(group) for label, group in groups.items()}, asked)
         table = whole.where(**of_readings)
-        return Reading(claim.judged(table), *claim.summary(table))
+        holds = claim.judged(table)
+        return Reading(holds, *claim.summary(table), claim.answered(table, holds))
 
     other = setting.model != usual_model(module)
     named = other and not claim.id.endswith(f".{setting.model}")
@@ -224,5 +229,4 @@ def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) ->
         measure=measure,
         least_n=claim.least_n,
         least_seeds=claim.least_seeds,
-        answer=claim.answer,
     )

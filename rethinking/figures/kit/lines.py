@@ -9,7 +9,7 @@ import pandas as pd
 
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame
-from rethinking.figures.kit.measures import Measure
+from rethinking.figures.kit.measures import Measure, finite
 from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
 from rethinking.record import Record
@@ -24,6 +24,8 @@ CROWD = 8  # levels at most whose numbers stand side by side
 @dataclass(frozen=True, kw_only=True)
 class Lines(Panel):
     """Medians over seeds as lines over a coordinate, with every seed as a point and their range as a bar.
+
+    A line breaks where its median is no number, as where most seeds are censored.
 
     Attributes:
         x: the coordinate. y: a measure, with coordinates of the runs that it is of where they are fewer; or several by
@@ -137,19 +139,19 @@ class Lines(Panel):
             words = "not run" if (data["state"] == MISSING).all() else "no number"
             axes.plot([], [], **look | HOLLOW if paper else {"linestyle": "none"}, label=f"{label}: {words}")
             return
-        gaps = [x for x in data[self.x].unique() if x not in set(there[self.x])]  # the line breaks there
         run = (data["state"] != MISSING).groupby(data[self.x]).any()
         label += "" if run.all() else f", {run.sum()} of {len(run)} points run"
-        segments = there[self.x].map(lambda x: sum(gap < x for gap in gaps))
         line = {"color": look["color"], "linestyle": look["linestyle"]}
-        bars: dict[str, Any] = {"estimator": "median", "errorbar": None if self.interval else ("pi", 100)}
-        bars |= {"err_style": "bars", "err_kws": {"elinewidth": 0.8}}
+        places = dict(sorted(part.groups(self.x).items()))
+        middle = [one.median(measure) if one.values(measure) else math.nan for one in places.values()]
+        axes.plot(list(places), [v if math.isfinite(v) else math.nan for v in middle], **line)  # it breaks there
         if self.interval:
             low, high = (there[end.name] for end in self.interval)
             axes.vlines(there[self.x], low, high, color=look["color"], lw=0.6)
+        for x, one in places.items() if not self.interval else ():
+            if len(known := finite(one.values(measure))) > 1:
+                axes.vlines(x, min(known), max(known), color=look["color"], lw=0.8)
         where: dict[str, Any] = {"x": self.x, "y": measure.name, "legend": False, "ax": axes}
-        for k in segments.unique():
-            seaborn.lineplot(there[segments == k], **where, **line, **bars)
         seaborn.scatterplot(there, **where, marker=look["marker"], color=look["color"], s=12, alpha=0.8, lw=0)
         axes.plot([], [], **line, marker=look["marker"], ms=3.5, label=label)
 

@@ -290,18 +290,20 @@ def over_rows(
 ) -> Measure:
     """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
 
-    Where there is no such row, or the kind has not the columns, it is the state "not measured".
+    Where there is no such row, the kind has not the columns, or it is a share of nothing, it is the state "not
+    measured".
 
     Args:
-        of: raises KeyError for a column that there is not. label: of an axis. where: the rows' values by column, from
-        the coordinates `at`, which are those of the condition or the reading; close numbers are equal. form: in tables.
+        of: raises KeyError for a column that there is not, ZeroDivisionError for a share of nothing. label: of an axis.
+        where: the rows' values by column, from the coordinates `at`, which are those of the condition or the reading;
+        close numbers are equal. form: in tables.
     """
 
     def read(record: Record, **values: Any) -> float | str:
         wanted = where(**values).items()
         try:
             numbers = [of(row) for row in record.rows if all(math.isclose(row[key], v) for key, v in wanted)]
-        except KeyError:
+        except (KeyError, ZeroDivisionError):
             return UNMEASURED
         return sum(numbers) / len(numbers) if numbers else UNMEASURED
 

@@ -1,5 +1,6 @@
 """What every pair of axes has: looks, labels, limits, lines of reference, legend; how n, seeds and title are said."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 LINE = 120  # characters of a legend's size that stand side by side
+ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
+Limits = tuple[float | None, float | None]
 STATISTIC = "median over seeds; the bar is their range"
 
 
@@ -134,6 +137,15 @@ class Own(Panel):
         """On `axes`."""
         self.paint(axes, frame, records)
         self.finish(axes)
+
+
+def around(limits: Limits, values: Sequence[float]) -> Limits:
+    """Limits of a logarithmic axis: those given, and for None what the numbers need; as given where there are none."""
+    known = [v for v in values if 0 < v < math.inf]
+    if not known:
+        return limits
+    low, high = limits
+    return min(known) / ROOM if low is None else low, max(known) * ROOM if high is None else high
 
 
 def without_ticks(axis: "Axis") -> None:

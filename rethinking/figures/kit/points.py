@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from rethinking.claims import NOT_RUN
 from rethinking.figures.kit.frame import MISSING, Condition, Frame, Naming, mostly
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel, without_ticks
+from rethinking.figures.kit.panels import STATISTIC, Limits, Panel, around, without_ticks
 from rethinking.plotting import NOTE, not_run
 from rethinking.record import Record
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 class Points(Panel):
     """Medians over seeds as points, the seeds' range as bars; the axis of x is logarithmic.
 
-    A censored number is a hollow point on the edge, which xlim or ylim gives. What diverges in most seeds, or has no
-    number, is not drawn.
+    A censored number is a hollow point on the edge, which xlim or ylim gives, or else the numbers do. What diverges in
+    most seeds, or has no number, is not drawn.
 
     Attributes:
         x, y: each a measure and coordinates of the runs that it is of. by: a format string that names a point.
@@ -46,7 +45,9 @@ class Points(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
-        found = [self._point(name, part) for name, part in frame.groups(self.by).items()]
+        xs, ys = (frame.where(**of).values(measure) for measure, of in (self.x, self.y))
+        limits = around(self.xlim, xs), around(self.ylim, ys) if self.diagonal else self.ylim
+        found = [self._point(name, part, limits) for name, part in frame.groups(self.by).items()]
         data = pd.DataFrame([p for p in found if p])
         axes.set_xscale("log")
         if self.diagonal:
@@ -57,6 +58,8 @@ class Points(Panel):
         if not data.empty:
             self._points(axes, data, [k for k in frame.data[self.hue].unique() if k in set(data[self.hue])])
         self.finish(axes)
+        axes.set_xlim(*limits[0])
+        axes.set_ylim(*limits[1])
         if self.names and not data.empty:
             self._names(axes, data[data["late"] != ""])
 
@@ -79,17 +82,17 @@ class Points(Panel):
         for kind in kinds:
             axes.plot([], [], marks[kind], color=palette[kind], label=kind)
 
-    def _point(self, name: str, part: Frame) -> dict[str, Any] | None:
-        """Where a condition's point is; None where it has none."""
+    def _point(self, name: str, part: Frame, limits: tuple[Limits, Limits]) -> dict[str, Any] | None:
+        """Where a condition's point is; None where it has none. limits: of x and of y."""
         both = [(part.where(**of), measure) for measure, of in (self.x, self.y)]
         if any((runs.data["state"] == MISSING).any() or mostly(runs, "diverged") for runs, _ in both):
             return None
         xs, ys = (runs.values(measure) for runs, measure in both)
-        x, y = median(xs), median(ys)
+        x, y = (runs.median(measure) for runs, measure in both)
         if math.isnan(x) or math.isnan(y):
             return None
         late = "x" * (x == math.inf) + "y" * (y == math.inf)
-        edge = {k: of[1] if v == math.inf else v for k, v, of in (("x", x, self.xlim), ("y", y, self.ylim))}
+        edge = {k: of[1] if v == math.inf else v for k, v, of in (("x", x, limits[0]), ("y", y, limits[1]))}
         where = {"name": name, "late": late, str(self.hue): part.data[self.hue].iloc[0]}
         spans = {f"{k}s": [edge[k]] if k in late else finite(v) for k, v in (("x", xs), ("y", ys))}
         return {**where, **edge, **spans}

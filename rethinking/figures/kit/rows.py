@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Frame, Naming
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note
+from rethinking.figures.kit.panels import STATISTIC, Panel, around, seeds_note
 from rethinking.plotting import NOTE, PATCH, look_of, not_run
 from rethinking.record import Record
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVELS = 5  # shades, at most
+DIVERGED = "diverged"
 BAR: dict[str, Any] = {"color": "0.85", "lw": 5, "solid_capstyle": "butt", "zorder": 0}
 
 
@@ -115,7 +115,8 @@ class Rows(Panel):
 class Spans(Panel):
     """A row for every value of a coordinate, every seed as a point, their range as a line.
 
-    A censored number is an arrow at the right end, what has none otherwise a cross at the left one.
+    A censored number is an arrow at the right end, of training that diverges a cross at the left one. Why there is no
+    number otherwise, as of a baseline that is not fitted, is said in the row.
 
     Attributes:
         x: the measure. by: the coordinate, or a format string of several. shown_as: whose colour and marker they have.
@@ -152,8 +153,11 @@ class Spans(Panel):
                 height = place + 0.8 * ((k + 0.5) / len(levels) - 0.5)
                 color = colors[math.ceil(LEVELS * (k + 1) / len(levels)) - 1]
                 points += self._span(axes, height, part.where(**self.only), color)
-            if (whole.where(**self.only).data["state"] == MISSING).all():
+            runs = whole.where(**self.only)
+            if (runs.data["state"] == MISSING).all():
                 not_run(axes, place, fontsize=NOTE)
+            elif why := sorted({c for c in runs.cells(self.x) if isinstance(c, str)} - {CENSORED, DIVERGED}):
+                not_run(axes, place, ", ".join(why), fontsize=NOTE)
         if points:
             dots = pd.DataFrame(points, columns=["x", "y", "color"])
             style = {"marker": look["marker"], "s": 12, "clip_on": False, "zorder": 3, "edgecolor": "none"}
@@ -167,16 +171,18 @@ class Spans(Panel):
             axes.axvline(self.mark, color="0.4", lw=0.7, linestyle=":", zorder=0)
         self.scale(axes)
         axes.set(xlabel=self.label("x"), ylabel="")
-        axes.set_xlim(*self.xlim)
+        axes.set_xlim(*(around(self.xlim, frame.where(**self.only).values(self.x)) if self.log else self.xlim))
 
     def _span(self, axes: "Axes", height: float, part: Frame, color: Any) -> list[tuple[float, float, Any]]:
         """Draws the line and the marks of a height; gives its points."""
         values = part.values(self.x)
         if numbers := finite(values):
             axes.plot([min(numbers), max(numbers)], [height, height], color=color, lw=0.8, solid_capstyle="butt")
-        middle = [median(values)] if self.shades and values else values
-        for value in (v for v in middle if not math.isfinite(v)):
-            late = value == math.inf and (part.data["state"] == CENSORED).any()
+        middle = [part.median(self.x)] if self.shades and values else values
+        states = set(part.data["state"])
+        lost = DIVERGED in states | set(part.data[f"{self.x.name}_state"])
+        for value in (v for v in middle if v == math.inf or (math.isnan(v) and lost)):
+            late = value == math.inf and CENSORED in states
             spot, mark = (0.99, ">") if late else (0.01, "x")
             style = {"color": color, "ms": 3.5, "transform": axes.get_yaxis_transform(), "clip_on": False}
             axes.plot(spot, height, mark, **style)
