@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
-from rethinking.figures._parts import BUDGET
 from rethinking.figures.kit import Conditions, Frame, Table, declared, made
 from rethinking.figures.kit.frame import Untold
 from rethinking.spec import RunSpec
@@ -130,22 +129,6 @@ def test_no_claim_writes_a_number_twice(name):
         for key, values in one.summary(frame.where(**one.where))[1].items():
             read = [v for v in values if v and v % 1 == 0.5]
             assert len(set(read)) == len(read), (one.id, key)
-
-
-@pytest.mark.parametrize("name", catalog.names("figures"))
-def test_departures_are_true_of_the_runs_of_their_figure(name):
-    module, models = catalog.load("figures", name), catalog.find("figures", name).constants["MODELS"]
-    told = " ".join(module.DEPARTURES)
-    settings = [figures.setting(name, scale, model) for scale in figures.SCALES for model in models]
-    specs = [spec for setting in settings for spec in figures.unique(figures.specs(name, setting))]
-    runs = [run for spec in specs if isinstance(run := getattr(spec, "run", spec), RunSpec)]
-    if runs and "alexnet" in told.lower():
-        assert any(run.model == "alexnet" for run in runs)
-    if runs and "regularizers" in told.lower():
-        assert any(run.regularizers for run in runs)
-    if BUDGET in module.DEPARTURES:
-        assert all(run.stop_loss is None for run in runs)
-        assert all(run.stop == "fitted" or run.regularizers for run in runs if run.n < figures.FULL)
 
 
 def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():
