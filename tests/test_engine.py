@@ -256,7 +256,7 @@ def test_a_checkpoint_that_is_not_the_runs_last_is_one_line_and_the_run_begins_a
         with leased(runs, SPEC) as writer, pytest.raises(InputError, match=message):
             execute._saved(writer, kind_of(SPEC))
         assert {p: p.read_bytes() for p in runs.root.glob("*/*")} == before
-    with pytest.raises(InputError, match="is"):
+    with pytest.raises(InputError, match="is of an earlier version"):
         resumed_at(runs, toy_dir)
     copy = Runs(shutil.copytree(runs.root, tmp_path / "copy"))
     (copy.path(SPEC) / file.name).write_bytes(last)
@@ -804,9 +804,11 @@ def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkey
     asked = []
     monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
     monkeypatch.setattr("rethinking.cli.engine.need_data", lambda *args: None)
-    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
-    with pytest.raises(SystemExit):
-        main([*words, "--workers", "6"])
+    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--workers", "6")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "figures")])
+    assert ended.value.code == 130
+    assert list(tmp_path.iterdir()) == []
     wanted = [s for name in named for s in figures.unique(figures.specs(name, figures.setting(name, "paper")))]
     assert [s.run_id for s in asked] == list(dict.fromkeys(s.run_id for s in wanted))
     assert len(asked) < len(wanted)  # some are of several figures
