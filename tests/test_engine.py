@@ -629,6 +629,29 @@ def test_gpus_are_counted_as_cuda_counts_them(monkeypatch, visible):
         local.resolve_device(f"cuda:{count}")
 
 
+@pytest.mark.parametrize(("started", "asked", "count"), [(0, 0, 2), (100, 0, 0), (0, 3, 0)])
+def test_the_driver_is_started_and_asked_and_an_error_of_either_is_no_gpu(monkeypatch, capsys, started, asked, count):
+    """The code of the process that counts, with a stand-in for CUDA's driver; both calls return 0 where they work."""
+    calls = []
+
+    class Driver:
+        def __init__(self, name):
+            calls.append(name)
+
+        def cuInit(self, flags):
+            calls.append(flags)
+            return started
+
+        def cuDeviceGetCount(self, number):
+            number._obj.value = 2
+            return asked
+
+    monkeypatch.setattr("ctypes.CDLL", Driver)
+    exec(machine._COUNT, {})
+    assert capsys.readouterr().out == f"{count}\n"
+    assert calls == [machine._DRIVER, 0]
+
+
 def test_gpus_that_the_driver_counts_are_used(monkeypatch):
     """The driver is a library that is there, and counts two."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "two of this test")  # which no count is known of
