@@ -403,12 +403,6 @@ def test_a_page_is_mended_where_it_is_out_of_date(tmp_path):
     assert (other.read_text(), page.read_text()) == ("mine", before)
 
 
-def test_a_file_without_markers_is_refused(tmp_path):
-    (tmp_path / "README.md").write_text("nothing")
-    with pytest.raises(InputError, match="has no scoreboard"):
-        report.update(tmp_path / "README.md", Runs(ROOT / "runs"), ROOT / "figures")
-
-
 @pytest.mark.parametrize("content", ["{", "[1]", "{}", "\xff"])
 def test_what_is_no_drawn_figure_is_named(tmp_path, content):
     (tmp_path / "fig1a-cpu.json").write_text(content, encoding="latin1")
