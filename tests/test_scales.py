@@ -11,7 +11,7 @@ import pytest
 
 from rethinking import catalog, figures
 from rethinking.figures._parts import BUDGET, INCEPTION, UNSTATED
-from rethinking.spec import ImageNetSpec, RunSpec, theory
+from rethinking.spec import ImageNetSpec, ProbeSpec, RunSpec, theory
 
 COMMANDS = Path(__file__).parents[1] / "docs" / "commands.md"
 FULL = 50_000
@@ -170,8 +170,9 @@ def test_departures_state_the_images_epochs_and_precision_of_their_figures_runs(
             usual = (run.n, run.steps) == (n, steps)
             tables = name in ("table1", "table4", "effects", "weight_decay") and said_of(run, ON_ALL)
             assert usual or tables or any(said_of(run, of.get(scale, {})) for of in told.values()), run.run_id
-            if scale != "quick" and run.model != "resnet-20":  # of which the baselines are in both
-                precise = run.model.startswith("mlp") or "local_response_norm" in run.regularizers
+            parts = {part.name for part in run.regularizers}
+            if scale != "quick" and (parts or run.model != "resnet-20"):  # whose baselines are in both
+                precise = run.model.startswith("mlp") or "local_response_norm" in parts
                 assert run.precision == ("float32" if precise else "bfloat16"), run.run_id
             if UNSTATED in module.DEPARTURES:
                 assert run.batch_size == 128 or name == "batch_size"
@@ -211,3 +212,36 @@ def test_what_is_no_training_on_small_images_has_the_images_that_are_stated(name
     for scale, images in (("quick", quick), ("cpu", cpu)):
         specs = figures.unique(figures.specs(name, figures.setting(name, scale)))
         assert {spec.n for spec in specs if isinstance(spec, kind)} == images
+
+
+@pytest.mark.parametrize(
+    ("name", "probe", "kind", "options", "quick", "cpu"),
+    [
+        ("deletion", "deletion", "mlp", ("images", "repeats", "points"), {(500, 2, 16)}, {(2000, 10, 16)}),
+        ("deletion", "deletion", "alexnet", ("images", "repeats", "points"), {(500, 2, 16)}, {(2000, 3, 16)}),
+        ("deletion", "noise", "mlp", ("images", "repeats"), {(500, 2)}, {(2000, 3)}),
+        ("deletion", "selectivity", "mlp", ("images",), {(100,)}, {(1000,)}),
+        ("one_pixel", "one_pixel", "mlp", ("images",), {(20,)}, {(200,)}),
+        ("one_pixel", "one_pixel", "alexnet", ("images",), set(), {(50,)}),
+        ("sharpness", "sharpness", "mlp", ("images", "restarts", "steps"), {(2000, 1, 10)}, {(2000, 3, 20)}),
+        ("sharpness", "pac_bayes", "mlp", ("images", "draws"), {(500, 3)}, {(1000, 10)}),
+        ("shift", "shift", "mlp", ("images",), {(500,)}, {(5000,)}),
+    ],
+)
+def test_probes_measure_as_much_as_departures_state(name, probe, kind, options, quick, cpu):
+    usual = {k: told["default"] for k, told in catalog.find("probes", probe).constants["OPTIONS"].items()}
+    for scale, stated in (("quick", quick), ("cpu", cpu)):
+        specs = figures.unique(figures.specs(name, figures.setting(name, scale)))
+        asked = [s.probe for s in specs if isinstance(s, ProbeSpec) and s.run.model.startswith(kind)]
+        found = [usual | part.options for part in asked if part.name == probe]
+        assert {tuple(each[option] for option in options) for each in found} == stated
+
+
+def test_imagenets_set_up_is_that_of_its_departures():
+    specs = figures.unique(figures.specs("table2", figures.setting("table2", "paper")))
+    for s in specs:
+        assert (s.processes, s.batch_size // s.processes, s.interim_train, s.seed) == (8, 32, 50_000, 0)
+        assert (s.learning_rate, s.lr_decay, s.decay_epochs, round(s.epoch_at(s.steps), 3)) == (0.1, 0.16, 30, 90)
+        assert (s.rms_decay, s.momentum, s.epsilon, s.batch_norm_decay) == (0.9, 0.9, 1, 0.9997)
+        assert (s.label_smoothing, s.auxiliary, s.centre, s.precision) == (0.1, 0.4, 0.875, "bfloat16")
+    assert ({s.weight_decay for s in specs}, {s.dropout for s in specs}) == ({0, 4e-5}, {0, 0.2})
