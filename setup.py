@@ -88,6 +88,7 @@ setup(
         "ray": ["ray>=2.50"],
         "test": [
             "ray>=2.50",
+            "tensorboard>=2.17",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

@@ -1,5 +1,6 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+import inspect
 import math
 import re
 from itertools import count
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
-from rethinking.figures._parts import BUDGET
 from rethinking.figures.kit import Bound, Conditions, Frame, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record
@@ -42,6 +42,52 @@ def test_every_example_gets_its_verdict(name, setting, claim):
     assert one.id.startswith(f"{name}.")
     assert {verdict for _, verdict in claim.examples} >= {REPLICATED, NOT_REPLICATED}
     assert [one.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
+
+
+SAID = {"least": "at least {}", "most": "(?:at most|within) {}", "above": "above {}", "below": "(?:below|less than) {}"}
+IN_WORDS = {
+    ("above", 0): "above|larger|later|higher|gains",
+    ("most", 0): "no training example is wrong",
+    ("least", 1): "the online losses are the same",
+    ("least", 20): "at least twice chance",
+}
+
+
+def told_number(value):
+    return re.escape(f"{round(value, 9):g}".replace("e-0", "e-"))
+
+
+def wordings(bound, paper):
+    """Patterns of which a rule has one that is met within a bound. paper: what the source reports."""
+    low, high = max(bound.least, bound.above), min(bound.most, bound.below)
+    if math.inf in (-low, high):
+        ((side, value),) = [(side, v) for side in SAID if abs(v := getattr(bound, side)) != math.inf]
+        return [SAID[side].format(told_number(value)) + r"(?![\d,.]*\d)", IN_WORDS.get((side, value), "(?!)")]
+    middle, half = (low + high) / 2, told_number((high - low) / 2)
+    of = [told_number(middle)] + ["the paper's"] * (f"{middle:.2f}" in paper)
+    around = "at most {} in size" if bound.above == -math.inf else "less than {} "
+    return [
+        f"between {told_number(low)} and {told_number(high)} ",
+        f"within {half} points? of (?:{'|'.join(of)})",
+        *[f"of the paper's, and training accuracy within {half}$"] * (len(of) > 1),
+        *[around.format(half)] * (middle == 0),
+    ]
+
+
+def test_rules_say_the_numbers_of_their_bounds_and_from_how_many_images_they_are_judged():
+    """`bounded` makes its examples from the bounds that it judges by: they say nothing of the words."""
+    bounds = 0
+    for *_, claim in (each.values for each in EVERY):
+        one = claim.every()[0]
+        within = inspect.getclosurevars(one.holds).nonlocals.get("bounds", ()) if inspect.isfunction(one.holds) else ()
+        for bound in within:
+            assert any(re.search(words, one.rule) for words in wordings(bound, one.paper)), (one.id, bound)
+        if within:
+            assert any(bound.by_median for bound in within) == ("median" in one.rule), one.id
+        from_n = {int(n.replace(",", "")) for n in re.findall(r"judged from n = ([\d,]*\d)", one.rule)}
+        assert from_n <= {one.least_n}, one.id
+        bounds += len(within)
+    assert bounds > 100
 
 
 def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_that_ends_above_it():
@@ -124,22 +170,6 @@ def test_no_claim_writes_a_number_twice(name):
         for key, values in one.summary(frame.where(**one.where))[1].items():
             read = [v for v in values if v and v % 1 == 0.5]
             assert len(set(read)) == len(read), (one.id, key)
-
-
-@pytest.mark.parametrize("name", catalog.names("figures"))
-def test_departures_are_true_of_the_runs_of_their_figure(name):
-    module, models = catalog.load("figures", name), catalog.find("figures", name).constants["MODELS"]
-    told = " ".join(module.DEPARTURES)
-    settings = [figures.setting(name, scale, model) for scale in figures.SCALES for model in models]
-    specs = [spec for setting in settings for spec in figures.unique(figures.specs(name, setting))]
-    runs = [run for spec in specs if isinstance(run := getattr(spec, "run", spec), RunSpec)]
-    if runs and "alexnet" in told.lower():
-        assert any(run.model == "alexnet" for run in runs)
-    if runs and "regularizers" in told.lower():
-        assert any(run.regularizers for run in runs)
-    if BUDGET in module.DEPARTURES:
-        assert all(run.stop_loss is None for run in runs)
-        assert all(run.stop == "fitted" or run.regularizers for run in runs if run.n < figures.FULL)
 
 
 def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():

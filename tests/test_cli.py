@@ -61,8 +61,6 @@ def test_a_second_figure_trains_nothing(runs, toy_dir):
         (("figure", "table3", "--model", "alexnet"), "table3 is not of one network, --model alexnet is given"),
         (("figure", "fig1a", "--seeds", "0"), "0 is not in the range"),
         (("figure", "toyfig", "--shard", "3/2"), "shard is '3/2'"),
-        (("figure", "fig1a", "--redraw"), "no record for fig1a at scale quick"),
-        (("run", "--device", "tpu"), "device is 'tpu', allowed are auto, cpu, cuda"),
         (("run", "--device", "cuda:77"), "device 'cuda:77' is not available here"),
         (("run", "--regularize", "batch_norm=on"), "batch_norm.on is 'on': give true or false"),
         (("run", "--corruption", "random_labels", "--corruption", "partial_labels=1"), "random_labels is given more"),

@@ -80,21 +80,6 @@ def test_a_copy_that_is_not_right_is_found(toy_dir, tmp_path, name, change, mess
             use("toy", tmp_path)
 
 
-def test_nothing_is_unpickled_before_its_hash_is_known(tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return (os.mkdir, (str(tmp_path / "sprung"),))
-
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
-        (folder / name).write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match="not the official file"):
-        data.fetch("cifar10", tmp_path / "cache", source=tmp_path)
-    assert not (tmp_path / "sprung").exists()
-    assert not (tmp_path / "cache" / "cifar10").exists()
-
-
 def test_wrong_images_in_a_right_layout_are_refused(tmp_path):
     shapes = {"train-images-idx3": (60_000, 28, 28), "train-labels-idx1": (60_000,)}
     shapes |= {"t10k-images-idx3": (10_000, 28, 28), "t10k-labels-idx1": (10_000,)}

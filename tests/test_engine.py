@@ -256,7 +256,7 @@ def test_a_checkpoint_that_is_not_the_runs_last_is_one_line_and_the_run_begins_a
         with leased(runs, SPEC) as writer, pytest.raises(InputError, match=message):
             execute._saved(writer, kind_of(SPEC))
         assert {p: p.read_bytes() for p in runs.root.glob("*/*")} == before
-    with pytest.raises(InputError, match="is"):
+    with pytest.raises(InputError, match="is of an earlier version"):
         resumed_at(runs, toy_dir)
     copy = Runs(shutil.copytree(runs.root, tmp_path / "copy"))
     (copy.path(SPEC) / file.name).write_bytes(last)
@@ -629,6 +629,29 @@ def test_gpus_are_counted_as_cuda_counts_them(monkeypatch, visible):
         local.resolve_device(f"cuda:{count}")
 
 
+@pytest.mark.parametrize(("started", "asked", "count"), [(0, 0, 2), (100, 0, 0), (0, 3, 0)])
+def test_the_driver_is_started_and_asked_and_an_error_of_either_is_no_gpu(monkeypatch, capsys, started, asked, count):
+    """The code of the process that counts, with a stand-in for CUDA's driver; both calls return 0 where they work."""
+    calls = []
+
+    class Driver:
+        def __init__(self, name):
+            calls.append(name)
+
+        def cuInit(self, flags):
+            calls.append(flags)
+            return started
+
+        def cuDeviceGetCount(self, number):
+            number._obj.value = 2
+            return asked
+
+    monkeypatch.setattr("ctypes.CDLL", Driver)
+    exec(machine._COUNT, {})
+    assert capsys.readouterr().out == f"{count}\n"
+    assert calls == [machine._DRIVER, 0]
+
+
 def test_gpus_that_the_driver_counts_are_used(monkeypatch):
     """The driver is a library that is there, and counts two."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "two of this test")  # which no count is known of
@@ -804,9 +827,11 @@ def test_the_paper_table_is_trained_in_the_order_of_its_figures(tmp_path, monkey
     asked = []
     monkeypatch.setattr(local, "run", lambda specs, runs, **options: asked.extend(specs) or [])
     monkeypatch.setattr("rethinking.cli.engine.need_data", lambda *args: None)
-    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--runs", str(tmp_path))
-    with pytest.raises(SystemExit):
-        main([*words, "--workers", "6"])
+    words = ("figure", *named, "--scale", "paper", "--minutes", "14", "--device", "cpu", "--workers", "6")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "figures")])
+    assert ended.value.code == 130
+    assert list(tmp_path.iterdir()) == []
     wanted = [s for name in named for s in figures.unique(figures.specs(name, figures.setting(name, "paper")))]
     assert [s.run_id for s in asked] == list(dict.fromkeys(s.run_id for s in wanted))
     assert len(asked) < len(wanted)  # some are of several figures

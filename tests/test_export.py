@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import math
 import re
 import shutil
 import sys
@@ -180,6 +181,28 @@ def test_an_export_that_cannot_be_leaves_the_folder_as_it_was(found, tmp_path, m
         export.tensorboard(Runs(tmp_path / "runs"), tmp_path / "to")
     assert sorted(tmp_path.iterdir()) == before
     assert not list((tmp_path / "to").iterdir())
+
+
+def test_tensorboard_reads_the_curves_that_are_exported(toy_runs, tmp_path):
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+    done = cli("export", "tensorboard", "--to", tmp_path / "events", "--runs", toy_runs, "--out", tmp_path)
+    records = Runs(toy_runs).complete_records()
+    assert (done.returncode, done.stdout) == (0, f"{len(records)} runs written to {tmp_path / 'events'}\n"), done.stderr
+    assert {path.name for path in (tmp_path / "events").iterdir()} == {record.path.name for record in records}
+    for record in records:
+        (file,) = (tmp_path / "events" / record.path.name).iterdir()
+        read = [
+            (event.step, v.tag, v.simple_value)
+            for event in loader.LegacyEventFileLoader(str(file)).Load()
+            for v in event.summary.value
+        ]
+        expected = [
+            (row["step"], key, value)
+            for row in record.rows
+            for key, value in row.items()
+            if key != "step" and math.isfinite(value)
+        ]
+        assert read == [(step, key, float(np.float32(value))) for step, key, value in expected]
 
 
 def test_whole_numbers_that_a_table_has_as_text_get_commas_and_other_words_stay():

@@ -465,18 +465,6 @@ def test_a_folder_without_arrays_is_no_copy(tmp_path):
     assert thesis.read_text() == "mine"
 
 
-def test_removing_an_own_set_leaves_what_else_is_in_its_folder(tmp_path):
-    np.savez(tmp_path / "mine.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 2)
-    folder = data.add("mine", tmp_path / "mine.npz", tmp_path / "data", hold_out=0.2)
-    thesis, before = put(folder, "thesis.txt"), files(folder)
-    with pytest.raises(InputError, match=r"thesis\.txt is no file of the data set mine: move it away"):
-        data.remove("mine", tmp_path / "data")
-    assert files(folder) == before
-    thesis.unlink()
-    data.remove("mine", tmp_path / "data")
-    assert not any((tmp_path / "data").iterdir())
-
-
 @pytest.mark.parametrize("then", ["a file of a user's", "another set of that name", "nothing is left"])
 def test_what_happens_while_the_question_stands_is_not_removed_with_an_own_set(tmp_path, then):
     np.savez(tmp_path / "mine.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 2)

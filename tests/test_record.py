@@ -71,24 +71,6 @@ def test_how_far_two_curves_are_apart_is_at_equal_steps_of_equal_images(tmp_path
     assert first.up_to(None) is first
 
 
-def test_the_step_of_a_checkpoint_is_known_without_training(tmp_path):
-    runs = Runs(tmp_path / "runs", tmp_path / "checkpoints")
-    assert runs.reached(SPEC) is None
-    state = {"step": np.array(7), "weight": np.ones(3)}
-    checkpoint = safetensors.numpy.save(state, metadata=digests.seal(SPEC.run_id) | {"notes": ""})
-    with leased(runs, SPEC) as writer:
-        writer.save([row(0)], checkpoint, {})
-    assert runs.reached(SPEC) == 7
-    path = tmp_path / "checkpoints" / SPEC.run_id / "checkpoint.safetensors"
-    whole = path.read_bytes()
-    other = bytearray(whole)
-    other[whole.index((7).to_bytes(8, "little"), 8 + int.from_bytes(whole[:8], "little"))] ^= 1  # the step
-    for content in (whole[:-8], b"", bytes(other)):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged .*: give --anew"):
-            runs.reached(SPEC)
-
-
 def test_what_is_kept_is_read_back_compared_and_its_damage_seen(tmp_path):
     spec = SPEC.replace(keep=("test_logits", "weight_quantiles"))
     held = KEPT | {"zeros/a": np.array([1, 2])}
@@ -347,12 +329,6 @@ def test_one_of_many_leases_wins(tmp_path):
         t.join()
     assert len(winners) == 1
     assert list(runs.path(SPEC).glob("lease-*")) == []
-
-
-def test_a_complete_run_cannot_be_leased(tmp_path):
-    complete(Runs(tmp_path))
-    with leased(Runs(tmp_path), SPEC) as writer:
-        assert writer is None
 
 
 def owner(runs, **changes):

@@ -267,15 +267,6 @@ def test_pages_are_compared_with_the_figures_that_they_are_made_from(place):
     assert told()[1][1:] == [f"{readme} and the pages of results are not compared: mend the figures first"]
 
 
-def test_numbers_are_those_that_are_drawn(place, tmp_path):
-    drawn = json.loads((place / "figures" / f"{DRAWN}.json").read_text())
-    setting = figures.setting_of(drawn)
-    made = figures.draw(drawn["figure"], setting, Runs(place / "runs"), tmp_path / "new")
-    held = json.loads(made.files[-1].read_text())
-    assert figures.unbound(held) == figures.numbers(drawn["figure"], setting, Runs(place / "runs"))
-    assert held["digests"] == {file.name: digests.sha256(file) for file in made.files[:-1]}
-
-
 def test_the_command_exits_1_where_there_is_a_finding(place):
     words = ("verify", "--runs", place / "runs", "--out", place / "figures")
     done = cli(*words)
