@@ -129,20 +129,9 @@ def artefact(name: str) -> str:
 
 
 def _judged(stem: str, claim: dict[str, Any]) -> Judged:
-    return Judged(
-        result=stem,
-        id=claim["id"],
-        own=claim["own"],
-        verdict=claim["verdict"],
-        name=claim["name"],
-        source=claim["source"],
-        statement=claim["statement"],
-        paper=claim["paper"],
-        rule=claim["tolerance"],
-        ours=claim["ours"] or claim["reason"] or "",
-        n=tuple(claim["n"]),
-        seeds=claim["seeds"],
-    )
+    same = ("id", "own", "verdict", "name", "source", "statement", "paper", "seeds")
+    ours = claim["ours"] or claim["reason"] or ""
+    return Judged(stem, rule=claim["tolerance"], ours=ours, n=tuple(claim["n"]), **{name: claim[name] for name in same})
 
 
 class _Known(Runs):
