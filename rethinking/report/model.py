@@ -3,7 +3,6 @@
 Pages, the README's scoreboard and other views are made from this model alone.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -305,11 +304,6 @@ def counted(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
-def caption(name: str) -> str:
-    """A figure's caption."""
-    return str(catalog.load("figures", name).CAPTION)
-
-
 # Characters that act on a terminal or reorder a line: controls but tab and line feed, and marks of direction.
 _ACTING = {k: chr(0x2400 + k) for k in range(32) if chr(k) not in "\t\n"} | {0x7F: "\u2421"}
 _ACTING |= dict.fromkeys([*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
@@ -326,9 +320,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, list):
         value = [f"{int(v):,}" if isinstance(v, str) and re.fullmatch(r"\d{4,}", v) else v for v in value]
     return claims.told(value)
-
-
-def dump(found: Sequence[Result]) -> str:
-    """All claims as JSON: what other views are made from."""
-    rows = [vars(claim) for result in found for claim in result.judged]
-    return json.dumps(rows, indent=1)
