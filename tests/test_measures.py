@@ -166,14 +166,10 @@ def test_readings_of_one_run(accuracies, data):
     assert kit.error("test_accuracy").of(run) == 100 - 100 * tests[-1]
     assert kit.first_error("test_accuracy").of(run) == 100 * (1 - tests[1])
     assert kit.highest().of(run) == 100 * max(accuracies)
-    gap = kit.difference("gap", kit.final("train_accuracy"), kit.final("test_accuracy"), "")
-    assert gap.of(run) == 100 * accuracies[-1] - 100 * tests[-1]
     reached = [k for k, a in enumerate(accuracies) if a >= 0.99]
     assert STEPS.of(run) == (10 * reached[0] if reached else "censored")
     assert kit.epochs_to_fit().of(run) == (2.0 * reached[0] if reached else "censored")
     assert state(run) == ("fitted" if reached else "censored")
-    late = kit.difference("late", STEPS, kit.final("test_accuracy"), "")
-    assert (late.of(run) == "censored") == (not reached)
 
 
 @given(st.lists(fractions, min_size=3, max_size=8), fractions, st.integers(0, 2))

@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, if_told, labels, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Measure, Table, Zones, bounded, listed
-from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
+from rethinking.figures.kit.measures import best_epoch, best_error, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
@@ -39,7 +39,7 @@ def spec(setting: Setting, seed: int, **condition: str) -> RunSpec:
 
 BEST, LOWEST, LAST, GAIN, ACCURACY = best_epoch(), best_error(), error("test_accuracy"), gain(), final("test_accuracy")
 BEFORE, AFTER = first_error("online_accuracy"), first_error("test_accuracy")
-START = difference("start", BEFORE, AFTER, "training minus test error (points)")
+START = Measure("start", "training minus test error (points)", lambda r: float(BEFORE.of(r)) - float(AFTER.of(r)))
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
 IMAGES = Measure("same", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True)
 MEASURES = [GAIN, ACCURACY, START, LATE, IMAGES]

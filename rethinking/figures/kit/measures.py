@@ -126,16 +126,6 @@ class Together(Measure):
         return [known[place] for place in places]
 
 
-def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
-    """One measure minus another of the same run; a state where one of them has no number."""
-
-    def of(record: Record) -> float | str:
-        a, b = one.of(record), other.of(record)
-        return a if isinstance(a, str) else b if isinstance(b, str) else a - b
-
-    return Measure(name, label, of)
-
-
 def relative(measure: Measure, **baseline: Any) -> Measure:
     """The ratio of a measure to that of the run of the same seed with these coordinates."""
     label = f"{measure.label}, relative to {_condition(baseline)}"
