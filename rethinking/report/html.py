@@ -127,14 +127,7 @@ def _shown(value: Any) -> Any:
 
 # --- parts of the page -----------------------------------------------------------------------------
 
-FILTERS = {
-    "whose": "whose claim",
-    "verdict": "verdict",
-    "figure": "figure",
-    "network": "network",
-    "scale": "scale",
-    "size": "size",
-}
+FILTERS = {"whose": "whose claim"} | {key: key for key in ("verdict", "figure", "network", "scale", "size")}
 
 
 def _claim(result: Result, judged: Judged, networks: Sequence[str]) -> dict[str, Any]:
