@@ -13,7 +13,6 @@ from typing import Any
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_RUN
 from rethinking.errors import InputError
-from rethinking.figures._score import scores
 from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
@@ -264,7 +263,8 @@ def _numbers(here: Iterable[Result]) -> tuple[str, str] | None:
     """The paper's number and ours, from the first figure that has them; of those that are run, else the first."""
     for result in here:
         entry = catalog.find("figures", result.name)
-        told = [(score.of, *read) for score in scores(entry.load()) if (read := score.read(result.numbers))]
+        scores = getattr(entry.load(), "SCORES", [])
+        told = [(score.of, *read) for score in scores if (read := score.read(result.numbers))]
         told = [each for each in told if each[2] != NOT_RUN] or told[:1]
         if told:
             names, theirs, ours = zip(*told, strict=True)
