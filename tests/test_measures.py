@@ -240,7 +240,7 @@ def with_tests(accuracies, images):
 
 
 def test_a_run_and_its_baseline_are_read_at_the_last_step_that_both_evaluate_on_as_many_images():
-    gap = kit.at_last_shared("gap", "", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
+    gap = kit.at_last_shared("gap", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
     long, short = with_tests([0.1, 0.5, 0.75, 0.9], [2, 2, 2, 9]), with_tests([0.1, 0.25, 0.8], [2, 2, 9])
     other = with_tests([0.1], [3])
     pairs = [(long, short), (short, long), (long, None), (None, short), (long, other)]

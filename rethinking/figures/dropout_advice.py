@@ -84,7 +84,7 @@ def shared(whole: str) -> list[Measure]:
         "gap": lambda run, scaled: 100 * (run["test_accuracy"] - scaled["test_accuracy"]),
         "same loss": lambda run, scaled: run["online_loss"] == scaled["online_loss"],
     }
-    return [at_last_shared(f"{name}, {whole}", name, read, step=whole) for name, read in of.items()]
+    return [at_last_shared(f"{name}, {whole}", read, step=whole) for name, read in of.items()]
 
 
 SHARED = {whole: shared(whole) for whole in (ALL, SLOW)}

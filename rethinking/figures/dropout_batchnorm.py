@@ -68,7 +68,7 @@ def spec(setting: Setting, seed: int, stack: str, **condition: str) -> Spec:
 
 def shared(name: str, of: Callable[[Row, Row], float]) -> Measure:
     """Of a run's evaluation and that of MEASURED: both train the same weights, until the first to fit them stops."""
-    return at_last_shared(name, name, of, stack=MEASURED)
+    return at_last_shared(name, of, stack=MEASURED)
 
 
 # Whether they did train the same weights the online loss tells.

@@ -114,8 +114,8 @@ def claims(setting: Setting) -> list[Claim]:
             holds=small,
             ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g} {}"),
             least_n=FULL,
-            met=along("p", RATIO, [1, 2, 4]),
-            missed=along("p", RATIO, [1, 2, 4.01], [1, 0.99, 2], [1, 2, 1], [1, 2, CENSORED], [1, 2, "p = 0 censored"]),
+            met=along(RATIO, [1, 2, 4]),
+            missed=along(RATIO, [1, 2, 4.01], [1, 0.99, 2], [1, 2, 1], [1, 2, CENSORED], [1, 2, "p = 0 censored"]),
             **each,
         ),
         bounded(

@@ -62,7 +62,7 @@ def rises(t: Frame, of: Subject, slack: float) -> bool | None:
     return t.fitted and steady and middle[-1] - middle[0] >= 5 and near_chance(of, middle[-1:], error=True)
 
 
-NOT_RISING = along("p", ERROR, [83, 81.9, 88.1], [83, 85, 87.9], [83.1, 85, 88], [50, 70, 92.1])
+NOT_RISING = along(ERROR, [83, 81.9, 88.1], [83, 85, 87.9], [83.1, 85, 88], [50, 70, 92.1])
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -84,8 +84,8 @@ def claims(setting: Setting) -> list[Claim]:
             numbers=lambda t: t.numbers_by(ERROR, "p", "p = {:g}"),
             least_n=2000,
             least_seeds=least_seeds,
-            met=along("p", ERROR, [83.0, 82.0, 88.0]),
-            missed=NOT_RISING + along("p", ERROR, [50.0, 70.0, 90.0], state="censored"),
+            met=along(ERROR, [83.0, 82.0, 88.0]),
+            missed=NOT_RISING + along(ERROR, [50.0, 70.0, 90.0], state="censored"),
         ),
         at_chance(
             of,

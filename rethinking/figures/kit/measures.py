@@ -88,7 +88,7 @@ class Paired(Measure):
         return [self.of(r, o) if r and o else None for r, o in zip(records, others, strict=True)]
 
 
-def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
+def at_last_shared(name: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
     """Of the evaluations of a run and its baseline at the last step at which both used as many test images."""
 
     def read(record: Record, other: Record) -> float | str:
@@ -96,7 +96,7 @@ def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **bas
         shared = max(first.keys() & second.keys(), default=None)
         return "no shared evaluation" if shared is None else of(first[shared], second[shared])
 
-    return Paired(name, label, read, baseline=tuple(baseline.items()))
+    return Paired(name, name, read, baseline=tuple(baseline.items()))
 
 
 @dataclass(frozen=True)
@@ -268,12 +268,7 @@ def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "
 
 
 def over_rows(
-    name: str,
-    of: Callable[[Row], float],
-    label: str,
-    where: Callable[..., Row],
-    at: tuple[str, ...] = (),
-    form: str = "",
+    name: str, of: Callable[[Row], float], label: str, where: Callable[..., Row], at: tuple[str, ...] = ()
 ) -> Measure:
     """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
 
@@ -281,7 +276,7 @@ def over_rows(
 
     Args:
         of: raises KeyError for a column that there is not. label: of an axis. where: the rows' values by column, from
-        the coordinates `at`, which are those of the condition or the reading; close numbers are equal. form: in tables.
+        the coordinates `at`, which are those of the condition or the reading; close numbers are equal.
     """
 
     def read(record: Record, **values: Any) -> float | str:
@@ -292,7 +287,7 @@ def over_rows(
             return UNMEASURED
         return sum(numbers) / len(numbers) if numbers else UNMEASURED
 
-    return Measure(name, label, read, parameters=at, form=form)
+    return Measure(name, label, read, parameters=at)
 
 
 def falls(name: str, above: float) -> Measure:
