@@ -8,7 +8,6 @@ the squared margin rise with the test error; sharpness does not follow it.
     rethinking figure confusion_set --scale cpu     10,000 images and 0 to 5,000: an hour of probing, hours of training
 """
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -58,7 +57,7 @@ def spec(setting: Setting, seed: int, network: str, random: int, what: str) -> R
     return run if what == TRAINED else _probed.probed(run, what, **options)
 
 
-ERROR, SHARP = replace(error("test_accuracy"), needs="test_accuracy"), column(SHARPNESS, "sharpness (nats)")
+ERROR, SHARP = error("test_accuracy"), column(SHARPNESS, "sharpness (nats)")
 OVER = {norm: over_margin(norm) for norm in NORMS}
 MEASURES = [_probed.REACHED]
 TABLE = Table(

@@ -171,7 +171,7 @@ def final(column: str, label: str = "") -> Measure:
 def error(column: str) -> Measure:
     """100 minus `final`: "test_accuracy" -> test error in %."""
     name = column.replace("accuracy", "error")
-    return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column])
+    return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column], needs=column)
 
 
 def first_error(column: str) -> Measure:
