@@ -34,7 +34,6 @@ DEPARTURES = [
     UNSTATED,
 ]
 TRAINED, CAPACITY, SHARPNESS = "the run", "capacity", "sharpness"
-seeds = _probed.seeds
 
 
 def sizes(setting: Setting) -> tuple[int, tuple[int, ...]]:

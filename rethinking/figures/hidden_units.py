@@ -48,10 +48,6 @@ def grid(setting: Setting) -> Grid:
     return Grid("{units:,} units, {what}", units=widths(setting), what=(TRAINED, CAPACITY))
 
 
-def seeds(setting: Setting, **condition: Any) -> range:
-    return setting.seeds_of(NETWORK)
-
-
 def spec(setting: Setting, seed: int, units: int, what: str) -> RunSpec | ProbeSpec:
     n, epochs = (2000, 100) if setting.scale == "quick" else (FULL, 90)
     epoch = -(-n // 128)
