@@ -70,10 +70,6 @@ FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a whil
 def figure(
     figures: tuple[str, ...],
     scale: str,
-    seeds: int | None,
-    data: str | None,
-    crop: int | None,
-    model: str | None,
     device: str,
     workers: int | None,
     engine: str,
@@ -93,6 +89,7 @@ def figure(
     checkpoints: str | None,
     weights: str | None,
     data_dir: str | None,
+    **asked: Any,
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
@@ -138,7 +135,7 @@ def figure(
     runs = Runs(runs_dir, checkpoints, weights)
     maker = engine_of(engine, device, gpus_per_run, address)
     if figures or not redraw:
-        chosen = settings(figures, scale, model, seeds, maker.device, data, crop)
+        chosen = settings(figures, scale, device=maker.device, **asked)
     else:
         chosen = fig.evidence(Path(drawn_in))
     if not chosen:

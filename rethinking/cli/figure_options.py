@@ -34,11 +34,12 @@ def figure_options(command):
 def settings(
     figures: tuple[str, ...],
     scale: str,
+    *,
+    device: str,
     model: str | None,
     seeds: int | None,
-    device: str,
-    data: str | None = None,
-    crop: int | None = None,
+    data: str | None,
+    crop: int | None,
 ) -> list[Any]:
     """Name and setting of each of the figures, "all" being every one that can be of the data. Raises InputError."""
     from rethinking.engines.local import resolve_precision
