@@ -143,7 +143,7 @@ def figure(
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     share = list(wanted.values())
     if shard is not None:
-        share = local.shard_of(share, local.parse_shard(shard))
+        share = local.shard_of(share, shard)
     old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
     launched = [spec for spec in share if spec.command and not runs.complete(spec)]
     share = [spec for spec in share if not spec.command]

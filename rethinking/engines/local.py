@@ -135,10 +135,16 @@ def places(device: str, workers: int) -> list[str]:
     return [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(workers)]
 
 
-def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:
-    """Shard i of n, i from 1: every n-th run of the list, so that n job-array tasks share out all of them."""
-    index, count = shard
-    return list(specs[index - 1 :: count])
+def shard_of(specs: Sequence[Spec], shard: str) -> list[Spec]:
+    """The shard "i/n", i from 1: every n-th run of the list, so that n job-array tasks share out all of them.
+
+    Raises InputError where the shard is no such text.
+    """
+    index, _, count = shard.partition("/")
+    plain = re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", shard)
+    if not plain or not 1 <= int(index) <= int(count):
+        raise InputError(f"shard is {shard!r}, allowed is i/n with 1 <= i <= n, as 2/8")
+    return list(specs[int(index) - 1 :: int(count)])
 
 
 def run(
@@ -387,12 +393,3 @@ def stopping() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """ "2/8" -> (2, 8). Raises InputError."""
-    index, _, count = text.partition("/")
-    plain = re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", text)
-    if not plain or not 1 <= int(index) <= int(count):
-        raise InputError(f"shard is {text!r}, allowed is i/n with 1 <= i <= n, as 2/8")
-    return int(index), int(count)
