@@ -69,13 +69,6 @@ class _Worker:
         assert self.process.stdout is not None
         return self.process.stdout
 
-    def close(self) -> None:
-        """Close both pipes; the process has ended."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
-
     def send(self, spec: Spec, until: int | None, anew: bool, again: set[str]) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
@@ -263,12 +256,7 @@ class _Crew:
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
-            try:
-                worker.process.wait(10)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
-            worker.close()
+            end(worker.process, 10)
 
     def _start(self, place: str) -> None:
         worker = _Worker(self.spawn(place), place)
@@ -326,8 +314,7 @@ class _Crew:
         """Replace one that has died, where there is still something to do."""
         self.selector.unregister(worker.output)
         self.workers.remove(worker)
-        code = worker.process.wait()
-        worker.close()
+        code = end(worker.process, None)
         if worker.spec is not None:
             self._failed(worker.spec, f"its worker ended with status {code}, twice", True)
             self.progress.end(worker.spec, "its worker died")
@@ -363,6 +350,24 @@ def command(module: str, *arguments: str | None) -> list[str]:
     file, folders = os.path.abspath(str(rethinking.__file__)), [os.path.abspath(f) for f in rethinking.__path__]
     code = BOOT.format(path=path, file=file, folders=folders, module=f"rethinking.{module}", arguments=arguments)
     return [sys.executable, "-P", "-c", code]
+
+
+def end(process: subprocess.Popen, patience: float | None) -> int:
+    """Wait until a process that is to end has ended, killed after `patience` seconds if any, and close its pipes.
+
+    Returns:
+        Its exit status.
+    """
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    status = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
+    return status
 
 
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool, threads: int) -> subprocess.Popen:
