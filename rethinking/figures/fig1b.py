@@ -52,10 +52,6 @@ def grid(setting: Setting) -> Grid:
     return Grid("{network}, p = {p:g}", network=networks(setting), p=LEVELS)
 
 
-def seeds(setting: Setting, network: str, p: float) -> range:
-    return setting.seeds_of(network)
-
-
 def spec(setting: Setting, seed: int, network: str, p: float) -> RunSpec:
     if network == "inception" and p == 0 and seed == 0:  # goes on to the end: a row of Table 1
         return setting.spec(seed, model=network)

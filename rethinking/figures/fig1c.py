@@ -13,12 +13,12 @@ from rethinking.claims import rounded
 from rethinking.figures import Setting, Subject
 from rethinking.figures._parts import BUDGET, UNSTATED, at_chance, least_seeds, near_chance
 from rethinking.figures._score import Score
-from rethinking.figures.fig1b import COARSE, NETWORKS, OVER_P, grid, networks, seeds, spec
+from rethinking.figures.fig1b import COARSE, NETWORKS, OVER_P, grid, networks, spec
 from rethinking.figures.kit import Claim, Frame, Lines, Table, along, error, listed
 from rethinking.figures.table1 import BY_NAME
 from rethinking.plotting import NAMES
 
-__all__ = ["grid", "seeds", "spec"]  # of fig1b: the same runs
+__all__ = ["grid", "spec"]  # of fig1b: the same runs
 
 OTHER_DATA = ONE_NETWORK = True
 CAPTION = "Test error after training against label corruption p."

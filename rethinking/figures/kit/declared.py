@@ -58,7 +58,7 @@ def _asked(module: ModuleType, setting: "Setting") -> Asked:
         seeds = range(setting.seeds)
         if hasattr(module, "seeds"):
             seeds = module.seeds(setting, **condition)
-        elif setting.model == ALL:
+        elif usual_model(module) == ALL:  # of several networks, though it may be drawn of one
             first = module.spec(setting, 0, **condition)
             run = first.run if isinstance(first, ProbeSpec) else first
             seeds = setting.seeds_of(run.model) if isinstance(run, RunSpec) else seeds
