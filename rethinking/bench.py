@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from rethinking import catalog, models
 from rethinking.data import ImageSet, synthetic
@@ -68,27 +69,14 @@ def plain_network(name: str, images: ImageSet) -> nn.Module:
 
 
 def flops(network: nn.Module, images: Tensor) -> int:
-    """Floating-point operations of one training step on a batch: convolutions and linear layers, exactly.
+    """Floating-point operations of one training step on images, (B, C, H, W): convolutions and linear layers, exactly.
 
     Forward, gradients of weights, and gradients of inputs except where the input is the image; 2 per multiply-add;
     padding counts as the zeros it multiplies.
-
-    Args:
-        network: any module. images: (B, C, H, W).
     """
-    total = 0
-
-    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        fan_in = layer.weight[0].numel()
-        passes = 3 if inputs[0].requires_grad else 2
-        total += passes * 2 * output.numel() * fan_in
-
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    network(images)
-    for hook in hooks:
-        hook.remove()
-    return total
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    return counter.get_total_flops()
 
 
 def _ours(name: str, images: ImageSet, precision: str, device: str) -> Iterator[None]:

@@ -30,63 +30,38 @@ USUAL = ("svg", "pdf")  # what is drawn unless others are asked for
 DPI = 300  # dots per inch
 WIDTH = 6.75  # inches, the text width of a page
 
-# One condition, one colour (Okabe and Ito's, safe for the colour-blind), one dash, one marker, everywhere.
-CONDITIONS: dict[str, dict[str, Any]] = {
+# One name, one look everywhere: its colour (Okabe and Ito's, safe for the colour-blind), its dash, its marker.
+LOOKS: dict[str, dict[str, Any]] = {
+    # Conditions, and labels half corrupted.
     "true labels": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "random labels": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "shuffled pixels": {"color": "#0072B2", "linestyle": (0, (1, 1)), "marker": "^"},
     "random pixels": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "Gaussian": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "v"},
-}
-
-
-class _Looks(dict[str, dict[str, Any]]):
-    """By name; one that is not listed, as a newcomer's, has grey crosses."""
-
-    def __missing__(self, name: str) -> dict[str, Any]:
-        return {"color": "0.4", "linestyle": "-", "marker": "x"}
-
-
-# One network, one colour and marker; the dash tells a network from a condition where both are drawn.
-NETWORKS = _Looks(
-    {
-        "inception": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-        "inception-nobn": {"color": "#56B4E9", "linestyle": (0, (5, 1.5)), "marker": "D"},
-        "alexnet": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
-        "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
-        "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
-    }
-)
-
-# Labels clean, half corrupted and random.
-MIXES: dict[str, dict[str, Any]] = {
-    "true labels": CONDITIONS["true labels"],
     "half random labels": {"color": "#56B4E9", "linestyle": (0, (1, 1)), "marker": "^"},
-    "random labels": CONDITIONS["random labels"],
-}
-# Labels corrupted more and more, between true and random ones: from black to orange.
-CORRUPTED: dict[str, dict[str, Any]] = {
+    # Labels corrupted more and more, between true and random ones: from black to orange.
     "20 % corrupted": {"color": "#2B1300", "linestyle": (0, (8, 2)), "marker": "v"},
     "40 % corrupted": {"color": "#552600", "linestyle": (0, (3, 1)), "marker": "^"},
     "60 % corrupted": {"color": "#803800", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "80 % corrupted": {"color": "#AA4B00", "linestyle": (0, (1, 1)), "marker": "P"},
-}
-# Free weights, and weights held to two values: a colour for the values, a dash for the layers.
-WEIGHTS: dict[str, dict[str, Any]] = {
+    # Networks; the dash tells a network from a condition where both are drawn.
+    "inception": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "inception-nobn": {"color": "#56B4E9", "linestyle": (0, (5, 1.5)), "marker": "D"},
+    "alexnet": {"color": "#009E73", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "^"},
+    "mlp-3x512": {"color": "#CC79A7", "linestyle": (0, (1, 1)), "marker": "v"},
+    "mlp-1x512": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "s"},
+    # Free weights, and weights held to two values: a colour for the values, a dash for the layers.
     "free": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "{−1, +1}, first layer": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
     "{−1, +1}, all layers": {"color": "#0072B2", "linestyle": (0, (1, 1)), "marker": "v"},
     "{0, 1}, first layer": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "{0, 1}, all layers": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "D"},
-}
-PENALTIES: dict[str, dict[str, Any]] = {
+    # Penalties.
     "no penalty": {"color": "#000000", "linestyle": "-", "marker": "o"},
     "L1": {"color": "#D55E00", "linestyle": (0, (1, 1)), "marker": "s"},
     "strong L1": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "D"},
     "L2": {"color": "#0072B2", "linestyle": (0, (5, 1.5)), "marker": "^"},
-}
-# Kernels, their bandwidths from narrow to wide, and the two ways to build the network of Theorem 1.
-THEORY: dict[str, dict[str, Any]] = {
+    # Kernels, their bandwidths from narrow to wide, and the two ways to build the network of Theorem 1.
     "MNIST pixels": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     "MNIST Gabor": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "CIFAR-10 pixels": {"color": "#009E73", "linestyle": (0, (1, 1)), "marker": "^"},
@@ -99,13 +74,10 @@ THEORY: dict[str, dict[str, Any]] = {
     "also fits random test labels": {"color": "#0072B2", "linestyle": "-", "marker": "^"},
     "random direction, midpoint biases": {"color": "#D55E00", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "chosen direction and biases": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-}
-QUANTITIES: dict[str, dict[str, Any]] = {
+    # Quantities.
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
-}
-# What regularizers act on.
-ACTS_ON: dict[str, dict[str, Any]] = {
+    # What regularizers act on.
     "none": {"color": "0.6", "linestyle": "-", "marker": "*"},
     "weights": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     "units": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
@@ -118,11 +90,9 @@ ACTS_ON: dict[str, dict[str, Any]] = {
 
 
 def look_of(name: Any) -> dict[str, Any]:
-    """Colour, dash and marker of a condition, a quantity or a network, everywhere the same."""
-    for looks in (CONDITIONS, MIXES, CORRUPTED, WEIGHTS, PENALTIES, THEORY, QUANTITIES, ACTS_ON):
-        if name in looks:
-            return looks[name]
-    return NETWORKS[str(name)] if name else {"color": "#000000", "linestyle": "-", "marker": "o"}
+    """Colour, dash and marker of what is drawn by a name: black for none, grey crosses for one that is not listed."""
+    unlisted = {"color": "0.4", "linestyle": "-", "marker": "x"}
+    return LOOKS.get(name, unlisted) if name else {"color": "#000000", "linestyle": "-", "marker": "o"}
 
 
 def shade(k: int) -> dict[str, Any]:

@@ -372,9 +372,9 @@ def test_figures_end_with_a_short_summary_quiet_says_nothing_and_old_pictures_ar
     pictures = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in runs.parent.glob("toyfig-quick.[!j]*")}
     assert held == pictures
     last = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-3:]]
-    assert last[0] == ["toyfig-quick", "holds: 1, not judged: 1"]
+    assert last[0] == ["toyfig-quick", "1 holds, 1 not judged"]
     assert last[1][0] == "theorem1-quick"
-    assert re.search(r"not run: \d+.*, \d+ runs missing$", last[1][1])
+    assert re.search(r"\d+ not run.*, \d+ runs missing$", last[1][1])
     root = plotting.svg_of((runs.parent / "theorem1-quick.svg").read_bytes())
     lines = ["".join(line.itertext()) for line in root.iter("{http://www.w3.org/2000/svg}text")]
     finding = figures.headline(json.loads((runs.parent / "theorem1-quick.json").read_text()))

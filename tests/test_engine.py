@@ -536,7 +536,7 @@ def test_interrupted_and_killed_in_every_way_everything_ends_cleanly_and_goes_on
 
 def test_shards_share_out_all_runs(toy_dir, tmp_path):
     specs = [SPEC.replace(seed=k) for k in range(7)]
-    shares = [local.shard_of(specs, (i, 3)) for i in (1, 2, 3)]
+    shares = [local.shard_of(specs, f"{i}/3") for i in (1, 2, 3)]
     assert sorted(s.seed for share in shares for s in share) == list(range(7))
     words = ("figure", "toyfig", "--seeds", 1, "--shard", "2/2", "--workers", 1, "--device", "cpu")
     where = ("--data-dir", toy_dir, "--runs", tmp_path / "runs", "--out", tmp_path)
@@ -546,7 +546,7 @@ def test_shards_share_out_all_runs(toy_dir, tmp_path):
     assert "NOT RUN" in done.stdout
     for bad in ("0/2", "3/2", "x", "1/0", "²/3"):
         with pytest.raises(InputError, match="shard is"):
-            local.parse_shard(bad)
+            local.shard_of(specs, bad)
 
 
 def test_precision_and_workers_are_resolved_for_the_device():

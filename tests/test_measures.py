@@ -166,14 +166,10 @@ def test_readings_of_one_run(accuracies, data):
     assert kit.error("test_accuracy").of(run) == 100 - 100 * tests[-1]
     assert kit.first_error("test_accuracy").of(run) == 100 * (1 - tests[1])
     assert kit.highest().of(run) == 100 * max(accuracies)
-    gap = kit.difference("gap", kit.final("train_accuracy"), kit.final("test_accuracy"), "")
-    assert gap.of(run) == 100 * accuracies[-1] - 100 * tests[-1]
     reached = [k for k, a in enumerate(accuracies) if a >= 0.99]
     assert STEPS.of(run) == (10 * reached[0] if reached else "censored")
     assert kit.epochs_to_fit().of(run) == (2.0 * reached[0] if reached else "censored")
     assert state(run) == ("fitted" if reached else "censored")
-    late = kit.difference("late", STEPS, kit.final("test_accuracy"), "")
-    assert (late.of(run) == "censored") == (not reached)
 
 
 @given(st.lists(fractions, min_size=3, max_size=8), fractions, st.integers(0, 2))
@@ -244,7 +240,7 @@ def with_tests(accuracies, images):
 
 
 def test_a_run_and_its_baseline_are_read_at_the_last_step_that_both_evaluate_on_as_many_images():
-    gap = kit.at_last_shared("gap", "", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
+    gap = kit.at_last_shared("gap", lambda a, b: a["test_accuracy"] - b["test_accuracy"], arm="without")
     long, short = with_tests([0.1, 0.5, 0.75, 0.9], [2, 2, 2, 9]), with_tests([0.1, 0.25, 0.8], [2, 2, 9])
     other = with_tests([0.1], [3])
     pairs = [(long, short), (short, long), (long, None), (None, short), (long, other)]

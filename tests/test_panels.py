@@ -187,7 +187,7 @@ def test_ours_never_hides_the_papers_mark_and_a_reduced_row_says_so(axes):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a (REDUCED: n = 2,000)"]
     import matplotlib
 
-    assert tuple(ours.get_facecolor()[0]) == matplotlib.colors.to_rgba(plotting.NETWORKS["alexnet"]["color"])
+    assert tuple(ours.get_facecolor()[0]) == matplotlib.colors.to_rgba(plotting.look_of("alexnet")["color"])
 
 
 @pytest.mark.parametrize("error", [False, True])

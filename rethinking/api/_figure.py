@@ -44,8 +44,8 @@ class Drawing:
         self.name, self.setting, self.runs = name, setting, runs
         entry = catalog.find("figures", name)
         with catalog.blame(entry), plotting.style(agg=False):
-            made = figures.made(name, entry.load(), setting, runs)
-            self.figure, self.numbers = made.picture(), made.numbers
+            made, picture = figures.made(name, entry.load(), setting, runs)
+            self.figure, self.numbers = picture(), made.numbers
             self.verdicts, self.missing = made.verdicts, made.missing
             plt.close(self.figure)  # it is shown as this object, once
 

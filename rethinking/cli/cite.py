@@ -5,20 +5,15 @@ from pathlib import Path
 
 import click
 
-from rethinking import catalog
-from rethinking.cli.options import FilePath, among, json_option, out_option, print_json, reading, runs_option
+from rethinking.cli.options import FilePath, among, completed, json_option, out_option, print_json, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.streams import plain
 
 FORMATS = ("text", "bibtex", "ris", "csl")  # of rethinking.report.cite, which takes a while to import
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in catalog.names("figures") if name.startswith(incomplete)]
-
-
 @click.command()
-@click.argument("what", required=False, metavar="[FIGURE|CLAIM]", shell_complete=_complete)
+@click.argument("what", required=False, metavar="[FIGURE|CLAIM]", shell_complete=completed("figures"))
 @click.option(
     "--format", "form", default="text", show_default=True, shell_complete=among(FORMATS), help=f"{', '.join(FORMATS)}."
 )

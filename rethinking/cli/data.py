@@ -18,10 +18,6 @@ from rethinking.cli.options import (
 )
 
 
-def _own(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [n for n, entry in catalog.entries("data").items() if entry.own and n.startswith(incomplete)]
-
-
 @click.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:
@@ -78,7 +74,7 @@ def add(name: str, path: str, quiet: bool, as_json: bool, data_dir: str | None, 
 
 
 @data.command()
-@click.argument("name", shell_complete=_own)
+@click.argument("name", shell_complete=among(lambda: [n for n, entry in catalog.entries("data").items() if entry.own]))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_option
 def remove(name: str, yes: bool, data_dir: str | None) -> None:

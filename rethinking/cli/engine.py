@@ -13,33 +13,27 @@ from rethinking.errors import InputError
 ENGINES = ("local", "ray")
 
 
-def engine_option(command):
-    """The option that names the engine."""
-    return click.option(
-        "--engine",
-        default="local",
-        show_default=True,
-        shell_complete=among(ENGINES),
-        help="local, this machine, or ray, a Ray cluster.",
-    )(command)
-
-
-def gpus_option(command):
-    """The option that says what a cluster's runs take of a GPU."""
-    return click.option(
-        "--gpus-per-run",
-        type=float,
-        help="With --engine ray: GPUs of a run, a share as 0.25 or whole; else the CPU.",
-    )(command)
+engine_option = click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    shell_complete=among(ENGINES),
+    help="local, this machine, or ray, a Ray cluster.",
+)
+address_option = click.option(
+    "--address",
+    help="With --engine ray: HOST:PORT of the cluster; else $RAY_ADDRESS, else one is started on this machine.",
+)
+gpus_option = click.option(
+    "--gpus-per-run",
+    type=float,
+    help="With --engine ray: GPUs of a run, a share as 0.25 or whole; else the CPU.",
+)
 
 
 def engine_options(command):
     """The options that name the engine, and where it is."""
-    address = click.option(
-        "--address",
-        help="With --engine ray: HOST:PORT of the cluster; else $RAY_ADDRESS, else one is started on this machine.",
-    )
-    return engine_option(address(gpus_option(command)))
+    return engine_option(address_option(gpus_option(command)))
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,6 @@ FORMATS = ("svg", "pdf", "png")  # as of rethinking.plotting, which takes a whil
 def figure(
     figures: tuple[str, ...],
     scale: str,
-    seeds: int | None,
-    data: str | None,
-    crop: int | None,
-    model: str | None,
     device: str,
     workers: int | None,
     engine: str,
@@ -93,6 +89,7 @@ def figure(
     checkpoints: str | None,
     weights: str | None,
     data_dir: str | None,
+    **asked: Any,
 ) -> None:
     """Reproduce FIGURES (names, or all): train the runs that are missing, draw, judge the paper's claims.
 
@@ -138,7 +135,7 @@ def figure(
     runs = Runs(runs_dir, checkpoints, weights)
     maker = engine_of(engine, device, gpus_per_run, address)
     if figures or not redraw:
-        chosen = settings(figures, scale, model, seeds, maker.device, data, crop)
+        chosen = settings(figures, scale, device=maker.device, **asked)
     else:
         chosen = fig.evidence(Path(drawn_in))
     if not chosen:
@@ -146,7 +143,7 @@ def figure(
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     share = list(wanted.values())
     if shard is not None:
-        share = local.shard_of(share, local.parse_shard(shard))
+        share = local.shard_of(share, shard)
     old = outdated.chosen(outdated.find(runs, wanted.values()), retrain, wanted.values())
     launched = [spec for spec in share if spec.command and not runs.complete(spec)]
     share = [spec for spec in share if not spec.command]
@@ -206,16 +203,13 @@ def _facts(drawn: Any) -> dict[str, Any]:
 
 def _print_summary(drawn: dict[str, Any]) -> None:
     """A line for each figure, and one for all of them."""
+    from rethinking.claims import counted
+
     click.secho(f"\n{len(drawn)} figures", bold=True)
     for name, each in drawn.items():
         missing = f", {len(each.missing)} runs missing" if each.missing else ""
-        click.echo(f"  {name:<22}  {_counted(each.verdicts)}{missing}")
-    click.echo(f"  {'in all':<22}  {_counted([v for each in drawn.values() for v in each.verdicts])}")
-
-
-def _counted(verdicts: list[Any]) -> str:
-    counts = Counter(v.verdict for v in verdicts)
-    return ", ".join(f"{word}: {count}" for word, count in counts.items()) or "no claims"
+        click.echo(f"  {name:<22}  {counted(v.verdict for v in each.verdicts)}{missing}")
+    click.echo(f"  {'in all':<22}  {counted(v.verdict for each in drawn.values() for v in each.verdicts)}")
 
 
 def _print_left(specs: list[Any], runs: Any, failures: list[Any], echo: Callable[[str], None]) -> bool:
@@ -245,7 +239,7 @@ def _print_left(specs: list[Any], runs: Any, failures: list[Any], echo: Callable
 
 
 def _print_drawn(name: str, drawn: Any) -> None:
-    from rethinking.claims import told
+    from rethinking.claims import counted, told
 
     numbers = drawn.numbers
     click.secho(f"\n{name}: {numbers['caption']}", bold=True)
@@ -259,7 +253,7 @@ def _print_drawn(name: str, drawn: Any) -> None:
         click.echo(f"      {plain(verdict.source)}{paper}{plain(verdict.ours or verdict.reason)}.")
         size = ", ".join(f"{n:,}" for n in verdict.n)
         click.echo(f"      Rule: {plain(verdict.tolerance)}. n = {size}, seeds: {verdict.seeds}.")
-    click.echo(f"  {_counted(drawn.verdicts)}")
+    click.echo(f"  {counted(v.verdict for v in drawn.verdicts)}")
     if drawn.missing:
         count = "1 run is" if len(drawn.missing) == 1 else f"{len(drawn.missing)} runs are"
         click.echo(f"  {count} missing and shown as not run")

@@ -11,10 +11,6 @@ from rethinking.errors import InputError
 SCALES = ("quick", "cpu", "paper")  # as of rethinking.figures, which takes a while to import
 
 
-def _figures(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in ("all", *catalog.names("figures")) if name.startswith(incomplete)]
-
-
 def figure_options(command):
     """Options of a command: the figures, and what they are drawn for."""
     for option in (
@@ -29,7 +25,7 @@ def figure_options(command):
             shell_complete=among(SCALES),
             help="quick (minutes, reduced), cpu (hours on a CPU) or paper (the paper's sizes, for a GPU).",
         ),
-        click.argument("figures", nargs=-1, shell_complete=_figures),
+        click.argument("figures", nargs=-1, shell_complete=among(lambda: ("all", *catalog.names("figures")))),
     ):
         command = option(command)
     return command
@@ -38,11 +34,12 @@ def figure_options(command):
 def settings(
     figures: tuple[str, ...],
     scale: str,
+    *,
+    device: str,
     model: str | None,
     seeds: int | None,
-    device: str,
-    data: str | None = None,
-    crop: int | None = None,
+    data: str | None,
+    crop: int | None,
 ) -> list[Any]:
     """Name and setting of each of the figures, "all" being every one that can be of the data. Raises InputError."""
     from rethinking.engines.local import resolve_precision

@@ -15,17 +15,14 @@ from rethinking.paths import expand
 
 def completed(kind: str):
     """Shell completion for the names of a kind."""
-
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        return [n for n in catalog.names(kind) if n.startswith(incomplete)]
-
-    return complete
+    return among(lambda: catalog.names(kind))
 
 
-def among(names: Iterable[str]):
-    """Shell completion for fixed words."""
-    words = list(names)
-    return lambda context, parameter, incomplete: [word for word in words if word.startswith(incomplete)]
+def among(words: Iterable[str] | Callable[[], Iterable[str]]):
+    """Shell completion for words, or for those that a function gives when somebody completes one."""
+    return lambda context, parameter, incomplete: [
+        word for word in (words() if callable(words) else words) if word.startswith(incomplete)
+    ]
 
 
 def named(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:

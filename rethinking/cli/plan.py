@@ -30,12 +30,6 @@ from rethinking.errors import InputError
 @runs_option
 @data_option
 def plan(
-    figures: tuple[str, ...],
-    scale: str,
-    seeds: int | None,
-    data: str | None,
-    crop: int | None,
-    model: str | None,
     device: str,
     workers: int | None,
     engine: str,
@@ -44,6 +38,7 @@ def plan(
     as_json: bool,
     runs_dir: str,
     data_dir: str | None,
+    **asked: Any,
 ) -> None:
     """Show which runs FIGURES need, which exist, and how long the rest would take here.
 
@@ -67,7 +62,7 @@ def plan(
         raise InputError(f"--price is {price:g}, allowed are finite numbers from 0")
     maker = engine_of(engine, device, gpus_per_run)
     device = local.resolve_device(maker.device)  # a cluster's GPUs are measured by this machine's
-    chosen = settings(figures, scale, model, seeds, device, data, crop)
+    chosen = settings(device=device, **asked)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
     old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
     old = {key: name for key, name in old.items() if key in wanted}  # without the runs that probes alone need

@@ -69,13 +69,6 @@ class _Worker:
         assert self.process.stdout is not None
         return self.process.stdout
 
-    def close(self) -> None:
-        """Close both pipes; the process has ended."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
-
     def send(self, spec: Spec, until: int | None, anew: bool, again: set[str]) -> None:
         self.spec = spec
         stream: IO[bytes] = self.process.stdin  # type: ignore[assignment]
@@ -135,10 +128,16 @@ def places(device: str, workers: int) -> list[str]:
     return [f"cuda:{k % max(1, gpu_count())}" if device == "cuda" else device for k in range(workers)]
 
 
-def shard_of(specs: Sequence[Spec], shard: tuple[int, int]) -> list[Spec]:
-    """Shard i of n, i from 1: every n-th run of the list, so that n job-array tasks share out all of them."""
-    index, count = shard
-    return list(specs[index - 1 :: count])
+def shard_of(specs: Sequence[Spec], shard: str) -> list[Spec]:
+    """The shard "i/n", i from 1: every n-th run of the list, so that n job-array tasks share out all of them.
+
+    Raises InputError where the shard is no such text.
+    """
+    index, _, count = shard.partition("/")
+    plain = re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", shard)
+    if not plain or not 1 <= int(index) <= int(count):
+        raise InputError(f"shard is {shard!r}, allowed is i/n with 1 <= i <= n, as 2/8")
+    return list(specs[int(index) - 1 :: int(count)])
 
 
 def run(
@@ -257,12 +256,7 @@ class _Crew:
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:
-            try:
-                worker.process.wait(10)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
-            worker.close()
+            end(worker.process, 10)
 
     def _start(self, place: str) -> None:
         worker = _Worker(self.spawn(place), place)
@@ -320,8 +314,7 @@ class _Crew:
         """Replace one that has died, where there is still something to do."""
         self.selector.unregister(worker.output)
         self.workers.remove(worker)
-        code = worker.process.wait()
-        worker.close()
+        code = end(worker.process, None)
         if worker.spec is not None:
             self._failed(worker.spec, f"its worker ended with status {code}, twice", True)
             self.progress.end(worker.spec, "its worker died")
@@ -359,6 +352,24 @@ def command(module: str, *arguments: str | None) -> list[str]:
     return [sys.executable, "-P", "-c", code]
 
 
+def end(process: subprocess.Popen, patience: float | None) -> int:
+    """Wait until a process that is to end has ended, killed after `patience` seconds if any, and close its pipes.
+
+    Returns:
+        Its exit status.
+    """
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    status = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
+    return status
+
+
 def _spawn(runs: Runs, device: str, data_dir: str | None, alone: bool, threads: int) -> subprocess.Popen:
     folders = (str(runs.root.absolute()), device, *(str(p.absolute()) for p in (runs.checkpoints, runs.weights)))
     words = command("engines.worker", *folders, str(Path(data_dir).absolute()) if data_dir else None, str(threads))
@@ -387,12 +398,3 @@ def stopping() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """ "2/8" -> (2, 8). Raises InputError."""
-    index, _, count = text.partition("/")
-    plain = re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", text)
-    if not plain or not 1 <= int(index) <= int(count):
-        raise InputError(f"shard is {text!r}, allowed is i/n with 1 <= i <= n, as 2/8")
-    return int(index), int(count)

@@ -276,13 +276,7 @@ class _Worker:
 
     def stop(self) -> None:
         """End it; a run that it is at writes its checkpoint."""
+        from rethinking.engines.local import end
+
         self.process.terminate()
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(BrokenPipeError):
-                if pipe is not None:
-                    pipe.close()
+        end(self.process, PATIENCE)

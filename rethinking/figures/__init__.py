@@ -19,7 +19,7 @@ It reads records and never trains. Scales differ only in fields of the specs.
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,12 +46,12 @@ MARK = b'"figure":'  # in all that is drawn
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn figure: its files, its numbers, its verdicts, the runs that were missing."""
+    """A figure of the records there are: what its .json holds, its verdicts, missing runs; its files, once drawn."""
 
-    files: list[Path]
     numbers: dict[str, Any]
     verdicts: list[Verdict]
     missing: list[Spec]
+    files: list[Path] = field(default_factory=list)
 
 
 def setting(
@@ -190,25 +190,25 @@ def draw(
     """
     entry = catalog.find("figures", name)
     with catalog.blame(entry), plotting.style():
-        figure = made(name, entry.load(), chosen, runs)
+        figure, picture = made(name, entry.load(), chosen, runs)
         base = folder / stem(name, chosen)
         drawn = [f for f in plotting.FORMATS if f in formats or base.with_name(f"{base.name}.{f}").exists()]
         told = json.loads(_json(figure.numbers, entry))
         for file in (base.with_name(f"{base.name}.{form}") for form in (*drawn, "json")):
             check_replaces(file, MARK, "--out", plotting.LARGEST)
-        files = plotting.save(figure.picture(), base, drawn, dpi, provenance(told))
+        files = plotting.save(picture(), base, drawn, dpi, provenance(told))
     told["digests"] = {file.name: digests.sha256(file) for file in files}
     told["digest"] = digests.of_result(told)
     path = base.with_name(base.name + ".json")
     write(path, _json(told, entry), through=True)
-    return Drawn([*files, path], figure.numbers, figure.verdicts, figure.missing)
+    return replace(figure, files=[*files, path])
 
 
 def numbers(name: str, chosen: Setting, runs: Runs) -> dict[str, Any]:
     """What `draw` would write as .json, read back, without digests; nothing is drawn. Raises InputError as it does."""
     entry = catalog.find("figures", name)
     with catalog.blame(entry):
-        return json.loads(_json(made(name, entry.load(), chosen, runs).numbers, entry))
+        return json.loads(_json(made(name, entry.load(), chosen, runs)[0].numbers, entry))
 
 
 def _json(told: dict[str, Any], entry: catalog.Entry) -> str:
@@ -235,23 +235,11 @@ def headline(numbers: dict[str, Any]) -> str:
     return f"No finding yet: {made}"
 
 
-@dataclass(frozen=True)
-class Made:
-    """A figure made from the records there are.
+def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> tuple[Drawn, Callable[[], Any]]:
+    """The figure of the records of `runs`, and what draws its picture and gives matplotlib's figure.
 
-    Attributes:
-        numbers: what its .json holds. verdicts, missing: as of Drawn. picture: draws it, and gives matplotlib's figure;
-        to be called where plotting.style holds.
+    That alone needs matplotlib, and is to be called where plotting.style holds.
     """
-
-    numbers: dict[str, Any]
-    verdicts: list[Verdict]
-    missing: list[Spec]
-    picture: Callable[[], Any]
-
-
-def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
-    """The figure's numbers and verdicts from the records of `runs`. Only its picture needs matplotlib."""
     wanted = runs_of(module, chosen)
     records: Records = {condition: [runs.find(spec) for spec in group] for condition, group in wanted.items()}
     asked = claims_of(module, chosen)
@@ -283,7 +271,7 @@ def made(name: str, module: ModuleType, chosen: Setting, runs: Runs) -> Made:
         "runs": made_by(found.values()),
         "missing": [spec.run_id for spec in missing],
     }
-    return Made(told, verdicts, missing, picture)
+    return Drawn(told, verdicts, missing), picture
 
 
 def numbers_and_picture(

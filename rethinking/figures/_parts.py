@@ -101,8 +101,8 @@ def labels(p: float) -> tuple[Part, ...]:
     return (Part(name="partial_labels", options={"p": p}),)
 
 
-def least_seeds(network: str) -> int:
-    """Seeds below which a claim on a network is not judged: 3 where they are cheap."""
+def least_seeds(network: str, **rest: Any) -> int:
+    """Seeds below which a claim on a network is not judged: 3 where they are cheap. rest: what else it is of."""
     return 3 if network in CHEAP else 1
 
 

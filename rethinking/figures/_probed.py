@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from rethinking.figures import Setting, _sweeps
-from rethinking.figures._parts import BUDGET, UNSTATED
+from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
 from rethinking.figures._parts import labels as corrupted
-from rethinking.figures._parts import least_seeds as _least_seeds
 from rethinking.figures.kit import Claim, Frame, Measure, made
 from rethinking.record import Record
 from rethinking.spec import Part, ProbeSpec, RunSpec
@@ -41,16 +40,6 @@ WITH_ONE = (
     "Regularizers: MLP 3x512 on 2,000 images (quick: 500), each regularizer at its typical strength, the runs of "
     "figure regularizers."
 )
-
-
-def seeds(setting: Setting, network: str, **condition: Any) -> range:
-    """At scales cpu and paper one of a network that takes long to train."""
-    return setting.seeds_of(network)
-
-
-def least_seeds(network: str, **rest: Any) -> int:
-    """Below which a claim is not judged."""
-    return _least_seeds(network)
 
 
 def run(setting: Setting, seed: int, network: str, p: float, **fields: Any) -> RunSpec:

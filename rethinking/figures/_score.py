@@ -9,7 +9,7 @@ from rethinking.claims import NOT_RUN, told
 
 @dataclass(frozen=True)
 class Score:
-    """A number of the paper's with ours, in a figure's SCORES: those that are run stand in the scoreboard.
+    """A number of the paper's with ours: of a figure's SCORES, the most telling first, the scoreboard has those run.
 
     Attributes:
         of: what it is a number of, in a few words. claim: the id of the claim that has both. row: or a row of the
@@ -44,8 +44,3 @@ class Score:
         middle, _, spread = re.sub(r" \(([\d.]+) to \1\)", "", told(values)).partition(" (")
         unit = self.unit if re.fullmatch(r"[\d.,]+", middle) else ""
         return f"{middle}{unit}" + (f" ({spread}" if spread else "")
-
-
-def scores(module: Any) -> list[Score]:
-    """A figure's SCORES, the most telling first; none where its file has none."""
-    return list(getattr(module, "SCORES", []))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rethinking.figures._sweeps import IMAGES, NETWORKS
-from rethinking.figures.kit import Claim, Frame, Spans, Table, final, highest, made, steps_to_fit
+from rethinking.figures.kit import Claim, Frame, Measure, Spans, Table, made
+from rethinking.figures.kit.measures import at_last_shared, final, highest, steps_to_fit
 
 LEARNS = 20.0  # % of true labels, twice chance: what is below is not trained at all
 RANDOM_LABEL = "random labels: highest\ntraining accuracy (%)\ndotted: 99 %, fitted"
@@ -31,6 +32,25 @@ def stack_panels(by: str) -> list[Spans]:
         Spans(x=highest(), by=by, xlabel=RANDOM_LABEL, xlim=(0, 102), mark=99, **random),
         Spans(x=final("test_accuracy"), by=by, xlabel="true labels:\ntest accuracy (%)", **true),
     ]
+
+
+def shared(by: str, baseline: str) -> list[Measure]:
+    """Of a run and its baseline, at the last step where both are evaluated on the same test images.
+
+    They differ in the evaluation alone: both train the same weights until the first to fit them stops. Whether they did
+    the online loss tells. by: the coordinate of stacks, of which `baseline` is one.
+
+    Returns:
+        The test accuracies of the run and of the baseline, in %; the former minus the latter, in points; whether the
+        online losses are the same.
+    """
+    of = {
+        "accuracy": lambda run, _: 100 * run["test_accuracy"],
+        "accuracy of the baseline": lambda _, base: 100 * base["test_accuracy"],
+        "gap": lambda run, base: 100 * (run["test_accuracy"] - base["test_accuracy"]),
+        "same loss": lambda run, base: run["online_loss"] == base["online_loss"],
+    }
+    return [at_last_shared(f"{name}, {baseline}", read, **{by: baseline}) for name, read in of.items()]
 
 
 def better(by: str, *order: str, **texts: Any) -> Claim:

@@ -14,7 +14,7 @@ from rethinking.figures import CHEAP, FULL, Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures.kit import Conditions, Frame, Spans, Table, bits_memorized, final, minus, relative, steps_to_fit
-from rethinking.figures.kit.panels import Limits, size_note
+from rethinking.figures.kit.panels import Limits
 from rethinking.images import largest_cutout
 from rethinking.spec import Part, RunSpec, check_parts
 
@@ -281,8 +281,3 @@ def budget(setting: Setting, *networks: str) -> str:
         return f"{100 if setting.scale == 'quick' else 200} epochs at most"
     steps = [f"{BUDGETS[m, n]:,} for {m}" for m, n in images.items() if (m, n) in BUDGETS]
     return f"steps at most {', '.join(steps)}: 5 times the baseline's on random labels"
-
-
-def size(setting: Setting, network: str) -> str:
-    """On how many images, for a figure's title."""
-    return size_note(images_of(setting, network), setting.subject.full)

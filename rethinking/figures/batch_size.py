@@ -31,10 +31,8 @@ IMAGES, EPOCHS = {"quick": 500, "cpu": 2000, "paper": FULL}, {"quick": 100, "cpu
 
 def grid(setting: Setting) -> Grid:
     """Of a set with fewer images the largest batch is its whole."""
-    most = setting.within(IMAGES[setting.scale])
-    batches = list(BATCHES[setting.scale])
-    if not setting.subject.papers and most < batches[-1]:
-        batches = list(sizes(batches, most, least=2))
+    usual = BATCHES[setting.scale]
+    batches = sizes(usual, min(usual[-1], setting.within(IMAGES[setting.scale])), least=2)
     return Grid("{labels}, batch {batch:,}", labels=list(MIXES), batch=batches)
 
 
@@ -61,10 +59,9 @@ def panels(setting: Setting) -> list[Lines]:
 def finding(t: Frame, network: str) -> str:
     accuracy = t.known(TEST, "batch", labels="true labels")
     best = max(accuracy, key=lambda batch: accuracy[batch])
-    return (
-        f"{network} reaches {min(accuracy.values()):.2f} to {accuracy[best]:.2f} % test accuracy on true labels with "
-        f"batches of {min(accuracy):,} to {max(accuracy):,}, the highest with {best:,}"
-    )
+    reached = f"{min(accuracy.values()):.2f} to {accuracy[best]:.2f} % test accuracy on true labels"
+    batches = f"batches of {min(accuracy):,} to {max(accuracy):,}, the highest with {best:,}"
+    return f"{network} reaches {reached} with {batches}"
 
 
 def claims(setting: Setting) -> list[Claim]:

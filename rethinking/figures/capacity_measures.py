@@ -70,7 +70,6 @@ DEPARTURES = [
 ]
 NORMS = {"l2": "l2", "l1_path": "l1-path", "l2_path": "l2-path", "spectral": "spectral"}
 GRID_LABEL = "{network}, n = {images:,}, {regularizer}, {labels}"
-seeds = _probed.seeds
 
 
 def sizes(setting: Setting) -> tuple[int, ...]:

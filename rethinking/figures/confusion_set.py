@@ -9,7 +9,6 @@ the squared margin rise with the test error; sharpness does not follow it.
 """
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -36,7 +35,6 @@ DEPARTURES = [
     UNSTATED,
 ]
 TRAINED, CAPACITY, SHARPNESS = "the run", "capacity", "sharpness"
-seeds = _probed.seeds
 
 
 def sizes(setting: Setting) -> tuple[int, tuple[int, ...]]:
@@ -59,7 +57,7 @@ def spec(setting: Setting, seed: int, network: str, random: int, what: str) -> R
     return run if what == TRAINED else _probed.probed(run, what, **options)
 
 
-ERROR, SHARP = replace(error("test_accuracy"), needs="test_accuracy"), column(SHARPNESS, "sharpness (nats)")
+ERROR, SHARP = error("test_accuracy"), column(SHARPNESS, "sharpness (nats)")
 OVER = {norm: over_margin(norm) for norm in NORMS}
 MEASURES = [_probed.REACHED]
 TABLE = Table(

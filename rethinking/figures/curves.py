@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.figures import Setting
 from rethinking.figures._parts import BUDGET, MIXES, UNSTATED, if_told, labels, least_seeds
 from rethinking.figures.kit import Bound, Claim, Curves, Frame, Grid, Measure, Table, Zones, bounded, listed
-from rethinking.figures.kit.measures import best_epoch, best_error, difference, error, final, first_error, gain
+from rethinking.figures.kit.measures import best_epoch, best_error, error, final, first_error, gain
 from rethinking.spec import RunSpec
 
 MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
@@ -39,7 +39,7 @@ def spec(setting: Setting, seed: int, **condition: str) -> RunSpec:
 
 BEST, LOWEST, LAST, GAIN, ACCURACY = best_epoch(), best_error(), error("test_accuracy"), gain(), final("test_accuracy")
 BEFORE, AFTER = first_error("online_accuracy"), first_error("test_accuracy")
-START = difference("start", BEFORE, AFTER, "training minus test error (points)")
+START = Measure("start", "training minus test error (points)", lambda r: float(BEFORE.of(r)) - float(AFTER.of(r)))
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
 IMAGES = Measure("same", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True)
 MEASURES = [GAIN, ACCURACY, START, LATE, IMAGES]
@@ -55,11 +55,10 @@ PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
 
 
 def finding(t: Frame, network: str) -> str:
-    gains = {labels.removesuffix(" labels"): points for labels, points in t.known(GAIN, "labels").items()}
-    lost = listed(f"{points:.2f} with {labels}" for labels, points in gains.items()) + " labels"
-    same = max(t.known(IMAGES, "labels").values())
-    best = f"after its best epoch, on the same {same:,.0f} test images"
-    return f"Points of test accuracy that {network} loses {best}: {lost}"
+    gains = t.known(GAIN, "labels").items()
+    lost = listed(f"{points:.2f} with {labels.removesuffix(' labels')}" for labels, points in gains)
+    best = f"after its best epoch, on the same {max(t.known(IMAGES, 'labels').values()):,.0f} test images"
+    return f"Points of test accuracy that {network} loses {best}: {lost} labels"
 
 
 LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}
@@ -67,6 +66,21 @@ LEAST: dict[str, Any] = {"least_n": 2000, "least_seeds": least_seeds}
 
 def claims(setting: Setting) -> list[Claim]:
     of = setting.subject
+    starts_above = bounded(
+        Bound(START, least=1),
+        Bound(ACCURACY, least=of.learned),
+        fitted=False,
+        key="training minus test error",
+        id="curves.starts_above",
+        name="training error starts above test error",
+        where={"labels": "true labels"},
+        source="the survey's remark",
+        statement="training error may start above test error",
+        paper="training error may start above test error",
+        rule="in every seed the mean training error of the first epoch is at least 1 point above the test error after "
+        f"it, and the final test accuracy is at least {of.learned_words}; judged from n = 2,000 on",
+        **LEAST,
+    )
     return [
         bounded(
             Bound(GAIN, least=5),
@@ -82,22 +96,5 @@ def claims(setting: Setting) -> list[Claim]:
             "on the same test images, and the run is fitted; judged from n = 2,000 on",
             **LEAST,
         ),
-        if_told(
-            of,
-            bounded(
-                Bound(START, least=1),
-                Bound(ACCURACY, least=of.learned),
-                fitted=False,
-                key="training minus test error",
-                id="curves.starts_above",
-                name="training error starts above test error",
-                where={"labels": "true labels"},
-                source="the survey's remark",
-                statement="training error may start above test error",
-                paper="training error may start above test error",
-                rule="in every seed the mean training error of the first epoch is at least 1 point above the test "
-                f"error after it, and the final test accuracy is at least {of.learned_words}; judged from n = 2,000 on",
-                **LEAST,
-            ),
-        ),
+        if_told(of, starts_above),
     ]

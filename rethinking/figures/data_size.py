@@ -30,10 +30,8 @@ FEW, MANY = (250, 500, 1000, 2000), (1000, 2000, 5000, 10_000, 20_000, FULL)
 
 
 def grid(setting: Setting) -> Grid:
-    images: tuple[int, ...] = FEW if setting.scale == "quick" else MANY
     full = setting.subject.full
-    if not setting.subject.papers and (full < images[-1] or images == MANY):
-        images = sizes(images, full)
+    images = sizes(FEW, min(full, FEW[-1])) if setting.scale == "quick" else sizes(MANY, full)
     return Grid("n = {images:,}", images=images)
 
 
@@ -54,21 +52,28 @@ PANELS = [Lines(x="images", y=Y, log=True, ylim=(-2, 100), **LABELS)]
 def finding(t: Frame, network: str) -> str:
     gaps = t.known(GAP, "images")
     few, many = min(gaps), max(gaps)
-    return (
-        f"Training and test accuracy of {network} are {gaps[few]:.2f} points apart on {few:,} images, {gaps[many]:.2f} "
-        f"on {many:,}"
-    )
-
-
-def ends(t: Frame) -> str:
-    first, *_, last = t.medians(GAP, "images").values()
-    return f"from {first:.2f} to {last:.2f} points"
+    apart = f"{gaps[few]:.2f} points apart on {few:,} images, {gaps[many]:.2f} on {many:,}"
+    return f"Training and test accuracy of {network} are {apart}"
 
 
 def claims(setting: Setting) -> list[Claim]:
     images, of = grid(setting).coordinates["images"], setting.subject
-    last = images[-1]
+    ends = images[0], images[-1]
     survey: dict[str, Any] = {"source": "the survey's claim on data", "least_seeds": least_seeds(setting.model)}
+    enough = bounded(
+        Bound(GAP, most=5, by_median=True),
+        Bound(ACCURACY, least=of.learned, by_median=True),
+        fitted=False,
+        id="data_size.enough",
+        name="enough data end overfitting",
+        where={"images": images[-1]},
+        statement=f"{images[-1]:,} images are enough data for this network not to overfit",
+        paper="with enough data (it does not say how much) a network never overfits",
+        rule="at the largest n the median gap over seeds is at most 5 points, and the median test accuracy at "
+        f"least {of.learned_words}",
+        least_n=FULL,
+        **survey,
+    )
     return [
         ordered(
             GAP,
@@ -81,26 +86,10 @@ def claims(setting: Setting) -> list[Claim]:
             paper="the gap between training and test error falls with n",
             rule="the median gap over seeds falls from each n to the next, and every run is fitted; judged from "
             "n = 1,000 on",
-            ours=ends,
+            ours=lambda t: f"from {' to '.join(f'{t.where(images=n).median(GAP):.2f}' for n in ends)} points",
             numbers=lambda t: t.numbers_by(GAP, "images", "n = {:,}"),
             least_n=1000,
             **survey,
         ),
-        if_told(
-            of,
-            bounded(
-                Bound(GAP, most=5, by_median=True),
-                Bound(ACCURACY, least=of.learned, by_median=True),
-                fitted=False,
-                id="data_size.enough",
-                name="enough data end overfitting",
-                where={"images": last},
-                statement=f"{last:,} images are enough data for this network not to overfit",
-                paper="with enough data (it does not say how much) a network never overfits",
-                rule="at the largest n the median gap over seeds is at most 5 points, and the median test accuracy at "
-                f"least {of.learned_words}",
-                least_n=FULL,
-                **survey,
-            ),
-        ),
+        if_told(of, enough),
     ]

@@ -71,7 +71,6 @@ GRID = Conditions(
         *(c | {"images": SOME, "to": "zero"} for c in _SOME),
     ],
 )
-seeds = _probed.seeds
 
 
 def spec(setting: Setting, seed: int, network: str, labels: str, regularizer: str, images: str, to: str) -> ProbeSpec:

@@ -14,10 +14,10 @@ from typing import Any
 from rethinking.claims import exact, rounded, spread
 from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures._stacks import LEARNS, better, stack_panels, stack_table
+from rethinking.figures._stacks import LEARNS, better, shared, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, budget, run
-from rethinking.figures.kit import Claim, Frame, Grid, Measure, made
-from rethinking.figures.kit.measures import at_last_shared, final, highest
+from rethinking.figures.kit import Claim, Frame, Grid, made
+from rethinking.figures.kit.measures import final, highest
 from rethinking.spec import Part, Spec
 
 NETWORK = NETWORKS[0]
@@ -71,23 +71,7 @@ def spec(setting: Setting, seed: int, step: str, **condition: str) -> Spec:
 
 
 TRAIN, HIGHEST = final("train_accuracy"), highest()
-
-
-def shared(whole: str) -> list[Measure]:
-    """Of a run's evaluation and that of `whole`: their test accuracies, the gap, whether the online loss is the same.
-
-    Averaged over masks or not, both train the same weights until the first to fit them stops; the loss tells.
-    """
-    of = {
-        "accuracy": lambda run, _: 100 * run["test_accuracy"],
-        "accuracy of all units": lambda _, scaled: 100 * scaled["test_accuracy"],
-        "gap": lambda run, scaled: 100 * (run["test_accuracy"] - scaled["test_accuracy"]),
-        "same loss": lambda run, scaled: run["online_loss"] == scaled["online_loss"],
-    }
-    return [at_last_shared(f"{name}, {whole}", name, read, step=whole) for name, read in of.items()]
-
-
-SHARED = {whole: shared(whole) for whole in (ALL, SLOW)}
+SHARED = {whole: shared("step", whole) for whole in (ALL, SLOW)}
 MEASURES = [measure for group in SHARED.values() for measure in group]
 TABLE, PANELS = stack_table("step"), stack_panels("step")
 HEIGHT = 4.2

@@ -9,7 +9,6 @@ over the squared margin all fall up to 128 units. From there on l2 and l1-path r
 """
 
 import math
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -49,10 +48,6 @@ def grid(setting: Setting) -> Grid:
     return Grid("{units:,} units, {what}", units=widths(setting), what=(TRAINED, CAPACITY))
 
 
-def seeds(setting: Setting, **condition: Any) -> range:
-    return setting.seeds_of(NETWORK)
-
-
 def spec(setting: Setting, seed: int, units: int, what: str) -> RunSpec | ProbeSpec:
     n, epochs = (2000, 100) if setting.scale == "quick" else (FULL, 90)
     epoch = -(-n // 128)
@@ -61,7 +56,7 @@ def spec(setting: Setting, seed: int, units: int, what: str) -> RunSpec | ProbeS
     return run if what == TRAINED else _probed.probed(run, CAPACITY)
 
 
-ERROR = replace(error("test_accuracy"), needs="test_accuracy")
+ERROR = error("test_accuracy")
 OVER = {norm: over_margin(norm) for norm in NORMS}
 TABLE = Table(
     "units",

@@ -36,7 +36,6 @@ DEPARTURES = [
 ]
 READ_AT = {"images": tuple(SPLITS)}
 PIXELS = (1, 3, 5)
-seeds = _probed.seeds
 
 
 def networks(setting: Setting) -> tuple[str, ...]:

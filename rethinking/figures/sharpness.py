@@ -43,7 +43,6 @@ DEPARTURES = [
     UNSTATED,
 ]
 CAPACITY, SHARPNESS, PAC_BAYES = "capacity", "sharpness", "pac_bayes"
-seeds = _probed.seeds
 
 
 def grid(setting: Setting) -> Grid:

@@ -31,7 +31,6 @@ DEPARTURES = [
 ]
 READ_AT = {"images": (TRAINING, TEST), "moved": (0, 1, 2), "scaled": (0, 2, 4, 6, 8, 10)}
 GRID = Grid("{network}, {labels}", network=NETWORKS, labels=list(LABELS))
-seeds = _probed.seeds
 
 
 def spec(setting: Setting, seed: int, network: str, labels: str) -> ProbeSpec:

@@ -15,7 +15,7 @@ from rethinking.record.bundle import advice
 from rethinking.record.lease import freed, held
 from rethinking.record.read import Record, check_current, environment_of, parse_curve, read
 from rethinking.record.write import CHECKPOINT, CHECKPOINTS
-from rethinking.spec import KINDS, ProbeSpec, Spec, from_file, kind_of
+from rethinking.spec import ProbeSpec, Spec, from_file
 
 
 class Runs:
@@ -107,16 +107,12 @@ class Runs:
         specs = [from_file(path) for path in paths if path.is_file()]
         return {spec.run.run_id for spec in specs if isinstance(spec, ProbeSpec)}
 
-    def complete_records(self, kind: str | None = None) -> list[Record]:
-        """Every complete record, or every one of a kind of run, sorted by name, checked as in `find`.
-
-        Raises InputError for the first that is not sound, of whatever kind.
-        """
+    def complete_records(self) -> list[Record]:
+        """Every complete record, sorted by name, checked as in `find`. Raises InputError for the first unsound one."""
         found = [read(result.parent) for result in sorted(self.root.glob("*/result.json"))]
         for name in digests.listed(self.root).keys() - {record.path.name for record in found}:
             if (self.root / name).is_dir() and not held(self.root / name):
                 digests.check_not_lost(self.root / name)
-        found = [record for record in found if kind is None or kind_of(record.spec) is KINDS[kind]]
         changed: outdated.Outdated = {}
         for record in found:
             for name in outdated.changed(record.spec, record.environment):

@@ -114,24 +114,8 @@ def tidy(found: Sequence[Result], runs: Runs) -> dict[str, str]:
         known.append((f"{kind}.csv", "run", *_MEANT["run"]))
         known += [(f"{kind}.csv", c.name, c.meaning, c.unit) for c in columns]
     files["cells.csv"] = _csv([*_CELLS], cells(found))
-    claims = [
-        (
-            c.id,
-            c.result,
-            c.own,
-            c.verdict,
-            c.statement,
-            c.source,
-            c.paper,
-            c.ours,
-            c.rule,
-            " ".join(map(str, c.n)),
-            c.seeds,
-        )
-        for result in found
-        for c in result.judged
-    ]
-    files["claims.csv"] = _csv([*_CLAIMS], claims)
+    told = [vars(c) | {"figure": c.result, "n": " ".join(map(str, c.n))} for result in found for c in result.judged]
+    files["claims.csv"] = _csv([*_CLAIMS], [[claim[name] for name in _CLAIMS] for claim in told])
     for file, meant in (("cells.csv", _CELLS), ("claims.csv", _CLAIMS)):
         known += [(file, name, meaning, "") for name, meaning in meant.items()]
     files["dictionary.csv"] = _csv(["file", "column", "meaning", "unit"], known)

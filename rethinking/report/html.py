@@ -8,7 +8,7 @@ content security policy, which forbids every other script and every request.
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def page(found: Sequence[Result], folder: Path) -> str:
         digest=digest,
         sentences=prose.sentences(found),
         board=[_row(row) for row in board],
-        effects=_effects(found),
+        effects=next((tables(result) for result in found if result.name == "effects"), []),
         claims=rows,
         choices={key: sorted({v for row in rows for v in row[key]}) for key in FILTERS},
         filters=FILTERS,
@@ -128,14 +128,7 @@ def _shown(value: Any) -> Any:
 
 # --- parts of the page -----------------------------------------------------------------------------
 
-FILTERS = {
-    "whose": "whose claim",
-    "verdict": "verdict",
-    "figure": "figure",
-    "network": "network",
-    "scale": "scale",
-    "size": "size",
-}
+FILTERS = {"whose": "whose claim"} | {key: key for key in ("verdict", "figure", "network", "scale", "size")}
 
 
 def _claim(result: Result, judged: Judged, networks: Sequence[str]) -> dict[str, Any]:
@@ -204,10 +197,6 @@ def tables(result: Result) -> list[tuple[list[str], list[list[str]]]]:
     """The data behind a figure: (head, rows of cells); a row of other columns begins another table."""
     grouped = groupby(result.numbers.get("table", []), key=list)
     return [(head, [[model.as_text(v) for v in row.values()] for row in rows]) for head, rows in grouped]
-
-
-def _effects(found: Iterable[Result]) -> list[tuple[list[str], list[list[str]]]]:
-    return next((tables(result) for result in found if result.name == "effects"), [])
 
 
 def _guide(row: Artefact) -> dict[str, Any]:

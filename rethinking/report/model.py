@@ -3,7 +3,6 @@
 Pages, the README's scoreboard and other views are made from this model alone.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 from rethinking import catalog, claims, figures
 from rethinking.claims import NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED
 from rethinking.errors import InputError
-from rethinking.figures._score import scores
 from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
@@ -135,20 +133,9 @@ def artefact(name: str) -> str:
 
 
 def _judged(stem: str, claim: dict[str, Any]) -> Judged:
-    return Judged(
-        result=stem,
-        id=claim["id"],
-        own=claim["own"],
-        verdict=claim["verdict"],
-        name=claim["name"],
-        source=claim["source"],
-        statement=claim["statement"],
-        paper=claim["paper"],
-        rule=claim["tolerance"],
-        ours=claim["ours"] or claim["reason"] or "",
-        n=tuple(claim["n"]),
-        seeds=claim["seeds"],
-    )
+    same = ("id", "own", "verdict", "name", "source", "statement", "paper", "seeds")
+    ours = claim["ours"] or claim["reason"] or ""
+    return Judged(stem, rule=claim["tolerance"], ours=ours, n=tuple(claim["n"]), **{name: claim[name] for name in same})
 
 
 class _Known(Runs):
@@ -300,7 +287,8 @@ def _numbers(here: Iterable[Result]) -> tuple[str, str] | None:
     """The paper's number and ours, from the first figure that has them; of those that are run, else the first."""
     for result in here:
         entry = catalog.find("figures", result.name)
-        told = [(score.of, *read) for score in scores(entry.load()) if (read := score.read(result.numbers))]
+        scores = getattr(entry.load(), "SCORES", [])
+        told = [(score.of, *read) for score in scores if (read := score.read(result.numbers))]
         told = [each for each in told if each[2] != NOT_RUN] or told[:1]
         if told:
             names, theirs, ours = zip(*told, strict=True)
@@ -340,11 +328,6 @@ def counted(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
-def caption(name: str) -> str:
-    """A figure's caption."""
-    return str(catalog.load("figures", name).CAPTION)
-
-
 # Characters that act on a terminal or reorder a line: controls but tab and line feed, and marks of direction.
 _ACTING = {k: chr(0x2400 + k) for k in range(32) if chr(k) not in "\t\n"} | {0x7F: "\u2421"}
 _ACTING |= dict.fromkeys([*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
@@ -361,9 +344,3 @@ def as_text(value: Any) -> str:
     if isinstance(value, list):
         value = [f"{int(v):,}" if isinstance(v, str) and re.fullmatch(r"\d{4,}", v) else v for v in value]
     return claims.told(value)
-
-
-def dump(found: Sequence[Result]) -> str:
-    """All claims as JSON: what other views are made from."""
-    rows = [vars(claim) for result in found for claim in result.judged]
-    return json.dumps(rows, indent=1)

@@ -121,7 +121,7 @@ def _figure(result: Result, runs: Runs) -> "Figure":
     """A slide of a figure's panels."""
     entry = catalog.find("figures", result.name)
     with catalog.blame(entry):
-        figure = figures.made(result.name, entry.load(), result.setting, runs).picture()
+        figure = figures.made(result.name, entry.load(), result.setting, runs)[1]()
     heading = figure.get_suptitle().replace("\n", "; ")
     figure.suptitle("")
     for text in list(figure.texts):  # its title

@@ -22,6 +22,7 @@ class ProbeSpec(Spec):
 
     COLUMNS: ClassVar[tuple[Column, ...]] = (Column("step", "rows so far, this one included", "rows", whole=True),)
 
+    steps: ClassVar[int] = 1
     kind: Literal["probe"] = "probe"
     run: RunSpec = Field(description="The training run whose network is measured.")
     probe: Part = Field(description="The probe, with its options.")
@@ -54,10 +55,6 @@ class ProbeSpec(Spec):
     @property
     def n(self) -> int | None:
         return self.run.n
-
-    @property
-    def steps(self) -> int:
-        return 1
 
     @property
     def precision(self) -> str:

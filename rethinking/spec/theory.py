@@ -42,20 +42,14 @@ class Theorem1Spec(ImagesSpec):
         Column("module_seconds", "the module's own evaluation", "seconds", varying=True),
     )
 
+    steps: ClassVar[int] = 1
+    precision: ClassVar[str] = "float64"
     kind: Literal["theorem1"] = "theorem1"
     corruptions: tuple[Part, ...] = (Part(name="random_labels"),)
     depth: Annotated[int, Field(ge=2, le=100)] = 2
     construction: Literal["chosen", "random"] = "chosen"
     data_seed: Seed = 0
     seed: Seed = 0
-
-    @property
-    def steps(self) -> int:
-        return 1
-
-    @property
-    def precision(self) -> str:
-        return "float64"
 
     @model_validator(mode="after")
     def _check(self) -> "Theorem1Spec":
@@ -119,6 +113,8 @@ class KernelSpec(ImagesSpec):
         Column("peak_gigabytes", "memory of the process so far, or of the GPU", "10^9 bytes", varying=True),
     )
 
+    steps: ClassVar[int] = 100  # per cent, for the progress line
+    precision: ClassVar[str] = "float32 factor, float64 residuals"
     kind: Literal["kernel"] = "kernel"
     data: str = "mnist"
     features: Literal["pixels", "gabor", "conv"] = "pixels"
@@ -128,14 +124,6 @@ class KernelSpec(ImagesSpec):
     penalties: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0,)
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 5e-6
     seed: Seed = 0
-
-    @property
-    def steps(self) -> int:
-        return 100  # per cent, for the progress line
-
-    @property
-    def precision(self) -> str:
-        return "float32 factor, float64 residuals"
 
     @model_validator(mode="after")
     def _check(self) -> "KernelSpec":
@@ -194,6 +182,7 @@ class LinearSpec(ImagesSpec):
         Column("rate", "of convergence predicted from the smallest eigenvalue: -d log distance", "1 / epoch"),
     )
 
+    precision: ClassVar[str] = "float64"
     kind: Literal["linear"] = "linear"
     n: Positive | None = 300
     whitened: bool = True
@@ -203,10 +192,6 @@ class LinearSpec(ImagesSpec):
     eval_every: Positive = 6000
     data_seed: Seed = 0
     seed: Seed = 0
-
-    @property
-    def precision(self) -> str:
-        return "float64"
 
     @property
     def words(self) -> list[str]:
@@ -244,6 +229,7 @@ class TwoWeightsSpec(ImagesSpec):
         Column("offset", "the loss of w = 0", "1"),
     )
 
+    precision: ClassVar[str] = "float64"
     kind: Literal["two_weights"] = "two_weights"
     n: Positive | None = 2000
     radii: Annotated[int, Field(ge=2)] = 101
@@ -251,10 +237,6 @@ class TwoWeightsSpec(ImagesSpec):
     @property
     def steps(self) -> int:
         return self.radii
-
-    @property
-    def precision(self) -> str:
-        return "float64"
 
     @property
     def words(self) -> list[str]:

@@ -39,7 +39,6 @@ from rethinking.figures.kit.measures import (
     best_error,
     bits_memorized,
     column,
-    difference,
     epochs_to_fit,
     error,
     falls,

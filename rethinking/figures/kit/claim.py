@@ -236,8 +236,8 @@ def ordered(
     return Claim(**usual | texts)
 
 
-def along(by: str, measure: Measure, *rows: Sequence[float | str], state: str = FITTED) -> list[Frame]:
-    """Examples: a measure's values over a coordinate from 0 to 1 in equal steps, one seed.
+def along(measure: Measure, *rows: Sequence[float | str], state: str = FITTED) -> list[Frame]:
+    """Examples: a measure's values over p, from 0 to 1 in equal steps, one seed.
 
     Args:
         rows: the values of one example each; a run whose value is CENSORED is so. state: of the other runs.
@@ -246,7 +246,7 @@ def along(by: str, measure: Measure, *rows: Sequence[float | str], state: str = 
     for values in rows:
         places = [k / max(1, len(values) - 1) for k in range(len(values))]
         states = [CENSORED if v == CENSORED else state for v in values]
-        columns: dict[str, Any] = {by: places, measure.name: list(values), "state": states}
+        columns: dict[str, Any] = {"p": places, measure.name: list(values), "state": states}
         out.append(made(**columns))
     return out
 

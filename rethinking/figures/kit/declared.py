@@ -18,7 +18,7 @@ from rethinking.figures.kit.panels import Panel, missing_note, title
 from rethinking.figures.kit.rows import Rows
 from rethinking.plotting import NAMES, WIDTH
 from rethinking.record import Record
-from rethinking.spec import RunSpec, Spec
+from rethinking.spec import ProbeSpec, RunSpec, Spec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -58,8 +58,10 @@ def _asked(module: ModuleType, setting: "Setting") -> Asked:
         seeds = range(setting.seeds)
         if hasattr(module, "seeds"):
             seeds = module.seeds(setting, **condition)
-        elif setting.model == ALL and isinstance(first := module.spec(setting, 0, **condition), RunSpec):
-            seeds = setting.seeds_of(first.model)
+        elif usual_model(module) == ALL:  # of several networks, though it may be drawn of one
+            first = module.spec(setting, 0, **condition)
+            run = first.run if isinstance(first, ProbeSpec) else first
+            seeds = setting.seeds_of(run.model) if isinstance(run, RunSpec) else seeds
         label = grid.label(condition)
         out += [(label, condition, seed, module.spec(setting, seed, **condition)) for seed in seeds]
     return out

@@ -88,7 +88,7 @@ class Paired(Measure):
         return [self.of(r, o) if r and o else None for r, o in zip(records, others, strict=True)]
 
 
-def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
+def at_last_shared(name: str, of: Callable[[Row, Row], float], **baseline: Any) -> Measure:
     """Of the evaluations of a run and its baseline at the last step at which both used as many test images."""
 
     def read(record: Record, other: Record) -> float | str:
@@ -96,7 +96,7 @@ def at_last_shared(name: str, label: str, of: Callable[[Row, Row], float], **bas
         shared = max(first.keys() & second.keys(), default=None)
         return "no shared evaluation" if shared is None else of(first[shared], second[shared])
 
-    return Paired(name, label, read, baseline=tuple(baseline.items()))
+    return Paired(name, name, read, baseline=tuple(baseline.items()))
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,6 @@ class Together(Measure):
             if place not in known:
                 known[place] = self.of(there, **values) if len(there) == len(groups[place[0]]) else None
         return [known[place] for place in places]
-
-
-def difference(name: str, one: Measure, other: Measure, label: str) -> Measure:
-    """One measure minus another of the same run; a state where one of them has no number."""
-
-    def of(record: Record) -> float | str:
-        a, b = one.of(record), other.of(record)
-        return a if isinstance(a, str) else b if isinstance(b, str) else a - b
-
-    return Measure(name, label, of)
 
 
 def relative(measure: Measure, **baseline: Any) -> Measure:
@@ -181,7 +171,7 @@ def final(column: str, label: str = "") -> Measure:
 def error(column: str) -> Measure:
     """100 minus `final`: "test_accuracy" -> test error in %."""
     name = column.replace("accuracy", "error")
-    return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column])
+    return Measure(name, f"{_word(name)} (%)", lambda r: 100 - 100 * r.final[column], needs=column)
 
 
 def first_error(column: str) -> Measure:
@@ -281,12 +271,7 @@ def of_row(name: str, of: Callable[[Row], float], label: str = "", form: str = "
 
 
 def over_rows(
-    name: str,
-    of: Callable[[Row], float],
-    label: str,
-    where: Callable[..., Row],
-    at: tuple[str, ...] = (),
-    form: str = "",
+    name: str, of: Callable[[Row], float], label: str, where: Callable[..., Row], at: tuple[str, ...] = ()
 ) -> Measure:
     """The mean of what a function makes of the rows with given values, as over the repeats of a probe.
 
@@ -296,7 +281,7 @@ def over_rows(
     Args:
         of: raises KeyError for a column that there is not, ZeroDivisionError for a share of nothing. label: of an axis.
         where: the rows' values by column, from the coordinates `at`, which are those of the condition or the reading;
-        close numbers are equal. form: in tables.
+        close numbers are equal.
     """
 
     def read(record: Record, **values: Any) -> float | str:
@@ -307,7 +292,7 @@ def over_rows(
             return UNMEASURED
         return sum(numbers) / len(numbers) if numbers else UNMEASURED
 
-    return Measure(name, label, read, parameters=at, form=form)
+    return Measure(name, label, read, parameters=at)
 
 
 def falls(name: str, above: float) -> Measure:
