@@ -48,6 +48,7 @@ SAID = {"least": "at least {}", "most": "(?:at most|within) {}", "above": "above
 IN_WORDS = {
     ("above", 0): "above|larger|later|higher|gains",
     ("most", 0): "no training example is wrong",
+    ("below", 0): "measured statistics give the higher test accuracy",
     ("least", 1): "the online losses are the same",
     ("least", 20): "at least twice chance",
 }
