@@ -544,6 +544,12 @@ def test_shards_share_out_all_runs(toy_dir, tmp_path):
     assert done.returncode == 0, done.stderr
     assert list(curves(tmp_path / "runs")) == [WANTED[1].run_id]
     assert "NOT RUN" in done.stdout
+    (drawn,) = tmp_path.glob("toyfig-*.json")
+    before = drawn.read_bytes()
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "others", "--out", tmp_path)
+    done = cli(*words[:5], "3/3", *words[6:], *where)
+    assert (done.returncode, done.stderr) == (0, "rethinking: toyfig is not drawn: none of its runs is complete\n")
+    assert drawn.read_bytes() == before
     for bad in ("0/2", "3/2", "x", "1/0", "²/3"):
         with pytest.raises(InputError, match="shard is"):
             local.parse_shard(bad)
