@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rethinking.cli.options import among, check_before, need_data
+from rethinking.cli.options import among, check_before, named, need_data
 from rethinking.errors import InputError
 
 ENGINES = ("local", "ray")
@@ -37,6 +37,7 @@ def engine_options(command):
     """The options that name the engine, and where it is."""
     address = click.option(
         "--address",
+        callback=named,
         help="With --engine ray: HOST:PORT of the cluster; else $RAY_ADDRESS, else one is started on this machine.",
     )
     return engine_option(address(gpus_option(command)))
