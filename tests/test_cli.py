@@ -76,6 +76,12 @@ def test_a_second_figure_trains_nothing(runs, toy_dir):
         (("list", "networks", "resnet"), "unknown network 'resnet': did you mean 'resnet-20'?"),
         (("data", "fetch", "imagenet"), "unknown data set 'imagenet'"),
         (("bench", "--model", "vgg"), "unknown network 'vgg'"),
+        (("digest", "--runs", "typo"), "typo is no folder: name it with --runs"),
+        (("prune", "--runs", "typo"), "typo is no folder: name it with --runs"),
+        (("report", "--check", "--runs", ".", "--out", "typo"), "typo is no folder: name it with --out"),
+        (("plan", "toyfig", "--data", ""), "--data is empty text"),
+        (("figure", "toyfig", "--engine", "ray", "--device", "tpu", "--address", ""), "--address is empty text"),
+        (("data", "add", "mine", "x.npy", "--labels", ""), "--labels is empty text"),
         (("nonsense",), "No such command"),
         (("figure", "toyfig", "--out", ""), "--out is empty text"),
         (("figure", "toyfig", "--format", "svg,gif"), "format is 'gif', allowed are svg, pdf, png"),
@@ -347,6 +353,7 @@ def test_facts_are_told_as_json_too(runs, toy_dir):
     assert "toyfig-quick.png is missing" in facts("verify", *where, *out, status=1)["findings"][0]
     readme = home / "README.md"
     readme.write_text(f"{report.BEGIN}\n{report.END}\n")
+    (home / "nothing").mkdir()
     written = ("report", "--readme", readme, "--out", home / "nothing", *where)
     assert facts(*written, "--check", status=1) == {
         "readme": str(readme),

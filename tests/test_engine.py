@@ -534,6 +534,22 @@ def test_interrupted_and_killed_in_every_way_everything_ends_cleanly_and_goes_on
     assert len(curves(tmp_path / "runs")) == len(WANTED)
 
 
+def test_a_worker_whose_command_is_killed_writes_its_checkpoint(toy_dir, tmp_path, capfd):
+    runs, spec = Runs(tmp_path), SPEC.replace(steps=10**6)
+    process = local._spawn(runs, "cpu", str(toy_dir), alone=False, threads=1)
+    worker = local._Worker(process, "cpu")
+    worker.send(spec, None, False, runs.again)
+    while json.loads(worker.output.readline())["event"] != "step":
+        pass
+    worker.output.close()
+    time.sleep(1.2)  # it has a step to tell every half second
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(30) == 143
+    assert runs.reached(spec) > 0
+    assert capfd.readouterr().err == ""
+
+
 def test_shards_share_out_all_runs(toy_dir, tmp_path):
     specs = [SPEC.replace(seed=k) for k in range(7)]
     shares = [local.shard_of(specs, f"{i}/3") for i in (1, 2, 3)]
@@ -544,6 +560,12 @@ def test_shards_share_out_all_runs(toy_dir, tmp_path):
     assert done.returncode == 0, done.stderr
     assert list(curves(tmp_path / "runs")) == [WANTED[1].run_id]
     assert "NOT RUN" in done.stdout
+    (drawn,) = tmp_path.glob("toyfig-*.json")
+    before = drawn.read_bytes()
+    where = ("--data-dir", toy_dir, "--runs", tmp_path / "others", "--out", tmp_path)
+    done = cli(*words[:5], "3/3", *words[6:], *where)
+    assert (done.returncode, done.stderr) == (0, "rethinking: toyfig is not drawn: none of its runs is complete\n")
+    assert drawn.read_bytes() == before
     for bad in ("0/2", "3/2", "x", "1/0", "²/3"):
         with pytest.raises(InputError, match="shard is"):
             local.shard_of(specs, bad)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, json_option, named, print_json, reading, runs_option
+from rethinking.cli.options import FilePath, json_option, print_json, reading, runs_option
 from rethinking.streams import plain
 
 
@@ -14,7 +14,6 @@ from rethinking.streams import plain
 @click.option(
     "--out",
     type=FilePath(path_type=Path),
-    callback=named,
     help="Draw the two here as well: a file that ends with .svg, .pdf or .png.",
 )
 @json_option

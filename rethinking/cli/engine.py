@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rethinking.cli.options import among, check_before, need_data
+from rethinking.cli.options import among, check_before, named, need_data
 from rethinking.errors import InputError
 
 ENGINES = ("local", "ray")
@@ -22,6 +22,7 @@ engine_option = click.option(
 )
 address_option = click.option(
     "--address",
+    callback=named,
     help="With --engine ray: HOST:PORT of the cluster; else $RAY_ADDRESS, else one is started on this machine.",
 )
 gpus_option = click.option(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, among, out_option, reading, runs_option
+from rethinking.cli.options import FilePath, among, need_folder, out_option, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
 from rethinking.streams import plain
@@ -34,9 +34,8 @@ def export(form: str, to: Path, out: str, runs_dir: str) -> None:
 
     runs_dir, out = reading(runs_dir, out)
     runs = Runs(runs_dir)
-    for folder, option in ((runs.root, "--runs"), (Path(out), "--out")):
-        if not folder.is_dir():
-            raise InputError(f"{folder} is no folder: name it with {option}")
+    need_folder(runs_dir, "--runs")
+    need_folder(out, "--out")
     check_writable(to, "--to")
     exports.check_empty(to)
     if form == "tensorboard":

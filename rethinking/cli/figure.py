@@ -176,16 +176,19 @@ def figure(
             make.settle(runs, share)
         echo: Callable[[str], None] = say(quiet) if quiet or as_json else click.echo
         left = minutes is not None and _print_left(missing, runs, failures, echo)
-    # Where no run is there, an empty figure would replace one.
-    some = not failures or any(runs.complete(spec) for spec in wanted.values())
-    if some and not left:
+    if not left:
         drawn = {}
-        for name, setting in chosen:
+        # A figure without any of its runs would be empty, and replace one that is drawn.
+        shown = [each for each in chosen if redraw or _begun(fig.specs(*each), runs)]
+        if shown or not failures:
+            for name in dict.fromkeys(each[0] for each in chosen if each not in shown):
+                say(quiet)(f"rethinking: {name} is not drawn: none of its runs is complete")
+        for name, setting in shown:
             stem = fig.stem(name, setting)
             drawn[stem] = fig.draw(name, setting, runs, Path(out), pictures, dpi or plotting.DPI)
             if not quiet and not as_json:
                 _print_drawn(name, drawn[stem])
-        if as_json:
+        if as_json and (drawn or not failures):
             print_json([_facts(each) for each in drawn.values()])
         elif len(drawn) > 1 and not quiet:
             _print_summary(drawn)
@@ -194,6 +197,12 @@ def figure(
         raise InputError(f"{len(failures)} of {len(share)} runs failed; {first.spec.run_id}: {first.reason}")
     if left:
         raise click.Abort
+
+
+def _begun(wanted: dict[str, list[Any]], runs: Any) -> bool:
+    """Whether a figure has something to show: a complete run, or one that torchrun alone starts, or it needs none."""
+    specs = [spec for group in wanted.values() for spec in group]
+    return not specs or any(spec.command or runs.complete(spec) for spec in specs)
 
 
 def _facts(drawn: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import among, completed
+from rethinking.cli.options import among, completed, named
 from rethinking.errors import InputError
 
 SCALES = ("quick", "cpu", "paper")  # as of rethinking.figures, which takes a while to import
@@ -15,7 +15,12 @@ def figure_options(command):
     """Options of a command: the figures, and what they are drawn for."""
     for option in (
         click.option("--model", shell_complete=completed("models"), help="Another network than the figure's own."),
-        click.option("--data", shell_complete=completed("data"), help="Another data set than the paper's CIFAR-10."),
+        click.option(
+            "--data",
+            shell_complete=completed("data"),
+            callback=named,
+            help="Another data set than the paper's CIFAR-10.",
+        ),
         click.option("--crop", type=click.IntRange(1), help="Side of the centre square that is kept of each image."),
         click.option("--seeds", type=click.IntRange(1, 1000), help="Number of seeds; default the figure's own."),
         click.option(

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,7 +35,7 @@ def named(context: click.Context, parameter: click.Parameter, given: str | None)
 
 def data_folder(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
     """The folder named for data sets is where own ones are found by name, too, as long as the command runs."""
-    if named(context, parameter, given) is None:
+    if given is None:
         return given
     before = os.environ.get("RETHINKING_DATA")
 
@@ -63,16 +64,18 @@ def confirmed(question: str) -> bool:
 class FilePath(click.Path):
     """A path, with ~ for the home folder also where the shell leaves it, as in --runs=~/runs; standard input is -.
 
-    What looks like an option is refused, as one that stands where a path is due.
+    What looks like an option is refused, as one that stands where a path is due, and so is empty text.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name = param.opts[0] if param else "a path"
         if str(value).startswith("--"):
-            name = param.opts[0] if param else "a path"
             raise InputError(
                 f"{name} is given {value!r}, an option: name a file or folder (./{value} for one so named)"
             )
-        return super().convert(str(expand(value)) if value else value, param, ctx)
+        if value == "":
+            raise InputError(f"{name} is empty text: name a file or folder")
+        return super().convert(str(expand(value)), param, ctx)
 
 
 runs_option = click.option(
@@ -84,7 +87,6 @@ out_option = click.option(
     show_default=True,
     type=FilePath(),
     help="Folder of the drawn files.",
-    callback=named,
 )
 data_option = click.option(
     "--data-dir",
@@ -104,14 +106,13 @@ workers_option = click.option(
 
 
 checkpoints_option = click.option(
-    "--checkpoints", type=FilePath(), callback=named, help="Folder of the checkpoints; default beside the records."
+    "--checkpoints", type=FilePath(), help="Folder of the checkpoints; default beside the records."
 )
 
 
 weights_option = click.option(
     "--weights",
     type=FilePath(),
-    callback=named,
     help="Folder of the trained weights; default beside the records.",
 )
 
@@ -126,6 +127,12 @@ def reading(*folders: str, quiet: bool = False) -> list[str]:
             f"rethinking: there is no folder {folders[0]} here: reading {places[0]}, which came with the package"
         )
     return places
+
+
+def need_folder(folder: str | Path, option: str) -> None:
+    """Raise InputError where a folder to read from is not there. option: of the command line, which names another."""
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder} is no folder: name it with {option}")
 
 
 def say_packaged(missing: list[Any], runs: Any, quiet: bool = False) -> None:

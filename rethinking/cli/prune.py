@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rethinking import catalog
-from rethinking.cli.options import checkpoints_option, confirmed, out_option, runs_option
+from rethinking.cli.options import checkpoints_option, confirmed, need_folder, out_option, runs_option
 from rethinking.errors import InputError
 from rethinking.files import TEXT, state_of
 from rethinking.streams import plain
@@ -32,6 +32,7 @@ def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str,
     """
     from rethinking.record import Runs
 
+    need_folder(runs_dir, "--runs")
     runs = Runs(runs_dir, checkpoints)
     needed = _Needed(runs, Path(out))
     doomed: list[tuple[Any, str]] = []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, json_option, out_option, print_json, reading, runs_option
+from rethinking.cli.options import FilePath, json_option, need_folder, out_option, print_json, reading, runs_option
 from rethinking.errors import InputError
 from rethinking.paths import check_writable
 
@@ -27,7 +27,7 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
         from rethinking.report.html import is_stale, of_records, save
 
         if check:
-            runs_dir, out = reading(runs_dir, out)
+            runs_dir, out = _folders(runs_dir, out)
             wrong = is_stale(html, of_records(Runs(runs_dir), Path(out)))
             if as_json:
                 print_json({"html": str(html), "up_to_date": not wrong})
@@ -37,13 +37,15 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
         if not html.parent.is_dir():
             raise InputError(f"--html {html} is in {html.parent}, which is no folder: make it, or name another file")
         check_writable(html.parent, "--html")
-        runs_dir, out = reading(runs_dir, out)
+        runs_dir, out = _folders(runs_dir, out)
         size = save(html, Runs(runs_dir), Path(out))
         if as_json:
             print_json({"html": str(html), "bytes": size})
         else:
             click.echo(f"{html}: written, {size:,} bytes")
         return 0
+    need_folder(runs_dir, "--runs")
+    need_folder(out, "--out")
     if not check:
         check_writable(readme.parent, "--readme")
     stale = results.update(readme, Runs(runs_dir), Path(out), check=check)
@@ -58,3 +60,11 @@ def report(check: bool, readme: Path, html: Path | None, as_json: bool, out: str
     if not stale:
         click.echo("the scoreboard and the pages of results are up to date")
     return int(check and bool(stale))
+
+
+def _folders(runs: str, out: str) -> list[str]:
+    """Of the records and of the drawn figures, as `reading` has them. Raises InputError where one is not there."""
+    places = reading(runs, out)
+    for place, option in zip(places, ("--runs", "--out"), strict=True):
+        need_folder(place, option)
+    return places

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rethinking.cli.options import FilePath, among, json_option, named, print_json, reading, runs_option
+from rethinking.cli.options import FilePath, among, json_option, need_folder, print_json, reading, runs_option
 from rethinking.paths import check_writable
 from rethinking.streams import plain
 
@@ -17,7 +17,6 @@ FORMATS = ("pdf", "png")
     default="slides",
     show_default=True,
     type=FilePath(path_type=Path),
-    callback=named,
     help="Folder of the slides.",
 )
 @click.option(
@@ -34,7 +33,6 @@ FORMATS = ("pdf", "png")
     default="figures",
     show_default=True,
     type=FilePath(),
-    callback=named,
     help="Folder of the drawn figures.",
 )
 @json_option
@@ -48,6 +46,7 @@ def slides(out: Path, formats: str, drawn: str, as_json: bool, runs_dir: str) ->
     asked = pictures(formats, FORMATS)
     check_writable(out, "--out")
     runs_dir, drawn = reading(runs_dir, drawn)
+    need_folder(runs_dir, "--runs")
     files = save(out, asked, Runs(runs_dir), Path(drawn))
     if as_json:
         print_json({"files": [str(file) for file in files]})

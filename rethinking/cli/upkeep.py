@@ -10,12 +10,12 @@ from rethinking.cli.options import (
     data_option,
     device_option,
     json_option,
+    need_folder,
     out_option,
     print_json,
     reading,
     runs_option,
 )
-from rethinking.errors import InputError
 from rethinking.streams import plain
 
 
@@ -29,6 +29,7 @@ def digest(runs_dir: str) -> None:
     """
     from rethinking.record import Runs
 
+    need_folder(runs_dir, "--runs")
     added = Runs(runs_dir).digest()
     click.echo(f"{Path(runs_dir) / 'DIGESTS'}: {added} lines written" if added else "all is bound already")
 
@@ -70,9 +71,8 @@ def verify(
 
     runs_dir, out = reading(runs_dir, out)
     runs, device = Runs(runs_dir), resolve_device(device)
-    for folder in (runs.root, Path(out)):
-        if not folder.is_dir():
-            raise InputError(f"{folder} is no folder: name it with --{'runs' if folder is runs.root else 'out'}")
+    need_folder(runs_dir, "--runs")
+    need_folder(out, "--out")
     counts = {"records": len(list(runs.root.glob("*/result.json"))), "figures": len(list(Path(out).glob("*.json")))}
 
     def found() -> Iterator[str]:

@@ -57,7 +57,10 @@ def main(
 
     def say(**event: Any) -> None:
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.items()}
-        print(json.dumps(clean), file=events, flush=True)
+        try:
+            print(json.dumps(clean), file=events, flush=True)
+        except BrokenPipeError:  # the parent is gone, and the end of its input stops the run, its checkpoint written
+            os.dup2(os.open(os.devnull, os.O_WRONLY), events.fileno())
 
     last, now = 0.0, 0
 
