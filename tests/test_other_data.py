@@ -125,7 +125,7 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
     assert not drawn.missing
     by_name = {v.name: v for v in drawn.verdicts}
     chance = by_name["random labels do not generalize"]
-    assert "at chance: " in chance.ours
+    assert "at chance" in chance.ours  # or not, and fitted or not: what one minute trains
     assert chance.ours.endswith("chance is 33.3 %")
     assert {v.verdict for v in drawn.verdicts} <= set(claims.EXTENSION.values())
     assert {(v.source, v.paper) for v in drawn.verdicts} == {("fig1a, asked of mine", "")}
