@@ -37,6 +37,7 @@ from rethinking.spec import Context, ImageNetSpec, Part, RunSpec
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("KILLS", "2"))
 CPU, ALONE = torch.device("cpu"), train.Group()
+STOPPED = 1  # the status of torchrun that is asked to stop; its processes have 143
 SMALL = {"data": "rehearsal", "n": 60, "test": 24, "classes": 6, "network": "small", "image_size": 16}
 SMALL |= {"batch_size": 8, "processes": 2, "steps": 20, "eval_every": 7, "interim_train": 30, "batch_norm_decay": 0.9}
 RANDOM = (Part(name="random_labels"),)
@@ -75,11 +76,13 @@ def words(spec: ImageNetSpec, images: Path, runs: Path, *more: str) -> list[str]
     return [sys.executable, *(launcher if spec.processes > 1 else []), *map(str, own), *more]
 
 
-def launched(spec: ImageNetSpec, images: Path, runs: Path):
-    """The record of a run that torchrun makes."""
-    done = subprocess.run(words(spec, images, runs), capture_output=True, text=True, check=False, cwd=ROOT)
+def launched(spec: ImageNetSpec, images: Path, runs: Path, *more: str):
+    """The record of a run that torchrun makes, or goes on with from the checkpoint that is there."""
+    reached = last_step(runs)
+    done = subprocess.run(words(spec, images, runs, *more), capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+    assert resumed_at(done.stderr) == reached
     return Runs(runs).find(spec)
 
 
@@ -191,24 +194,34 @@ def last_step(runs: Path) -> int:
     return max(found, default=-1)
 
 
+def resumed_at(error: str) -> int:
+    """The step from which a call says that it has gone on; -1 where it began anew."""
+    return int(found[1]) if (found := re.search(r": resumed at step (\d+)$", error, re.M)) else -1
+
+
 def test_killed_at_random_moments_and_gone_on_with_it_ends_the_same_to_the_bit(images, whole, tmp_path):
-    """The last but one time it is asked to stop, by SIGTERM, instead."""
-    runs, spec = tmp_path / "runs", spec_of()
-    steps = sorted(random.sample(range(1, spec.steps - 2), KILLS))
-    for k, step in enumerate(steps):
+    """The first time it is asked to stop, by SIGTERM, instead."""
+    runs, spec, draws = tmp_path / "runs", spec_of(), random.Random(0)
+    for k, drawn in enumerate(sorted(draws.sample(range(1, spec.steps - 6), KILLS))):
+        before, asked = last_step(runs), k == 0
+        step = max(drawn, before + 1)
+        if step > spec.steps - 6:  # of many kills
+            break
         call = words(spec, images, runs, "--every", "0")
         process = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         while last_step(runs) < step and process.poll() is None:
             time.sleep(0.002)
-        time.sleep(random.uniform(0, 0.02))
-        if k == KILLS - 1:
+        time.sleep(draws.uniform(0, 0.02))
+        if asked:
             process.terminate()
         else:
             for pid in (*children(process.pid), process.pid):
                 os.kill(pid, signal.SIGKILL)
         error = process.communicate(timeout=300)[1]
-        if k == KILLS - 1 and not Runs(runs).complete(spec):
-            assert "rethinking: stopped; the same command goes on from here" in error
+        assert process.returncode == (STOPPED if asked else -signal.SIGKILL), error
+        assert last_step(runs) >= step, "the run had ended before"
+        assert resumed_at(error) == before
+        assert asked == ("rethinking: stopped; the same command goes on from here" in error)
     made = launched(spec, images, runs)
     for name in ("curve.csv", "weights.safetensors", "spec.json"):
         assert (made.path / name).read_bytes() == (whole.path / name).read_bytes(), name
@@ -218,17 +231,17 @@ def test_killed_at_random_moments_and_gone_on_with_it_ends_the_same_to_the_bit(i
 def test_with_loaders_it_stops_at_sigterm_with_its_checkpoint_and_ends_the_same_to_the_bit(images, whole, tmp_path):
     """torchrun sends its SIGTERM to the loaders, too."""
     runs, spec = tmp_path / "runs", spec_of()
-    call = [*words(spec, images, runs, "--every", "0"), "--loaders", "1"]
+    call = words(spec, images, runs, "--every", "0", "--loaders", "1")
     process = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     while last_step(runs) < 2 and process.poll() is None:
         time.sleep(0.002)
     process.terminate()
     error = process.communicate(timeout=300)[1]
+    assert process.returncode == STOPPED, error
     assert "rethinking: stopped; the same command goes on from here" in error
     assert "DataLoader" not in error
     assert last_step(runs) >= 2
-    subprocess.run(call, check=True, capture_output=True, cwd=ROOT)
-    made = Runs(runs).find(spec)
+    made = launched(spec, images, runs, "--every", "0", "--loaders", "1")
     for name in ("curve.csv", "weights.safetensors"):
         assert (made.path / name).read_bytes() == (whole.path / name).read_bytes(), name
 
