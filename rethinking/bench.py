@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from rethinking import catalog, models
+from rethinking import models
 from rethinking.data import ImageSet, synthetic
 from rethinking.engines.local import command, worker_environment
 from rethinking.errors import InputError
@@ -117,7 +117,9 @@ def _resident(name: str, images: ImageSet, device: str) -> Iterator[None]:
 
 
 def _rate(name: str) -> float:
-    return catalog.find("models", name).constants["PAPER"]["learning_rate"]
+    rate = RunSpec.make(model=name).learning_rate
+    assert rate is not None  # it has one by default
+    return rate
 
 
 def _peak(precision: str, device: str) -> Iterator[None]:
@@ -186,8 +188,14 @@ class _Loop:
         self.environment = worker_environment(device) if kind == "ours" else dict(os.environ)
 
     def __enter__(self) -> "_Loop":
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(self.command, env=self.environment, stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a terminal's Ctrl-C is the parent's to handle; then this one's input ends
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from command import RUN, RUN_SPEC, cli, one_line
 
-from rethinking import figures, plotting, report
+from rethinking import bench, figures, plotting, report
 from rethinking.cli import main
 from rethinking.cli.spec_options import spec_of
 from rethinking.engines import checks
@@ -128,6 +128,62 @@ def test_a_run_its_record_and_what_is_shown(toy_dir, tmp_path):
     assert whole["curve"]["online_loss"][0] is None
     assert whole["spec"]["corruptions"] == [{"name": "partial_labels", "options": {"p": 0.5}}]
     assert whole["environment"]["threads"] == 1
+
+
+def test_a_run_of_many_options_begins_anew_and_keeps_its_weights_elsewhere(toy_dir, tmp_path):
+    runs, fields = Runs(tmp_path / "runs"), {"momentum": 0.5, "learning_rate": 0.02, "lr_decay": 0.9, "decay_every": 2}
+    fields |= {"batch_size": 16, "bootstrap": True, "interim_test": 10, "seed": 3, "data_seed": 4}
+    spec = RUN_SPEC.replace(**fields, evaluation="probe", keep=("weight_quantiles",))
+    runs.path(spec).mkdir(parents=True)
+    (runs.path(spec) / "spec.json").write_text(spec.to_json())
+    (runs.path(spec) / "curve.csv").write_text("of a run whose checkpoint is lost")
+    words = [*RUN, "--momentum", 0.5, "--lr", 0.02, "--lr-decay", 0.9, "--decay-every", 2, "--batch-size", 16]
+    words += ["--bootstrap", "--interim-test", 10, "--seed", 3, "--data-seed", 4, "--evaluation", "probe"]
+    words += ["--keep", "weight_quantiles", "--precision", "float32", "--anew", "--weights", tmp_path / "weights"]
+    done = cli(*words, "--runs", runs.root, "--data-dir", toy_dir)
+    assert done.returncode == 0, done.stderr
+    assert runs.find(spec)
+    assert [path.parent.name for path in tmp_path.rglob("weights.safetensors")] == [spec.run_id]
+    assert (tmp_path / "weights" / spec.run_id / "weights.safetensors").is_file()
+
+
+def test_digest_binds_the_list_of_archived_records_once(tmp_path):
+    (tmp_path / "ARCHIVE").write_text("cifar10-once\n")
+    bound = ("digest", "--runs", tmp_path)
+    assert cli(*bound).stdout == f"{tmp_path / 'DIGESTS'}: 1 lines written\n"
+    assert cli(*bound).stdout == "all is bound already\n"
+    assert (tmp_path / "DIGESTS").read_text().endswith("  ARCHIVE\n")
+
+
+NETWORK = '''"""One linear layer, of no paper."""
+
+from torch import nn
+
+from rethinking.layers import Linear
+
+
+def build(num_classes=10, in_channels=3, image_size=28):
+    return nn.Sequential(nn.Flatten(), Linear(in_channels * image_size**2, num_classes))
+'''
+
+
+def test_bench_times_a_network_of_no_paper_beside_plain_loops(found, monkeypatch):
+    """Each in a session of its own, which a terminal's Ctrl-C does not reach."""
+    found(models__mine=NETWORK)
+    monkeypatch.setattr(bench, "ROUND", 0.01)
+    alone, steps = [], bench._Loop.steps
+
+    def noted(loop, count):
+        alone.append(os.getsid(loop.process.pid) == loop.process.pid)
+        return steps(loop, count)
+
+    monkeypatch.setattr(bench._Loop, "steps", noted)
+    done = cli("bench", "--model", "mine", "--rounds", 1, "--precision", "float32", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert alone == [True] * 12
+    assert told["networks"]["mine"]["vs_textbook"] > 0
+    assert bench.table(told).splitlines()[-1].startswith("mine  ")
 
 
 def test_a_record_is_compared_with_a_new_run_or_with_one_of_another_folder(runs, toy_dir):

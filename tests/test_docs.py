@@ -12,7 +12,7 @@ import pytest
 from command import cli
 from test_imports import ROOMS, ROOT
 
-from rethinking import claims
+from rethinking import claims, figures
 from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import UNMEASURED
@@ -77,6 +77,14 @@ def test_every_snippet_runs(page, tmp_path, monkeypatch):
 def test_every_command_line_parses(page):
     for words in commands(page.read_text("utf-8")):
         parsed(words)
+
+
+def test_every_run_that_a_page_names_is_recorded_or_one_of_table_2():
+    wanted = figures.unique(figures.specs("table2", figures.setting("table2", "paper")))
+    known = {path.name for path in (HERE / "runs").iterdir()} | {spec.run_id for spec in wanted}
+    told = {name for page in WRITTEN for name in re.findall(r"[\w.-]+-[0-9a-f]{10}\b", page.read_text("utf-8"))}
+    assert len(told) >= 2
+    assert told <= known
 
 
 @pytest.mark.slow

@@ -919,6 +919,7 @@ def test_a_run_is_expected_to_be_fitted_after_as_many_epochs_as_others_on_other_
     assert known.share(few) == pytest.approx(10 * 3 / 300)
     assert known.share(few | {"steps": 20}) == 1
     assert estimate.Known([], "cpu").share(few) == pytest.approx(24 * 3 / 300)
+    assert estimate.makespan([3.0, 1.0], 10**20) == 3.0
     at_loss = few | {"stop": "budget", "stop_loss": 0.01}  # of such runs those that stop when fitted tell nothing
     assert known.share(at_loss) == pytest.approx(24 * 3 / 300)
     told = estimate.Known([estimate.Past("b", at_loss, "cpu", 3 * 50, 1e-4, 1.0)], "cpu")

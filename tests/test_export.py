@@ -101,6 +101,24 @@ def test_every_column_of_the_csv_files_has_a_meaning(found, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("form", "file"), [("crate", "figures/table1-paper.svg"), ("csv", "claims.csv"), ("latex", "table1-paper.tex")]
+)
+def test_the_command_writes_each_form(form, file, found, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "figures").mkdir()
+    for path in FIGURES.glob("table1-paper.*"):
+        shutil.copy(path, tmp_path / "figures")
+    for run in next(result for result in found if result.stem == "table1-paper").numbers["runs"]:
+        (tmp_path / "runs" / run).symlink_to(ROOT / "runs" / run)
+    where = ("--runs", tmp_path / "runs", "--out", tmp_path / "figures")
+    done = cli("export", form, "--to", tmp_path / "to", *where)
+    assert done.returncode == 0, done.stderr
+    written = [path for path in (tmp_path / "to").rglob("*") if path.is_file()]
+    assert done.stdout == f"{len(written)} files written to {tmp_path / 'to'}\n"
+    assert tmp_path / "to" / file in written
+
+
 def test_what_probes_measure_is_in_a_csv_file_for_each(tmp_path):
     runs, run = Runs(tmp_path / "runs"), RunSpec.make(data="toy", n=64, model="tiny")
     for name in ("capacity", "deletion"):

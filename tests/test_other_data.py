@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from command import cli
 from small_images import IMAGES, LABELS, RNG, TINY
 
 import rethinking
@@ -308,6 +309,18 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
     assert not (tmp_path / "else" / "mine").exists()
     done = CliRunner().invoke(main, ["data", "remove", "mine", *map(str, where)])
     assert "mine is not in" in done.output  # before anything is asked
+
+
+def test_arrays_are_added_with_their_labels_and_a_test_set_or_a_share_and_removed_unasked(tmp_path):
+    for name, array in {"x": IMAGES, "y": LABELS, "tx": IMAGES[:9], "ty": LABELS[:9]}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    x, y, tx, ty = (tmp_path / f"{name}.npy" for name in ("x", "y", "tx", "ty"))
+    where = ("--data-dir", tmp_path / "data")
+    for more, sizes in ((("--test", tx, "--test-labels", ty), (30, 9)), (("--hold-out", 0.2), (24, 6))):
+        told = cli("data", "add", "mine", x, "--labels", y, *more, *where).stdout
+        assert "mine: {} training and {} test images".format(*sizes) in told
+        assert cli("data", "remove", "mine", "--yes", *where).stdout == f"mine: removed from {tmp_path / 'data/mine'}\n"
+        assert not (tmp_path / "data" / "mine").exists()
 
 
 def test_a_figure_of_other_data_is_no_part_of_the_results(tmp_path):

@@ -335,6 +335,10 @@ def test_an_error_of_the_disk_names_a_file_only_where_it_is_known(error, line):
         (("--engine", "ray", "--device", "cuda"), "--gpus-per-run is not given"),
         (("--engine", "ray", "--gpus-per-run", "1.5"), "--gpus-per-run is 1.5, allowed are"),
         (("--engine", "ray", "--gpus-per-run", "nan"), "--gpus-per-run is nan, allowed are"),
+        (
+            ("--engine", "ray", "--gpus-per-run", "0.00001"),
+            "is 1e-05, allowed are a share of one GPU from 0.0001 on",
+        ),
         (("--engine", "ray", "--device", "cpu", "--gpus-per-run", "1"), "beside --device cpu"),
     ],
 )

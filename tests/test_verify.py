@@ -285,7 +285,9 @@ def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     runs = Runs(tmp_path / "runs")
     spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
     assert local.run([spec], runs, data_dir=str(toy_dir)) == []
-    assert list(verify.deep(runs, 3, data_dir=str(toy_dir))) == []
+    words = ("verify", "--deep", 1, "--device", "cpu", "--runs", runs.root, "--out", tmp_path, "--data-dir", toy_dir)
+    done = cli(*words)
+    assert (done.returncode, done.stdout) == (0, "1 records, 0 drawn figures and 0 pages: no findings\n"), done.stderr
     folder = runs.path(spec)
     change(folder / "curve.csv", "0.05", "0.06")
     result = {k: v for k, v in json.loads((folder / "result.json").read_text()).items() if k not in digests.OWN}

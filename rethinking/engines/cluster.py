@@ -25,6 +25,7 @@ from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import ProbeSpec, Spec, kind_of
 
+LEAST = 0.0001  # of a GPU that a run can take, the finest that Ray counts
 UNTOUCHED = {"LD_PRELOAD"}  # of what decides arithmetic: it names a file of one machine
 
 
@@ -35,8 +36,9 @@ def device_of(device: str, gpus: float) -> str:
     """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device is {device!r}, and the engine ray hands out the GPUs: give auto, cpu or cuda")
-    if not (math.isfinite(gpus) and (0 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus)))):
-        raise InputError(f"--gpus-per-run is {gpus:g}, allowed are a share of one GPU, as 0.25, and whole numbers")
+    if not (math.isfinite(gpus) and (gpus == 0 or LEAST <= gpus <= 1 or (gpus > 1 and gpus == int(gpus)))):
+        share = f"a share of one GPU from {LEAST:g} on, as 0.25"
+        raise InputError(f"--gpus-per-run is {gpus:g}, allowed are {share}, and whole numbers")
     if device == "cpu" and gpus:
         raise InputError(f"--gpus-per-run is {gpus:g} beside --device cpu: leave one of them out")
     if device == "cuda" and not gpus:

@@ -237,7 +237,7 @@ def _measure(spec: RunSpec, device: str) -> float:
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
     """Seconds until the last of `workers` is done, runs taken in order as workers come free."""
-    free = [0.0] * workers
+    free = [0.0] * (min(workers, len(seconds)) or 1)
     for each in seconds:
         heapq.heapreplace(free, free[0] + each)
     return max(free)
