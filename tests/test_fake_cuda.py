@@ -15,6 +15,7 @@ So neither values, nor torch's own backward passes, nor speed are tested here.
 """
 
 import contextlib
+import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -129,6 +130,12 @@ class FakeTraining(Training):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "built", on_the_cpu)
             return super()._built(shape, own)
+
+    def __init__(self, *args):
+        with pytest.MonkeyPatch.context() as patch:  # fake tensors cannot be copied with a module
+            patch.setattr(sys.modules["rethinking.training.network"], "copied", lambda network: network)
+            super().__init__(*args)
+        self.network.train()
 
     _untouched = _seeded = lambda self, *args: contextlib.nullcontext()
 

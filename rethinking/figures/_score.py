@@ -15,7 +15,7 @@ class Score:
         of: what it is a number of, in a few words. claim: the id of the claim that has both. row: or a row of the
         figure's table that has both. number: which of the claim's numbers, or which column of the row, whose number of
         the paper's is in the column "paper <number>"; of a claim, its text of ours where none is named. paper: what
-        the paper has beside a row, where that is in no column. unit: of a number, " %".
+        the paper has, where that is in no column, or in fewer words than the claim's. unit: of a number, " %".
     """
 
     of: str
@@ -37,7 +37,7 @@ class Score:
         if claim is None:
             return None
         values = claim["numbers"].get(self.number) if self.number else claim["ours"]
-        return claim["paper"], self._text(values) if values else NOT_RUN
+        return self.paper or claim["paper"], self._text(values) if values else NOT_RUN
 
     def _text(self, values: Any) -> str:
         """Median, unit and range, the latter where it is one: "2.80 times (2.76 to 2.80)"; words as they are."""

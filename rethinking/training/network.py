@@ -33,7 +33,7 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     seen: set[int] = set()
     for name, tensor in tensors.items():
         own = tensor.detach().cpu().contiguous()
-        place = own.untyped_storage().data_ptr()
+        place = own.untyped_storage()._cdata  # of the storage itself, which fake tensors have, too
         found[name] = own.clone() if place in seen else own
         seen.add(place)
     return found
