@@ -171,6 +171,19 @@ def test_the_whole_of_several_runs_is_told(capsys, monkeypatch):
     assert "1 of 5 runs, about 2 min left" in lines
 
 
+def test_a_probe_that_first_trains_its_network_and_says_its_last_step_alone_took_all_of_that_time(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    probes = [ProbeSpec.make(run=SPEC.replace(seed=k), probe=Part(name="capacity")) for k in range(3)]
+    with progress.Progress(probes) as told:
+        told.begin(probes[0])
+        clock[0] = 240.0
+        told.step(probes[0], probes[0].steps)
+        told.end(probes[0], "done")
+        assert told.took == [240.0]
+    assert "1 of 3 runs, about 8 min left" in capsys.readouterr().err.splitlines()
+
+
 def test_one_run_has_no_line_for_the_whole_and_quiet_has_none_at_all(capsys):
     for quiet in (False, True):
         for specs in ([SPEC], [SPEC, SPEC.replace(seed=1)]):

@@ -80,7 +80,8 @@ class Progress:
         self.quiet, self.total, self.workers = quiet, len(specs), workers
         self.titles = titles(specs)
         self.bars: dict[str, tqdm] = {}
-        self.began: dict[str, tuple[float, int]] = {}
+        self.given: dict[str, float] = {}  # when a run was given to a worker
+        self.began: dict[str, tuple[float, int]] = {}  # when it said its first step, and which
         self.spoken: dict[str, float] = {}
         self.row: dict[str, dict[str, Any]] = {}
         self.running: dict[str, float] = {}  # the share of its budget that is done, of this sitting's runs
@@ -106,8 +107,8 @@ class Progress:
     def begin(self, spec: Spec) -> None:
         """A run is given to a worker, which may have to start."""
         name = spec.run_id
-        self.began[name] = (time.monotonic(), -1)
-        self.spoken[name] = time.monotonic()
+        self.given[name] = self.spoken[name] = time.monotonic()
+        self.began[name] = (self.given[name], -1)
         self.running[name] = 0.0
         self.gone.discard(name)
         if self.terminal:
@@ -156,10 +157,12 @@ class Progress:
         row = self.row.pop(name, {})
         self.running.pop(name, None)
         self.spoken.pop(name, None)
-        began, _ = self.began.pop(name, (time.monotonic(), 0))
+        given = self.given.pop(name, time.monotonic())
+        began, _ = self.began.pop(name, (given, 0))
         done = how == "done"
         if done:
-            self.took.append(time.monotonic() - began)
+            # A probe may train its network before its first step, and many say no step but their last.
+            self.took.append(time.monotonic() - (given if isinstance(spec, ProbeSpec) else began))
             how = f"done at step {row['step']}: {spec.summary(row)}, {self.took[-1]:.0f} s" if row else how
         else:
             self.gone.add(name)
