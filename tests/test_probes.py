@@ -115,7 +115,10 @@ def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_p
     assert first.final["train_accuracy"] == record.final["train_accuracy"]
     assert first.final["train_loss"] == pytest.approx(record.final["train_loss"], rel=1e-6)
     elsewhere = Runs(tmp_path / "a", weights=tmp_path / "w")  # no record, no weights: the run is trained first
-    assert execute(spec, elsewhere, data_dir=str(toy_dir))
+    steps: list[tuple[str, int]] = []
+    told = {"data_dir": str(toy_dir), "on_network": lambda run, step: steps.append((run.run_id, step))}
+    assert execute(spec, elsewhere, **told)
+    assert steps == [(TINY.run_id, step) for step in range(1, TINY.steps + 1)]
     assert elsewhere.find(spec).difference(first) is None
     assert elsewhere.find(TINY).difference(record) is None
     file = elsewhere.weights_of(TINY)
@@ -125,7 +128,8 @@ def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_p
     assert content == made.weights_of(TINY).read_bytes()
     file.unlink()  # gone, with a record: made again, which must come out as recorded
     again = probe("deletion")
-    assert execute(again, elsewhere, data_dir=str(toy_dir))
+    assert execute(again, elsewhere, **told)
+    assert steps == 2 * [(TINY.run_id, step) for step in range(1, TINY.steps + 1)]
     assert file.read_bytes() == content
     file.write_bytes(content[:-1] + b"\x01")
     with pytest.raises(InputError, match="another file than its record was completed with"):

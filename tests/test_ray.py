@@ -5,6 +5,7 @@ The cluster is Ray's own for tests: several nodes on this machine. They share no
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import PLUG_INS, cli, one_line
@@ -898,3 +900,21 @@ def test_the_plan_tells_what_an_engine_would_cost(toy_dir, tmp_path, monkeypatch
     for price in ("-1", "nan", "inf"):
         assert one_line(cli(*given, "--price", price)).startswith(f"rethinking: --price is {price}, allowed are")
     assert "no NVIDIA GPU is seen" in one_line(cli(*given[:2], *given[4:], "--gpus-per-run", 1))
+
+
+def test_steps_of_a_network_that_is_trained_for_a_probe_are_told_as_such(monkeypatch, tmp_path):
+    trained = {"step": 3, "network": "another-run", "steps": 9}
+    said = [{"event": "step", **trained}, {"event": "step", "step": 1}, {"event": "busy"}]
+    worker = object.__new__(node._Worker)
+    worker.scratch, worker.process = tmp_path / "scratch", SimpleNamespace(stdin=io.BytesIO())
+    monkeypatch.setattr(worker, "_events", lambda: iter(said))
+    monkeypatch.setattr(node, "EVERY", 0.0)
+    told = list(worker.make({"spec": {}, "given": {}, "anew": False}))
+    assert told == [{"event": "progress", "step": each} for each in (trained, {"step": 1})] + said[-1:]
+    heard: list[tuple] = []
+    flight = SimpleNamespace(spec="a probe", writer=SimpleNamespace(notes={}))
+    whole = SimpleNamespace(progress=SimpleNamespace(step=lambda *args, **named: heard.append((args, named))))
+    for each in told[:2]:
+        fleet.Fleet._tell(whole, flight, {"step": each["step"]})
+        assert flight.writer.notes == ({} if each is told[0] else {"step": 1})
+    assert heard == [(("a probe",), trained), (("a probe",), {"step": 1})]

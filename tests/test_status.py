@@ -177,11 +177,16 @@ def test_a_probe_that_first_trains_its_network_and_says_its_last_step_alone_took
     probes = [ProbeSpec.make(run=SPEC.replace(seed=k), probe=Part(name="capacity")) for k in range(3)]
     with progress.Progress(probes) as told:
         told.begin(probes[0])
+        clock[0] = 200.0
+        told.step(probes[0], 30, network=probes[0].run.run_id, steps=40)
+        assert told.left() is None  # of how long the probe itself takes this says nothing
         clock[0] = 240.0
         told.step(probes[0], probes[0].steps)
         told.end(probes[0], "done")
         assert told.took == [240.0]
-    assert "1 of 3 runs, about 8 min left" in capsys.readouterr().err.splitlines()
+    name, lines = probes[0].run_id, capsys.readouterr().err.splitlines()
+    assert f"{name}: training {probes[0].run.run_id} for its weights: step 30 of at most 40" in lines
+    assert "1 of 3 runs, about 8 min left" in lines
 
 
 def test_one_run_has_no_line_for_the_whole_and_quiet_has_none_at_all(capsys):

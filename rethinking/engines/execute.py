@@ -145,6 +145,7 @@ def execute(
     on_step: Callable[[int], None] = lambda step: None,
     on_evaluation: Callable[[Row], None] = lambda row: None,
     on_resume: Callable[[int], None] = lambda step: None,
+    on_network: Callable[[RunSpec, int], None] = lambda run, step: None,
     until: int | None = None,
     anew: bool = False,
     threads: int = 1,
@@ -156,7 +157,8 @@ def execute(
     Args:
         spec: the run. runs: where its record goes. device: a torch device. data_dir: see rethinking.data.data_dir.
         on_step, on_evaluation: called as the run goes on; what they raise ends it, resumable. on_resume: called with
-        the step of the checkpoint that the run goes on from. until: break a training run off after that step, and its
+        the step of the checkpoint that the run goes on from. on_network: called with a run and its step as it is
+        trained for its weights, which a probe reads. until: break a training run off after that step, and its
         evaluation, with its curve so far and a checkpoint written. anew: begin anew where the checkpoint is refused
         as damaged, stale, another run's or an earlier version's, which deletes it, or is missing. threads: to train a
         network with on the CPU.
@@ -179,7 +181,8 @@ def execute(
 
         def trained(run: RunSpec) -> dict[str, torch.Tensor]:
             nonlocal elsewhere
-            found = _weights(run, runs, device=device, data_dir=data_dir, anew=anew)
+            options: dict[str, Any] = {"device": device, "data_dir": data_dir, "anew": anew}
+            found = _weights(run, runs, on_step=lambda step: on_network(run, step), **options)
             if found is None:
                 elsewhere = True
                 raise _FarEnough
@@ -266,12 +269,10 @@ def execute(
     return not elsewhere
 
 
-def _weights(
-    run: RunSpec, runs: Runs, *, device: str, data_dir: str | None, anew: bool
-) -> tuple[dict[str, torch.Tensor], str] | None:
+def _weights(run: RunSpec, runs: Runs, **options: Any) -> tuple[dict[str, torch.Tensor], str] | None:
     """The weights of a run's network, by name, on the CPU, and the SHA-256 of their file.
 
-    Where they are gone, the run is trained again.
+    Where they are gone, the run is trained again, with such options of `execute`.
 
     A run without a record is trained and recorded. One whose weights are gone is trained elsewhere, from the checkpoint
     of the last try where there is one, and must come out as its record has it; its weights are then kept.
@@ -284,7 +285,7 @@ def _weights(
     """
     record = runs.find(run)
     if record is None:
-        if not execute(run, runs, device=device, data_dir=data_dir, anew=anew):
+        if not execute(run, runs, **options):
             return None
         record = runs.find(run)
         assert record is not None
@@ -293,7 +294,7 @@ def _weights(
         with tempfile.TemporaryDirectory() as scratch:
             other = Runs(scratch, runs.checkpoints)
             other.owner = runs.root
-            if not execute(run, other, device=device, data_dir=data_dir, anew=anew, threads=record.threads):
+            if not execute(run, other, threads=record.threads, **options):
                 return None
             second = other.find(run)
             assert second is not None
@@ -304,9 +305,9 @@ def _weights(
             if difference or content is None:
                 made = record.environment
                 raise InputError(
-                    f"the weights of {run.run_id} are not in {path.parent}, and trained again on this {device} it is "
-                    f"another run ({difference}): name their folder with --weights, or make them where the run was "
-                    f"made ({made.get('device_name')}, torch {made.get('torch')})"
+                    f"the weights of {run.run_id} are not in {path.parent}, and trained again on this "
+                    f"{options['device']} it is another run ({difference}): name their folder with --weights, or make "
+                    f"them where the run was made ({made.get('device_name')}, torch {made.get('torch')})"
                 )
             write(path, content)
     check_weights(path, record.result)

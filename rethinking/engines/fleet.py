@@ -220,8 +220,8 @@ class Fleet:
 
     def _tell(self, flight: _Flight, news: dict[str, Any]) -> None:
         if "step" in news:
-            flight.writer.notes["step"] = news["step"]
-            self.progress.step(flight.spec, news["step"])
+            flight.writer.notes |= {} if "network" in news["step"] else news["step"]
+            self.progress.step(flight.spec, **news["step"])
         if "row" in news:
             flight.writer.notes["summary"] = flight.spec.summary(news["row"])
             self.progress.evaluation(flight.spec, news["row"])

@@ -290,7 +290,7 @@ class _Crew:
         assert spec is not None
         kind = event.pop("event")
         if kind == "step":
-            self.progress.step(spec, event["step"])
+            self.progress.step(spec, **event)
         elif kind == "evaluation":
             self.progress.evaluation(spec, event)
         elif kind == "resumed":

@@ -137,10 +137,10 @@ def make(terms: Terms, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         records that the run needs.
 
     Yields:
-        {"event": "begin"}, {"event": "resumed", "step": ...}, now and then {"event": "progress", "step": ...,
-        "row": ...}, and at last one of {"event": "done", "row": ..., "files": {folder: {file: bytes}}}, of the record
-        and of what was made besides; {"event": "busy"}; {"event": "stopped"}, where somebody else than Ray has told the
-        process to end; {"event": "error", "message": ..., "retry": bool}.
+        {"event": "begin"}, {"event": "resumed", "step": ...}, now and then {"event": "progress", "step":
+        {"step": ...}, "row": ...}, and at last one of {"event": "done", "row": ..., "files": {folder: {file: bytes}}},
+        of the record and of what was made besides; {"event": "busy"}; {"event": "stopped"}, where somebody else than
+        Ray has told the process to end; {"event": "error", "message": ..., "retry": bool}.
     """
     _prepared(terms)
     worker = _worker(terms, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -229,8 +229,8 @@ class _Worker:
         last = time.monotonic()
         for event in self._events():
             match event:
-                case {"event": "step", "step": step}:
-                    news["step"] = step
+                case {"event": "step", **told}:
+                    news["step"] = told
                 case {"event": "evaluation", **row}:
                     news["row"] = row
                 case {"event": "done"}:

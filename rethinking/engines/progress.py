@@ -122,9 +122,20 @@ class Progress:
         """A run goes on from its checkpoint."""
         self._line(spec, f"resumed at step {step}")
 
-    def step(self, spec: Spec, step: int) -> None:
-        """A run has done `step` steps."""
+    def step(self, spec: Spec, step: int, network: str = "", steps: int = 0) -> None:
+        """A run has done `step` steps.
+
+        network: a run, of `steps` at most, that a probe wants trained first and that has done them instead.
+        """
         name = spec.run_id
+        if network:
+            text = f"training {network} for its weights: step {step} of at most {steps}"
+            if self.terminal:
+                self.bars[name].set_postfix_str(text)
+            elif time.monotonic() - self.spoken[name] >= LINE_EVERY:
+                self.spoken[name] = time.monotonic()
+                self._line(spec, text)
+            return
         if self.began[name][1] < 0:
             self.began[name] = (time.monotonic(), step)  # a resumed run starts later than at 0
             if self.terminal and name not in self.row:

@@ -2,6 +2,7 @@
 
     {"spec": {...}, "until": null, "anew": false, "again": []}
         ->  {"event": "step", "step": 40} ...  {"event": "evaluation", ...} ...
+            {"event": "step", "step": 40, "network": run id, "steps": 400} ..., of the run whose weights a probe reads
             {"event": "done"} | {"event": "busy"} | {"event": "error", "message": ..., "retry": bool}
 
 Paid once per worker, not per run: the interpreter, torch, the data set. It ends when its input does.
@@ -64,12 +65,12 @@ def main(
 
     last, now = 0.0, 0
 
-    def on_step(step: int) -> None:
+    def on_step(step: int, **network: Any) -> None:
         nonlocal last, now
-        now = step
+        now = 0 if network else step
         if time.monotonic() - last >= STEP_EVERY:
             last = time.monotonic()
-            say(event="step", step=step)
+            say(event="step", step=step, **network)
 
     def on_evaluation(row: dict[str, Any]) -> None:
         if now:  # said with every evaluation, however soon after the step before
@@ -92,6 +93,7 @@ def main(
                 on_step=on_step,
                 on_evaluation=on_evaluation,
                 on_resume=lambda step: say(event="resumed", step=step),
+                on_network=lambda run, step: on_step(step, network=run.run_id, steps=run.steps),
                 until=job["until"],
                 anew=job["anew"],
                 threads=int(threads),
