@@ -202,6 +202,11 @@ def test_tied_weights_and_a_layer_of_two_names_are_kept(found, toy_dir, tmp_path
     for name, value in result.network.state_dict().items():
         assert torch.equal(network.state_dict()[name], value)
     assert network.b.weight is network.c.weight
+    file = result.records[0].path / "weights.safetensors"
+    content = file.read_bytes()
+    file.unlink()
+    rethinking.network(result.records[0], data_dir=toy_dir)  # trained again, and kept again
+    assert file.read_bytes() == content
 
 
 def test_the_network_of_a_record_has_its_regularizers_where_training_had_them(found, toy, toy_dir, tmp_path):

@@ -33,7 +33,7 @@ from rethinking.spec import Part, RunSpec, check_several, image_size
 from rethinking.training import Training, bfloat16
 from rethinking.training.batches import Tensors, one_logit
 from rethinking.training.handed import WHITEN, Handed, HandedSpec
-from rethinking.training.network import Source, built, give, placed
+from rethinking.training.network import Source, apart, built, give, placed
 
 MOST_SEEDS = 1000  # of one experiment
 EPOCHS = 30  # where nothing says how long
@@ -194,7 +194,7 @@ def network(
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
         return trained
-    content = as_recorded({k: v.contiguous() for k, v in trained.state_dict().items()}, record)
+    content = as_recorded(apart(trained.state_dict()), record)
     if content is not None:  # else it is the same curve, but not the same weights
         with suppress(OSError):
             write(file, content)

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from rethinking.imagenet import reading
 from rethinking.imagenet.network import buffers_of, build, loss_of, optimizer_of
 from rethinking.spec import Context, ImageNetSpec, Outcome, Rows, Unfit
+from rethinking.training.network import apart
 
 EVALUATED = 32  # images that a process evaluates at once, as many as it trains on, so that it stops as soon
 NEVER = 2**53  # a step that no run reaches
@@ -220,5 +221,5 @@ def run(spec: ImageNetSpec, context: Context) -> Rows:
     context.state = training.state
     yield from training.rows(context)
     status = "budget" if training.diverged_at is None else "diverged"
-    weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
+    weights = apart(training.network.state_dict())
     return Outcome(status, training.diverged_at, weights=weights)
