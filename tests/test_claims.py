@@ -95,8 +95,17 @@ def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_tha
     told = {name: catalog.load("figures", name).DEPARTURES for name in FIGURES}
     compared = [each.values for each in EVERY if _probed.AT_EQUAL_LOSS in told[each.values[0]]]
     assert {name for name, *_ in compared} == {"capacity_measures", "confusion_set", "sharpness"}
+    compared += [each.values for each in EVERY if each.values[2].id.startswith("hidden_units.wide.")]
     for _, _, claim in compared:
         assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
+    for name, open_to in (("capacity_measures", "capacity_measures.tells."), ("sharpness", ""), ("confusion_set", "")):
+        module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+        wanted = figures.runs_of(module, setting)
+        for claim in figures.claims_of(module, setting):
+            runs = [getattr(spec, "run", spec) for label in claim.conditions for spec in wanted[label]]
+            assert runs, claim.id
+            if not open_to or not claim.id.startswith(open_to):
+                assert {run.stop_loss for run in runs} == {0.01}, claim.id
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():
@@ -379,7 +388,7 @@ def test_a_title_says_fit_where_the_rule_is_met_and_else_tells_the_number():
     confusion = catalog.load("figures", "confusion_set")
     columns = {"random": [0, 5000] * 2, "what": ["the run"] * 2 + ["capacity"] * 2, "network": "mlp-3x512"}
     numbers = {"test_error": [59.8, 60.3, 0.0, 0.0], confusion.OVER["l2_path"].name: [0.0, 0.0, 1.0, 2.0]}
-    assert "goes from 59.8 to 60.3 %, and its l2-path" in confusion.finding(made(**columns, **numbers), "")
+    assert "error of 60.3 %, not 59.8, and 10 times the l2-path" in confusion.finding(made(**columns, **numbers), "")
 
 
 def test_a_title_tells_what_is_not_fitted():

@@ -21,9 +21,10 @@ REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization",
 REGULARIZED = "mlp-3x512"  # the network that they are tried on
 STOP_LOSS = 0.01  # nats: the training cross-entropy at which large studies of such measures compare networks
 AT_EQUAL_LOSS = (
-    f"Networks are compared at one training cross-entropy: a run stops at the first evaluation, one an epoch, at "
-    f"{STOP_LOSS} nats or below. A claim is not judged where a run that it compares does not get there within its "
-    "budget."
+    f"Networks are compared near one training cross-entropy: a run stops at the first evaluation, one an epoch, at "
+    f"{STOP_LOSS} nats or below. The fewer epochs a network needs, the further below it may end, and the larger its "
+    "margin then is; the table tells the loss. A claim is not judged where a run with this stop does not get there "
+    "within its budget."
 )
 WEIGHTS = (
     "Weights are no part of the records. Where they are gone the run is trained again, and must come out with the same "

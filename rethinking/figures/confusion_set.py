@@ -9,14 +9,13 @@ the squared margin rise with the test error; sharpness does not follow it.
 """
 
 import math
-from itertools import pairwise
 from typing import Any
 
 from rethinking.claims import rounded
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures.capacity_measures import NORMS, over_margin
-from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, ordered
+from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, minus, ordered
 from rethinking.figures.kit.measures import error
 from rethinking.spec import Part, ProbeSpec, RunSpec
 
@@ -31,7 +30,15 @@ DEPARTURES = [
     "The paper's network is a VGG; ours are MLPs. What is compared is the shape, not numbers.",
     "The first 10,000 images have true labels (quick: 1,000), the next ones, up to 5,000 (quick: 500), random ones.",
     _probed.AT_EQUAL_LOSS,
-    "Sharpness is a lower bound, found by projected gradient ascent of 20 steps (quick: 10) on all training images.",
+    "MLP 3x512 ends between 0.006 and 0.0094 nats. Its norms alone rise at every step; over the squared margin they "
+    "fall at the one, from 2,000 to 3,000 random labels, where two of three seeds end at a lower loss than before.",
+    "The number of images grows with that of random labels, as in the paper. Norms over the squared margin grow with "
+    "the number of images on true labels, too: see capacity_measures.",
+    "MLPs: three seeds (quick: one), in float32 (quick: in bfloat16 where the processor multiplies it), for at most "
+    "200 epochs (quick: 100).",
+    "Sharpness is a lower bound, found by projected gradient ascent of 20 steps (quick: 10) on all training images. In "
+    "two runs 60 steps found 0.4 and 4.1 % more.",
+    _probed.WEIGHTS,
     UNSTATED,
 ]
 TRAINED, CAPACITY, SHARPNESS = "the run", "capacity", "sharpness"
@@ -59,6 +66,7 @@ def spec(setting: Setting, seed: int, network: str, random: int, what: str) -> R
 
 ERROR, SHARP = error("test_accuracy"), column(SHARPNESS, "sharpness (nats)")
 OVER = {norm: over_margin(norm) for norm in NORMS}
+MORE = {norm: minus(OVER[norm], f"{norm}_more", "rise of log10(norm / margin²)", random=0) for norm in NORMS}
 MEASURES = [_probed.REACHED]
 TABLE = Table(
     "run",
@@ -73,7 +81,7 @@ TABLE = Table(
 _SHOWN: list[tuple[str, Measure, str]] = [
     ("test error", ERROR, TRAINED),
     ("sharpness", SHARP, SHARPNESS),
-    *((name, OVER[norm], CAPACITY) for norm, name in NORMS.items()),
+    *((name, MORE[norm], CAPACITY) for norm, name in NORMS.items()),
 ]
 PANELS = [
     Lines(
@@ -119,10 +127,11 @@ def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
     return ordered(measure, "random", [[m] for m in sizes(setting)[1]], **usual | texts)
 
 
-def strays(t: Frame) -> bool:
-    """Whether medians of sharpness do not rise at every step from one number of random labels to the next."""
-    middle = list(t.where(what=SHARPNESS).medians(SHARP, "random").values())
-    return all(map(math.isfinite, middle)) and any(b <= a for a, b in pairwise(middle))
+def stays(t: Frame) -> bool:
+    """Whether sharpness with the most random labels is not, in every seed, above that without any in every seed."""
+    groups = list(t.where(what=SHARPNESS).groups("random").values())
+    none, most = (each.values(SHARP) for each in (groups[0], groups[-1]))
+    return all(map(math.isfinite, [*none, *most])) and min(most) <= max(none)
 
 
 def sharp(*values: float) -> Frame:
@@ -164,13 +173,14 @@ def claims(setting: Setting) -> list[Claim]:
             where={"what": [CAPACITY, SHARPNESS]},  # whose training loss tells whether it is the one of all
             statement="the sharpness of {network} does not follow the number of random labels",
             paper="sharpness does not follow the number of random labels",
-            rule="the median over seeds does not rise at every step from one number of random labels to the next; "
-            "judged from n = 10,000 on",
-            holds=strays,
+            rule="the lowest sharpness over seeds with the most random labels is not above the highest without any; "
+            "judged from n = 10,000 on; a rule made after the runs, as the one before them, that medians do not rise "
+            "at every step, could hardly be missed",
+            holds=stays,
             ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
             numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),
-            met=[sharp(1.0, 2.0, 2.0), sharp(2.0, 1.0, 3.0)],
-            missed=[sharp(1.0, 2.0, 2.1), sharp(1.0, math.nan, 2.1)],
+            met=[sharp(1.0, 2.0, 1.0), sharp(2.0, 1.0, 0.5)],
+            missed=[sharp(1.0, 0.5, 1.1), sharp(math.nan, 2.0, 1.0), sharp(1.0, 2.0, math.nan)],
             **paper,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Hidden units: do norms of the weights tell why wider networks, which fit as well, generalize better?
+"""Hidden units: do norms of the weights tell why wider networks generalize better, beyond a width that fits?
 
 Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", Figure 4: networks with one hidden layer of 8 to
 8,192 units on MNIST. The test error falls with their number, far beyond the width that fits the training set. Norms
@@ -9,10 +9,12 @@ over the squared margin all fall up to 128 units. From there on l2 and l1-path r
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _probed
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._probed import STOP_LOSS
@@ -29,7 +31,9 @@ THEIRS = (
 )
 DEPARTURES = [
     f"A run stops at a training cross-entropy of {STOP_LOSS} nats, at an evaluation, one an epoch, or after 90 epochs "
-    "(quick: 100). Narrow networks that do not get there are shown as they end, where they have a positive margin.",
+    "(quick: 100). Networks of up to 128 units that do not get there are drawn and judged as they end, where they have "
+    "a positive margin: their loss is higher, their margin smaller. From 128 units on a claim on norms is not judged "
+    "where one does not.",
     "The images are whitened one by one, as everywhere here; the paper does not say how it prepares them.",
     "The learning rate is that of MLP 1x512 at every width, 0.01; the paper's is not stated for this figure.",
     UNSTATED,
@@ -58,6 +62,7 @@ def spec(setting: Setting, seed: int, units: int, what: str) -> RunSpec | ProbeS
 
 ERROR = error("test_accuracy")
 OVER = {norm: over_margin(norm) for norm in NORMS}
+MEASURES = [_probed.REACHED]
 TABLE = Table(
     "units",
     {
@@ -108,25 +113,33 @@ def claims(setting: Setting) -> list[Claim]:
         columns: dict[str, Any] = {"units": list(range(len(values))), OVER[norm].name: list(values)}
         return made(**columns)
 
+    falls = ordered(
+        ERROR,
+        "units",
+        [[wide[-1]], [TURN], [narrow[0]]],
+        id="hidden_units.error",
+        name="the test error falls",
+        where={"what": TRAINED},
+        statement="the test error on MNIST falls with the number of hidden units, even beyond 128, which fit the "
+        "training set",
+        paper="the test error falls up to 8,192 units",
+        rule=f"the median test error over seeds falls from {narrow[0]} to {TURN} units and from there to "
+        f"{wide[-1]:,}, and every run of {TURN} units is fitted; judged on all 60,000 images",
+        ours=lambda t: t.texts_by(ERROR, "units", "{:,} units: {} %"),
+        **paper,
+    )
+    late = falls.met[0].data.copy()
+    late.loc[late["units"] == TURN, "state"] = CENSORED
     found = [
-        ordered(
-            ERROR,
-            "units",
-            [[wide[-1]], [TURN], [narrow[0]]],
-            id="hidden_units.error",
-            name="the test error falls",
-            where={"what": TRAINED},
-            statement="the test error on MNIST falls with the number of hidden units, even where fewer already "
-            "fit the training set",
-            paper="the test error falls up to 8,192 units",
-            rule=f"the median test error over seeds falls from {narrow[0]} to {TURN} units and from there to "
-            f"{wide[-1]:,}; judged on all 60,000 images",
-            ours=lambda t: t.texts_by(ERROR, "units", "{:,} units: {} %"),
-            **paper,
+        replace(
+            falls,
+            holds=lambda t: falls.judged(t) and t.where(units=TURN).fitted,
+            missed=[*falls.missed, Frame(late)],
         )
     ]
     for norm, name in NORMS.items():
         rising = norm in RISING
+        goes, way = ("rises", "rises") if rising else ("goes on falling", "falls")
         told: dict[str, Any] = {
             "ours": lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
             "numbers": lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),
@@ -147,19 +160,21 @@ def claims(setting: Setting) -> list[Claim]:
                 unjudged=[narrower(norm, math.nan, 2.0, 1.0)],
                 **told | paper,
             ),
-            ordered(
-                OVER[norm],
-                "units",
-                [[u] for u in (far if rising else reversed(far))],
-                id=f"hidden_units.wide.{norm}",
-                name=f"{name} {'rises' if rising else 'goes on falling'} beyond 128 units",
-                where={"what": CAPACITY, "units": far},
-                statement=f"the {name} norm over the squared margin {'rises' if rising else 'goes on falling'} with "
-                "the number of hidden units beyond 128",
-                paper="beyond 128 units l2 and l1-path rise, l2-path and spectral go on falling",
-                rule=f"the median over seeds of its logarithm {'rises' if rising else 'falls'} from {far[0]} units to "
-                f"{far[1]:,} and from there to {far[2]:,}; judged on all 60,000 images",
-                **told | paper,
+            _probed.at_equal_loss(
+                ordered(
+                    OVER[norm],
+                    "units",
+                    [[u] for u in (far if rising else reversed(far))],
+                    id=f"hidden_units.wide.{norm}",
+                    name=f"{name} {goes} beyond 128 units",
+                    where={"what": CAPACITY, "units": far},
+                    statement=f"the {name} norm over the squared margin {goes} with the number of hidden units beyond "
+                    "128",
+                    paper="beyond 128 units l2 and l1-path rise, l2-path and spectral go on falling",
+                    rule=f"the median over seeds of its logarithm {way} from {far[0]} units to {far[1]:,} and from "
+                    f"there to {far[2]:,}; judged on all 60,000 images",
+                    **told | paper,
+                )
             ),
         ]
     return found
