@@ -140,6 +140,13 @@ def test_named_points_say_once_that_nothing_is_run(axes):
     assert not axes.get_yticks().size
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_named_points_have_their_names_where_no_legend_of_another_panel_tells_them(axes, named):
+    frame = made(network=list("ab"), accuracy=[1.0, 2.0])
+    NamedPoints(x=ACCURACY, y=ACCURACY, by="network", named=named).draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == (["a", "b"] if named else [])
+
+
 def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
     low, high = (Measure(name, "", lambda r: 0.0) for name in ("low", "high"))
     frame = made(p=[0, 0, 1], accuracy=[2.0, 4.0, -9.0], low=[1.0, 3.5, -9.5], high=[3.0, 6.0, -8.0], n=1, all=1)

@@ -111,11 +111,11 @@ PANELS = [
     ),
     *(
         NamedPoints(
-            x=NORM, y=SHARP, by="labels", title=m, only={"network": m, **ONCE}, ylim=(0, None), xlabel=PER_MARGIN
+            x=x, y=y, by="labels", named=False, title=m, only={"network": m, **ONCE}, ylim=(0, None), xlabel=label
         )
+        for x, y, label in ((NORM, SHARP, PER_MARGIN), (KL, RISE, KL.label))
         for m in CHEAP
     ),
-    *(NamedPoints(x=KL, y=RISE, by="labels", title=m, only={"network": m, **ONCE}, ylim=(0, None)) for m in CHEAP),
 ]
 
 

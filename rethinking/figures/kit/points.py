@@ -115,12 +115,14 @@ class NamedPoints(Panel):
     Where nothing is run, it says so once, on axes without numbers.
 
     Attributes:
-        x, y: the measures. by: what names a point.
+        x, y: the measures. by: what names a point. named: whether names stand there, which another panel's legend may
+        tell.
     """
 
     x: Measure
     y: Measure
     by: Naming
+    named: bool = True
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
@@ -141,7 +143,7 @@ class NamedPoints(Panel):
                 legend.remove()
                 not_run(axes)
         axes.autoscale_view()  # limits that are not given are those of the points before names are placed
-        for name, x, y in named:
+        for name, x, y in named if self.named else []:
             left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.5
             offset, side = ((6, 0), "left") if left else ((-6, 0), "right")
             text: dict[str, Any] = {"textcoords": "offset points", "ha": side, "va": "center", "fontsize": NOTE}
