@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 from command import cli
+from scipy.stats import binomtest
 
 from rethinking import catalog, figures, report
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs
-from rethinking.report import model, pages, prose
+from rethinking.report import answers, model, pages, prose
 from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -251,7 +252,7 @@ def check_index(text):
 
 
 def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
-    assert {path.stem for path in PAGES.glob("*.md")} == {*DRAWN, "index", "departures", "extensions"}
+    assert {path.stem for path in PAGES.glob("*.md")} == {*DRAWN, "index", "departures", "extensions", "memorized"}
     for stem in DRAWN:
         check_figure(stem, (PAGES / f"{stem}.md").read_text())
     check_index((PAGES / "index.md").read_text())
@@ -259,6 +260,26 @@ def test_every_cell_verdict_and_count_of_every_page_is_of_a_drawn_figure():
     rows = next(rows for head, rows in tables((PAGES / "extensions.md").read_text()))
     expected = [told(c) | {"page": f"[{s}]({s}.md)"} for s, c in every_claim(False) if c["verdict"] == "does not hold"]
     assert sorted(rows, key=str) == sorted(expected, key=str)
+
+
+def test_the_page_on_memorized_labels_answers_each_question_with_all_its_claims_and_their_counts():
+    text, every = (PAGES / answers.FILE).read_text(), every_claim(False)
+    asked = text.split("\n## ")[1:]
+    assert [each.partition("\n")[0] for each in asked] == [question for question, _ in answers.QUESTIONS]
+    for part, (_, begin) in zip(asked, answers.QUESTIONS, strict=True):
+        judged = [(stem, claim) for stem, claim in every if claim["id"].startswith(begin)]
+        assert all(any(claim["id"].startswith(each) for _, claim in judged) for each in begin)
+        (rows,) = [rows for _, rows in tables(part)]
+        expected = [told(claim) | {"page": f"[{stem}]({stem}.md)"} for stem, claim in judged]
+        assert sorted(rows, key=str) == sorted(expected, key=str)
+        assert f"**{counted(claim for _, claim in judged)}.**" in part
+    pairs = [claim for _, claim in every if claim["id"].startswith("capacity_measures.tells.")]
+    assert len(pairs) == 4
+    for claim in (each for each in pairs if each["verdict"] != "not run"):
+        found = re.match(r"in (\d+) of (\d+) pairs \(95 % interval (\d+) to (\d+) %\); ", claim["ours"])
+        larger, count, low, high = map(int, found.groups())
+        exact = binomtest(larger, count).proportion_ci(method="wilson")
+        assert (low, high) == (round(100 * exact.low), round(100 * exact.high))
 
 
 def test_every_figure_has_a_page_and_a_row_among_the_commands():

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from test_probes import CARRIER, TINY, generator, probe, subject, trained_rows
 from torch import nn
 
-from rethinking import catalog, models, probes
+from rethinking import catalog, intervals, models, probes
 from rethinking.errors import InputError
 from rethinking.images import Split, whiten
 from rethinking.probes import one_pixel, shift
@@ -450,7 +450,7 @@ def test_three_candidates_are_different_and_uniform():
 @pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 7), (7, 7), (227, 1000)])
 def test_intervals_are_wilsons(successes, trials):
     exact = binomtest(successes, trials).proportion_ci(method="wilson")
-    assert one_pixel.wilson(successes, trials) == pytest.approx((exact.low, exact.high), abs=1e-6)
+    assert intervals.wilson(successes, trials) == pytest.approx((exact.low, exact.high), abs=1e-6)
 
 
 def test_rows_count_what_the_arrays_hold(toy):

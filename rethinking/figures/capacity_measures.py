@@ -31,6 +31,7 @@ from rethinking.figures.kit import (
     minus,
     ordered,
 )
+from rethinking.intervals import wilson
 from rethinking.plotting import NAMES
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
@@ -178,7 +179,11 @@ def shares(norm: str, t: Frame) -> dict[str, tuple[int, int]]:
 def told(found: dict[str, tuple[int, int]]) -> str:
     larger, pairs = (sum(each) for each in zip(*found.values(), strict=True))
     worst = min(found, key=lambda name: found[name][0] / found[name][1])
-    return f"in {larger} of {pairs} pairs; the worst is {worst}, {found[worst][0]} of {found[worst][1]}"
+    low, high = (100 * end for end in wilson(larger, pairs))
+    return (
+        f"in {larger} of {pairs} pairs (95 % interval {low:.0f} to {high:.0f} %); the worst is {worst}, "
+        f"{found[worst][0]} of {found[worst][1]}"
+    )
 
 
 def alike(t: Frame) -> bool:

@@ -36,6 +36,7 @@ import torch
 from torch import Generator, Tensor
 
 from rethinking.errors import InputError
+from rethinking.intervals import wilson
 from rethinking.probes._pixels import Pixels
 from rethinking.seeds import keyed_generator
 
@@ -135,14 +136,6 @@ def forwards(run, *, pixels, images, targeted, population, generations, exhausti
     """Images that it evaluates at most, but for classes beyond ten."""
     evolved = (9 if targeted else 1) * population * (generations + 1)
     return 2 * images * (evolved + 6272 * (exhaustive and pixels == 1)) + run.trained
-
-
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's interval of a probability, (low, high); z: the normal quantile, by default of 95 %."""
-    share, width = successes / trials, z**2 / trials
-    middle = (share + width / 2) / (1 + width)
-    half = math.sqrt(share * (1 - share) * width + width**2 / 4) / (1 + width)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

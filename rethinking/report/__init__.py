@@ -11,7 +11,7 @@ from rethinking.errors import InputError
 from rethinking.files import TEXT, content_of, text_of
 from rethinking.paths import check_replaces
 from rethinking.record import Runs, write
-from rethinking.report import model, pages
+from rethinking.report import answers, model, pages
 from rethinking.report.model import Result
 
 BEGIN = "<!-- scoreboard: written by `rethinking report`, not by hand -->"
@@ -56,7 +56,8 @@ def generated(readme: Path, found: Sequence[Result]) -> dict[Path, str]:
     board = pages.scoreboard(model.scoreboard(found), f"{RESULTS.as_posix()}/")
     results = readme.parent / RESULTS
     fresh = {readme: f"{before}{BEGIN}\n\n{board}\n\n{END}{after}"}
-    return fresh | {results / name: content for name, content in pages.pages(found).items()}
+    every = pages.pages(found) | {answers.FILE: answers.page(found)}
+    return fresh | {results / name: content for name, content in every.items()}
 
 
 def stale(readme: Path, fresh: dict[Path, str]) -> list[Path]:

@@ -186,6 +186,7 @@ def index(found: Sequence[Result]) -> str:
         "## What did not replicate",
         claims_table([c for c in own if c.verdict == NOT_REPLICATED], where=True),
         "## All figures",
+        "What probes of trained networks tell of memorized and learned labels has [a page](memorized.md) of its own.",
     ]
     rows = [["page", "scale", "the paper's own claims", "extensions", "what it finds"]]
     for r in found:
