@@ -197,6 +197,14 @@ def _linked(at):
     return at
 
 
+def _hidden(at):
+    for name in (".ipynb_checkpoints", "more/.thumbnails"):  # copies, of which some would be on the other side
+        (image_folder(at) / "ant" / name).mkdir(parents=True)
+        Image.fromarray(IMAGES[0]).save(at / "ant" / name / "000.png")
+    Image.fromarray(IMAGES[0]).save(at / "ant" / ".000.png")
+    return at
+
+
 def _loose(at):
     Image.fromarray(IMAGES[0]).save(image_folder(at) / "loose.png")
     return at
@@ -227,6 +235,12 @@ FOLDERS = {
         {"hold_out": 0.2},
         (24, 6),
         ["1 images that are in no folder of a class are left out"],
+    ),
+    "hidden images and folders within a class": (
+        _hidden,
+        {"hold_out": 0.2},
+        (24, 6),
+        ["3 images that are hidden, or in a hidden folder, are left out"],
     ),
     "a link to a folder within a class": (
         _linked,

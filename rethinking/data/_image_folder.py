@@ -69,9 +69,11 @@ def _not_parts(path: Path, below: dict[str, Path]) -> None:
 def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     """The images below a folder with one folder a class."""
     files: list[tuple[Path, str]] = []
-    other = links = 0
+    other = links = hidden = 0
     for name, folder in _folders(path).items():
-        found = sorted(f for f in folder.rglob("*") if not f.name.startswith("."))
+        every = sorted(folder.rglob("*"))
+        found = [f for f in every if not any(part.startswith(".") for part in f.relative_to(folder).parts)]
+        hidden += sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in {*every} - {*found})
         below = [f for f in found if f.is_file()]
         gone = next((f for f in found if f.is_symlink() and not f.exists()), None)
         if gone is not None:
@@ -89,6 +91,8 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     loose = sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in path.iterdir())
     if loose:
         say(f"{path}: {loose} images that are in no folder of a class are left out")
+    if hidden:
+        say(f"{path}: {hidden} images that are hidden, or in a hidden folder, are left out")
     if links:
         say(f"{path}: {links} links to folders within a class are left out")
     if other:
