@@ -371,6 +371,22 @@ def _deep(at):
     return _with(at, "ant/x.png", b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
+def _deep_tiff(at):
+    """A TIFF of 16 bits a channel, each channel by itself, of which Pillow reads half the bytes as values of 8 bits."""
+    stream = io.BytesIO()
+    Image.fromarray(IMAGES[0]).save(stream, "TIFF")
+    content = stream.getvalue()
+    for was, now in ((struct.pack("<3H", 8, 8, 8), struct.pack("<3H", 16, 16, 16)), (_planes(1), _planes(2))):
+        assert content.count(was) == 1
+        content = content.replace(was, now)
+    return _with(at, "ant/x.tif", content)
+
+
+def _planes(kind):
+    """The entry of a TIFF that says how channels lie: 1, together; 2, each by itself."""
+    return struct.pack("<HHII", 284, 3, 1, kind)
+
+
 def _exif_behind(at):
     """An orientation behind the pixels, of which the header knows nothing."""
     exif = Image.Exif()
@@ -420,7 +436,14 @@ BAD = {
     "images differ in size": lambda at: _with(at, "ant/x.png", image=Image.new("RGB", (31, 32))),
     "x.png cannot be read": lambda at: _with(at, "ant/x.png", b"not a picture"),
     "pixels of mode I;16": lambda at: _with(at, "ant/x.png", image=Image.new("I;16", (32, 32))),
-    "pixels of mode RGB and more than 8 bits": _deep,
+    "x.png has pixels of mode RGB and more than 8 bits": _deep,
+    "x.tif has pixels of mode RGB and more than 8 bits": _deep_tiff,
+    "x.ppm has pixels of mode RGB and more than 8 bits": lambda at: _with(
+        at, "ant/x.ppm", b"P6 32 32 65535\n" + bytes(6 * 32 * 32)
+    ),
+    "y.ppm has pixels of mode RGB and more than 8 bits": lambda at: _with(
+        at, "ant/y.ppm", b"P3 32 32 256\n" + 3 * 32 * 32 * b"256 "
+    ),
     "pixels of mode I:": _of_mode("I", 70000),
     "pixels of mode F:": _of_mode("F", 0.5),
     "pixels of mode LAB:": _of_mode("LAB", 0),

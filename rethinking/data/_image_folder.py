@@ -26,6 +26,7 @@ TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "valida
 
 # What a part of a set may be called as well, as seg_train or test-images.
 PART = "(^|[^a-z])(train(ing)?|test(ing)?|val(id|idation)?)(set)?([^a-z]|$)"
+BITS = 0x0102  # of TIFF: bits of each channel
 ORIENTATION = 0x0112  # of EXIF: 1 as it is stored, 2 to 8 turned or mirrored, 5 to 8 with its sides exchanged
 
 
@@ -156,12 +157,21 @@ def one_image(file: Path, size: int | None = None, mode: str = "RGB", as_stored:
 
 def _check(image: Any, file: Path) -> None:
     """Raise Unavailable for an image that would be rounded or read in part, of which the header alone is read."""
-    coded = str(image.tile[0].args) if image.tile else ""  # what Pillow itself brings to 8 bits, as "RGB;16B"
-    if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
+    if image.mode not in COLOURS or _deep(image):
         mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
         raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a phone's photograph, then what belongs to it
         raise Unavailable(f"{file} holds several pictures: save one of them alone")
+
+
+def _deep(image: Any) -> bool:
+    """Whether a file has more than 8 bits a value, which Pillow itself brings to 8."""
+    coded = image.tile[0].args if image.tile else ""
+    if image.format == "PPM":
+        return isinstance(coded, tuple) and int(coded[-1]) > 255  # (mode, the largest value)
+    if image.format == "TIFF":
+        return max(map(int, image.tag_v2.get(BITS, (1,)))) > 8
+    return str(image.format) == "PNG" and ";16" in str(coded)  # as "RGB;16B"
 
 
 def _upright(image: Any, file: Path, mode: str, size: int | None) -> Any:
