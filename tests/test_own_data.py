@@ -307,6 +307,21 @@ def test_images_of_every_mode_are_bytes_of_grey_or_colour(mode, tmp_path):
     assert {image.tobytes() for image in loaded} <= seen
 
 
+@pytest.mark.parametrize("grey", ["training", "test"])
+def test_grey_images_of_one_set_are_in_colour_where_those_of_the_other_are(grey, tmp_path):
+    parts, said = {"training": tmp_path / "train", "test": tmp_path / "test"}, []
+    for name, path in parts.items():
+        image_folder(path, IMAGES[..., :1] if name == grey else IMAGES)
+    data.add("mine", tmp_path, say=said.append)
+    loaded = data.load("mine")
+    assert loaded.train.images.shape == loaded.test.images.shape == (30, 32, 32, 3)
+    for name, split in (("training", loaded.train), ("test", loaded.test)):
+        right = np.repeat(IMAGES[..., :1], 3, axis=3) if name == grey else IMAGES
+        assert {image.tobytes() for image in split.images} == {image.tobytes() for image in right}
+    other = "test" if grey == "training" else "training"
+    assert said == [f"the {grey} images are grey, and are kept in colour, as the {other} images are"]
+
+
 # --- what cannot be added is refused in one line, and leaves nothing ------------------------------
 
 
@@ -470,7 +485,10 @@ BAD = {
         at, "ant/bad.png", b"\x89PNG\r\n"
     ),
     "gone.png is a link to what is not there: mend it": lambda at: _with_file(at, "ant/gone.png", at / "nowhere"),
-    "training and test images are": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
+    "images are 32 x 32 x 3 and 16 x 32 x 3: bring them to one size$": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
+    "images are 32 x 32 x 3 and 32 x 32 x 1: bring them to one number of channels$": lambda at: _npz(
+        at, test_images=IMAGES[:9, ..., :1]
+    ),
 }
 
 

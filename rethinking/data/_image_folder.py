@@ -101,7 +101,7 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     return Pair(_decoded([f for f, _ in files], size, say), [name for _, name in files])
 
 
-class _Decoded:
+class Decoded:
     """The images in files, uint8 (N, H, W, C), decoded when they are asked for: `images[places]`, places int64 (M,).
 
     Args:
@@ -111,6 +111,10 @@ class _Decoded:
     def __init__(self, files: list[Path], shape: tuple[int, ...], mode: str, size: int | None):
         self._files, self.shape, self._mode, self._size = files, shape, mode, size
 
+    def in_colour(self) -> "Decoded":
+        """The same with three channels."""
+        return Decoded(self._files, (*self.shape[:3], 3), "RGB", self._size)
+
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
         out = np.empty((len(places), *self.shape[1:]), np.uint8)
         for k, place in enumerate(places):
@@ -118,7 +122,7 @@ class _Decoded:
         return out
 
 
-def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> _Decoded:
+def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> Decoded:
     """The images in files, C 1 where all are grey; their headers are read, so that sizes are known."""
     shapes: dict[tuple[int, int], Path] = {}
     grey, turned = True, 0
@@ -139,7 +143,7 @@ def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) ->
     width, height = next(iter(shapes))
     if turned:
         say(f"{turned:,} images are turned upright, as their EXIF orientation says and viewers show them")
-    return _Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
+    return Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
 
 
 def one_image(file: Path, size: int | None = None, mode: str = "RGB", as_stored: bool = False) -> Any:
