@@ -92,6 +92,18 @@ def test_a_claim_is_cited_by_its_id_with_its_verdict():
     assert "allowed are text, bibtex" in one_line(cli("cite", "--format", "word"))
 
 
+def test_of_several_drawings_of_a_claim_the_one_that_counts_is_cited(tmp_path):
+    paper = figures.unbound(figures.drawn(ROOT / "figures" / "fig1a-paper.json"))
+    fewer = paper | {"scale": "cpu", "claims": [claim | {"n": [2000]} for claim in paper["claims"]]}
+    mine = paper | {"scale": "cpu", "data": "shapes", "crop": None}
+    quick = paper | {"scale": "quick", "claims": [claim | {"n": [60_000]} for claim in paper["claims"]]}
+    claim, cited = paper["claims"][0]["id"], []
+    for stem, numbers in (("a-shapes", mine), ("b-quick", quick), ("a-cpu", fewer), ("c-paper", paper)):  # each better
+        (tmp_path / f"{stem}.json").write_text(json.dumps(numbers))
+        cited.append(cite.citation(claim, tmp_path).note.partition(": ")[0])
+    assert cited == [f"Claim {claim}, {stem}" for stem in ("a-shapes", "b-quick", "a-cpu", "c-paper")]
+
+
 def test_what_others_wrote_is_escaped():
     assert plain(HOSTILE) == 'a}\\input{x}% \\x1b[2J\\u202e$_^~#&|<"\u2212'
     text = latex(HOSTILE)

@@ -247,8 +247,8 @@ def test_images_are_added_some_at_a_time_and_the_set_is_the_same(home, tmp_path,
     most = []
     from rethinking.data import _image_folder
 
-    get = _image_folder._Decoded.__getitem__
-    monkeypatch.setattr(_image_folder._Decoded, "__getitem__", lambda s, at: most.append(len(at)) or get(s, at))
+    get = _image_folder.Decoded.__getitem__
+    monkeypatch.setattr(_image_folder.Decoded, "__getitem__", lambda s, at: most.append(len(at)) or get(s, at))
     data.add("parts", tmp_path / "photos", hold_out=0.3)
     assert catalog.find("data", "parts").constants == right
     assert set(most) <= {4, 3, 2, 1}

@@ -273,6 +273,13 @@ def test_chance_and_what_counts_as_learned(monkeypatch):
     twenty = of(20, 10_000, 0.1)
     assert (twenty.learned, twenty.learned_words) == (20, six.learned_words.replace("19", "10"))  # four times chance
     assert of(16, 10_000, 1 / 16).learned_words == "a ninth of the way from 6.3 %, chance, to 100 %"
+    # One and a half times an equal share, to the last digit, and chance shown to two.
+    shares = {(3, 1.5): True, (300, 1.4): True, (1900, 2.5): False, (3000, 1): True, (65_536, 1.51): False}
+    for (classes, times), alike in shares.items():
+        assert of(classes, 10_000, times / classes).balanced == alike
+    many = of(3000, 10_000, 1 / 3000)
+    assert (many.chance, many.learned_words) == (0.033, "a ninth of the way from 0.033 %, chance, to 100 %")
+    assert (of(100, 10_000, 0.01).chance, of(160, 10_000, 1 / 160).chance) == (1, 0.63)
     for classes in (2, 3, 6, 100):
         for test in (4, 20, 80, 300, 10_000):
             one = of(classes, test, 1 / classes)

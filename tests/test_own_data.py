@@ -197,6 +197,14 @@ def _linked(at):
     return at
 
 
+def _hidden(at):
+    for name in (".ipynb_checkpoints", "more/.thumbnails"):  # copies, of which some would be on the other side
+        (image_folder(at) / "ant" / name).mkdir(parents=True)
+        Image.fromarray(IMAGES[0]).save(at / "ant" / name / "000.png")
+    Image.fromarray(IMAGES[0]).save(at / "ant" / ".000.png")
+    return at
+
+
 def _loose(at):
     Image.fromarray(IMAGES[0]).save(image_folder(at) / "loose.png")
     return at
@@ -227,6 +235,12 @@ FOLDERS = {
         {"hold_out": 0.2},
         (24, 6),
         ["1 images that are in no folder of a class are left out"],
+    ),
+    "hidden images and folders within a class": (
+        _hidden,
+        {"hold_out": 0.2},
+        (24, 6),
+        ["3 images that are hidden, or in a hidden folder, are left out"],
     ),
     "a link to a folder within a class": (
         _linked,
@@ -293,6 +307,21 @@ def test_images_of_every_mode_are_bytes_of_grey_or_colour(mode, tmp_path):
     assert {image.tobytes() for image in loaded} <= seen
 
 
+@pytest.mark.parametrize("grey", ["training", "test"])
+def test_grey_images_of_one_set_are_in_colour_where_those_of_the_other_are(grey, tmp_path):
+    parts, said = {"training": tmp_path / "train", "test": tmp_path / "test"}, []
+    for name, path in parts.items():
+        image_folder(path, IMAGES[..., :1] if name == grey else IMAGES)
+    data.add("mine", tmp_path, say=said.append)
+    loaded = data.load("mine")
+    assert loaded.train.images.shape == loaded.test.images.shape == (30, 32, 32, 3)
+    for name, split in (("training", loaded.train), ("test", loaded.test)):
+        right = np.repeat(IMAGES[..., :1], 3, axis=3) if name == grey else IMAGES
+        assert {image.tobytes() for image in split.images} == {image.tobytes() for image in right}
+    other = "test" if grey == "training" else "training"
+    assert said == [f"the {grey} images are grey, and are kept in colour, as the {other} images are"]
+
+
 # --- what cannot be added is refused in one line, and leaves nothing ------------------------------
 
 
@@ -357,6 +386,22 @@ def _deep(at):
     return _with(at, "ant/x.png", b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
+def _deep_tiff(at):
+    """A TIFF of 16 bits a channel, each channel by itself, of which Pillow reads half the bytes as values of 8 bits."""
+    stream = io.BytesIO()
+    Image.fromarray(IMAGES[0]).save(stream, "TIFF")
+    content = stream.getvalue()
+    for was, now in ((struct.pack("<3H", 8, 8, 8), struct.pack("<3H", 16, 16, 16)), (_planes(1), _planes(2))):
+        assert content.count(was) == 1
+        content = content.replace(was, now)
+    return _with(at, "ant/x.tif", content)
+
+
+def _planes(kind):
+    """The entry of a TIFF that says how channels lie: 1, together; 2, each by itself."""
+    return struct.pack("<HHII", 284, 3, 1, kind)
+
+
 def _exif_behind(at):
     """An orientation behind the pixels, of which the header knows nothing."""
     exif = Image.Exif()
@@ -406,7 +451,14 @@ BAD = {
     "images differ in size": lambda at: _with(at, "ant/x.png", image=Image.new("RGB", (31, 32))),
     "x.png cannot be read": lambda at: _with(at, "ant/x.png", b"not a picture"),
     "pixels of mode I;16": lambda at: _with(at, "ant/x.png", image=Image.new("I;16", (32, 32))),
-    "pixels of mode RGB and more than 8 bits": _deep,
+    "x.png has pixels of mode RGB and more than 8 bits": _deep,
+    "x.tif has pixels of mode RGB and more than 8 bits": _deep_tiff,
+    "x.ppm has pixels of mode RGB and more than 8 bits": lambda at: _with(
+        at, "ant/x.ppm", b"P6 32 32 65535\n" + bytes(6 * 32 * 32)
+    ),
+    "y.ppm has pixels of mode RGB and more than 8 bits": lambda at: _with(
+        at, "ant/y.ppm", b"P3 32 32 256\n" + 3 * 32 * 32 * b"256 "
+    ),
     "pixels of mode I:": _of_mode("I", 70000),
     "pixels of mode F:": _of_mode("F", 0.5),
     "pixels of mode LAB:": _of_mode("LAB", 0),
@@ -433,7 +485,10 @@ BAD = {
         at, "ant/bad.png", b"\x89PNG\r\n"
     ),
     "gone.png is a link to what is not there: mend it": lambda at: _with_file(at, "ant/gone.png", at / "nowhere"),
-    "training and test images are": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
+    "images are 32 x 32 x 3 and 16 x 32 x 3: bring them to one size$": lambda at: _npz(at, test_images=IMAGES[:9, :16]),
+    "images are 32 x 32 x 3 and 32 x 32 x 1: bring them to one number of channels$": lambda at: _npz(
+        at, test_images=IMAGES[:9, ..., :1]
+    ),
 }
 
 

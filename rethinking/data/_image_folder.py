@@ -26,6 +26,7 @@ TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "valida
 
 # What a part of a set may be called as well, as seg_train or test-images.
 PART = "(^|[^a-z])(train(ing)?|test(ing)?|val(id|idation)?)(set)?([^a-z]|$)"
+BITS = 0x0102  # of TIFF: bits of each channel
 ORIENTATION = 0x0112  # of EXIF: 1 as it is stored, 2 to 8 turned or mirrored, 5 to 8 with its sides exchanged
 
 
@@ -69,9 +70,11 @@ def _not_parts(path: Path, below: dict[str, Path]) -> None:
 def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     """The images below a folder with one folder a class."""
     files: list[tuple[Path, str]] = []
-    other = links = 0
+    other = links = hidden = 0
     for name, folder in _folders(path).items():
-        found = sorted(f for f in folder.rglob("*") if not f.name.startswith("."))
+        every = sorted(folder.rglob("*"))
+        found = [f for f in every if not any(part.startswith(".") for part in f.relative_to(folder).parts)]
+        hidden += sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in {*every} - {*found})
         below = [f for f in found if f.is_file()]
         gone = next((f for f in found if f.is_symlink() and not f.exists()), None)
         if gone is not None:
@@ -89,6 +92,8 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     loose = sum(f.suffix.lower() in SUFFIXES and f.is_file() for f in path.iterdir())
     if loose:
         say(f"{path}: {loose} images that are in no folder of a class are left out")
+    if hidden:
+        say(f"{path}: {hidden} images that are hidden, or in a hidden folder, are left out")
     if links:
         say(f"{path}: {links} links to folders within a class are left out")
     if other:
@@ -96,7 +101,7 @@ def _split(path: Path, size: int | None, say: Callable[[str], None]) -> Pair:
     return Pair(_decoded([f for f, _ in files], size, say), [name for _, name in files])
 
 
-class _Decoded:
+class Decoded:
     """The images in files, uint8 (N, H, W, C), decoded when they are asked for: `images[places]`, places int64 (M,).
 
     Args:
@@ -106,6 +111,10 @@ class _Decoded:
     def __init__(self, files: list[Path], shape: tuple[int, ...], mode: str, size: int | None):
         self._files, self.shape, self._mode, self._size = files, shape, mode, size
 
+    def in_colour(self) -> "Decoded":
+        """The same with three channels."""
+        return Decoded(self._files, (*self.shape[:3], 3), "RGB", self._size)
+
     def __getitem__(self, places: np.ndarray) -> np.ndarray:
         out = np.empty((len(places), *self.shape[1:]), np.uint8)
         for k, place in enumerate(places):
@@ -113,7 +122,7 @@ class _Decoded:
         return out
 
 
-def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> _Decoded:
+def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) -> Decoded:
     """The images in files, C 1 where all are grey; their headers are read, so that sizes are known."""
     shapes: dict[tuple[int, int], Path] = {}
     grey, turned = True, 0
@@ -134,7 +143,7 @@ def _decoded(files: list[Path], size: int | None, say: Callable[[str], None]) ->
     width, height = next(iter(shapes))
     if turned:
         say(f"{turned:,} images are turned upright, as their EXIF orientation says and viewers show them")
-    return _Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
+    return Decoded(files, (len(files), height, width, 1 if grey else 3), "L" if grey else "RGB", size)
 
 
 def one_image(file: Path, size: int | None = None, mode: str = "RGB", as_stored: bool = False) -> Any:
@@ -152,12 +161,21 @@ def one_image(file: Path, size: int | None = None, mode: str = "RGB", as_stored:
 
 def _check(image: Any, file: Path) -> None:
     """Raise Unavailable for an image that would be rounded or read in part, of which the header alone is read."""
-    coded = str(image.tile[0].args) if image.tile else ""  # what Pillow itself brings to 8 bits, as "RGB;16B"
-    if image.mode not in COLOURS or ";16" in coded or ";12" in coded:
+    if image.mode not in COLOURS or _deep(image):
         mode = image.mode if image.mode not in COLOURS else f"{image.mode} and more than 8 bits"
         raise Unavailable(f"{file} has pixels of mode {mode}: convert it to 8 bits, grey or colour")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a phone's photograph, then what belongs to it
         raise Unavailable(f"{file} holds several pictures: save one of them alone")
+
+
+def _deep(image: Any) -> bool:
+    """Whether a file has more than 8 bits a value, which Pillow itself brings to 8."""
+    coded = image.tile[0].args if image.tile else ""
+    if image.format == "PPM":
+        return isinstance(coded, tuple) and int(coded[-1]) > 255  # (mode, the largest value)
+    if image.format == "TIFF":
+        return max(map(int, image.tag_v2.get(BITS, (1,)))) > 8
+    return str(image.format) == "PNG" and ";16" in str(coded)  # as "RGB;16B"
 
 
 def _upright(image: Any, file: Path, mode: str, size: int | None) -> Any:

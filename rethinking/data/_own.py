@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rethinking.constants import ARRAYS
 from rethinking.data._files import Arrays, Unavailable
 from rethinking.data._folder import file_of, scratch_in, write_arrays
 from rethinking.data._found import Chosen
+from rethinking.data._image_folder import Decoded
 from rethinking.data._layouts import Pair, found_at
 from rethinking.errors import InputError
 from rethinking.images import label_type
@@ -98,9 +100,7 @@ def add(
         words += f", {len(numbers[1]):,} held out as the test set"
     elif hold_out is not None:
         raise InputError(f"{path} has a test set: leave --hold-out out")
-    if train.images.shape[1:] != held.images.shape[1:]:
-        shapes = " and ".join(" x ".join(map(str, pair.images.shape[1:])) for pair in (train, held))
-        raise InputError(f"training and test images are {shapes}: bring them to one size, as with --size 32")
+    train, held = _alike(train, held, say)
     kept = (found.in_order, (other or found).in_order)  # the order of each split, as of an official layout
     orders = [np.arange(len(n)) if k else drawn.permutation(len(n)) for n, k in zip(numbers, kept, strict=True)]
     words += "" if all(kept) else ", in an order drawn once"
@@ -110,6 +110,26 @@ def add(
         arrays[f"{split}_labels"] = numbers[k][orders[k]]
     _put(name, arrays, classes, words, folder)
     return folder
+
+
+def _alike(train: Pair, test: Pair, say: Callable[[str], None]) -> tuple[Pair, Pair]:
+    """Both splits with images of one shape: of folders of images, grey ones in colour where the others are.
+
+    Raises InputError.
+    """
+    pairs = {"training": train, "test": test}
+    shapes = {name: pair.images.shape[1:] for name, pair in pairs.items()}  # (H, W, C)
+    if len(set(shapes.values())) == 1:
+        return train, test
+    folders = [pair.images for pair in pairs.values() if isinstance(pair.images, Decoded)]
+    of_one_size = shapes["training"][:2] == shapes["test"][:2]
+    if of_one_size and len(folders) == 2:
+        grey, colour = sorted(shapes, key=lambda name: shapes[name][2])
+        say(f"the {grey} images are grey, and are kept in colour, as the {colour} images are")
+        return replace(train, images=folders[0].in_colour()), replace(test, images=folders[1].in_colour())
+    told = " and ".join(" x ".join(map(str, shape)) for shape in shapes.values())
+    one = "one number of channels" if of_one_size else "one size" + ", as with --size 32" * (len(folders) == 2)
+    raise InputError(f"training and test images are {told}: bring them to {one}")
 
 
 def _listed(names: Sequence[str]) -> str:

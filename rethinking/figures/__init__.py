@@ -2,8 +2,8 @@
 
 A figure is declared (see rethinking.figures.kit) or is one of a kind, a file with
 
-    MODELS = [...]                    the networks it can be drawn for, the default first, of other data at quick the
-                                      first MLP; else of ["all"]
+    MODELS = [...]                    where it is of one network, which --model may name: its usual ones, the default
+                                      first, of other data at quick the first MLP; else ["all"]
     SEEDS = {"quick": 1, ...}         seeds at each scale; else 1, 3 and 3
     CAPTION = "..."                   one sentence
     DEPARTURES = ["...", ...]         where we differ from the paper, or it is silent

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rethinking.claims import exact, rounded
+from rethinking.claims import exact
 from rethinking.figures import CHEAP, FULL, Subject
+from rethinking.figures._subject import percent
 from rethinking.figures.kit import Bound, Claim, Frame, Measure, bounded, gain
 from rethinking.spec import Part
 
@@ -58,7 +59,7 @@ def at_chance(subject: Subject, measure: Measure, error: bool = False, by_median
 
     def ours(t: Frame) -> str:
         text = f"{t.spread(measure, ' %')}, chance is {chance:g} %"
-        share = f"{rounded(subject.largest, 2):g} % of the test images"
+        share = f"{percent(subject.largest, 2):g} % of the test images"
         unlike = f"; its largest class has {share}, so that chance is no one number"
         return text if subject.balanced else text + unlike
 

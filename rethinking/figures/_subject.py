@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from rethinking import catalog
-from rethinking.claims import rounded
+from rethinking.claims import exact, rounded
 from rethinking.spec import RunSpec, Spec, image_size
 
 CIFAR10 = "cifar10"
 FULL = 50_000  # its training images
 WORDS = {CIFAR10: "CIFAR-10", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-BALANCED = 1.5  # times chance: a larger class of the test set makes chance no single number
+BALANCED = 1.5  # equal shares: a larger class of the test set makes chance no single number
+
+
+def percent(share: float, digits: int = 1) -> float:
+    """A share above 0, in %, to so many decimals, but below 1 % to two significant digits."""
+    return rounded(share, digits if share >= 1 else 1 - math.floor(math.log10(share)))
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,13 @@ class Subject:
 
     @property
     def chance(self) -> float:
-        """What guessing one of its classes gives, whatever their shares, in %."""
-        return rounded(100 / len(self._constants["CLASSES"]))
+        """What guessing one of its classes gives, whatever their shares, in %, as it is shown."""
+        return percent(self._equal)
+
+    @property
+    def _equal(self) -> float:
+        """The same to the last digit: each class's share where all are alike."""
+        return 100 / len(self._constants["CLASSES"])
 
     def _error(self, share: float) -> float:
         """Three standard errors of an accuracy of `share` %, on so many test images, but at least 2: points."""
@@ -78,8 +88,8 @@ class Subject:
 
     @property
     def largest(self) -> float:
-        """The share of the largest class in the test set, in %; chance where it is not known."""
-        return 100 * self._constants["LARGEST_CLASS"]["test"] if self.counted else self.chance
+        """The share of the largest class in the test set, in %; an equal share where it is not known."""
+        return 100 * self._constants["LARGEST_CLASS"]["test"] if self.counted else self._equal
 
     @property
     def counted(self) -> bool:
@@ -89,7 +99,7 @@ class Subject:
     @property
     def balanced(self) -> bool:
         """Whether its classes are alike enough for chance to be one number."""
-        return self.largest <= BALANCED * self.chance
+        return exact(self.largest - BALANCED * self._equal) <= 0
 
     @property
     def tells(self) -> bool:
@@ -110,7 +120,7 @@ class Subject:
     @property
     def _guessing(self) -> float:
         """What is reached without learning anything, in %: chance, or the share of the largest class."""
-        return rounded(max(self.chance, self.largest))
+        return percent(max(self._equal, self.largest))
 
     @property
     def learned(self) -> float:
@@ -157,7 +167,7 @@ def terms(subject: Subject, wanted: Sequence[Spec]) -> list[str]:
     images, batches = between(trained), between(min(s.batch_size, n) for s, n in zip(runs, trained, strict=True))
     held = f", {between(s.held_out for s in runs)} more held out," if any(s.held_out for s in runs) else ""
     early = ", or when every training example is right" if all(s.stop == "fitted" for s in runs) else ""
-    largest = f"; the largest class has {rounded(subject.largest, 2):g} % of the test images" if subject.counted else ""
+    largest = f"; the largest class has {percent(subject.largest, 2):g} % of the test images" if subject.counted else ""
     return [
         f"{subject.facts}.",
         "Each image is whitened by itself; corruptions are drawn once, before that.",

@@ -9,6 +9,7 @@ from typing import Any
 
 from rethinking import catalog, figures, revision
 from rethinking.errors import InputError
+from rethinking.report import model
 from rethinking.report.citing import of_figure
 from rethinking.report.escape import latex
 from rethinking.report.references import PAPER
@@ -40,6 +41,9 @@ class Citation:
 def citation(what: str | None, folder: Path) -> Citation:
     """What to cite for a figure, or for a claim of a drawn one by its id; None for the software and the paper alone.
 
+    Of several drawings that have a claim, that of the paper's data, then of scale cpu or paper, then the one that counts
+    on the pages of results, see `model.once`.
+
     Args:
         folder: of the drawn figures, whose claims have verdicts.
 
@@ -50,17 +54,19 @@ def citation(what: str | None, folder: Path) -> Citation:
         return Citation("", (PAPER,))
     if what in catalog.names("figures"):
         return Citation(f"Figure {what}: {catalog.load('figures', what).CAPTION}", tuple(of_figure(what)))
-    known = []
-    for path in sorted(folder.glob("*.json")):
+    known, found = [], []
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stem):
         drawn = figures.drawn(path)
-        known.append(path.stem)
+        known += [path.stem, *(claim["id"] for claim in drawn["claims"])]
         if path.stem == what:
             return Citation(plain(f"Figure {what}: {drawn['caption']}"), tuple(of_figure(drawn["figure"])))
-        for claim in drawn["claims"]:
-            known.append(claim["id"])
-            if claim["id"] == what:
-                found = f"Claim {what}, {path.stem}: {claim['statement']}; verdict: {claim['verdict']}"
-                return Citation(plain(found), tuple(of_figure(drawn["figure"])))
+        for claim in (model.judged_of(path.stem, c) for c in drawn["claims"] if c["id"] == what):
+            rank = "data" not in drawn, drawn["scale"] != "quick", claim.weight
+            found.append((rank, claim, drawn["figure"]))
+    if found:
+        _, claim, name = max(found, key=lambda each: each[0])
+        note = f"Claim {what}, {claim.result}: {claim.statement}; verdict: {claim.verdict}"
+        return Citation(plain(note), tuple(of_figure(name)))
     near = difflib.get_close_matches(what, [*catalog.names("figures"), *known], 3)
     hint = f"did you mean {', '.join(near)}?" if near else "see `rethinking list figures`"
     raise InputError(f"{what!r} is neither a figure nor the id of a claim in {folder}: {hint}")

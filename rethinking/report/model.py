@@ -69,7 +69,7 @@ class Result:
     @cached_property
     def judged(self) -> list[Judged]:
         """Its claims."""
-        return [_judged(self.stem, claim) for claim in self.numbers["claims"]]
+        return [judged_of(self.stem, claim) for claim in self.numbers["claims"]]
 
     @property
     def title(self) -> str:
@@ -132,7 +132,8 @@ def artefact(name: str) -> str:
     )
 
 
-def _judged(stem: str, claim: dict[str, Any]) -> Judged:
+def judged_of(stem: str, claim: dict[str, Any]) -> Judged:
+    """A claim as the .json of the drawn figure `stem` has it."""
     same = ("id", "own", "verdict", "name", "source", "statement", "paper", "seeds")
     ours = claim["ours"] or claim["reason"] or ""
     return Judged(stem, rule=claim["tolerance"], ours=ours, n=tuple(claim["n"]), **{name: claim[name] for name in same})
