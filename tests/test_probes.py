@@ -108,6 +108,23 @@ def trained_rows(spec, trained):
         return list(catalog.load("probes", spec.probe.name).measure(trained, generator(), **spec.options))
 
 
+@pytest.fixture(scope="module")
+def diverged(toy_dir, tmp_path_factory):
+    """A run that diverges, in its folder."""
+    spec, runs = TINY.replace(learning_rate=1e30), Runs(tmp_path_factory.mktemp("runs"))
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    assert runs.find(spec).result["status"] == "diverged"
+    return spec, runs
+
+
+@pytest.mark.parametrize("name", catalog.names("probes"))
+def test_no_probe_measures_a_run_that_diverged(name, diverged, toy_dir):
+    spec, runs = diverged
+    with pytest.raises(InputError, match=r"diverged at step \d+, .*: probe a run that did not diverge"):
+        execute(probe(name, spec), runs, data_dir=str(toy_dir))
+    assert sorted(path.name for path in runs.root.iterdir()) == [spec.run_id]
+
+
 def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_path):
     spec, record = probe("capacity"), made.find(TINY)
     assert execute(spec, made, data_dir=str(toy_dir))
