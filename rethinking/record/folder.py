@@ -57,9 +57,13 @@ class Runs:
         return self.root / outdated.AGAIN / spec.run_id if renewed else place
 
     def weights_of(self, spec: Spec) -> Path:
-        """Where the weights of a run's network are, or would be; of one that is made again, beside its record."""
+        """Where the weights of a run's network are, or would be; of one that is made again, beside its record.
+
+        Those beside a record come first: where it has replaced another, weights elsewhere may still be of that one.
+        """
         path = self.path(spec)
-        return (self.weights / path.name if path.parent == self.root else path) / digests.WEIGHTS
+        beside = path.parent != self.root or (path / digests.WEIGHTS).is_file()
+        return (path if beside else self.weights / path.name) / digests.WEIGHTS
 
     def complete(self, spec: Spec) -> bool:
         """Whether the run was trained to its end."""
