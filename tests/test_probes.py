@@ -220,6 +220,21 @@ def test_the_command_measures_records_and_shows(made, toy_dir):
     assert "capacity takes no value" in one_line(cli("probe", TINY.run_id, "capacity=3", *where))
 
 
+def test_two_records_of_a_probe_that_differ_are_not_called_fitted(made, toy_dir, tmp_path):
+    spec, other = probe("capacity"), Runs(tmp_path)
+    assert execute(spec, made, data_dir=str(toy_dir))
+    path = shutil.copytree(made.path(spec), other.path(spec))
+    result = json.loads((path / "result.json").read_text())
+    (path / "curve.csv").write_text((path / "curve.csv").read_text().replace(repr(result["final"]["l2"]), "1.5"))
+    result["final"]["l2"] = 1.5
+    (path / "result.json").write_text(json.dumps(digests.sealed(result, path)))
+    words = ("run", "--spec", path / "spec.json", "--compare", "--runs", made.root, "--with", tmp_path)
+    done = cli(*words, "--device", "cpu")
+    assert done.returncode == 1
+    assert "another curve: l2 " in done.stdout
+    assert "99 %" not in done.stdout
+
+
 def test_prune_keeps_the_run_that_a_probe_to_be_kept_was_measured_on(made, toy_dir, tmp_path):
     spec, runs = probe("capacity"), Runs(tmp_path / "runs")
     assert execute(spec, made, data_dir=str(toy_dir))
