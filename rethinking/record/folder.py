@@ -160,10 +160,12 @@ class Runs:
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:
-        """The record of `spec`, or what there is of its curve so far. Raises InputError."""
+        """The record of `spec`, or what there is of its curve so far. Raises InputError, also where that is nothing."""
         if self.complete(spec):
             return read(self.path(spec))
         path = self.path(spec)
+        if not (path / "curve.csv").exists():
+            raise InputError(f"{path} has no evaluation yet: wait until it has one, or name another --with")
         made_with = environment_of(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec))
 
