@@ -306,11 +306,13 @@ def made_again(
     data_dir: str | None = None,
     until: int | None = None,
     threads: int | None = None,
+    quiet: bool = False,
 ) -> tuple[str | None, Record]:
     """Train a record's spec again in a folder that is thrown away; of a probe first the run that it was measured on.
 
     Args:
         until: train and compare up to this step alone. threads: of a CPU; those of the record unless told.
+        quiet: say nothing of how it goes on.
 
     Returns:
         Where the other first differs, None where it does not; and the other, of which files are gone.
@@ -322,7 +324,7 @@ def made_again(
         other = Runs(scratch)
         for each in (*_measured(record), record):
             options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or each.threads}
-            options |= {"data_dir": data_dir, "until": until if each is record else None}
+            options |= {"data_dir": data_dir, "until": until if each is record else None, "quiet": quiet}
             failures = local.run([each.spec], other, **options)
             if failures:
                 raise InputError(f"{each.spec.run_id} failed: {failures[0].reason}")

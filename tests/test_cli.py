@@ -222,6 +222,11 @@ def test_a_run_without_an_evaluation_is_told_to_be_waited_for_and_not_called_dam
     assert told == f"rethinking: {path} has no evaluation yet: wait until it has one, or name another --with"
 
 
+def test_a_quiet_comparison_says_nothing_where_nothing_differs(toy_runs, toy_dir):
+    done = cli(*RUN, "--compare", "--quiet", "--runs", toy_runs, "--data-dir", toy_dir)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("field", RunSpec.model_fields)
 def test_every_field_of_a_spec_is_an_option_of_run(field):
     """With the field's name, description and default; model_options are beside --model."""
