@@ -306,11 +306,13 @@ def made_again(
     data_dir: str | None = None,
     until: int | None = None,
     threads: int | None = None,
+    quiet: bool = False,
 ) -> tuple[str | None, Record]:
-    """Train a record's spec again in a folder that is thrown away.
+    """Train a record's spec again in a folder that is thrown away; of a probe first the run that it was measured on.
 
     Args:
         until: train and compare up to this step alone. threads: of a CPU; those of the record unless told.
+        quiet: say nothing of how it goes on.
 
     Returns:
         Where the other first differs, None where it does not; and the other, of which files are gone.
@@ -320,9 +322,19 @@ def made_again(
     """
     with tempfile.TemporaryDirectory() as scratch:
         other = Runs(scratch)
-        options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or record.threads}
-        failures = local.run([record.spec], other, data_dir=data_dir, until=until, **options)
-        if failures:
-            raise InputError(f"{record.spec.run_id} failed: {failures[0].reason}")
+        for each in (*_measured(record), record):
+            options: dict[str, Any] = {"device": device, "workers": 1, "threads": threads or each.threads}
+            options |= {"data_dir": data_dir, "until": until if each is record else None, "quiet": quiet}
+            failures = local.run([each.spec], other, **options)
+            if failures:
+                raise InputError(f"{each.spec.run_id} failed: {failures[0].reason}")
         second = other.begun(record.spec)
         return record.difference(second, until), second
+
+
+def _measured(record: Record) -> list[Record]:
+    """The record of the run that a probe was measured on, where it is beside the probe's. Raises InputError."""
+    if not isinstance(record.spec, ProbeSpec):
+        return []
+    folder = record.path.parent / record.spec.run.run_id
+    return [read(folder)] if (folder / "result.json").is_file() else []

@@ -23,7 +23,7 @@ from rethinking.cli import main
 from rethinking.cli.spec_options import spec_of
 from rethinking.engines import checks
 from rethinking.engines.execute import execute
-from rethinking.record import Runs, digests
+from rethinking.record import Runs, digests, leased
 from rethinking.spec import Part, RunSpec
 
 HUGE = "1" + 400 * "0"
@@ -212,6 +212,19 @@ def test_a_record_is_compared_with_a_new_run_or_with_one_of_another_folder(runs,
     assert anew.returncode == 1
     assert f"from step {step} on another curve: train_accuracy " in anew.stdout
     assert anew.stdout.count("made by: commit ") == 2
+
+
+def test_a_run_without_an_evaluation_is_told_to_be_waited_for_and_not_called_damaged(toy_runs, tmp_path):
+    words = (*RUN, "--compare", "--runs", toy_runs, "--with", tmp_path)
+    with leased(Runs(tmp_path), RUN_SPEC):
+        told = one_line(cli(*words))
+    path = Runs(tmp_path).path(RUN_SPEC)
+    assert told == f"rethinking: {path} has no evaluation yet: wait until it has one, or name another --with"
+
+
+def test_a_quiet_comparison_says_nothing_where_nothing_differs(toy_runs, toy_dir):
+    done = cli(*RUN, "--compare", "--quiet", "--runs", toy_runs, "--data-dir", toy_dir)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("field", RunSpec.model_fields)

@@ -53,6 +53,22 @@ def test_weights_are_deleted_alone_and_stay_where_a_file_is_none_of_a_run(tmp_pa
     assert sorted(p.name for p in path.iterdir()) == before
 
 
+def test_weights_in_the_folder_of_the_checkpoints_stay_when_their_run_is_deleted(tmp_path):
+    """Where both were named as one folder, of which `prune` is told as that of the checkpoints."""
+    runs, scratch = tmp_path / "runs", tmp_path / "scratch"
+    path = complete(Runs(runs, scratch, scratch))
+    weights = scratch / path.name / "weights.safetensors"
+    write(weights, b"weights")
+    (tmp_path / "out").mkdir()
+    words = ("prune", "--unreferenced", "--yes", "--runs", runs, "--checkpoints", scratch, "--out", tmp_path / "out")
+    assert "deleted 1 runs" in cli(*words).stdout
+    assert not path.exists()
+    assert weights.read_bytes() == b"weights"
+    os.utime(weights, (0, 0))
+    os.utime(weights.parent, (0, 0))
+    assert "nothing to prune" in cli(*words).stdout
+
+
 def test_half_of_a_deletion_is_a_run_that_can_be_deleted(tmp_path, monkeypatch):
     runs, count, unlink = Runs(tmp_path), 0, os.unlink
     path = complete(runs)

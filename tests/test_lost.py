@@ -19,7 +19,7 @@ from rethinking import data
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, litter, make, outdated, read
-from rethinking.spec import RunSpec
+from rethinking.spec import Part, ProbeSpec, RunSpec
 
 DRAWN = Path(__file__).parents[1] / "figures"
 SPEC = RunSpec(n=100, model="mlp-1x512", steps=20)
@@ -37,12 +37,15 @@ def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def aged(path, text=None):
-    """Make a record one of another version of its plug-in network, whole as it is; text: its environment.json."""
+def aged(path, text=None, weights=None):
+    """Make a record one of another version of its plug-in network, whole as it is.
+
+    text: its environment.json. weights: the file of its weights, where they are elsewhere.
+    """
     file, result = path / "environment.json", json.loads((path / "result.json").read_text())
     file.write_text(text or file.read_text().replace(TINY.plug_ins["models/tiny"], 12 * "0"))
     rest = {key: value for key, value in result.items() if key not in digests.OWN}
-    (path / "result.json").write_text(json.dumps(digests.sealed(rest, path), indent=2) + "\n")
+    (path / "result.json").write_text(json.dumps(digests.sealed(rest, path, weights), indent=2) + "\n")
 
 
 # --- a run that is made again ---------------------------------------------------------------------
@@ -514,6 +517,29 @@ def test_a_replacement_that_is_gone_on_with_leaves_weights_of_another_record(tmp
     assert theirs.read_text() == "mine"
     assert (runs.path(SPEC) / digests.WEIGHTS).read_bytes() == b"the new ones"
     digests.check(runs.path(SPEC), json.loads((runs.path(SPEC) / "result.json").read_text()), weights=True)
+
+
+def test_weights_elsewhere_stay_when_their_record_is_made_again_and_the_new_ones_are_found(toy_dir, tmp_path):
+    """So no probe trains the run a second time, and it can be made again once more."""
+    runs, probe = Runs(tmp_path / "runs", weights=tmp_path / "weights"), Part(name="capacity")
+    assert execute(TINY, runs, data_dir=toy_dir)
+    kept, beside = runs.weights_of(TINY), runs.path(TINY) / digests.WEIGHTS
+    new, old = kept.read_bytes(), b"of the old version"
+    kept.write_bytes(old)
+    aged(runs.path(TINY), weights=kept)
+    for there in ((old, new), (old, new), (new, None)):
+        if there == (new, None):
+            kept.unlink()
+        runs = Runs(tmp_path / "runs", weights=tmp_path / "weights")
+        make.begin_again(runs, outdated.find(runs, [TINY]))
+        assert execute(TINY, runs, data_dir=toy_dir)
+        assert tuple(path.read_bytes() if path.exists() else None for path in (kept, beside)) == there
+        spec, trained = ProbeSpec.make(run=TINY, probe=probe), []
+        note = lambda run, _, trained=trained: trained.append(run)  # noqa: E731
+        assert execute(spec, runs, data_dir=toy_dir, on_network=note)
+        assert not trained
+        shutil.rmtree(runs.path(spec))
+        aged(runs.path(TINY))
 
 
 def test_a_record_that_is_replaced_while_it_is_read_is_read_again_and_not_called_damaged(tmp_path, monkeypatch):

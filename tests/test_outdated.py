@@ -10,7 +10,7 @@ from command import PLUG_INS, cli, one_line
 from rethinking import api, catalog, figures, verify
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
-from rethinking.record import Runs, make, outdated
+from rethinking.record import Runs, make, outdated, write
 from rethinking.spec import RunSpec
 
 
@@ -118,6 +118,23 @@ def test_a_figure_of_probes_alone_makes_their_runs_again(found, toy_dir, tmp_pat
     status, told = call("run", "--spec", folders[0] / "spec.json", "--again", "--data-dir", toy_dir)
     assert status == 0, told
     assert list(verify.records(Runs(root))) == []
+
+
+def test_a_plan_names_every_plug_in_that_figure_asks_for(found, tmp_path):
+    """Of runs of several changed ones, and also where probes alone need the runs."""
+    found(figures__probed=PROBES_ALONE.replace('"mine"', '"tiny"'))
+    for name, which in (("toyfig", "4 of them were"), ("probed", "runs that their probes measure were")):
+        runs, words = Runs(tmp_path / name), (name, "--device", "cpu", "--runs", tmp_path / name)
+        for spec in figures.unique(figures.specs(name, figures.setting(name))):
+            run = getattr(spec, "run", spec)
+            made = {"plug_ins": dict.fromkeys(run.plug_ins, 12 * "0")}
+            write(runs.path(run) / "environment.json", json.dumps(made))
+        advice = f"{which} made with another version of a plug-in: give `figure --retrain toy --retrain tiny`"
+        assert advice in cli("plan", *words).stdout
+        refused = one_line(cli("figure", *words, "--retrain", "tiny", "--out", tmp_path))
+        assert "made with another version of data/toy.py" in refused
+        each = json.loads(cli("plan", *words, "--json").stdout)["runs"]
+        assert all(run["made_with_another"] == ["data/toy", "models/tiny"] * (name == "toyfig") for run in each)
 
 
 def test_the_old_record_stays_in_its_place_until_the_new_one_is_complete(toy_dir, tmp_path):

@@ -108,6 +108,23 @@ def trained_rows(spec, trained):
         return list(catalog.load("probes", spec.probe.name).measure(trained, generator(), **spec.options))
 
 
+@pytest.fixture(scope="module")
+def diverged(toy_dir, tmp_path_factory):
+    """A run that diverges, in its folder."""
+    spec, runs = TINY.replace(learning_rate=1e30), Runs(tmp_path_factory.mktemp("runs"))
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    assert runs.find(spec).result["status"] == "diverged"
+    return spec, runs
+
+
+@pytest.mark.parametrize("name", catalog.names("probes"))
+def test_no_probe_measures_a_run_that_diverged(name, diverged, toy_dir):
+    spec, runs = diverged
+    with pytest.raises(InputError, match=r"diverged at step \d+, .*: probe a run that did not diverge"):
+        execute(probe(name, spec), runs, data_dir=str(toy_dir))
+    assert sorted(path.name for path in runs.root.iterdir()) == [spec.run_id]
+
+
 def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_path):
     spec, record = probe("capacity"), made.find(TINY)
     assert execute(spec, made, data_dir=str(toy_dir))
@@ -201,6 +218,21 @@ def test_the_command_measures_records_and_shows(made, toy_dir):
     refused = one_line(cli("probe", spec.run_id, "capacity", *where))
     assert "is of no network that probes know: give a training run" in refused
     assert "capacity takes no value" in one_line(cli("probe", TINY.run_id, "capacity=3", *where))
+
+
+def test_two_records_of_a_probe_that_differ_are_not_called_fitted(made, toy_dir, tmp_path):
+    spec, other = probe("capacity"), Runs(tmp_path)
+    assert execute(spec, made, data_dir=str(toy_dir))
+    path = shutil.copytree(made.path(spec), other.path(spec))
+    result = json.loads((path / "result.json").read_text())
+    (path / "curve.csv").write_text((path / "curve.csv").read_text().replace(repr(result["final"]["l2"]), "1.5"))
+    result["final"]["l2"] = 1.5
+    (path / "result.json").write_text(json.dumps(digests.sealed(result, path)))
+    words = ("run", "--spec", path / "spec.json", "--compare", "--runs", made.root, "--with", tmp_path)
+    done = cli(*words, "--device", "cpu")
+    assert done.returncode == 1
+    assert "another curve: l2 " in done.stdout
+    assert "99 %" not in done.stdout
 
 
 def test_prune_keeps_the_run_that_a_probe_to_be_kept_was_measured_on(made, toy_dir, tmp_path):

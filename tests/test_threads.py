@@ -6,9 +6,11 @@ import pytest
 import torch
 from command import RUN, RUN_SPEC, cli, one_line
 
-from rethinking import data, machine
+from rethinking import api, data, machine, verify
+from rethinking.engines.execute import execute
 from rethinking.record import Runs
-from rethinking.spec import Context, Theorem1Spec
+from rethinking.spec import Context, Part, ProbeSpec, Theorem1Spec
+from rethinking.training import Training
 from rethinking.training.run import run
 
 
@@ -28,6 +30,31 @@ def test_a_run_on_two_cores_is_the_same_run_and_is_compared_on_as_many(toy_dir, 
     compared = cli(*words, "--compare")
     assert (compared.returncode, "to the last bit" in compared.stdout) == (0, True)
     assert cli(*words, "--threads", 2).returncode == 0  # made already
+
+
+def test_the_network_of_a_run_on_two_cores_is_trained_again_on_as_many(toy_dir, tmp_path, monkeypatch):
+    """For a probe that is made again, whose own record tells another number, and for a notebook."""
+    runs, probe = Runs(tmp_path), ProbeSpec.make(run=RUN_SPEC, probe=Part(name="capacity"))
+    assert execute(RUN_SPEC, runs, data_dir=toy_dir, threads=2)
+    assert execute(probe, runs, data_dir=toy_dir)
+    assert (runs.find(RUN_SPEC).threads, runs.find(probe).threads) == (2, 1)
+    told = []
+
+    def here(specs, runs, *, data_dir, threads, until, **_):
+        assert execute(*specs, runs, data_dir=data_dir, threads=threads, until=until)
+        told.append(runs.find(RUN_SPEC).threads)
+
+    monkeypatch.setattr(verify.local, "run", here)
+    difference, _ = verify.made_again(runs.find(probe), data_dir=toy_dir)
+    assert (difference, {*told}) == (None, {2})
+    told.clear()
+    evaluations = Training.evaluations
+    noted = lambda *words: told.append(torch.get_num_threads()) or evaluations(*words)  # noqa: E731
+    monkeypatch.setattr(Training, "evaluations", noted)
+    runs.weights_of(RUN_SPEC).unlink()
+    before = torch.get_num_threads()
+    api.network(runs.find(RUN_SPEC), data_dir=toy_dir, device="cpu")
+    assert (told, torch.get_num_threads()) == ([2], before)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

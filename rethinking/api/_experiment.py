@@ -189,7 +189,8 @@ def network(
             trained = _untrained(spec)
             give(trained, tensors(file, "move it away"), file)
             return trained.eval()
-        again, trained = _trained(spec, data.load(spec.data, data_dir), resolve_device(str(device)), None, progress)
+        given, where = data.load(spec.data, data_dir), resolve_device(str(device))
+        again, trained = _trained(spec, given, where, None, progress, record.threads)
     other = record.difference(again, record.final["step"])
     if other:
         warnings.warn(f"{spec.run_id} trained again on this machine is another: {other}", stacklevel=2)
@@ -293,11 +294,16 @@ def _bar(shown: bool | None, steps: Iterable[int] | None = None, **options: Any)
 
 
 def _trained(
-    spec: RunSpec, given: ImageSet | Tensors | None, device: str, own: Source | None, shown: bool | None
+    spec: RunSpec,
+    given: ImageSet | Tensors | None,
+    device: str,
+    own: Source | None,
+    shown: bool | None,
+    threads: int = 1,
 ) -> tuple[Record, nn.Module]:
-    """A run in memory: its record, which has no files, and its network."""
+    """A run in memory: its record, which has no files, and its network. threads: of a CPU."""
     began = time.monotonic()
-    training = Training(spec, given, device, own)
+    training = Training(spec, given, device, own, threads)
     made_with = machine(training.device)
     bfloat16.check(training, arithmetic(made_with), own)
     rows = []

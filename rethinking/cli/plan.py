@@ -64,8 +64,11 @@ def plan(
     device = local.resolve_device(maker.device)  # a cluster's GPUs are measured by this machine's
     chosen = settings(device=device, **asked)
     wanted = {s.run_id: s for name, setting in chosen for s in fig.unique(fig.specs(name, setting))}
-    old = {s.run_id: name for name, specs in outdated.find(runs, wanted.values()).items() for s in specs}
-    old = {key: name for key, name in old.items() if key in wanted}  # without the runs that probes alone need
+    found = outdated.find(runs, wanted.values())
+    old: dict[str, list[str]] = {}
+    for name, specs in found.items():
+        for spec in (each for each in specs if each.run_id in wanted):  # not the runs that probes alone need
+            old.setdefault(spec.run_id, []).append(name)
     missing = [s for s in wanted.values() if s.run_id in old or not runs.complete(s)]
     say_packaged(missing, runs)
     seconds = estimate.seconds(missing, device, runs) if missing else {}
@@ -84,7 +87,7 @@ def plan(
     room = sum(checks.space(missing, runs, count))
     if as_json:
         each = [{"run": key, "title": named[key], "complete": key not in seconds} for key in wanted]
-        each = [facts | {"made_with_another": old.get(str(facts["run"]))} for facts in each]
+        each = [facts | {"made_with_another": old.get(str(facts["run"]), [])} for facts in each]
         for facts in each:
             facts["seconds"], facts["seconds_at_most"] = seconds.get(str(facts["run"]), (0.0, 0.0))
         whole = {
@@ -103,7 +106,7 @@ def plan(
         if key in seconds:
             usual, longest = seconds[key]
             left = duration(usual) + (f", at most {duration(longest)}" if longest > usual else "")
-            left += f", again: another version of {old[key]} made it" if key in old else ""
+            left += f", again: another version of {', '.join(old[key])} made it" if key in old else ""
         click.echo(f"  {named[key]:<64}  {left}")
     size = f", {checks.in_bytes(room)} on disk" if room else ""
     click.echo(
@@ -112,9 +115,10 @@ def plan(
     )
     if missing:
         click.echo(_summary(hours, price) + f", {checks.in_bytes(checks.RECORD * len(missing))} of records")
-    if old:
-        plug_ins = " ".join(f"--retrain {name.partition('/')[2]}" for name in dict.fromkeys(old.values()))
-        click.echo(f"{len(old)} of them were made with another version of a plug-in: give `figure {plug_ins}`")
+    if found:
+        plug_ins = " ".join(f"--retrain {name.partition('/')[2]}" for name in found)
+        which = f"{len(old)} of them were" if old else "runs that their probes measure were"
+        click.echo(f"{which} made with another version of a plug-in: give `figure {plug_ins}`")
     if launched:
         click.echo(checks.launched(launched))
     if absent:

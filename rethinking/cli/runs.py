@@ -84,7 +84,7 @@ def run(
     rethinking run --spec runs/<a record>/spec.json --compare --with runs-of-a-gpu
     """
     from rethinking.record import Runs, make, outdated
-    from rethinking.spec import LARGEST, RunSpec, Spec, from_bytes, from_file
+    from rethinking.spec import LARGEST, RunSpec, Spec, from_bytes, from_file, kind_of
 
     given = {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
     if until is not None and not compare:
@@ -146,8 +146,9 @@ def run(
     if other_dir is None and spec.command:
         raise InputError(f"no engine makes {spec.run_id}: make it again elsewhere by `{spec.command}`, and name --with")
     if other_dir is None:
-        fetch_missing([spec.data], data_dir)
-        difference, second = made_again(record, device=device, data_dir=data_dir, until=until, threads=threads)
+        fetch_missing([spec.data], data_dir, quiet)
+        options = {"data_dir": data_dir, "until": until, "threads": threads, "quiet": quiet}
+        difference, second = made_again(record, device=device, **options)
     else:
         there = Runs(other_dir)
         if not there.path(spec).is_dir():
@@ -155,8 +156,9 @@ def run(
         second = there.begun(spec)
         difference = record.difference(second, until)
     size = "" if until is None else f" up to step {second.up_to(until).final['step']}"
-    click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
-    if difference and "train_accuracy" in spec.columns:
+    if difference or not quiet:
+        click.echo(f"{spec.run_id}: {difference or 'the same curve' + size + ', to the last bit'}")
+    if difference and kind_of(spec).resumable:
         _print_apart(record.up_to(until), second.up_to(until))
     if difference:
         for made in (record.environment, second.environment):

@@ -281,7 +281,7 @@ def _weights(run: RunSpec, runs: Runs, **options: Any) -> tuple[dict[str, torch.
         None where another process is training it.
 
     Raises:
-        InputError: the record or the weights are damaged; trained again, the run is another.
+        InputError: the record or the weights are damaged; the run diverged; trained again, it is another.
     """
     record = runs.find(run)
     if record is None:
@@ -289,6 +289,9 @@ def _weights(run: RunSpec, runs: Runs, **options: Any) -> tuple[dict[str, torch.
             return None
         record = runs.find(run)
         assert record is not None
+    if record.result["status"] == "diverged":
+        at = f"{run.run_id} diverged at step {record.result['diverged_at']:,}"
+        raise InputError(f"{at}, and nothing can be measured on its weights: probe a run that did not diverge")
     path = runs.weights_of(run)  # of a run that was made again, where it has replaced its record
     if not path.is_file():
         with tempfile.TemporaryDirectory() as scratch:

@@ -25,7 +25,6 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.probes._trained import judged
 from rethinking.surgery import copied
@@ -62,8 +61,6 @@ def measure(trained, generator, *, images, draws, alpha, depth, fall, epsilon, d
         return judged(torch.cat(logits), labels)
 
     loss, accuracy = measured()
-    if not math.isfinite(loss):
-        raise InputError(f"the training loss of {trained.spec.model} is {loss}: probe a run that did not diverge")
     beginning = generator.get_state()
 
     def moved(deviations):

@@ -57,9 +57,13 @@ class Runs:
         return self.root / outdated.AGAIN / spec.run_id if renewed else place
 
     def weights_of(self, spec: Spec) -> Path:
-        """Where the weights of a run's network are, or would be; of one that is made again, beside its record."""
+        """Where the weights of a run's network are, or would be; of one that is made again, beside its record.
+
+        Those beside a record come first: where it has replaced another, weights elsewhere may still be of that one.
+        """
         path = self.path(spec)
-        return (self.weights / path.name if path.parent == self.root else path) / digests.WEIGHTS
+        beside = path.parent != self.root or (path / digests.WEIGHTS).is_file()
+        return (path if beside else self.weights / path.name) / digests.WEIGHTS
 
     def complete(self, spec: Spec) -> bool:
         """Whether the run was trained to its end."""
@@ -156,10 +160,12 @@ class Runs:
         return len(lines)
 
     def begun(self, spec: Spec) -> Record:
-        """The record of `spec`, or what there is of its curve so far. Raises InputError."""
+        """The record of `spec`, or what there is of its curve so far. Raises InputError, also where that is nothing."""
         if self.complete(spec):
             return read(self.path(spec))
         path = self.path(spec)
+        if not (path / "curve.csv").exists():
+            raise InputError(f"{path} has no evaluation yet: wait until it has one, or name another --with")
         made_with = environment_of(path / "environment.json")
         return Record(path, spec, {}, made_with, parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec))
 

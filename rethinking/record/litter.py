@@ -212,24 +212,25 @@ def delete(runs: "Runs", found: Found, only: str = "run", keep: Callable[[], str
 
 def _delete(runs: "Runs", path: Path) -> str:
     """Delete the files of a run, under its lease; a run until the last, which is its spec."""
-    kept = [runs.weights / path.relative_to(runs.root) / digests.WEIGHTS]
     (path / "result.json").unlink(missing_ok=True)
     for place in _places(runs, path)[1:]:
         with ExitStack() as held_too:
             if place.is_dir() and held_too.enter_context(hold(place, brief=True)) is not None:
-                _empty(runs, place, path, kept)
+                _empty(runs, place, path)
     _empty(runs, path, path)
     return ""
 
 
-def _empty(runs: "Runs", place: Path, path: Path, kept: Iterable[Path] = ()) -> None:
+def _empty(runs: "Runs", place: Path, path: Path) -> None:
     """Delete the files of the run in `path` in one of its folders, under its lease.
 
-    A checkpoint of another folder's run stays, and what is to be kept.
+    A checkpoint of another folder's run stays, and so do weights that are not beside the record, whatever the folder
+    that they are in was named for.
     """
     for entry in sorted(os.scandir(place), key=lambda e: e.name == "spec.json"):
         others = entry.name == CHECKPOINT and not belongs(runs, Path(entry.path))
-        if not (is_lease(entry.name) or others or Path(entry.path) in kept) and _own(entry, place == path):
+        others |= entry.name == digests.WEIGHTS and place != path
+        if not (is_lease(entry.name) or others) and _own(entry, place == path):
             os.unlink(entry.path)
         elif place == path and _checkpoints(entry) and _on_imagenet(path):
             shutil.rmtree(entry.path)

@@ -106,9 +106,6 @@ def begin_again(runs: "Runs", found: outdated.Outdated) -> list[Spec]:
             if there.link or (there.busy and (stale or not there.again)):
                 reason = f"{there.link} is a link" if there.link else "a process is making it"
                 raise InputError(f"{runs.root / name} cannot be made again ({reason}): wait, or move it away")
-            file = runs.weights / name / digests.WEIGHTS
-            if file.parent != runs.root / name and file.exists() and runs.complete(every[name]):
-                digests.check_weights(file, json_of(runs.root / name / "result.json"))
             if stale:
                 reason = litter.delete(runs, there)
                 if reason:
@@ -154,7 +151,8 @@ def recover(runs: "Runs") -> None:
 def put_in_place(runs: "Runs", name: str) -> None:
     """Have a run that was made again, complete and held, replace its record; nothing where somebody else holds that.
 
-    Files that are no record's stay, and weights elsewhere that may be another record's: the new ones then go beside it.
+    Files that are no record's stay, and so do weights elsewhere, which may be another record's: the new ones then go
+    beside their record, where `Runs.weights_of` looks first.
 
     Raises InputError where it is damaged: its record then stays as it is.
     """
@@ -178,6 +176,8 @@ def put_in_place(runs: "Runs", name: str) -> None:
             if file not in result["digests"]:
                 place.unlink(missing_ok=True)
             elif (new / file).exists():
+                if place != old / file:
+                    (old / file).unlink(missing_ok=True)  # it is of the old record
                 _move(new / file, place)
         before = runs.checkpoints / name / CHECKPOINT  # of a run that was begun alone
         if before.exists() and litter.belongs(runs, before):
