@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
-from rethinking.figures.kit import Bound, Conditions, Frame, Table, declared, gain, made
+from rethinking.figures.kit import Bound, Conditions, Frame, Measure, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record
 from rethinking.spec import RunSpec
@@ -97,6 +97,24 @@ def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_tha
     assert {name for name, *_ in compared} == {"capacity_measures", "confusion_set", "sharpness"}
     for _, _, claim in compared:
         assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_that_overlap_speak_neither_for_nor_against_and_reversed_ones_against(sign):
+    rate, *ends = (Measure(name, name, float) for name in ("rate", "low", "high"))
+    texts = dict.fromkeys(("id", "name", "source", "statement", "paper", "rule"), "")
+    claim = _probed.apart(rate, sign, ends=tuple(ends), **texts)
+    assert [claim.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
+
+    def holds(*pairs):
+        """Of intervals by seed: on true and on random labels."""
+        spans = [sorted(sign * v for v in each) for each in (*(t for t, _ in pairs), *(r for _, r in pairs))]
+        words = [word for word in _probed.LABELS for _ in pairs]
+        return claim.holds(made(labels=words, rate=0.0, low=[a for a, _ in spans], high=[b for _, b in spans]))
+
+    assert holds(((0, 2), (3, 4)), ((1, 2), (5, 6)))
+    assert holds(((98, 100), (98, 100))) is holds(((0, 3), (3, 4))) is holds(((2, 4), (0, 3)), ((0, 1), (2, 3))) is None
+    assert holds(((5, 6), (3, 4)), ((0, 1), (2, 3))) is False
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():
