@@ -474,11 +474,22 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
         columns = {"labels": "random", "regularizer": "b", "strength": 1.0, "network": "a", "images": 9}
         return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
 
-    assert title(late, late, fitted).startswith("Of 1 strengths at which")
+    assert title(late, late, fitted).startswith("Of 1 strengths without divergence at which")
     assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then")
     assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
     assert title(gone, fitted, fitted) is title(late, gone, gone) is None
-    assert title(fitted, fitted, fitted).endswith("fitted within the budget at every strength that was run for longer")
+    assert title(fitted, fitted, fitted).endswith("at every strength without divergence that was run for longer")
+
+
+def test_titles_that_leave_out_what_diverges_say_so():
+    frontier, budgets = (catalog.load("figures", name) for name in ("frontier", "budgets"))
+    lost, late, fitted = frontier.point("censored", 0.0, "diverged"), [CENSORED] * 2, ["fitted"] * 2
+    assert frontier.finding(lost, "").startswith("Of 1 strengths without divergence at which")
+    assert frontier.finding(frontier.point("censored", 0.0, CENSORED), "").startswith("Of 2 strengths without")
+    columns = {"labels": "random", "regularizer": "b", "network": "a", "images": 9, "times": [1, 2, 1, 2]}
+    for states in (late, fitted):
+        runs = made(strength=[1.0, 1.0, 2.0, 2.0], state=["diverged"] * 2 + states, **columns)
+        assert "without divergence" in budgets.finding(runs, "")
 
 
 def test_a_network_that_is_trained_on_is_judged_by_its_own_images():
