@@ -153,6 +153,13 @@ def test_shift_tells_of_copies_as_the_probe_counts_them():
     assert all("copies of t" in rule and "moved by one pixel in the eight directions" in rule for rule in told)
 
 
+def test_what_was_not_read_in_an_abstract_is_not_said_to_be():
+    claims_made = {one.id: one for claim in catalog.load("figures", "deletion").CLAIMS for one in claim.every()}
+    noise = [one.source for key, one in claims_made.items() if key.startswith("deletion.noise.")]
+    assert len(noise) == 3
+    assert all("from memory" in source and "abstract" not in source for source in noise)
+
+
 # The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, order, shape.
 ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
 ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}
