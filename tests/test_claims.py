@@ -160,6 +160,17 @@ def test_what_was_not_read_in_an_abstract_is_not_said_to_be():
     assert all("from memory" in source and "abstract" not in source for source in noise)
 
 
+@pytest.mark.parametrize("scale", ["quick", "cpu"])
+def test_the_picture_of_deletion_says_how_many_orders_and_draws_there_are(scale):
+    module, setting = catalog.load("figures", "deletion"), figures.setting("deletion", scale)
+    probes = [spec for spec in figures.unique(figures.specs("deletion", setting)) if spec.probe.name != "selectivity"]
+    ran = {name: {s.options["repeats"] for s in probes if s.probe.name == name} for name in ("deletion", "noise")}
+    (note,) = module.notes(setting)
+    orders, draws = note.split("; noise: ")
+    assert {int(k) for k in re.findall(r"(?<![\d,])\d+(?= random|\))", orders)} == ran["deletion"]
+    assert [draws] == [f"{k} draws" for k in ran["noise"]]
+
+
 # The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, order, shape.
 ON_FEWER = {"fig1a.fits": 200, "fig1a.generalizes": 200, "fig1a.chance": 200, "fig1b.slower": 2000, "fig1c.rises": 2000}
 ON_FEWER |= {"fig1c.chance": 2000, "fig2b.fits": 2000, "rademacher.near_1": 2000, "min_norm.sgd": 1}

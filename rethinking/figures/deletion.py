@@ -158,10 +158,10 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def notes(setting: Setting) -> list[str]:
-    count, orders = (
-        ("500", "2 random orders") if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)")
+    count, orders, draws = (
+        ("500", "2 random orders", 2) if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)", 3)
     )
-    return [f"the first {count} training images, {orders}, {POINTS} shares"]
+    return [f"the first {count} training images, {orders}, {POINTS} shares; noise: {draws} draws"]
 
 
 def finding(t: Frame, network: str) -> str:
