@@ -227,6 +227,16 @@ def test_sigma_is_where_the_accuracy_falls_as_far_as_it_may(toy):
         assert row["bound"] == pytest.approx(row["loss"] + row["expected"] + excess)
 
 
+def test_the_bound_is_a_formal_value_whose_loss_is_of_the_images_measured_and_m_of_all(toy):
+    trained = subject(toy, NARROW)
+    row = trained_rows(probe("pac_bayes", NARROW, images=8), trained)[0]
+    loss = F.cross_entropy(trained.logits(trained.train[0][:8]), trained.train[1][:8]).item()
+    assert row["loss"] == pytest.approx(loss, rel=1e-5)
+    excess = 4 * math.sqrt((row["kl"] + math.log(2 * 64 / 0.05)) / 64)
+    assert row["bound"] == pytest.approx(row["loss"] + row["expected"] + excess)
+    assert all("formal" in text for text in (pac_bayes.__doc__, pac_bayes.COLUMNS["bound"]["meaning"]))
+
+
 class Functional(nn.Module):
     def forward(self, x):
         return torch.relu(x)
