@@ -171,18 +171,22 @@ def floored(value: float, digits: int) -> float:
     return math.floor(10**digits * value + 1e-6) / 10**digits
 
 
-def spread(values: Sequence[float], digits: int = 2, unit: str = "") -> str:
-    """A median and, over several seeds, the range: "52.39 (52.10 to 52.61)"."""
-    text = f"{median(values):,.{digits}f}{unit}"
-    return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+def spread(values: Sequence[float], digits: int = 2, unit: str = "", form: str = "") -> str:
+    """A median and, over several seeds, the range: "52.39 (52.10 to 52.61)".
+
+    form: a format string of each number, "{:.4f}", in place of `digits`.
+    """
+    number = (form or f"{{:,.{digits}f}}").format
+    text = f"{number(median(values))}{unit}"
+    return text if len(values) == 1 else f"{text} ({number(min(values))} to {number(max(values))})"
 
 
-def told(values: Any) -> str:
+def told(values: Any, form: str = "") -> str:
     """The values of a row's seeds as text: median and range, words as they are, what is missing said.
 
     Args:
         values: a word, or a list of one number, word or None a seed; CENSORED is above every number; an empty list
-        where no run is asked for.
+        where no run is asked for. form: of each number, see `spread`.
     """
     if not isinstance(values, list):
         return str(values)
@@ -194,7 +198,7 @@ def told(values: Any) -> str:
     parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]
     if numbers:
         late = [math.inf] * there.count(CENSORED)
-        text = spread([*numbers, *late], 0 if all(isinstance(v, int) for v in numbers) else 2)
+        text = spread([*numbers, *late], 0 if all(isinstance(v, int) for v in numbers) else 2, form=form)
         parts.insert(0, text.replace("inf", CENSORED))
     text = ", ".join(parts)
     return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)} seeds"

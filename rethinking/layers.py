@@ -142,17 +142,36 @@ class _Normalized(torch.autograd.Function):
         return direct.addcmul_(x, across, value=-2 * ctx.a * ctx.beta), None, None, None, None
 
 
+class _Moved(nn.ReLU):
+    """A ReLU that `pool_before_relu` has moved."""
+
+
 def pool_before_relu(network: nn.Module) -> None:
     """Swap every ReLU that is directly before a max-pooling with it, in place: max(ReLU(x)) = ReLU(max(x)).
 
     Outputs and gradients stay the same to the last bit, and the ReLU has a quarter of the values to pass over.
+    `relu_before_pool` undoes it.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for k in range(len(module) - 1):
                 plain = type(module[k]) is nn.ReLU and not hasattr(module[k], "after")  # nothing put behind it
                 if plain and type(module[k + 1]) is nn.MaxPool2d:
+                    module[k].__class__ = _Moved
                     module[k], module[k + 1] = module[k + 1], module[k]
+
+
+def relu_before_pool(network: nn.Module) -> None:
+    """Put every ReLU that `pool_before_relu` has moved back before its max-pooling, in place; again without effect.
+
+    Outputs stay the same to the last bit, and what the ReLU gives is a feature map before pooling.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for k in range(1, len(module)):
+                if type(module[k]) is _Moved:
+                    module[k].__class__ = nn.ReLU
+                    module[k - 1], module[k] = module[k], module[k - 1]
 
 
 class Residual(nn.Module):

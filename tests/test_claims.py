@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
 from rethinking.figures import _probed, _sweeps
-from rethinking.figures.kit import Bound, Conditions, Frame, Table, declared, gain, made
+from rethinking.figures.kit import Bound, Conditions, Frame, Measure, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
 from rethinking.record import Record
 from rethinking.spec import RunSpec
@@ -108,6 +108,24 @@ def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_tha
                 assert {run.stop_loss for run in runs} == {0.01}, claim.id
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_intervals_that_overlap_speak_neither_for_nor_against_and_reversed_ones_against(sign):
+    rate, *ends = (Measure(name, name, float) for name in ("rate", "low", "high"))
+    texts = dict.fromkeys(("id", "name", "source", "statement", "paper", "rule"), "")
+    claim = _probed.apart(rate, sign, ends=tuple(ends), **texts)
+    assert [claim.verdict(frame) for frame, _ in claim.examples] == [verdict for _, verdict in claim.examples]
+
+    def holds(*pairs):
+        """Of intervals by seed: on true and on random labels."""
+        spans = [sorted(sign * v for v in each) for each in (*(t for t, _ in pairs), *(r for _, r in pairs))]
+        words = [word for word in _probed.LABELS for _ in pairs]
+        return claim.holds(made(labels=words, rate=0.0, low=[a for a, _ in spans], high=[b for _, b in spans]))
+
+    assert holds(((0, 2), (3, 4)), ((1, 2), (5, 6)))
+    assert holds(((98, 100), (98, 100))) is holds(((0, 3), (3, 4))) is holds(((2, 4), (0, 3)), ((0, 1), (2, 3))) is None
+    assert holds(((5, 6), (3, 4)), ((0, 1), (2, 3))) is False
+
+
 def test_every_claim_has_an_id_of_its_own_and_conditions():
     ids = []
     for name in FIGURES:
@@ -142,6 +160,24 @@ def test_shift_tells_of_copies_as_the_probe_counts_them():
     ]
     assert len(told) == 6
     assert all("copies of t" in rule and "moved by one pixel in the eight directions" in rule for rule in told)
+
+
+def test_what_was_not_read_in_an_abstract_is_not_said_to_be():
+    claims_made = {one.id: one for claim in catalog.load("figures", "deletion").CLAIMS for one in claim.every()}
+    noise = [one.source for key, one in claims_made.items() if key.startswith("deletion.noise.")]
+    assert len(noise) == 3
+    assert all("from memory" in source and "abstract" not in source for source in noise)
+
+
+@pytest.mark.parametrize("scale", ["quick", "cpu"])
+def test_the_picture_of_deletion_says_how_many_orders_and_draws_there_are(scale):
+    module, setting = catalog.load("figures", "deletion"), figures.setting("deletion", scale)
+    probes = [spec for spec in figures.unique(figures.specs("deletion", setting)) if spec.probe.name != "selectivity"]
+    ran = {name: {s.options["repeats"] for s in probes if s.probe.name == name} for name in ("deletion", "noise")}
+    (note,) = module.notes(setting)
+    orders, draws = note.split("; noise: ")
+    assert {int(k) for k in re.findall(r"(?<![\d,])\d+(?= random|\))", orders)} == ran["deletion"]
+    assert [draws] == [f"{k} draws" for k in ran["noise"]]
 
 
 # The paper's own claims that are judged on fewer than all images, and from how many on: fits, chance, order, shape.
@@ -465,11 +501,22 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
         columns = {"labels": "random", "regularizer": "b", "strength": 1.0, "network": "a", "images": 9}
         return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
 
-    assert title(late, late, fitted).startswith("Of 1 strengths at which")
+    assert title(late, late, fitted).startswith("Of 1 strengths without divergence at which")
     assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then")
     assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
     assert title(gone, fitted, fitted) is title(late, gone, gone) is None
-    assert title(fitted, fitted, fitted).endswith("fitted within the budget at every strength that was run for longer")
+    assert title(fitted, fitted, fitted).endswith("at every strength without divergence that was run for longer")
+
+
+def test_titles_that_leave_out_what_diverges_say_so():
+    frontier, budgets = (catalog.load("figures", name) for name in ("frontier", "budgets"))
+    lost, late, fitted = frontier.point("censored", 0.0, "diverged"), [CENSORED] * 2, ["fitted"] * 2
+    assert frontier.finding(lost, "").startswith("Of 1 strengths without divergence at which")
+    assert frontier.finding(frontier.point("censored", 0.0, CENSORED), "").startswith("Of 2 strengths without")
+    columns = {"labels": "random", "regularizer": "b", "network": "a", "images": 9, "times": [1, 2, 1, 2]}
+    for states in (late, fitted):
+        runs = made(strength=[1.0, 1.0, 2.0, 2.0], state=["diverged"] * 2 + states, **columns)
+        assert "without divergence" in budgets.finding(runs, "")
 
 
 def test_a_network_that_is_trained_on_is_judged_by_its_own_images():

@@ -65,6 +65,13 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, resul
     assert f"{own} |" in next(line for line in README.read_text().splitlines() if "**Table 4**" in line)
 
 
+def test_a_cell_of_all_seeds_has_no_place_among_them():
+    row = {"row": "a", "loss": "0.0098 (0.0098 to 0.0099)", "steps": [3, None], "paper steps": [4]}
+    result = SimpleNamespace(stem="f", numbers={"table": [row]})
+    told = [("loss", "", row["loss"]), ("steps", 0, 3), ("steps", 1, ""), ("paper steps", "", 4)]
+    assert export.cells([result]) == [("f", "a", *each) for each in told]
+
+
 def test_tables_are_set_as_the_paper_has_them_with_booktabs_and_escaped(found):
     for text in export.tables(found).values():
         assert text.count("\\toprule") == text.count("\\bottomrule") == 1

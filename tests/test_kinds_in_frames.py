@@ -59,10 +59,25 @@ def test_tables_of_several_kinds_keep_their_own_columns_and_formats():
     trained = Frame.of([({"network": "mlp"}, 0, 9, "trained", record(TRAINED))], [accuracy])
     rows = kernels.rows(table, ["a", "b", "c", "d", "a"])
     assert rows == [
-        {"run": "a", "n": [9], "norm": ["4.00", None], "paper": [140]},
+        {"run": "a", "n": [9], "norm": "4.00, 1 of 2 seeds", "paper": [140]},
         {"run": "b", "n": [9], "norm": ["4.00"], "paper": [140]},
     ]
     assert tables.tables[1].rows(trained, ["e"]) == [{"run": "network mlp", "n": [9], "accuracy": [100.0]}]
+
+
+def test_several_seeds_of_a_number_with_a_form_are_median_and_range_in_that_form():
+    def told(form, *norms):
+        records = [None if v is None else record({"norm": [v]}) for v in norms]
+        measure = column("norm", form=form)
+        rows = Frame.of([({"case": 1}, k, 9, f"run {k}", r) for k, r in enumerate(records)], [measure])
+        (row,) = Table("run", {"norm": measure}).rows(rows, ["a"] * len(norms))
+        return row["norm"]
+
+    assert told("{:.4f}", 0.00984, 0.00979, 0.00991) == "0.0098 (0.0098 to 0.0099)"
+    assert told("{:.0f}", 6356.0, 1200.2) == "3,778 (1,200 to 6,356)"
+    assert told("{:.1g}", 2e-12, None, 4e-12) == "3e-12 (2e-12 to 4e-12), 2 of 3 seeds"
+    assert told("{:.0f}", 6356.0) == ["6356"]
+    assert told("{:.0f}", None, None) == [None, None]
 
 
 def test_cases_need_not_have_the_same_coordinates():

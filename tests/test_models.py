@@ -12,7 +12,14 @@ from torch import nn
 from rethinking import bench, catalog, models
 from rethinking.corruptions import Facts, corrupt_arrays
 from rethinking.errors import InputError
-from rethinking.layers import Linear, LocalResponseNorm, OffsetBatchNorm2d, concatenate, pool_before_relu
+from rethinking.layers import (
+    Linear,
+    LocalResponseNorm,
+    OffsetBatchNorm2d,
+    concatenate,
+    pool_before_relu,
+    relu_before_pool,
+)
 from rethinking.spec import Part, RunSpec
 from rethinking.training import batch_norm_statistics, rows, whiten
 
@@ -97,24 +104,34 @@ def test_local_response_norm_is_torchs(beta):
     torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_pooling_before_relu_changes_no_bit_and_is_not_where_something_is_behind_the_relu():
+def test_pooling_before_relu_and_back_changes_no_bit_and_is_not_where_something_is_behind_the_relu():
     network = models.initialise(models.build("alexnet"), 0)
     x, labels = torch.randn(16, 3, 28, 28), torch.arange(16) % 10
     outcomes = []
-    for swap in (lambda network: None, pool_before_relu):
+    names = [name for name, _ in network.named_parameters()]
+    for swap in (lambda network: None, pool_before_relu, relu_before_pool):
         swap(network)
+        assert isinstance(network.features[0][1], nn.MaxPool2d if swap is pool_before_relu else nn.ReLU)
         network.zero_grad()
         logits = network(x)
         F.cross_entropy(logits, labels).backward()
         outcomes.append([logits.detach(), *(p.grad.clone() for p in network.parameters())])
-    assert isinstance(network.features[0][1], nn.MaxPool2d)
-    for before, after in zip(*outcomes, strict=True):
-        torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert [name for name, _ in network.named_parameters()] == names
+    for before, *others in zip(*outcomes, strict=True):
+        for after in others:
+            torch.testing.assert_close(after, before, rtol=0, atol=0)
     network = models.build("alexnet")
     network.features[0][1].after = nn.Identity()
     pool_before_relu(network)
     assert isinstance(network.features[0][1], nn.ReLU)
     assert isinstance(network.features[1][1], nn.MaxPool2d)
+    relu_before_pool(network)
+    relu_before_pool(network)
+    assert all(isinstance(network.features[k][1], nn.ReLU) for k in (0, 1))
+    network = nn.Sequential(nn.MaxPool2d(2), nn.ReLU())  # as it is defined
+    pool_before_relu(network)
+    relu_before_pool(network)
+    assert isinstance(network[0], nn.MaxPool2d)
 
 
 def test_batch_norm_is_torchs_with_the_scale_at_one():

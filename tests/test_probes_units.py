@@ -16,7 +16,7 @@ from torch.distributions import Normal, kl_divergence
 
 from rethinking.errors import InputError
 from rethinking.layers import OffsetBatchNorm2d
-from rethinking.probes import deletion, noise, pac_bayes, selectivity
+from rethinking.probes import _folding, capacity, deletion, noise, pac_bayes, selectivity
 from rethinking.spec import Part
 from rethinking.surgery import activations, weighted
 
@@ -145,6 +145,23 @@ def test_a_deleted_map_is_as_a_network_without_that_filter(toy):
             torch.testing.assert_close(trained.network(x), small(x), rtol=1e-4, atol=1e-5)
 
 
+def test_a_map_of_alexnet_is_measured_before_it_is_pooled_and_no_logit_changes(toy):
+    """Training has the pooling before the ReLU: capacities, too, are the same either way."""
+    trained = subject(toy, TINY.replace(model="alexnet"))
+    x, stage = trained.train[0][:16], trained.network.features[0]
+    assert isinstance(stage[1], nn.MaxPool2d)
+    with torch.no_grad():
+        logits, path = trained.logits(x), capacity.paths(_folding.products(trained.network, x[:2]), x, 2)
+        relus = trained.relus()
+        first = deletion.mean_activations(trained, relus, x)[0]
+        own = F.relu(stage[0](x)).mean((0, 2, 3))
+        torch.testing.assert_close(first, own, rtol=1e-5, atol=1e-6)
+        assert torch.equal(trained.logits(x), logits)
+        assert capacity.paths(_folding.products(trained.network, x[:2]), x, 2) == path
+        with deletion.clamped(relus[:1], [torch.arange(64) == 5], [first]):
+            torch.testing.assert_close(stage[:3](x)[:, 5], first[5].expand(len(x), 14, 14))
+
+
 # --- the PAC-Bayes bound --------------------------------------------------------------------------
 
 
@@ -208,6 +225,16 @@ def test_sigma_is_where_the_accuracy_falls_as_far_as_it_may(toy):
     for row in (paper, searched):
         excess = 4 * math.sqrt((row["kl"] + math.log(2 * 64 / 0.05)) / 64)
         assert row["bound"] == pytest.approx(row["loss"] + row["expected"] + excess)
+
+
+def test_the_bound_is_a_formal_value_whose_loss_is_of_the_images_measured_and_m_of_all(toy):
+    trained = subject(toy, NARROW)
+    row = trained_rows(probe("pac_bayes", NARROW, images=8), trained)[0]
+    loss = F.cross_entropy(trained.logits(trained.train[0][:8]), trained.train[1][:8]).item()
+    assert row["loss"] == pytest.approx(loss, rel=1e-5)
+    excess = 4 * math.sqrt((row["kl"] + math.log(2 * 64 / 0.05)) / 64)
+    assert row["bound"] == pytest.approx(row["loss"] + row["expected"] + excess)
+    assert all("formal" in text for text in (pac_bayes.__doc__, pac_bayes.COLUMNS["bound"]["meaning"]))
 
 
 class Functional(nn.Module):

@@ -109,20 +109,22 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
     """That a measure is larger on random labels than on true ones, the least of the seeds above the largest.
 
     Args:
-        sign: -1 for smaller. ends: of a run's own interval, which is then what must be larger, seed by seed; where the
-        measure is larger in every seed and intervals overlap in one, it is not judged. texts: of the claim.
+        sign: -1 for smaller. ends: of a run's own interval, low and high. It is then compared seed by seed: the claim
+        holds where the whole interval is larger in every seed, does not where it is smaller in one, and is else not
+        judged. texts: of the claim.
     """
 
     def two(t: Frame, of: Measure) -> list[list[float]]:
         return [[sign * v for v in t.where(labels=word).values(of)] for word in (TRUE, RANDOM)]
 
     def holds(t: Frame) -> bool | None:
-        true, random = two(t, measure)
         if ends is None:
+            true, random = two(t, measure)
             return all(b > a for a in true for b in random)  # not where one is no number
-        if not all(b > a for a, b in zip(true, random, strict=True)):
-            return False
-        return True if all(b > a for a, b in zip(two(t, ends[1])[0], two(t, ends[0])[1], strict=True)) else None
+        (true_low, random_low), (true_high, random_high) = (two(t, end) for end in ends[::sign])
+        if all(b > a for a, b in zip(true_high, random_low, strict=True)):
+            return True
+        return False if any(b < a for a, b in zip(true_low, random_high, strict=True)) else None
 
     def example(*random: float) -> Frame:
         """Made up: three seeds, whose intervals reach 5 to either side."""
@@ -133,6 +135,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
         columns: dict[str, Any] = {"labels": [TRUE] * 3 + [RANDOM] * 3, **cells}
         return made(**columns)
 
+    below = [example(30.1, 30.1, 20.0), example(30.1, math.nan, 30.1)]
     usual: dict[str, Any] = {
         "where": {"labels": [TRUE, RANDOM]} | texts.pop("where", {}),
         "holds": holds,
@@ -140,7 +143,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
         "numbers": lambda t: t.numbers_by(measure, "labels"),
         "least_seeds": least_seeds,
         "met": [example(30.1, 30.1, 30.1)],
-        "missed": [example(30.1, 30.1, 20.0), example(30.1, math.nan, 30.1)],
-        "unjudged": [example(30.1, 30.1, 30.0)] if ends else [],
+        "missed": [example(30.1, 30.1, 9.9)] if ends else below,
+        "unjudged": [*below, example(30.1, 30.1, 30.0), example(30.1, 30.1, 10.0)] if ends else [],
     }
     return Claim(**usual | texts)

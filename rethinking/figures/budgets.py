@@ -107,11 +107,13 @@ def finding(t: Frame, network: str) -> str | None:
         else:
             late.append(mostly(part.where(times=max(there)), "fitted"))
     if not late:
-        every = "Random labels are fitted within the budget at every strength that was run for longer"
+        every = (
+            "Random labels are fitted within the budget at every strength without divergence that was run for longer"
+        )
         return None if t.gone or not early else every
     return (
-        f"Of {len(late)} strengths at which random labels are not fitted within the budget, and which were run for "
-        f"longer, {sum(late)} are fitted then"
+        f"Of {len(late)} strengths without divergence at which random labels are not fitted within the budget, and "
+        f"which were run for longer, {sum(late)} are fitted then"
     )
 
 

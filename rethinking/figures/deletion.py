@@ -40,7 +40,8 @@ DEPARTURES = [
     "Measured on the first 2,000 training images, in 10 random orders (AlexNet: 3; quick: 500 images, 2 orders), at 16 "
     "shares; the paper has other networks, so that the shape is compared, not numbers.",
     "A deleted unit's activation is clamped; a public replication zeroes incoming weights and biases instead, which is "
-    "the same for ReLUs without batch normalization. Order and sizes of effect were read in the paper's abstract.",
+    "the same for ReLUs without batch normalization. The order of effects was read in the paper's abstract, that of "
+    "noise in a replication's files.",
     "Noise: deviations up to that of each unit's own activation, 3 draws (quick: 2). Units deleted one by one: on the "
     "first 1,000 images (quick: 100, of each layer 128 units at most), to zero.",
     _probed.WITH_ONE,
@@ -157,10 +158,10 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def notes(setting: Setting) -> list[str]:
-    count, orders = (
-        ("500", "2 random orders") if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)")
+    count, orders, draws = (
+        ("500", "2 random orders", 2) if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)", 3)
     )
-    return [f"the first {count} training images, {orders}, {POINTS} shares"]
+    return [f"the first {count} training images, {orders}, {POINTS} shares; noise: {draws} draws"]
 
 
 def finding(t: Frame, network: str) -> str:
@@ -205,7 +206,7 @@ CLAIMS = [
         rule="the area under training accuracy against the deviation of the noise, up to that of each unit: the "
         "highest over seeds on random labels is below the lowest on true ones; judged from n = 2,000 on",
         least_n=2000,
-        **MORCOS,
+        **MORCOS | {"source": "Morcos et al. 2018, from memory, and a replication's files"},
     ),
     bounded(
         Bound(CORRELATION, least=-0.5, most=0.5),

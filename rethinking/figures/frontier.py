@@ -70,8 +70,8 @@ def finding(t: Frame, network: str) -> str | None:
         return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
-        f"Of {len(found)} strengths at which random labels take more than {SLOW:g} times as long or are not fitted, "
-        f"{free} cost no test accuracy on true labels"
+        f"Of {len(found)} strengths without divergence at which random labels take more than {SLOW:g} times as long or "
+        f"are not fitted, {free} cost no test accuracy on true labels"
     )
 
 

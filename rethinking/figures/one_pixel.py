@@ -132,8 +132,9 @@ def claims(setting: Setting) -> list[Claim]:
             statement="attacks break more of the training images that {network} has memorized than of those that it "
             "has learned, pixels changed: {pixels}",
             paper="none",
-            rule="on training images the rate is larger with random labels than with true ones in every seed, and the "
-            "95 % intervals do not overlap; where they do in a seed it is not judged; judged from n = 2,000 on",
+            rule="on training images the 95 % interval of the rate on random labels lies wholly above that on true "
+            "labels in every seed; where it lies wholly below in a seed, the claim does not hold; otherwise it is not "
+            "judged; judged from n = 2,000 on",
             least_n=2000,
         ),
         bounded(

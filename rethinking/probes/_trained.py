@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.images import ImageSet, Split
+from rethinking.layers import relu_before_pool
 from rethinking.spec import RunSpec
 from rethinking.surgery import Bare, activations, called
 from rethinking.training import Training
@@ -54,8 +55,12 @@ class Trained:
     def relus(self) -> list[nn.ReLU]:
         """The ReLUs behind layers, in order of definition: what they give are the network's units.
 
+        A ReLU before a max-pooling stands there from then on: training has the two the other way round, which is
+        faster and gives the same logits, but a feature map is a unit before it is pooled.
+
         Raises InputError where there is none, or where torch.relu is called, whose units would be left out.
         """
+        relu_before_pool(self.network)
         found = [relu for _, relu in activations(self.network)]
         if not found or any(isinstance(m, Bare) for m in called(self.network, self.train[0][:2])):
             what = "calls torch.relu beside nn.ReLU" if found else "has no nn.ReLU behind a layer"

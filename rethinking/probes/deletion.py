@@ -2,10 +2,10 @@
 
 Morcos et al. 2018, "On the importance of single directions for generalization",
 section 2.3: a unit is deleted by clamping its activation, a feature map's at all positions, to zero, or to its mean
-over the training images (`to`); units add up in an order drawn anew for each repeat. A unit is what a ReLU gives. Of
-maxout it is the maximum, and with batch_norm's place=after the norm's output. With `to` zero, what reads it gets
-nothing from it; zeroed incoming weights, a replication's way, would leave the offset of a batch norm. `layer` is
-counted from 1 at the image; 0 is all layers at once.
+over the training images (`to`); units add up in an order drawn anew for each repeat. A unit is what a ReLU gives, a
+feature map before it is pooled. Of maxout it is the maximum, and with batch_norm's place=after the norm's output. With
+`to` zero, what reads it gets nothing from it; zeroed incoming weights, a replication's way, would leave the offset of a
+batch norm. `layer` is counted from 1 at the image; 0 is all layers at once.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
 """Noise: accuracy on the training set as more and more Gaussian noise is added to the activations of all units.
 
-Morcos et al. 2018, "On the importance of single directions for generalization", section 2.3: noise of mean zero on
-every unit at once, whose deviation is `scale` times that of the unit's own activation over the training images. A unit
-is what a ReLU gives; at each position of a feature map noise is drawn anew, and the deviation is over positions too.
-With batch_norm's place=after the noise is added behind the norm, which is the same, as it scales with the activation.
+Morcos et al. 2018, "On the importance of single directions for generalization", section 2.3, from memory: noise of mean
+zero on every unit at once, whose deviation is `scale` times that of the unit's own activation over the training images.
+A unit is what a ReLU gives, a feature map before it is pooled; at each position of a map noise is drawn anew, and the
+deviation is over positions too. With batch_norm's place=after the noise is added behind the norm, which is the same, as
+it scales with the activation.
 """
 
 import torch

@@ -1,12 +1,16 @@
-"""PAC-Bayes: how far the training loss rises on average when the weights are moved at random, and what that bounds.
+"""PAC-Bayes: how far the training loss rises on average when the weights are moved at random, and a formal bound.
 
 Neyshabur et al. 2017, "Exploring Generalization in Deep Learning", section 2: with weights w and Gaussian v of the
-deviations s_i, the expected sharpness is the mean of L(w + v) - L(w), and with probability 1 - delta over the m
-training images the expected loss of the moved network is at most
+deviations s_i, the expected sharpness is the mean of L(w + v) - L(w). A bound of the moved network's expected loss, for
+m training images and with probability 1 - delta, has the form
 
     L(w) + expected sharpness + 4 sqrt((KL + ln(2 m / delta)) / m)
 
-as the literature quotes the paper. Two rules give the deviations, both of which grow with the weight:
+as the literature quotes the paper. `bound` is the formal value of that and guarantees nothing. The theorem asks for a
+prior fixed before training and for a bounded loss; here the priors depend on the trained weights, and cross-entropy is
+unbounded. L and its rise are means over the first `images`, while m counts the whole training set.
+
+Two rules give the deviations, both of which grow with the weight:
 
     0  the paper's: s_i = alpha (10 |w_i| + 1) and KL = sum of w_i^2 / (2 s_i^2)
     1  the magnitude-aware one of Jiang et al. 2020, "Fantastic Generalization Measures and Where to Find Them": s_i^2 =
@@ -36,7 +40,7 @@ OPTIONS = {
     "depth": {"type": "int", "ge": 1, "le": 60, "default": 15, "description": "steps of the bisection"},
     "fall": {"type": "float", "gt": 0.0, "lt": 1.0, "default": 0.1, "description": "of the accuracy, at the sigma"},
     "epsilon": {"type": "float", "gt": 0.0, "default": 1e-3, "description": "deviation of a weight of 0 at the least"},
-    "delta": {"type": "float", "gt": 0.0, "lt": 1.0, "default": 0.05, "description": "that the bound may fail with"},
+    "delta": {"type": "float", "gt": 0.0, "lt": 1.0, "default": 0.05, "description": "in the formal bound"},
 }
 COLUMNS = {
     "searched": {"meaning": "0: the paper's rule; 1: magnitude-aware, sigma by bisection", "unit": "1", "whole": True},
@@ -45,7 +49,7 @@ COLUMNS = {
     "expected": {"meaning": "expected sharpness: mean rise of it over the draws", "unit": "nats"},
     "expected_fall": {"meaning": "mean fall of the accuracy over the draws", "unit": "fraction"},
     "kl": {"meaning": "divergence of the moved weights from the prior", "unit": "nats"},
-    "bound": {"meaning": "of the moved network's expected loss", "unit": "nats"},
+    "bound": {"meaning": "formal value for the moved network's expected loss, no guarantee", "unit": "nats"},
 }
 PART = 500  # images held at a time
 

@@ -61,8 +61,8 @@ _CELLS = {
     "figure": "the drawn figure's file",
     "row": "of the figure's table, in words",
     "column": "of the figure's table, with its unit",
-    "seed": "place of the value among those of the cell, from 0; empty where it is the paper's",
-    "value": "a number or a word; empty where not run",
+    "seed": "place of the value among those of the cell, from 0; empty where it is the paper's, or of all seeds",
+    "value": "a number, a word, or of all seeds their median and range; empty where not run",
 }
 
 
@@ -130,10 +130,10 @@ def cells(found: Sequence[Result]) -> list[tuple[str, str, str, int | str, Any]]
             (_, name), *rest = row.items()
             for column, values in rest:
                 listed = values if isinstance(values, list) else [values]
-                ours = not column.startswith("paper")
-                out += [
-                    (result.stem, name, column, k if ours else "", "" if v is None else v) for k, v in enumerate(listed)
-                ]
+                by_seed = isinstance(values, list) and not column.startswith("paper")
+                for k, value in enumerate(listed):
+                    place = k if by_seed else ""
+                    out.append((result.stem, name, column, place, "" if value is None else value))
     return out
 
 

@@ -18,7 +18,7 @@ from rethinking.record.frame import state
 if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
-MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
+MISSING, FITTED, COMPUTED, DIVERGED = "missing", "fitted", "computed", "diverged"
 
 
 class Untold(Exception):
@@ -141,10 +141,13 @@ class Frame:
         return bool((self.data["state"] == FITTED).all())
 
     def cells(self, measure: Read, whole: bool = False) -> list[Cell]:
-        """Its values by row: numbers, state words, None where missing. whole: as integers."""
-        pairs = self._pairs(measure)
-        numbers = ((int(v) if whole and not math.isnan(v) else v, state) for v, state in pairs)
-        return [None if state == MISSING else state or v for v, state in numbers]
+        """Its values by row: numbers, state words, None where missing. whole: as integers.
+
+        A time that is censored as the run diverged is DIVERGED; `values` has both above every number.
+        """
+        numbers = ((int(v) if whole and not math.isnan(v) else v, state) for v, state in self._pairs(measure))
+        plain = [None if state == MISSING else state or v for v, state in numbers]
+        return [ended(v, state) for v, state in zip(plain, self.data["state"], strict=True)]
 
     def _pairs(self, measure: Read) -> Iterable[tuple[float, str]]:
         name = measure if isinstance(measure, str) else measure.name
@@ -220,6 +223,11 @@ class Frame:
     def texts_by(self, measure: Read, by: Naming, key: str, between: str = ", ", whole: bool = False) -> str:
         """`text` for every value of a coordinate, each in `key`, a format string of the value and the text."""
         return between.join(key.format(value, part.text(measure, whole)) for value, part in self.groups(by).items())
+
+
+def ended(cell: Cell, state: str) -> Cell:
+    """A cell of a run: a time that is censored as the run diverged is DIVERGED, others as given. state: of the run."""
+    return DIVERGED if cell == CENSORED and state == DIVERGED else cell
 
 
 def mostly(runs: Frame, state: str) -> bool:

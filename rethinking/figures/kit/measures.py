@@ -9,7 +9,7 @@ from typing import Any, cast
 import pandas as pd
 
 from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import Cell, Condition
+from rethinking.figures.kit.frame import Cell, Condition, ended
 from rethinking.record import Record, Row
 from rethinking.record.frame import label_bits, memorized_bits
 from rethinking.spec import RunSpec
@@ -50,7 +50,7 @@ class Measure:
         word = self.baseline_name or _condition(base)
         out: list[Cell] = []
         for value, place in zip(plain, baselines(data, base), strict=True):
-            start = None if place is None else plain[place]
+            start = None if place is None else ended(plain[place], data["state"].iloc[place])
             if value is None or start is None:
                 out.append(None)
             elif isinstance(start, str):

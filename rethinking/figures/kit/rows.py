@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import MISSING, Frame, Naming
+from rethinking.figures.kit.frame import DIVERGED, MISSING, Frame, Naming
 from rethinking.figures.kit.measures import Measure, finite
 from rethinking.figures.kit.panels import STATISTIC, Panel, around, seeds_note
 from rethinking.plotting import NOTE, PATCH, look_of, not_run
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEVELS = 5  # shades, at most
-DIVERGED = "diverged"
 BAR: dict[str, Any] = {"color": "0.85", "lw": 5, "solid_capstyle": "butt", "zorder": 0}
 
 

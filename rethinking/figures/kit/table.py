@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking.claims import told
 from rethinking.figures.kit.frame import Cell, Condition, Frame, Naming
 from rethinking.figures.kit.measures import Measure
 
@@ -27,7 +28,13 @@ class Table:
     only: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, frame: Frame, labels: Sequence[str]) -> list[dict[str, Any]]:
-        """As the drawn figure's file has them: a list of one value a seed in each cell. labels: of the frame's rows."""
+        """As the drawn figure's file has them: a list of one value a seed in each cell.
+
+        Of a measure with a form the numbers of several seeds are one text in the list's place, their median and range.
+
+        Args:
+            labels: of the frame's rows.
+        """
         out = []
         chosen = frame.where(**self.only)
         names = chosen.names(self.by) if self.by else pd.Series(labels, frame.data.index)[chosen.data.index]
@@ -42,10 +49,15 @@ class Table:
                 else:
                     measure, of = what if isinstance(what, tuple) else (what, {})
                     cells = part.where(**of).cells(measure.name, measure.whole)
-                    number = measure.form.format if measure.form else None
-                    row[title] = [number(c) if number and isinstance(c, int | float) else c for c in cells]
+                    row[title] = _formed(cells, measure.form) if measure.form else cells
             out.append(row)
         return out
+
+
+def _formed(cells: list[Cell], form: str) -> list[Cell] | str:
+    if len(cells) > 1 and any(isinstance(c, int | float) for c in cells):
+        return told(cells, form.replace("{:", "{:,"))  # thousands as in other cells
+    return [form.format(c) if isinstance(c, int | float) else c for c in cells]
 
 
 def _word(cell: Cell) -> Cell:
