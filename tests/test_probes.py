@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import sys
+import time
 from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from rethinking import catalog, models, probes, verify
 from rethinking.engines.execute import execute, packed
 from rethinking.errors import InputError
 from rethinking.probes import _folding, _trained, capacity, deletion, sharpness
-from rethinking.record import Runs, digests
+from rethinking.record import Runs, digests, lease, making
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_json
 from rethinking.surgery import weighted
 
@@ -125,7 +126,7 @@ def test_no_probe_measures_a_run_that_diverged(name, diverged, toy_dir):
     assert sorted(path.name for path in runs.root.iterdir()) == [spec.run_id]
 
 
-def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_path):
+def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_path, monkeypatch):
     spec, record = probe("capacity"), made.find(TINY)
     assert execute(spec, made, data_dir=str(toy_dir))
     first = made.find(spec)
@@ -133,7 +134,16 @@ def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_p
     assert first.final["train_loss"] == pytest.approx(record.final["train_loss"], rel=1e-6)
     elsewhere = Runs(tmp_path / "a", weights=tmp_path / "w")  # no record, no weights: the run is trained first
     steps: list[tuple[str, int]] = []
-    told = {"data_dir": str(toy_dir), "on_network": lambda run, step: steps.append((run.run_id, step))}
+
+    def heard(run, step):
+        steps.append((run.run_id, step))
+        until = time.monotonic() + 30
+        while len(steps) == 1 and "step 1 of" not in (making(elsewhere.path(spec)).notes.get("summary") or ""):
+            assert time.monotonic() < until, "`rethinking status` is not told of the training"
+            time.sleep(0.01)
+
+    monkeypatch.setattr(lease, "HEARTBEAT", 0.01)
+    told = {"data_dir": str(toy_dir), "on_network": heard}
     assert execute(spec, elsewhere, **told)
     assert steps == [(TINY.run_id, step) for step in range(1, TINY.steps + 1)]
     assert elsewhere.find(spec).difference(first) is None

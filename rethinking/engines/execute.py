@@ -181,8 +181,13 @@ def execute(
 
         def trained(run: RunSpec) -> dict[str, torch.Tensor]:
             nonlocal elsewhere
-            options: dict[str, Any] = {"device": device, "data_dir": data_dir, "anew": anew}
-            found = _weights(run, runs, on_step=lambda step: on_network(run, step), **options)
+
+            def reached(step: int) -> None:
+                writer.notes["summary"] = f"training {run.run_id}: step {step:,} of at most {run.steps:,}"
+                on_network(run, step)
+
+            found = _weights(run, runs, on_step=reached, device=device, data_dir=data_dir, anew=anew)
+            writer.notes.pop("summary", None)
             if found is None:
                 elsewhere = True
                 raise _FarEnough

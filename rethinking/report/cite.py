@@ -41,8 +41,8 @@ class Citation:
 def citation(what: str | None, folder: Path) -> Citation:
     """What to cite for a figure, or for a claim of a drawn one by its id; None for the software and the paper alone.
 
-    Of several drawings that have a claim, that of the paper's data, then of scale cpu or paper, then the one that counts
-    on the pages of results, see `model.once`.
+    Of several drawings that have a claim, that of the paper's data, then of scale cpu or paper, then the one that
+    counts on the pages of results, see `model.once`.
 
     Args:
         folder: of the drawn figures, whose claims have verdicts.
