@@ -19,7 +19,7 @@ from rethinking.record import Runs, format_curve
 from rethinking.regularizers.dropout import Dropout
 from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
-from rethinking.training import handed, loop
+from rethinking.training import bfloat16, handed, loop
 from rethinking.training import run as training_run
 from rethinking.training.batches import prepare
 
@@ -201,6 +201,28 @@ def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors)
     assert torch.equal(torch.get_rng_state(), state)
     assert [curve(r) for r in first.records] == [curve(r) for r in again.records]
     assert curve(first.records[0]) != curve(first.records[1])
+
+
+class Shifted(nn.Module):
+    """A network that begins with a shift of its input, in place or not."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.in_place, self.rest = in_place, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    def forward(self, x):
+        return self.rest(x.sub_(0.5) if self.in_place else x - 0.5)
+
+
+@pytest.mark.parametrize("part", [(), "batch_norm", "dropout=0.5,mode=monte_carlo,samples=3"])
+def test_a_network_that_changes_its_input_in_place_changes_no_example(tensors, part):
+    """Neither in an evaluation nor in a check before training, as of a batch of one, nor between two passes."""
+    fields = SHORT | {"test": tensors, "regularizers": part, "batch_size": 3, "held_out": 9}
+    found = [rt.experiment(tensors, lambda own=own: Shifted(own), **fields) for own in (False, True)]
+    assert curve(found[0].records[0]) == curve(found[1].records[0])
+    images = tensors[0].clone()
+    bfloat16.worst(Shifted(True), images)
+    assert torch.equal(images, tensors[0])
 
 
 @pytest.mark.parametrize("part", ["dropout=0.5", "weight_decay=0.01", "maxout", "dropconnect"])

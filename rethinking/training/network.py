@@ -257,7 +257,7 @@ def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
         return
     try:
         with torch.no_grad():
-            out = copied(network).train()(image)
+            out = copied(network).train()(image.clone())
     except InputError:
         raise
     except Exception as error:  # as batch norm's, of one value a channel
@@ -280,12 +280,15 @@ def batch_norm_statistics(
     images: Inputs,
     autocast: Callable[[], Any] = torch.no_grad,
     on_part: Callable[[], None] = lambda: None,
+    copies: bool = False,
 ) -> None:
     """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
 
     A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
     training batches to 100 % evaluated to 9 %. Batch norms that keep one all the same are left alone, as is a network
     without any.
+
+    copies: the network is given copies of the images, as one that may change its input in place must be.
     """
     norms = [m for m in network.modules() if isinstance(m, OffsetBatchNorm2d) and m.momentum is None]
     if not norms:
@@ -295,7 +298,7 @@ def batch_norm_statistics(
         norm.train()
     seen = 0
     with torch.no_grad(), autocast():
-        for part in evaluated(images):
+        for part in evaluated(images, copies):
             on_part()
             seen += len(part)
             for norm in norms:
