@@ -386,6 +386,47 @@ def test_dropouts_first_layer_is_the_first_that_is_called(tensors):
         dropped(nn.Sequential(*signals), "dropout=0.5,input=0.2")
 
 
+class Attending(nn.Module):
+    """Attention over five tokens, which never calls its out_proj; a layer and a pooling that are not called at all."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+        self.head = nn.Linear(20, 4) if linear else nn.Conv1d(5, 4, 4)
+        self.unused = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.MaxPool2d(2))
+
+    def forward(self, x):
+        x = self.attention(*3 * [x[:, :, None].expand(-1, -1, 4)])[0]
+        return self.head(x.flatten(1) if isinstance(self.head, nn.Linear) else x).flatten(1)
+
+
+class ByWeight(nn.Module):
+    """A layer whose weight is used without calling it, before one that is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.out = nn.Linear(5, 5), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.out(F.linear(x, self.first.weight).tanh())
+
+
+def test_a_layer_that_is_never_called_carries_no_regularizer(tensors):
+    for part in ("dropout=0.5", "dropout=0.5,mode=monte_carlo,where=last"):
+        network = rt.experiment(tensors, Attending(True), regularizers=part, **SHORT).network
+        assert [name for name, m in network.named_modules() if isinstance(m, Dropout)] == ["head.before.0"]
+    with pytest.raises(InputError, match="calls no linear layers or convolutions of images, which dropout"):
+        rt.experiment(tensors, Attending(False), regularizers="dropout=0.5", **SHORT)
+    for part in ("dropconnect", "stochastic_pooling"):
+        with pytest.raises(InputError, match=f"Attending calls no layers that {part} acts on: drop it"):
+            rt.experiment(tensors, Attending(True), regularizers=part, **SHORT)
+    with pytest.raises(InputError, match="linear layers that are called, and the network has other weights: drop it"):
+        rt.experiment(tensors, ByWeight(), regularizers="restricted_weights=signs", **SHORT)
+    found = rt.experiment(tensors, ByWeight(), regularizers="restricted_weights=signs,layer=1", **SHORT).network
+    assert type(found.out).__name__ == "RestrictedLinear"
+    rt.experiment(tensors, Attending(True), regularizers="weight_decay=0.01", **SHORT)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

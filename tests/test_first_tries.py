@@ -79,12 +79,12 @@ CALLS = {
     r"is a scripted one, .*: give it as before torch\.jit\.script": lambda: try_(network=scripted),
     r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
     "Twofold gives a tuple .* let forward return the logits alone": lambda: try_(network=Twofold()),
-    "holds no .* convolutions of images, which dropout is put before: drop it": lambda: try_(
+    "calls no .* convolutions of images, which dropout is put before: drop it": lambda: try_(
         (X[:, :, 0], Y), torch.nn.Sequential(torch.nn.Conv1d(3, 3, 8), torch.nn.Flatten()), regularizers="dropout"
     ),
     "the function gives int": lambda: try_(network=lambda: 3),
     "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),
-    "the network holds no linear layers .*dropout": lambda: try_(
+    "the network calls no linear layers .*dropout": lambda: try_(
         (X[:, 0, 0], Y), torch.nn.Linear(8, 3), regularizers="dropout"
     ),
     "preprocess is 'whiten', of 8-bit images": lambda: try_(

@@ -135,10 +135,10 @@ class Regularizer(Base):
             put.append(Dropout(rate, self.mode == "weight_scaling", self.run))
             return put[-1]
 
-        found = layers(network)
+        found = [layer for layer in layers(network) if layer not in self.run.uncalled]
         if not found:
             raise InputError(
-                "the network holds no linear layers or convolutions of images, which dropout is put before: drop it"
+                "the network calls no linear layers or convolutions of images, which dropout is put before: drop it"
             )
         called = [m for m in self.run.calls if not isinstance(m, nn.ReLU)]
         first = called[0] if called else found[0]

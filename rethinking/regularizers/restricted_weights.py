@@ -71,7 +71,7 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         if self.values == "free":
             return network
-        found = in_order(layers(network), self.run.calls)
+        found = in_order([m for m in layers(network) if m not in self.run.uncalled], self.run.calls)
         if self.layer > len(found):
             raise InputError(
                 f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"
@@ -82,8 +82,8 @@ class Regularizer(Base):
             not self.layer and any(id(weight) not in own for weight in weights(network))
         ):
             raise InputError(
-                "restricted_weights is of convolutions of images and linear layers, and the network has other weights: "
-                "drop it"
+                "restricted_weights is of convolutions of images and linear layers that are called, and the network "
+                "has other weights: drop it"
             )
         for layer in chosen:
             kind = RestrictedLinear if isinstance(layer, nn.Linear) else RestrictedConv2d
