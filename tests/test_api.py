@@ -142,6 +142,10 @@ def test_a_data_frame_and_a_device_of_torch_are_taken(tensors):
     found = rt.experiment((frame, column), lambda: Net(5), **(SHORT | {"device": torch.device("cpu")}))
     same = rt.experiment((tensors[0].flip(0), tensors[1].flip(0)), lambda: Net(5), **SHORT)
     assert curve(found.records[0]) == curve(same.records[0])
+    whole = rt.experiment((frame, column.to_frame()), lambda: Net(5), **SHORT)
+    assert curve(whole.records[0]) == curve(same.records[0])
+    with pytest.raises(InputError, match=r"dataset\[0\] is array of shape \(5,\), .*: of a one-hot label give"):
+        rt.experiment((frame, frame), lambda: Net(5), **SHORT)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")

@@ -51,9 +51,14 @@ def column(dataset: Any, place: Any) -> Any:
 
 
 def rows(labels: Any) -> Any:
-    """Labels by position: a data frame's column, whose index is another, and a tensor, for speed, as lists."""
+    """Labels by position: a data frame's column, whose index is another, and a tensor, for speed, as lists.
+
+    A data frame of one column or more is an array (N, columns).
+    """
     if hasattr(labels, "to_list"):
         return labels.to_list()
+    if hasattr(labels, "to_numpy") and len(getattr(labels, "shape", ())) == 2:
+        return labels.to_numpy()
     if not isinstance(labels, torch.Tensor):
         return labels
     return labels.tolist() if labels.ndim == 1 else list(labels)
