@@ -189,7 +189,7 @@ def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     assert not network.training | moved.network.training
 
 
-def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors):
+def test_layers_draw_by_the_seed_and_data_that_draw_are_the_same_for_each(tensors):
     """torch.nn.Dropout and a random transform draw from the caller's generator, and leave it as it was."""
     network = nn.Sequential(nn.Linear(5, 16), nn.Dropout(), nn.Linear(16, 4))
 
@@ -205,6 +205,8 @@ def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors)
     assert torch.equal(torch.get_rng_state(), state)
     assert [curve(r) for r in first.records] == [curve(r) for r in again.records]
     assert curve(first.records[0]) != curve(first.records[1])
+    fixed = rt.experiment(Shaken(*tensors), nn.Linear(5, 4), **(SHORT | {"learning_rate": 1e-30}), seeds=2).records
+    assert fixed[0].final["train_loss"] == fixed[1].final["train_loss"]
 
 
 class Shifted(nn.Module):
