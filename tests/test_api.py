@@ -433,6 +433,25 @@ def test_a_layer_that_is_never_called_carries_no_regularizer(tensors):
     rt.experiment(tensors, Attending(True), regularizers="weight_decay=0.01", **SHORT)
 
 
+class Encoding(nn.Module):
+    """A layer of a transformer, which torch computes in one go in evaluation, from the weights of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True), nn.Linear(20, 4)
+
+    def forward(self, x):
+        return self.head(self.layer(x[:, :, None].expand(-1, -1, 4)).flatten(1))
+
+
+def test_restricted_weights_are_restricted_in_evaluation_too(tensors):
+    network = rt.experiment(tensors, Encoding(), regularizers="restricted_weights=signs,layer=2", **SHORT).network
+    assert type(network.layer.linear2).__name__ == "RestrictedLinear"
+    with torch.no_grad():
+        evaluated = network(tensors[0])
+    torch.testing.assert_close(evaluated, network(tensors[0]).detach())  # with a gradient it calls them
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

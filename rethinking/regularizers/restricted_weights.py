@@ -64,6 +64,10 @@ class RestrictedConv2d(nn.Conv2d):
         return self._conv_forward(x, restrict(self.weight, self.values), self.bias)
 
 
+def _nothing(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+    """A hook, with which torch's nn.TransformerEncoderLayer calls a layer in evaluation, too, not its weight alone."""
+
+
 class Regularizer(Base):
     def __init__(self, values: str, layer: int):
         self.values, self.layer = values, layer
@@ -88,6 +92,8 @@ class Regularizer(Base):
         for layer in chosen:
             kind = RestrictedLinear if isinstance(layer, nn.Linear) else RestrictedConv2d
             become(layer, kind, values=self.values)
+            if self.run.calls:  # of a network that is not the package's
+                layer.register_forward_pre_hook(_nothing)
         return network
 
     @torch.no_grad()
