@@ -70,6 +70,21 @@ def data_dir(root: str | os.PathLike[str] | None = None) -> Path:
     raise InputError("no home folder is known to keep data sets in: name a folder with --data-dir or RETHINKING_DATA")
 
 
+@contextmanager
+def data_in(root: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Within, data sets, own ones too, are looked for in the folder `root`, where one is named."""
+    before = os.environ.get("RETHINKING_DATA")
+    if root is not None:
+        os.environ["RETHINKING_DATA"] = os.fspath(root)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["RETHINKING_DATA"] = before
+        else:
+            os.environ.pop("RETHINKING_DATA", None)
+
+
 def nearest(path: Path) -> Path:
     """The path, or the nearest folder above it that exists."""
     path = path.absolute()

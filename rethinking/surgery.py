@@ -125,14 +125,14 @@ class _Bare(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
+def called(network: nn.Module, images: Tensor, every: bool = False) -> list[nn.Module]:
     """Layers of any kind and ReLUs in the order in which a forward pass calls them, each as often as it is called.
 
     A ReLU that is no module is a `Bare` of its own. The pass is one of a copy in evaluation mode. Of a network that
     does not take the images nothing is known: no calls.
 
     Args:
-        images: a few inputs (B, ...), on the network's device.
+        images: a few inputs (B, ...), on the network's device. every: modules of any kind, not layers and ReLUs alone.
     """
     own, found = dict(network.named_modules()), list[nn.Module]()
     copy, bare = copied(network).eval(), _Bare(found)
@@ -146,7 +146,7 @@ def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
 
     for name, module in copy.named_modules():
         wide = any(p.ndim > 1 for p in module.parameters(recurse=False)) and not isinstance(module, _NORMS)
-        if wide or isinstance(module, Layer | nn.ReLU):
+        if every or wide or isinstance(module, Layer | nn.ReLU):
             if isinstance(module, nn.ReLU):
                 module.register_forward_pre_hook(enter)
             module.register_forward_hook(partial(leave, module=own[name]))
@@ -156,6 +156,15 @@ def called(network: nn.Module, images: Tensor) -> list[nn.Module]:
         except Exception:
             return []
     return found
+
+
+def uncalled(network: nn.Module, images: Tensor) -> list[nn.Module]:
+    """Modules that a forward pass never calls, nor anything within them, as the out_proj of nn.MultiheadAttention.
+
+    Arguments as of `called`; none where nothing is known.
+    """
+    ran = set(called(network, images, every=True))
+    return [m for m in network.modules() if ran and ran.isdisjoint(m.modules())]
 
 
 def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:

@@ -19,7 +19,7 @@ from rethinking.record import Runs, format_curve
 from rethinking.regularizers.dropout import Dropout
 from rethinking.spec import Part, RunSpec
 from rethinking.surgery import copied
-from rethinking.training import handed, loop
+from rethinking.training import bfloat16, handed, loop
 from rethinking.training import run as training_run
 from rethinking.training.batches import prepare
 
@@ -142,6 +142,10 @@ def test_a_data_frame_and_a_device_of_torch_are_taken(tensors):
     found = rt.experiment((frame, column), lambda: Net(5), **(SHORT | {"device": torch.device("cpu")}))
     same = rt.experiment((tensors[0].flip(0), tensors[1].flip(0)), lambda: Net(5), **SHORT)
     assert curve(found.records[0]) == curve(same.records[0])
+    whole = rt.experiment((frame, column.to_frame()), lambda: Net(5), **SHORT)
+    assert curve(whole.records[0]) == curve(same.records[0])
+    with pytest.raises(InputError, match=r"dataset\[0\] is array of shape \(5,\), .*: of a one-hot label give"):
+        rt.experiment((frame, frame), lambda: Net(5), **SHORT)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
@@ -185,7 +189,7 @@ def test_a_module_is_copied_and_trained_from_its_weights(tensors):
     assert not network.training | moved.network.training
 
 
-def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors):
+def test_layers_draw_by_the_seed_and_data_that_draw_are_the_same_for_each(tensors):
     """torch.nn.Dropout and a random transform draw from the caller's generator, and leave it as it was."""
     network = nn.Sequential(nn.Linear(5, 16), nn.Dropout(), nn.Linear(16, 4))
 
@@ -201,6 +205,30 @@ def test_layers_that_draw_and_data_that_draw_are_determined_by_the_seed(tensors)
     assert torch.equal(torch.get_rng_state(), state)
     assert [curve(r) for r in first.records] == [curve(r) for r in again.records]
     assert curve(first.records[0]) != curve(first.records[1])
+    fixed = rt.experiment(Shaken(*tensors), nn.Linear(5, 4), **(SHORT | {"learning_rate": 1e-30}), seeds=2).records
+    assert fixed[0].final["train_loss"] == fixed[1].final["train_loss"]
+
+
+class Shifted(nn.Module):
+    """A network that begins with a shift of its input, in place or not."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.in_place, self.rest = in_place, nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    def forward(self, x):
+        return self.rest(x.sub_(0.5) if self.in_place else x - 0.5)
+
+
+@pytest.mark.parametrize("part", [(), "batch_norm", "dropout=0.5,mode=monte_carlo,samples=3"])
+def test_a_network_that_changes_its_input_in_place_changes_no_example(tensors, part):
+    """Neither in an evaluation nor in a check before training, as of a batch of one, nor between two passes."""
+    fields = SHORT | {"test": tensors, "regularizers": part, "batch_size": 3, "held_out": 9}
+    found = [rt.experiment(tensors, lambda own=own: Shifted(own), **fields) for own in (False, True)]
+    assert curve(found[0].records[0]) == curve(found[1].records[0])
+    images = tensors[0].clone()
+    bfloat16.worst(Shifted(True), images)
+    assert torch.equal(images, tensors[0])
 
 
 @pytest.mark.parametrize("part", ["dropout=0.5", "weight_decay=0.01", "maxout", "dropconnect"])
@@ -362,6 +390,66 @@ def test_dropouts_first_layer_is_the_first_that_is_called(tensors):
         InputError, match=r"dropout.input is 0.2, the network's first layer is a Conv1d: leave input out"
     ):
         dropped(nn.Sequential(*signals), "dropout=0.5,input=0.2")
+
+
+class Attending(nn.Module):
+    """Attention over five tokens, which never calls its out_proj; a layer and a pooling that are not called at all."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+        self.head = nn.Linear(20, 4) if linear else nn.Conv1d(5, 4, 4)
+        self.unused = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.MaxPool2d(2))
+
+    def forward(self, x):
+        x = self.attention(*3 * [x[:, :, None].expand(-1, -1, 4)])[0]
+        return self.head(x.flatten(1) if isinstance(self.head, nn.Linear) else x).flatten(1)
+
+
+class ByWeight(nn.Module):
+    """A layer whose weight is used without calling it, before one that is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.out = nn.Linear(5, 5), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.out(F.linear(x, self.first.weight).tanh())
+
+
+def test_a_layer_that_is_never_called_carries_no_regularizer(tensors):
+    for part in ("dropout=0.5", "dropout=0.5,mode=monte_carlo,where=last"):
+        network = rt.experiment(tensors, Attending(True), regularizers=part, **SHORT).network
+        assert [name for name, m in network.named_modules() if isinstance(m, Dropout)] == ["head.before.0"]
+    with pytest.raises(InputError, match="calls no linear layers or convolutions of images, which dropout"):
+        rt.experiment(tensors, Attending(False), regularizers="dropout=0.5", **SHORT)
+    for part in ("dropconnect", "stochastic_pooling"):
+        with pytest.raises(InputError, match=f"Attending calls no layers that {part} acts on: drop it"):
+            rt.experiment(tensors, Attending(True), regularizers=part, **SHORT)
+    with pytest.raises(InputError, match="linear layers that are called, and the network has other weights: drop it"):
+        rt.experiment(tensors, ByWeight(), regularizers="restricted_weights=signs", **SHORT)
+    found = rt.experiment(tensors, ByWeight(), regularizers="restricted_weights=signs,layer=1", **SHORT).network
+    assert type(found.out).__name__ == "RestrictedLinear"
+    rt.experiment(tensors, Attending(True), regularizers="weight_decay=0.01", **SHORT)
+
+
+class Encoding(nn.Module):
+    """A layer of a transformer, which torch computes in one go in evaluation, from the weights of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True), nn.Linear(20, 4)
+
+    def forward(self, x):
+        return self.head(self.layer(x[:, :, None].expand(-1, -1, 4)).flatten(1))
+
+
+def test_restricted_weights_are_restricted_in_evaluation_too(tensors):
+    network = rt.experiment(tensors, Encoding(), regularizers="restricted_weights=signs,layer=2", **SHORT).network
+    assert type(network.layer.linear2).__name__ == "RestrictedLinear"
+    with torch.no_grad():
+        evaluated = network(tensors[0])
+    torch.testing.assert_close(evaluated, network(tensors[0]).detach())  # with a gradient it calls them
 
 
 @pytest.mark.parametrize(

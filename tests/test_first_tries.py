@@ -79,12 +79,12 @@ CALLS = {
     r"is a scripted one, .*: give it as before torch\.jit\.script": lambda: try_(network=scripted),
     r"Linear gives \(2, 4\) .* not 3 logits each": lambda: try_((X[:, 0, 0], Y), torch.nn.Linear(8, 4)),
     "Twofold gives a tuple .* let forward return the logits alone": lambda: try_(network=Twofold()),
-    "holds no .* convolutions of images, which dropout is put before: drop it": lambda: try_(
+    "calls no .* convolutions of images, which dropout is put before: drop it": lambda: try_(
         (X[:, :, 0], Y), torch.nn.Sequential(torch.nn.Conv1d(3, 3, 8), torch.nn.Flatten()), regularizers="dropout"
     ),
     "the function gives int": lambda: try_(network=lambda: 3),
     "tiny takes square images": lambda: try_(TensorDataset(X[:, :, 1:], Y), "tiny"),
-    "the network holds no linear layers .*dropout": lambda: try_(
+    "the network calls no linear layers .*dropout": lambda: try_(
         (X[:, 0, 0], Y), torch.nn.Linear(8, 3), regularizers="dropout"
     ),
     "preprocess is 'whiten', of 8-bit images": lambda: try_(
@@ -92,7 +92,15 @@ CALLS = {
     ),
     r"test has inputs of shape \(3,\)": lambda: try_(test=[(torch.zeros(3), 1)]),
     "'dog' .*: map the names to 0, 1, 2": lambda: try_((IMAGES, NAMES[(LABELS + 1) % 3])),
-    r"label of dataset\[0\] is 0\.5 \(float\), not a class": lambda: try_([(x, 0.5) for x in X]),
+    r"label of dataset\[0\] is 0\.5 \(float\), not a whole number: give classes 0, 1, 2 \.\.\.$": lambda: try_(
+        [(x, 0.5) for x in X]
+    ),
+    r"dataset\[0\] is 0\.0 \(float32\), .*: give classes 0, 1, 2 \.\.\.$": lambda: try_((X, Y.numpy().astype("f4"))),
+    r"label of test\[1\] is 0\.5": lambda: try_(test=[(X[0], 1), (X[0], 0.5)]),
+    r"label of test\[0\] is 7, give 0 to 2": lambda: try_(test=[(X[0], 7)]),
+    r"input of test\[1\] has the shape \(3, 8, 7\), that of test\[0\] \(3, 8, 8\)": lambda: try_(
+        test=[(X[0], 1), (X[0, :, :, 1:], 1)]
+    ),
     "every label is of one class.*: give two classes or more": lambda: try_((X, 0 * Y)),
     "1 example: give at least 2": lambda: try_((X[:1], Y[:1])),
     "n is 100, the data set has 12 examples: give 2 to 12": lambda: try_(n=100),
@@ -107,7 +115,7 @@ CALLS = {
     "name and path are 'x' and None: give text": lambda: data.add("x", None),
     "--size is '32': give 1 to 1024 pixels": lambda: data.add("x", "good.npz", size="32"),
     "--hold-out is '0.2': give a share above 0": lambda: data.add("x", "good.npz", hold_out="0.2"),
-    r"as one_hot.argmax\(1\)": lambda: try_((X, torch.eye(3)[Y])),
+    r"give the class, label\.argmax\(\)$": lambda: try_((X, torch.eye(3)[Y])),
     r"input of dataset\[1\] is of torch.float32, that of dataset\[0\] of torch.uint8": lambda: try_(MIXED),
     "test has inputs of torch.uint8, dataset of torch.float32": lambda: try_(MIXED[1:], test=MIXED[:1]),
     "whole numbers are taken as tokens: give images as uint8": lambda: try_(((255 * X).long(), Y)),

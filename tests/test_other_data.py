@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from command import cli
 from small_images import IMAGES, LABELS, RNG, TINY
@@ -316,6 +317,27 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
     assert not (tmp_path / "else" / "mine").exists()
     done = CliRunner().invoke(main, ["data", "remove", "mine", *map(str, where)])
     assert "mine is not in" in done.output  # before anything is asked
+
+
+def test_an_experiment_and_its_network_are_of_an_own_set_in_the_folder_that_is_named(tmp_path, home):
+    where = {"data_dir": tmp_path / "else", "device": "cpu", "progress": False}
+    data.add("mine", _npz(tmp_path), where["data_dir"])
+    fields = {"n": 20, "steps": 4, "eval_every": 2, "crop": 16} | where
+    saved = rethinking.experiment("mine", "mlp-1x512,width=8", **fields, save=tmp_path / "runs")
+    for result in (saved, rethinking.experiment("mine", "mlp-1x512,width=8", **fields)):
+        assert result.frame()["memorized_bits"].notna().all()
+        assert "bits memorized" in repr(result)
+    rethinking.experiment("mine", lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 3)), **fields)
+    run = saved.records[0].path
+    for kept in (True, False):
+        if not kept:
+            (run / "weights.safetensors").unlink()
+        network = rethinking.network(run, **where)
+        assert all(map(torch.equal, network.parameters(), result.network.parameters()))
+    assert os.environ["RETHINKING_DATA"] == str(home)
+    for call in (lambda: rethinking.experiment("mine", "tiny", progress=False), lambda: rethinking.network(run)):
+        with pytest.raises(InputError, match="unknown data set 'mine'"):
+            call()
 
 
 def test_arrays_are_added_with_their_labels_and_a_test_set_or_a_share_and_removed_unasked(tmp_path):

@@ -191,7 +191,7 @@ SMALL = {"n": 40, "steps": 6, "eval_every": 3, "batch_size": 20, "device": "cpu"
 @pytest.mark.parametrize("part", ["batch_norm", "layer_norm", "group_norm=4", "maxout", "backdrop=0.5"])
 def test_a_network_that_a_regularizer_finds_nothing_in_is_refused(found, toy_dir, part):
     found(models__gelu=GELU)
-    with pytest.raises(InputError, match=f"gelu has no layers that {part.partition('=')[0]} acts on"):
+    with pytest.raises(InputError, match=f"gelu calls no layers that {part.partition('=')[0]} acts on"):
         rethinking.experiment("toy", "gelu", regularizers=part, data_dir=toy_dir, **SMALL)
 
 

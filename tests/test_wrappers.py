@@ -886,6 +886,8 @@ def test_a_column_of_a_data_frame_is_read_by_position():
     dataset = Samples([(0, y) for y in column.tolist()], targets=column)
     assert PartialLabels(dataset, 0.0).targets.tolist() == column.tolist()
     assert seen(handed.Pair(np.zeros((len(column), 2)), column), column.tolist())
+    dataset.targets = column.to_frame()
+    assert PartialLabels(dataset, 0.0).targets.tolist() == column.tolist()
 
 
 def seen(dataset, labels):

@@ -1,6 +1,7 @@
 """Training in this process: an experiment, and the trained network of a run."""
 
 import difflib
+import functools
 import inspect
 import os
 import sys
@@ -18,14 +19,14 @@ from torch import nn
 from rethinking import catalog, data, regularizers
 from rethinking.api._parts import parts_of
 from rethinking.api._result import Result
-from rethinking.arguments import one_of, path, size, switch, taking, text, whole_number
+from rethinking.arguments import Function, one_of, path, size, switch, taking, text, whole_number
 from rethinking.arithmetic import as_begun
 from rethinking.data import ImageSet
 from rethinking.engines.execute import as_recorded, execute, tensors
 from rethinking.engines.local import resolve_device, resolve_precision
 from rethinking.engines.made_with import arithmetic, machine
 from rethinking.errors import InputError
-from rethinking.paths import check_writable, path_of
+from rethinking.paths import check_writable, data_in, path_of
 from rethinking.record import LOG_COLUMNS, Record, Runs, check_current, digests, read, write
 from rethinking.record.bundle import committed
 from rethinking.seeds import keyed_generator
@@ -66,7 +67,19 @@ MEANT = {
 DEVICE = one_of(str, torch.device)
 
 
+def _in_data_dir(function: Function) -> Function:
+    """A function that finds own data sets by name in the data_dir that it is given."""
+
+    @functools.wraps(function)
+    def within(*args: Any, **options: Any) -> Any:
+        with data_in(options.get("data_dir")):
+            return function(*args, **options)
+
+    return within  # type: ignore[return-value]
+
+
 @taking(epochs=size, device=DEVICE, progress=switch, save=path, data_dir=path, preprocess=text)
+@_in_data_dir
 def experiment(
     dataset: Any,
     network: Source | str,
@@ -95,8 +108,8 @@ def experiment(
             read once, and held in memory, or meanwhile in the data folder where inputs take more than 2 GiB as float32:
             the curve is the same. test: likewise, what test accuracy is of; a data set with a name has its own.
         network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
-            called under the seed; or a name as "mlp-1x512,width=64", initialised as in the figures. Layers that
-            draw, as torch.nn.Dropout, and random transforms of the data are determined by the seed.
+            called under the seed; or a name as "mlp-1x512,width=64", initialised as in the figures. What layers draw,
+            as torch.nn.Dropout, follows from the seed; what random transforms of the data draw is the same for each.
         corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"];
             or {"dropout": 0.5}, the value of the first option, or {"dropout": {"rate": 0.5, "where": "last"}}.
         n: the first so many training examples, which must be of two classes at least: shuffle data that lie class by
@@ -157,10 +170,11 @@ def experiment(
         for spec in specs:
             given = handed.tensors(spec) if handed else images  # type: ignore[arg-type]
             made.append(_trained(spec, given, where, module, progress))
-    return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made])
+    return Result([record for record, _ in made], [partial(_given, trained) for _, trained in made], data_dir)
 
 
 @taking(runs=path, device=DEVICE, data_dir=path, progress=switch)
+@_in_data_dir
 def network(
     run: str | Path | Record,
     runs: str | Path = "runs",
@@ -341,7 +355,7 @@ def _saved(
             raise InputError(f"{spec.run_id}: another process is training it: wait for it, or name another folder")
     records = [runs.find(spec) for spec in specs]
     networks = [partial(network, record, device=device, data_dir=data_dir) for record in records if record]
-    return Result([record for record in records if record], networks)
+    return Result([record for record in records if record], networks, data_dir)
 
 
 def _record(run: str | Path | Record, runs: str | Path) -> Record:

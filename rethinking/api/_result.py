@@ -1,9 +1,10 @@
 """What an experiment gives."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from html import escape
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from torch import nn
 from rethinking import plotting
 from rethinking.claims import spread
 from rethinking.claims import told as in_words
+from rethinking.paths import data_in
 from rethinking.record import Record
 from rethinking.record.frame import SETTINGS, Tidy, label_bits
-from rethinking.spec import RunSpec
+from rethinking.spec import RunSpec, Spec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +31,19 @@ class Result(Tidy):
     `frame`, `curves` and `online` are those of `rethinking.records`.
 
     Args:
-        records: a run a seed, in memory or on disk. networks: what gives the trained network of each.
+        records: a run a seed, in memory or on disk. networks: what gives the trained network of each. data_dir: the
+        folder of their data set, where it is not the usual one.
     """
 
-    def __init__(self, records: list[Record], networks: Sequence[Callable[[], nn.Module]]):
-        self.records, self._networks = records, networks
+    def __init__(
+        self, records: list[Record], networks: Sequence[Callable[[], nn.Module]], data_dir: str | Path | None = None
+    ):
+        self.records, self._networks, self._root = records, networks, data_dir
+
+    def frame(self, wanted: Iterable[Spec] = ()) -> pd.DataFrame:
+        """One row a run, as the `frame` of `rethinking.records`."""
+        with data_in(self._root):
+            return super().frame(wanted)
 
     @property
     def specs(self) -> list[RunSpec]:
@@ -85,7 +95,8 @@ class Result(Tidy):
         for name in ("train_accuracy", "test_accuracy"):
             there = [100 * v for v in frame[name].dropna()]
             parts += [f"{ACCURACIES[name]} accuracy {spread(there, unit=' %')}"] if there else []
-        most = label_bits(self.spec)
+        with data_in(self._root):
+            most = label_bits(self.spec)
         parts += [f"{self.memorized_bits:,.0f} of {most:,.0f} bits memorized"] if most is not None else []
         return f"{subject(self.spec)}, {counted(len(frame))}: {'; '.join(parts)}"
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from rethinking import catalog
 from rethinking.errors import InputError
-from rethinking.paths import expand
+from rethinking.paths import data_in, expand
 
 
 def completed(kind: str):
@@ -35,18 +34,7 @@ def named(context: click.Context, parameter: click.Parameter, given: str | None)
 
 def data_folder(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
     """The folder named for data sets is where own ones are found by name, too, as long as the command runs."""
-    if given is None:
-        return given
-    before = os.environ.get("RETHINKING_DATA")
-
-    def restore() -> None:
-        if before is None:
-            os.environ.pop("RETHINKING_DATA", None)
-        else:
-            os.environ["RETHINKING_DATA"] = before
-
-    context.call_on_close(restore)
-    os.environ["RETHINKING_DATA"] = str(given)
+    context.with_resource(data_in(given))
     return given
 
 

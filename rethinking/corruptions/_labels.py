@@ -51,9 +51,14 @@ def column(dataset: Any, place: Any) -> Any:
 
 
 def rows(labels: Any) -> Any:
-    """Labels by position: a data frame's column, whose index is another, and a tensor, for speed, as lists."""
+    """Labels by position: a data frame's column, whose index is another, and a tensor, for speed, as lists.
+
+    A data frame of one column or more is an array (N, columns).
+    """
     if hasattr(labels, "to_list"):
         return labels.to_list()
+    if hasattr(labels, "to_numpy") and len(getattr(labels, "shape", ())) == 2:
+        return labels.to_numpy()
     if not isinstance(labels, torch.Tensor):
         return labels
     return labels.tolist() if labels.ndim == 1 else list(labels)
@@ -113,8 +118,8 @@ def _declared(dataset: Any, place: Any) -> list[Any] | None:
     return None
 
 
-def as_classes(labels: Any, num_classes: int | None) -> np.ndarray:
-    """int64 (N,): the labels, each of them checked.
+def as_classes(labels: Any, num_classes: int | None, role: str = "dataset") -> np.ndarray:
+    """int64 (N,): the labels, each of them checked. role: what their data set is called.
 
     Raises:
         InputError: a label that is no whole number, or not in 0 ... num_classes - 1, in a line that names its index.
@@ -124,7 +129,7 @@ def as_classes(labels: Any, num_classes: int | None) -> np.ndarray:
         return whole_numbers.astype(np.int64)
     values = np.empty(len(labels), dtype=np.int64)
     for i, label in enumerate(labels):
-        values[i] = as_class(label, i, num_classes)
+        values[i] = as_class(label, i, num_classes, role)
     return values
 
 
@@ -159,14 +164,14 @@ def _all_below(labels: np.ndarray, num_classes: int | None) -> bool:
     return labels.min() >= 0 and labels.max() < (num_classes or 2**63)
 
 
-def as_class(label: Any, index: int, num_classes: int | None) -> int:
+def as_class(label: Any, index: int, num_classes: int | None, role: str = "dataset") -> int:
     """One label, checked as in `as_classes`."""
     value = whole(label)
     if value is None:
-        raise InputError(not_whole(label, index))
+        raise InputError(not_whole(label, index, role))
     if value < 0 or (num_classes and value >= num_classes):
         allowed = f"0 to {num_classes - 1}, as there are {num_classes} classes" if num_classes else "0, 1, 2 ..."
-        raise InputError(f"the label of dataset[{index}] is {value}, give {allowed}, or num_classes")
+        raise InputError(f"the label of {role}[{index}] is {value}, give {allowed}, or num_classes")
     return value
 
 

@@ -176,15 +176,21 @@ def whole(label: Any) -> int | None:
     return None
 
 
-def not_whole(label: Any, index: int) -> str:
-    """The line about a label that is no class."""
-    what = f"the label of dataset[{index}] is {describe(label)}, not a whole number"
+def not_whole(label: Any, index: int, role: str = "dataset", targets: bool = True) -> str:
+    """The line about a label that is no class.
+
+    Args:
+        role: what its data set is called, "dataset" or "test". targets: whether the caller takes `regression`.
+    """
+    what = f"the label of {role}[{index}] is {describe(label)}, not a whole number"
     if isinstance(label, str):
         return f"{what}: map the names to 0, 1, 2 ..."
     if _size(label) > 1:
-        return f"{what}: of a one-hot label give the class, label.argmax(); other targets need regression='permutation'"
+        other = "; other targets need regression='permutation'" * targets
+        return f"{what}: of a one-hot label give the class, label.argmax(){other}"
     if isinstance(label, float | np.floating | np.ndarray | torch.Tensor):
-        return f"{what}: give classes 0, 1, 2 ..., or for regression say regression='permutation' or 'gaussian'"
+        other = ", or for regression say regression='permutation' or 'gaussian'" * targets
+        return f"{what}: give classes 0, 1, 2 ...{other}"
     return f"{what}: give classes 0, 1, 2 ..., or say where the label is, label=POSITION or KEY"
 
 

@@ -44,7 +44,8 @@ class Run:
         momentum: of SGD. margin: pixels by which the data set's images exceed those that are trained on.
         step: batches trained before this one. rate: this batch's learning rate.
         calls: while a network that is not the package's is built, its layers and ReLUs in the order in which they are
-        called, as of `rethinking.surgery.called`; empty where that is not known.
+        called, as of `rethinking.surgery.called`; empty where that is not known. uncalled: likewise those of its
+        modules that are never called, so that what is put before or after them would do nothing.
     """
 
     num_classes: int
@@ -54,6 +55,7 @@ class Run:
     step: int = 0
     rate: float = 0.0
     calls: "Sequence[nn.Module]" = ()
+    uncalled: "Sequence[nn.Module]" = ()
 
 
 class Base:

@@ -76,8 +76,14 @@ class MonteCarlo:
 
     def __init__(self, layers: list[Dropout], samples: int, first: nn.Module | None):
         self.layers, self.samples, self.first = layers, samples, first
+        self.given: list[Tensor] = []
+
+    def keep(self, network: nn.Module, inputs: tuple[Tensor]) -> None:
+        """A forward pre-hook of a network that may change its input in place: every pass is given it as it was."""
+        self.given = [] if network.training else [x.detach().clone() for x in inputs]
 
     def __call__(self, network: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        before, self.given = self.given, []
         collecting = any(getattr(m, "collecting", None) is not None for m in network.modules())
         if network.training or collecting:  # batch-norm statistics are of the network without masks
             return output
@@ -86,8 +92,13 @@ class MonteCarlo:
             layer.sampling = generator
         if self.first is not None:
             self.first.forward = _once(self.first.forward)
+        passes = []
         try:
-            passes = [F.log_softmax(two_logits(network.forward(*inputs)).float(), dim=1) for _ in range(self.samples)]
+            for _ in range(self.samples):
+                for x, given in zip(inputs, before, strict=False):
+                    if not torch.equal(x, given):
+                        x.copy_(given)
+                passes.append(F.log_softmax(two_logits(network.forward(*inputs)).float(), dim=1))
         finally:
             for layer in self.layers:
                 layer.sampling = None
@@ -124,10 +135,10 @@ class Regularizer(Base):
             put.append(Dropout(rate, self.mode == "weight_scaling", self.run))
             return put[-1]
 
-        found = layers(network)
+        found = [layer for layer in layers(network) if layer not in self.run.uncalled]
         if not found:
             raise InputError(
-                "the network holds no linear layers or convolutions of images, which dropout is put before: drop it"
+                "the network calls no linear layers or convolutions of images, which dropout is put before: drop it"
             )
         called = [m for m in self.run.calls if not isinstance(m, nn.ReLU)]
         first = called[0] if called else found[0]
@@ -146,7 +157,8 @@ class Regularizer(Base):
                 relu = activation_before(network, layer)
                 before(layer, dropout(self.rate)) if relu is None else after(relu, dropout(self.rate))
         if put and self.mode == "monte_carlo":
-            network.register_forward_hook(
-                MonteCarlo(put, self.samples, first if first in found and not self.input else None)
-            )
+            average = MonteCarlo(put, self.samples, first if first in found and not self.input else None)
+            network.register_forward_hook(average)
+            if self.run.calls:  # not the package's
+                network.register_forward_pre_hook(average.keep)
         return network

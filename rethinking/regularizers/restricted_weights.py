@@ -64,6 +64,10 @@ class RestrictedConv2d(nn.Conv2d):
         return self._conv_forward(x, restrict(self.weight, self.values), self.bias)
 
 
+def _nothing(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+    """A hook, with which torch's nn.TransformerEncoderLayer calls a layer in evaluation, too, not its weight alone."""
+
+
 class Regularizer(Base):
     def __init__(self, values: str, layer: int):
         self.values, self.layer = values, layer
@@ -71,7 +75,7 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         if self.values == "free":
             return network
-        found = in_order(layers(network), self.run.calls)
+        found = in_order([m for m in layers(network) if m not in self.run.uncalled], self.run.calls)
         if self.layer > len(found):
             raise InputError(
                 f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"
@@ -82,12 +86,14 @@ class Regularizer(Base):
             not self.layer and any(id(weight) not in own for weight in weights(network))
         ):
             raise InputError(
-                "restricted_weights is of convolutions of images and linear layers, and the network has other weights: "
-                "drop it"
+                "restricted_weights is of convolutions of images and linear layers that are called, and the network "
+                "has other weights: drop it"
             )
         for layer in chosen:
             kind = RestrictedLinear if isinstance(layer, nn.Linear) else RestrictedConv2d
             become(layer, kind, values=self.values)
+            if self.run.calls:  # of a network that is not the package's
+                layer.register_forward_pre_hook(_nothing)
         return network
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products,
 
         layer.register_forward_pre_hook(called, with_kwargs=True)
     with seeded("bfloat16"), torch.no_grad():
-        network.train()(images)
+        network.train()(images.clone())
     return iter(calls)
 
 

@@ -71,10 +71,14 @@ class HandedSpec(RunSpec):
 
 
 class _Held:
-    """Samples (feature, label) that were read, as a map-style data set that says its classes."""
+    """Samples (feature, label) that were read, as a map-style data set that says its classes.
 
-    def __init__(self, features: Features, labels: np.ndarray, num_classes: int):
+    role: what the data set that was handed over is called, "dataset" or "test".
+    """
+
+    def __init__(self, features: Features, labels: np.ndarray, num_classes: int, role: str):
         self.features, self.targets, self.classes = features, labels, list(range(num_classes))
+        self.role = role
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -185,7 +189,7 @@ class Handed:
         if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= size):
             raise InputError(f"n is {n!r}, the data set has {size:,} examples: give 2 to {size:,}")
         self.n, self._size = size if n is None else int(n), size
-        features, labels = self._read(dataset, self.n)
+        features, labels = self._read(dataset, self.n, "dataset")
         with seeded("reading"):
             place = _samples.locate(dataset[0], label, "label")
         declared = _labels.classes(dataset, place) if num_classes is None else range(num_classes)
@@ -193,26 +197,22 @@ class Handed:
         self.num_classes = _labels.counted(found) if declared is None else len(declared)
         if self.num_classes < 2:
             raise InputError("every label is of one class, so there is nothing to tell apart: give two classes or more")
-        self._train = _Held(features, found, self.num_classes)
-        more = ([], []) if test is None else self._read(map_style(test, "test"), None)
-        self._test = _Held(more[0], _labels.as_classes(more[1], self.num_classes), self.num_classes)
+        self._train = _Held(features, found, self.num_classes, "dataset")
+        more = ([], []) if test is None else self._read(map_style(test, "test"), None, "test")
+        self._test = _Held(more[0], _labels.as_classes(more[1], self.num_classes, "test"), self.num_classes, "test")
 
-    def _read(self, dataset: Any, n: int | None) -> tuple[Features, list[Any]]:
+    def _read(self, dataset: Any, n: int | None, role: str) -> tuple[Features, list[Any]]:
         features: Features = []
         labels, count = list[Any](), len(dataset) if n is None else n
         with seeded("reading"):  # a transform that draws gives the same every time
             for i in self._progress(range(count)):
                 sample = dataset[i]
                 feature, label = (
-                    _samples.take(sample, _samples.locate(sample, at, role)) for role, at in self._places.items()
+                    _samples.take(sample, _samples.locate(sample, at, part)) for part, at in self._places.items()
                 )
-                if getattr(getattr(label, "dtype", type(label)), "is_floating_point", isinstance(label, float)):
-                    what = _samples.describe(label)
-                    one_hot = ", as one_hot.argmax(1)" if getattr(label, "ndim", 0) == 1 else ""
-                    raise InputError(
-                        f"the label of dataset[{i}] is {what}, not a class: give classes 0, 1, 2 ...{one_hot}"
-                    )
-                features = features or holder(feature, count, self._root)
+                if _samples.whole(label) is None:
+                    raise InputError(_samples.not_whole(label, i, role, targets=False))
+                features = features or holder(feature, count, self._root, role)
                 features.append(feature)
                 labels.append(label)
         return features, labels
@@ -227,7 +227,7 @@ class Handed:
             InputError: inputs of several shapes or types, or that are no finite numbers; a corruption that they cannot
                 have; labels to train on that are all one.
         """
-        kinds = [self._kind(held.features, role) for held, role in ((self._train, "dataset"), (self._test, "test"))]
+        kinds = [self._kind(held.features, held.role) for held in (self._train, self._test)]
         if len(self._test) and kinds[0] != kinds[1]:
             raise InputError(f"test has inputs of {kinds[1]}, dataset of {kinds[0]}: convert them to one")
         moments: dict[str, Any] = {}  # measured over the training set, for the test set too
@@ -272,17 +272,17 @@ class Handed:
         images = self._made(held, data, lambda images: self._preprocessed(images, held.features, spec))
         if isinstance(images, Tensor) and images.is_floating_point() and not images.isfinite().all():
             bad = int((~images.flatten(1).isfinite().all(1)).nonzero()[0, 0])
-            raise InputError(f"the input of dataset[{bad}] ({split}) is not finite: mend it")
+            raise InputError(f"the input of {held.role}[{bad}] is not finite: mend it")
         return images, torch.from_numpy(np.array(data.targets, dtype=np.int64))
 
     def _made(self, held: _Held, data: Any, change: Callable[[Tensor], Tensor]) -> Inputs:
         """The inputs of `held` as `data` has corrupted them and `change` made of them; of a shelf batch by batch."""
         if not isinstance(held.features, Shelf):
-            return change(self._stacked([data[i][0] for i in range(len(data))], held.features))
+            return change(self._stacked([data[i][0] for i in range(len(data))], held.features, held.role))
         first = [held.features[0]]  # the others are like it
 
         def make(places: np.ndarray) -> Tensor:
-            return change(self._stacked([data[int(i)][0] for i in places], first * len(places)))
+            return change(self._stacked([data[int(i)][0] for i in places], first * len(places), held.role))
 
         places = np.arange(len(data))
         return Rows(make, places, tuple(make(places[:1]).shape[1:]))
@@ -313,7 +313,7 @@ class Handed:
                 )
         return first and (torch.float32 if first.is_floating_point else first)
 
-    def _stacked(self, features: Sequence[Any], raw: Sequence[Any]) -> Tensor:
+    def _stacked(self, features: Sequence[Any], raw: Sequence[Any], role: str) -> Tensor:
         """Features as one tensor (N, ...), channels first. raw: the features before they were corrupted."""
         out: list[Tensor] = []
         for i, (feature, own) in enumerate(zip(features, raw, strict=True)):
@@ -325,8 +325,8 @@ class Handed:
                 each = each.movedim(-1, 0)
             out.append(each[None] if picture and each.ndim == 2 else each)
             if out[-1].shape != out[0].shape:
-                shapes = f"{tuple(out[-1].shape)}, that of dataset[0] {tuple(out[0].shape)}"
-                raise InputError(f"the input of dataset[{i}] has the shape {shapes}: bring them to one shape")
+                shapes = f"{tuple(out[-1].shape)}, that of {role}[0] {tuple(out[0].shape)}"
+                raise InputError(f"the input of {role}[{i}] has the shape {shapes}: bring them to one shape")
         return torch.stack(out)
 
     def _preprocessed(self, images: Tensor, raw: Features, spec: HandedSpec) -> Tensor:

@@ -314,7 +314,7 @@ class Training:
     def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
         with self._seeded("statistics"):
             part, _ = some_of(self.train_images, self.train_labels, statistics, self._handed)
-            batch_norm_statistics(self.network, part, self._autocast, self._on_part)
+            batch_norm_statistics(self.network, part, self._autocast, self._on_part, self._foreign)
         return self._measure(*some_of(self.train_images, self.train_labels, images, self._handed))
 
     @torch.no_grad()
@@ -322,7 +322,7 @@ class Training:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
         out = []
         with self._seeded("logits"):
-            for part in evaluated(images):
+            for part in evaluated(images, self._foreign):
                 self._on_part()
                 with self._autocast():
                     out.append(two_logits(self.network(part)).float())

@@ -14,7 +14,7 @@ from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
 from rethinking.seeds import reseed, untouched
 from rethinking.spec import RunSpec, check_parts, is_null
-from rethinking.surgery import Bare, activations, called, copied
+from rethinking.surgery import Bare, activations, called, copied, uncalled
 from rethinking.training.rows import Inputs, evaluated
 
 Source = nn.Module | Callable[[], nn.Module]  # a network of one's own: it, or what makes it
@@ -81,8 +81,9 @@ def built(
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
         calls = called(network, images) if images is not None and parts else []
+        never = uncalled(network, images) if images is not None and calls else []
         for part, r in zip(spec.regularizers, parts, strict=True):
-            r.run.calls = calls
+            r.run.calls, r.run.uncalled = calls, never
             relus = _relus(network) if calls else {}
             acts = images is not None and not is_null(part)
             network = _carrying(r, network, spec.model) if acts else r.network(network)
@@ -90,7 +91,7 @@ def built(
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
             _check_relus(r, relus, network, calls, spec.model)
-            r.run.calls = ()
+            r.run.calls = r.run.uncalled = ()
     if own is None:
         models.initialise(network, spec.seed)
         pool_before_relu(network)
@@ -143,7 +144,8 @@ _SEAMS = ("parameters", "batch", "penalty", "gradient", "after_step")
 
 def _carrying(regularizer: regularizers.Base, network: nn.Module, name: str) -> nn.Module:
     """A network that is not the package's, regularized. Raises InputError where there is nothing to act on."""
-    before = _layers(network)
+    never = tuple(f"{key}." for key, m in network.named_modules() if m in regularizer.run.uncalled)
+    before = _layers(network, never)
     try:
         network = regularizer.network(network)
     except InputError:
@@ -152,18 +154,23 @@ def _carrying(regularizer: regularizers.Base, network: nn.Module, name: str) -> 
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name} cannot carry {name_of(regularizer)} ({reason}): drop it") from None
     idle = all(getattr(type(regularizer), seam) is getattr(regularizers.Base, seam) for seam in _SEAMS)
-    if idle and isinstance(network, nn.Module) and _layers(network) == before:
+    if idle and isinstance(network, nn.Module) and _layers(network, never) == before:
         raise InputError(
-            f"{name} has no layers that {name_of(regularizer)} acts on: drop it, or build them with torch.nn"
+            f"{name} calls no layers that {name_of(regularizer)} acts on: drop it, or build them with torch.nn"
         )
     return network
 
 
-def _layers(network: nn.Module) -> list[tuple]:
-    """What tells whether a network was changed: of every module its class, its settings and how many hooks it has."""
+def _layers(network: nn.Module, never: tuple[str, ...]) -> list[tuple]:
+    """What tells whether a network was changed: of every module its class, its settings and how many hooks it has.
+
+    never: how the names begin of those that are never called, "attention.out_proj."; they are left out.
+    """
     plain = int | float | str | bool | None
     found: list[tuple] = []
     for name, m in network.named_modules():
+        if f"{name}.".startswith(never):
+            continue
         settings = {k: v for k, v in vars(m).items() if isinstance(v, plain)}
         found.append((name, type(m), len(m._forward_hooks), len(m._forward_pre_hooks), settings))
     return found
@@ -257,7 +264,7 @@ def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
         return
     try:
         with torch.no_grad():
-            out = copied(network).train()(image)
+            out = copied(network).train()(image.clone())
     except InputError:
         raise
     except Exception as error:  # as batch norm's, of one value a channel
@@ -280,12 +287,15 @@ def batch_norm_statistics(
     images: Inputs,
     autocast: Callable[[], Any] = torch.no_grad,
     on_part: Callable[[], None] = lambda: None,
+    copies: bool = False,
 ) -> None:
     """Measure the statistics of every batch norm for the present weights: the mean over `images`, batch by batch.
 
     A moving average lags behind weights that change fast: at n = 500 on Gaussian inputs a network that had fitted its
     training batches to 100 % evaluated to 9 %. Batch norms that keep one all the same are left alone, as is a network
     without any.
+
+    copies: the network is given copies of the images, as one that may change its input in place must be.
     """
     norms = [m for m in network.modules() if isinstance(m, OffsetBatchNorm2d) and m.momentum is None]
     if not norms:
@@ -295,7 +305,7 @@ def batch_norm_statistics(
         norm.train()
     seen = 0
     with torch.no_grad(), autocast():
-        for part in evaluated(images):
+        for part in evaluated(images, copies):
             on_part()
             seen += len(part)
             for norm in norms:

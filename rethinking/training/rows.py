@@ -106,13 +106,16 @@ class Rows:
 Inputs = Tensor | Rows
 
 
-def evaluated(images: Inputs) -> Iterator[Tensor]:
+def evaluated(images: Inputs, copies: bool = False) -> Iterator[Tensor]:
     """All inputs in turn, in the batches of an evaluation.
 
     How many are in one follows from the size of an input alone, so that the last bits of sums and of batch-norm
     statistics do not depend on whether the inputs are held in memory.
+
+    copies: none of them shares memory with `images`, for a network that may change its input in place.
     """
-    return iter(images.split(min(EVAL_BATCH, at_once(EVAL_NUMBERS, math.prod(images.shape[1:])))))
+    parts = images.split(min(EVAL_BATCH, at_once(EVAL_NUMBERS, math.prod(images.shape[1:]))))
+    return (part.clone() for part in parts) if copies and isinstance(images, Tensor) else iter(parts)
 
 
 def part_of(images: Inputs, count: int) -> Tensor:

@@ -27,16 +27,16 @@ class Shelf:
 
     Args:
         first: the first of them, which is not yet appended. count: how many there will be. root: the data folder, see
-        `paths.data_dir`.
+        `paths.data_dir`. role: what their data set is called in an error, "dataset" or "test".
 
     Raises:
         InputError: the data folder, which holds the file, has too little space; an input that is unlike the first, or
             not finite.
     """
 
-    def __init__(self, first: Any, count: int, root: str | Path | None = None):
+    def __init__(self, first: Any, count: int, root: str | Path | None = None, role: str = "dataset"):
         array, self._kind = _plain(first)
-        self.dtype, self.low, self.high = array.dtype, np.inf, -np.inf
+        self.dtype, self.low, self.high, self._role = array.dtype, np.inf, -np.inf, role
         folder, size = data_dir(root), count * array.nbytes
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -57,12 +57,12 @@ class Shelf:
         if (kind, array.dtype, array.shape) != first:
             found, before = (f"{k} of {t} {s}" for k, t, s in ((kind, array.dtype, array.shape), first))
             raise InputError(
-                f"the input of dataset[{self._count}] is {found}, that of dataset[0] {before}: make them one"
+                f"the input of {self._role}[{self._count}] is {found}, that of {self._role}[0] {before}: make them one"
             )
         if array.size:
             low, high = array.min(), array.max()
             if not (np.isfinite(low) and np.isfinite(high)):
-                raise InputError(f"the input of dataset[{self._count}] is not finite: mend it")
+                raise InputError(f"the input of {self._role}[{self._count}] is not finite: mend it")
             self.low, self.high = min(self.low, low), max(self.high, high)
         self._file.write(np.ascontiguousarray(array).data)
         self._count += 1
@@ -97,9 +97,12 @@ def _plain(feature: Any) -> tuple[np.ndarray, str]:
     )
 
 
-def holder(first: Any, count: int, root: str | Path | None = None) -> list[Any] | Shelf:
-    """What is to hold so many inputs, of which the first is given: a list, or a shelf where they are too many."""
+def holder(first: Any, count: int, root: str | Path | None = None, role: str = "dataset") -> list[Any] | Shelf:
+    """What is to hold so many inputs, of which the first is given: a list, or a shelf where they are too many.
+
+    root, role: as of Shelf.
+    """
     shape = np.shape(np.asarray(first)) if isinstance(first, Image.Image) else getattr(first, "shape", ())
     if len(shape) and 4 * count * int(np.prod(shape)) > rows.IN_MEMORY:
-        return Shelf(first, count, root)
+        return Shelf(first, count, root, role)
     return []
