@@ -61,7 +61,7 @@ def measure(trained, generator, *, images, draws, alpha, depth, fall, epsilon, d
     plain = [p.detach().clone() for p in parameters]
 
     def measured():
-        logits = [two_logits(network(x.float())) for x in inputs.split(PART)]
+        logits = [two_logits(network(x.to(torch.float32, copy=True))) for x in inputs.split(PART)]
         return judged(torch.cat(logits), labels)
 
     loss, accuracy = measured()
