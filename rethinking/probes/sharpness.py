@@ -70,7 +70,9 @@ def slope(
     total, gradients = 0.0, [torch.zeros_like(p) for p in parameters]
     for x, y in zip(images.split(PART), labels.split(PART), strict=True):
         with torch.enable_grad():
-            loss = F.cross_entropy(two_logits(network(x.to(torch.float32, copy=True))), y, reduction="sum") / len(labels)
+            loss = F.cross_entropy(two_logits(network(x.to(torch.float32, copy=True))), y, reduction="sum") / len(
+                labels
+            )
             parts = torch.autograd.grad(loss, list(parameters), allow_unused=True)
         total += loss.item()
         for gradient, part in zip(gradients, parts, strict=True):
