@@ -125,17 +125,18 @@ class _Bare(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def called(network: nn.Module, images: Tensor, every: bool = False) -> list[nn.Module]:
+def called(network: nn.Module, images: Tensor, every: bool = False, training: bool = False) -> list[nn.Module]:
     """Layers of any kind and ReLUs in the order in which a forward pass calls them, each as often as it is called.
 
-    A ReLU that is no module is a `Bare` of its own. The pass is one of a copy in evaluation mode. Of a network that
-    does not take the images nothing is known: no calls.
+    A ReLU that is no module is a `Bare` of its own. The pass is one of a copy. Of a network that does not take the
+    images nothing is known: no calls.
 
     Args:
         images: a few inputs (B, ...), on the network's device. every: modules of any kind, not layers and ReLUs alone.
+        training: the pass is one in training mode, else in evaluation mode.
     """
     own, found = dict(network.named_modules()), list[nn.Module]()
-    copy, bare = copied(network).eval(), _Bare(found)
+    copy, bare = copied(network).train(training), _Bare(found)
 
     def enter(*_: Any) -> None:
         bare.within = True
@@ -159,12 +160,13 @@ def called(network: nn.Module, images: Tensor, every: bool = False) -> list[nn.M
 
 
 def uncalled(network: nn.Module, images: Tensor) -> list[nn.Module]:
-    """Modules that a forward pass never calls, nor anything within them, as the out_proj of nn.MultiheadAttention.
+    """Modules that are called neither in training nor in evaluation, nor is anything within them.
 
-    Arguments as of `called`; none where nothing is known.
+    The out_proj of nn.MultiheadAttention is one. Arguments as of `called`; none where nothing is known of one of the
+    two passes.
     """
-    ran = set(called(network, images, every=True))
-    return [m for m in network.modules() if ran and ran.isdisjoint(m.modules())]
+    passes = [set(called(network, images, True, training)) for training in (False, True)]
+    return [m for m in network.modules() if all(ran and ran.isdisjoint(m.modules()) for ran in passes)]
 
 
 def _neighbours(network: nn.Module) -> list[tuple[nn.Module, nn.Module]]:

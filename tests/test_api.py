@@ -433,6 +433,30 @@ def test_a_layer_that_is_never_called_carries_no_regularizer(tensors):
     rt.experiment(tensors, Attending(True), regularizers="weight_decay=0.01", **SHORT)
 
 
+class Aided(nn.Module):
+    """A head besides the last layer, which only training calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 4))
+        self.first, self.out = nn.Linear(5, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        h = self.first(x).tanh()
+        return self.out(h) + self.aux(h) if self.training else self.out(h)
+
+
+def test_a_layer_that_only_training_calls_carries_a_regularizer(tensors):
+    def changed(part, kind):
+        found = rt.experiment(tensors, Aided(), regularizers=part, **(SHORT | {"epochs": 1})).network
+        return [name for name, m in found.named_modules() if type(m).__name__ == kind]
+
+    assert changed("restricted_weights=signs", "RestrictedLinear") == ["aux.0", "aux.2", "first", "out"]
+    assert changed("restricted_weights=signs,layer=1", "RestrictedLinear") == ["first"]
+    assert changed("dropout=0.5", "Dropout") == ["aux.0.before.0", "aux.1.after.0", "out.before.0"]
+    assert changed("layer_norm", "GroupNorm") == ["aux.0.after.0"]
+
+
 class Encoding(nn.Module):
     """A layer of a transformer, which torch computes in one go in evaluation, from the weights of its layers."""
 

@@ -43,9 +43,10 @@ class Run:
         num_classes: of the data set. generator: the run's, on the device; checkpoints hold its state.
         momentum: of SGD. margin: pixels by which the data set's images exceed those that are trained on.
         step: batches trained before this one. rate: this batch's learning rate.
-        calls: while a network that is not the package's is built, its layers and ReLUs in the order in which they are
-        called, as of `rethinking.surgery.called`; empty where that is not known. uncalled: likewise those of its
-        modules that are never called, so that what is put before or after them would do nothing.
+        calls: while a network that is not the package's is built, its layers and ReLUs in the order in which
+        evaluation calls them, as of `rethinking.surgery.called`; empty where that is not known. uncalled: likewise
+        those of its modules that neither training nor evaluation calls, so that what is put before or after them would
+        do nothing.
     """
 
     num_classes: int

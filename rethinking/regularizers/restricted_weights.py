@@ -76,6 +76,8 @@ class Regularizer(Base):
         if self.values == "free":
             return network
         found = in_order([m for m in layers(network) if m not in self.run.uncalled], self.run.calls)
+        if self.run.calls:  # those that only training calls are counted last
+            found.sort(key=lambda layer: layer not in self.run.calls)
         if self.layer > len(found):
             raise InputError(
                 f"restricted_weights.layer is {self.layer}, the network has {len(found)} layers: give 0 to {len(found)}"

@@ -80,7 +80,10 @@ def built(
             network = _copied(own) if isinstance(own, nn.Module) else _called(own)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
-        calls = called(network, images) if images is not None and parts else []
+        passes: list[list[nn.Module]] = [[], []]  # what evaluation and training call
+        if images is not None and parts:
+            passes = [called(network, images, training=training) for training in (False, True)]
+        calls, _ = passes
         never = uncalled(network, images) if images is not None and calls else []
         for part, r in zip(spec.regularizers, parts, strict=True):
             r.run.calls, r.run.uncalled = calls, never
@@ -90,7 +93,7 @@ def built(
             if not isinstance(network, nn.Module):
                 kind = type(network).__name__
                 raise InputError(f"network of the regularizer {name_of(r)} gives {kind}, no torch Module: mend it")
-            _check_relus(r, relus, network, calls, spec.model)
+            _check_relus(r, relus, network, passes, spec.model)
             r.run.calls = r.run.uncalled = ()
     if own is None:
         models.initialise(network, spec.seed)
@@ -188,30 +191,32 @@ def _check_relus(
     regularizer: regularizers.Base,
     before: dict[nn.Module, tuple],
     network: nn.Module,
-    calls: Sequence[nn.Module],
+    passes: Sequence[Sequence[nn.Module]],
     name: str,
 ) -> None:
     """Raise InputError where a regularizer acts at a ReLU that does not act on its layer, and on it alone.
 
     So it is, too, where others of those layers' kind have a ReLU that is no module, which it would leave out.
 
-    before: `_relus` without the regularizer. calls: of `called`.
+    before: `_relus` without the regularizer. passes: of `called`, in evaluation and in training.
     """
     after, names = _relus(network), {module: key for key, module in network.named_modules()}
     acts_at = [relu for relu, was in before.items() if after.get(relu) != was]
     kinds = tuple({nn.Linear if isinstance(before[relu][0], nn.Linear) else nn.Conv2d for relu in acts_at})
-    bare = any(isinstance(b, Bare) and isinstance(a, kinds) for a, b in pairwise(calls))
+    bare = any(isinstance(b, Bare) and isinstance(a, kinds) for calls in passes for a, b in pairwise(calls))
     if bare and regularizer.wants_every_relu:
         raise InputError(
             f"{name} calls torch.relu beside nn.ReLU: {name_of(regularizer)} acts at modules alone and would leave "
             "those layers out, so make each a torch.nn.ReLU"
         )
     for relu in acts_at:
-        layer, last, follows = before[relu][0], None, list[nn.Module | None]()
-        for module in calls:
-            if module is relu:
-                follows.append(last)
-            last = last if isinstance(module, nn.ReLU) else module
+        layer, follows = before[relu][0], list[nn.Module | None]()
+        for calls in passes:
+            last: nn.Module | None = None
+            for module in calls:
+                if module is relu:
+                    follows.append(last)
+                last = last if isinstance(module, nn.ReLU) else module
         if set(follows) != {layer}:
             places = ["the input" if m is None else names.get(m, type(m).__name__) for m in dict.fromkeys(follows)]
             listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5) if places else "no layer"
