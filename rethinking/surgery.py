@@ -6,7 +6,7 @@ weights.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -77,11 +77,11 @@ def weights(network: nn.Module) -> list[nn.Parameter]:
     return found
 
 
-def activations(network: nn.Module) -> list[tuple[Layer, nn.ReLU]]:
-    """Every ReLU with the layer that it follows, in order of definition."""
+def activations(network: nn.Module, never: Collection[nn.Module] = ()) -> list[tuple[Layer, nn.ReLU]]:
+    """Every ReLU with the layer that it follows, in order of definition; those `never` called are left out."""
     pairs = []
     layer: Layer | None = None
-    for module in walk(network):
+    for module in (m for m in walk(network) if m not in never):
         if isinstance(module, Layer):
             layer = module
         elif isinstance(module, nn.ReLU) and layer is not None:
@@ -89,9 +89,9 @@ def activations(network: nn.Module) -> list[tuple[Layer, nn.ReLU]]:
     return pairs
 
 
-def activated(network: nn.Module) -> list[Layer]:
-    """The layers that a ReLU follows, each once, in order of definition."""
-    return list(dict.fromkeys(layer for layer, _ in activations(network)))
+def activated(network: nn.Module, never: Collection[nn.Module] = ()) -> list[Layer]:
+    """The layers that a ReLU follows, each once, in order of definition. never: as of `activations`."""
+    return list(dict.fromkeys(layer for layer, _ in activations(network, never)))
 
 
 def in_order(found: Sequence[Layer], calls: Sequence[nn.Module]) -> list[Layer]:

@@ -433,6 +433,40 @@ def test_a_layer_that_is_never_called_carries_no_regularizer(tensors):
     rt.experiment(tensors, Attending(True), regularizers="weight_decay=0.01", **SHORT)
 
 
+class Outgrown(nn.Module):
+    """Two layers with a ReLU and a pooling that are not used any more, and attention between a layer and its ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.old = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True))
+        self.layer, self.attention = nn.Conv2d(1, 4, 1), nn.MultiheadAttention(5, 1, batch_first=True)
+        self.relu, self.pool, self.out = nn.ReLU(), nn.MaxPool2d((1, 2)), nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.attention(*3 * [x[:, None]])[0]
+        return self.out(self.pool(self.relu(self.layer(x[:, None]))).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("part", "kind", "places"),
+    [
+        ("batch_norm", "BatchNorm", ["layer.after.0"]),
+        ("batch_norm,place=after", "BatchNorm", ["relu.after.0"]),
+        ("layer_norm", "GroupNorm", ["layer.after.0"]),
+        ("group_norm=2", "GroupNorm", ["layer.after.0"]),
+        ("local_response_norm=0.1", "LocalResponseNorm", ["relu.after.0"]),
+        ("spatial_dropout=0.1", "SpatialDropout", ["relu.after.0"]),
+        ("drop_block=0.1", "DropBlock", ["relu.after.0"]),
+        ("backdrop", "Backdrop", ["relu.after.0"]),
+        ("maxout", "MaxoutConv2d", ["layer"]),
+        ("stochastic_pooling", "StochasticPool2d", ["pool"]),
+    ],
+)
+def test_a_relu_or_a_pooling_that_is_never_called_is_left_out(tensors, part, kind, places):
+    network = rt.experiment(tensors, Outgrown(), regularizers=part, **(SHORT | {"epochs": 1})).network
+    assert [name for name, m in network.named_modules() if type(m).__name__ == kind] == places
+
+
 class Aided(nn.Module):
     """A head besides the last layer, which only training calls."""
 

@@ -53,6 +53,6 @@ class Regularizer(Base):
         self.rate = rate
 
     def network(self, network: nn.Module) -> nn.Module:
-        for _, relu in activations(network) if self.rate else []:
+        for _, relu in activations(network, self.run.uncalled) if self.rate else []:
             after(relu, Backdrop(self.rate, self.run))
         return network

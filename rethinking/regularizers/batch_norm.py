@@ -44,10 +44,10 @@ class Regularizer(Base):
 
     def network(self, network: nn.Module) -> nn.Module:
         if self.on and self.place == "before":
-            for layer in activated(network):
+            for layer in activated(network, self.run.uncalled):
                 after(layer, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
                 layer.register_parameter("bias", None)
         elif self.on:
-            for layer, relu in activations(network):
+            for layer, relu in activations(network, self.run.uncalled):
                 after(relu, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
         return network

@@ -75,7 +75,7 @@ class Regularizer(Base):
         self.rate, self.block = rate, block
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, relu in activations(network) if self.rate else []:
+        for layer, relu in activations(network, self.run.uncalled) if self.rate else []:
             if isinstance(layer, nn.Conv2d):
                 after(relu, DropBlock(self.rate, self.block, self.run))
         return network

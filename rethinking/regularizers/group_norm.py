@@ -45,7 +45,7 @@ class Regularizer(Base):
         self.channels = channels
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer in activated(network) if self.channels else []:
+        for layer in activated(network, self.run.uncalled) if self.channels else []:
             width = layer.weight.shape[0]
             if width % self.channels:
                 raise InputError(

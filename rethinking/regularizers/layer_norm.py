@@ -24,6 +24,6 @@ class Regularizer(Base):
         self.on = on
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer in activated(network) if self.on else []:
+        for layer in activated(network, self.run.uncalled) if self.on else []:
             after(layer, GroupNorm(1, layer.weight.shape[0]))
         return network

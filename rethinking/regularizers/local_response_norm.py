@@ -27,7 +27,7 @@ class Regularizer(Base):
         self.alpha = alpha
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, relu in activations(network) if self.alpha else []:
+        for layer, relu in activations(network, self.run.uncalled) if self.alpha else []:
             if isinstance(layer, nn.Conv2d):
                 after(relu, LocalResponseNorm(size=5, alpha=5 * self.alpha, beta=0.75, k=1.0))
         return network

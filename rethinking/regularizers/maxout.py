@@ -60,7 +60,7 @@ class Regularizer(Base):
         self.pieces = pieces
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, relu in activations(network) if self.pieces else []:
+        for layer, relu in activations(network, self.run.uncalled) if self.pieces else []:
             others = nn.ModuleList(_twin(layer) for _ in range(self.pieces - 1))
             become(layer, MaxoutLinear if isinstance(layer, nn.Linear) else MaxoutConv2d, others=others)
             become(relu, Passed)

@@ -37,7 +37,7 @@ class Regularizer(Base):
         self.rate = rate
 
     def network(self, network: nn.Module) -> nn.Module:
-        for layer, relu in activations(network) if self.rate else []:
+        for layer, relu in activations(network, self.run.uncalled) if self.rate else []:
             if isinstance(layer, nn.Conv2d):
                 after(relu, SpatialDropout(self.rate, self.run))
         return network

@@ -41,7 +41,7 @@ class Regularizer(Base):
         self.rate = rate
 
     def network(self, network: nn.Module) -> nn.Module:
-        blocks = [m for m in network.modules() if isinstance(m, Residual)] if self.rate else []
-        for k, block in enumerate(blocks, start=1):
+        blocks = [m for m in network.modules() if isinstance(m, Residual) and m not in self.run.uncalled]
+        for k, block in enumerate(blocks if self.rate else [], start=1):
             become(block, StochasticResidual, survival=1 - k / len(blocks) * self.rate, run=self.run)
         return network

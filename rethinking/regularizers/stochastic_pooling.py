@@ -80,7 +80,8 @@ class Regularizer(Base):
         self.share = share
 
     def network(self, network: nn.Module) -> nn.Module:
-        for pool in [m for m in network.modules() if isinstance(m, nn.MaxPool2d)] if self.share else []:
+        found = [m for m in network.modules() if isinstance(m, nn.MaxPool2d) and m not in self.run.uncalled]
+        for pool in found if self.share else []:
             if pool.ceil_mode or pool.return_indices or _pair(pool.dilation) != (1, 1):
                 raise InputError(
                     f"stochastic_pooling has no ceil_mode, dilation or return_indices, as {pool} has: drop it"

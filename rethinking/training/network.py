@@ -87,7 +87,7 @@ def built(
         never = uncalled(network, images) if images is not None and calls else []
         for part, r in zip(spec.regularizers, parts, strict=True):
             r.run.calls, r.run.uncalled = calls, never
-            relus = _relus(network) if calls else {}
+            relus = _relus(network, never) if calls else {}
             acts = images is not None and not is_null(part)
             network = _carrying(r, network, spec.model) if acts else r.network(network)
             if not isinstance(network, nn.Module):
@@ -179,11 +179,11 @@ def _layers(network: nn.Module, never: tuple[str, ...]) -> list[tuple]:
     return found
 
 
-def _relus(network: nn.Module) -> dict[nn.Module, tuple]:
-    """Every ReLU with the layer before it in order of definition, and what tells whether something acts at the two."""
+def _relus(network: nn.Module, never: Sequence[nn.Module]) -> dict[nn.Module, tuple]:
+    """Every ReLU that is called, with the layer defined before it, and what tells whether something acts at the two."""
     return {
         relu: (layer, type(relu), len(list(relu.modules())), len(layer._forward_hooks))
-        for layer, relu in activations(network)
+        for layer, relu in activations(network, never)
     }
 
 
@@ -200,7 +200,7 @@ def _check_relus(
 
     before: `_relus` without the regularizer. passes: of `called`, in evaluation and in training.
     """
-    after, names = _relus(network), {module: key for key, module in network.named_modules()}
+    after, names = _relus(network, regularizer.run.uncalled), {module: key for key, module in network.named_modules()}
     acts_at = [relu for relu, was in before.items() if after.get(relu) != was]
     kinds = tuple({nn.Linear if isinstance(before[relu][0], nn.Linear) else nn.Conv2d for relu in acts_at})
     bare = any(isinstance(b, Bare) and isinstance(a, kinds) for calls in passes for a, b in pairwise(calls))
