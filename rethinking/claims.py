@@ -22,6 +22,7 @@ OWN = (REPLICATED, NOT_REPLICATED, NOT_RUN, NOT_JUDGED)  # verdicts on the paper
 EXTENSION = {REPLICATED: "holds", NOT_REPLICATED: "does not hold", NOT_RUN: NOT_RUN, NOT_JUDGED: "not judged"}
 MANY = {"holds": "hold", "does not hold": "do not hold"}  # of several claims
 CENSORED = "censored"  # a time to fit longer than the run
+DIVERGED = "diverged"  # the same of a run that ended there, as its loss was not finite
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Specs = dict[str, list[Spec]]  # condition -> one run per seed
@@ -185,8 +186,9 @@ def told(values: Any, form: str = "") -> str:
     """The values of a row's seeds as text: median and range, words as they are, what is missing said.
 
     Args:
-        values: a word, or a list of one number, word or None a seed; CENSORED is above every number; an empty list
-        where no run is asked for. form: of each number, see `spread`.
+        values: a word, or a list of one number, word or None a seed; an empty list where no run is asked for. CENSORED,
+        and above it DIVERGED, are above every number, and named where the median or the range has them. form: of each
+        number, see `spread`.
     """
     if not isinstance(values, list):
         return str(values)
@@ -194,11 +196,16 @@ def told(values: Any, form: str = "") -> str:
     if not there:
         return "not run" if values else "not asked for"
     numbers = [v for v in there if not isinstance(v, str)]
-    words = [v for v in there if isinstance(v, str) and not (numbers and v == CENSORED)]
+    late = sorted(v for v in there if v in (CENSORED, DIVERGED))
+    words = [v for v in there if isinstance(v, str) and not (numbers and v in late)]
     parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]
     if numbers:
-        late = [math.inf] * there.count(CENSORED)
-        text = spread([*numbers, *late], 0 if all(isinstance(v, int) for v in numbers) else 2, form=form)
-        parts.insert(0, text.replace("inf", CENSORED))
+        digits = 0 if all(isinstance(v, int) for v in numbers) else 2
+        text = spread([*numbers, *[math.inf] * len(late)], digits, form=form)
+        if late:
+            middle, _, ends = text.partition(" (")
+            first = max(0, (len(numbers) + len(late)) // 2 - len(numbers))  # the place of an infinite median in `late`
+            text = f"{middle.replace('inf', late[first])} ({ends.replace('inf', late[-1])}"
+        parts.insert(0, text)
     text = ", ".join(parts)
     return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)} seeds"

@@ -15,7 +15,7 @@ from test_imports import ROOMS, ROOT
 from rethinking import claims, figures
 from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
-from rethinking.figures.kit.measures import UNMEASURED
+from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
 from rethinking.record.frame import STATES
 
 HERE = Path(__file__).parents[1]
@@ -157,6 +157,7 @@ def test_the_glossary_has_every_word():
         *STATES,
         COMPUTED,
         UNMEASURED,
+        LOSSLESS,
         claims.told([None]),
         claims.told([]),
     }

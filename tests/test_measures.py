@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -129,6 +130,26 @@ def test_a_median_counts_censored_runs_above_every_number(group):
         assert frame.median("steps") == median(there)
         assert frame.medians("steps", "p") == {0.0: median(there)}
         assert frame.numbers("steps", whole=True) == [None if v == math.inf else v for v in there]
+    if any(map(math.isfinite, there)):
+        middle, *ends = re.split(r" \(| to |[),]", frame.text("steps", whole=True))
+        late = ("censored", "diverged")
+        assert middle == f"{median(there):.0f}" if math.isfinite(median(there)) else middle in late
+        assert len(there) == 1 or ends[1] in (late if max(there) == math.inf else [str(max(there))])
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([100, "diverged", 200], "200 (100 to diverged)"),
+        (["diverged", 112, "diverged"], "diverged (112 to diverged)"),
+        ([112, "diverged", "censored"], "censored (112 to diverged)"),
+        ([112, 115, "diverged", "censored"], "censored (112 to diverged)"),
+        (["diverged", "censored", "diverged"], "2 diverged, 1 censored"),
+        ([0.986, "without a finite loss", None], "0.99, 1 without a finite loss, 2 of 3 seeds"),
+    ],
+)
+def test_a_time_of_a_run_that_diverged_is_above_every_number_and_named(values, text):
+    assert claims.told(values) == text
 
 
 @given(st.lists(st.one_of(st.none(), st.just("censored"), st.integers(0, 9999)), min_size=1, max_size=7), st.randoms())
@@ -286,7 +307,8 @@ def test_zeros_and_axes_are_counted_from_what_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("loss", "share"), [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "diverged")]
+    ("loss", "share"),
+    [(0.0, 1.0), (math.log(10), 0.0), (math.log(10) / 4, 0.75), (9.0, 0.0), (math.nan, "without a finite loss")],
 )
 def test_bits_memorized_are_a_share_of_what_the_labels_hold(loss, share):
     (cell,) = kit.Frame.of([({}, 0, 100, "run", record([0.1], losses=[loss]))], [kit.bits_memorized()]).cells("bits")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
-from rethinking.claims import CENSORED, spread, told
+from rethinking.claims import CENSORED, DIVERGED, spread, told
 from rethinking.figures._subject import FULL
 from rethinking.record import Record
 from rethinking.record.frame import state
@@ -18,7 +18,7 @@ from rethinking.record.frame import state
 if TYPE_CHECKING:
     from rethinking.figures.kit.measures import Measure
 
-MISSING, FITTED, COMPUTED, DIVERGED = "missing", "fitted", "computed", "diverged"
+MISSING, FITTED, COMPUTED = "missing", "fitted", "computed"
 
 
 class Untold(Exception):

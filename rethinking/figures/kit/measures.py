@@ -15,6 +15,7 @@ from rethinking.record.frame import label_bits, memorized_bits
 from rethinking.spec import RunSpec
 
 UNMEASURED = "not measured"
+LOSSLESS = "without a finite loss"  # of what is read off a loss; "diverged" is said of times
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def bits_memorized() -> Measure:
         bits, most = memorized_bits(record), label_bits(cast(RunSpec, record.spec))
         if most is None:
             return UNMEASURED
-        return "diverged" if bits is None else bits / most
+        return LOSSLESS if bits is None else bits / most
 
     return Measure("bits", "share of the labels' bits memorized", of)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import DIVERGED, MISSING, Frame, Naming
-from rethinking.figures.kit.measures import Measure, finite
+from rethinking.claims import CENSORED, DIVERGED
+from rethinking.figures.kit.frame import MISSING, Frame, Naming
+from rethinking.figures.kit.measures import LOSSLESS, Measure, finite
 from rethinking.figures.kit.panels import STATISTIC, Panel, around, seeds_note
 from rethinking.plotting import NOTE, PATCH, look_of, not_run
 from rethinking.record import Record
@@ -155,7 +155,7 @@ class Spans(Panel):
             runs = whole.where(**self.only)
             if (runs.data["state"] == MISSING).all():
                 not_run(axes, place, fontsize=NOTE)
-            elif why := sorted({c for c in runs.cells(self.x) if isinstance(c, str)} - {CENSORED, DIVERGED}):
+            elif why := sorted({c for c in runs.cells(self.x) if isinstance(c, str)} - {CENSORED, DIVERGED, LOSSLESS}):
                 not_run(axes, place, ", ".join(why), fontsize=NOTE)
         if points:
             dots = pd.DataFrame(points, columns=["x", "y", "color"])
@@ -179,7 +179,7 @@ class Spans(Panel):
             axes.plot([min(numbers), max(numbers)], [height, height], color=color, lw=0.8, solid_capstyle="butt")
         middle = [part.median(self.x)] if self.shades and values else values
         states = set(part.data["state"])
-        lost = DIVERGED in states | set(part.data[f"{self.x.name}_state"])
+        lost = not states.union(part.data[f"{self.x.name}_state"]).isdisjoint({DIVERGED, LOSSLESS})
         for value in (v for v in middle if v == math.inf or (math.isnan(v) and lost)):
             late = value == math.inf and CENSORED in states
             spot, mark = (0.99, ">") if late else (0.01, "x")
