@@ -76,6 +76,9 @@ def test_several_seeds_of_a_number_with_a_form_are_median_and_range_in_that_form
     assert told("{:.4f}", 0.00984, 0.00979, 0.00991) == "0.0098 (0.0098 to 0.0099)"
     assert told("{:.0f}", 6356.0, 1200.2) == "3,778 (1,200 to 6,356)"
     assert told("{:.1g}", 2e-12, None, 4e-12) == "3e-12 (2e-12 to 4e-12), 2 of 3 seeds"
+    assert told("{:+.1f}", 0.25, -1.5) == "-0.6 (-1.5 to +0.2)"
+    assert told("{:,.0f}", 6356.0, 1200.2) == "3,778 (1,200 to 6,356)"
+    assert told("{:8.2f}", 2.0, 4.0).split() == ["3.00", "(", "2.00", "to", "4.00)"]
     assert told("{:.0f}", 6356.0) == ["6356"]
     assert told("{:.0f}", None, None) == [None, None]
 

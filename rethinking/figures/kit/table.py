@@ -1,5 +1,6 @@
 """The numbers of a figure, a row a condition."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,8 @@ class Table:
 
 def _formed(cells: list[Cell], form: str) -> list[Cell] | str:
     if len(cells) > 1 and any(isinstance(c, int | float) for c in cells):
-        return told(cells, form.replace("{:", "{:,"))  # thousands as in other cells
+        plain = re.fullmatch(r"\{:(\.\d+)?[defg%]?\}", form)  # no sign, width or comma: with it thousands as elsewhere
+        return told(cells, form.replace("{:", "{:,") if plain else form)
     return [form.format(c) if isinstance(c, int | float) else c for c in cells]
 
 
