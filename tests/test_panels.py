@@ -307,6 +307,14 @@ def test_where_no_budget_tells_how_long_times_are_axes_end_beyond_their_numbers(
             assert (None not in declared.declared(module, setting, "panels")[0].xlim) == known
 
 
+def test_a_point_of_a_line_that_has_no_time_is_called_as_in_tables(axes):
+    steps = Measure("steps", "steps", lambda r: r)
+    columns = {"p": [0, 1, 1, 2, 2], "steps": [7.0, *["censored"] * 4]}
+    frame = made(state=["fitted", "censored", "censored", "diverged", "censored"], **columns)
+    Lines(x="p", y=steps).draw(axes, frame, [])
+    assert [(text.xy[0], text.get_text()) for text in axes.texts] == [(1, "censored"), (2, "censored and diverged")]
+
+
 def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     steps = Measure("steps", "", lambda r: r)
     columns = {"what": ["a"] * 3, "times": [1, 2, 8], "steps": ["censored", 7.0, "missing"]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rethinking.claims import CENSORED
-from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame
+from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame, ended
 from rethinking.figures.kit.measures import Measure, finite
 from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
@@ -73,9 +73,11 @@ class Lines(Panel):
             for k, (value, whole) in enumerate(groups.items()):
                 look, part = self.look(value), self._moved(whole, k - (len(groups) - 1) / 2)
                 self._line(axes, part, measure, look, self._label(value, part), value in self.paper)
-                for x in part.data[part.data[f"{measure.name}_state"] == CENSORED][self.x].unique():
+                late = part.data[part.data[f"{measure.name}_state"] == CENSORED]
+                for x, states in late.groupby(self.x)["state"]:
+                    words = " and ".join(sorted({str(ended(CENSORED, state)) for state in states}))
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
-                    axes.annotate(CENSORED, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
+                    axes.annotate(words, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         for value, given in self.paper.items():
             axes.plot(*zip(*given.items(), strict=True), **self.look(value) | HOLLOW, clip_on=False)
         self._mark_missing(axes, frame)
