@@ -912,9 +912,20 @@ def test_steps_of_a_network_that_is_trained_for_a_probe_are_told_as_such(monkeyp
     told = list(worker.make({"spec": {}, "given": {}, "anew": False}))
     assert told == [{"event": "progress", "step": each} for each in (trained, {"step": 1})] + said[-1:]
     heard: list[tuple] = []
-    flight = SimpleNamespace(spec="a probe", writer=SimpleNamespace(notes={}))
-    whole = SimpleNamespace(progress=SimpleNamespace(step=lambda *args, **named: heard.append((args, named))))
-    for each in told[:2]:
-        fleet.Fleet._tell(whole, flight, {"step": each["step"]})
-        assert flight.writer.notes == ({} if each is told[0] else {"step": 1})
-    assert heard == [(("a probe",), trained), (("a probe",), {"step": 1})]
+    probe = SimpleNamespace(summary=lambda row: f"{row} measured")
+    flight = SimpleNamespace(spec=probe, writer=SimpleNamespace(notes={}), trains=False)
+    progress = SimpleNamespace(
+        step=lambda *args, **named: heard.append((args, named)), evaluation=lambda *args: heard.append((args, {}))
+    )
+    whole, notes = SimpleNamespace(progress=progress), []
+    for each in (told[0], told[1], {"row": 2}, {"step": {"step": 2}}):
+        fleet.Fleet._tell(whole, flight, {key: each[key] for key in each.keys() & {"step", "row"}})
+        notes.append(dict(flight.writer.notes))
+    row = {"summary": "2 measured"}
+    assert notes == [
+        {"summary": "training another-run: step 3 of at most 9"},
+        {"step": 1},
+        {"step": 1} | row,
+        {"step": 2} | row,
+    ]
+    assert heard == [((probe,), trained), ((probe,), {"step": 1}), ((probe, 2), {}), ((probe,), {"step": 2})]

@@ -34,7 +34,10 @@ class _Unfinished(Exception):
 
 @dataclass
 class _Flight:
-    """A run that is given to one of some nodes, by Ray's ids, and the lease on its record."""
+    """A run that is given to one of some nodes, by Ray's ids, and the lease on its record.
+
+    trains: its last step was one of a network that is trained for it, as a probe wants.
+    """
 
     spec: Spec
     writer: Writer
@@ -42,6 +45,7 @@ class _Flight:
     cores: int
     nodes: frozenset[str]
     begun: bool = False
+    trains: bool = False
 
 
 @dataclass
@@ -219,11 +223,19 @@ class Fleet:
                 self._failed(spec, event["message"], event["retry"])
 
     def _tell(self, flight: _Flight, news: dict[str, Any]) -> None:
+        notes = flight.writer.notes
         if "step" in news:
-            flight.writer.notes |= {} if "network" in news["step"] else news["step"]
-            self.progress.step(flight.spec, **news["step"])
+            step = news["step"]
+            if "network" in step:  # as engines/execute.py has it
+                notes["summary"] = f"training {step['network']}: step {step['step']:,} of at most {step['steps']:,}"
+            else:
+                if flight.trains:
+                    notes.pop("summary", None)
+                notes |= step
+            flight.trains = "network" in step
+            self.progress.step(flight.spec, **step)
         if "row" in news:
-            flight.writer.notes["summary"] = flight.spec.summary(news["row"])
+            notes["summary"] = flight.spec.summary(news["row"])
             self.progress.evaluation(flight.spec, news["row"])
 
     def _done(self, task: Any, files: dict[str, parcel.Parcel]) -> None:
