@@ -330,6 +330,7 @@ def test_shades_of_a_row_are_medians_and_a_cross_is_what_diverges_not_what_has_n
     for what, cells, state, crosses, said in (
         ("diverged", ["diverged", 0.9, "diverged"], ["diverged", "fitted", "diverged"], 1, []),
         ("diverged", [0.9, "diverged", "diverged"], ["fitted", "diverged", "diverged"], 1, []),
+        ("no loss", ["without a finite loss", 0.9, "without a finite loss"], ["diverged", "fitted", "diverged"], 1, []),
         ("no baseline", ["baseline censored", 2.0, 3.0], "fitted", 0, ["baseline censored"]),
         ("a median", [2.0, 4.0, 3.0], "fitted", 0, []),
     ):
