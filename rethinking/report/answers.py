@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rethinking import figures
+from rethinking.claims import NOT_RUN
 from rethinking.report import model
 from rethinking.report.model import Result
 from rethinking.report.pages import NOTE, cell, claims_table
@@ -46,7 +47,11 @@ def page(found: Sequence[Result]) -> str:
             continue
         stems = {claim.result for claim in claims}
         finds = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
-        pairs = [f"- {cell(each.statement)}: {cell(each.ours)}." for each in claims if PAIRS in each.id]
+        pairs = [
+            f"- {cell(each.statement)}: {cell(each.ours)}."
+            for each in claims
+            if PAIRS in each.id and each.verdict != NOT_RUN
+        ]
         parts += [f"## {question}", " ".join(finds), *["\n".join(pairs)] * bool(pairs)]
         parts.append(claims_table(claims, where=True))
     return "\n\n".join(parts) + "\n"
