@@ -1,5 +1,6 @@
 """Claims stand beside their examples: made-up frames and the verdict that each must get."""
 
+import dataclasses
 import inspect
 import math
 import re
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
@@ -97,7 +99,8 @@ def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_tha
     assert {name for name, *_ in compared} == {"capacity_measures", "confusion_set", "sharpness"}
     compared += [each.values for each in EVERY if each.values[2].id.startswith("hidden_units.wide.")]
     for _, _, claim in compared:
-        assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
+        if not claim.id.startswith("capacity_measures.tells."):  # whether they end at one loss or not
+            assert any(0.0 in frame.values(_probed.REACHED) for frame in claim.unjudged), claim.id
     for name, open_to in (("capacity_measures", "capacity_measures.tells."), ("sharpness", ""), ("confusion_set", "")):
         module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
         wanted = figures.runs_of(module, setting)
@@ -124,6 +127,20 @@ def test_intervals_that_overlap_speak_neither_for_nor_against_and_reversed_ones_
     assert holds(((0, 2), (3, 4)), ((1, 2), (5, 6)))
     assert holds(((98, 100), (98, 100))) is holds(((0, 3), (3, 4))) is holds(((2, 4), (0, 3)), ((0, 1), (2, 3))) is None
     assert holds(((5, 6), (3, 4)), ((0, 1), (2, 3))) is False
+
+
+def test_pairs_are_counted_with_an_interval_and_those_at_one_loss_beside():
+    a, b = _probed.Pairs(26, 26, 20, 20), _probed.Pairs(8, 10, 0, 1)
+    told = _probed.in_pairs({"a": a, "b": b})
+    exact = binomtest(34, 36).proportion_ci(method="wilson")
+    interval = f"95 % interval {100 * exact.low:.0f} to {100 * exact.high:.0f} %, as if they were independent"
+    assert told == f"in 34 of 36 pairs ({interval}); at one loss in 20 of 21; the worst is b, 8 of 10"
+    assert _probed.in_pairs({"a": dataclasses.replace(a, larger_at_one_loss=26, at_one_loss=26)}).endswith(
+        "independent)"
+    )
+    assert _probed.mostly_larger({"a": a, "b": b}) is False
+    assert _probed.mostly_larger({"a": a, "b": _probed.Pairs(0, 2, 0, 0)}) is True
+    assert _probed.mostly_larger({"b": _probed.Pairs(2, 2, 2, 2)}) is None
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():
@@ -471,7 +488,8 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     assert frontier.finding(frontier.point(late, 0.0), "") is None
     cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
     assert cut.startswith(
-        "Of 1 strengths at which random labels take more than 4 times as long or are not fitted, 1 cost"
+        "Of 1 strengths without divergence at which random labels take more than 4 times as long or are not fitted, "
+        "1 cost"
     )
     columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
     both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)

@@ -18,7 +18,8 @@ from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
 CAPTION = (
-    "Copies of 5,000 images (quick: 500) of each split, moved or scaled, whose likeliest class is not the image's own."
+    "Copies of 5,000 images (quick: 500) of each split, moved or scaled, whose likeliest class is not that of the "
+    "image unmoved."
 )
 THEIRS = "Nothing of its own; Azulay & Weiss 2019: small shifts of an image change what a network says."
 DEPARTURES = [

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from rethinking import figures
+from rethinking.claims import NOT_RUN
 from rethinking.report import model
-from rethinking.report.model import Judged, Result
+from rethinking.report.model import Result
 from rethinking.report.pages import NOTE, cell, claims_table
 
 FILE = "memorized.md"
@@ -17,8 +18,11 @@ LEAD = (
 )
 # A question, and what the ids of the claims that answer it begin with.
 QUESTIONS = (
-    ("Which norm tells memorized from learned labels, in how many of the pairs?", ("capacity_measures.tells.",)),
-    ("Does sharpness tell them apart, alone or beside a norm?", ("sharpness.",)),
+    (
+        "Which norm over the squared margin tells memorized from learned labels, in how many of the pairs?",
+        ("capacity_measures.tells.", "capacity_measures.higher.", "capacity_measures.grows."),
+    ),
+    ("Does sharpness, in how many of the pairs, alone or beside a norm?", ("sharpness.",)),
     ("Do norms and sharpness follow the test error?", ("confusion_set.", "hidden_units.")),
     ("Are memorized images easier to break by changed pixels?", ("one_pixel.memorized.",)),
     ("Are they easier to break by moving or scaling them?", ("shift.memorized",)),
@@ -30,20 +34,24 @@ QUESTIONS = (
 )
 
 
-def of(claims: Sequence[Judged], begin: tuple[str, ...]) -> list[Judged]:
-    """The claims whose ids begin so."""
-    return [claim for claim in claims if claim.id.startswith(begin)]
+PAIRS = ".tells."  # in the ids of claims that count pairs of runs
 
 
 def page(found: Sequence[Result]) -> str:
-    """The page: a question, the verdicts on the claims that answer it, and the claims."""
+    """The page: a question, what the figures find, in how many of the pairs, and the claims that answer it."""
     kept = model.once(found)
     parts = [NOTE, f"# {TITLE}", LEAD]
     for question, begin in QUESTIONS:
-        claims = of(kept, begin)
-        if claims:
-            stems = {claim.result for claim in claims}
-            told = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
-            lead = f"**{model.counts(claims)}.** {' '.join(told)}"
-            parts += [f"## {question}", lead, claims_table(claims, where=True)]
+        claims = [claim for claim in kept if claim.id.startswith(begin)]
+        if not claims:
+            continue
+        stems = {claim.result for claim in claims}
+        finds = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
+        pairs = [
+            f"- {cell(each.statement)}: {cell(each.ours)}."
+            for each in claims
+            if PAIRS in each.id and each.verdict != NOT_RUN
+        ]
+        parts += [f"## {question}", " ".join(finds), *["\n".join(pairs)] * bool(pairs)]
+        parts.append(claims_table(claims, where=True))
     return "\n\n".join(parts) + "\n"
