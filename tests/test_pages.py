@@ -61,15 +61,17 @@ def cell(values):
         return "not asked for"
     there = [re.sub(r"^(\d{1,3})(\d{3})$", r"\1,\2", v) if isinstance(v, str) else v for v in values if v is not None]
     numbers = [v for v in there if not isinstance(v, str)]
-    late = [math.inf] * there.count("censored") if numbers else []
-    words = Counter(v for v in there if isinstance(v, str) and not (late and v == "censored"))
+    late = [v for word in ("censored", "diverged") for v in there if v == word] if numbers else []
+    words = Counter(v for v in there if isinstance(v, str) and v not in late)
     parts = [f"{count} {word}" if len(there) > 1 else word for word, count in words.items()]
     if numbers:
         places = 0 if all(isinstance(v, int) for v in numbers) else 2
-        low, middle, high = (f"{f(numbers + late):,.{places}f}" for f in (min, median, max))
-        parts.insert(
-            0, (middle if len(numbers + late) == 1 else f"{middle} ({low} to {high})").replace("inf", "censored")
-        )
+        ranked = [f"{v:,.{places}f}" for v in sorted(numbers)] + late
+        half = len(ranked) // 2
+        middle = ranked[half]
+        if len(ranked) % 2 == 0 and half < len(numbers):
+            middle = f"{median(sorted(numbers)[half - 1 : half + 1]):,.{places}f}"
+        parts.insert(0, middle if len(ranked) == 1 else f"{middle} ({ranked[0]} to {ranked[-1]})")
     few = [f"{len(there)} of {len(values)} seeds"] if there and len(there) < len(values) else []
     return ", ".join([*parts, *few]) or "not run"
 

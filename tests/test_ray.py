@@ -666,7 +666,7 @@ def test_a_run_whose_process_is_told_to_end_is_no_failure_of_the_run(toy_dir, tm
     terms = engine._terms("a-job", [spec], runs, device="cpu", alone=False, data_dir=str(toy_dir), threads=1)
     making = node.make(terms, {"spec": spec.model_dump(mode="json"), "name": spec.run_id, "anew": False, "given": {}})
     assert next(making) == {"event": "begin"}
-    assert any(event.get("step", 0) > 0 for event in making)
+    assert any(event.get("step", {"step": 0})["step"] > 0 for event in making)
     (worker,) = node._kept.values()
     worker.process.terminate()
     assert [*making][-1] == {"event": "stopped"}

@@ -98,7 +98,7 @@ TOLD = {
         "cpu": MIXED,
         "paper": MIXED,
     },
-    "or after 90 epochs (quick: 100). Narrow networks": {
+    "or after 90 epochs (quick: 100). Networks of up to 128 units": {
         "quick": {"mlp": (2000, 100)},
         "cpu": {"mlp": (60_000, 90)},
         "paper": {"mlp": (60_000, 90)},

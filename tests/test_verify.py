@@ -235,25 +235,25 @@ def test_pages_are_compared_with_the_figures_that_they_are_made_from(place):
         assert done.returncode == bool(json.loads(done.stdout)["findings"])
         return json.loads(done.stdout)["pages"], json.loads(done.stdout)["findings"]
 
-    assert told() == (5, [])
+    assert told() == (6, [])
     whole_page = place / "page.html"
     html.save(whole_page, runs, place / "figures")
-    assert told("--html", whole_page) == (6, [])
+    assert told("--html", whole_page) == (7, [])
     whole_page.write_text(whole_page.read_text()[:-1])
-    assert told("--html", whole_page) == (6, [f"{whole_page} is stale: run `rethinking report --html`"])
+    assert told("--html", whole_page) == (7, [f"{whole_page} is stale: run `rethinking report --html`"])
     page = place / "docs" / "results" / f"{DRAWN}.md"
     whole = page.read_text()
     page.write_text(whole.replace("runs", "run", 1))
-    assert told() == (5, [f"{page} is stale: run `rethinking report`"])
+    assert told() == (6, [f"{page} is stale: run `rethinking report`"])
     page.unlink()
-    assert told() == (5, [f"{page} is stale: run `rethinking report`"])
+    assert told() == (6, [f"{page} is stale: run `rethinking report`"])
     page.write_text(whole)
     stray = page.with_name("gone-cpu.md")
     stray.write_text(whole)
-    assert told() == (5, [f"{stray} is stale: run `rethinking report`"])
+    assert told() == (6, [f"{stray} is stale: run `rethinking report`"])
     stray.unlink()
     readme.write_text(readme.read_text().replace("Figure 1(a)", "Figure 1(b)"))
-    assert told() == (5, [f"{readme} is stale: run `rethinking report`"])
+    assert told() == (6, [f"{readme} is stale: run `rethinking report`"])
     readme.write_text("no scoreboard")  # there are pages, so it must have one
     (found,) = told()[1]
     assert "has no scoreboard" in found

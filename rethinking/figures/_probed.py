@@ -113,9 +113,6 @@ def words(t: Frame, measure: Measure) -> str:
     return " against ".join(f"{t.where(labels=one).spread(measure, measure.unit)} on {one}" for one in (RANDOM, TRUE))
 
 
-MANY = 3  # pairs of one network that a share of pairs is judged of
-
-
 @dataclass(frozen=True)
 class Pairs:
     """Matched pairs of runs, on random and on true labels: their number, and in how many random ones have more."""
@@ -135,10 +132,9 @@ def pairs_of(measure: Measure, by: str, t: Frame) -> dict[str, Pairs]:
     return found
 
 
-def mostly_larger(found: dict[str, Pairs]) -> bool | None:
-    """Whether in 9 of 10 pairs, for every name of which there are MANY; None where there is none."""
-    judged = [pairs for pairs in found.values() if pairs.count >= MANY]
-    return all(10 * pairs.larger >= 9 * pairs.count for pairs in judged) if judged else None
+def mostly_larger(found: dict[str, Pairs]) -> bool:
+    """Whether in at least 9 of 10 pairs, for every name."""
+    return all(10 * pairs.larger >= 9 * pairs.count for pairs in found.values())
 
 
 def in_pairs(found: dict[str, Pairs]) -> str:
