@@ -48,7 +48,7 @@ def page(found: Sequence[Result]) -> str:
         stems = {claim.result for claim in claims}
         finds = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
         pairs = [
-            f"- {cell(each.statement)}: {cell(each.ours)}."
+            f"- {cell(each.statement)} (**{each.verdict}**): {cell(each.ours)}."
             for each in claims
             if PAIRS in each.id and each.verdict != NOT_RUN
         ]
