@@ -119,7 +119,7 @@ def claims(setting: Setting) -> list[Claim]:
         [[wide[-1]], [TURN], [narrow[0]]],
         id="hidden_units.error",
         name="the test error falls",
-        where={"what": TRAINED},
+        where={"what": TRAINED, "units": [narrow[0], TURN, wide[-1]]},
         statement="the test error on MNIST falls with the number of hidden units, even beyond 128, which fit the "
         "training set",
         paper="the test error falls up to 8,192 units",
