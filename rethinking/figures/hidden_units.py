@@ -172,7 +172,8 @@ def claims(setting: Setting) -> list[Claim]:
                     "128",
                     paper="beyond 128 units l2 and l1-path rise, l2-path and spectral go on falling",
                     rule=f"the median over seeds of its logarithm {way} from {far[0]} units to {far[1]:,} and from "
-                    f"there to {far[2]:,}; judged on all 60,000 images",
+                    f"there to {far[2]:,}; not judged where a run ends above {STOP_LOSS} nats; judged on all 60,000 "
+                    "images",
                     **told | paper,
                 )
             ),
