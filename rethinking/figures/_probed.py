@@ -21,6 +21,7 @@ TRAINING, TEST = SPLITS
 NONE = "no regularizer"
 REGULARIZERS = {NONE: "none", "dropout": "units", "batch_norm": "normalization", "weight_decay": "weights"}  # as looks
 REGULARIZED = "mlp-3x512"  # the network that they are tried on
+CLEAR = 1.1  # times another sharpness: what a search from another start does not make up for
 STOP_LOSS = 0.01  # nats: the training cross-entropy at which large studies of such measures compare networks
 AT_EQUAL_LOSS = (
     f"Networks are compared near one training cross-entropy: a run stops at the first evaluation, one an epoch, at "

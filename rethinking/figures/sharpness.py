@@ -88,7 +88,6 @@ KL, KL_SEARCHED = (bound("kl", searched, "log10 of KL (nats)") for searched in (
 SIGMA = bound("size", True, "sigma")
 SHARP, NORM = Together("sharp", "sharpness (nats)", read, over="probe"), over_margin("l2_path")
 MEASURES = [_probed.REACHED, _probed.STOPS]
-CLEAR = 1.1  # times another sharpness: what a search from another start does not make up for
 ONCE: dict[str, Any] = {"probe": CAPACITY}
 TABLE = Table(
     "run",
@@ -172,7 +171,7 @@ def gap(t: Frame) -> float:
 def mixed(t: Frame) -> bool | None:
     """Whether sharpness alone does not part them; None where it does by too little to be sure of."""
     times = gap(t)
-    if math.isnan(times) or times >= CLEAR:
+    if math.isnan(times) or times >= _probed.CLEAR:
         return False
     return True if times <= 1 else None
 
