@@ -9,6 +9,7 @@ from rethinking.figures._parts import BUDGET, UNSTATED, least_seeds
 from rethinking.figures._parts import labels as corrupted
 from rethinking.figures.kit import Claim, Frame, Measure, made
 from rethinking.figures.kit.frame import Numbers
+from rethinking.figures.kit.measures import UNMEASURED
 from rethinking.intervals import wilson
 from rethinking.record import Record
 from rethinking.spec import Part, ProbeSpec, RunSpec
@@ -109,9 +110,29 @@ def probed(run: RunSpec, probe: str, **options: Any) -> ProbeSpec:
     return ProbeSpec.make(run=run, probe=Part(name=probe, options=options))
 
 
+PROBED = Measure(
+    "probed", "images probed", lambda record: record.spec.probe.options.get("images", UNMEASURED), whole=True
+)
+
+
 def words(t: Frame, measure: Measure) -> str:
     """A measure on random and on true labels, as text."""
     return " against ".join(f"{t.where(labels=one).spread(measure, measure.unit)} on {one}" for one in (RANDOM, TRUE))
+
+
+def over_images(t: Frame, measure: Measure, ends: tuple[Measure, Measure] | None = None) -> str:
+    """The same of a measure in %, with 95 % intervals over the images probed, the least and the greatest end of a seed.
+
+    ends: of a run's own interval, low and high. Without it Wilson's is told: no mean of numbers from 0 to 1 has a wider
+    one than the share of as many images that are right or wrong.
+    """
+    intervals = []
+    for part in (t.where(labels=one) for one in (RANDOM, TRUE)):
+        values = zip(part.values(measure), part.values(PROBED), strict=True)
+        each = [[100 * end for end in wilson(v / 100 * n, int(n))] for v, n in values if 0 <= v <= 100 and n > 0]
+        low, high = [part.values(end) for end in ends] if ends else ([a for a, _ in each], [b for _, b in each])
+        intervals.append(f"{min(low):.1f} to {max(high):.1f}" if each else "none")
+    return f"{words(t, measure)}; 95 % intervals over the images within {' and '.join(intervals)}"
 
 
 @dataclass(frozen=True)
@@ -179,7 +200,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
     def example(*random: float) -> Frame:
         """Made up: three seeds, whose intervals reach 5 to either side."""
         values = [sign * v for v in (10.0, 20.0, 20.0, *random)]
-        cells = {measure.name: values}
+        cells = {measure.name: values, PROBED.name: [100] * len(values)}
         if ends:
             cells |= {ends[0].name: [v - 5 for v in values], ends[1].name: [v + 5 for v in values]}
         columns: dict[str, Any] = {"labels": [TRUE] * 3 + [RANDOM] * 3, **cells}
@@ -189,7 +210,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
     usual: dict[str, Any] = {
         "where": {"labels": [TRUE, RANDOM]} | texts.pop("where", {}),
         "holds": holds,
-        "ours": lambda t: words(t, measure),
+        "ours": lambda t: over_images(t, measure, ends) if measure.unit == " %" else words(t, measure),
         "numbers": lambda t: t.numbers_by(measure, "labels"),
         "least_seeds": least_seeds,
         "met": [example(30.1, 30.1, 30.1)],

@@ -123,7 +123,7 @@ CORRELATION = Measure(
     "correlation", "Spearman's correlation of selectivity and damage", _correlation, needs="correlation"
 )
 CHANGE = minus(AREA, "area_change", "change of the area (points)", regularizer=NONE)
-MEASURES = [CHANGE]
+MEASURES = [CHANGE, _probed.PROBED]
 AT_ZERO: dict[str, Any] = {"share": 0.0}
 TABLE = Table(
     "run",

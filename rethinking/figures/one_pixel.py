@@ -73,6 +73,7 @@ MISSED = read(
     "missed", lambda row: 100 * row["missed"] / (row["broken"] + row["missed"]), "missed by the evolution (%)"
 )
 FEW = Bound(MISSED, most=5)
+MEASURES = [_probed.PROBED]
 TABLE = Table(
     "run",
     {

@@ -71,6 +71,7 @@ MOVED, SCALED = changed(0, "moved", 1), changed(1, "scaled", 0.01)
 ABSOLUTE = crops("absolute", "mean change of the probability (points)", "absolute_change")
 AVERAGE = crops("average", "gain of averaging 25 crops (points)", "averaged_accuracy", "accuracy")
 VOTE = crops("vote", "gain of a vote of 25 crops (points)", "voted_accuracy", "accuracy")
+MEASURES = [_probed.PROBED]
 ONE: dict[str, Any] = {"moved": 1, "scaled": 0}
 TENTH: dict[str, Any] = {"moved": 0, "scaled": 10}
 TABLE = Table(
@@ -96,7 +97,7 @@ PANELS = [
     Lines(
         title=f"{m}, {images}",
         only={"network": m, "images": images, other: 0},
-        legend="upper left" if (m, images, other) == (NETWORKS[0], TRAINING, "scaled") else None,
+        legend="upper left" if (m, images, other) == (NETWORKS[0], TRAINING, "moved") else None,
         **look,
     )
     for images, other, look in (
