@@ -13,7 +13,7 @@ at once asks the same, and deleting one unit alone whether those that answer to 
 from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
-from rethinking.figures._probed import LABELS, NETWORKS, NONE, RANDOM, REGULARIZERS, TRUE, regularized
+from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, NONE, RANDOM, REGULARIZERS, TRUE, regularized
 from rethinking.figures.kit import (
     Bound,
     Conditions,
@@ -53,7 +53,7 @@ READ_AT = {"share": SHARES}
 MIXES = {TRUE: 0.0, **{f"{k} % corrupted": k / 100 for k in (20, 40, 60, 80)}, RANDOM: 1.0}
 ALL, SOME = "all", "few"
 NOISE, SINGLE = "noise", "single"  # in place of what units are clamped to: other probes
-_ALL = [{"network": m, "labels": word} for m in NETWORKS for word in (MIXES if m in CHEAP else LABELS)]
+_ALL = [{"network": m, "labels": word} for m in (*NETWORKS, AT_ONE_LOSS) for word in (MIXES if m in CHEAP else LABELS)]
 _ALL = [c | {"regularizer": NONE, "images": ALL, "to": "zero"} for c in _ALL]
 _SOME = [{"network": _probed.REGULARIZED, "labels": word, "regularizer": r} for word in LABELS for r in REGULARIZERS]
 _DONE = {NOISE: "noise added", SINGLE: "deleted one by one"}
@@ -80,7 +80,7 @@ def spec(setting: Setting, seed: int, network: str, labels: str, regularizer: st
     quick = setting.scale == "quick"
     if to == SINGLE:
         return _probed.probed(run, "selectivity", **({"images": 100, "units": 128} if quick else {"images": 1000}))
-    options = {"images": 500 if quick else 2000, "repeats": 2 if quick else 10 if network in CHEAP else 3}
+    options = {"images": 500 if quick else 2000, "repeats": 2 if quick else 3 if network == "alexnet" else 10}
     if to == NOISE:
         return _probed.probed(run, "noise", points=POINTS, most=1.0, **options | {"repeats": 2 if quick else 3})
     return _probed.probed(run, "deletion", points=POINTS, to=to, **options)
@@ -123,7 +123,7 @@ CORRELATION = Measure(
     "correlation", "Spearman's correlation of selectivity and damage", _correlation, needs="correlation"
 )
 CHANGE = minus(AREA, "area_change", "change of the area (points)", regularizer=NONE)
-MEASURES = [CHANGE, _probed.PROBED]
+MEASURES = [CHANGE, _probed.PROBED, _probed.REACHED]
 AT_ZERO: dict[str, Any] = {"share": 0.0}
 TABLE = Table(
     "run",
@@ -154,7 +154,13 @@ def panels(setting: Setting) -> list[Lines]:
     noise = [
         Lines(title=f"{m}, noise", only={"network": m, "to": NOISE}, **_MIXED | own | {"y": NOISY}) for m in NETWORKS
     ]
-    return [*zero, mean, *some, *noise]
+    one: dict[str, Any] = {"network": AT_ONE_LOSS}
+    at_one_loss = [
+        Lines(title=f"{AT_ONE_LOSS},\nclamped to zero", only=one | {"to": "zero"}, **_MIXED | {"legend": None}),
+        Lines(title=f"{AT_ONE_LOSS},\nclamped to the mean", only=one | {"to": "mean"}, **_MIXED | {"legend": None}),
+        Lines(title=f"{AT_ONE_LOSS},\nnoise", only=one | {"to": NOISE}, **_MIXED | own | {"y": NOISY}),
+    ]
+    return [*zero, mean, *some, *noise, *at_one_loss]
 
 
 def notes(setting: Setting) -> list[str]:
@@ -174,13 +180,13 @@ def finding(t: Frame, network: str) -> str:
     )
 
 
-ACROSS, HEIGHT = 3, 7.2
+ACROSS, HEIGHT = 3, 9.4
 WHOLE: dict[str, Any] = {"images": ALL, "regularizer": NONE, **AT_ZERO}
 MORCOS: dict[str, Any] = {"source": "Morcos et al. 2018, abstract", "least_seeds": _probed.least_seeds}
 
 
 CLAIMS = [
-    _probed.apart(
+    *_probed.apart_at_one_loss_too(
         AREA,
         sign=-1,
         id="deletion.memorized.{network}.{to}",
@@ -194,7 +200,7 @@ CLAIMS = [
         least_n=2000,
         **MORCOS,
     ),
-    _probed.apart(
+    *_probed.apart_at_one_loss_too(
         NOISE_AREA,
         sign=-1,
         id="deletion.noise.{network}",

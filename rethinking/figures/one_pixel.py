@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
-from rethinking.figures._probed import LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
+from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, made, ordered, over_rows
 from rethinking.record import Row
 from rethinking.spec import ProbeSpec
@@ -48,12 +48,13 @@ def named(network: str, labels: str, pixels: int, images: str = "", **rest: Any)
 
 
 def grid(setting: Setting) -> Grid:
-    return Grid(named, pixels=PIXELS, network=networks(setting), labels=list(LABELS))
+    return Grid(named, pixels=PIXELS, network=[*networks(setting), AT_ONE_LOSS], labels=list(LABELS))
 
 
 def spec(setting: Setting, seed: int, pixels: int, network: str, labels: str) -> ProbeSpec:
-    count = 20 if setting.scale == "quick" else 200 if network in CHEAP else 50
-    exact = {"precision": "float32"} if network in CHEAP else {}  # with which MLPs are probed fastest
+    cheap = network in (*CHEAP, AT_ONE_LOSS)
+    count = 20 if setting.scale == "quick" else 200 if cheap else 50
+    exact = {"precision": "float32"} if cheap else {}  # with which MLPs are probed fastest
     run = _probed.run(setting, seed, network, LABELS[labels], **exact)
     return _probed.probed(run, "one_pixel", pixels=pixels, images=count)
 
@@ -73,7 +74,7 @@ MISSED = read(
     "missed", lambda row: 100 * row["missed"] / (row["broken"] + row["missed"]), "missed by the evolution (%)"
 )
 FEW = Bound(MISSED, most=5)
-MEASURES = [_probed.PROBED]
+MEASURES = [_probed.PROBED, _probed.REACHED]
 TABLE = Table(
     "run",
     {
@@ -92,7 +93,7 @@ TABLE = Table(
 def panels(setting: Setting) -> list[Lines]:
     look: dict[str, Any] = {"x": "pixels", "y": RATE, "interval": (LOW, HIGH), "hue": "labels", "ylim": (0, 103)}
     look |= {"log": True, "apart": 1.05, "xlabel": "pixels changed", "ylabel": "images broken (%)"}
-    places = [(m, images) for m in networks(setting) for images in SPLITS]
+    places = [(m, images) for m in (*networks(setting), AT_ONE_LOSS) for images in SPLITS]
     return [
         Lines(title=f"{m}, {images}", only={"network": m, "images": images}, legend=None if k else "best", **look)
         for k, (m, images) in enumerate(places)
@@ -113,7 +114,7 @@ def finding(t: Frame, network: str) -> str:
     )
 
 
-ACROSS, HEIGHT = 2, 5.4
+ACROSS, HEIGHT = 2, 7.0
 SU: dict[str, Any] = {"source": "Su et al. 2019, abstract and its replications", "least_seeds": _probed.least_seeds}
 ONE: dict[str, Any] = {"pixels": 1}
 LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST}
@@ -122,7 +123,7 @@ LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST}
 def claims(setting: Setting) -> list[Claim]:
     each: dict[str, Any] = {"network": networks(setting)}
     return [
-        _probed.apart(
+        *_probed.apart_at_one_loss_too(
             RATE,
             ends=(LOW, HIGH),
             id="one_pixel.memorized.{network}.{pixels}",

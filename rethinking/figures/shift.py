@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rethinking.figures import Setting, _probed
-from rethinking.figures._probed import LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
+from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Frame, Grid, Lines, Measure, Table, bounded, over_rows
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
@@ -31,7 +31,8 @@ DEPARTURES = [
     *_probed.DEPARTURES,
 ]
 READ_AT = {"images": (TRAINING, TEST), "moved": (0, 1, 2), "scaled": (0, 2, 4, 6, 8, 10)}
-GRID = Grid("{network}, {labels}", network=NETWORKS, labels=list(LABELS))
+COMPARED = (*NETWORKS, AT_ONE_LOSS)
+GRID = Grid("{network}, {labels}", network=COMPARED, labels=list(LABELS))
 
 
 def spec(setting: Setting, seed: int, network: str, labels: str) -> ProbeSpec:
@@ -71,7 +72,7 @@ MOVED, SCALED = changed(0, "moved", 1), changed(1, "scaled", 0.01)
 ABSOLUTE = crops("absolute", "mean change of the probability (points)", "absolute_change")
 AVERAGE = crops("average", "gain of averaging 25 crops (points)", "averaged_accuracy", "accuracy")
 VOTE = crops("vote", "gain of a vote of 25 crops (points)", "voted_accuracy", "accuracy")
-MEASURES = [_probed.PROBED]
+MEASURES = [_probed.PROBED, _probed.REACHED]
 ONE: dict[str, Any] = {"moved": 1, "scaled": 0}
 TENTH: dict[str, Any] = {"moved": 0, "scaled": 10}
 TABLE = Table(
@@ -95,17 +96,18 @@ _PIXELS: dict[str, Any] = {"x": "moved", "y": MOVED, "xlabel": "pixels moved", "
 _SCALES: dict[str, Any] = {"x": "scaled", "y": SCALED, "xlabel": "scaled by (%)", **_LOOK}
 PANELS = [
     Lines(
-        title=f"{m}, {images}",
+        title=f"{m},\n{images}" if m == AT_ONE_LOSS else f"{m}, {images}",
         only={"network": m, "images": images, other: 0},
         legend="upper left" if (m, images, other) == (NETWORKS[0], TRAINING, "moved") else None,
         **look,
     )
+    for networks in (NETWORKS, [AT_ONE_LOSS])
     for images, other, look in (
         (TRAINING, "scaled", _PIXELS),
         (TEST, "scaled", _PIXELS),
         (TRAINING, "moved", _SCALES),
     )
-    for m in NETWORKS
+    for m in networks
 ]
 
 
@@ -121,14 +123,14 @@ def finding(t: Frame, network: str) -> str:
     )
 
 
-ACROSS, HEIGHT = 3, 6.2
+ACROSS, HEIGHT = 3, 8.2
 AUTHORS: dict[str, Any] = {"source": "Azulay & Weiss 2019, abstract"}
 ARTICLE: dict[str, Any] = {"source": "the source article's claims on shifts and crops"}
 EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "least_n": 50_000, "least_seeds": _probed.least_seeds}
 LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST, **ONE}
 QUESTION: dict[str, Any] = EACH | {"source": "the project's own question", "paper": "none", "least_n": 2000}
 CLAIMS = [
-    _probed.apart(
+    *_probed.apart_at_one_loss_too(
         MOVED,
         id="shift.memorized.{network}",
         name="memorized images break more easily, {network}",
@@ -140,7 +142,7 @@ CLAIMS = [
         "n = 2,000 on",
         **QUESTION,
     ),
-    _probed.apart(
+    *_probed.apart_at_one_loss_too(
         SCALED,
         id="shift.memorized_scaled.{network}",
         name="memorized images break more easily by scaling, {network}",
