@@ -54,9 +54,9 @@ def scoreboard(rows: Sequence[Artefact], link: str) -> str:
     return f"{table(out)}\n\nIn all: {every}. Ours is the median over seeds with the range, where there are several."
 
 
-def claims_table(judged: Sequence[Judged], *, where: bool = False) -> str:
-    """Claims with their verdicts, one a row. where: the figure's page is named too."""
-    head = ["verdict", "claim", "id", "source says", "ours (median, range over seeds)", "rule", "n", "seeds"]
+def claims_table(judged: Sequence[Judged], *, where: bool = False, rules: bool = True) -> str:
+    """Claims with their verdicts, one a row. where: the figure's page is named too. rules: with the rule in words."""
+    head = ["verdict", "claim", "id", "source says", "ours (median, range over seeds)", *["rule"] * rules, "n", "seeds"]
     rows = [head + ["page"] * where]
     for claim in judged:
         source = cell(claim.paper if claim.own else f"{claim.source}: {claim.paper}")
@@ -67,7 +67,7 @@ def claims_table(judged: Sequence[Judged], *, where: bool = False) -> str:
             code(claim.id),
             source,
             cell(claim.ours),
-            cell(claim.rule),
+            *[cell(claim.rule)] * rules,
             n,
         ]
         rows.append([*row, str(claim.seeds), *([f"[{claim.result}]({claim.result}.md)"] * where)])
