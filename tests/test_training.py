@@ -271,6 +271,22 @@ def test_a_run_stops_at_the_loss_that_the_spec_says_and_changes_nothing_before(t
         assert other.contradiction(result, curve) == "result.json says stopped, which its curve does not"
 
 
+@pytest.mark.parametrize(("model", "passes"), [("alexnet", [125, 125, 50]), ("mlp-1x512", [300])])
+def test_few_images_pass_a_convolutional_network_at_a_time_and_give_the_same_logits(toy, model, passes):
+    training, seen = Training(spec(model=model), toy), []
+    images = training.train_images[:100].repeat(3, 1, 1, 1)
+    training.network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    training.network.eval()
+    logits = training.logits(images)
+    assert seen == passes
+    with torch.no_grad():
+        torch.testing.assert_close(logits, two_logits(training.network(images)).float())
+    seen.clear()
+    training.network.train()  # in which a batch norm may measure its batch
+    training.logits(images)
+    assert seen == [300]
+
+
 def test_a_run_without_a_loss_to_stop_at_goes_on_where_its_loss_is_zero(toy):
     training = Training(spec(steps=10, n=64), toy)
     training._measure = lambda images, labels: (0.0, 1.0)

@@ -37,7 +37,7 @@ from rethinking.training.network import (
     placed,
     unlike,
 )
-from rethinking.training.rows import Inputs, evaluated, gather, part_of, some_of
+from rethinking.training.rows import EVAL_BATCH, FORWARD_BATCH, Inputs, evaluated, gather, part_of, some_of
 from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
 
 STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
@@ -116,6 +116,7 @@ class Training:
         self.side = max(examples.train[0].shape[2:], default=0)
         self.network = self._built(examples.train[0], network)
         planes = gains_from_channels_last(self.network)
+        self._at_once = FORWARD_BATCH if planes and self.device.type == "cpu" and not self._foreign else EVAL_BATCH
         splits = (examples.train, examples.held, examples.test)
         self.train_images, self.held_images, self.test_images = (laid_out(images, planes) for images, _ in splits)
         self.train_labels, self.held_labels, self.test_labels = (labels for _, labels in splits)
@@ -320,12 +321,12 @@ class Training:
     @torch.no_grad()
     def logits(self, images: Inputs) -> Tensor:
         """float32 (N, classes) for whitened images (N, C, H, W), in the network's present mode."""
-        out = []
+        out, size = [], EVAL_BATCH if self.network.training else self._at_once  # norms may measure a batch in training
         with self._seeded("logits"):
             for part in evaluated(images, self._foreign):
                 self._on_part()
                 with self._autocast():
-                    out.append(two_logits(self.network(part)).float())
+                    out += [two_logits(self.network(some)).float() for some in part.split(size)]
         return torch.cat(out)
 
     def _measure(self, images: Inputs, labels: Tensor) -> tuple[float, float]:
