@@ -946,6 +946,18 @@ def test_where_no_record_tells_a_probe_is_planned_with_the_training_of_its_run(m
     assert (expected - alone, measured) == (pytest.approx(trained), ["mlp-1x512"])
 
 
+def test_a_plan_of_a_probe_follows_the_records_of_such_probes_that_trained_nothing(monkeypatch):
+    run = RunSpec.make(model="mlp-1x512", n=100, steps=1000)
+    probe = ProbeSpec.make(run=run, probe=Part(name="shift", options={"images": 100}))
+    twice = ProbeSpec.make(run=run.replace(seed=1), probe=Part(name="shift", options={"images": 200}))
+    other = ProbeSpec.make(run=run.replace(model="mlp-3x512"), probe=probe.probe)
+    monkeypatch.setattr(estimate, "_measure", lambda spec, device: 1e-3)
+    trained = estimate.Past(run.run_id, run.model_dump(mode="json"), "cpu", 1000, 1e-3, 60.0)
+    records = [(probe, 61.0), (twice, 8.0), (other, 1.0)]  # the first trained its run again
+    known = estimate.Known([trained], "cpu", lambda spec: True, records)
+    assert probes.estimate(probe, "cpu", known) == (4.0, 4.0)
+
+
 def test_records_of_gpus_and_of_one_thread_tell_how_long_others_take(monkeypatch, toy_runs):
     (name, spec, made, result), *_ = Runs(toy_runs).summaries()
     for threads, told in ((None, 1), (1, 1), (2, 0)):

@@ -528,6 +528,7 @@ def test_the_time_is_estimated_from_how_many_images_are_evaluated(toy, monkeypat
             image_on=lambda run, device: 0.3,
             seconds=lambda run, image: (1.0, 2.0),
             lacks=lambda run, lacks=lacks: lacks,
+            probed=lambda spec: [],
         )
         expected, most = probes.estimate(spec, "cpu", known)
         assert expected == pytest.approx(10 + 0.001 * CARRIER.n + 0.1 * said + lacks)

@@ -2,17 +2,20 @@
 
 import heapq
 import json
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from rethinking import catalog
+from rethinking.errors import InputError
 from rethinking.machine import cores, processor
 from rethinking.record import Runs, outdated
-from rethinking.spec import RunSpec, Spec, image_size, kind_of
+from rethinking.spec import ProbeSpec, RunSpec, Spec, image_size, kind_of
 
 STEPS = 4  # of training, where nothing is known of a network
 EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
@@ -55,6 +58,16 @@ def past(runs: Runs) -> list[Past]:
             found.append(Past(name, spec, made["device_name"], result["steps"], image, made["seconds"]))
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             continue
+    return found
+
+
+def past_probes(runs: Runs, names: Collection[str], device_name: str) -> list[tuple[ProbeSpec, float]]:
+    """The complete records of those probes made on that processor, and the seconds that each took."""
+    found = []
+    for _, spec, made, _ in runs.summaries() if names else ():
+        with suppress(InputError, TypeError, KeyError, AttributeError):
+            if spec["kind"] == "probe" and spec["probe"]["name"] in names and made["device_name"] == device_name:
+                found.append((ProbeSpec.make(**{key: spec[key] for key in ("run", "probe")}), float(made["seconds"])))
     return found
 
 
@@ -111,25 +124,47 @@ class Known:
     """What the records tell of speeds and lengths.
 
     Args:
-        runs: of `past`. device_name: the processor asked about. kept: whether a run's weights are there.
+        runs: of `past`. device_name: the processor asked about. kept: whether a run's weights are there. probes: of
+        `past_probes`.
 
     Attributes:
         measured: seconds an image of training takes, of networks that no record tells of. made: ids of the runs whose
         weights will be there, as they are trained before their probes.
     """
 
-    def __init__(self, runs: Iterable[Past], device_name: str, kept: Callable[[RunSpec], bool] = lambda run: False):
+    def __init__(
+        self,
+        runs: Iterable[Past],
+        device_name: str,
+        kept: Callable[[RunSpec], bool] = lambda run: False,
+        probes: Sequence[tuple[ProbeSpec, float]] = (),
+    ):
         self.measured: dict[str, float] = {}
         self._kept, self.made = kept, set[str]()
         self._speeds: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
         self._epochs: defaultdict[tuple, list[tuple[str, float]]] = defaultdict(list)
+        took: dict[str, float] = {}
         for run in runs:
+            took[run.name] = run.seconds
             if run.device_name == device_name:
                 for key in _speed_keys(run.spec):
                     self._speeds[key].append((run.name, run.image))
             if _ends_early(run.spec):
                 for key in _length_keys(run.spec):
                     self._epochs[key].append((run.name, run.steps / _epoch(run.spec)))
+
+        # One that took as long as its run may have trained it again for its weights.
+        self._probes = [(spec, taken) for spec, taken in probes if taken < took.get(spec.run.run_id, math.inf)]
+
+    def probed(self, spec: ProbeSpec) -> list[tuple[ProbeSpec, float]]:
+        """The records of such a probe of such a network, and their seconds: on the same labels where there are any."""
+
+        def alike(other: ProbeSpec) -> bool:
+            same = other.run.model == spec.run.model and other.run.precision == spec.run.precision
+            return same and other.probe.name == spec.probe.name
+
+        found = [each for each in self._probes if alike(each[0])]
+        return [each for each in found if each[0].run.corruptions == spec.run.corruptions] or found
 
     def lacks(self, run: RunSpec) -> bool:
         """Whether the run must be trained for its weights; asked again it has been, as the next probe finds them."""
@@ -187,7 +222,12 @@ def seconds(specs: Sequence[Spec], device: str, runs: Runs) -> dict[str, tuple[f
         is measured.
     """
     name = processor() if device == "cpu" else _gpu()
-    known = Known(past(runs), name, lambda run: runs.weights_of(run).is_file() and not outdated.by(runs.path(run), run))
+    probes = past_probes(runs, {spec.probe.name for spec in specs if isinstance(spec, ProbeSpec)}, name)
+
+    def kept(run: RunSpec) -> bool:
+        return runs.weights_of(run).is_file() and not outdated.by(runs.path(run), run)
+
+    known = Known(past(runs), name, kept, probes)
     known.made |= {spec.run_id for spec in specs if isinstance(spec, RunSpec)}
     place = "cuda:0" if device == "cuda" else device
     out = {}

@@ -1,6 +1,7 @@
 """Probes as a kind of run: see rethinking.spec.Kind."""
 
 from collections.abc import Generator
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,17 @@ def _same(before: torch.Tensor, after: torch.Tensor | None) -> bool:
 
 
 def estimate(spec: ProbeSpec, device: str, known: Any) -> tuple[float, float]:
-    """Seconds: a third of a training step's for each image that the probe says it evaluates, and those of training the
-    run, for the first of its probes, where its weights are not there.
+    """Seconds: as records of such probes took for each image that the probe says it evaluates; without any a third of a
+    training step's. For the first probe of a run whose weights are not there, those of training it too.
     """
-    fields = spec.run.model_dump(mode="json")
-    image = known.image_on(spec.run, device)
-    own = 10.0 + 1e-3 * spec.run.trained
     count = getattr(catalog.load("probes", spec.probe.name), "forwards", None)
-    own += count(spec.run, **spec.options) * image / 3 if count else 0.0
+
+    def images(one: ProbeSpec) -> int:
+        return count(one.run, **one.options) if count else one.run.trained
+
+    fields, image = spec.run.model_dump(mode="json"), known.image_on(spec.run, device)
+    own = 10.0 + 1e-3 * spec.run.trained + (images(spec) * image / 3 if count else 0.0)
+    taken = [seconds * images(spec) / max(images(one), 1) for one, seconds in known.probed(spec)]
+    own = median(taken) if taken else own
     usual, most = known.seconds(fields, image) if known.lacks(spec.run) else (0.0, 0.0)
     return own + usual, own + most
