@@ -109,8 +109,8 @@ def finding(t: Frame, network: str) -> str:
     at = {"network": "mlp-3x512", "images": TRAINING, "pixels": 1}
     true, random = (t.one(RATE, labels=word, **at) for word in LABELS)
     return (
-        f"One pixel breaks {true:.0f} % of the training images that MLP 3x512 has right on true labels, "
-        f"{random:.0f} % on random labels"
+        f"One pixel breaks {true:.1f} % of the training images that MLP 3x512 has right on true labels, "
+        f"{random:.1f} % on random labels"
     )
 
 
