@@ -166,6 +166,18 @@ def test_the_precision_of_mlps_is_told_scale_by_scale(scale, precision):
         assert ("in float32" in told[0], "in bfloat16 where the processor multiplies it" in told[1]) == (True, True)
 
 
+@pytest.mark.parametrize("scale", ["quick", "cpu"])
+@pytest.mark.parametrize("name", ["shift", "one_pixel", "deletion"])
+def test_what_a_probe_of_a_figure_measures_is_known_where_an_interval_over_images_is_told(name, scale):
+    module, setting = catalog.load("figures", name), figures.setting(name, scale)
+    probes = [spec for spec in figures.unique(figures.specs(name, setting)) if spec.kind == "probe"]
+    told = {_probed.PROBED.of(Record(Path(), spec, {"status": "computed"}, {}, {})) for spec in probes}
+    assert told == {spec.options["images"] for spec in probes}
+    claims_made = [one for claim in declared.declared(module, setting, "claims") for one in claim.every()]
+    at_one = [one.least_seeds for one in claims_made if ".at_one_loss" in one.id]
+    assert set(at_one) == {3}  # as of the same network at the end of its schedule
+
+
 def test_shift_tells_of_copies_as_the_probe_counts_them():
     module, given = catalog.load("figures", "shift"), {"test": 0, "scaled": 0, "reach": 1, "edge_change": 0.375}
     spec = module.spec(figures.setting("shift", "cpu"), 0, "mlp-1x512", "true labels")

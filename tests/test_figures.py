@@ -558,6 +558,7 @@ SURVIVE = {
     r".*do not memorize.*": "a failure is what it asks about",
     r".* memorize no more .*": "a failure is what it asks about",
     r".* helps more than the other regularizers, in the median": "a median over regularizers need not move with one",
+    r"differential evolution misses few .*": "judged by counts, which are numbers",
     r".* most weights .*": "judged by the weights that were kept",
     r"an ensemble over .*": "judged by the logits that were kept",
     r".* with 2n \+ d weights represents the sample": "a count is always a number",

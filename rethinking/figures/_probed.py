@@ -39,8 +39,8 @@ DEPARTURES = [
     "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "
     "schedule; quick: on 2,000 and 500 images. Their training loss is then several times as large on random labels as "
     f"on true ones, and how far they are fitted may be part of what breaks. {AT_ONE_LOSS} is therefore compared too: "
-    "its runs stop at the first evaluation, one an epoch, at that training cross-entropy or below. Its claims are not "
-    "judged where a run does not get there within its budget.",
+    "its runs stop at the first evaluation, one an epoch, at that training cross-entropy or below, or at the end of "
+    "their budget; the table of capacity_measures tells where: at cpu all six get there.",
     WEIGHTS,
     UNSTATED,
     BUDGET,
@@ -118,9 +118,7 @@ def probed(run: RunSpec, probe: str, **options: Any) -> ProbeSpec:
     return ProbeSpec.make(run=run, probe=Part(name=probe, options=options))
 
 
-PROBED = Measure(
-    "probed", "images probed", lambda record: record.spec.probe.options.get("images", UNMEASURED), whole=True
-)
+PROBED = Measure("probed", "images probed", lambda record: record.spec.options.get("images", UNMEASURED), whole=True)
 
 
 def words(t: Frame, measure: Measure) -> str:
@@ -229,9 +227,8 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
 
 
 def apart_at_one_loss_too(measure: Measure, **texts: Any) -> list[Claim]:
-    """`apart` on each of some networks, and the same on AT_ONE_LOSS, not judged where a run ends above its loss."""
+    """`apart` on each of some networks, and the same on AT_ONE_LOSS."""
     claim = apart(measure, **texts)
-    rule = claim.rule.replace("; judged from", "; not judged where a run ends above its loss; judged from")
     named = claim.id.replace("{network}", f"{REGULARIZED}.at_one_loss")
-    one = replace(claim, id=named, rule=rule, each=claim.each | {"network": [AT_ONE_LOSS]})
-    return [claim, at_equal_loss(one)]
+    seeds = least_seeds(REGULARIZED)
+    return [claim, replace(claim, id=named, each=claim.each | {"network": [AT_ONE_LOSS]}, least_seeds=seeds)]

@@ -10,6 +10,7 @@ at once asks the same, and deleting one unit alone whether those that answer to 
     rethinking figure deletion --scale cpu     all 50,000 images: under three hours of probing, hours of training
 """
 
+import math
 from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
@@ -44,6 +45,8 @@ DEPARTURES = [
     "noise in a replication's files.",
     "Noise: deviations up to that of each unit's own activation, 3 draws (quick: 2). Units deleted one by one: on the "
     "first 1,000 images (quick: 100, of each layer 128 units at most), to zero.",
+    "Intervals over images hold for the random orders and the noise that were drawn, and do not count how much others "
+    "would change.",
     _probed.WITH_ONE,
     *_probed.DEPARTURES,
 ]
@@ -93,7 +96,8 @@ def area(layer: int, x: str = "share") -> Measure:
     """
 
     def of(record: Record) -> float | str:
-        rows = [row for row in record.rows if row.get("layer", 0) == layer and x in row and "accuracy" in row]
+        rows = [row for row in record.rows if row.get("layer", 0) == layer and {x, "accuracy"} <= row.keys()]
+        rows = [row for row in rows if math.isfinite(row[x])]
         places = sorted({row[x] for row in rows})
         means = [[row["accuracy"] for row in rows if row[x] == place] for place in places]
         heights = [sum(values) / len(values) for values in means]
@@ -123,7 +127,7 @@ CORRELATION = Measure(
     "correlation", "Spearman's correlation of selectivity and damage", _correlation, needs="correlation"
 )
 CHANGE = minus(AREA, "area_change", "change of the area (points)", regularizer=NONE)
-MEASURES = [CHANGE, _probed.PROBED, _probed.REACHED]
+MEASURES = [CHANGE, _probed.PROBED]
 AT_ZERO: dict[str, Any] = {"share": 0.0}
 TABLE = Table(
     "run",
@@ -141,7 +145,7 @@ def panels(setting: Setting) -> list[Lines]:
     few = f"n = {500 if setting.scale == 'quick' else 2000:,}"
     zero = [
         Lines(title=m, only={"network": m, "images": ALL, "to": "zero"}, legend=where, **_MIXED)
-        for m, where in zip(NETWORKS, ("lower left", None, None), strict=True)
+        for m, where in zip(NETWORKS, (None, "upper right", None), strict=True)
     ]
     mean = Lines(
         title="mlp-3x512,\nclamped to the mean", only={"network": "mlp-3x512", "to": "mean"}, legend=None, **_MIXED
