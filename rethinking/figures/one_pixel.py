@@ -135,8 +135,8 @@ def claims(setting: Setting) -> list[Claim]:
             "has learned, pixels changed: {pixels}",
             paper="none",
             rule="on training images the 95 % interval of the rate on random labels lies wholly above that on true "
-            "labels in every seed; it does not hold where it lies wholly below in a seed, and is not judged where neither "
-            "is so; judged from n = 2,000 on",
+            "labels in every seed; it does not hold where it lies wholly below in a seed, and is not judged where "
+            "neither is so; judged from n = 2,000 on",
             least_n=2000,
         ),
         bounded(
