@@ -326,7 +326,8 @@ class Training:
             for part in evaluated(images, self._foreign):
                 self._on_part()
                 with self._autocast():
-                    out += [two_logits(self.network(some)).float() for some in part.split(size)]
+                    few = part.split(size) if len(part) > size else (part,)
+                    out += [two_logits(self.network(some)).float() for some in few]
         return torch.cat(out)
 
     def _measure(self, images: Inputs, labels: Tensor) -> tuple[float, float]:
