@@ -40,7 +40,7 @@ DEPARTURES = [
     "schedule; quick: on 2,000 and 500 images. Their training loss is then several times as large on random labels as "
     f"on true ones, and how far they are fitted may be part of what breaks. {AT_ONE_LOSS} is therefore compared too: "
     "its runs stop at the first evaluation, one an epoch, at that training cross-entropy or below, or at the end of "
-    "their budget; the table of capacity_measures tells where: at cpu all six get there.",
+    "their budget; the table of capacity_measures tells the loss that they end at.",
     WEIGHTS,
     UNSTATED,
     BUDGET,
@@ -127,10 +127,10 @@ def words(t: Frame, measure: Measure) -> str:
 
 
 def over_images(t: Frame, measure: Measure, ends: tuple[Measure, Measure] | None = None) -> str:
-    """The same of a measure in %, with 95 % intervals over the images probed, the least and the greatest end of a seed.
+    """A measure in % on random and on true labels, as text, with 95 % intervals over the images probed.
 
-    ends: of a run's own interval, low and high. Without it Wilson's is told: no mean of numbers from 0 to 1 has a wider
-    one than the share of as many images that are right or wrong.
+    Of several seeds the least and the greatest end are told. ends: of a run's own interval, low and high. Without them
+    it is Wilson's: numbers from 0 to 1 vary at most as much as images that are right or wrong, at the same mean.
     """
     intervals = []
     for part in (t.where(labels=one) for one in (RANDOM, TRUE)):

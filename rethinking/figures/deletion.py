@@ -7,7 +7,7 @@ that batch normalization discourages reliance on single units, and dropout up to
 at once asks the same, and deleting one unit alone whether those that answer to one class are the important ones.
 
     rethinking figure deletion                 networks on 2,000 and 500 images, one seed: minutes
-    rethinking figure deletion --scale cpu     all 50,000 images: under three hours of probing, hours of training
+    rethinking figure deletion --scale cpu     all 50,000 images: two core-hours of probing, hours of training
 """
 
 import math

@@ -31,8 +31,7 @@ DEPARTURES = [
     *_probed.DEPARTURES,
 ]
 READ_AT = {"images": (TRAINING, TEST), "moved": (0, 1, 2), "scaled": (0, 2, 4, 6, 8, 10)}
-COMPARED = (*NETWORKS, AT_ONE_LOSS)
-GRID = Grid("{network}, {labels}", network=COMPARED, labels=list(LABELS))
+GRID = Grid("{network}, {labels}", network=[*NETWORKS, AT_ONE_LOSS], labels=list(LABELS))
 
 
 def spec(setting: Setting, seed: int, network: str, labels: str) -> ProbeSpec:

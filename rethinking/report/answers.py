@@ -12,10 +12,10 @@ FILE = "memorized.md"
 TITLE = "Memorized and learned labels"
 LEAD = (
     "Networks that fit random labels have memorized them; on true labels they learn as well. The same networks are "
-    "trained on both and probed: what tells the two apart, and which breaks sooner? The latter compares two networks: "
-    "on random labels unseen images, too, change their class more often than on true ones, so that it is not shown "
-    "that an image breaks because it is memorized. The page of each figure has its rules, its numbers, its picture and "
-    "its departures. Ours is a median over seeds with the range, unless a 95 % interval is named."
+    "trained on both and probed: what tells the two apart, and which breaks sooner? The latter compares two networks. "
+    "That an image breaks because it is memorized is not shown by it: the figures' pages tell of unseen images, too. "
+    "The page of each figure has its rules, its numbers, its picture and its departures. Ours is a median over seeds "
+    "with the range, unless a 95 % interval is named."
 )
 # A question, and what the ids of the claims that answer it begin with.
 QUESTIONS = (

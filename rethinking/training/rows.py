@@ -14,9 +14,7 @@ from torch import Tensor
 IN_MEMORY = 2**31  # bytes of a split's inputs that are held as one tensor on the CPU
 PIECE = 1 << 24  # numbers that are made at once, since making takes several times the memory of what is made
 EVAL_BATCH = 500  # inputs of a batch of an evaluation, and of one that batch-norm statistics are measured on
-FORWARD_BATCH = (
-    125  # of them that pass a convolutional network at a time on a CPU: what layers hand on stays in its caches
-)
+FORWARD_BATCH = 125  # of them that pass a convolutional network at a time on a CPU, whose caches hold what layers give
 EVAL_NUMBERS = 1 << 24  # that such a batch has at most, as 500 images of 105 x 105 pixels in colour
 SHARE = 0.3  # of a GPU's free memory, likewise
 
