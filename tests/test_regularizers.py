@@ -16,7 +16,7 @@ from rethinking import catalog, models
 from rethinking.constants import FEATURES
 from rethinking.errors import InputError
 from rethinking.spec import Part, RunSpec, check_parts
-from rethinking.training import Training
+from rethinking.training import Training, bfloat16
 
 
 @functools.cache
@@ -167,11 +167,18 @@ def test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_rang
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
 @pytest.mark.parametrize("name", ALL)
-def test_trains_in_bfloat16(toy, name):
-    training = Training(on(name, precision="bfloat16"), toy)
-    for _ in range(2):
-        training.train_step()
-    assert all(p.isfinite().all() for p in training.network.parameters())
+def test_is_tried_as_its_network_alone_and_trains_in_bfloat16(toy, tmp_path, monkeypatch, name):
+    tried = []
+    monkeypatch.setattr(bfloat16, "worst", lambda network, images: tried.append(str(network)) or (0.0, "no layer"))
+    monkeypatch.setattr(bfloat16, "data_dir", lambda: tmp_path)
+    half = on(name, precision="bfloat16")
+    for each in (half, half.replace(regularizers=())):
+        training = Training(each, toy)
+        bfloat16.check(training, "this machine")
+        for _ in range(2):
+            training.train_step()
+        assert all(p.isfinite().all() for p in training.network.parameters())
+    assert len(tried) == 1
 
 
 def test_samples_count_only_where_masks_are_averaged():
@@ -268,7 +275,9 @@ def test_a_network_has_what_it_says(name):
         assert set().union(found, *(models.features(models.build(n)) for n in catalog.names("models"))) == set(FEATURES)
 
 
-def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(found, toy, plain, practised):
+def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(
+    found, toy, plain, practised, tmp_path, monkeypatch
+):
     """As it stands in docs/plug-ins.md."""
     page = (Path(__file__).parents[1] / "docs" / "plug-ins.md").read_text(encoding="utf-8")
     ((name, text),) = re.findall(r"`plugins/regularizers/(\w+)\.py`.*?```python\n(.*?)```", page, flags=re.DOTALL)
@@ -276,4 +285,4 @@ def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(found, toy,
     test_null_is_bitwise_nothing_and_practice_is_not(toy, plain, practised, name)
     test_evaluation_changes_nothing_and_a_run_resumes_and_pickles_bitwise(toy, practised, name)
     test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_range(name)
-    test_trains_in_bfloat16(toy, name)
+    test_is_tried_as_its_network_alone_and_trains_in_bfloat16(toy, tmp_path, monkeypatch, name)
