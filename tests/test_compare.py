@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 SPEC = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
 MADE = {"commit": "abc", "torch": "2.0", "device_name": "a", "seconds": 1.0}
 COMPUTED = ("computed", None, MADE)
+ROOTS = (Path("ours"), Path("mine"))
 
 
 def record(runs: Runs, spec: RunSpec, accuracy: float = 1.0, **made) -> str:
@@ -213,16 +214,22 @@ def test_claims_that_are_judged_nowhere_are_told_once():
     """Of one record of a figure: too few for any claim."""
     names = json.loads((ROOT / "figures" / "fig1b-paper.json").read_text())["runs"]
     name = min(name for name in names if "partial_labels" in name)
-    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name)}] * 2)
+    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name)}] * 2, ROOTS)
     assert re.fullmatch(r"verdict: [\d,]+ claims need these runs, and none of them is judged in either", last)
 
 
-def test_only_claims_that_are_judged_are_counted():
-    """Of three records of a figure with more claims."""
+def test_only_claims_that_both_folders_judge_are_counted():
+    """Of three records of a figure with more claims; a folder that has but one of them contradicts no verdict."""
     names = sorted(json.loads((ROOT / "figures" / "rademacher-cpu.json").read_text())["runs"])
-    (last,) = difference._verdicts(*[{name: read(ROOT / "runs" / name) for name in names[-3:]}] * 2)
-    found = re.fullmatch(r"verdict: (\d+) of (\d+) judged claims? .*; (\d+) more .* judged in neither", last)
+    ours = {name: read(ROOT / "runs" / name) for name in names[-3:]}
+    (last,) = difference._verdicts(ours, ours, ROOTS)
+    found = re.fullmatch(r"verdict: the same in (\d+) of (\d+) claims? judged in both; (\d+) more .* in neither", last)
     assert 1 <= int(found[1]) == int(found[2]) < 4 <= int(found[3])
+    for both in ((ours, {names[-1]: ours[names[-1]]}), ({names[-1]: ours[names[-1]]}, ours)):
+        alone, last = difference._verdicts(*both, ROOTS)
+        root = "ours" if both[0] is ours else "mine"
+        assert re.match(rf"verdict: {found[1]} claims? judged in {root} alone: rademacher\S+ of rademacher-cpu", alone)
+        assert last.startswith("verdict: no claim judged in both")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def of_folders(first: Path, second: Path) -> Difference:
     told.pairs = [*both, *told.pairs]
     told.lines += _environments(told.pairs)
     told.lines += _curves(both)
-    told.lines += _verdicts(a, b)
+    told.lines += _verdicts(a, b, (first, second))
     return told
 
 
@@ -232,30 +232,43 @@ def _curves(both: Sequence[Pair]) -> list[str]:
     return [*lines, f"curve: the same to the last bit in {same} that both have"]
 
 
-def _verdicts(a: dict[str, Record], b: dict[str, Record]) -> list[str]:
-    """The claims whose verdicts differ, of every figure that has runs in either folder."""
-    lines, judged, neither = [], 0, 0
+def _verdicts(a: dict[str, Record], b: dict[str, Record], roots: tuple[Path, Path]) -> list[str]:
+    """The claims whose verdicts differ, of every figure that has runs in either folder, and those of one alone.
+
+    roots: the folders, by their names.
+    """
+    differ, both, neither = [], 0, 0
+    alone: tuple[list[str], list[str]] = ([], [])
     for name, setting, wanted in _settings():
         if not {s.run_id for group in wanted.values() for s in group} & (a.keys() | b.keys()):
             continue
         for claim in figures.claims_of(catalog.load("figures", name), setting):
-            ours, theirs = (
+            found = [
                 claims.judge(claim, wanted, {c: [r.get(s.run_id) for s in g] for c, g in wanted.items()})
                 for r in (a, b)
-            )
-            if {ours.verdict, theirs.verdict} <= OPEN:
+            ]
+            judged = [v.verdict not in OPEN for v in found]
+            which = f"{claim.id or claim.name} of {figures.stem(name, setting)}"
+            if not any(judged):
                 neither += 1
-                continue
-            judged += 1
-            if ours.verdict != theirs.verdict:
-                at = figures.stem(name, setting)
-                said = [f"{v.verdict} ({v.ours or v.reason})" for v in (ours, theirs)]
-                lines.append(f"verdict: {claim.id or claim.name}, {at}: {said[0]} against {said[1]}")
-    if not judged:
+            elif not all(judged):
+                alone[judged.index(True)].append(which)
+            else:
+                both += 1
+                if found[0].verdict != found[1].verdict:
+                    said = [f"{v.verdict} ({v.ours})" for v in found]
+                    differ.append(f"verdict: {which}: {said[0]} against {said[1]}")
+    one = [
+        f"verdict: {len(names):,} claim{'s' * (len(names) > 1)} judged in {root} alone: {_named(names)}"
+        for root, names in zip(roots, alone, strict=True)
+        if names
+    ]
+    if not both and not one:
         of = f"{neither:,} claims need these runs, and none of them is judged" if neither else "no claim is judged"
         return [f"verdict: {of} in either"]
+    same = f"the same in {both - len(differ):,} of {both:,} claim{'s' * (both > 1)}" if both else "no claim"
     rest = f"; {neither:,} more that need these runs are judged in neither" if neither else ""
-    return [*lines, f"verdict: {judged - len(lines)} of {judged} judged claims have the same verdict{rest}"]
+    return [*differ, *one, f"verdict: {same} judged in both{rest}"]
 
 
 @cache
