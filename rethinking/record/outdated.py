@@ -27,10 +27,13 @@ def line(name: str, runs: Sequence[str]) -> str:
     """What there is to say of runs, at least one, that a changed plug-in has made out of date."""
     kind, _, named = name.partition("/")
     entry = catalog.entries(kind).get(named)
-    file = f"{kind}/{entry.path.name}" if entry else f"{name}.py"  # a helper's
+    if entry and entry.own:
+        file, back = f"the data set {named}", "add its images of then again"
+    else:
+        file, back = f"{kind}/{entry.path.name}" if entry else f"{name}.py", "bring the file back"  # else a helper's
     which = f"{runs[0]} was" if len(runs) == 1 else f"{len(runs)} runs ({runs[0]} among them) were"
     again = f"`rethinking run --again` or `figure --retrain {named}`"
-    return f"{which} made with another version of {file}: make that again with {again}, or bring the file back"
+    return f"{which} made with another version of {file}: make that again with {again}, or {back}"
 
 
 def needed(specs: Iterable[Spec]) -> list[Spec]:

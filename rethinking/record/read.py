@@ -213,11 +213,7 @@ def _read(path: Path) -> Record:
         spec = from_file(path / "spec.json")
     except InputError as error:
         gone = [name for name in environment.get("plug_ins", {}) if _is_gone(*name.split("/", 1))]
-        if gone:
-            advice = f"it was made with the plug-in {gone[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
-        else:
-            advice = DAMAGED
-        raise InputError(f"{error}: {advice}") from None
+        raise InputError(f"{error}: {_advice(gone[0]) if gone else DAMAGED}") from None
     curve = parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
@@ -242,6 +238,16 @@ def _read(path: Path) -> Record:
 def _is_gone(kind: str, name: str) -> bool:
     """Whether a plug-in is not here; helpers, whose place has an underscore or a folder, are not asked for by name."""
     return not name.startswith("_") and "/" not in name and name not in catalog.names(kind)
+
+
+def _advice(gone: str) -> str:
+    """How to read a record again whose plug-in, "models/mine" or "data/mine", is not here."""
+    kind, _, name = gone.partition("/")
+    if kind != "data":
+        return f"it was made with the plug-in {gone}, which is not here: name its folder in RETHINKING_PLUGINS"
+    again = f"add the same images again with `rethinking data add {name} PATH`"
+    place = "name the folder that has it in RETHINKING_DATA (one with a plug-in, in RETHINKING_PLUGINS)"
+    return f"it was made with the data set {name}, which is not here: {again}, or {place}"
 
 
 def check_plug_ins(spec: Spec, environment: dict[str, Any], path: Path) -> None:
