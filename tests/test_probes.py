@@ -138,7 +138,7 @@ def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_p
     def heard(run, step):
         steps.append((run.run_id, step))
         until = time.monotonic() + 30
-        while len(steps) == 1 and "step 1 of" not in (making(elsewhere.path(spec)).notes.get("summary") or ""):
+        while len(steps) == 1 and "weights: step 1 of" not in (making(elsewhere.path(spec)).notes.get("summary") or ""):
             assert time.monotonic() < until, "`rethinking status` is not told of the training"
             time.sleep(0.01)
 

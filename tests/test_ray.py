@@ -923,7 +923,7 @@ def test_steps_of_a_network_that_is_trained_for_a_probe_are_told_as_such(monkeyp
         notes.append(dict(flight.writer.notes))
     row = {"summary": "2 measured"}
     assert notes == [
-        {"summary": "training another-run: step 3 of at most 9"},
+        {"summary": "training another-run for its weights: step 3 of at most 9"},
         {"step": 1},
         {"step": 1} | row,
         {"step": 2} | row,

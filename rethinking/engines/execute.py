@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rethinking import data
 from rethinking.arithmetic import as_begun
 from rethinking.engines.made_with import arithmetic, environment, together
+from rethinking.engines.progress import for_weights
 from rethinking.errors import InputError
 from rethinking.files import reason
 from rethinking.machine import cores
@@ -183,7 +184,7 @@ def execute(
             nonlocal elsewhere
 
             def reached(step: int) -> None:
-                writer.notes["summary"] = f"training {run.run_id}: step {step:,} of at most {run.steps:,}"
+                writer.notes["summary"] = for_weights(run.run_id, step, run.steps)
                 on_network(run, step)
 
             found = _weights(run, runs, on_step=reached, device=device, data_dir=data_dir, anew=anew)
@@ -277,10 +278,9 @@ def execute(
 def _weights(run: RunSpec, runs: Runs, **options: Any) -> tuple[dict[str, torch.Tensor], str] | None:
     """The weights of a run's network, by name, on the CPU, and the SHA-256 of their file.
 
-    Where they are gone, the run is trained again, with such options of `execute`.
-
-    A run without a record is trained and recorded. One whose weights are gone is trained elsewhere, from the checkpoint
-    of the last try where there is one, and must come out as its record has it; its weights are then kept.
+    Where they are gone, the run is trained again, with such options of `execute`. One without a record is recorded. One
+    whose weights alone are gone is trained elsewhere, from the checkpoint of the last try where there is one, and must
+    come out as its record has it; its weights are then kept.
 
     Returns:
         None where another process is training it.

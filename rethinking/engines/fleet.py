@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.engines import node
 from rethinking.engines.connection import Cluster, Share, first_line, only
 from rethinking.engines.local import POLL, Failure
-from rethinking.engines.progress import Progress
+from rethinking.engines.progress import Progress, for_weights
 from rethinking.engines.roster import Roster
 from rethinking.errors import InputError
 from rethinking.record import Runs, Writer, leased, parcel, write
@@ -226,8 +226,8 @@ class Fleet:
         notes = flight.writer.notes
         if "step" in news:
             step = news["step"]
-            if "network" in step:  # as engines/execute.py has it
-                notes["summary"] = f"training {step['network']}: step {step['step']:,} of at most {step['steps']:,}"
+            if "network" in step:
+                notes["summary"] = for_weights(**step)
             else:
                 if flight.trains:
                     notes.pop("summary", None)

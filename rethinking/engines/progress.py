@@ -32,6 +32,11 @@ def rounded(value: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:g}"
 
 
+def for_weights(network: str, step: int, steps: int) -> str:
+    """That the run `network` is trained for the weights that a probe measures, and has done `step` of its steps."""
+    return f"training {network} for its weights: step {step:,} of at most {steps:,}"
+
+
 def titles(specs: Sequence[Spec]) -> dict[str, str]:
     """A title for each run, by run id: the id, and what tells it from others of these runs whose ids have its words.
 
@@ -129,7 +134,7 @@ class Progress:
         """
         name = spec.run_id
         if network:
-            text = f"training {network} for its weights: step {step} of at most {steps}"
+            text = for_weights(network, step, steps)
             if self.terminal:
                 self.bars[name].set_postfix_str(text)
             elif time.monotonic() - self.spoken[name] >= LINE_EVERY:
