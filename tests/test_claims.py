@@ -105,9 +105,13 @@ def test_where_networks_are_compared_at_one_loss_no_claim_is_judged_of_a_run_tha
         module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
         wanted = figures.runs_of(module, setting)
         for claim in figures.claims_of(module, setting):
-            runs = [getattr(spec, "run", spec) for label in claim.conditions for spec in wanted[label]]
-            assert runs, claim.id
+            asked = [spec for label in claim.conditions for spec in wanted[label]]
+            runs = [getattr(spec, "run", spec) for spec in asked]
+            assert any("train_loss" in spec.columns for spec in asked), claim.id  # else none could be seen to end above
             if not open_to or not claim.id.startswith(open_to):
+                assert any("train_loss" in spec.columns for label in claim.conditions for spec in wanted[label]), (
+                    claim.id
+                )
                 assert {run.stop_loss for run in runs} == {0.01}, claim.id
 
 
@@ -140,6 +144,21 @@ def test_pairs_are_counted_with_an_interval_and_those_at_one_loss_beside():
     )
     assert _probed.mostly_larger({"a": a, "b": b}) is False
     assert _probed.mostly_larger({"a": a, "b": _probed.Pairs(9, 10, 0, 0)}) is True
+
+
+@pytest.mark.parametrize(("losses", "count"), [((0.009, 0.01), 1), ((0.009, 0.02), 0), ((0.02, 0.009), 0)])
+def test_a_pair_is_at_one_loss_where_both_of_its_runs_got_there(losses, count):
+    run, frames = RunSpec.make(data="cifar10", model="mlp-3x512", n=2000, **_probed.to_equal_loss(2000)), []
+    more = Measure("more", "more", lambda record: 1.0)
+    for each in (run, run.replace(stop_loss=None)):
+        made_of = [
+            Record(Path(), _probed.probed(each, "capacity"), {"status": "computed"}, {}, {"train_loss": [loss]})
+            for loss in losses
+        ]
+        rows = [({"labels": word}, 0, 2000, word, r) for word, r in zip(_probed.LABELS, made_of, strict=True)]
+        frames.append(Frame.of(rows, [more, _probed.AT_ONE]))
+    told = [_probed.pairs_of(more, "labels", frame)[_probed.RANDOM] for frame in frames]
+    assert told == [_probed.Pairs(1, 1, count, count), _probed.Pairs(1, 1, 0, 0)]
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():

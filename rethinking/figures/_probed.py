@@ -75,17 +75,21 @@ def to_equal_loss(n: int) -> dict[str, Any]:
     return {"stop": "budget", "stop_loss": STOP_LOSS, "eval_every": -(-n // 128)}
 
 
-def _reached(record: Record) -> float:
+def _reached(record: Record, without: bool = True) -> float:
+    """Whether a run ended at its loss or below. without: of one that was to stop at none."""
     run = record.spec.run if isinstance(record.spec, ProbeSpec) else record.spec
     stop = getattr(run, "stop_loss", None)
-    return float(stop is None or record.final["train_loss"] <= 1.001 * stop)  # summed in another order
+    return float(without if stop is None else record.final["train_loss"] <= 1.001 * stop)  # summed in another order
 
 
 REACHED = Measure("reached", "whether the run stopped at its loss", _reached, needs="train_loss")
-STOPS = Measure(
-    "stops",
-    "whether the run is to stop at a loss",
-    lambda record: float(getattr(getattr(record.spec, "run", record.spec), "stop_loss", None) is not None),
+AT_ONE = Measure(
+    "at_one",
+    "whether the run and that on true labels stopped at a loss",
+    lambda record: _reached(record, without=False),
+    needs="train_loss",
+    baseline=(("labels", TRUE),),
+    by=min,
 )
 
 
@@ -143,7 +147,10 @@ def over_images(t: Frame, measure: Measure, ends: tuple[Measure, Measure] | None
 
 @dataclass(frozen=True)
 class Pairs:
-    """Matched pairs of runs, on random and on true labels: their number, and in how many random ones have more."""
+    """Matched pairs of runs, on random and on true labels: their number, and in how many random ones have more.
+
+    Both also of the pairs whose runs stopped at one loss.
+    """
 
     larger: int
     count: int
@@ -155,7 +162,7 @@ def pairs_of(measure: Measure, by: str, t: Frame) -> dict[str, Pairs]:
     """The pairs by name. measure: of the difference; where there is no number it counts as not larger."""
     found = {}
     for name, part in t.where(labels=RANDOM).groups(by).items():
-        more, stops = [v > 0 for v in part.values(measure)], [v == 1 for v in part.values(STOPS)]
+        more, stops = [v > 0 for v in part.values(measure)], [v == 1 for v in part.values(AT_ONE)]
         found[name] = Pairs(sum(more), len(more), sum(a and b for a, b in zip(more, stops, strict=True)), sum(stops))
     return found
 

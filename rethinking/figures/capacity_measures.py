@@ -126,7 +126,7 @@ def more(norm: str, percentile: str = "5") -> Measure:
 
 MORE = {norm: more(norm) for norm in NORMS}
 OTHERS = {(norm, percentile): more(norm, percentile) for norm in NORMS for percentile in ("0_1", "10")}
-MEASURES = [*MORE.values(), *OTHERS.values(), _probed.REACHED, _probed.STOPS]
+MEASURES = [*MORE.values(), *OTHERS.values(), _probed.REACHED, _probed.AT_ONE]
 ACCURACY, LOSS = column("train_accuracy", factor=100), column("train_loss", form="{:.4f}")
 WITH_FACTORS = {
     f"{name}, with factors / margin² (log10)": over_margin(f"{norm}_factors") for norm, name in NORMS.items()
@@ -192,7 +192,7 @@ def pair(more_of: Mapping[str, Any] = MappingProxyType({})) -> Frame:
 
 def shared(norm: str, larger: int, count: int) -> Frame:
     """Made up: pairs of one network, some of which have more."""
-    columns: dict[str, Any] = {MORE[norm].name: [1.0] * larger + [0.0] * (count - larger), _probed.STOPS.name: 1.0}
+    columns: dict[str, Any] = {MORE[norm].name: [1.0] * larger + [0.0] * (count - larger), _probed.AT_ONE.name: 1.0}
     return made(**{"labels": RANDOM, "network": "a", "regularizer": NONE, **columns})
 
 

@@ -87,7 +87,7 @@ RISE = bound("expected", False, "expected sharpness (1e-4 nats)")
 KL, KL_SEARCHED = (bound("kl", searched, "log10 of KL (nats)") for searched in (False, True))
 SIGMA = bound("size", True, "sigma")
 SHARP, NORM = Together("sharp", "sharpness (nats)", read, over="probe"), over_margin("l2_path")
-MEASURES = [_probed.REACHED, _probed.STOPS]
+MEASURES = [_probed.REACHED, _probed.AT_ONE]
 ONCE: dict[str, Any] = {"probe": CAPACITY}
 TABLE = Table(
     "run",
@@ -209,7 +209,7 @@ def shared(measure: Measure, larger: int, count: int) -> Frame:
     """Made up: pairs of which some have more on random labels."""
     values = [1.0] * larger + [0.0] * (count - larger) + [0.0] * count
     columns: dict[str, Any] = {"labels": [RANDOM] * count + [TRUE] * count, measure.name: values}
-    columns |= {"images": 2 * list(range(count)), _probed.STOPS.name: 1.0}
+    columns |= {"images": 2 * list(range(count)), _probed.AT_ONE.name: 1.0}
     return made(network="a", **columns, **ONCE)
 
 
