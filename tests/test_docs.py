@@ -143,6 +143,13 @@ def test_no_page_is_long(page):
     assert page.stat().st_size <= (12_000 if page.name == "README.md" else 60_000)
 
 
+def test_a_page_that_names_a_notebook_says_how_it_is_opened():
+    texts = {named(page): " ".join(page.read_text("utf-8").split()) for page in WRITTEN}
+    naming = {name for name, text in texts.items() if "](notebooks/" in text}
+    assert {"docs/records.md", "docs/tutorial.md"} <= naming
+    assert naming == {name for name, text in texts.items() if "`jupytext --to notebook " in text}
+
+
 def test_every_page_is_in_the_site_s_contents():
     listed = set(re.findall(r"^[\w/-]+$", (DOCS / "index.md").read_text("utf-8"), re.M))
     assert listed >= {page.stem for page in DOCS.glob("*.md")} - {"index"}
