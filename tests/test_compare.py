@@ -225,6 +225,12 @@ def test_only_claims_that_both_folders_judge_are_counted():
     (last,) = difference._verdicts(ours, ours, ROOTS)
     found = re.fullmatch(r"verdict: the same in (\d+) of (\d+) claims? judged in both; (\d+) more .* in neither", last)
     assert 1 <= int(found[1]) == int(found[2]) < 4 <= int(found[3])
+    theirs = {name: replace(r, curve={key: [0.0] * len(v) for key, v in r.curve.items()}) for name, r in ours.items()}
+    *differing, last = difference._verdicts(ours, theirs, ROOTS)
+    told = r"verdict: rademacher\S+ of rademacher-\w+: replicated \(.+\) against not replicated \(.+\)"
+    assert differing
+    assert all(re.fullmatch(told, line) for line in differing), differing
+    assert last.startswith(f"verdict: the same in {int(found[1]) - len(differing)} of {found[1]} claim")
     for both in ((ours, {names[-1]: ours[names[-1]]}), ({names[-1]: ours[names[-1]]}, ours)):
         alone, last = difference._verdicts(*both, ROOTS)
         root = "ours" if both[0] is ours else "mine"
