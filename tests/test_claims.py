@@ -197,6 +197,14 @@ def test_what_a_probe_of_a_figure_measures_is_known_where_an_interval_over_image
     assert set(at_one) == {3}  # as of the same network at the end of its schedule
 
 
+def test_intervals_over_images_are_told_of_every_seed_or_not_at_all():
+    rate = Measure("rate", "rate (%)", float)
+    for odd, interval in ((20.0, "5.5 to 28.9"), (math.nan, "none"), (101.0, "none")):
+        rates = {"labels": ["true labels"] * 2 + ["random labels"] * 2, "rate": [10.0, odd, 50.0, 60.0]}
+        told = _probed.over_images(made(**rates, probed=100), rate)
+        assert told.endswith(f"; 95 % intervals over the images within 40.4 to 69.1 and {interval}")
+
+
 def test_shift_tells_of_copies_as_the_probe_counts_them():
     module, given = catalog.load("figures", "shift"), {"test": 0, "scaled": 0, "reach": 1, "edge_change": 0.375}
     spec = module.spec(figures.setting("shift", "cpu"), 0, "mlp-1x512", "true labels")

@@ -133,15 +133,16 @@ def words(t: Frame, measure: Measure) -> str:
 def over_images(t: Frame, measure: Measure, ends: tuple[Measure, Measure] | None = None) -> str:
     """A measure in % on random and on true labels, as text, with 95 % intervals over the images probed.
 
-    Of several seeds the least and the greatest end are told. ends: of a run's own interval, low and high. Without them
-    it is Wilson's: numbers from 0 to 1 vary at most as much as images that are right or wrong, at the same mean.
+    Of several seeds the least and the greatest end are told; none where a seed has no share of its images. Without
+    `ends`, which are of a run's own interval, low and high, it is Wilson's: numbers from 0 to 1 vary at most as much as
+    images that are right or wrong, at the same mean.
     """
     intervals = []
     for part in (t.where(labels=one) for one in (RANDOM, TRUE)):
-        values = zip(part.values(measure), part.values(PROBED), strict=True)
+        values = list(zip(part.values(measure), part.values(PROBED), strict=True))
         each = [[100 * end for end in wilson(v / 100 * n, int(n))] for v, n in values if 0 <= v <= 100 and n > 0]
         low, high = [part.values(end) for end in ends] if ends else ([a for a, _ in each], [b for _, b in each])
-        intervals.append(f"{min(low):.1f} to {max(high):.1f}" if each else "none")
+        intervals.append(f"{min(low):.1f} to {max(high):.1f}" if each and len(each) == len(values) else "none")
     return f"{words(t, measure)}; 95 % intervals over the images within {' and '.join(intervals)}"
 
 
