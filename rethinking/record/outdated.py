@@ -28,7 +28,7 @@ def line(name: str, runs: Sequence[str]) -> str:
     kind, _, named = name.partition("/")
     entry = catalog.entries(kind).get(named)
     if entry and entry.own:
-        file, back = f"the data set {named}", "add its images of then again"
+        file, back = f"the data set {named}", "add again the images that it had"
     else:
         file, back = f"{kind}/{entry.path.name}" if entry else f"{name}.py", "bring the file back"  # else a helper's
     which = f"{runs[0]} was" if len(runs) == 1 else f"{len(runs)} runs ({runs[0]} among them) were"
