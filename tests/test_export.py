@@ -17,6 +17,7 @@ import pytest
 from command import cli, one_line
 from test_pages import DRAWN, README, cell, tables
 
+from rethinking import catalog, figures
 from rethinking.record import Runs, leased
 from rethinking.report import export, html, model
 from rethinking.report.escape import latex
@@ -63,6 +64,23 @@ def test_the_same_number_stands_in_readme_pages_latex_csv_and_crate(found, resul
     assert "" not in {c["seed"] for c in csvs if not c["column"].startswith("paper")}
     own = model.counts(c for r in results if r.name in ("table4", "weight_decay") for c in r.judged if c.own)
     assert f"{own} |" in next(line for line in README.read_text().splitlines() if "**Table 4**" in line)
+
+
+def test_the_papers_error_is_a_number_beside_its_own_number_of_filters_alone():
+    setting = figures.setting("table3", "cpu")
+    numbers = figures.numbers("table3", setting, Runs(ROOT / "runs"))
+    result = model.Result("table3", setting, "table3-cpu", numbers)
+    theirs = {row: value for _, row, column, _, value in export.cells([result]) if column == "paper (%)"}
+    told = {"MNIST pixels, width 1": "1.2", "CIFAR-10 pixels, width 1": "46"}  # with the paper's own digits
+    told |= {"CIFAR-10 conv, 16,000 filters": "17 with 32,000 filters"}
+    told |= {"CIFAR-10 conv, 16,000 filters, penalty": "15 with 32,000 filters"}
+    assert {row: theirs[row] for row in told} == told
+    (text,) = export.tables([result]).values()
+    assert all(f"{row} & " in text and f" & {value} & " in text for row, value in told.items())
+    assert "Some rows are reduced." in text
+    drawn = catalog.load("figures", "table3").PANELS[0].paper  # a number is a mark in the picture
+    marked = [row for row, value in drawn.items() if "filters" in row and not isinstance(value, str)]
+    assert marked == ["CIFAR-10 conv, 32,000 filters", "CIFAR-10 conv, 32,000 filters, penalty"]
 
 
 def test_a_cell_of_all_seeds_has_no_place_among_them():

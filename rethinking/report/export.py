@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking import revision
+from rethinking.claims import NOT_JUDGED
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, digests
 from rethinking.record.frame import SETTINGS, records
@@ -172,7 +173,8 @@ def _table(result: Result) -> str:
             before = network
         told = [latex(text) for text in [*label, *(model.as_text(row.get(name, [])) for name in shown[1:])]]
         lines.append(" & ".join(told) + r" \\")
-    size = "" if result.judged and all(c.size == "full size" for c in result.judged) else " Some rows are reduced."
+    full = all(c.size == "full size" and c.verdict != NOT_JUDGED for c in result.judged)
+    size = "" if result.judged and full else " Some rows are reduced."
     caption = f"{TABLES[result.name]} of Zhang et al. 2017 beside ours: median, with the range over seeds.{size}"
     return "\n".join(
         [
