@@ -413,6 +413,17 @@ def test_halves_are_rounded_away_from_zero_as_on_paper(value, digits, expected):
     assert claims.rounded(value, digits) == expected
 
 
+def test_numbers_in_sentences_are_rounded_so_too():
+    kernels, deletion, shift = (catalog.load("figures", name) for name in ("table3", "deletion", "shift"))
+    (more,) = (c for c in kernels.claims(figures.setting("table3", "cpu")) if c.id == "table3.more_filters")
+    assert more.summary(kernels.counts(49.25, 22.94, 20.25, 18.95))[0] == "22.9, 20.3, 19.0 %, against 49.3 % of pixels"
+    two: dict = {"labels": list(_probed.LABELS), "network": "mlp-3x512", "n": 50_000}
+    deleted = made(images=deletion.ALL, regularizer=_probed.NONE, to="zero", share=1 / 4, accuracy=[54.5, 28.5], **two)
+    assert "has 55 % of its training images right on true labels, 29 %" in deletion.finding(deleted, "")
+    moved = made(images=_probed.TRAINING, changed_moved=[24.5, 58.5], **shift.ONE, **two)
+    assert "25 % have another class on true labels, 59 %" in shift.finding(moved, "")
+
+
 @given(st.floats(-1000, 1000), st.integers(0, 4))
 def test_what_at_least_says_is_not_above_the_value_but_for_a_floats_noise(value, digits):
     assert claims.floored(value, digits) <= value + 1e-6

@@ -13,6 +13,7 @@ at once asks the same, and deleting one unit alone whether those that answer to 
 import math
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, NONE, RANDOM, REGULARIZERS, TRUE, regularized
 from rethinking.figures.kit import (
@@ -176,7 +177,7 @@ def notes(setting: Setting) -> list[str]:
 
 def finding(t: Frame, network: str) -> str:
     at = {"network": "mlp-3x512", "images": ALL, "regularizer": NONE, "to": "zero", "share": 1 / 4}
-    learned, memorized = (t.one(ACCURACY, labels=word, **at) for word in LABELS)
+    learned, memorized = (rounded(t.one(ACCURACY, labels=word, **at), 0) for word in LABELS)
     trained = int(t.where(**at).data["n"].max())
     return (
         f"Without a quarter of its units MLP 3x512, trained on {trained:,} images, has {learned:.0f} % of its training "

@@ -11,6 +11,7 @@ border, and are scaled by up to 10 %. Averaging over the crops, and voting, is m
 from dataclasses import replace
 from typing import Any
 
+from rethinking.claims import rounded
 from rethinking.figures import Setting, _probed
 from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Frame, Grid, Lines, Measure, Table, bounded, over_rows
@@ -115,7 +116,7 @@ def notes(setting: Setting) -> list[str]:
 
 
 def finding(t: Frame, network: str) -> str:
-    true, random = (t.one(MOVED, network="mlp-3x512", labels=w, images=TRAINING, **ONE) for w in LABELS)
+    true, random = (rounded(t.one(MOVED, network="mlp-3x512", labels=w, images=TRAINING, **ONE), 0) for w in LABELS)
     return (
         f"Of the training images of MLP 3x512 moved by one pixel, in eight directions, {true:.0f} % have another class "
         f"on true labels, {random:.0f} % on random labels"

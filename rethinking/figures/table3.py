@@ -14,7 +14,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
-from rethinking.claims import exact, spread
+from rethinking.claims import exact, rounded, spread
 from rethinking.figures import Setting, _kernels
 from rethinking.figures._kernels import BAND, GABOR, KERNELS, PAPER_ERROR, PAPER_NORM, PIXELS, RAW, by
 from rethinking.figures._score import Score
@@ -233,7 +233,9 @@ def claims(setting: Setting) -> list[Claim]:
             "below that of pixels",
             finds=falling,
             holds=lambda found: fall(*found),
-            ours=lambda found: f"{', '.join(f'{e:.1f}' for e in found[0][0])} %, against {found[1]:.1f} % of pixels",
+            ours=lambda found: (
+                f"{', '.join(f'{rounded(e):.1f}' for e in found[0][0])} %, against {rounded(found[1]):.1f} % of pixels"
+            ),
             numbers=lambda found: {"test error (%)": [*found[0][0]]},
             least_n=50_000,
             met=[counts(19, 22, 20, 18.9)],
