@@ -263,6 +263,21 @@ def numbered(module, setting):
 
 
 @pytest.mark.parametrize("name", FIGURES)
+def test_a_median_with_a_range_is_over_seeds_alone_or_says_over_what(name):
+    module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+    frame = numbered(module, setting)
+    for claim in declared.declared(module, setting, "claims"):
+        one = claim.every(setting.model)[0]
+        part = frame.where(**one.where)
+        text, numbers = one.summary(part)
+        for values in numbers.values():
+            told = sorted(v for v in values if v is not None)
+            if len(told) > part.data["seed"].nunique():
+                assert "zhang2017" not in one.source or "extended" in one.source, one.id
+                assert f"({told[0]:,.2f} to {told[-1]:,.2f})" not in text or "over seeds and" in text, one.id
+
+
+@pytest.mark.parametrize("name", FIGURES)
 def test_no_claim_writes_a_number_twice(name):
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
     frame = numbered(module, setting)

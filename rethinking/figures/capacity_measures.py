@@ -207,12 +207,18 @@ def told_signs(t: Frame) -> str:
     return ", ".join(f"with the {words[key]} {sum(each)} of {len(each)} signs stay" for key, each in same.items())
 
 
+def by_images(more: Measure, t: Frame) -> str:
+    """What is more on random labels, by the number of images."""
+    return t.where(labels=RANDOM).texts_by(more, "images", "n = {:,}: {}")
+
+
 def claims(setting: Setting) -> list[Claim]:
     neyshabur: dict[str, Any] = {"source": "Neyshabur et al. 2017, Figure 1", "least_n": 10_000, "least_seeds": 3}
     at: dict[str, Any] = {"at": {"labels": RANDOM}, "least_n": 10_000, "least_seeds": 3}
     equal: list[Claim] = []
     tells: list[Claim] = []
     for norm, name in NORMS.items():
+        ours = partial(by_images, MORE[norm])
         part: dict[str, Any] = {"where": {"regularizer": NONE, "network": REGULARIZED, "images": list(sizes(setting))}}
         equal += [
             bounded(
@@ -227,6 +233,7 @@ def claims(setting: Setting) -> list[Claim]:
                 + f"; a rule made after the runs: before, {BEFORE}"
                 * (m != REGULARIZED),
                 where={"regularizer": NONE, "network": m, "images": at_one_loss(setting, m)},
+                ours=ours,
                 **at | neyshabur,
             )
             for m in CHEAP
@@ -244,7 +251,7 @@ def claims(setting: Setting) -> list[Claim]:
                 rule="on mlp-3x512 the difference of its logarithm, random minus true labels, rises from each number "
                 "of images to the next, in the median over seeds, and every run has a positive margin; judged from "
                 "n = 10,000 on",
-                ours=lambda t, norm=norm: t.where(labels=RANDOM).texts_by(MORE[norm], "images", "n = {:,}: {}"),
+                ours=ours,
                 **part | at | neyshabur,
             )
         )

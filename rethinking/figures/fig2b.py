@@ -98,5 +98,7 @@ CLAIMS = [
         paper="no gain",
         rule="the best test accuracy is at most 2 points above the latest, on the same test images, in every seed, and "
         "every run is fitted",
+        ours=lambda t: t.texts_by(GAIN, "norm", "{1} points {0}"),
+        numbers=lambda t: t.numbers_by(GAIN, "norm", "gain (points), {}"),
     ),
 ]

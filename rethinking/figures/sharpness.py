@@ -184,6 +184,11 @@ def plane(*random: tuple[float, float], x: Measure = NORM, y: Measure = SHARP) -
     return made(**columns)
 
 
+def pooled(t: Frame, measure: Measure) -> str:
+    """A measure on random and on true labels, as text, of every seed and number of images."""
+    return f"over seeds and numbers of images {_probed.words(t.where(**ONCE), measure)}"
+
+
 def sharp(*random: float) -> Frame:
     """Made up: sharpness of runs on true labels, 1 and 2, and of those on random ones."""
     columns: dict[str, Any] = {"labels": [TRUE, TRUE, *[RANDOM] * len(random)], SHARP.name: [1.0, 2.0, *random]}
@@ -252,7 +257,7 @@ def claims(setting: Setting) -> list[Claim]:
                 + later["beside_norm"]
                 * (m != REGULARIZED),
                 holds=separable,
-                ours=lambda t: _probed.words(t.where(**ONCE), SHARP),
+                ours=lambda t: pooled(t, SHARP),
                 numbers=lambda t: t.where(**ONCE).numbers_by(SHARP, "labels"),
                 met=[plane((0.0, 0.1), (1.0, 1.1)), plane((0.1, 0.0))],
                 missed=[plane((0.0, 0.1), (1.1, 1.0)), plane((0.5, 0.5)), plane((0.0, 0.1), (math.nan, 1.1))],
@@ -267,7 +272,7 @@ def claims(setting: Setting) -> list[Claim]:
                 "those on true ones, nor all less sharp; where they are, by less than 10 %, which another start of the "
                 "search may change, it is not judged; judged from n = 10,000 on; a rule made after the runs",
                 holds=mixed,
-                ours=lambda t: f"{gap(t):.2f} times apart; {_probed.words(t.where(**ONCE), SHARP)}",
+                ours=lambda t: f"{gap(t):.2f} times apart; {pooled(t, SHARP)}",
                 numbers=lambda t: t.where(**ONCE).numbers_by(SHARP, "labels"),
                 met=[sharp(2.0, 3.0), sharp(1.0, 0.5), sharp(1.5, 1.6)],
                 missed=[sharp(2.2, 3.0), sharp(0.9, 0.5), sharp(2.2, math.nan)],
@@ -284,7 +289,7 @@ def claims(setting: Setting) -> list[Claim]:
                 "5e-4, a straight line separates all runs on random labels from all on true ones, whatever their seed "
                 "and number of images; judged from n = 10,000 on" + later["pac_bayes"] * (m != REGULARIZED),
                 holds=lambda t: separable(t, KL, RISE),
-                ours=lambda t: _probed.words(t.where(**ONCE), RISE),
+                ours=lambda t: pooled(t, RISE),
                 numbers=lambda t: t.where(**ONCE).numbers_by(RISE, "labels"),
                 met=[plane((0.0, 0.1), (1.0, 1.1), x=KL, y=RISE)],
                 missed=[plane((0.0, 0.1), (1.1, 1.0), x=KL, y=RISE), plane((0.5, 0.5), x=KL, y=RISE)],
