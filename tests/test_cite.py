@@ -83,11 +83,17 @@ def test_the_source_of_each_method_is_cited_with_the_figure_that_uses_it_alone()
     assert not {"wan2013", "daugman1985", "he2016"} & set(keys["fig1b"])
 
 
-def test_a_claim_is_cited_by_its_id_with_its_verdict():
+def test_a_claim_is_cited_by_its_id_with_its_numbers_its_rule_and_its_verdict():
     claim = json.loads((ROOT / "figures" / "table4-paper.json").read_text())["claims"][0]
     told = cli("cite", claim["id"], "--out", ROOT / "figures").stdout
     assert f"Claim {claim['id']}" in told
     assert f"verdict: {claim['verdict']}" in told
+    for stem, source in (("fig2b-paper", ""), ("early_stopping-cpu", "zhang2017, section 3, extended: ")):
+        claim = json.loads((ROOT / "figures" / f"{stem}.json").read_text())["claims"][-1]
+        parts = [claim["statement"], f"source: {source}{claim['paper']}", f"ours: {claim['ours']}", claim["tolerance"]]
+        cited = cite.citation(claim["id"], ROOT / "figures")
+        for form, write in cite.FORMATS.items():
+            assert all((latex(text) if form == "bibtex" else text) in write(cited) for text in parts), form
     assert "did you mean" in one_line(cli("cite", claim["id"] + "x", "--out", ROOT / "figures"))
     assert "allowed are text, bibtex" in one_line(cli("cite", "--format", "word"))
 

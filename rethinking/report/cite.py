@@ -65,7 +65,8 @@ def citation(what: str | None, folder: Path) -> Citation:
             found.append((rank, claim, drawn["figure"]))
     if found:
         _, claim, name = max(found, key=lambda each: each[0])
-        note = f"Claim {what}, {claim.result}: {claim.statement}; verdict: {claim.verdict}"
+        note = f"Claim {what}, {claim.result}: {claim.statement}; source: {claim.says}; ours: {claim.ours}; "
+        note += f"verdict: {claim.verdict}, by the rule: {claim.rule}"
         return Citation(plain(note), tuple(of_figure(name)))
     near = difflib.get_close_matches(what, [*catalog.names("figures"), *known], 3)
     hint = f"did you mean {', '.join(near)}?" if near else "see `rethinking list figures`"

@@ -48,6 +48,11 @@ class Judged:
         return "full size" if min(self.n, default=0) >= figures.FULL else "reduced"
 
     @property
+    def says(self) -> str:
+        """What the source reports; of an extension with the source's name."""
+        return self.paper if self.own else f"{self.source}: {self.paper}"
+
+    @property
     def weight(self) -> tuple[bool, int, int]:
         """Of several verdicts on a claim that with the largest counts: judged or not, images, seeds."""
         return self.verdict in JUDGED, min(self.n, default=0), self.seeds

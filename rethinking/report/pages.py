@@ -59,13 +59,12 @@ def claims_table(judged: Sequence[Judged], *, where: bool = False, rules: bool =
     head = ["verdict", "claim", "id", "source says", "ours (median, range over seeds)", *["rule"] * rules, "n", "seeds"]
     rows = [head + ["page"] * where]
     for claim in judged:
-        source = cell(claim.paper if claim.own else f"{claim.source}: {claim.paper}")
         n = ", ".join(f"{k:,}" for k in claim.n)
         row = [
             f"**{claim.verdict}**",
             cell(claim.statement),
             code(claim.id),
-            source,
+            cell(claim.says),
             cell(claim.ours),
             *[cell(claim.rule)] * rules,
             n,
