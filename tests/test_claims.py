@@ -161,6 +161,12 @@ def test_a_pair_is_at_one_loss_where_both_of_its_runs_got_there(losses, count):
     assert told == [_probed.Pairs(1, 1, count, count), _probed.Pairs(1, 1, 0, 0)]
 
 
+def test_no_statement_says_nothing_or_the_papers_number_where_the_rule_has_a_margin():
+    exact = r"\bnothing\b|\bgains no\b|\b(is|are|as in) the paper|\bthis error|by \d+ to \d+|does not improve"
+    told = [claim for claim in (each.values[2] for each in EVERY) if re.search(exact, claim.statement)]
+    assert [claim.id for claim in told if re.search("at most|within|between|less than", claim.rule)] == []
+
+
 def test_every_claim_has_an_id_of_its_own_and_conditions():
     ids = []
     for name in FIGURES:

@@ -80,7 +80,7 @@ def if_told(subject: Subject, claim: Claim) -> Claim:
 
 
 def no_gain(**texts: Any) -> Claim:
-    """The claim of the paper that early stopping gains nothing: 2 points at most. texts: of the claim."""
+    """The claim that early stopping gains little, at most 2 points; the paper says no gain. texts: of the claim."""
     shared: dict[str, Any] = {"source": "zhang2017, section 3", "least_n": FULL}
     return bounded(Bound(gain(), most=2), key="gain (points)", **shared | texts)
 

@@ -165,7 +165,7 @@ def claims(setting: Setting) -> list[Claim]:
                 **TRUE,
             },
             source="the project's own question",
-            statement=f"{network} gains no test accuracy from further training once every training example is right",
+            statement=f"{network} gains little test accuracy from further training once every example is right",
             paper="none",
             rule="on true labels and without a regularizer every run is fitted, and training on to the end of the "
             "budget changes test accuracy by less than 1 point in every seed (a regularizer that slows the fit also "

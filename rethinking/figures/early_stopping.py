@@ -99,7 +99,7 @@ def claims(setting: Setting) -> list[Claim]:
     helps = "helps on half random labels, by 5 points or more"
     could, around = "early stopping could potentially improve generalization", f"within {most:g} points of 0"
     return [
-        gain(true, "gains nothing on true labels", "no gain on CIFAR-10", f"at most {most:g} points", most=most),
+        gain(true, "gains little on true labels", "no gain on CIFAR-10", f"at most {most:g} points", most=most),
         gain(half, helps, could, "at least 5 points", least=5),
         gain(random, "does not help on random labels", "test accuracy at chance", around, least=-most, most=most),
     ]

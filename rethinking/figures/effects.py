@@ -119,7 +119,7 @@ def claim(effect: str) -> Claim:
         name=effect,
         where={"effect": effect},
         source="zhang2017, Table 1",
-        statement=f"{effect}: test accuracy changes as in the paper",
+        statement=f"{effect}: test accuracy changes in the paper's direction, by half to twice as much",
         paper=f"{theirs:+.2f} points",
         rule="the change has the paper's sign in every seed, and its median over seeds is between half and twice the "
         "paper's; a rule made after the runs of AlexNet and the MLPs",

@@ -138,7 +138,7 @@ def claim(row: Row) -> Claim:
         name=row.name,
         where={"row": row.name},
         source="zhang2017, Table 1",
-        statement=f"{row.name}: the training set is fitted, and test accuracy is the paper's",
+        statement=f"{row.name}: the training set is fitted, and test accuracy is near the paper's",
         paper=f"training {row.train:.2f} %, test {row.test:.2f} %",
         rule=f"training accuracy is at least {train.least:g} % in every seed, and the median test accuracy over seeds "
         f"is within {TOLERANCE[row.network]:g} points of the paper's",
@@ -155,7 +155,7 @@ CLAIMS = [
         id="table1.no_gain.{row}",
         name="no gain from early stopping, {row}",
         each={"row": [row.name for row in ROWS if row.name == row.network]},
-        statement="early stopping gains {row} nothing on true labels",
+        statement="early stopping gains {row} little on true labels",
         paper="no gain on CIFAR-10",
         rule="the best test accuracy is at most 2 points above the latest, on the same test images, in every seed, and "
         "every run is fitted; when the rule was made, the runs of AlexNet and the MLPs were known, and Inception's on "

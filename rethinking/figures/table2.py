@@ -91,7 +91,7 @@ def accuracies(row: Row) -> Claim:
         id=f"table2.accuracy.{slug(row.name)}",
         name=row.name,
         where={"row": row.name},
-        statement=f"true labels, {row.regularizers}: training and test accuracy are the paper's",
+        statement=f"true labels, {row.regularizers}: training and test accuracy are near the paper's",
         paper=f"training {row.train:.2f} %, test {row.test:.2f} %",
         rule=f"top-1, in the median over seeds: test accuracy is within {CLOSE} points of the paper's, and training "
         f"accuracy within {CLOSE_TRAIN}",

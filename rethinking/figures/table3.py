@@ -156,7 +156,8 @@ def error(key: str, kernel: str, within: float, filters: int = 0, penalty: float
         name=kernel + (", penalty" if penalty else ""),
         where={"kernel": kernel, "width": 0.0 if filters else 1.0, "filters": filters, "penalty": penalty},
         source="zhang2017, Table 3",
-        statement=f"the minimum-norm solution of {kernel}{', with an l2 penalty,' if penalty else ''} has this error",
+        statement=f"the minimum-norm solution of {kernel}{', with an l2 penalty,' if penalty else ''} has about the "
+        "paper's test error",
         paper=f"{paper:g} %",
         rule=f"the test error is within {within:g} points of the paper's in every seed"
         + f"; judged with {PAPER_FILTERS:,} filters" * bool(filters),
@@ -248,7 +249,7 @@ def claims(setting: Setting) -> list[Claim]:
             each={"kernel": [PIXELS, GABOR]},
             where={"width": 1.0},
             source="zhang2017, section 5",
-            statement="an l2 penalty does not improve {kernel}",
+            statement="an l2 penalty hardly improves {kernel}",
             paper="adding regularization does not improve either model",
             rule="the penalty lowers the test error by at most 0.1 points, and by at most a tenth of it, in every seed",
             finds=penalties,
