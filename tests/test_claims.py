@@ -18,6 +18,7 @@ from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REP
 from rethinking.figures import _probed, _sweeps
 from rethinking.figures.kit import Bound, Conditions, Frame, Measure, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
+from rethinking.figures.kit.measures import at_last_shared, best_epoch, best_error
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -165,6 +166,21 @@ def test_no_statement_says_nothing_or_the_papers_number_where_the_rule_has_a_mar
     exact = r"\bnothing\b|\bgains no\b|\b(is|are|as in) the paper|\bthis error|by \d+ to \d+|does not improve"
     told = [claim for claim in (each.values[2] for each in EVERY) if re.search(exact, claim.statement)]
     assert [claim.id for claim in told if re.search("at most|within|between|less than", claim.rule)] == []
+
+
+def test_what_is_read_before_the_last_evaluation_says_on_how_many_test_images():
+    kinds = (gain(), best_epoch(), best_error(), at_last_shared("", min))
+    early, before = set(), {measure.of.__code__ for measure in kinds}
+    for name in FIGURES:
+        module = catalog.load("figures", name)
+        read = declared.measures_of(module, figures.setting(name, "cpu"))
+        if any(getattr(measure.of, "__code__", None) in before for measure in read):
+            early.add(name)
+            assert any("first 2,000 test images" in text for text in module.DEPARTURES), name
+    assert early >= {"table1", "fig2b", "curves", "dropout_advice"}
+    gains = [each.values[2] for each in EVERY if ".no_gain" in each.id]
+    assert len(gains) == 2
+    assert all("first 2,000 test images" in claim.rule for claim in gains)
 
 
 def test_every_claim_has_an_id_of_its_own_and_conditions():

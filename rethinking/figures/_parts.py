@@ -26,6 +26,12 @@ INCEPTION = (
     "statistics, and all where the fit is near: only those count. Fewer images: a run stops when every training "
     "example is right."
 )
+INTERIM = "Evaluations before the last use the first 2,000 test images (quick: 250), the last one all."
+# What no_gain judges, in words.
+NO_GAIN = (
+    "on the first 2,000 test images (quick: 250) the best accuracy is at most 2 points above the latest, in every "
+    "seed, and every run is fitted"
+)
 ALEXNET = "In bfloat16 AlexNet's local response normalization is lost where it changes a unit by less than 0.25 %."
 BUDGET = (
     "All 50,000 images: 90 epochs (35,190 steps); MLPs in float32, other networks in bfloat16 autocast. "
@@ -81,7 +87,7 @@ def if_told(subject: Subject, claim: Claim) -> Claim:
 
 def no_gain(**texts: Any) -> Claim:
     """The claim that early stopping gains little, at most 2 points; the paper says no gain. texts: of the claim."""
-    shared: dict[str, Any] = {"source": "zhang2017, section 3", "least_n": FULL}
+    shared: dict[str, Any] = {"source": "zhang2017, section 3", "rule": NO_GAIN, "least_n": FULL}
     return bounded(Bound(gain(), most=2), key="gain (points)", **shared | texts)
 
 

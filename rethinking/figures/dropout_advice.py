@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking.claims import exact, rounded, spread
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED
+from rethinking.figures._parts import INTERIM, UNSTATED
 from rethinking.figures._stacks import LEARNS, better, shared, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, budget, run
 from rethinking.figures.kit import Claim, Frame, Grid, made
@@ -37,6 +37,7 @@ DEPARTURES = [
     "Dropout divides what is kept by p, so that all units at test time are the network with scaled weights; the "
     "original's form scales at test time only, and so trains otherwise at the same learning rate.",
     CAVEAT,
+    INTERIM,
     MLP_SIZE,
     UNSTATED,
 ]

@@ -11,7 +11,7 @@ the last batch norm alone.
 
 from rethinking.claims import rounded
 from rethinking.figures import Setting
-from rethinking.figures._parts import UNSTATED
+from rethinking.figures._parts import INTERIM, UNSTATED
 from rethinking.figures._stacks import LEARNS, better, shared, stack_panels, stack_table
 from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, budget, run
 from rethinking.figures.kit import Bound, Frame, Grid, bounded
@@ -32,6 +32,7 @@ DEPARTURES = [
     "averages are this figure's lines 'running' (0.9 of the old + 0.1 of the batch's); in the others, as everywhere "
     "else in this package, statistics are measured at each evaluation, without dropout.",
     CAVEAT,
+    INTERIM,
     MLP_SIZE,
     UNSTATED,
 ]
