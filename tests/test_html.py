@@ -1,5 +1,6 @@
 """The HTML page of all results: complete, well-formed, one file alone, and with whatever it is given shown as text."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from test_pages import cell
 from rethinking import figures, verify
 from rethinking.errors import InputError
 from rethinking.record import Runs
-from rethinking.report import html, model, pages, prose
+from rethinking.report import html, model, pages, prose, slides
 from rethinking.report.model import Result, visible
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,18 @@ def test_the_summary_has_ten_sentences_in_each_language_with_the_models_numbers(
         assert words.format(format(median(claim["numbers"][key]), form)) in english, words
     assert all(len({tuple(re.findall(r"\d[\d.,]*\d", text)) for text in pair}) == 1 for pair in pairs)
     assert f'<div lang="zh"><p>{pairs[0][1]}' in page
+
+
+def test_effects_are_of_the_larger_scale_where_both_are_drawn(results, tmp_path):
+    (paper,) = (r for r in results if r.name == "effects")
+    setting, other = dataclasses.replace(paper.setting, scale="cpu"), paper.numbers | {"table": [{"effect": "FEWER"}]}
+    found = [Result("effects", setting, "effects-cpu", other), paper]
+    assert found == model.ranked(found)
+    for result in found:
+        shutil.copy(FIGURES / "effects-paper.svg", tmp_path / f"{result.stem}.svg")
+    (section,) = re.findall(r'<section aria-labelledby="effects">.*?</section>', html.page(found, tmp_path), re.S)
+    assert "FEWER" not in section
+    assert slides.chosen(found) == [paper]
 
 
 def hostile():

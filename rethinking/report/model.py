@@ -262,6 +262,12 @@ class Artefact:
         return partly + ("full size" if all(claim.size == "full size" for claim in there) else "reduced")
 
 
+def drawings(found: Iterable[Result], name: str) -> list[Result]:
+    """Those of one figure: what has runs first, then what is of the larger scale."""
+    one = (result for result in found if result.name == name)
+    return sorted(one, key=lambda r: (not r.numbers["runs"], -figures.SCALES.index(r.setting.scale)))
+
+
 def scoreboard(found: Sequence[Result]) -> list[Artefact]:
     """A row for each of ARTEFACTS, and one more where claims are of none; together they have every claim of the paper.
 
@@ -279,10 +285,7 @@ def scoreboard(found: Sequence[Result]) -> list[Artefact]:
     rows = []
     for name, claims_of_it in judged.items():
         drawn, about, paper = ARTEFACTS.get(name, ((), "claims of the paper that are of none of these", ""))
-        here = sorted(
-            (r for r in found if r.name in drawn),
-            key=lambda r: (drawn.index(r.name), not r.numbers["runs"], -figures.SCALES.index(r.setting.scale)),
-        )
+        here = [result for name in drawn for result in drawings(found, name)]
         stems = dict.fromkeys([*(r.stem for r in here), *(claim.result for claim in claims_of_it)])
         counting = [claim for claim in claims_of_it if claim in kept]
         rows.append(Artefact(name, about, counting, tuple(stems), *(_numbers(here) or (paper, NOT_RUN))))

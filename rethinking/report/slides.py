@@ -41,8 +41,8 @@ SLIDES: dict[str, tuple[int, ...]] = {
 
 
 def chosen(found: Sequence[Result]) -> list[Result]:
-    """The slides' figures that have runs: of several drawings of one, that with the smallest part missing."""
-    drawn = [[r for r in found if r.name == name and r.numbers["runs"]] for name in SLIDES]
+    """The slides' figures that have runs: of several drawings of one, that with most of its runs, then the larger."""
+    drawn = [[r for r in model.drawings(found, name) if r.numbers["runs"]] for name in SLIDES]
     return [min(each, key=lambda r: len(r.numbers["missing"]) / len(r.numbers["runs"])) for each in drawn if each]
 
 
