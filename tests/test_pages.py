@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from rethinking import catalog, figures, report
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs
-from rethinking.report import answers, model, pages, prose
+from rethinking.report import answers, html, model, pages, prose
 from rethinking.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
@@ -322,6 +322,16 @@ def test_a_claim_that_is_drawn_at_two_sizes_is_counted_once_at_the_larger(first)
     one = next(claim for result in plain for claim in result.judged if claim.verdict == OWN[0])
     gone, few = dataclasses.replace(one, verdict="not run"), dataclasses.replace(one, n=(1,))
     assert model.once([SimpleNamespace(judged=[each]) for each in (gone, few)[:: 1 if first else -1]]) == [few]
+
+
+def test_counts_are_said_not_to_be_of_independent_results(results):
+    numbers = {c["id"]: c["numbers"] for drawn in DRAWN.values() for c in drawn["claims"]}
+    (accuracy,), (error,) = (*numbers["fig1a.chance"].values(), *numbers["fig1c.chance.inception"].values())
+    assert accuracy + error == 100  # of one run, counted twice
+    board = pages.scoreboard(model.scoreboard(results), "")
+    assert model.SHARED in board.splitlines()[-1]
+    assert board in pages.index(results)
+    assert model.SHARED in html.page(results, ROOT / "figures")
 
 
 def test_core_hours_are_of_every_core_that_a_run_had_and_of_each_run_once():

@@ -58,6 +58,7 @@ def page(found: Sequence[Result], folder: Path) -> str:
         digest=digest,
         sentences=prose.sentences(found),
         board=[_row(row) for row in board],
+        shared=model.SHARED,
         effects=next(map(tables, model.drawings(found, "effects")), []),
         claims=rows,
         choices={key: sorted({v for row in rows for v in row[key]}) for key in FILTERS},

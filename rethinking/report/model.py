@@ -17,6 +17,7 @@ from rethinking.record import Record, Runs
 from rethinking.spec import Spec
 
 OWN, EXTENSIONS = "the paper's own claims", "extensions"
+SHARED = "Claims may share runs and measurements, so that these are not counts of independent results."
 JUDGED = [word for both in ((k, claims.EXTENSION[k]) for k in (REPLICATED, NOT_REPLICATED)) for word in both]
 
 

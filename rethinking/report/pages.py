@@ -51,7 +51,8 @@ def scoreboard(rows: Sequence[Artefact], link: str) -> str:
         numbers = [cell(row.paper), cell(row.ours)]
         out.append([f"**{row.name}**", row.about, *numbers, row.status, model.counts(row.judged), pages])
     every = model.counts(claim for row in rows for claim in row.judged)
-    return f"{table(out)}\n\nIn all: {every}. Ours is the median over seeds with the range, where there are several."
+    ours = "Ours is the median over seeds with the range, where there are several."
+    return f"{table(out)}\n\nIn all: {every}. {model.SHARED} {ours}"
 
 
 def claims_table(judged: Sequence[Judged], *, where: bool = False, rules: bool = True) -> str:
