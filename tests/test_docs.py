@@ -1,5 +1,6 @@
 """The pages that are written by hand: their snippets run, their commands parse, their links lead somewhere."""
 
+import inspect
 import json
 import re
 import shlex
@@ -77,6 +78,13 @@ def test_every_snippet_runs(page, tmp_path, monkeypatch):
 def test_every_command_line_parses(page):
     for words in commands(page.read_text("utf-8")):
         parsed(words)
+
+
+def test_every_command_that_reads_a_wheels_records_is_named():
+    told = (DOCS / "records.md").read_text("utf-8").partition("So do the commands ")[2].partition(".\n")[0]
+    called = {name: inspect.unwrap(c.callback).__code__.co_names for name, c in main.commands.items() if c.callback}
+    reads = {name for name, names in called.items() if {"reading", "_folders"} & {*names}}
+    assert {name.split()[0] for name in re.findall(r"`([^`]+)`", told)} == reads
 
 
 def test_every_run_that_a_page_names_is_recorded_or_one_of_table_2():
