@@ -38,6 +38,9 @@ Products = Callable[[Tensor, Tensor], Tensor]  # of a layer's input and weight, 
 def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
     """The largest error of a layer's output, input gradient or weight gradient, and which it is of.
 
+    A layer of one's own may do more than its kind, as one that flattens its input first. Where the plain product of
+    what it is given and its weight does not exist, it is not tried.
+
     Args:
         network: stays as it is. images: float32 (N, ...), on its device.
 
@@ -47,9 +50,12 @@ def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
     found = (0.0, "no layer")
     for name, products, x, w in _layers(network, images):
         generator = keyed_generator("cpu", 0, "bfloat16", name)
-        with torch.no_grad():
-            shape = products(x[:1], w).shape[1:]
-        gradient = torch.randn(len(x), *shape, generator=generator).to(x.device)
+        try:
+            with torch.no_grad():
+                shape = products(x, w).shape
+        except RuntimeError:
+            continue
+        gradient = torch.randn(shape, generator=generator).to(x.device)
         tried = _three(products, x.bfloat16(), w.bfloat16(), gradient.bfloat16())
         exact = _three(products, *(t.bfloat16().float() for t in (x, w, gradient)))
         for what, ours, right in zip(("output", "input gradient", "weight gradient"), tried, exact, strict=True):
@@ -68,7 +74,10 @@ def _three(products: Products, x: Tensor, w: Tensor, gradient: Tensor) -> tuple[
 
 
 def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products, Tensor, Tensor]]:
-    """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight."""
+    """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight.
+
+    One of one's own that is given no tensor at first, or by another name, is left out.
+    """
     network = copied(network)
     calls: list[tuple[str, Products, Tensor, Tensor]] = []
     for name, layer in network.named_modules():
@@ -80,8 +89,9 @@ def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products,
             continue
 
         def called(layer: Any, inputs: tuple, named: dict, name: str = name, products: Products = products) -> None:
-            given = inputs[0] if inputs else named["input"]
-            calls.append((name, products, given.detach(), layer.weight.detach()))
+            given = inputs[0] if inputs else named.get("input")
+            if isinstance(given, Tensor):
+                calls.append((name, products, given.detach(), layer.weight.detach()))
 
         layer.register_forward_pre_hook(called, with_kwargs=True)
     with seeded("bfloat16"), torch.no_grad():
