@@ -16,8 +16,8 @@ from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.layers import pool_before_relu
 from rethinking.record import Runs, format_curve
-from rethinking.spec import RunSpec
-from rethinking.training import bfloat16
+from rethinking.spec import Part, RunSpec
+from rethinking.training import Training, bfloat16
 
 NETWORKS = ["inception", "inception-nobn", "alexnet", "mlp-3x512", "mlp-1x512"]
 
@@ -246,3 +246,13 @@ def test_a_machine_that_is_wrong_in_bfloat16_is_refused_once_tried_and_float32_g
     assert execute(half, Runs(tmp_path / "runs"))
     assert len(json.loads((home / bfloat16.FILE).read_text())) == 1
     assert len(tried) == 3
+
+
+def test_the_network_that_is_tried_is_the_one_that_is_trained_with_one_logit_for_signs(toy, home, monkeypatch):
+    tried = []
+    monkeypatch.setattr(bfloat16, "worst", lambda network, images: tried.append(str(network)) or (0.0, "no layer"))
+    fields = {"data": "toy", "model": "mlp-1x512", "model_options": {"width": 8}, "n": 64, "precision": "bfloat16"}
+    trainings = [Training(RunSpec.make(**fields, corruptions=c), toy) for c in ((), (Part(name="random_signs"),))]
+    for training in trainings:
+        bfloat16.check(training, "this machine")
+    assert tried == [str(training.network) for training in trainings]

@@ -25,6 +25,7 @@ from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator, seeded
 from rethinking.surgery import copied
+from rethinking.training.batches import one_logit
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
 from rethinking.training.rows import part_of
@@ -120,7 +121,8 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
         return
     shape = tuple(images.shape[1:])
     plain = spec.replace(regularizers=())  # what regularizers add to the network rounds as its layers do
-    network = placed(built(plain, [], shape, training.run.num_classes, own), images.device)
+    logits = 1 if one_logit(spec) else training.run.num_classes
+    network = placed(built(plain, [], shape, logits, own), images.device)
     key = hashlib.sha256(f"{made_with}\n{shape}\n{network}".encode()).hexdigest()
     file = data_dir() / FILE
     known = _known(file)
