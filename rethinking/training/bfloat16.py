@@ -107,8 +107,6 @@ def _convolution(layer: nn.Conv2d) -> Products:
 def check(training: Training, made_with: str, own: Source | None = None) -> None:
     """Refuse to train a network in bfloat16 where this machine's arithmetic is wrong; the network stays as it is.
 
-    What was found is kept in the data folder, where that can be written, so that a network is tried once a machine.
-
     Args:
         made_with: the processor, the version of torch and whatever else decides how the arithmetic is done.
         own: of the network, as `Training` has it.
@@ -122,8 +120,18 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     shape = tuple(images.shape[1:])
     plain = spec.replace(regularizers=())  # what regularizers add to the network rounds as its layers do
     logits = 1 if one_logit(spec) else training.run.num_classes
-    network = placed(built(plain, [], shape, logits, own), images.device)
-    key = hashlib.sha256(f"{made_with}\n{shape}\n{network}".encode()).hexdigest()
+    check_network(placed(built(plain, [], shape, logits, own), images.device), images, made_with, spec.model)
+
+
+def check_network(network: nn.Module, images: Tensor, made_with: str, name: str) -> None:
+    """Likewise of a network itself.
+
+    What was found is kept in the data folder, where that can be written, so that a network is tried once a machine.
+
+    Args:
+        images: float32 (N, ...), a few that it takes, on its device. name: what it is called.
+    """
+    key = hashlib.sha256(f"{made_with}\n{tuple(images.shape[1:])}\n{network}".encode()).hexdigest()
     file = data_dir() / FILE
     known = _known(file)
     if key not in known:
@@ -135,8 +143,8 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     if error is None or error > LIMIT:
         told = "is not finite" if error is None else f"is off by {error:.2g} of its norm; rounding explains 0.007"
         raise InputError(
-            f"bfloat16 is wrong on this machine: in {spec.model} the {where} {told} (kept in {file}): give --precision "
-            "float32, or another version of torch"
+            f"bfloat16 is wrong on this machine: in {name} the {where} {told} (kept in {file}): train in float32, or "
+            "with another version of torch"
         )
 
 
