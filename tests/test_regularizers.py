@@ -121,6 +121,15 @@ def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, slower, na
     assert whole != slower[name]
 
 
+@pytest.mark.parametrize(("name", "key", "word"), [*((name, "", "") for name in ALL), *choices()])
+def test_an_image_is_evaluated_alike_whatever_passes_with_it_but_for_the_masks_of_monte_carlo(toy, name, key, word):
+    options = part(name, "PRACTICE").options | ({key: word} if key else {})
+    training = Training(spec(Part(name=name, options=options), model=carrier(name)), toy)
+    training.network.eval()
+    whole, training._at_once = training.logits(training.train_images), 30
+    assert torch.allclose(training.logits(training.train_images), whole, atol=1e-5) == (word != "monte_carlo")
+
+
 def test_a_second_process_gives_the_same(toy_dir, practised):
     code = """
 import pickle, sys
