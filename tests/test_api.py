@@ -372,6 +372,18 @@ def test_what_cannot_be_trained_is_one_line_before_anything_is(tensors, make, me
         rt.experiment(tensors, make(), **SHORT)
 
 
+def test_another_number_of_classes_is_advised_where_it_can_be_said(tensors, toy_dir):
+    """Not of random signs, which are two, nor of a data set that has its own."""
+    named = {"steps": 1, "device": "cpu", "progress": False, "data_dir": toy_dir}
+    for dataset, network, fields, advice in (
+        (tensors, Net(5, 7), SHORT, "4 outputs, or say num_classes"),
+        (tensors, Net(5, 4), SHORT | {"corruption": "random_signs"}, "2 outputs"),
+        ("toy", Net(classes=7), named, "4 outputs"),
+    ):
+        with pytest.raises(InputError, match=rf"logits each: give it {advice}$"):
+            rt.experiment(dataset, network, **fields)
+
+
 def test_a_learning_rate_of_0_is_none(tensors):
     with pytest.raises(InputError, match="learning_rate is 0"):
         rt.experiment(tensors, Net(5), **(SHORT | {"learning_rate": 0}))

@@ -126,7 +126,10 @@ def trained(
     training = Training(spec, images, device)
     train, test = training.train_images, training.test_images
     if isinstance(train, Rows) or isinstance(test, Rows):
-        raise InputError(f"a probe holds the images of {spec.data} in memory, which are too many: probe a smaller run")
+        least = "--crop" if isinstance(test, Rows) else "--n or --crop"  # all test images are held, whatever n is
+        raise InputError(
+            f"a probe holds the images of {spec.data} in memory, which are too many: probe a run with a smaller {least}"
+        )
     give(training.network, weights, f"the file of weights of {spec.run_id}")
     training.network.eval()
     training._on_part = on_part
