@@ -1,5 +1,7 @@
 """From Python: the same curves as on the command line, anybody's data and network, every wrong input in one line."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -220,6 +222,52 @@ class Shifted(nn.Module):
         return self.rest(x.sub_(0.5) if self.in_place else x - 0.5)
 
 
+class Flattening(nn.Linear):
+    """A layer that flattens its input first."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
+class Gated(nn.Module):
+    """A layer of the input, and one of a parameter of one axis, which scales it."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.context, self.out = nn.Linear(3, 4), nn.Parameter(torch.ones(3)), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.out(x) * self.gate(self.context)
+
+
+IN_HALVES = {
+    "a module": (Net(5), ()),
+    "a function and regularizers": (lambda: Net(5), ["dropout=0.5", "weight_decay=0.01"]),
+    "its input in place": (lambda: Shifted(True), "batch_norm"),
+    "tied": (lambda: Twice(), "layer_norm"),
+    "a vector": (lambda: Gated(), ()),
+    "a transformer": (lambda: Encoding(), ()),
+    "by name, a plug-in": ("tiny", "dropout=0.5"),
+    "by name": ("mlp-1x512,width=16", "maxout"),
+    "flattened": (lambda: nn.Sequential(Flattening(2352, 16), nn.ReLU(), nn.Linear(16, 4)), "dropout=0.5"),
+}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+@pytest.mark.parametrize("of", IN_HALVES)
+def test_an_experiment_in_bfloat16_is_tried_once_on_its_network_and_gives_the_same_again(tensors, home, of):
+    network, part = IN_HALVES[of]
+    images = isinstance(network, str) or of == "flattened"
+    given = (torch.randn(40, 3, 28, 28, generator=torch.Generator().manual_seed(0)), tensors[1]) if images else tensors
+    words = SHORT | {"regularizers": part, "steps": 2, "batch_size": 16, "epochs": None}
+    halves = ("bfloat16", "bfloat16", "float32")
+    found, again, exact = (rt.experiment(given, network, **words, precision=half).records[0] for half in halves)
+    assert curve(found) == curve(again) != curve(exact)
+    assert np.isfinite(found.curve["train_loss"]).all()
+    ((error, _, _),) = json.loads((home / bfloat16.FILE).read_text()).values()
+    assert 0 < error < bfloat16.LIMIT
+
+
 @pytest.mark.parametrize("part", [(), "batch_norm", "dropout=0.5,mode=monte_carlo,samples=3"])
 def test_a_network_that_changes_its_input_in_place_changes_no_example(tensors, part):
     """Neither in an evaluation nor in a check before training, as of a batch of one, nor between two passes."""
@@ -370,6 +418,18 @@ def failing(x):
 def test_what_cannot_be_trained_is_one_line_before_anything_is(tensors, make, message):
     with pytest.raises(InputError, match=message):
         rt.experiment(tensors, make(), **SHORT)
+
+
+def test_another_number_of_classes_is_advised_where_it_can_be_said(tensors, toy_dir):
+    """Not of random signs, which are two, nor of a data set that has its own."""
+    named = {"steps": 1, "device": "cpu", "progress": False, "data_dir": toy_dir}
+    for dataset, network, fields, advice in (
+        (tensors, Net(5, 7), SHORT, "4 outputs, or say num_classes"),
+        (tensors, Net(5, 4), SHORT | {"corruption": "random_signs"}, "2 outputs"),
+        ("toy", Net(classes=7), named, "4 outputs"),
+    ):
+        with pytest.raises(InputError, match=rf"logits each: give it {advice}$"):
+            rt.experiment(dataset, network, **fields)
 
 
 def test_a_learning_rate_of_0_is_none(tensors):

@@ -33,6 +33,7 @@ from rethinking.imagenet import __main__ as entry
 from rethinking.imagenet import checkpoint, cost, network, reading, train
 from rethinking.record import Runs, Writer, format_curve
 from rethinking.spec import Context, ImageNetSpec, Part, RunSpec
+from rethinking.training import bfloat16
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("KILLS", "2"))
@@ -310,6 +311,27 @@ def test_a_checkpoint_holds_all_that_the_next_step_depends_on(images, tmp_path):
         assert format_curve([*notes["rows"], *more]) == format_curve(rows)
         for name, value in training.network.state_dict().items():
             assert torch.equal(value, other.network.state_dict()[name]), name
+
+
+def test_a_machine_that_is_wrong_in_bfloat16_makes_no_run_in_it(images, tmp_path, home, monkeypatch):
+    spec = spec_of(processes=1, steps=2, eval_every=2, precision="bfloat16")
+    folder, runs, tried = reading.opened(spec, images), Runs(tmp_path / "runs"), []
+
+    def wrong(network, few):
+        tried.append((str(network), few.shape))
+        return 0.05, "output of first"
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bfloat16, "worst", wrong)
+        for _ in range(2):  # the second time by what was kept
+            with pytest.raises(InputError, match="bfloat16 is wrong on this machine: in small the output of first is"):
+                entry.make(spec, folder, runs, CPU, ALONE, quiet=True)
+    assert tried == [(str(network.build(spec)), (8, 3, 16, 16))]
+    assert not runs.complete(spec)
+    (home / bfloat16.FILE).unlink()
+    assert entry.make(spec, folder, runs, CPU, ALONE, quiet=True) == runs.path(spec)
+    (found,) = json.loads((home / bfloat16.FILE).read_text()).values()
+    assert 0 < found[0] < bfloat16.LIMIT
 
 
 # --- bad input --------------------------------------------------------------------------------------------

@@ -228,8 +228,11 @@ def test_what_needs_all_images_in_memory_is_refused_in_one_line(mine, monkeypatc
     training = Training(spec, data.load("mine"))
     from rethinking.probes._trained import trained
 
-    with pytest.raises(InputError, match="a probe holds the images of mine in memory, which are too many"):
-        trained(spec, data.load("mine"), training.network.state_dict(), "cpu")
+    held = "a probe holds the images of mine in memory, which are too many: probe a run with a smaller"
+    for n, most, smaller in ((20, 1, "--crop"), (8, 8, "--crop"), (20, 9, "--n or --crop")):  # of 9 test images
+        monkeypatch.setattr(rows, "IN_MEMORY", most * 4 * IMAGES[0].size)
+        with pytest.raises(InputError, match=f"{held} {smaller}$"):
+            trained(spec.replace(n=n), data.load("mine"), training.network.state_dict(), "cpu")
 
 
 # --- data add -------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.layers import pool_before_relu
 from rethinking.record import Runs, format_curve
-from rethinking.spec import RunSpec
-from rethinking.training import bfloat16
+from rethinking.spec import Part, RunSpec
+from rethinking.training import Training, bfloat16
 
 NETWORKS = ["inception", "inception-nobn", "alexnet", "mlp-3x512", "mlp-1x512"]
 
@@ -141,17 +141,47 @@ def test_inference_and_autocast_around_an_experiment_are_not_around_its_training
         assert format_curve(record.rows) == format_curve(Runs(toy_runs).find(RUN_SPEC).rows)
 
 
-def test_a_layer_may_be_given_its_input_by_name():
-    class ByName(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(6, 4)
+class Called(nn.Module):
+    """A layer that is called in some way."""
 
-        def forward(self, x):
-            return self.layer(input=x)
+    def __init__(self, layer, call):
+        super().__init__()
+        self.layer, self.call = layer, call
 
-    error, where = bfloat16.worst(ByName(), torch.randn(5, 6))
-    assert 0 < error < bfloat16.LIMIT, where
+    def forward(self, x):
+        return self.call(self.layer, x)
+
+
+class Flattening(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
+class Pairing(nn.Linear):
+    def forward(self, pair):
+        return super().forward(sum(pair))
+
+
+class Named(nn.Linear):
+    def forward(self, tokens):
+        return super().forward(tokens)
+
+
+@pytest.mark.parametrize(
+    ("network", "tried"),
+    [
+        (Called(nn.Linear(6, 4), lambda layer, x: layer(input=x)), True),
+        (Called(nn.Linear(6, 4), lambda layer, x: layer(x[0, 0])), True),
+        (Called(nn.Conv2d(5, 2, 3), lambda layer, x: layer(x.reshape(5, 6, 3))), True),
+        (Flattening(18, 4), False),
+        (Called(Pairing(6, 4), lambda layer, x: layer((x, x))), False),
+        (Called(Named(6, 4), lambda layer, x: layer(tokens=x)), False),
+    ],
+    ids=["by name", "a vector", "one image", "flattened", "no tensor", "another name"],
+)
+def test_a_layer_is_tried_on_what_it_is_given_or_left_out(network, tried):
+    error, where = bfloat16.worst(network, torch.randn(5, 3, 6, generator=torch.Generator().manual_seed(0)))
+    assert (0 < error < bfloat16.LIMIT) if tried else (error, where) == (0.0, "no layer"), where
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -216,3 +246,13 @@ def test_a_machine_that_is_wrong_in_bfloat16_is_refused_once_tried_and_float32_g
     assert execute(half, Runs(tmp_path / "runs"))
     assert len(json.loads((home / bfloat16.FILE).read_text())) == 1
     assert len(tried) == 3
+
+
+def test_the_network_that_is_tried_is_the_one_that_is_trained_with_one_logit_for_signs(toy, home, monkeypatch):
+    tried = []
+    monkeypatch.setattr(bfloat16, "worst", lambda network, images: tried.append(str(network)) or (0.0, "no layer"))
+    fields = {"data": "toy", "model": "mlp-1x512", "model_options": {"width": 8}, "n": 64, "precision": "bfloat16"}
+    trainings = [Training(RunSpec.make(**fields, corruptions=c), toy) for c in ((), (Part(name="random_signs"),))]
+    for training in trainings:
+        bfloat16.check(training, "this machine")
+    assert tried == [str(training.network) for training in trainings]

@@ -26,6 +26,7 @@ from rethinking.probes import _folding, _trained, capacity, deletion, sharpness
 from rethinking.record import Runs, digests, lease, making
 from rethinking.spec import Part, ProbeSpec, RunSpec, from_json
 from rethinking.surgery import weighted
+from rethinking.training import bfloat16
 
 TINY = RunSpec.make(data="toy", n=64, model="tiny", steps=6, eval_every=3, corruptions=(Part(name="random_labels"),))
 CARRIER = TINY.replace(model="carrier", learning_rate=0.05)
@@ -124,6 +125,27 @@ def test_no_probe_measures_a_run_that_diverged(name, diverged, toy_dir):
     with pytest.raises(InputError, match=r"diverged at step \d+, .*: probe a run that did not diverge"):
         execute(probe(name, spec), runs, data_dir=str(toy_dir))
     assert sorted(path.name for path in runs.root.iterdir()) == [spec.run_id]
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("deletion", {"precision": "bfloat16", "regularizers": (Part(name="batch_norm"), Part(name="dropout"))}),
+        ("sharpness", {"bootstrap": True, "held_out": 8}),
+    ],
+)
+def test_a_probe_is_recorded_and_again_of_weights_that_were_made_again(name, fields, toy_dir, home, tmp_path):
+    spec, runs = probe(name, CARRIER.replace(**fields)), Runs(tmp_path)
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    first, weights = runs.find(spec), runs.weights_of(spec.run)
+    assert (home / bfloat16.FILE).is_file() == (spec.run.precision == "bfloat16")
+    before = weights.read_bytes()
+    weights.unlink()
+    shutil.rmtree(first.path)
+    assert execute(spec, runs, data_dir=str(toy_dir))
+    assert first.difference(runs.find(spec)) is None
+    assert weights.read_bytes() == before
 
 
 def test_the_weights_are_the_records_or_made_again_the_same(made, toy_dir, tmp_path, monkeypatch):

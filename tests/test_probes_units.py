@@ -243,7 +243,8 @@ class Functional(nn.Module):
 
 
 def test_what_has_no_units_is_one_line(toy):
-    trained = subject(toy, NARROW)
+    masks = Part(name="dropout", options={"rate": 0.5, "mode": "monte_carlo", "samples": 2})
+    trained, masked = subject(toy, NARROW), subject(toy, NARROW.replace(regularizers=(masks,)))
     units = {
         "noise": {"repeats": 1, "points": 1, "most": 1.0},
         "selectivity": {"units": 1, "to": "zero"},
@@ -259,6 +260,8 @@ def test_what_has_no_units_is_one_line(toy):
             net = nn.Sequential(nn.Flatten(), *hidden_layer, nn.Linear(width, 4)).eval()
             with pytest.raises(InputError, match=message):
                 next(one.measure(dataclasses.replace(trained, network=net), generator(), images=8, **options))
+        with pytest.raises(InputError, match=r"is evaluated as a mean over masks, .*: measure .* with mode=inverted"):
+            next(one.measure(masked, generator(), images=8, **options))
     same = dataclasses.replace(trained, train=(trained.train[0][:8], torch.zeros(8, dtype=torch.int64)))
     with pytest.raises(InputError, match="of one class"):
         next(selectivity.measure(same, generator(), images=8, **units["selectivity"]))

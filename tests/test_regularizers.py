@@ -12,9 +12,12 @@ import pytest
 import torch
 from toys import ALL, AUGMENTATION, CLASSES, broken_off, build, curve, gone_on, part, spec
 
+import rethinking as rt
 from rethinking import catalog, models
 from rethinking.constants import FEATURES
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
+from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec, check_parts
 from rethinking.training import Training, bfloat16
 
@@ -121,6 +124,15 @@ def test_every_choice_is_deterministic_at_evaluation_and_resumes(toy, slower, na
     assert whole != slower[name]
 
 
+@pytest.mark.parametrize(("name", "key", "word"), [*((name, "", "") for name in ALL), *choices()])
+def test_an_image_is_evaluated_alike_whatever_passes_with_it_but_for_the_masks_of_monte_carlo(toy, name, key, word):
+    options = part(name, "PRACTICE").options | ({key: word} if key else {})
+    training = Training(spec(Part(name=name, options=options), model=carrier(name)), toy)
+    training.network.eval()
+    whole, training._at_once = training.logits(training.train_images), 30
+    assert torch.allclose(training.logits(training.train_images), whole, atol=1e-5) == (word != "monte_carlo")
+
+
 def test_a_second_process_gives_the_same(toy_dir, practised):
     code = """
 import pickle, sys
@@ -167,18 +179,22 @@ def test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_rang
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
 @pytest.mark.parametrize("name", ALL)
-def test_is_tried_as_its_network_alone_and_trains_in_bfloat16(toy, tmp_path, monkeypatch, name):
+def test_is_recorded_in_bfloat16_and_goes_on_to_the_same_record(toy, toy_dir, tmp_path, monkeypatch, name):
+    """And the machine is tried once, with the network alone."""
     tried = []
     monkeypatch.setattr(bfloat16, "worst", lambda network, images: tried.append(str(network)) or (0.0, "no layer"))
     monkeypatch.setattr(bfloat16, "data_dir", lambda: tmp_path)
-    half = on(name, precision="bfloat16")
-    for each in (half, half.replace(regularizers=())):
-        training = Training(each, toy)
-        bfloat16.check(training, "this machine")
-        for _ in range(2):
-            training.train_step()
-        assert all(p.isfinite().all() for p in training.network.parameters())
-    assert len(tried) == 1
+    whole, parts = Runs(tmp_path / "whole"), Runs(tmp_path / "parts")
+    half = on(name).replace(steps=3, eval_every=1, precision="bfloat16", held_out=10, bootstrap=True)
+    for runs, until in ((whole, None), (parts, 1), (parts, None)):
+        assert execute(half, runs, data_dir=str(toy_dir), until=until)
+        assert runs.complete(half) == (until is None)
+    record = whole.find(half)
+    assert record.difference(parts.find(half)) is None
+    assert whole.weights_of(half).read_bytes() == parts.weights_of(half).read_bytes()
+    assert [math.isfinite(row["train_loss"]) for row in record.rows] == [True] * 4
+    assert all(p.isfinite().all() for p in rt.network(record).parameters())
+    assert tried == [str(Training(half.replace(regularizers=()), toy).network)]
 
 
 def test_samples_count_only_where_masks_are_averaged():
@@ -276,7 +292,7 @@ def test_a_network_has_what_it_says(name):
 
 
 def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(
-    found, toy, plain, practised, tmp_path, monkeypatch
+    found, toy, toy_dir, plain, practised, tmp_path, monkeypatch
 ):
     """As it stands in docs/plug-ins.md."""
     page = (Path(__file__).parents[1] / "docs" / "plug-ins.md").read_text(encoding="utf-8")
@@ -285,4 +301,4 @@ def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(
     test_null_is_bitwise_nothing_and_practice_is_not(toy, plain, practised, name)
     test_evaluation_changes_nothing_and_a_run_resumes_and_pickles_bitwise(toy, practised, name)
     test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_range(name)
-    test_is_tried_as_its_network_alone_and_trains_in_bfloat16(toy, tmp_path, monkeypatch, name)
+    test_is_recorded_in_bfloat16_and_goes_on_to_the_same_record(toy, toy_dir, tmp_path, monkeypatch, name)

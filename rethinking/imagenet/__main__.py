@@ -21,7 +21,7 @@ from torch.distributed.checkpoint import CheckpointException
 from rethinking import figures
 from rethinking.arithmetic import as_begun
 from rethinking.engines.execute import packed
-from rethinking.engines.made_with import environment, together
+from rethinking.engines.made_with import arithmetic, environment, together
 from rethinking.engines.progress import Progress
 from rethinking.errors import InputError
 from rethinking.imagenet import checkpoint, reading, train
@@ -183,7 +183,8 @@ def make(
         The record's folder.
 
     Raises:
-        InputError: another process makes the run; a record or checkpoint that is refused; an image that cannot be read.
+        InputError: another process makes the run; a record or checkpoint that is refused; an image that cannot be read;
+        bfloat16 that is wrong on the first process's machine.
         Stopped: SIGTERM came, and the checkpoint is written.
     """
     with ExitStack() as stack:
@@ -231,6 +232,7 @@ def _begun(
     writer.notes |= {"device": device.type, "steps": spec.steps}
     place = writer.checkpoint_path.parent / CHECKPOINTS
     made_with = environment(spec, device) | train.told(spec) | {"data_digest": folder.digest}
+    train.check_precision(spec, device, arithmetic(made_with))
     rest: dict[str, Any] = {"run": spec.run_id, "rows": [], "seconds": 0.0, "made_with": made_with}
     try:
         found = checkpoint.latest(place, spec.run_id)

@@ -19,9 +19,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rethinking.imagenet import reading
 from rethinking.imagenet.network import buffers_of, build, loss_of, optimizer_of
+from rethinking.seeds import keyed_generator
 from rethinking.spec import Context, ImageNetSpec, Outcome, Rows, Unfit
-from rethinking.training.network import apart
+from rethinking.training import bfloat16
+from rethinking.training.network import apart, placed
 
+TRIED = 8  # images that bfloat16 is tried on, at most
 EVALUATED = 32  # images that a process evaluates at once, as many as it trains on, so that it stops as soon
 NEVER = 2**53  # a step that no run reaches
 STATISTICS = (
@@ -54,6 +57,18 @@ def told(spec: ImageNetSpec) -> dict[str, Any]:
     part = spec.per_process
     shared = {"effective_batch": spec.batch_size, "processes": spec.processes, "batch_per_process": part}
     return shared | {"batch_norm_statistics": STATISTICS.format(part=part, decay=spec.batch_norm_decay)}
+
+
+def check_precision(spec: ImageNetSpec, device: torch.device, made_with: str) -> None:
+    """Raise InputError where a run is of bfloat16 and this machine is wrong in it: see rethinking.training.bfloat16.
+
+    made_with: as there.
+    """
+    if spec.precision == "bfloat16":
+        shape = (min(spec.per_process, TRIED), 3, spec.image_size, spec.image_size)
+        images = torch.randn(shape, generator=keyed_generator("cpu", 0, "bfloat16 images"))
+        images = images.to(device, memory_format=torch.channels_last)
+        bfloat16.check_network(placed(build(spec), device), images, made_with, spec.network)
 
 
 class Training:

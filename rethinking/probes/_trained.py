@@ -11,6 +11,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.images import ImageSet, Split
 from rethinking.layers import relu_before_pool
+from rethinking.regularizers.dropout import MonteCarlo
 from rethinking.spec import RunSpec
 from rethinking.surgery import Bare, activations, called
 from rethinking.training import Training
@@ -58,8 +59,14 @@ class Trained:
         A ReLU before a max-pooling stands there from then on: training has the two the other way round, which is
         faster and gives the same logits, but a feature map is a unit before it is pooled.
 
-        Raises InputError where there is none, or where torch.relu is called, whose units would be left out.
+        Raises InputError where there is none, where torch.relu is called, whose units would be left out, and where an
+        evaluation averages over masks, each of which drops other units.
         """
+        if any(isinstance(hook, MonteCarlo) for hook in self.network._forward_hooks.values()):
+            raise InputError(
+                f"{self.spec.run_id} is evaluated as a mean over masks, each of which drops other units: measure a run "
+                "of dropout with mode=inverted"
+            )
         relu_before_pool(self.network)
         found = [relu for _, relu in activations(self.network)]
         if not found or any(isinstance(m, Bare) for m in called(self.network, self.train[0][:2])):
@@ -119,7 +126,10 @@ def trained(
     training = Training(spec, images, device)
     train, test = training.train_images, training.test_images
     if isinstance(train, Rows) or isinstance(test, Rows):
-        raise InputError(f"a probe holds the images of {spec.data} in memory, which are too many: probe a smaller run")
+        least = "--crop" if isinstance(test, Rows) else "--n or --crop"  # all test images are held, whatever n is
+        raise InputError(
+            f"a probe holds the images of {spec.data} in memory, which are too many: probe a run with a smaller {least}"
+        )
     give(training.network, weights, f"the file of weights of {spec.run_id}")
     training.network.eval()
     training._on_part = on_part

@@ -25,6 +25,7 @@ from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator, seeded
 from rethinking.surgery import copied
+from rethinking.training.batches import one_logit
 from rethinking.training.loop import Training
 from rethinking.training.network import Source, built, placed
 from rethinking.training.rows import part_of
@@ -38,6 +39,9 @@ Products = Callable[[Tensor, Tensor], Tensor]  # of a layer's input and weight, 
 def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
     """The largest error of a layer's output, input gradient or weight gradient, and which it is of.
 
+    A layer of one's own may do more than its kind, as one that flattens its input first. Where the plain product of
+    what it is given and its weight does not exist, it is not tried.
+
     Args:
         network: stays as it is. images: float32 (N, ...), on its device.
 
@@ -47,9 +51,12 @@ def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
     found = (0.0, "no layer")
     for name, products, x, w in _layers(network, images):
         generator = keyed_generator("cpu", 0, "bfloat16", name)
-        with torch.no_grad():
-            shape = products(x[:1], w).shape[1:]
-        gradient = torch.randn(len(x), *shape, generator=generator).to(x.device)
+        try:
+            with torch.no_grad():
+                shape = products(x, w).shape
+        except RuntimeError:
+            continue
+        gradient = torch.randn(shape, generator=generator).to(x.device)
         tried = _three(products, x.bfloat16(), w.bfloat16(), gradient.bfloat16())
         exact = _three(products, *(t.bfloat16().float() for t in (x, w, gradient)))
         for what, ours, right in zip(("output", "input gradient", "weight gradient"), tried, exact, strict=True):
@@ -68,7 +75,10 @@ def _three(products: Products, x: Tensor, w: Tensor, gradient: Tensor) -> tuple[
 
 
 def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products, Tensor, Tensor]]:
-    """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight."""
+    """Every convolution of images and linear layer that a forward pass calls: name, function, input, weight.
+
+    One of one's own that is given no tensor at first, or by another name, is left out.
+    """
     network = copied(network)
     calls: list[tuple[str, Products, Tensor, Tensor]] = []
     for name, layer in network.named_modules():
@@ -80,8 +90,9 @@ def _layers(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Products,
             continue
 
         def called(layer: Any, inputs: tuple, named: dict, name: str = name, products: Products = products) -> None:
-            given = inputs[0] if inputs else named["input"]
-            calls.append((name, products, given.detach(), layer.weight.detach()))
+            given = inputs[0] if inputs else named.get("input")
+            if isinstance(given, Tensor):
+                calls.append((name, products, given.detach(), layer.weight.detach()))
 
         layer.register_forward_pre_hook(called, with_kwargs=True)
     with seeded("bfloat16"), torch.no_grad():
@@ -96,8 +107,6 @@ def _convolution(layer: nn.Conv2d) -> Products:
 def check(training: Training, made_with: str, own: Source | None = None) -> None:
     """Refuse to train a network in bfloat16 where this machine's arithmetic is wrong; the network stays as it is.
 
-    What was found is kept in the data folder, where that can be written, so that a network is tried once a machine.
-
     Args:
         made_with: the processor, the version of torch and whatever else decides how the arithmetic is done.
         own: of the network, as `Training` has it.
@@ -110,8 +119,19 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
         return
     shape = tuple(images.shape[1:])
     plain = spec.replace(regularizers=())  # what regularizers add to the network rounds as its layers do
-    network = placed(built(plain, [], shape, training.run.num_classes, own), images.device)
-    key = hashlib.sha256(f"{made_with}\n{shape}\n{network}".encode()).hexdigest()
+    logits = 1 if one_logit(spec) else training.run.num_classes
+    check_network(placed(built(plain, [], shape, logits, own), images.device), images, made_with, spec.model)
+
+
+def check_network(network: nn.Module, images: Tensor, made_with: str, name: str) -> None:
+    """Likewise of a network itself.
+
+    What was found is kept in the data folder, where that can be written, so that a network is tried once a machine.
+
+    Args:
+        images: float32 (N, ...), a few that it takes, on its device. name: what it is called.
+    """
+    key = hashlib.sha256(f"{made_with}\n{tuple(images.shape[1:])}\n{network}".encode()).hexdigest()
     file = data_dir() / FILE
     known = _known(file)
     if key not in known:
@@ -123,8 +143,8 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     if error is None or error > LIMIT:
         told = "is not finite" if error is None else f"is off by {error:.2g} of its norm; rounding explains 0.007"
         raise InputError(
-            f"bfloat16 is wrong on this machine: in {spec.model} the {where} {told} (kept in {file}): give --precision "
-            "float32, or another version of torch"
+            f"bfloat16 is wrong on this machine: in {name} the {where} {told} (kept in {file}): train in float32, or "
+            "with another version of torch"
         )
 
 

@@ -124,7 +124,8 @@ class Training:
             if self._own or self._handed:
                 in_a_file = self._own and network is None
                 name = str(catalog.find("models", spec.model).path) if in_a_file else spec.model
-                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, name)
+                counted = self._handed and not one_logit(spec)  # only then can another number of classes be given
+                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, name, counted)
             check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]

@@ -226,11 +226,12 @@ def _check_relus(
             )
 
 
-def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> None:
+def check_fit(network: nn.Module, images: Tensor, classes: int, name: str, counted: bool) -> None:
     """Raise InputError unless a network gives every image as many logits as there are classes, and can be trained.
 
     Args:
-        images: a few, on the network's device. name: what the network is called.
+        images: a few, on the network's device. name: what the network is called. counted: whether the classes were
+        counted in the labels, so that `num_classes` may say another number.
     """
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
@@ -252,7 +253,7 @@ def check_fit(network: nn.Module, images: Tensor, classes: int, name: str) -> No
         outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
         if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
             given = f"{tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
-            todo = f"give it {classes} outputs, or say num_classes"
+            todo = f"give it {classes} outputs" + ", or say num_classes" * counted
             raise InputError(
                 f"{name} gives {given} for {len(images)} inputs of shape {shape}{' in training' * training}, not "
                 f"{classes} logits each: "
