@@ -244,6 +244,16 @@ def test_another_network_than_the_papers_is_an_extension():
     assert all(c.own for c in figures.claims_of(catalog.load("figures", "fig1a"), figures.setting("fig1a")))
 
 
+@pytest.mark.parametrize(("scale", "epochs"), [("quick", 100), ("cpu", 200)])
+def test_a_small_set_has_as_many_steps_as_2000_images_and_the_papers_data_have_their_epochs(scale, epochs):
+    """400 steps did not fit random labels of 388 photographs, which the same network fits in 608."""
+    for n, epoch in ((1, 1), (388, 4), (640, 5), (2000, 16), (5000, 40)):
+        own, papers = (figures.Setting(scale, "mlp-3x512", 1, data=name).spec(0, n=n) for name in ("mnist", "cifar10"))
+        assert papers.steps == epochs * epoch
+        assert (own.steps % epoch, own.steps < epochs * max(epoch, 16) + epoch) == (0, True)
+        assert own.steps >= epochs * max(epoch, 16)
+
+
 def test_chance_and_what_counts_as_learned(monkeypatch):
     paper = Subject()
     assert (paper.chance, paper.tolerance, paper.learned, paper.learned_words) == (10, 2, 20, "twice chance")

@@ -211,14 +211,16 @@ def _facts(drawn: Any) -> dict[str, Any]:
 
 
 def _print_summary(drawn: dict[str, Any]) -> None:
-    """A line for each figure, and one for all of them."""
+    """A line for each figure, and one for all of them, where a claim that two figures judge counts twice."""
     from rethinking.claims import counted
 
     click.secho(f"\n{len(drawn)} figures", bold=True)
     for name, each in drawn.items():
         missing = f", {len(each.missing)} runs missing" if each.missing else ""
         click.echo(f"  {name:<22}  {counted(v.verdict for v in each.verdicts)}{missing}")
-    click.echo(f"  {'in all':<22}  {counted(v.verdict for each in drawn.values() for v in each.verdicts)}")
+    click.echo(
+        f"  {'in all, with extensions':<22}  {counted(v.verdict for each in drawn.values() for v in each.verdicts)}"
+    )
 
 
 def _print_left(specs: list[Any], runs: Any, failures: list[Any], echo: Callable[[str], None]) -> bool:

@@ -21,6 +21,7 @@ OTHER_N = {"quick": 200, "cpu": 2000}
 QUICK_BFLOAT16_N = 500  # Inception at quick, where the processor multiplies bfloat16: two and a half times as fast
 LEAST_N = 100  # of quick runs of convolutions on images of more pixels than the paper's, which are fewer
 PIXELS = 28 * 28
+LEAST_EPOCH = 16  # steps; of other data a run has those that as many epochs of 2,000 images have, at least
 ALL = "all"  # the model of a figure that compares networks, or trains none
 # At scales cpu and paper these have several seeds in figures of all networks and train in float32, evaluated every
 # epoch; others have one seed, and train in bfloat16, evaluated every fifth epoch of all images or with the probe.
@@ -79,12 +80,23 @@ class Setting:
             usual = max(LEAST_N, usual * PIXELS // (height * width) // 10 * 10)
         return full if self.scale == "paper" else min(usual, full)
 
+    def reduced_steps(self, n: int) -> int:
+        """The budget of a run on n images that stops when fitted: 100 epochs at quick, 200 at cpu.
+
+        Of other data, whose time to fit is not known before, at least as many steps as 2,000 images would have: 1,600
+        or 3,200, in whole epochs.
+        """
+        epoch, epochs = -(-n // 128), 100 if self.scale == "quick" else 200
+        if not self.subject.papers:
+            epochs = max(epochs, -(-epochs * LEAST_EPOCH // epoch))
+        return epochs * epoch
+
     def spec(self, seed: int, **fields: Any) -> RunSpec:
         """The spec that all figures start from at this scale, with `fields` on top.
 
-        quick and cpu, reduced: stops when fitted, or after 100 (quick) or 200 epochs. All 50,000 images: the paper's
-        schedule for 90 epochs, or for Inception 64 (25,024 steps, the length of Figure 1(a)), evaluated with the probe.
-        quick's interim evaluations use 250 test images, and MLPs on other data are evaluated every epoch. Networks of
+        quick and cpu, reduced: stops when fitted, or after `reduced_steps`. All 50,000 images: the paper's schedule for
+        90 epochs, or for Inception 64 (25,024 steps, the length of Figure 1(a)), evaluated with the probe. quick's
+        interim evaluations use 250 test images, and MLPs on other data are evaluated every epoch. Networks of
         convolutions are in bfloat16 at cpu and paper.
 
         Raises:
@@ -101,10 +113,8 @@ class Setting:
         if not papers and self.scale == "paper":
             common["decay_every"] = self.epoch
         if n < FULL if papers else self.scale != "paper":
-            epoch = -(-n // 128)
-            epochs = 100 if self.scale == "quick" else 200
             often = 1 if self.scale == "quick" and model in CHEAP and not papers else 4
-            common |= {"steps": epochs * epoch, "stop": "fitted", "eval_every": often * epoch}
+            common |= {"steps": self.reduced_steps(n), "stop": "fitted", "eval_every": often * -(-n // 128)}
         elif self.scale == "paper" and model.startswith("inception"):
             common |= {"steps": 64 * self.epoch, "eval_every": self.epoch, "evaluation": "probe"}
         else:

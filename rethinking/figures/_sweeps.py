@@ -201,10 +201,8 @@ def images_of(setting: Setting, network: str) -> int:
 
 
 def steps_of(setting: Setting, model: str, n: int) -> int:
-    """The budget of a reduced run: of other data, whose time to fit is not known before, 100 or 200 epochs."""
-    if setting.subject.papers:
-        return BUDGETS[model, n]
-    return (100 if setting.scale == "quick" else 200) * -(-n // 128)
+    """The budget of a reduced run: of other data the one that every figure has."""
+    return BUDGETS[model, n] if setting.subject.papers else setting.reduced_steps(n)
 
 
 def run(
@@ -278,6 +276,7 @@ def budget(setting: Setting, *networks: str) -> str:
         return "budget: the paper's schedule" if setting.subject.papers else "90 epochs at most"
     images = {m: images_of(setting, m) for m in networks or NETWORKS}
     if not setting.subject.papers:
-        return f"{100 if setting.scale == 'quick' else 200} epochs at most"
+        counts = sorted({setting.reduced_steps(n) for n in images.values()})
+        return f"{' or '.join(f'{count:,}' for count in counts)} steps at most"
     steps = [f"{BUDGETS[m, n]:,} for {m}" for m, n in images.items() if (m, n) in BUDGETS]
     return f"steps at most {', '.join(steps)}: 5 times the baseline's on random labels"

@@ -33,7 +33,9 @@ from rethinking.spec import Part, RunSpec
 
 MODELS = ["inception", "alexnet", "mlp-3x512", "mlp-1x512", "inception-nobn"]
 OTHER_DATA = True
-CAPTION = "Training loss and accuracy against steps on CIFAR-10 under five conditions; one line per seed."
+CAPTION = (
+    "Training loss and accuracy against steps on CIFAR-10 under five conditions; a line a seed, a mark at its end."
+)
 THEIRS = (
     "The training loss of Inception reaches 0 under all five conditions. True labels are fitted first and random "
     "labels last; random pixels and Gaussian images start converging faster than random labels."
@@ -42,6 +44,8 @@ DEPARTURES = [
     "Loss and accuracy are of the whole training set at an evaluation or, where every run has kept a log of them, of "
     "the batches as they were trained on, averaged over a few steps (23 at full size); the paper does not say how it "
     "averages. That the loss reaches 0 is judged by the accuracy.",
+    "The loss of the batches as trained rises within an epoch, so that its curve has teeth an epoch wide: images that "
+    "come early were last seen half an epoch ago on average, those that come late one and a half.",
     "Gaussian inputs are drawn with each channel's mean and variance, not clipped, and whitened as images are.",
     UNSTATED,
     BUDGET,

@@ -9,7 +9,6 @@ training accuracy; a run that does not get there is drawn as censored, never as 
     rethinking figure fig1b --scale paper     the paper's sizes: days on two cores, for a GPU
 """
 
-import math
 from typing import Any
 
 from rethinking.claims import CENSORED, rounded
@@ -70,16 +69,17 @@ def panels(setting: Setting) -> list[Lines]:
 
 
 def finding(t: Frame, network: str) -> str:
-    ratios: dict[str, float] = {}  # of networks with both ends; infinite where one is not fitted
+    times, late = list[str](), list[str]()  # of networks with both ends
     for m, part in t.groups("network").items():
-        ends = [part.where(p=p) for p in (0.0, 1.0)]
-        if not any(end.gone for end in ends):
-            fitted = all(mostly(end, "fitted") for end in ends)
-            ratios[NAMES.get(m, m)] = ends[1].median(RATIO) if fitted else math.inf
-    times = [f"{name} {rounded(ratio):.1f}" for name, ratio in ratios.items() if math.isfinite(ratio)]
-    late = [name for name, ratio in ratios.items() if not math.isfinite(ratio)]
+        name, ends = NAMES.get(m, m), {word: part.where(p=p) for word, p in (("true", 0.0), ("random", 1.0))}
+        if any(end.gone for end in ends.values()):
+            continue
+        if unfitted := [word for word, end in ends.items() if not mostly(end, "fitted")]:
+            late.append(f"{name} on {listed(unfitted)} labels")
+        else:
+            times.append(f"{name} {rounded(ends['random'].median(RATIO)):.1f}")
     if not times and not t.gone:
-        return f"{listed(late)}: not fitted on both true and random labels"
+        return f"Not fitted: {listed(late)}"
     rest = f"; not fitted: {listed(late)}" if late else ""
     return f"Random labels take {listed(times)} times the steps of true ones{rest}"
 
