@@ -362,7 +362,7 @@ def test_what_stands_in_two_places_is_regularized_once(tensors):
     shared = nn.Sequential(nn.Sequential(block, nn.Linear(5, 5)), nn.Sequential(block, nn.Linear(5, 4)))
     twice = nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(5, 4))
     for network in (shared, twice):
-        for part in ("batch_norm", "layer_norm", "group_norm=1"):
+        for part in ("batch_norm", "layer_norm", "group_norm=5"):
             found = rt.experiment(tensors, network, regularizers=part, **SHORT).network
             assert {len(m.after) for m in found.modules() if hasattr(m, "after")} == {1}
     found = rt.experiment(tensors, shared, regularizers="dropout=0.5", **SHORT).network
@@ -444,11 +444,10 @@ class Tokens(nn.Module):
 
 
 @pytest.mark.parametrize("width", [5, 6])  # as many as tokens, which a norm of the second axis would take for units
-@pytest.mark.parametrize("part", ["batch_norm", "batch_norm=true,place=after", "layer_norm", "group_norm=1"])
+@pytest.mark.parametrize("part", ["batch_norm", "batch_norm=true,place=after", "layer_norm", "group_norm"])
 def test_norms_of_tokens_are_refused_by_their_name(tensors, width, part):
-    message = "a group of one unit" if "group" in part else f"{part.partition('=')[0]} takes .images, units."
-    with pytest.raises(InputError, match=message):
-        rt.experiment(tensors, Tokens(width), regularizers=part, **SHORT)
+    with pytest.raises(InputError, match=f"{part.partition('=')[0]} takes .images, units."):
+        rt.experiment(tensors, Tokens(width), regularizers=part + f"={width}" * (part == "group_norm"), **SHORT)
 
 
 def test_what_only_a_regularizer_makes_fail_is_not_the_networks_fault(tensors, monkeypatch):
