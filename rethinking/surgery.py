@@ -200,6 +200,21 @@ def after(layer: nn.Module, extra: nn.Module) -> None:
     layer.after.append(extra)  # type: ignore[operator, union-attr]
 
 
+def of_units(norm: nn.Module, layer: nn.Module, name: str) -> nn.Module:
+    """A norm of (N, units, ...), for `after`; behind a linear layer it refuses (N, tokens, units) by `name`."""
+    if isinstance(layer, nn.Linear):
+        norm.register_forward_pre_hook(partial(_of_units, name=name))
+    return norm
+
+
+def _of_units(norm: nn.Module, inputs: tuple[Tensor], name: str) -> None:
+    if inputs[0].ndim != 2:
+        raise InputError(
+            f"{name} takes (images, units) behind a linear layer, the network has {tuple(inputs[0].shape)} there: "
+            "drop it"
+        )
+
+
 def _before(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     x = inputs[0]
     for extra in layer.before:  # type: ignore[union-attr]

@@ -362,7 +362,7 @@ def test_what_stands_in_two_places_is_regularized_once(tensors):
     shared = nn.Sequential(nn.Sequential(block, nn.Linear(5, 5)), nn.Sequential(block, nn.Linear(5, 4)))
     twice = nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(5, 4))
     for network in (shared, twice):
-        for part in ("batch_norm", "layer_norm", "group_norm=1"):
+        for part in ("batch_norm", "layer_norm", "group_norm=5"):
             found = rt.experiment(tensors, network, regularizers=part, **SHORT).network
             assert {len(m.after) for m in found.modules() if hasattr(m, "after")} == {1}
     found = rt.experiment(tensors, shared, regularizers="dropout=0.5", **SHORT).network
@@ -425,11 +425,64 @@ def test_another_number_of_classes_is_advised_where_it_can_be_said(tensors, toy_
     named = {"steps": 1, "device": "cpu", "progress": False, "data_dir": toy_dir}
     for dataset, network, fields, advice in (
         (tensors, Net(5, 7), SHORT, "4 outputs, or say num_classes"),
-        (tensors, Net(5, 4), SHORT | {"corruption": "random_signs"}, "2 outputs"),
+        (tensors, Net(5, 4), SHORT | {"corruption": "random_signs"}, "2 outputs, or 1"),
         ("toy", Net(classes=7), named, "4 outputs"),
     ):
         with pytest.raises(InputError, match=rf"logits each: give it {advice}$"):
             rt.experiment(dataset, network, **fields)
+
+
+class Tokens(nn.Module):
+    """A linear layer of every token, (N, tokens, units), and the mean over tokens."""
+
+    def __init__(self, width, tokens=5):
+        super().__init__()
+        self.tokens, self.up, self.relu, self.last = tokens, nn.Linear(1, width), nn.ReLU(), nn.Linear(width, 4)
+
+    def forward(self, x):
+        return self.last(self.relu(self.up(x.unflatten(1, (self.tokens, 1)))).mean(1))
+
+
+@pytest.mark.parametrize("width", [5, 6])  # as many as tokens, which a norm of the second axis would take for units
+@pytest.mark.parametrize("part", ["batch_norm", "batch_norm=true,place=after", "layer_norm", "group_norm"])
+def test_norms_of_tokens_are_refused_by_their_name(tensors, width, part):
+    with pytest.raises(InputError, match=f"{part.partition('=')[0]} takes .images, units."):
+        rt.experiment(tensors, Tokens(width), regularizers=part + f"={width}" * (part == "group_norm"), **SHORT)
+
+
+def test_what_only_a_regularizer_makes_fail_is_not_the_networks_fault(tensors, monkeypatch):
+    def fails(layer, x):
+        raise RuntimeError("not so")
+
+    monkeypatch.setattr("rethinking.regularizers.group_norm.GroupNorm.forward", fails)
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 4))
+    with pytest.raises(InputError, match=r"cannot be computed with layer_norm \(not so\): drop"):
+        rt.experiment(tensors, network, regularizers="layer_norm", **SHORT)
+
+
+class Put(nn.Linear):
+    """Writes what it gives into a tensor in float32, as autocast forbids."""
+
+    def forward(self, x):
+        out = torch.zeros(len(x), 4)
+        out[torch.arange(len(x))] = super().forward(x)
+        return out
+
+
+def test_what_autocast_cannot_compute_is_told_by_the_precision(tensors):
+    with pytest.raises(InputError, match=r"cannot be computed in bfloat16 \(Index put .*: give precision float32"):
+        rt.experiment(tensors, Put(5, 4), precision="bfloat16", **SHORT)
+    rt.experiment(tensors, Put(5, 4), **SHORT)
+
+
+class Squeezed(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
+
+def test_a_network_that_squeezes_one_example_is_refused_before_training(tensors):
+    with pytest.raises(InputError, match=r"cannot be evaluated on one example \(it gives \(4,\)\), .*squeeze"):
+        rt.experiment(tensors, Squeezed(5, 4), held_out=1, batch_size=13, **SHORT)
 
 
 def test_a_learning_rate_of_0_is_none(tensors):

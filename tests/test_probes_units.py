@@ -262,6 +262,16 @@ def test_what_has_no_units_is_one_line(toy):
                 next(one.measure(dataclasses.replace(trained, network=net), generator(), images=8, **options))
         with pytest.raises(InputError, match=r"is evaluated as a mean over masks, .*: measure .* with mode=inverted"):
             next(one.measure(masked, generator(), images=8, **options))
+    with pytest.raises(InputError, match=r"mean over masks .*monte_carlo.*mode=inverted"):
+        _folding.products(masked.network, masked.train[0][:2])
     same = dataclasses.replace(trained, train=(trained.train[0][:8], torch.zeros(8, dtype=torch.int64)))
     with pytest.raises(InputError, match="of one class"):
         next(selectivity.measure(same, generator(), images=8, **units["selectivity"]))
+    for tokens, size in ((6, 6), (4, 6)):
+        split = [nn.Linear(width, tokens), nn.Unflatten(1, (tokens, 1)), nn.Linear(1, size), nn.ReLU()]
+        net = nn.Sequential(nn.Flatten(), *split, nn.Flatten(), nn.Linear(tokens * size, 4)).eval()
+        trained._training.network = net
+        tokened = dataclasses.replace(trained, network=net)
+        for one in (noise, selectivity, deletion):
+            with pytest.raises(InputError, match=rf", {tokens}, {size}\) at a ReLU behind a linear layer"):
+                next(one.measure(tokened, generator(), images=8, **units[one.__name__.rpartition(".")[2]]))

@@ -358,6 +358,12 @@ def test_stochastic_poolings_evaluation_against_loops_and_its_share():
         assert same[share] == pytest.approx(1 - share + share * same[1.0], abs=0.03)
 
 
+def test_a_group_of_one_unit_is_refused_and_one_of_one_map_is_not():
+    with pytest.raises(InputError, match="a group of one unit is its own mean: give 2 or more"):
+        build("group_norm", channels=1).network(nn.Sequential(nn.Linear(5, 4), nn.ReLU()))
+    build("group_norm", channels=1).network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+
+
 def test_stochastic_depths_survival():
     network = with_it("stochastic_depth", "resnet-20", rate=0.6)
     blocks = [m for m in network.modules() if isinstance(m, StochasticResidual)]

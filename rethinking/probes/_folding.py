@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rethinking import layers
 from rethinking.errors import InputError
-from rethinking.regularizers.dropout import Dropout
+from rethinking.regularizers.dropout import Dropout, MonteCarlo
 from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.surgery import Layer, copied, weighted
 
@@ -68,6 +68,10 @@ def products(network: nn.Module, images: Tensor) -> nn.Module:
         InputError: as `folded`; a network that is not one of products with weights, ReLUs, poolings and sums, or that
         has factors besides the weights.
     """
+    if any(isinstance(hook, MonteCarlo) for hook in network._forward_hooks.values()):
+        raise InputError(
+            "the network is evaluated as a mean over masks (dropout's mode=monte_carlo): probe a run with mode=inverted"
+        )
     network = folded(network)
     found = weighted(network)
     other = [type(m).__name__ for m in found if type(m) not in _LAYERS]

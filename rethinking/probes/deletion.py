@@ -85,12 +85,19 @@ def clamped(relus: Sequence[nn.Module], gone: Sequence[Tensor], values: Sequence
 def mean_activations(trained: Trained, relus: Sequence[nn.Module], inputs: Tensor, power: int = 1) -> list[Tensor]:
     """The mean activation of every unit, or of its power, over images and positions: float32 (units,) for each ReLU.
 
-    Raises InputError where a ReLU does not act once on an image.
+    Raises InputError where a ReLU does not act once on an image, or is given (N, tokens, units).
     """
     sums: dict[int, Tensor] = {}
     seen = [0] * len(relus)
+    linear = {relu for layer, relu in activations(trained.network) if isinstance(layer, nn.Linear)}
 
     def add(k: int, given: Tensor, output: Tensor) -> None:
+        if output.ndim not in ((2,) if relus[k] in linear else (2, 4)):
+            kind = "linear layer" if relus[k] in linear else "convolution"
+            raise InputError(
+                f"{trained.spec.model} has {tuple(output.shape)} at a ReLU behind a {kind}: units "
+                "must be the second axis of 2, or maps that of 4, so measure another network"
+            )
         values = output.double() ** power
         total = values.flatten(2).mean(2).sum(0) if output.ndim > 2 else values.sum(0)
         sums[k] = sums[k] + total if k in sums else total

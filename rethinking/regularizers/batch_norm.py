@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rethinking.layers import OffsetBatchNorm2d
 from rethinking.regularizers import Base
-from rethinking.surgery import activated, activations, after
+from rethinking.surgery import Layer, activated, activations, after, of_units
 
 OPTIONS = {
     "on": {"type": "bool", "default": True, "description": "whether to normalize"},
@@ -45,9 +45,12 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         if self.on and self.place == "before":
             for layer in activated(network, self.run.uncalled):
-                after(layer, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
+                after(layer, self._norm(layer))
                 layer.register_parameter("bias", None)
         elif self.on:
             for layer, relu in activations(network, self.run.uncalled):
-                after(relu, BatchNorm(layer.weight.shape[0], 1e-3, self.momentum))
+                after(relu, self._norm(layer))
         return network
+
+    def _norm(self, layer: Layer) -> nn.Module:
+        return of_units(BatchNorm(layer.weight.shape[0], 1e-3, self.momentum), layer, "batch_norm")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rethinking.errors import InputError
 from rethinking.regularizers import Base
-from rethinking.surgery import activated, after
+from rethinking.surgery import activated, after, of_units
 
 OPTIONS = {"channels": {"type": "int", "ge": 0, "default": 16, "description": "in a group"}}
 NULL = {"channels": 0}
@@ -51,5 +51,7 @@ class Regularizer(Base):
                 raise InputError(
                     f"group_norm.channels is {self.channels}, a layer has {width} channels: give a divisor of it"
                 )
-            after(layer, GroupNorm(width // self.channels, width))
+            if self.channels == 1 and isinstance(layer, nn.Linear):
+                raise InputError("group_norm.channels is 1, and a group of one unit is its own mean: give 2 or more")
+            after(layer, of_units(GroupNorm(width // self.channels, width), layer, "group_norm"))
         return network

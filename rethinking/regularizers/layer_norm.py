@@ -10,7 +10,7 @@ from torch import nn
 
 from rethinking.regularizers import Base
 from rethinking.regularizers.group_norm import GroupNorm
-from rethinking.surgery import activated, after
+from rethinking.surgery import activated, after, of_units
 
 OPTIONS = {"on": {"type": "bool", "default": True, "description": "whether to normalize"}}
 NULL = {"on": False}
@@ -25,5 +25,5 @@ class Regularizer(Base):
 
     def network(self, network: nn.Module) -> nn.Module:
         for layer in activated(network, self.run.uncalled) if self.on else []:
-            after(layer, GroupNorm(1, layer.weight.shape[0]))
+            after(layer, of_units(GroupNorm(1, layer.weight.shape[0]), layer, "layer_norm"))
         return network

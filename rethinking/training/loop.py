@@ -16,15 +16,7 @@ from rethinking.images import ImageSet, crop, whiten
 from rethinking.layers import two_logits
 from rethinking.seeds import keyed_generator
 from rethinking.spec import RunSpec, Unfit
-from rethinking.training.batches import (
-    Tensors,
-    laid_out,
-    on_device,
-    one_logit,
-    originals,
-    permutation,
-    to_device,
-)
+from rethinking.training.batches import Tensors, laid_out, on_device, one_logit, originals, permutation, to_device
 from rethinking.training.network import (
     Source,
     apart,
@@ -125,7 +117,8 @@ class Training:
                 in_a_file = self._own and network is None
                 name = str(catalog.find("models", spec.model).path) if in_a_file else spec.model
                 counted = self._handed and not one_logit(spec)  # only then can another number of classes be given
-                check_fit(self.network, part_of(self.train_images, 2), self.run.num_classes, name, counted)
+                few, classes = part_of(self.train_images, 2), self.run.num_classes
+                check_fit(self.network, few, classes, name, counted, spec, lambda: self._built(few, network, True))
             check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
@@ -144,11 +137,12 @@ class Training:
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
 
-    def _built(self, images: Inputs, own: Source | None) -> nn.Module:
-        """The network on the device, for the training images."""
+    def _built(self, images: Inputs, own: Source | None, plain: bool = False) -> nn.Module:
+        """The network on the device, for the training images; `plain` without regularizers."""
+        spec, parts = (self.spec.replace(regularizers=()), []) if plain else (self.spec, self.regularizers)
         logits, shape = 1 if one_logit(self.spec) else self.run.num_classes, tuple(images.shape[1:])
         few = part_of(images, 2).cpu() if self._own else None
-        return placed(built(self.spec, self.regularizers, shape, logits, own, few), self.device)
+        return placed(built(spec, parts, shape, logits, own, few), self.device)
 
     # --- the loop ---------------------------------------------------------------------------------
 

@@ -226,39 +226,82 @@ def _check_relus(
             )
 
 
-def check_fit(network: nn.Module, images: Tensor, classes: int, name: str, counted: bool) -> None:
+def check_fit(
+    network: nn.Module,
+    images: Tensor,
+    classes: int,
+    name: str,
+    counted: bool,
+    spec: RunSpec,
+    plain: Callable[[], nn.Module],
+) -> None:
     """Raise InputError unless a network gives every image as many logits as there are classes, and can be trained.
+
+    It is tried in the spec's precision, and on one image in evaluation, too, which may be a last batch.
 
     Args:
         images: a few, on the network's device. name: what the network is called. counted: whether the classes were
-        counted in the labels, so that `num_classes` may say another number.
+        counted in the labels, so that `num_classes` may say another number. plain: makes it without regularizers.
     """
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
     for key, p in network.named_parameters():
         if p.dtype != torch.float32 and (p.requires_grad or p.is_floating_point()):
             raise InputError(f"{name} has {key} in {p.dtype}: give network.float(), and a precision to train in")
-    shape = tuple(images.shape[1:])
-    for training in (False, True) if len(images) > 1 else (False,):  # of one example see `check_one`
+    tries = [(images, False), (images, True), (images[:1], False)] if len(images) > 1 else [(images, False)]
+    for few, training in tries:  # of one example in training see `check_one`
+        shape, alone = tuple(few.shape[1:]), len(few) < len(images)
         try:
-            with torch.no_grad():
-                out = copied(network).train(training)(images.clone())
+            with torch.autocast(few.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16"):
+                out = _output(network, few, training)
         except InputError:
             raise
         except Exception as error:
             reason = str(error).partition("\n")[0]
+            if alone:
+                raise InputError(_alone(name, reason)) from None
+            if spec.precision != "float32" and _works(network, few, training):
+                raise InputError(
+                    f"{name} cannot be computed in {spec.precision} ({reason}): give precision float32"
+                ) from None
+            if spec.regularizers and _works(plain(), few, training):
+                names = ", ".join(part.name for part in spec.regularizers)
+                raise InputError(f"{name} cannot be computed with {names} ({reason}): drop what changes it") from None
             whole = images.dtype == torch.int64
             hint = "; whole numbers are taken as tokens: give images as uint8, uint16 or floating point" * whole
             raise InputError(f"{name} does not take inputs of shape {shape}, {images.dtype}: {reason}{hint}") from None
         outputs = (classes, 1) if classes == 2 else (classes,)  # one logit can tell two classes apart
-        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(images) or out.shape[1] not in outputs:
+        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(few) or out.shape[1] not in outputs:
             given = f"{tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
-            todo = f"give it {classes} outputs" + ", or say num_classes" * counted
+            if alone:
+                raise InputError(_alone(name, f"it gives {given}"))
+            todo = f"give it {classes} outputs" + ", or 1" * (classes == 2) + ", or say num_classes" * counted
             raise InputError(
-                f"{name} gives {given} for {len(images)} inputs of shape {shape}{' in training' * training}, not "
+                f"{name} gives {given} for {len(few)} inputs of shape {shape}{' in training' * training}, not "
                 f"{classes} logits each: "
                 + (todo if isinstance(out, Tensor) else "let forward return the logits alone")
             )
+
+
+def _output(network: nn.Module, images: Tensor, training: bool) -> Any:
+    """What a copy of the network gives."""
+    with torch.no_grad():
+        return copied(network).train(training)(images.clone())
+
+
+def _works(network: nn.Module, images: Tensor, training: bool) -> bool:
+    try:
+        _output(network, images, training)
+    except Exception:
+        return False
+    return True
+
+
+def _alone(name: str, reason: str) -> str:
+    return (
+        f"{name} cannot be evaluated on one example ({reason}), which may be a last batch: keep the axis of "
+        "examples in forward, as squeeze() does not"
+    )
 
 
 def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
