@@ -484,7 +484,7 @@ def test_a_network_that_squeezes_one_example_is_refused_before_training(tensors)
     with pytest.raises(InputError, match=r"cannot be evaluated on one example \(it gives \(4,\)\), .*squeeze"):
         rt.experiment(tensors, Squeezed(5, 4), held_out=1, batch_size=13, **SHORT)
     by_batch = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 4))
-    assert rt.experiment(tensors, by_batch, batch_size=13, **SHORT)  # which never sees one alone here
+    assert rt.experiment(tensors, by_batch, batch_size=20, **SHORT)  # which never sees one alone here
 
 
 def test_a_learning_rate_of_0_is_none(tensors):
