@@ -182,7 +182,7 @@ THEN = "fitted, then diverged"
 AT_TIMES = ["fitted", "fitted", THEN]
 # What a title may say of fits where nothing is fitted.
 NO_FIT = (
-    r"not fitted|none was fitted|fitted in 0 of|0 are fitted then|At no strength .* fitted|fitted with (?!.* units)"
+    r"[Nn]ot fitted|none was fitted|fitted in 0 of|0 are fitted then|At no strength .* fitted|fitted with (?!.* units)"
 )
 
 
