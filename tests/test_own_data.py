@@ -551,7 +551,7 @@ def test_a_changed_set_is_noticed(tmp_path, home):
     with pytest.raises(InputError, match=r"data set mine, which is not here: add .*`rethinking data add mine PATH`"):
         runs.find(spec)
     data.add("mine", _npz(tmp_path, train_labels=np.roll(LABELS, 1)))
-    with pytest.raises(InputError, match=r"was made with another version of the data set mine: .* add again the images"):
+    with pytest.raises(InputError, match=r"was made with another version of the data set mine: .* add again the image"):
         runs.find(spec)
     (home / "mine" / catalog.DESCRIPTION).write_text('{"TEXT": "x", "SIZES": {"train": -1, "test": 1}}')
     with pytest.raises(InputError, match=r"description.json is damaged: remove mine with"):
