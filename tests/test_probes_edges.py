@@ -265,6 +265,30 @@ def test_an_attack_changes_no_more_than_its_pixels_to_bytes(toy, monkeypatch):
         assert torch.equal(changed, changed.round())
 
 
+def test_the_gradient_ranks_changes_by_what_they_do_to_first_order(toy):
+    """Of all changes it finds what the exhaustive search finds; of few, those that a small step in them favours most."""
+    trained = subject(toy)
+    given = Pixels(trained, trained.pixels("train", 3))
+    for targeted in (False, True):
+        attacks = one_pixel.Attacks.of(trained.train[1][:3], 4, targeted)
+        with torch.no_grad():
+            every, whole = one_pixel.ranked(given, attacks, 10_000), one_pixel.search(given, attacks)
+            assert torch.equal(attacks.succeeded(every.kind), attacks.succeeded(whole.kind))
+            assert every.forwards == 6272 * len(attacks.label)
+            assert one_pixel.ranked(given, attacks, 7).forwards == 7 * len(attacks.label)
+            slope = given.slope(attacks.image, attacks.cost)
+            for place in (0, 400, 783):
+                moved = [
+                    attacks.cost(
+                        given.logits(attacks.image, torch.full_like(attacks.image, place)[:, None], to)[:, None]
+                    )
+                    for step in (1.0, -1.0)
+                    for to in [given.images[attacks.image, place][:, None] + step * torch.tensor([1.0, 0.0, 0.0])]
+                ]
+                risen = ((moved[0] - moved[1]) / 2).squeeze(1).float()
+                torch.testing.assert_close(slope[:, place, 0], risen, rtol=0.05, atol=1e-5)
+
+
 class Looks(nn.Module):
     """Two classes: whether the first channel of one pixel is above the image's mean."""
 
@@ -293,6 +317,11 @@ def test_a_network_that_looks_at_one_pixel_is_broken_there_and_nowhere_else(toy)
         attacks = one_pixel.Attacks.of(labels.repeat(2), 4, False)
         attacks = dataclasses.replace(attacks, image=attacks.image % 2)
         assert (one_pixel.evolve(given, attacks, generator(), 1, 150, 60, "changed").kind != attacks.label).any()
+        few = one_pixel.ranked(given, one_pixel.Attacks.of(labels, 4, True), 4).kind
+        assert few.tolist() == reached.tolist()  # the four changes that matter come first
+    several = probe("one_pixel", images=2, method="gradient", pixels=2).options
+    with pytest.raises(InputError, match=r"method=gradient changes one pixel, and pixels is 2"):
+        list(one_pixel.measure(trained, generator(), **several))
     options = probe("one_pixel", images=2, population=4, generations=0, exhaustive=True).options
     rows = list(one_pixel.measure(trained, generator(), **options))
     assert [(r["images"], r["broken"], r["missed"], r["forwards"]) for r in rows] == [

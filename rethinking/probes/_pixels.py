@@ -1,7 +1,7 @@
 """Logits of images of which a few pixels are changed, in a fraction of the time where the network begins linearly."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +84,18 @@ class Pixels:
         for k in range(places.shape[1]):
             images[each, places[:, k]] = colours[:, k]
         return images.unflatten(1, self.shape[:2])
+
+    def slope(self, which: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
+        """The gradient of a cost in the images, through their whitening: float32 (B, H W, C), for a unit of a byte.
+
+        Args:
+            which: int64 (B,), of the images. cost: of logits (B, 1, classes), by image.
+        """
+        with torch.enable_grad():
+            images = self.images[which].unflatten(1, self.shape[:2]).requires_grad_()
+            logits = two_logits(self.trained.network(whiten(images).permute(0, 3, 1, 2))).float()
+            (found,) = torch.autograd.grad(cost(logits[:, None]).sum(), images)
+        return found.flatten(1, 2)
 
     def _plainly(self, which: Tensor, places: Tensor, colours: Tensor) -> Tensor:
         return self.trained.logits(whiten(self.changed(which, places, colours)).permute(0, 3, 1, 2))
