@@ -16,7 +16,7 @@ from torch import nn
 from rethinking import catalog, intervals, models, probes
 from rethinking.errors import InputError
 from rethinking.images import Split, whiten
-from rethinking.probes import one_pixel, shift
+from rethinking.probes import _attacks, one_pixel, shift
 from rethinking.probes._pixels import Pixels
 from rethinking.seeds import keyed_generator
 from rethinking.spec import Part
@@ -266,27 +266,35 @@ def test_an_attack_changes_no_more_than_its_pixels_to_bytes(toy, monkeypatch):
 
 
 def test_the_gradient_ranks_changes_by_what_they_do_to_first_order(toy):
-    """Of all changes it finds what the exhaustive search finds; of few, those that a small step in them favours most."""
+    """Of all changes, at once or by generations, it finds what the exhaustive search finds, and sees none twice."""
     trained = subject(toy)
     given = Pixels(trained, trained.pixels("train", 3))
     for targeted in (False, True):
         attacks = one_pixel.Attacks.of(trained.train[1][:3], 4, targeted)
         with torch.no_grad():
-            every, whole = one_pixel.ranked(given, attacks, 10_000), one_pixel.search(given, attacks)
-            assert torch.equal(attacks.succeeded(every.kind), attacks.succeeded(whole.kind))
-            assert every.forwards == 6272 * len(attacks.label)
-            assert one_pixel.ranked(given, attacks, 7).forwards == 7 * len(attacks.label)
-            slope = given.slope(attacks.image, attacks.cost)
+            whole = one_pixel.search(given, attacks)
+            for population, generations in ((10_000, 0), (1_000, 9)):
+                every = one_pixel.descend(given, attacks, population, generations, "changed")
+                assert torch.equal(attacks.succeeded(every.kind), attacks.succeeded(whole.kind))
+                unbroken = len(attacks.label) - int(attacks.succeeded(every.kind).sum())
+                assert 6272 * unbroken <= every.forwards <= 6272 * len(attacks.label)
+            few = one_pixel.descend(given, attacks, 7, 2, "changed")
+            assert 21 * (len(attacks.label) - attacks.succeeded(few.kind).sum()) <= few.forwards
+            assert few.forwards <= 21 * len(attacks.label)
+            images = given.images[attacks.image][:, None]
+            slope = given.slope(images, attacks.cost)
             for place in (0, 400, 783):
-                moved = [
-                    attacks.cost(
-                        given.logits(attacks.image, torch.full_like(attacks.image, place)[:, None], to)[:, None]
-                    )
-                    for step in (1.0, -1.0)
-                    for to in [given.images[attacks.image, place][:, None] + step * torch.tensor([1.0, 0.0, 0.0])]
-                ]
-                risen = ((moved[0] - moved[1]) / 2).squeeze(1).float()
-                torch.testing.assert_close(slope[:, place, 0], risen, rtol=0.05, atol=1e-5)
+                step = torch.zeros_like(images)
+                step[:, :, place, 0] = 1.0
+                costs = [attacks.cost(asked(trained, images + sign * step)) for sign in (1.0, -1.0)]
+                risen = ((costs[0] - costs[1]) / 2).float()
+                torch.testing.assert_close(slope[:, :, place, 0], risen, rtol=0.05, atol=1e-5)
+
+
+def asked(trained, images):
+    """Logits (A, M, classes) of images (A, M, H W, C) before whitening."""
+    flat = images.flatten(0, 1).unflatten(1, (28, 28))
+    return trained.logits(whiten(flat).permute(0, 3, 1, 2)).unflatten(0, images.shape[:2])
 
 
 class Looks(nn.Module):
@@ -317,7 +325,7 @@ def test_a_network_that_looks_at_one_pixel_is_broken_there_and_nowhere_else(toy)
         attacks = one_pixel.Attacks.of(labels.repeat(2), 4, False)
         attacks = dataclasses.replace(attacks, image=attacks.image % 2)
         assert (one_pixel.evolve(given, attacks, generator(), 1, 150, 60, "changed").kind != attacks.label).any()
-        few = one_pixel.ranked(given, one_pixel.Attacks.of(labels, 4, True), 4).kind
+        few = one_pixel.descend(given, one_pixel.Attacks.of(labels, 4, True), 4, 0, "changed").kind
         assert few.tolist() == reached.tolist()  # the four changes that matter come first
     several = probe("one_pixel", images=2, method="gradient", pixels=2).options
     with pytest.raises(InputError, match=r"method=gradient changes one pixel, and pixels is 2"):
@@ -430,7 +438,7 @@ def test_an_evolution_evaluates_every_changed_image_once_and_comes_to_the_end_of
                 least = min([least, *own_cost[hit].tolist()])
                 people = torch.where((own_cost <= cost)[:, None, None], children, people)
                 cost = torch.minimum(cost, own_cost)
-                if cost.min() <= one_pixel.TOWARDS:
+                if cost.min() <= _attacks.TOWARDS:
                     break
             assert found.cost[each].item() == least
 

@@ -85,17 +85,18 @@ class Pixels:
             images[each, places[:, k]] = colours[:, k]
         return images.unflatten(1, self.shape[:2])
 
-    def slope(self, which: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
-        """The gradient of a cost in the images, through their whitening: float32 (B, H W, C), for a unit of a byte.
+    def slope(self, images: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
+        """The gradient of a cost in images, through their whitening: float32 (A, M, H W, C), for a unit of a byte.
 
         Args:
-            which: int64 (B,), of the images. cost: of logits (B, 1, classes), by image.
+            images: float32 (A, M, H W, C), in units of a byte. cost: of logits (A, M, classes), a number each.
         """
         with torch.enable_grad():
-            images = self.images[which].unflatten(1, self.shape[:2]).requires_grad_()
-            logits = two_logits(self.trained.network(whiten(images).permute(0, 3, 1, 2))).float()
-            (found,) = torch.autograd.grad(cost(logits[:, None]).sum(), images)
-        return found.flatten(1, 2)
+            images = images.detach().requires_grad_()
+            seen = whiten(images.flatten(0, 1).unflatten(1, self.shape[:2])).permute(0, 3, 1, 2)
+            logits = two_logits(self.trained.network(seen)).float().unflatten(0, images.shape[:2])
+            (found,) = torch.autograd.grad(cost(logits).sum(), images)
+        return found
 
     def _plainly(self, which: Tensor, places: Tensor, colours: Tensor) -> Tensor:
         return self.trained.logits(whiten(self.changed(which, places, colours)).permute(0, 3, 1, 2))

@@ -19,9 +19,12 @@ as log odds, which have the order of the probabilities but still differ where th
 An attack succeeds where any candidate does, so both rules give the same successes. `confidence` is comparable to the
 paper's with `confident` alone.
 
-With `method=gradient`, which is this package's own, an attack is instead the `population` changes of one pixel, to a
-corner of the colour cube, that the gradient ranks first: by the change of the label's log odds, or the target's, to
-first order in the change of the image, its whitening included. It takes a small part of an evolution's work.
+`method=gradient`, this package's own, searches the changes of one pixel to a corner of the colour cube alone. The
+gradient of the log odds in the image, through its whitening, ranks all of them to first order, and the `population`
+first ones are evaluated. Each further generation takes the gradient at the three best changed images from which none
+has begun, ranks by the least of the three, and evaluates as many that were not. Unlike the paper's attack it uses the
+weights. With population=60 and generations=10 it broke, of 620 images of MLP 3x512 and AlexNet, 135 of the 136 that the
+exhaustive search breaks, with at most 660 changed images evaluated for each.
 
 For one pixel, `exhaustive` tries every place with the corners of the colour cube, 28 x 28 x 8 = 6,272 changed images of
 each image. It judges how many images the evolution misses; it misses in turn those that only other colours break.
@@ -32,7 +35,6 @@ the labels that the network was trained on. The interval of a rate is that of Wi
 """
 
 import math
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -41,6 +43,7 @@ from torch import Generator, Tensor
 
 from rethinking.errors import InputError
 from rethinking.intervals import wilson
+from rethinking.probes._attacks import Attacks, Found, evaluated, unfinished
 from rethinking.probes._pixels import PART, Pixels
 from rethinking.seeds import keyed_generator
 
@@ -61,7 +64,7 @@ OPTIONS = {
         "type": "str",
         "choices": ["evolution", "gradient"],
         "default": "evolution",
-        "description": "what finds the candidates",
+        "description": "what finds the changes to try",
     },
 }
 COLUMNS = {
@@ -96,8 +99,8 @@ ARRAYS = {
     "test": "the same of the test set",
 }
 F = 0.5  # factor on the difference of two candidates
-AWAY, TOWARDS = math.log(0.05 / 0.95), math.log(0.1 / 0.9)  # costs at which `confident` stops: 5 %, 90 %
-TOGETHER, GPU_PART = 40_000, 30_000  # candidates that evolve together; changed images that a GPU evaluates at a time
+BEGUN = 3  # changed images from which a generation's gradients are taken
+TOGETHER = 40_000  # candidates that evolve together
 
 
 def measure(trained, generator, *, pixels, images, targeted, until, population, generations, exhaustive, method):
@@ -116,7 +119,7 @@ def measure(trained, generator, *, pixels, images, targeted, until, population, 
         subject = Pixels(trained, given)
         attacks = Attacks.of(labels[places], trained.num_classes, targeted)
         if method == "gradient":
-            searches = [ranked(subject, attacks, population)]
+            searches = [descend(subject, attacks, population, generations, until)]
         else:
             searches = [evolve(subject, attacks, generator, pixels, population, generations, until)]
         if exhaustive and pixels == 1:
@@ -149,73 +152,8 @@ def measure(trained, generator, *, pixels, images, targeted, until, population, 
 
 def forwards(run, *, pixels, images, targeted, population, generations, exhaustive, method, **_):
     """Images that it evaluates at most, but for classes beyond ten; one with its gradient counts as three."""
-    each = 3 + population if method == "gradient" else population * (generations + 1)
+    each = (population + 3 * BEGUN * (method == "gradient")) * (generations + 1)
     return 2 * images * ((9 if targeted else 1) * each + 6272 * (exhaustive and pixels == 1)) + run.trained
-
-
-@dataclass(frozen=True)
-class Attacks:
-    """What is attacked: int64 (A,) each, of the images attacked the place, label and target, -1 where there is none."""
-
-    image: Tensor
-    label: Tensor
-    target: Tensor
-
-    @classmethod
-    def of(cls, labels: Tensor, classes: int, targeted: bool) -> "Attacks":
-        """One attack on each of the images with these labels, or one for each other class."""
-        image = torch.arange(len(labels), device=labels.device)
-        if not targeted:
-            return cls(image, labels, torch.full_like(labels, -1))
-        image, target = image.repeat_interleave(classes), torch.arange(classes).to(labels).repeat(len(labels))
-        other = target != labels[image]
-        return cls(image[other], labels[image[other]], target[other])
-
-    def __getitem__(self, which: Tensor | slice) -> "Attacks":
-        return Attacks(self.image[which], self.label[which], self.target[which])
-
-    def succeeded(self, kind: Tensor) -> Tensor:
-        """Whether that class is a success: int64 (A,) or (A, M) -> bool."""
-        label, target = (each.view(-1, *[1] * (kind.ndim - 1)) for each in (self.label, self.target))
-        return torch.where(target < 0, kind != label, kind == target)
-
-    def broken(self, kind: Tensor) -> Tensor:
-        """bool (images,): whether any attack on an image has succeeded."""
-        hit = torch.zeros(int(self.image.max()) + 1, dtype=torch.bool, device=kind.device)
-        return hit.index_fill(0, self.image[self.succeeded(kind)], True)
-
-    def cost(self, logits: Tensor) -> Tensor:
-        """float64 (A, M), small where a candidate is fit: the log odds of the label, or of all but the target."""
-        logits = logits.double()
-        wanted = torch.where(self.target < 0, self.label, self.target)[:, None, None].expand(-1, logits.shape[1], 1)
-        odds = (logits.gather(2, wanted) - logits.scatter(2, wanted, -math.inf).logsumexp(2, keepdim=True)).squeeze(2)
-        return torch.where((self.target < 0)[:, None], odds, -odds)
-
-
-class Found:
-    """The best success of each attack so far.
-
-    Attributes:
-        kind: int64 (A,), the class that it gets; the label where there is none. probability: float64 (A,), of that
-        class, NaN where there is none. cost: float64 (A,), infinite where there is none. forwards: changed images
-        evaluated so far.
-    """
-
-    def __init__(self, attacks: Attacks):
-        self.kind = attacks.label.clone()
-        self.probability = torch.full_like(attacks.label, math.nan, dtype=torch.float64)
-        self.cost = torch.full_like(self.probability, math.inf)
-        self.forwards = 0
-
-    def see(self, attacks: Attacks, at: Tensor, logits: Tensor, cost: Tensor) -> None:
-        """Candidates of the attacks `at`, int64 (a,), which are `attacks`: (a, M, classes), their cost (a, M)."""
-        kind = logits.argmax(2)
-        least, which = torch.where(attacks.succeeded(kind), cost, math.inf).min(1)
-        better = least < self.cost[at]
-        at, which, row = at[better], which[better], better.nonzero().squeeze(1)
-        self.cost[at] = least[better]
-        self.kind[at] = kind[row, which]
-        self.probability[at] = logits[row, which].double().softmax(1).amax(1)
 
 
 # --- the searches ---------------------------------------------------------------------------------
@@ -243,9 +181,7 @@ def evolve(
             fitter = of_children <= cost
             people = torch.where(fitter[:, :, None, None], children, people)
             cost = torch.where(fitter, of_children, cost)
-            left = found.cost[at].isinf()
-            if until == "confident":
-                left |= cost.amin(1) > torch.where(attacks.target[at] < 0, AWAY, TOWARDS)
+            left = unfinished(found, attacks, at, cost, until)
             own = [each for each, stays in zip(own, left.tolist(), strict=True) if stays]
             at, people, cost = at[left], people[left], cost[left]
             tried.keep(left)
@@ -313,22 +249,42 @@ class Tried:
         return torch.tensor(places).to(changes.device), news
 
 
-def ranked(subject: Pixels, attacks: Attacks, count: int) -> Found:
-    """Of all places of one pixel with all corners of the colour cube the `count` that the gradient ranks first."""
+def descend(subject: Pixels, attacks: Attacks, population: int, generations: int, until: str) -> Found:
+    """The search that `method=gradient` stands for, see above; the same in every run."""
     found = Found(attacks)
-    corners = _corners(subject)
-    for at in torch.arange(len(attacks.label), device=attacks.label.device).split(PART):
-        those = attacks[at]
-        slope = subject.slope(those.image, those.cost)  # (a, H W, C)
-        ahead = slope @ corners.T - (slope * subject.images[those.image]).sum(2, keepdim=True)
-        best = ahead.flatten(1).topk(min(count, ahead[0].numel()), largest=False).indices  # (a, count)
-        image, place = those.image.repeat_interleave(best.shape[1]), best.flatten() // len(corners)
-        colours = corners[best.flatten() % len(corners)]
-        parts = [best.shape[1]] * len(at)
-        logits = evaluated(subject, image, place[:, None], colours[:, None], parts).unflatten(0, best.shape)
-        found.see(those, at, logits, those.cost(logits))
-        found.forwards += best.numel()
+    corners, places = _corners(subject), subject.images.shape[1]
+    for at in torch.arange(len(attacks.label), device=corners.device).split(PART // BEGUN):
+        own = subject.images[attacks.image[at]][:, None]  # (a, 1, H W, C)
+        cost = torch.full((len(at), places * len(corners)), math.inf, dtype=torch.float64, device=at.device)
+        begun = torch.zeros(len(at), places, dtype=torch.bool, device=at.device)
+        images, unseen = own, cost.shape[1]
+        for _ in range(generations + 1):
+            slope = subject.slope(images, attacks[at].cost)
+            ahead = (slope @ corners.T - (slope * own).sum(3, keepdim=True)).amin(1).flatten(1)
+            new = torch.where(cost.isinf(), ahead, math.inf).topk(min(population, unseen), largest=False).indices
+            place, colour = new // len(corners), corners[new % len(corners)]
+            image = attacks.image[at].repeat_interleave(new.shape[1])
+            sizes = [new.shape[1]] * len(at)
+            logits = evaluated(subject, image, place.flatten()[:, None], colour.flatten(0, 1)[:, None], sizes)
+            logits = logits.unflatten(0, new.shape)
+            cost.scatter_(1, new, attacks[at].cost(logits))
+            found.see(attacks[at], at, logits, cost.gather(1, new))
+            found.forwards += new.numel()
+            left = unfinished(found, attacks, at, cost, until)
+            at, own, cost, begun, unseen = at[left], own[left], cost[left], begun[left], unseen - new.shape[1]
+            if not len(at) or not unseen:
+                break
+            least, corner = cost.unflatten(1, (places, -1)).min(2)
+            place = torch.where(begun, math.inf, least).topk(BEGUN, largest=False).indices  # (a, BEGUN)
+            begun.scatter_(1, place, True)
+            images = own.repeat(1, BEGUN, 1, 1)
+            images.scatter_(2, _of_pixel(place, images), corners[corner.gather(1, place)][:, :, None])
     return found
+
+
+def _of_pixel(place: Tensor, images: Tensor) -> Tensor:
+    """The index of `scatter_` for a pixel (a, M) of each of the images (a, M, H W, C)."""
+    return place[:, :, None, None].expand(-1, -1, 1, images.shape[3])
 
 
 def _corners(subject: Pixels) -> Tensor:
@@ -350,18 +306,6 @@ def search(subject: Pixels, attacks: Attacks) -> Found:
         found.see(attacks[at], at, of_each, attacks[at].cost(of_each))
         found.forwards += len(logits)
     return found
-
-
-def evaluated(subject: Pixels, image: Tensor, places: Tensor, colours: Tensor, sizes: list[int]) -> Tensor:
-    """Logits (B, classes) of changed images, see `Pixels.logits`.
-
-    On a CPU the `sizes` of them that are of one attack are evaluated together, so that no rounding depends on what else
-    there is.
-    """
-    if places.device.type != "cpu":
-        return subject.logits(image, places, colours, part=GPU_PART)
-    parts = zip(image.split(sizes), places.split(sizes), colours.split(sizes), strict=True)
-    return torch.cat([subject.logits(of, where, to, part=len(of)) for of, where, to in parts if len(of)])
 
 
 def first(shape: tuple[int, ...], pixels: int, population: int, generator: Generator) -> Tensor:
