@@ -284,14 +284,19 @@ def numbered(module, setting):
     return Frame(data.assign(**cells, n=figures.FULL, all=figures.FULL, run="", state="fitted"))
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_median_with_a_range_is_over_seeds_alone_or_says_over_what(name):
+def summaries(name):
+    """The first of each kind of claim of a figure, its part of `numbered` at scale cpu, and its text and numbers."""
     module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
     frame = numbered(module, setting)
     for claim in declared.declared(module, setting, "claims"):
         one = claim.every(setting.model)[0]
         part = frame.where(**one.where)
-        text, numbers = one.summary(part)
+        yield one, part, *one.summary(part)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_median_with_a_range_is_over_seeds_alone_or_says_over_what(name):
+    for one, part, text, numbers in summaries(name):
         for values in numbers.values():
             told = sorted(v for v in values if v is not None)
             if len(told) > part.data["seed"].nunique():
@@ -301,11 +306,8 @@ def test_a_median_with_a_range_is_over_seeds_alone_or_says_over_what(name):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_claim_writes_a_number_twice(name):
-    module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
-    frame = numbered(module, setting)
-    for claim in declared.declared(module, setting, "claims"):
-        one = claim.every(setting.model)[0]
-        for key, values in one.summary(frame.where(**one.where))[1].items():
+    for one, _, _, numbers in summaries(name):
+        for key, values in numbers.items():
             read = [v for v in values if v and v % 1 == 0.5]
             assert len(set(read)) == len(read), (one.id, key)
 

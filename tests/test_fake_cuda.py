@@ -120,16 +120,16 @@ def by_hand(function):
 class FakeTraining(Training):
     """A training on a GPU that is not there."""
 
-    def _built(self, shape, own):
-        def on_the_cpu(*args):
+    def network_for(self, *args, **options):
+        def on_the_cpu(*given):
             with unset_fake_temporarily():
-                network = built(*args)
+                network = built(*given)
             assert {t.device.type for t in (*network.parameters(), *network.buffers())} == {"cpu"}
             return network
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "built", on_the_cpu)
-            return super()._built(shape, own)
+            return super().network_for(*args, **options)
 
     def __init__(self, *args):
         with pytest.MonkeyPatch.context() as patch:  # fake tensors cannot be copied with a module

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rethinking import layers
 from rethinking.errors import InputError
-from rethinking.regularizers.dropout import Dropout, MonteCarlo
+from rethinking.regularizers.dropout import Dropout, averages_over_masks
 from rethinking.regularizers.stochastic_depth import StochasticResidual
 from rethinking.surgery import Layer, copied, weighted
 
@@ -68,7 +68,7 @@ def products(network: nn.Module, images: Tensor) -> nn.Module:
         InputError: as `folded`; a network that is not one of products with weights, ReLUs, poolings and sums, or that
         has factors besides the weights.
     """
-    if any(isinstance(hook, MonteCarlo) for hook in network._forward_hooks.values()):
+    if averages_over_masks(network):
         raise InputError(
             "the network is evaluated as a mean over masks (dropout's mode=monte_carlo): probe a run with mode=inverted"
         )

@@ -11,7 +11,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.images import ImageSet, Split
 from rethinking.layers import relu_before_pool
-from rethinking.regularizers.dropout import MonteCarlo
+from rethinking.regularizers.dropout import averages_over_masks
 from rethinking.spec import RunSpec
 from rethinking.surgery import Bare, activations, called
 from rethinking.training import Training
@@ -62,7 +62,7 @@ class Trained:
         Raises InputError where there is none, where torch.relu is called, whose units would be left out, and where an
         evaluation averages over masks, each of which drops other units.
         """
-        if any(isinstance(hook, MonteCarlo) for hook in self.network._forward_hooks.values()):
+        if averages_over_masks(self.network):
             raise InputError(
                 f"{self.spec.run_id} is evaluated as a mean over masks, each of which drops other units: measure a run "
                 "of dropout with mode=inverted"

@@ -107,6 +107,11 @@ class MonteCarlo:
         return torch.logsumexp(torch.stack(passes), dim=0) - math.log(self.samples)
 
 
+def averages_over_masks(network: nn.Module) -> bool:
+    """Whether an evaluation of the network is a mean over masks, as `mode=monte_carlo` makes it."""
+    return any(isinstance(hook, MonteCarlo) for hook in network._forward_hooks.values())
+
+
 def _once(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The same function, whose value for the first input is computed once; a copy, which may be changed in place."""
     found: list[tuple[Tensor, tuple, Tensor]] = []  # the input, held so that its memory is not another's

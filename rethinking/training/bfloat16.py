@@ -25,9 +25,8 @@ from rethinking.files import json_of
 from rethinking.paths import data_dir, write
 from rethinking.seeds import keyed_generator, seeded
 from rethinking.surgery import copied
-from rethinking.training.batches import one_logit
 from rethinking.training.loop import Training
-from rethinking.training.network import Source, built, placed
+from rethinking.training.network import Source
 from rethinking.training.rows import part_of
 
 LIMIT = 0.03  # of the error
@@ -117,10 +116,8 @@ def check(training: Training, made_with: str, own: Source | None = None) -> None
     spec, images = training.spec, part_of(training.train_images, IMAGES)
     if spec.precision != "bfloat16":
         return
-    shape = tuple(images.shape[1:])
-    plain = spec.replace(regularizers=())  # what regularizers add to the network rounds as its layers do
-    logits = 1 if one_logit(spec) else training.run.num_classes
-    check_network(placed(built(plain, [], shape, logits, own), images.device), images, made_with, spec.model)
+    plain = training.network_for(images, own, plain=True)  # what regularizers add to it rounds as its layers do
+    check_network(plain, images, made_with, spec.model)
 
 
 def check_network(network: nn.Module, images: Tensor, made_with: str, name: str) -> None:

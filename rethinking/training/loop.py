@@ -19,6 +19,7 @@ from rethinking.spec import RunSpec, Unfit
 from rethinking.training.batches import Tensors, laid_out, on_device, one_logit, originals, permutation, to_device
 from rethinking.training.network import (
     Source,
+    Wanted,
     apart,
     batch_norm_statistics,
     built,
@@ -98,15 +99,15 @@ class Training:
         self.generator = keyed_generator(self.device, spec.seed, "training")
         self.run = regularizers.Run(examples.num_classes, self.generator, spec.momentum, examples.margin)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
-        wanted = any(r.wants_originals for r in self.regularizers)
         parts = [("models", spec.model)] if network is None else []
         parts += [("regularizers", part.name) for part in spec.regularizers]
         foreign = [part for part in parts if catalog.find(*part).digest]  # of somebody else's
         self._foreign, self._own = network is not None or bool(foreign), network is not None or parts[0] in foreign
+        wanted = any(r.wants_originals for r in self.regularizers)
         self.originals = originals(spec, data, examples) if wanted else None  # uint8 (N, C, H, W), uncropped
 
         self.side = max(examples.train[0].shape[2:], default=0)
-        self.network = self._built(examples.train[0], network)
+        self.network = self.network_for(examples.train[0], network)
         planes = gains_from_channels_last(self.network)
         self._at_once = FORWARD_BATCH if planes and self.device.type == "cpu" and not self._foreign else EVAL_BATCH
         splits = (examples.train, examples.held, examples.test)
@@ -117,8 +118,9 @@ class Training:
                 in_a_file = self._own and network is None
                 name = str(catalog.find("models", spec.model).path) if in_a_file else spec.model
                 counted = self._handed and not one_logit(spec)  # only then can another number of classes be given
-                few, classes = part_of(self.train_images, 2), self.run.num_classes
-                check_fit(self.network, few, classes, name, counted, spec, lambda: self._built(few, network, True))
+                few = part_of(self.train_images, 2)
+                to_give = Wanted(name, self.run.num_classes, counted)
+                check_fit(self.network, few, to_give, spec, lambda: self.network_for(few, network, plain=True))
             check_one(self.network, part_of(self.train_images, 1), spec)
 
         groups: regularizers.Groups = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
@@ -137,8 +139,8 @@ class Training:
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
         self._line = self._online.clone()  # the same, since the last line of the log
 
-    def _built(self, images: Inputs, own: Source | None, plain: bool = False) -> nn.Module:
-        """The network on the device, for the training images; `plain` without regularizers."""
+    def network_for(self, images: Inputs, own: Source | None, plain: bool = False) -> nn.Module:
+        """As training on such images begins, on the device; own: instead of the spec's; plain: without regularizers."""
         spec, parts = (self.spec.replace(regularizers=()), []) if plain else (self.spec, self.regularizers)
         logits, shape = 1 if one_logit(self.spec) else self.run.num_classes, tuple(images.shape[1:])
         few = part_of(images, 2).cpu() if self._own else None

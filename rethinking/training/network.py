@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -226,23 +226,30 @@ def _check_relus(
             )
 
 
+class Wanted(NamedTuple):
+    """What a network must give.
+
+    Attributes:
+        name: what the network is called. classes: that it tells apart. counted: whether these were counted in the
+        labels, so that `num_classes` may say another number.
+    """
+
+    name: str
+    classes: int
+    counted: bool
+
+
 def check_fit(
-    network: nn.Module,
-    images: Tensor,
-    classes: int,
-    name: str,
-    counted: bool,
-    spec: RunSpec,
-    plain: Callable[[], nn.Module],
+    network: nn.Module, images: Tensor, wanted: Wanted, spec: RunSpec, plain: Callable[[], nn.Module]
 ) -> None:
     """Raise InputError unless a network gives every image as many logits as there are classes, and can be trained.
 
     It is tried in the spec's precision, and on one image in evaluation, too, which may be a last batch.
 
     Args:
-        images: a few, on the network's device. name: what the network is called. counted: whether the classes were
-        counted in the labels, so that `num_classes` may say another number. plain: makes it without regularizers.
+        images: a few, on the network's device. spec: of the run. plain: makes the network without regularizers.
     """
+    name, classes, counted = wanted
     if not any(p.requires_grad for p in network.parameters()):
         raise InputError(f"{name} has no weights to train: give a network with parameters that require a gradient")
     for key, p in network.named_parameters():
