@@ -73,8 +73,9 @@ def test_an_experiment_is_the_curve_of_rethinking_run(toy_dir, tmp_path):
             assert torch.equal(network.state_dict()[name], weights), name
 
 
-def test_the_network_of_a_run_is_its_weights_or_trained_again(toy_dir, tmp_path):
-    result = rt.experiment("toy", "tiny", **FIELDS, data_dir=toy_dir, save=tmp_path)
+@pytest.mark.parametrize("corruption", [(), "random_signs"])
+def test_the_network_of_a_run_is_its_weights_or_trained_again(toy_dir, tmp_path, corruption):
+    result = rt.experiment("toy", "tiny", corruption=corruption, **FIELDS, data_dir=toy_dir, save=tmp_path)
     folder = tmp_path / result.spec.run_id
     file = folder / "weights.safetensors"
     kept, options = file.read_bytes(), {"data_dir": toy_dir, "device": "cpu", "progress": False}

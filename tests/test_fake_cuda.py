@@ -15,6 +15,7 @@ So neither values, nor torch's own backward passes, nor speed are tested here.
 """
 
 import contextlib
+import json
 import sys
 from types import SimpleNamespace
 from typing import ClassVar
@@ -22,15 +23,17 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from test_probes import probe, trained_rows
 from test_regularizers import carrier, choices
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 from toys import part
 
-from rethinking import catalog
+from rethinking import catalog, surgery
 from rethinking.errors import InputError
+from rethinking.probes import _trained, sharpness
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, kept, loop
+from rethinking.training import Training, bfloat16, kept, loop
 from rethinking.training.batches import prepare
 from rethinking.training.network import built
 
@@ -277,3 +280,37 @@ def test_every_corruption_is_prepared_for_the_device(fake, toy, corruption):
         images, labels = prepare(toy, run, "train", torch.device("cuda"))
     assert (images.device.type, labels.device.type) == ("cuda", "cuda")
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """As of `fake`, what is measured beside training: networks are no copies, gradients are in the inputs' shape."""
+
+    def gradients(output, inputs, given=None, **_):
+        assert {t.device.type for t in (output, *inputs, *([] if given is None else [given]))} == {"cuda"}
+        assert given is None or (given.shape, given.dtype) == (output.shape, output.dtype)
+        return tuple(map(torch.ones_like, inputs))
+
+    monkeypatch.setattr(torch.autograd, "grad", gradients)
+    for module in (bfloat16, sharpness, surgery):
+        monkeypatch.setattr(module, "copied", lambda network: network)
+
+
+@pytest.mark.parametrize("model", ONE_A_FILE)
+def test_a_network_is_tried_in_bfloat16_on_the_device(fake, measured, toy, home, model):
+    with fake(0):
+        training = FakeTraining(spec(model=model, precision="bfloat16"), toy, "cuda")
+        bfloat16.check(training, "a GPU")
+    ((error, where, _),) = json.loads((home / bfloat16.FILE).read_text()).values()
+    assert (error, where.startswith("weight gradient of ")) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["deletion", "noise", "sharpness", "shift"])
+def test_a_probe_measures_on_the_device(fake, measured, toy, monkeypatch, name):
+    """The other probes ask for values, which are not there."""
+    monkeypatch.setattr(_trained, "Training", FakeTraining)
+    run = spec(model="carrier", precision="bfloat16")
+    with fake(0):
+        weights = FakeTraining(run, toy, "cuda").network.state_dict()
+        subject = _trained.trained(run, toy, weights, "cuda")
+        assert trained_rows(probe(name, run), subject)

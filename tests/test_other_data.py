@@ -136,6 +136,21 @@ def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):
         rethinking.figure("fig1a", "cpu", data="mine", crop=4, runs=runs.root)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+@pytest.mark.parametrize("name", ["curves", "data_size", "fig1a", "fig1b"])
+def test_a_figure_of_convolutions_in_bfloat16_is_drawn_of_trained_runs(name, tmp_path, monkeypatch):
+    data.add("mine", _npz(tmp_path, train_images=IMAGES[:, 2:30, 2:30, :1], test_images=IMAGES[:9, 2:30, 2:30, :1]))
+    monkeypatch.setattr(figures.Setting, "reduced_steps", lambda *_: 2)
+    setting, runs = of_mine(name, model="alexnet", precision="bfloat16"), Runs(tmp_path / "runs")
+    for spec in figures.unique(figures.specs(name, setting)):
+        assert execute(spec, runs)
+        assert spec.precision == "bfloat16"
+    drawn = figures.draw(name, setting, runs, tmp_path)
+    assert drawn.files[0].name == f"{name}-quick-mine-alexnet.svg"
+    assert not drawn.missing
+    assert {v.verdict for v in drawn.verdicts} <= {*claims.EXTENSION.values(), claims.NOT_JUDGED}
+
+
 @pytest.mark.parametrize(
     ("accuracy", "fit", "told"),
     [
@@ -329,14 +344,20 @@ def test_the_command_line_adds_trains_and_removes(tmp_path, home):
     assert "mine is not in" in done.output  # before anything is asked
 
 
-def test_an_experiment_and_its_network_are_of_an_own_set_in_the_folder_that_is_named(tmp_path, home):
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+@pytest.mark.parametrize(
+    "more", [{}, {"corruption": "random_labels", "regularizers": "horizontal_flip", "precision": "bfloat16"}]
+)
+def test_an_experiment_and_its_network_are_of_an_own_set_in_the_folder_that_is_named(tmp_path, home, more):
     where = {"data_dir": tmp_path / "else", "device": "cpu", "progress": False}
     data.add("mine", _npz(tmp_path), where["data_dir"])
-    fields = {"n": 20, "steps": 4, "eval_every": 2, "crop": 16} | where
+    fields = {"n": 20, "steps": 4, "eval_every": 2, "crop": 16} | where | more
     saved = rethinking.experiment("mine", "mlp-1x512,width=8", **fields, save=tmp_path / "runs")
     for result in (saved, rethinking.experiment("mine", "mlp-1x512,width=8", **fields)):
         assert result.frame()["memorized_bits"].notna().all()
         assert "bits memorized" in repr(result)
+    same = rethinking.compare(saved, result)
+    assert (same.changed, same.frame()["memorized_bits"].tolist()) == ({}, [0])
     rethinking.experiment("mine", lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 3)), **fields)
     run = saved.records[0].path
     for kept in (True, False):

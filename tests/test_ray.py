@@ -32,7 +32,7 @@ from rethinking.engines.progress import Progress
 from rethinking.engines.roster import Roster
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, make, outdated, parcel, write
-from rethinking.spec import Part, ProbeSpec, RunSpec, from_file
+from rethinking.spec import KernelSpec, Part, ProbeSpec, RunSpec, from_file
 
 ROOT = Path(__file__).parent.parent
 STORE = 80_000_000  # bytes of a node's object store: Ray takes no less
@@ -295,12 +295,18 @@ def test_with_shared_checkpoints_a_preempted_sweep_goes_on_to_the_same_bits(node
 
 
 def test_a_probe_is_measured_on_the_recorded_run_whose_weights_travel(nodes, toy_dir, tmp_path):
-    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=4, eval_every=2)
+    """The run in bfloat16; after the probe one of a kernel, which has its node to itself."""
+    fields = {"model": "carrier", "precision": "bfloat16", "regularizers": (Part.parse("regularizers", "batch_norm"),)}
+    spec = RunSpec.make(data="toy", n=64, steps=4, eval_every=2, **fields)
     probe = ProbeSpec.make(run=spec, probe=Part.parse("probes", "capacity"))
+    kernel = KernelSpec(data="toy", n=60)
     there, here = Runs(tmp_path / "there"), Runs(tmp_path / "here")
     options = {"data_dir": str(toy_dir), "quiet": True}
-    assert engine.run([probe], there, address=nodes.address, **options) == []
-    assert local.run([probe], here, workers=1, **options) == []
+    assert engine.run([probe, kernel], there, address=nodes.address, **options) == []
+    assert local.run([probe, kernel], here, workers=1, **options) == []
+    assert there.find(kernel).difference(here.find(kernel)) is None  # it tells its memory, too
+    for runs in (there, here):
+        shutil.rmtree(runs.path(kernel))
     same_bits(there.root, here.root)
     there.weights_of(spec).unlink()
     shutil.rmtree(there.path(probe))

@@ -193,7 +193,12 @@ def test_is_recorded_in_bfloat16_and_goes_on_to_the_same_record(toy, toy_dir, tm
     assert record.difference(parts.find(half)) is None
     assert whole.weights_of(half).read_bytes() == parts.weights_of(half).read_bytes()
     assert [math.isfinite(row["train_loss"]) for row in record.rows] == [True] * 4
-    assert all(p.isfinite().all() for p in rt.network(record).parameters())
+    weights = whole.weights_of(half)
+    kept, content = rt.network(record).state_dict(), weights.read_bytes()
+    weights.unlink()
+    again = rt.network(record, data_dir=toy_dir, device="cpu", progress=False).state_dict()  # trained again, and kept
+    assert all(torch.equal(kept[key], again[key]) and kept[key].isfinite().all() for key in kept | again)
+    assert weights.read_bytes() == content
     assert tried == [str(Training(half.replace(regularizers=()), toy).network)]
 
 

@@ -7,6 +7,7 @@ import torch
 from command import RUN, RUN_SPEC, cli, one_line
 
 from rethinking import api, data, machine, verify
+from rethinking.engines.estimate import past
 from rethinking.engines.execute import execute
 from rethinking.record import Runs
 from rethinking.spec import Context, Part, ProbeSpec, Theorem1Spec
@@ -55,6 +56,35 @@ def test_the_network_of_a_run_on_two_cores_is_trained_again_on_as_many(toy_dir, 
     before = torch.get_num_threads()
     api.network(runs.find(RUN_SPEC), data_dir=toy_dir, device="cpu")
     assert (told, torch.get_num_threads()) == ([2], before)
+
+
+def test_a_run_that_goes_on_with_another_number_of_cores_tells_both(toy_dir, tmp_path):
+    runs = Runs(tmp_path)
+    for threads, until in ((2, 2), (1, None)):
+        assert execute(RUN_SPEC, runs, data_dir=toy_dir, threads=threads, until=until)
+    record = runs.find(RUN_SPEC)
+    assert (record.environment["threads"], record.threads, past(runs)) == ("2, then 1", 1, [])
+    shown = cli("show", RUN_SPEC.run_id, "--runs", tmp_path)
+    assert "2, then 1 threads" in shown.stdout
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+def test_a_probe_has_its_run_in_bfloat16_trained_again_on_as_many_cores_and_one_itself(
+    toy_dir, home, tmp_path, monkeypatch
+):
+    spec, runs = RUN_SPEC.replace(precision="bfloat16", keep=("test_logits",)), Runs(tmp_path)
+    probe = ProbeSpec.make(run=spec, probe=Part(name="capacity"))
+    assert execute(spec, runs, data_dir=toy_dir, threads=2)
+    weights, told = runs.weights_of(spec), []
+    content = weights.read_bytes()
+    weights.unlink()
+    logits = Training.logits
+    noted = lambda *words: told.append(torch.get_num_threads()) or logits(*words)  # noqa: E731
+    monkeypatch.setattr(Training, "logits", noted)
+    assert execute(probe, runs, data_dir=toy_dir)
+    assert weights.read_bytes() == content
+    assert told == sorted(told, reverse=True)
+    assert (set(told), runs.find(spec).threads, runs.find(probe).threads) == ({1, 2}, 2, 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from command import cli
+from test_theory_records import SPECS
 
 from rethinking import figures, report, verify
 from rethinking.engines import local
+from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Record, Runs, digests, read
 from rethinking.report import export, html, model
@@ -295,6 +298,24 @@ def test_deep_makes_records_again_and_finds_another_curve(toy_dir, tmp_path):
     (found,) = verify.deep(runs, 3, data_dir=str(toy_dir))
     other = "from step 0 on another curve: learning_rate 0.06 against 0.05"
     assert found == f"{folder} made again is another: {other}; nothing that the two were made with explains it"
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+def test_deep_makes_records_of_every_kind_again_and_finds_nothing(toy_dir, home, tmp_path, monkeypatch):
+    """In this process, where a worker would. The probe's run is made as a record, and once more for the probe."""
+    runs, made = Runs(tmp_path / "runs"), []
+    training = SPECS[-1].run.replace(precision="bfloat16", keep=("test_logits", "weight_quantiles"))
+
+    def here(specs, runs, *, data_dir, threads, until, **_):
+        made.extend(spec.run_id for spec in specs)
+        return [] if all(execute(s, runs, data_dir=data_dir, threads=threads, until=until) for s in specs) else specs
+
+    for spec in (*SPECS, training):
+        assert execute(spec, runs, data_dir=str(toy_dir))
+    monkeypatch.setattr(verify.local, "run", here)
+    assert list(verify.deep(runs, 99, data_dir=str(toy_dir))) == []
+    every = [path.name for path in runs.root.iterdir()]
+    assert sorted(made) == sorted([*every, SPECS[-1].run.run_id])
 
 
 def test_deep_goes_on_after_a_damaged_record_and_a_run_that_fails(tmp_path, monkeypatch):
