@@ -66,7 +66,8 @@ def test_a_figure_cites_this_software_the_paper_and_what_it_is_made_of_in_every_
     cited = cite.citation(name, ROOT / "figures")
     found = entries(cite.bibtex(cited))
     assert list(found)[:2] == [cite.KEY, "zhang2017"]
-    assert found[cite.KEY]["version"] == revision.VERSION
+    assert (found[cite.KEY]["version"], found[cite.KEY]["year"]) == (revision.VERSION, str(cite.YEAR))
+    assert all(str(cite.YEAR) in write(cited) for write in cite.FORMATS.values())
     keys = list(found)
     assert [item["id"] for item in json.loads(cite.csl(cited))] == keys
     assert cite.ris(cited).count("TY  - ") == cite.ris(cited).count("\nER  - ") == len(keys)
@@ -126,6 +127,9 @@ def test_every_file_tells_the_same_version_title_and_licence():
     assert re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == rethinking.__version__
     assert cite.TITLE == zenodo["title"] == re.search(r'^title: "(.+)"$', cff, re.M)[1]
     assert cite.AUTHORS == zenodo["creators"][0]["name"] == re.search(r"^  - name: (.+)$", cff, re.M)[1]
+    assert str(cite.YEAR) == re.search(r"^  year: (.+)$", cff, re.M)[1]
+    preferred = cff[cff.index("preferred-citation") : cff.index("references")]
+    assert all(text in preferred for text in (cite.TITLE, cite.AUTHORS, f"version: {rethinking.__version__}"))
     assert cli("--version").stdout == f"rethinking, version {revision.told()}\n"
 
 

@@ -18,6 +18,7 @@ from rethinking.streams import plain
 
 TITLE = "rethinking: a replication of Understanding deep learning requires rethinking generalization"
 AUTHORS = "The rethinking authors"
+YEAR = 2026  # of this version, which the commit makes precise
 KEY = "rethinking"
 _PLACE = {"inproceedings": "booktitle", "incollection": "booktitle", "article": "journal", "book": "publisher"}
 _PLACE |= {"techreport": "institution", "misc": "howpublished"}
@@ -77,7 +78,8 @@ def _fields(cited: Citation) -> dict[str, str]:
     """Those of this software, under BibTeX's names."""
     known = revision.commit() != revision.UNKNOWN
     about = [cited.note] * bool(cited.note) + [f"Commit {revision.commit()}"] * known
-    return {"title": TITLE, "version": revision.VERSION, "note": plain(". ".join(about).replace("..", "."))}
+    note = plain(". ".join(about).replace("..", "."))
+    return {"title": TITLE, "year": str(YEAR), "version": revision.VERSION, "note": note}
 
 
 def bibtex(cited: Citation) -> str:
@@ -105,7 +107,8 @@ def _entry(kind: str, key: str, fields: list[tuple[str, str]]) -> str:
 def ris(cited: Citation) -> str:
     """The same in RIS."""
     own = _fields(cited)
-    entries = [[("TY", "COMP"), ("AU", AUTHORS), ("TI", TITLE), ("ET", own["version"]), ("N1", own["note"])]]
+    entries = [[("TY", "COMP"), ("AU", AUTHORS), ("TI", TITLE), ("PY", own["year"])]]
+    entries[0] += [("ET", own["version"]), ("N1", own["note"])]
     for work in cited.works:
         first, _, last = work.more.get("pages", "").partition("-")
         lines = [("TY", _RIS.get(work.kind, "GEN")), *(("AU", name) for name in work.authors), ("TI", work.title)]
@@ -127,6 +130,7 @@ def csl(cited: Citation) -> str:
             "type": "software",
             "title": TITLE,
             "author": [{"literal": AUTHORS}],
+            "issued": {"date-parts": [[YEAR]]},
             "version": own["version"],
             "note": own["note"],
         }
@@ -150,7 +154,7 @@ def csl(cited: Citation) -> str:
 def text(cited: Citation) -> str:
     """The same as lines to read."""
     note = _fields(cited)["note"]
-    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}." + (f" {note}." if note else "").replace("..", ".")]
+    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}, {YEAR}." + (f" {note}." if note else "").replace("..", ".")]
     for work in cited.works:
         names = [f"{given} {family}" for family, given in (name.split(", ", 1) for name in work.authors)]
         more = "".join(f", {label} {work.more[k]}" for k, label in _LABELS.items() if k in work.more)
