@@ -87,7 +87,7 @@ def test_data_that_are_handed_over_are_not_cropped():
 # --- figures --------------------------------------------------------------------------------------
 
 ABLE = [name for name, entry in catalog.entries("figures").items() if entry.constants.get("OTHER_DATA")]
-FOREIGN = ("cifar", "zhang", "replicat", "the paper", "50,000", "survey's")
+FOREIGN = ("cifar", "zhang", "replicat", "the paper", "50,000", "yousan")
 
 
 def of_mine(name, **more):

@@ -92,7 +92,8 @@ def bibtex_of(works: Iterable[Work]) -> str:
     """An entry a work."""
     entries = []
     for work in works:
-        fields = [("author", latex(" and ".join(work.authors))), ("title", f"{{{latex(work.title)}}}")]
+        names = [latex(name) if ", " in name else f"{{{latex(name)}}}" for name in work.authors]
+        fields = [("author", " and ".join(names)), ("title", f"{{{latex(work.title)}}}")]
         fields += [(_PLACE[work.kind], latex(work.place)), ("year", str(work.year))]
         fields += [(k, latex(v).replace("-", "--") if k == "pages" else latex(v)) for k, v in work.more.items()]
         fields += [("archiveprefix", "arXiv")] if "eprint" in work.more else []
@@ -136,7 +137,8 @@ def csl(cited: Citation) -> str:
         }
     ]
     for work in cited.works:
-        names = [dict(zip(("family", "given"), name.split(", ", 1), strict=True)) for name in work.authors]
+        parts = [name.split(", ", 1) for name in work.authors]
+        names = [dict(zip(("family", "given") if p[1:] else ("literal",), p, strict=True)) for p in parts]
         item: dict[str, Any] = {
             "id": work.key,
             "type": _CSL.get(work.kind, "article"),
@@ -145,7 +147,7 @@ def csl(cited: Citation) -> str:
         }
         item["issued"] = {"date-parts": [[work.year]]}
         item["publisher" if work.kind in ("book", "techreport", "misc") else "container-title"] = work.place
-        renamed = {"number": "issue", "pages": "page", "doi": "DOI"}
+        renamed = {"number": "issue", "pages": "page", "doi": "DOI", "origtitle": "original-title"}
         item |= {renamed.get(k, k): v for k, v in work.more.items() if k != "eprint"}
         items.append({k: v for k, v in (item | {"URL": _url(work)}).items() if v})
     return json.dumps(items, indent=1, ensure_ascii=False)
@@ -156,13 +158,13 @@ def text(cited: Citation) -> str:
     note = _fields(cited)["note"]
     lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}, {YEAR}." + (f" {note}." if note else "").replace("..", ".")]
     for work in cited.works:
-        names = [f"{given} {family}" for family, given in (name.split(", ", 1) for name in work.authors)]
+        names = [" ".join(reversed(name.split(", ", 1))) for name in work.authors]
         more = "".join(f", {label} {work.more[k]}" for k, label in _LABELS.items() if k in work.more)
         lines.append(f"{', '.join(names)}. {work.title}. {work.place}, {work.year}{more}.")
     return "\n".join(map(plain, lines))
 
 
-_LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv"}
+_LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv", "origtitle": "in Chinese"}
 
 
 def _url(work: Work) -> str:
