@@ -487,6 +487,12 @@ def test_a_network_that_squeezes_one_example_is_refused_before_training(tensors)
     assert rt.experiment(tensors, by_batch, batch_size=20, **SHORT)  # which never sees one alone here
 
 
+def test_the_class_of_a_network_that_takes_no_arguments_makes_it(tensors):
+    made, by_class = (rt.experiment(tensors, network, **SHORT).records[0] for network in (lambda: Twice(), Twice))
+    assert curve(made) == curve(by_class)
+    assert by_class.spec.model == "Twice"
+
+
 def test_a_learning_rate_of_0_is_none(tensors):
     with pytest.raises(InputError, match="learning_rate is 0"):
         rt.experiment(tensors, Net(5), **(SHORT | {"learning_rate": 0}))
