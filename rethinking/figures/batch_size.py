@@ -1,7 +1,7 @@
 """Batch size: is mini-batch SGD an implicit regularizer?
 
-Yousan AI 2019 counts the noise of small batches among what regularizes. Test accuracy and time to fit against batch size,
-for true, half random and random labels; everything else the same, the learning rate by step too.
+Yousan AI 2019 counts the noise of small batches among what regularizes. Test accuracy and time to fit against batch
+size, for true, half random and random labels; everything else the same, the learning rate by step too.
 
     rethinking figure batch_size                 500 images, one seed: minutes
     rethinking figure batch_size --scale cpu     2,000 images, three seeds

@@ -20,7 +20,8 @@ MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
 OTHER_DATA = True
 CAPTION = "Training and test error against epochs; dotted, where stopping gains 3 points: the lowest test error."
 THEIRS = (
-    "Nothing of its own; Yousan AI 2019: training error may start above test error, and overfitting follows underfitting."
+    "Nothing of its own; Yousan AI 2019: training error may start above test error, and overfitting follows "
+    "underfitting."
 )
 DEPARTURES = [
     UNSTATED,

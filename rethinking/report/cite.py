@@ -156,7 +156,8 @@ def csl(cited: Citation) -> str:
 def text(cited: Citation) -> str:
     """The same as lines to read."""
     note = _fields(cited)["note"]
-    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}, {YEAR}." + (f" {note}." if note else "").replace("..", ".")]
+    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}, {YEAR}."]
+    lines[0] += (f" {note}." if note else "").replace("..", ".")
     for work in cited.works:
         names = [" ".join(reversed(name.split(", ", 1))) for name in work.authors]
         more = "".join(f", {label} {work.more[k]}" for k, label in _LABELS.items() if k in work.more)
@@ -164,7 +165,8 @@ def text(cited: Citation) -> str:
     return "\n".join(map(plain, lines))
 
 
-_LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv", "origtitle": "in Chinese"}
+_LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv"}
+_LABELS |= {"origtitle": "in Chinese"}
 
 
 def _url(work: Work) -> str:

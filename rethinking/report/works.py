@@ -10,9 +10,10 @@ class Work:
     """A published work.
 
     Attributes:
-        kind: BibTeX's entry type. authors: "Family, Given" each, or one name, "Yousan AI". place: the journal, proceedings, book, publisher or
-        institution. more: other fields under BibTeX's names: volume, number, pages, doi, eprint (an arXiv identifier), origtitle.
-        letter: after the year in the key, where an author has two works of one year.
+        kind: BibTeX's entry type. authors: "Family, Given" each, or one name, "Yousan AI". place: the journal,
+        proceedings, book, publisher or institution. more: other fields under BibTeX's names: volume, number, pages,
+        doi, eprint (an arXiv identifier), origtitle. letter: after the year in the key, where an
+        author has two works of one year.
     """
 
     kind: str
