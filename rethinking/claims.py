@@ -198,7 +198,8 @@ def told(values: Any, form: str = "") -> str:
     numbers = [v for v in there if not isinstance(v, str)]
     late = sorted(v for v in there if v in (CENSORED, DIVERGED))
     words = [v for v in there if isinstance(v, str) and not (numbers and v in late)]
-    parts = [f"{words.count(w)} {w}" if len(there) > 1 else w for w in dict.fromkeys(words)]
+    counts = {w: f"{words.count(w)} run{'s' * (words.count(w) > 1)}" for w in dict.fromkeys(words)}
+    parts = [f"{w} in {count}" if len(there) > 1 else w for w, count in counts.items()]
     if numbers:
         digits = 0 if all(isinstance(v, int) for v in numbers) else 2
         text = spread([*numbers, *[math.inf] * len(late)], digits, form=form)

@@ -12,6 +12,7 @@ FEATURES = (
     "local response normalization",
 )  # fmt: skip
 SPLITS = ("train", "test")
+BALANCED = 1.5  # equal shares: a larger class of the test set makes chance no single number
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 NEEDED = {
     "data": ("SIZES", "SHAPE", "CLASSES", "MEAN", "VARIANCE", "SHA256"),

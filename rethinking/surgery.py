@@ -201,18 +201,28 @@ def after(layer: nn.Module, extra: nn.Module) -> None:
 
 
 def of_units(norm: nn.Module, layer: nn.Module, name: str) -> nn.Module:
-    """A norm of (N, units, ...), for `after`; behind a linear layer it refuses (N, tokens, units) by `name`."""
+    """A norm of (N, units) or (N, maps, H, W), for `after`; it refuses tokens, (N, tokens, units), by `name`."""
     if isinstance(layer, nn.Linear):
-        norm.register_forward_pre_hook(partial(_of_units, name=name))
-    return norm
+        return _of(norm, name, (2,), "(images, units) behind a linear layer")
+    return _of(norm, name, (2, 4), _MAPS)
 
 
-def _of_units(norm: nn.Module, inputs: tuple[Tensor], name: str) -> None:
-    if inputs[0].ndim != 2:
-        raise InputError(
-            f"{name} takes (images, units) behind a linear layer, the network has {tuple(inputs[0].shape)} there: "
-            "drop it"
-        )
+def of_maps(extra: nn.Module, name: str) -> nn.Module:
+    """What acts on (N, maps, H, W) behind a convolution, for `after`; it refuses all else by `name`."""
+    return _of(extra, name, (4,), _MAPS)
+
+
+_MAPS = "(images, maps, height, width) behind a convolution"
+
+
+def _of(extra: nn.Module, name: str, axes: tuple[int, ...], takes: str) -> nn.Module:
+    extra.register_forward_pre_hook(partial(_check_axes, name=name, axes=axes, takes=takes))
+    return extra
+
+
+def _check_axes(extra: nn.Module, inputs: tuple[Tensor], name: str, axes: tuple[int, ...], takes: str) -> None:
+    if inputs[0].ndim not in axes:
+        raise InputError(f"{name} takes {takes}, the network has {tuple(inputs[0].shape)} there: drop it")
 
 
 def _before(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:

@@ -451,6 +451,36 @@ def test_norms_of_tokens_are_refused_by_their_name(tensors, width, part):
         rt.experiment(tensors, Tokens(width), regularizers=part + f"={width}" * (part == "group_norm"), **SHORT)
 
 
+class Patches(nn.Module):
+    """Maps as tokens, (N, positions, maps), before the ReLU, or as units, (N, maps), where they are pooled."""
+
+    def __init__(self, pooled=False):
+        super().__init__()
+        self.pooled, self.read, self.relu, self.last = pooled, nn.Conv2d(3, 4, 2, 2), nn.ReLU(), nn.Linear(4, 4)
+
+    def forward(self, x):
+        maps = self.read(x).flatten(2)
+        return self.last(self.relu(maps.mean(2)) if self.pooled else self.relu(maps.mT).mean(1))
+
+
+MAPS = ["spatial_dropout=0.5", "drop_block=0.5,block=2", "local_response_norm=0.1"]
+
+
+@pytest.mark.parametrize("part", [*MAPS, "batch_norm=true,place=after"])
+@pytest.mark.parametrize("side", [4, 8])  # as many tokens as maps, and more
+def test_what_acts_on_maps_refuses_tokens_by_its_name(part, side):
+    given = torch.rand(20, 3, side, side, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 4
+    name = part.partition("=")[0]
+    line = rf"^{name} takes .images, maps, height, width. behind a convolution, the network has \(2, \d+, 4\) there"
+    with pytest.raises(InputError, match=line):
+        rt.experiment(given, Patches(), regularizers=part, **SHORT)
+    if part in MAPS:
+        with pytest.raises(InputError, match=rf"^{name} takes .* has \(2, 4\) there"):
+            rt.experiment(given, Patches(pooled=True), regularizers=part, **SHORT)
+    else:
+        assert rt.experiment(given, Patches(pooled=True), regularizers=part, **SHORT)
+
+
 def test_what_only_a_regularizer_makes_fail_is_not_the_networks_fault(tensors, monkeypatch):
     def fails(layer, x):
         raise RuntimeError("not so")
@@ -486,6 +516,12 @@ def test_a_network_that_squeezes_one_example_is_refused_before_training(tensors)
         rt.experiment(tensors, Squeezed(5, 4), held_out=1, batch_size=13, **SHORT)
     by_batch = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 4))
     assert rt.experiment(tensors, by_batch, batch_size=20, **SHORT)  # which never sees one alone here
+
+
+def test_the_class_of_a_network_that_takes_no_arguments_makes_it(tensors):
+    made, by_class = (rt.experiment(tensors, network, **SHORT).records[0] for network in (lambda: Twice(), Twice))
+    assert curve(made) == curve(by_class)
+    assert by_class.spec.model == "Twice"
 
 
 def test_a_learning_rate_of_0_is_none(tensors):

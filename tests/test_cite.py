@@ -13,6 +13,7 @@ from command import cli, one_line
 
 import rethinking
 from rethinking import catalog, figures, plotting, revision, verify
+from rethinking.figures.kit import declared
 from rethinking.record import Runs
 from rethinking.report import cite, citing, references
 from rethinking.report.escape import latex
@@ -49,7 +50,7 @@ def docstrings():
 
 
 def test_every_citation_in_the_package_is_a_work_and_every_work_is_cited():
-    name = r"[A-Z][A-Za-z]+"
+    name = r"(?:Yousan )?[A-Z][A-Za-z]+"
     pattern = rf"{name}(?:, {name})*(?: et al\.| & {name})? (?:19|20)\d\d\b"
     known = {each for work in references.WORKS for each in work.names}
     for path, text in docstrings():
@@ -66,7 +67,8 @@ def test_a_figure_cites_this_software_the_paper_and_what_it_is_made_of_in_every_
     cited = cite.citation(name, ROOT / "figures")
     found = entries(cite.bibtex(cited))
     assert list(found)[:2] == [cite.KEY, "zhang2017"]
-    assert found[cite.KEY]["version"] == revision.VERSION
+    assert (found[cite.KEY]["version"], found[cite.KEY]["year"]) == (revision.VERSION, str(cite.YEAR))
+    assert all(str(cite.YEAR) in write(cited) for write in cite.FORMATS.values())
     keys = list(found)
     assert [item["id"] for item in json.loads(cite.csl(cited))] == keys
     assert cite.ris(cited).count("TY  - ") == cite.ris(cited).count("\nER  - ") == len(keys)
@@ -81,6 +83,29 @@ def test_the_source_of_each_method_is_cited_with_the_figure_that_uses_it_alone()
     assert {"wan2013", "ghiasi2018", "ioffe2015"} <= set(keys["regularizers"])
     assert {"coates2011", "daugman1985"} <= set(keys["table3"])
     assert not {"wan2013", "daugman1985", "he2016"} & set(keys["fig1b"])
+
+
+def test_no_source_of_a_claim_is_a_work_without_a_name():
+    """It is the paper's, the project's own question, or names a work that is cited with the figure."""
+    for path in (ROOT / "figures").glob("*.json"):
+        name = json.loads(path.read_text("utf-8"))["figure"]
+        module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+        for claim in declared.declared(module, setting, "claims") if declared.is_declared(module) else []:
+            found = citing.cited(claim.source)
+            assert found or claim.source.startswith(("zhang2017", "the project's own question")), claim.id
+
+
+def test_a_work_of_one_name_and_another_title_is_cited_in_every_format():
+    """The survey's author has one name, and its title is Chinese."""
+    (survey,) = citing.cited("Yousan AI 2019, on data")
+    fields = entries(cite.bibtex_of([survey]))["yousanai2019"]
+    assert fields["author"] == "{Yousan AI}"
+    cited = cite.citation("data_size", ROOT / "figures")
+    assert survey in cited.works
+    assert "AU  - Yousan AI\n" in cite.ris(cited)
+    assert {"literal": "Yousan AI"} in [name for item in json.loads(cite.csl(cited)) for name in item["author"]]
+    told = next(line for line in cite.text(cited).splitlines() if line.startswith("Yousan AI. How to increase"))
+    assert told.endswith(f"Tencent Cloud developer community, 2019, in Chinese {survey.more['origtitle']}.")
 
 
 def test_a_claim_is_cited_by_its_id_with_its_numbers_its_rule_and_its_verdict():
@@ -126,6 +151,9 @@ def test_every_file_tells_the_same_version_title_and_licence():
     assert re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == rethinking.__version__
     assert cite.TITLE == zenodo["title"] == re.search(r'^title: "(.+)"$', cff, re.M)[1]
     assert cite.AUTHORS == zenodo["creators"][0]["name"] == re.search(r"^  - name: (.+)$", cff, re.M)[1]
+    assert str(cite.YEAR) == re.search(r"^  year: (.+)$", cff, re.M)[1]
+    preferred = cff[cff.index("preferred-citation") : cff.index("references")]
+    assert all(text in preferred for text in (cite.TITLE, cite.AUTHORS, f"version: {rethinking.__version__}"))
     assert cli("--version").stdout == f"rethinking, version {revision.told()}\n"
 
 

@@ -312,6 +312,14 @@ def test_no_claim_writes_a_number_twice(name):
             assert len(set(read)) == len(read), (one.id, key)
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_numbers_are_told_apart_and_with_their_unit(name):
+    for one, _, text, _ in summaries(name):
+        assert not re.search(r"(?<![a-z\d.,])[\d.,]*\d[a-z]*\)? -?\d", text), (one.id, text)
+        for what, unit in (("squared margin", "(log10)"), ("sharpness", "nats")):
+            assert what not in one.statement or unit in text or " pairs " in text, (one.id, text)
+
+
 def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():
     sources = {(each.values[2].source, each.values[0]) for each in EVERY}
     assert [name for source, name in sources if source == "zhang2017, section 2.2"] == ["rademacher"]
@@ -382,9 +390,10 @@ def test_extensions_have_words_of_their_own():
         ([944, "censored", 928], "944 (928 to censored)"),
         (["censored", 800, "censored"], "censored (800 to censored)"),
         ([800, "censored"], "censored (800 to censored)"),
-        (["censored", "censored"], "2 censored"),
+        (["censored", "censored"], "censored in 2 runs"),
         (["censored"], "censored"),
-        ([2.5, "p = 0 censored", None], "2.50, 1 p = 0 censored, 2 of 3 seeds"),
+        (["no margin", "no margin", 3], "3, no margin in 2 runs"),
+        ([2.5, "p = 0 censored", None], "2.50, p = 0 censored in 1 run, 2 of 3 seeds"),
         ([None], "not run"),
     ],
 )

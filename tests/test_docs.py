@@ -135,7 +135,7 @@ def test_the_figure_that_a_page_shows_is_drawn_and_judged(found, tmp_path, monke
     assert done.returncode == 0, done.stderr
     (claim,) = json.loads((tmp_path / "figures" / f"{name}-quick.json").read_text("utf-8"))["claims"]
     assert claim["verdict"] in ("holds", "does not hold")
-    assert claim["ours"].startswith("at p = 0.5 ")
+    assert claim["ours"].startswith("at p = 0.5: ")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -64,7 +64,9 @@ FEW = {"progress": False}
 CALLS = {
     r"the data set comes first: experiment\(dataset, network\)": lambda: rt.experiment(net(), DATASET),
     "the data set comes first": lambda: rt.experiment(lambda: None, DATASET),
-    r"network is the class Flatten: give an instance, Flatten\(\.\.\.\)": lambda: try_(DATASET, torch.nn.Flatten),
+    r"network is the class Linear: give an instance, Linear\(\.\.\.\)": lambda: try_(DATASET, torch.nn.Linear),
+    r"network is the class dict: give an instance": lambda: try_(DATASET, dict),
+    "Flatten has no weights to train": lambda: try_(DATASET, torch.nn.Flatten),
     r"the labels come first: give \(images, labels\)": lambda: try_((Y, X)),
     r"TensorDataset\(images, labels\)": lambda: try_(X),
     "there are 4 images and 3 labels": lambda: try_((X[:4], Y[:3])),

@@ -144,8 +144,8 @@ def test_a_median_counts_censored_runs_above_every_number(group):
         (["diverged", 112, "diverged"], "diverged (112 to diverged)"),
         ([112, "diverged", "censored"], "censored (112 to diverged)"),
         ([112, 115, "diverged", "censored"], "censored (112 to diverged)"),
-        (["diverged", "censored", "diverged"], "2 diverged, 1 censored"),
-        ([0.986, "without a finite loss", None], "0.99, 1 without a finite loss, 2 of 3 seeds"),
+        (["diverged", "censored", "diverged"], "diverged in 2 runs, censored in 1 run"),
+        ([0.986, "without a finite loss", None], "0.99, without a finite loss in 1 run, 2 of 3 seeds"),
     ],
 )
 def test_a_time_of_a_run_that_diverged_is_above_every_number_and_named(values, text):

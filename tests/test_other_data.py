@@ -12,7 +12,7 @@ from command import cli
 from small_images import IMAGES, LABELS, RNG, TINY
 
 import rethinking
-from rethinking import catalog, claims, data, figures
+from rethinking import catalog, claims, data, figures, plotting
 from rethinking.api._experiment import _untrained
 from rethinking.cli import main
 from rethinking.engines.execute import execute
@@ -87,7 +87,7 @@ def test_data_that_are_handed_over_are_not_cropped():
 # --- figures --------------------------------------------------------------------------------------
 
 ABLE = [name for name, entry in catalog.entries("figures").items() if entry.constants.get("OTHER_DATA")]
-FOREIGN = ("cifar", "zhang", "replicat", "the paper", "50,000", "survey's")
+FOREIGN = ("cifar", "zhang", "replicat", "the paper", "50,000", "yousan")
 
 
 def of_mine(name, **more):
@@ -109,6 +109,23 @@ def test_every_word_of_a_figure_on_other_data_is_of_that_data(name, tmp_path):
     assert f"A run trains on {trained.get(name, '')}" in drawn.numbers["departures"][2]
     assert all(row["data"] == "mine" for row in drawn.numbers["table"])
     assert {v.verdict for v in drawn.verdicts} <= {"not run", "not judged"}
+
+
+@pytest.mark.parametrize("name", ["fig1a", "fig1b"])
+def test_the_legend_of_other_data_stands_below_the_panels(name, tmp_path):
+    """Its curves may lie anywhere; on the paper's data it stands where there is room."""
+    data.add("mine", _npz(tmp_path))
+    module, found = catalog.load("figures", name), []
+    for setting in (of_mine(name), figures.setting(name)):
+        with plotting.style():
+            picture = figures.made(name, module, setting, Runs(tmp_path / "runs"))[1]()
+        for legend in picture.legends:
+            picture.draw_without_rendering()
+            box = legend.get_window_extent()
+            assert picture.bbox.x0 <= box.x0 < box.x1 <= picture.bbox.x1
+        found.append((len(picture.legends), sum(axes.get_legend() is not None for axes in picture.axes)))
+        plotting.pyplot().close(picture)
+    assert found == [(1, 0), (0, 1)]
 
 
 def test_fig1a_answers_the_papers_questions_of_other_data(tmp_path):

@@ -262,6 +262,16 @@ def test_of_folders_what_is_taken_and_what_is_not_is_said(case, tmp_path):
     assert [line.partition(": ")[2] for line in said] == lines
 
 
+@pytest.mark.parametrize(("counts", "line"), [((4, 4, 4), None), ((6, 4, 2), None), ((7, 4, 1), "bee 7, ant 4, cat 1")])
+def test_classes_of_unlike_sizes_are_said(counts, line, tmp_path):
+    """Where the largest has more than 1.5 equal shares of the test images, on which figures judge chance."""
+    labels, said = np.repeat([1, 0, 2], counts), []
+    image_folder(tmp_path / "train")
+    image_folder(tmp_path / "test", IMAGES[:12], labels=labels)
+    data.add("mine", tmp_path, say=said.append)
+    assert [each.split("; ")[0] for each in said] == [f"mine: test images by class: {line}"] * bool(line)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["png", "tiff", "webp"])
 def test_images_are_turned_as_their_exif_says(form, orientation, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command import cli, one_line
 
+from rethinking import catalog
 from rethinking.record import Runs
 from rethinking.report import model, slides
 
@@ -20,7 +21,7 @@ def test_text_is_of_a_talks_size_within_the_slide_and_apart_from_the_panels(resu
 
     with slides.style():
         made = slides.drawn(results, Runs(ROOT / "runs"))
-        assert 10 <= len(made) <= 14
+        assert 10 <= len(made) <= 15
         for draw, _ in made:
             figure = draw()
             figure.draw_without_rendering()
@@ -61,6 +62,11 @@ def test_a_slide_has_the_title_of_its_figure_and_of_several_drawings_that_with_m
     drawings = [r for r in results if r.name == "fig1a"]
     part = {r.stem: len(r.numbers["missing"]) for r in drawings}
     assert min(part, key=part.get) in {r.stem for r in shown}
+
+
+def test_every_figure_and_table_of_the_paper_that_is_not_of_imagenet_has_a_slide():
+    named = {name for name in catalog.names("figures") if model.artefact(name)}
+    assert named - set(slides.SLIDES) == {"fig2a", "table2"}
 
 
 def test_the_command_writes_the_same_files_twice_and_whence_reads_a_slide(tmp_path):

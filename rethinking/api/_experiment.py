@@ -108,8 +108,9 @@ def experiment(
             read once, and held in memory, or meanwhile in the data folder where inputs take more than 2 GiB as float32:
             the curve is the same. test: likewise, what test accuracy is of; a data set with a name has its own.
         network: a torch.nn.Module, of which a copy is trained from the weights that it has; a function that makes one,
-            called under the seed; or a name as "mlp-1x512,width=64", initialised as in the figures. What layers draw,
-            as torch.nn.Dropout, follows from the seed; what random transforms of the data draw is the same for each.
+            or its class where that takes no arguments, called under the seed; or a name as "mlp-1x512,width=64",
+            initialised as in the figures. What layers draw, as torch.nn.Dropout, follows from the seed; what random
+            transforms of the data draw is the same for each.
         corruption, regularizers: as on the command line, "partial_labels=0.3" or ["dropout=0.5", "weight_decay=5e-4"];
             or {"dropout": 0.5}, the value of the first option, or {"dropout": {"rate": 0.5, "where": "last"}}.
         n: the first so many training examples, which must be of two classes at least: shuffle data that lie class by
@@ -227,7 +228,7 @@ def _check_arguments(dataset: Any, network: Any, fields: dict[str, Any], preproc
         raise InputError("the data set comes first: experiment(dataset, network)")
     if isinstance(dataset, str):
         catalog.find("data", dataset)
-    if isinstance(network, type):
+    if isinstance(network, type) and (not issubclass(network, nn.Module) or _required(network)):
         name = network.__name__
         raise InputError(
             f"network is the class {name}: give an instance, {name}(...), or a function, lambda: {name}(...)"

@@ -38,7 +38,7 @@ FORMATS = ("pdf", "png")
 @json_option
 @runs_option
 def slides(out: Path, formats: str, drawn: str, as_json: bool, runs_dir: str) -> None:
-    """Draw a dozen 16:9 slides for a talk from the records: a figure and its finding each, the scoreboard last."""
+    """Draw 16:9 slides for a talk from the records: a figure and its finding each, the scoreboard last."""
     from rethinking.plotting import pictures
     from rethinking.record import Runs
     from rethinking.report.slides import save

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rethinking import catalog
-from rethinking.constants import ARRAYS
+from rethinking.constants import ARRAYS, BALANCED
 from rethinking.data._files import Arrays, Unavailable
 from rethinking.data._folder import file_of, scratch_in, write_arrays
 from rethinking.data._found import Chosen
@@ -109,6 +109,14 @@ def add(
         arrays[f"{split}_images"] = Chosen(pair.images, places[k][orders[k]])
         arrays[f"{split}_labels"] = numbers[k][orders[k]]
     _put(name, arrays, classes, words, folder)
+    counts = np.bincount(arrays["test_labels"], minlength=len(classes))
+    if counts.max() * len(classes) > BALANCED * counts.sum():
+        order = np.argsort(-counts, kind="stable")
+        sizes = ", ".join(f"{ascii(classes[k])[1:-1][:40]} {counts[k]:,}" for k in order[:5])
+        say(
+            f"{name}: test images by class: {sizes}{', ...' * (len(order) > 5)}; the largest class has more than "
+            f"{BALANCED:g} equal shares, so that chance is no one number, and figures do not judge claims about it"
+        )
     return folder
 
 

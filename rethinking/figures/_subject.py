@@ -7,12 +7,12 @@ from typing import Any
 
 from rethinking import catalog
 from rethinking.claims import exact, rounded
+from rethinking.constants import BALANCED
 from rethinking.spec import RunSpec, Spec, image_size
 
 CIFAR10 = "cifar10"
 FULL = 50_000  # its training images
 WORDS = {CIFAR10: "CIFAR-10", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-BALANCED = 1.5  # equal shares: a larger class of the test set makes chance no single number
 
 
 def percent(share: float, digits: int = 1) -> float:

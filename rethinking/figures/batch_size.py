@@ -1,7 +1,7 @@
 """Batch size: is mini-batch SGD an implicit regularizer?
 
-The survey counts the noise of small batches among what regularizes. Test accuracy and time to fit against batch size,
-for true, half random and random labels; everything else the same, the learning rate by step too.
+Yousan AI 2019 counts the noise of small batches among what regularizes. Test accuracy and time to fit against batch
+size, for true, half random and random labels; everything else the same, the learning rate by step too.
 
     rethinking figure batch_size                 500 images, one seed: minutes
     rethinking figure batch_size --scale cpu     2,000 images, three seeds
@@ -17,7 +17,7 @@ from rethinking.spec import RunSpec
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 OTHER_DATA = True
 CAPTION = "Test accuracy and epochs to fit against batch size, for true, half random and random labels."
-THEIRS = "Nothing of its own; the survey: the noise of small batches regularizes."
+THEIRS = "Nothing of its own; Yousan AI 2019: the noise of small batches regularizes."
 DEPARTURES = [
     "An extension: the paper does not vary the batch size, nor state it.",
     "The learning rate starts the same at every batch size and falls every 391 steps, whatever the batch size: small "
@@ -88,7 +88,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="batch_size.small_help",
             name="small batches help",
             where={"labels": "true labels", "batch": [few, many]},
-            source="the survey's claim on implicit regularization",
+            source="Yousan AI 2019, on implicit regularization",
             statement=f"batches of {few} reach a higher test accuracy than batches of {many:,}",
             paper="the noise of small batches regularizes",
             rule="on true labels the median test accuracy over seeds is higher with the smaller batches, and every run "

@@ -182,7 +182,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="capacity.values_limit",
             name="values limit",
             where={"weights": [SIGNS, FREE]},
-            source="the survey's claim on capacity",
+            source="Yousan AI 2019, on capacity",
             statement="weights of {{−1, +1}} in all layers memorize no more than free weights of a narrower network",
             paper="what values weights may take limits capacity, not only how many there are",
             rule="at the largest width where the median training accuracy over seeds with {{−1, +1}} is below 99 %, a "

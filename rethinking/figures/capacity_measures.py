@@ -204,12 +204,18 @@ def told_signs(t: Frame) -> str:
         both = zip(part.values(MORE[norm]), part.values(other), strict=True)
         same[percentile] += [a * b > 0 for a, b in both]
     words = {"0_1": "0.1th", "10": "10th"}
-    return ", ".join(f"with the {words[key]} {sum(each)} of {len(each)} signs stay" for key, each in same.items())
+    each = (f"{sum(kept)} of {len(kept)} signs stay with the {words[key]}" for key, kept in same.items())
+    return ", ".join(each)
+
+
+def in_logs(t: Frame, measure: Measure, by: str, key: str) -> str:
+    """A logarithm for every value of a coordinate, as text with its unit. key: as of `Frame.texts_by`."""
+    return f"{t.texts_by(measure, by, key)}; in orders of magnitude (log10)"
 
 
 def by_images(more: Measure, t: Frame) -> str:
     """What is more on random labels, by the number of images."""
-    return t.where(labels=RANDOM).texts_by(more, "images", "n = {:,}: {}")
+    return in_logs(t.where(labels=RANDOM), more, "images", "n = {:,}: {}")
 
 
 def claims(setting: Setting) -> list[Claim]:

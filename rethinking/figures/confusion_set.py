@@ -15,7 +15,7 @@ from typing import Any
 from rethinking.claims import rounded
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._parts import UNSTATED
-from rethinking.figures.capacity_measures import NORMS, over_margin
+from rethinking.figures.capacity_measures import NORMS, in_logs, over_margin
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, minus, ordered
 from rethinking.figures.kit.measures import error
 from rethinking.spec import Part, ProbeSpec, RunSpec
@@ -69,6 +69,7 @@ ERROR, SHARP = error("test_accuracy"), column(SHARPNESS, "sharpness (nats)")
 OVER = {norm: over_margin(norm) for norm in NORMS}
 MORE = {norm: minus(OVER[norm], f"{norm}_more", "rise of log10(norm / margin²)", random=0) for norm in NORMS}
 MEASURES = [_probed.REACHED]
+BY = "{:,} random labels: {}"
 TABLE = Table(
     "run",
     {
@@ -121,7 +122,6 @@ def rises(measure: Measure, what: str, setting: Setting, **texts: Any) -> Claim:
     """That medians over seeds rise with the random labels, from each number of them to the next."""
     usual: dict[str, Any] = {
         "rule": "the median over seeds rises from each number of random labels to the next; judged from n = 10,000 on",
-        "ours": lambda t: t.texts_by(measure, "random", "{:,}: {}"),
         "each": {"network": CHEAP},
         "where": {"what": what},
     }
@@ -166,6 +166,7 @@ def claims(setting: Setting) -> list[Claim]:
             name="the test error rises, {network}",
             statement="the more random labels {network} fits beside the true ones, the larger is its test error",
             paper="the test error rises with the number of random labels",
+            ours=lambda t: t.texts_by(ERROR, "random", BY + " %"),
             **paper,
         ),
         *(
@@ -178,6 +179,7 @@ def claims(setting: Setting) -> list[Claim]:
                 statement=f"the {name} norm of {{network}} over the squared margin rises with the number of random "
                 "labels, as the test error does",
                 paper="norms rise with the number of random labels",
+                ours=partial(in_logs, measure=OVER[norm], by="random", key=BY),
                 **paper,
             )
             for norm, name in NORMS.items()
@@ -195,7 +197,7 @@ def claims(setting: Setting) -> list[Claim]:
                 "from n = 10,000 on; a rule made after the runs, beside the one before them, so that norms and "
                 "sharpness are also judged by one",
                 holds=partial(above, measure=OVER[norm]),
-                ours=partial(Frame.texts_by, measure=OVER[norm], by="random", key="{:,}: {}"),
+                ours=partial(in_logs, measure=OVER[norm], by="random", key=BY),
                 numbers=partial(Frame.numbers_by, measure=OVER[norm], by="random"),
                 met=[ends(OVER[norm], CAPACITY, 2.1, 2.1)],
                 missed=[ends(OVER[norm], CAPACITY, 2.0, 3.0), ends(OVER[norm], CAPACITY, math.nan, 3.0)],
@@ -215,7 +217,7 @@ def claims(setting: Setting) -> list[Claim]:
             "n = 10,000 on; a rule made after the runs, in place of one that could hardly be missed, and held: that "
             "medians do not rise at every step",
             holds=stays,
-            ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", "{:,}: {}"),
+            ours=lambda t: t.where(what=SHARPNESS).texts_by(SHARP, "random", BY + " nats"),
             numbers=lambda t: t.where(what=SHARPNESS).numbers_by(SHARP, "random"),
             met=[ends(SHARP, SHARPNESS, 2.0, 3.0)],
             missed=[ends(SHARP, SHARPNESS, 2.2, 3.0), ends(SHARP, SHARPNESS, math.nan, 1.0)],

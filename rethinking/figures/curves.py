@@ -1,8 +1,8 @@
 """Training and test error over training: underfitting, overfitting, and the best point between them.
 
 The classic two curves, for true, half and fully random labels: where test error is lowest is where early stopping
-would stop; to its left the network underfits, to its right it overfits. The survey's remark that training error may
-start above test error is judged on the error as it is usually reported, the mean over an epoch's batches.
+would stop; to its left the network underfits, to its right it overfits. The remark of Yousan AI 2019 that training
+error may start above test error is judged on the error as it is usually reported, the mean over an epoch's batches.
 
     rethinking figure curves                  2,000 images, a minute on two cores
     rethinking figure curves --scale cpu      MLP 1x512 on all 50,000 images (runs of fig1b)
@@ -20,7 +20,8 @@ MODELS = ["mlp-1x512", "mlp-3x512", "alexnet", "inception"]
 OTHER_DATA = True
 CAPTION = "Training and test error against epochs; dotted, where stopping gains 3 points: the lowest test error."
 THEIRS = (
-    "Nothing of its own; the survey: training error may start above test error, and overfitting follows underfitting."
+    "Nothing of its own; Yousan AI 2019: training error may start above test error, and overfitting follows "
+    "underfitting."
 )
 DEPARTURES = [
     UNSTATED,
@@ -74,7 +75,7 @@ def claims(setting: Setting) -> list[Claim]:
         id="curves.starts_above",
         name="training error starts above test error",
         where={"labels": "true labels"},
-        source="the survey's remark",
+        source="Yousan AI 2019, on training error",
         statement="training error may start above test error",
         paper="training error may start above test error",
         rule="in every seed the mean training error of the first epoch is at least 1 point above the test error after "
@@ -89,7 +90,7 @@ def claims(setting: Setting) -> list[Claim]:
             id="curves.overfits",
             name="overfits half random labels",
             where={"labels": "half random labels"},
-            source="the survey's two curves",
+            source="Yousan AI 2019, on underfitting and overfitting",
             statement="with half random labels test error falls, then rises: there is a best point to stop at",
             paper="a U-shaped curve of test error",
             rule="in every seed test error is lowest later than at the first epoch, ends at least 5 points above that "

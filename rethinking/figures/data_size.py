@@ -1,6 +1,6 @@
 """The gap between training and test error against the number of training images: does enough data stop overfitting?
 
-The survey says that with enough data a network never overfits. Up to CIFAR-10's 50,000 images: the final gap by n.
+Yousan AI 2019 says that with enough data a network never overfits. Up to CIFAR-10's 50,000 images: the final gap by n.
 
     rethinking figure data_size                 up to 2,000 images, a minute on two cores
     rethinking figure data_size --scale cpu     up to all 50,000 images
@@ -18,7 +18,7 @@ from rethinking.spec import RunSpec
 MODELS = ["mlp-3x512", "mlp-1x512", "alexnet"]
 OTHER_DATA = True
 CAPTION = "Training and test error at the end of training against the number of training images, true labels."
-THEIRS = "Nothing of its own; the survey: with enough data a network never overfits."
+THEIRS = "Nothing of its own; Yousan AI 2019: with enough data a network never overfits."
 DEPARTURES = [
     UNSTATED,
     BUDGET,
@@ -59,7 +59,7 @@ def finding(t: Frame, network: str) -> str:
 def claims(setting: Setting) -> list[Claim]:
     images, of = grid(setting).coordinates["images"], setting.subject
     ends = images[0], images[-1]
-    survey: dict[str, Any] = {"source": "the survey's claim on data", "least_seeds": least_seeds(setting.model)}
+    survey: dict[str, Any] = {"source": "Yousan AI 2019, on data", "least_seeds": least_seeds(setting.model)}
     enough = bounded(
         Bound(GAP, most=5, by_median=True),
         Bound(ACCURACY, least=of.learned, by_median=True),

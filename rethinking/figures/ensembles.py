@@ -32,7 +32,7 @@ NETWORKS = ("mlp-3x512", "mlp-1x512", "alexnet")
 CAPTION = "What an ensemble gains in test accuracy over its members, against its size."
 MEMBERS = {"initial weights": 6, "bootstrap": 6, "networks": len(NETWORKS), "crops": 5}
 OVER = {"networks": "the best member", "crops": "the centre crop"}  # what a gain is over, where it is not their mean
-THEIRS = "Nothing of its own; the survey: ensembles improve generalization. Breiman 1996: so does bagging."
+THEIRS = "Nothing of its own; Yousan AI 2019: ensembles improve generalization. Breiman 1996: so does bagging."
 DEPARTURES = [
     "An extension: the paper trains no ensemble.",
     f"Ensembles of up to {max(MEMBERS.values())} {NETWORK}; of the networks {', '.join(NETWORKS)}; of one {NETWORK}'s "
@@ -179,7 +179,7 @@ def helps(kind: str, mix: str) -> Claim:
         mix,
         Bound(WHOLE, above=0),
         name=f"{kind}, {mix}",
-        source="the survey's claim on ensembles",
+        source="Yousan AI 2019, on ensembles",
         statement=f"an ensemble over {kind} helps on {mix}{over}",
         paper="ensembles reduce the test error",
         rule=f"averaging the probabilities gains test accuracy in every ensemble{over}",

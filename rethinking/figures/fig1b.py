@@ -106,7 +106,7 @@ def claims(setting: Setting) -> list[Claim]:
             rule="the median ratio over seeds is between 1 and 4 at every p, and above 1 at p = 1; a censored run "
             "counts as above 4, and p = 0 must be fitted",
             holds=small,
-            ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g} {}"),
+            ours=lambda t: t.where(p=[0.5, 1.0]).texts_by(RATIO, "p", "at p = {:g}: {}"),
             least_n=FULL,
             met=along(RATIO, [1, 2, 4]),
             missed=along(RATIO, [1, 2, 4.01], [1, 0.99, 2], [1, 2, 1], [1, 2, CENSORED], [1, 2, "p = 0 censored"]),
@@ -122,7 +122,7 @@ def claims(setting: Setting) -> list[Claim]:
             paper="slower, for every network",
             rule="the median over seeds of the ratio at p = 1 is above 1, and every run is fitted; judged from "
             "n = 2,000 on",
-            ours=lambda t: t.where(p=1.0).texts_by(RATIO, "p", "at p = {:g} {}"),
+            ours=lambda t: t.where(p=1.0).texts_by(RATIO, "p", "at p = {:g}: {}"),
             least_n=2000,
             **each,
         ),

@@ -18,7 +18,7 @@ from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _probed
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._probed import STOP_LOSS
-from rethinking.figures.capacity_measures import NORMS, over_margin
+from rethinking.figures.capacity_measures import NORMS, in_logs, over_margin
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, ordered
 from rethinking.figures.kit.measures import error
 from rethinking.spec import EPOCH, ProbeSpec, RunSpec
@@ -141,7 +141,7 @@ def claims(setting: Setting) -> list[Claim]:
         rising = norm in RISING
         goes, way = ("rises", "rises") if rising else ("goes on falling", "falls")
         told: dict[str, Any] = {
-            "ours": lambda t, norm=norm: t.texts_by(OVER[norm], "units", "{:,} units: {}"),
+            "ours": lambda t, norm=norm: in_logs(t, OVER[norm], "units", "{:,} units: {}"),
             "numbers": lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),
         }
         found += [

@@ -27,7 +27,7 @@ from rethinking.spec import Part, Spec, TwoWeightsSpec
 NETWORK = NETWORKS[0]
 CAPTION = "Trained weights without a penalty, with L1 and with L2; loss contours meeting the L1 and the L2 ball."
 L1, STRONG, L2 = 1e-3, 3e-3, 0.02
-THEIRS = "Nothing of its own; the survey and Tibshirani 1996: L1 gives weights that are exactly 0, L2 small ones."
+THEIRS = "Nothing of its own; Yousan AI 2019 and Tibshirani 1996: L1 gives weights that are exactly 0, L2 small ones."
 DEPARTURES = [
     "An extension: the paper shows no weights, and has no L1 penalty.",
     f"Strengths: L1 {L1:g} and, strong, {STRONG:g}; weight decay {L2:g}. They and the claims were fixed after runs of "

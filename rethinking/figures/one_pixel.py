@@ -184,7 +184,7 @@ def claims(setting: Setting) -> list[Claim]:
             "exhaustive search alone, in every seed; not judged where no image is broken in a seed; judged from "
             "n = 2,000 on",
             holds=lambda t: FEW.holds(t) if all(map(math.isfinite, t.values(MISSED))) else None,
-            ours=lambda t: f"{t.text(MISSED)} (%)",
+            ours=lambda t: f"{t.text(MISSED)} %",
             unjudged=[made(missed=[0.0, "not measured"])],
             least_n=2000,
             least_seeds=_probed.least_seeds,

@@ -138,7 +138,7 @@ def survey(key: str, what: str, name: str, paper: str, one: list[str]) -> Claim:
         id=f"regularizers.{key}",
         name=name,
         where={"network": NETWORKS[0], "labels": "true"},
-        source="the survey's claim on regularizers",
+        source="Yousan AI 2019, on regularizers",
         statement=f"{what} helps more than the other regularizers, in the median",
         paper=paper,
         rule=f"on {NETWORKS[0]}, the median change of test accuracy is larger over regularizers that act on "

@@ -125,7 +125,7 @@ def finding(t: Frame, network: str) -> str:
 
 ACROSS, HEIGHT = 3, 8.2
 AUTHORS: dict[str, Any] = {"source": "Azulay & Weiss 2019, abstract"}
-ARTICLE: dict[str, Any] = {"source": "the source article's claims on shifts and crops"}
+ARTICLE: dict[str, Any] = {"source": "Yousan AI 2019, on shifts and crops"}
 EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "least_n": 50_000, "least_seeds": _probed.least_seeds}
 LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST, **ONE}
 QUESTION: dict[str, Any] = EACH | {"source": "the project's own question", "paper": "none", "least_n": 2000}

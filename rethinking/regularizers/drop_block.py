@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.surgery import activations, after
+from rethinking.surgery import activations, after, of_maps
 
 OPTIONS = {
     "rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "share of the units dropped, but for overlaps"},
@@ -77,5 +77,5 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         for layer, relu in activations(network, self.run.uncalled) if self.rate else []:
             if isinstance(layer, nn.Conv2d):
-                after(relu, DropBlock(self.rate, self.block, self.run))
+                after(relu, of_maps(DropBlock(self.rate, self.block, self.run), "drop_block"))
         return network

@@ -11,7 +11,7 @@ from torch import nn
 
 from rethinking.layers import LocalResponseNorm
 from rethinking.regularizers import Base
-from rethinking.surgery import activations, after
+from rethinking.surgery import activations, after, of_maps
 
 OPTIONS = {"alpha": {"type": "float", "ge": 0.0, "description": "coefficient of the sum of squares"}}
 NULL = {"alpha": 0.0}
@@ -29,5 +29,6 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         for layer, relu in activations(network, self.run.uncalled) if self.alpha else []:
             if isinstance(layer, nn.Conv2d):
-                after(relu, LocalResponseNorm(size=5, alpha=5 * self.alpha, beta=0.75, k=1.0))
+                norm = LocalResponseNorm(size=5, alpha=5 * self.alpha, beta=0.75, k=1.0)
+                after(relu, of_maps(norm, "local_response_norm"))
         return network

@@ -9,7 +9,7 @@ more where one has. For networks with convolutions.
 from torch import Tensor, nn
 
 from rethinking.regularizers import Base, Run
-from rethinking.surgery import activations, after, kept
+from rethinking.surgery import activations, after, kept, of_maps
 
 OPTIONS = {"rate": {"type": "float", "ge": 0.0, "lt": 1.0, "description": "probability of dropping a feature map"}}
 NULL = {"rate": 0.0}
@@ -39,5 +39,5 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         for layer, relu in activations(network, self.run.uncalled) if self.rate else []:
             if isinstance(layer, nn.Conv2d):
-                after(relu, SpatialDropout(self.rate, self.run))
+                after(relu, of_maps(SpatialDropout(self.rate, self.run), "spatial_dropout"))
         return network

@@ -18,6 +18,7 @@ from rethinking.streams import plain
 
 TITLE = "rethinking: a replication of Understanding deep learning requires rethinking generalization"
 AUTHORS = "The rethinking authors"
+YEAR = 2026  # of this version, which the commit makes precise
 KEY = "rethinking"
 _PLACE = {"inproceedings": "booktitle", "incollection": "booktitle", "article": "journal", "book": "publisher"}
 _PLACE |= {"techreport": "institution", "misc": "howpublished"}
@@ -77,7 +78,8 @@ def _fields(cited: Citation) -> dict[str, str]:
     """Those of this software, under BibTeX's names."""
     known = revision.commit() != revision.UNKNOWN
     about = [cited.note] * bool(cited.note) + [f"Commit {revision.commit()}"] * known
-    return {"title": TITLE, "version": revision.VERSION, "note": plain(". ".join(about).replace("..", "."))}
+    note = plain(". ".join(about).replace("..", "."))
+    return {"title": TITLE, "year": str(YEAR), "version": revision.VERSION, "note": note}
 
 
 def bibtex(cited: Citation) -> str:
@@ -90,7 +92,8 @@ def bibtex_of(works: Iterable[Work]) -> str:
     """An entry a work."""
     entries = []
     for work in works:
-        fields = [("author", latex(" and ".join(work.authors))), ("title", f"{{{latex(work.title)}}}")]
+        names = [latex(name) if ", " in name else f"{{{latex(name)}}}" for name in work.authors]
+        fields = [("author", " and ".join(names)), ("title", f"{{{latex(work.title)}}}")]
         fields += [(_PLACE[work.kind], latex(work.place)), ("year", str(work.year))]
         fields += [(k, latex(v).replace("-", "--") if k == "pages" else latex(v)) for k, v in work.more.items()]
         fields += [("archiveprefix", "arXiv")] if "eprint" in work.more else []
@@ -105,7 +108,8 @@ def _entry(kind: str, key: str, fields: list[tuple[str, str]]) -> str:
 def ris(cited: Citation) -> str:
     """The same in RIS."""
     own = _fields(cited)
-    entries = [[("TY", "COMP"), ("AU", AUTHORS), ("TI", TITLE), ("ET", own["version"]), ("N1", own["note"])]]
+    entries = [[("TY", "COMP"), ("AU", AUTHORS), ("TI", TITLE), ("PY", own["year"])]]
+    entries[0] += [("ET", own["version"]), ("N1", own["note"])]
     for work in cited.works:
         first, _, last = work.more.get("pages", "").partition("-")
         lines = [("TY", _RIS.get(work.kind, "GEN")), *(("AU", name) for name in work.authors), ("TI", work.title)]
@@ -127,12 +131,14 @@ def csl(cited: Citation) -> str:
             "type": "software",
             "title": TITLE,
             "author": [{"literal": AUTHORS}],
+            "issued": {"date-parts": [[YEAR]]},
             "version": own["version"],
             "note": own["note"],
         }
     ]
     for work in cited.works:
-        names = [dict(zip(("family", "given"), name.split(", ", 1), strict=True)) for name in work.authors]
+        parts = [name.split(", ", 1) for name in work.authors]
+        names = [dict(zip(("family", "given") if p[1:] else ("literal",), p, strict=True)) for p in parts]
         item: dict[str, Any] = {
             "id": work.key,
             "type": _CSL.get(work.kind, "article"),
@@ -141,7 +147,7 @@ def csl(cited: Citation) -> str:
         }
         item["issued"] = {"date-parts": [[work.year]]}
         item["publisher" if work.kind in ("book", "techreport", "misc") else "container-title"] = work.place
-        renamed = {"number": "issue", "pages": "page", "doi": "DOI"}
+        renamed = {"number": "issue", "pages": "page", "doi": "DOI", "origtitle": "original-title"}
         item |= {renamed.get(k, k): v for k, v in work.more.items() if k != "eprint"}
         items.append({k: v for k, v in (item | {"URL": _url(work)}).items() if v})
     return json.dumps(items, indent=1, ensure_ascii=False)
@@ -150,15 +156,17 @@ def csl(cited: Citation) -> str:
 def text(cited: Citation) -> str:
     """The same as lines to read."""
     note = _fields(cited)["note"]
-    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}." + (f" {note}." if note else "").replace("..", ".")]
+    lines = [f"{AUTHORS}. {TITLE}, version {revision.VERSION}, {YEAR}."]
+    lines[0] += (f" {note}." if note else "").replace("..", ".")
     for work in cited.works:
-        names = [f"{given} {family}" for family, given in (name.split(", ", 1) for name in work.authors)]
+        names = [" ".join(reversed(name.split(", ", 1))) for name in work.authors]
         more = "".join(f", {label} {work.more[k]}" for k, label in _LABELS.items() if k in work.more)
         lines.append(f"{', '.join(names)}. {work.title}. {work.place}, {work.year}{more}.")
     return "\n".join(map(plain, lines))
 
 
 _LABELS = {"volume": "volume", "number": "number", "pages": "pages", "doi": "doi", "eprint": "arXiv"}
+_LABELS |= {"origtitle": "in Chinese"}
 
 
 def _url(work: Work) -> str:

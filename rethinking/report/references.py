@@ -1,11 +1,6 @@
 """The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from."""
 
-from functools import partial
-
-from rethinking.report.works import work
-
-presented = partial(work, "inproceedings")
-preprint = partial(work, "misc")
+from rethinking.report.works import preprint, presented, work
 
 _NIPS = "Advances in Neural Information Processing Systems"
 _CVPR = "IEEE Conference on Computer Vision and Pattern Recognition (CVPR)"
@@ -34,12 +29,7 @@ WORKS = (
         pages="1-25",
         eprint="1805.12177",
     ),
-    preprint(
-        "Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.",
-        2016,
-        "Layer normalization",
-        eprint="1607.06450",
-    ),
+    preprint("Ba, Jimmy Lei; Kiros, Jamie Ryan; Hinton, Geoffrey E.", 2016, "Layer normalization", eprint="1607.06450"),
     work(
         "article",
         "Bishop, Chris M.",
@@ -374,6 +364,13 @@ WORKS = (
         _CVPR,
         pages="4753-4762",
         eprint="1605.00055",
+    ),
+    preprint(
+        "Yousan AI",
+        2019,
+        "How to increase the generalization of deep learning models",
+        "Tencent Cloud developer community",
+        origtitle="有三AI: 【AI初识境】如何增加深度学习模型的泛化能力",
     ),
     presented(
         "Zeiler, Matthew D.; Fergus, Rob",

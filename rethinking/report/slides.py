@@ -1,4 +1,4 @@
-"""The results as slides for a talk: a dozen, 16:9, a figure and its finding each.
+"""The results as slides for a talk: 16:9, a figure and its finding each.
 
 A slide's figure is the figure's own panels, drawn from the records as `rethinking figure` draws them, at a talk's size.
 Its title is the figure's own.
@@ -34,7 +34,8 @@ TEXTS = ("font", "axes.title", "axes.label", "legend.font", "xtick.label", "ytic
 ENLARGED = 2.0  # lines and markers, against a page
 # The figures shown, each with the panels of it that are, all where none is named.
 SLIDES: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("fig1a", "fig1b", "fig1c", "table4", "effects", "early_stopping", "rademacher", "capacity"), ()),
+    **dict.fromkeys(("fig1a", "fig1b", "fig1c", "table1", "fig2b", "table4", "effects"), ()),
+    **dict.fromkeys(("early_stopping", "rademacher", "capacity"), ()),
     "theorem1": (0,),
     "table3": (),
 }

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -9,9 +10,10 @@ class Work:
     """A published work.
 
     Attributes:
-        kind: BibTeX's entry type. authors: "Family, Given" each. place: the journal, proceedings, book, publisher or
-        institution. more: other fields under BibTeX's names: volume, number, pages, doi, eprint (an arXiv identifier).
-        letter: after the year in the key, where an author has two works of one year.
+        kind: BibTeX's entry type. authors: "Family, Given" each, or one name, "Yousan AI". place: the journal,
+        proceedings, book, publisher or institution. more: other fields under BibTeX's names: volume, number, pages,
+        doi, eprint (an arXiv identifier), origtitle. letter: after the year in the key, where an
+        author has two works of one year.
     """
 
     kind: str
@@ -46,3 +48,6 @@ class Work:
 
 def work(kind: str, authors: str, year: int, title: str, place: str = "arXiv", letter: str = "", **more: str) -> Work:
     return Work(kind, tuple(authors.split("; ")), year, title, place, more, letter)
+
+
+presented, preprint = partial(work, "inproceedings"), partial(work, "misc")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from rethinking.figures._setting import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Conditions, Frame, Untold
+from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
 from rethinking.figures.kit.panels import Panel, missing_note, title
+from rethinking.figures.kit.points import Points
 from rethinking.figures.kit.rows import Rows
 from rethinking.plotting import NAMES, WIDTH
 from rethinking.record import Record
@@ -126,7 +129,15 @@ def numbers_and_picture(
         numbers["series"] = _series([found[i] for i in chosen], [labels[i] for i in chosen], columns)
     for panel in (each for each in panels if getattr(each, "series", None)):
         numbers.setdefault("series", {}).update(panel.series(table, found))
-    return numbers, lambda: _picture(module, setting, panels, table, found)
+    return numbers, lambda: _picture(module, setting, _apart(setting, panels), table, found)
+
+
+def _apart(setting: "Setting", panels: Sequence[Any]) -> Sequence[Any]:
+    """The panels; of other data than the paper's, whose curves may lie anywhere, a legend stands below, not on them."""
+    shown = [panel for panel in panels if isinstance(panel, Curves | Lines | Points) and panel.legend]
+    if setting.subject.papers or len(shown) != 1 or str(shown[0].legend).startswith("outside"):
+        return panels
+    return [replace(panel, legend="outside lower center") if panel is shown[0] else panel for panel in panels]
 
 
 def _finding(module: ModuleType, setting: "Setting", table: Frame) -> str | None:

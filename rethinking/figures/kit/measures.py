@@ -63,7 +63,8 @@ class Measure:
     @property
     def unit(self) -> str:
         """As text after a number, from the label."""
-        return next((f" {unit}" for unit in ("%", "points") if self.label.endswith(f"({unit})")), "")
+        known = {"%": " %", "points": " points", "nats": " nats", "1e-4 nats": " × 1e-4 nats"}
+        return known.get(self.label.rpartition("(")[2].removesuffix(")"), "")
 
     def _read(self, record: Record, given: Condition) -> float | int | str:
         return self.of(record, **given) if not self.needs or self.needs in record.curve else UNMEASURED

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import COMPUTED, MISSING, Frame
 from rethinking.figures.kit.measures import Measure
-from rethinking.plotting import NOTE, look_of
+from rethinking.plotting import NOTE, WIDTH, look_of
 from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-LINE = 120  # characters of a legend's size that stand side by side
+LINE = 120  # characters of a legend's size that stand side by side on the width of a page
 ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
 Limits = tuple[float | None, float | None]
 STATISTIC = "median over seeds; the bar is their range"
@@ -114,7 +114,8 @@ class Panel:
         """The legend of what is drawn on `axes`."""
         handles, texts = axes.get_legend_handles_labels()
         if self.legend and self.legend.startswith("outside"):
-            room = LINE // (6 + max(map(len, texts)))  # of entries side by side
+            wide = round(LINE * axes.figure.get_figwidth() / WIDTH)  # type: ignore[union-attr]
+            room = wide // (6 + max(map(len, texts)))  # of entries side by side
             columns = 1 if "right" in self.legend else max(1, min(len(texts), room))
             axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
         elif self.legend:
