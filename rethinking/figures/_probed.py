@@ -35,7 +35,9 @@ WEIGHTS = (
     "Weights are no part of the records. Where they are gone the run is trained again, and must come out with the same "
     "curve."
 )
+NOT_PROBED = "Inception is not probed: the weights of its runs on all 50,000 images were not kept."
 DEPARTURES = [
+    NOT_PROBED,
     "Networks: MLP 1x512 and MLP 3x512 (three seeds) and AlexNet (one) on all 50,000 images, at the end of the paper's "
     "schedule; quick: on 2,000 and 500 images. Their training loss is then several times as large on random labels as "
     f"on true ones, and how far they are fitted may be part of what breaks. {AT_ONE_LOSS} is therefore compared too: "

@@ -15,7 +15,21 @@ from typing import Any
 
 from rethinking.figures import CHEAP, Setting, _probed
 from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
-from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, made, ordered, over_rows
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Frame,
+    Grid,
+    Lines,
+    Measure,
+    Table,
+    bounded,
+    listed,
+    made,
+    ordered,
+    over_rows,
+)
+from rethinking.plotting import NAMES
 from rethinking.record import Row
 from rethinking.spec import ProbeSpec
 
@@ -106,12 +120,9 @@ def notes(setting: Setting) -> list[str]:
 
 
 def finding(t: Frame, network: str) -> str:
-    at = {"network": "mlp-3x512", "images": TRAINING, "pixels": 1}
-    true, random = (t.one(RATE, labels=word, **at) for word in LABELS)
-    return (
-        f"One pixel breaks {true:.1f} % of the training images that MLP 3x512 has right on true labels, "
-        f"{random:.1f} % on random labels"
-    )
+    true, random = (t.known(RATE, "network", images=TRAINING, pixels=1, labels=word) for word in LABELS)
+    both = listed(f"{true[m]:.1f} and {random[m]:.1f} % ({NAMES[m]})" for m in NETWORKS if m in true and m in random)
+    return f"Of the training images that are right on true and on random labels one pixel breaks {both}"
 
 
 ACROSS, HEIGHT = 2, 7.0

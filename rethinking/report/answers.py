@@ -41,18 +41,19 @@ PAIRS = ".tells."  # in the ids of claims that count pairs of runs
 def page(found: Sequence[Result]) -> str:
     """The page: a question, what the figures find, in how many of the pairs, and the claims that answer it."""
     kept = model.once(found)
-    parts = [NOTE, f"# {TITLE}", LEAD]
+    parts, said = [NOTE, f"# {TITLE}", LEAD], set[str]()  # said: whose finding stands on the page
     for question, begin in QUESTIONS:
         claims = [claim for claim in kept if claim.id.startswith(begin)]
         if not claims:
             continue
-        stems = {claim.result for claim in claims}
+        stems = {claim.result for claim in claims} - said
+        said |= stems
         finds = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
         pairs = [
             f"- {cell(each.statement)} (**{each.verdict}**): {cell(each.ours)}."
             for each in claims
             if PAIRS in each.id and each.verdict != NOT_RUN
         ]
-        parts += [f"## {question}", " ".join(finds), *["\n".join(pairs)] * bool(pairs)]
+        parts += [f"## {question}", *[" ".join(finds)] * bool(finds), *["\n".join(pairs)] * bool(pairs)]
         parts.append(claims_table(claims, where=True, rules=False))
     return "\n\n".join(parts) + "\n"
