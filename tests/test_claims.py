@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from rethinking import catalog, claims, figures, plotting
 from rethinking.claims import CENSORED, NOT_JUDGED, NOT_REPLICATED, NOT_RUN, REPLICATED, Claim, Reading, judge
+from rethinking.errors import InputError
 from rethinking.figures import _probed, _sweeps
 from rethinking.figures.kit import Bound, Conditions, Frame, Measure, Table, declared, gain, made
 from rethinking.figures.kit.frame import Untold
@@ -318,6 +319,15 @@ def test_numbers_are_told_apart_and_with_their_unit(name):
         assert not re.search(r"(?<![a-z\d.,])[\d.,]*\d[a-z]*\)? -?\d", text), (one.id, text)
         for what, unit in (("squared margin", "(log10)"), ("sharpness", "nats")):
             assert what not in one.statement or unit in text or " pairs " in text, (one.id, text)
+
+
+def test_a_claim_of_a_value_that_its_figure_lacks_is_refused(monkeypatch):
+    module, setting = catalog.load("figures", "curves"), figures.setting("curves", "cpu")
+    (claim, *_) = module.claims(setting)
+    misspelt = dataclasses.replace(claim, where={"labels": ["true labels", "half randm labels"]})
+    monkeypatch.setattr(module, "claims", lambda setting: [misspelt])
+    with pytest.raises(InputError, match="overfits is of labels 'half randm labels', and the figure has 'half random"):
+        declared.claims(module, setting)
 
 
 def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():

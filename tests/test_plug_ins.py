@@ -420,6 +420,7 @@ def test_a_figure_with_a_mistake_is_one_line_and_draws_nothing(found, trained, t
     assert not list((tmp_path / "drawn").glob("*"))
 
 
+DTYPES = "mine gives some images as float64 and others as uint8: let it give one"
 CORRUPT = "\n\n\ndef corrupt(image, label, generator, facts):\n    "
 BUILD = "from torch import nn\n\n\ndef build(num_classes, in_channels, image_size):\n    return "
 
@@ -429,6 +430,8 @@ BUILD = "from torch import nn\n\n\ndef build(num_classes, in_channels, image_siz
     [
         ("corruptions", f'ACTS_ON = "pixels"{CORRUPT}image[0] = 0\n', "mine.py, line 6: ValueError: assignment"),
         ("corruptions", f'ACTS_ON = "pixels"{CORRUPT}return image[:9], 0\n', "must give an image of the shape that it"),
+        ("corruptions", f'ACTS_ON = "pixels"{CORRUPT}return image / (1 + image[0, 0, 0] % 2), label\n', None),
+        ("corruptions", f'ACTS_ON = "pixels"{CORRUPT}return image if image.sum() % 2 else image / 2, label\n', DTYPES),
         ("corruptions", f'ACTS_ON = "labels"{CORRUPT}return image, label + 0.5\n', "gives the label"),
         ("corruptions", 'ACTS_ON = "labels"\n', "has no corrupt: every corruption needs one"),
         ("models", f"{BUILD}None\n", "mine.py gives NoneType, no torch Module: mend it"),

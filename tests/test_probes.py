@@ -308,11 +308,17 @@ def test_the_example_of_the_docs_is_one_file_that_is_listed_and_measures(made, t
         ("yield {'b': 1}", "gives a row of step, b, COLUMNS has step, a: mend it"),
         ("yield {'a': 1}; return {'x': 1}", "gives the arrays x, ARRAYS has none: mend it"),
         ("return []", "gives no rows: every probe yields one at least"),
+        ("yield {'a': '3.5'}", "mine.py gives 3.5 in the column a, not a number: mend it"),
+        ("yield {'a': [1, 2]}", "mine.py gives [1, 2] in the column a, not a number: mend it"),
+        ("yield {'a': 1, 'k': 2.7}", "gives 2.7 in the column k, not a whole number: mend it"),
+        ("yield {'a': 1, 'k': float('nan')}", "gives nan in the column k, not a whole number: mend it"),
         ("yield {'a': 1 / 0}", "mine.py, line 6: ZeroDivisionError: division by zero: mend the file"),
     ],
 )
 def test_a_mistake_in_a_probe_is_one_line_and_leaves_nothing(made, toy_dir, tmp_path, monkeypatch, text, message):
-    head = '"""Mine."""\nCOLUMNS = {"a": {"meaning": "one", "unit": "1"}}\n\n\ndef measure(trained, generator):\n'
+    whole = ', "k": {"meaning": "two", "unit": "1", "whole": True}' * ("'k'" in text)
+    head = f'"""Mine."""\nCOLUMNS = {{"a": {{"meaning": "one", "unit": "1"}}{whole}}}\n\n\n'
+    head += "def measure(trained, generator):\n"
     for name, value in plug_in(tmp_path, "probes", f"{head}    {text}\n").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(probes, "__path__", [*probes.__path__, str(tmp_path / "probes")])

@@ -230,6 +230,11 @@ def _repainted(
     for k, image in enumerate(images):
         image, _ = apply(module, image, 0, keyed, int(index[k]), facts, options)
         out = np.empty((len(images), *image.shape), image.dtype) if out is None else out
+        if image.dtype != out.dtype:
+            raise InputError(
+                f"{module.__name__.rpartition('.')[2]} gives some images as {out.dtype} and others as {image.dtype}: "
+                "let it give one"
+            )
         out[k] = image
     return images if out is None else out
 

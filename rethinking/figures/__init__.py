@@ -115,7 +115,9 @@ def evidence(folder: Path) -> list[tuple[str, Setting]]:
             try:
                 found.append((each["figure"], setting_of(each)))
             except InputError as error:
-                raise InputError(f"{path}: {error}") from None
+                gone = each["figure"] not in catalog.entries("figures")
+                hint = "; where it is a plug-in's, name its folder in RETHINKING_PLUGINS" * gone
+                raise InputError(f"{path}: {error}{hint}") from None
             own = stem(*found[-1])
         elif path.stem.startswith(own):  # perhaps of a plug-in that is not here
             continue

@@ -1,5 +1,6 @@
 """Probes as a kind of run: see rethinking.spec.Kind."""
 
+import math
 from collections.abc import Generator
 from statistics import median
 from typing import Any
@@ -11,7 +12,7 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.probes._trained import trained
 from rethinking.seeds import keyed_generator
-from rethinking.spec import Context, Outcome, ProbeSpec, Rows
+from rethinking.spec import Column, Context, Outcome, ProbeSpec, Rows
 
 
 def run(spec: ProbeSpec, context: Context) -> Rows:
@@ -61,8 +62,19 @@ def _checked(spec: ProbeSpec, row: dict[str, Any], entry: catalog.Entry) -> dict
         raise InputError(
             f"{entry.path} gives a row of {', '.join(row)}, COLUMNS has {', '.join(spec.columns)}: mend it"
         )
-    kinds = {column.name: int if column.whole else float for column in spec.described}
-    return {name: kinds[name](row[name]) for name in spec.columns}
+    return {column.name: _number(row[column.name], column, entry) for column in spec.described}
+
+
+def _number(value: Any, column: Column, entry: catalog.Entry) -> int | float:
+    """Python's own. Raises InputError where it is no number, or no whole one in a column of such."""
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number, value = math.nan, repr(value)
+    if isinstance(value, str) or (column.whole and not number.is_integer()):
+        wanted = "a whole number" if column.whole else "a number"
+        raise InputError(f"{entry.path} gives {value} in the column {column.name}, not {wanted}: mend it")
+    return int(value) if column.whole else number
 
 
 def _same(before: torch.Tensor, after: torch.Tensor | None) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rethinking import claims as verdicts
 from rethinking.claims import Reading, Records, Specs
+from rethinking.errors import InputError
 from rethinking.figures._setting import ALL, usual_model
 from rethinking.figures.kit.claim import Claim
 from rethinking.figures.kit.curves import Curves
@@ -214,6 +215,12 @@ def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
 def _rule(module: ModuleType, setting: "Setting", claim: Claim, asked: Asked) -> verdicts.Claim:
     grid, read_at = declared(module, setting, "grid"), getattr(module, "READ_AT", {})
     of_readings = {name: value for name, value in claim.where.items() if name in read_at}
+    for name, wanted in claim.where.items():
+        there = read_at[name] if name in read_at else {c.get(name) for c in grid}
+        for value in wanted if isinstance(wanted, list | tuple) else [wanted]:
+            if value not in there:
+                known = ", ".join(map(repr, sorted(there, key=str)))
+                raise InputError(f"claim {claim.id} is of {name} {value!r}, and the figure has {known}")
 
     def meant(condition: Condition) -> bool:
         return all(
