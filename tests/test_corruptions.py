@@ -36,9 +36,7 @@ def draws(name: str) -> bool:
     for index in range(len(LABELS)):
         generator = keyed(index)
         before = str(generator.bit_generator.state)
-        apply(
-            module, IMAGES[index], int(LABELS[index]), lambda _, same=generator: same, index, FACTS, part(name).options
-        )
+        apply(module, IMAGES[index], int(LABELS[index]), lambda _, same=generator: same, index, FACTS, options)
         if str(generator.bit_generator.state) != before:
             return True
     return False
