@@ -88,6 +88,8 @@ class Pixels:
     def slope(self, images: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
         """The gradient of a cost in images, through their whitening: float32 (A, M, H W, C), for a unit of a byte.
 
+        It is computed in float32, whatever the precision of the run.
+
         Args:
             images: float32 (A, M, H W, C), in units of a byte. cost: of logits (A, M, classes), a number each.
         """

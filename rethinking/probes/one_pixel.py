@@ -95,7 +95,7 @@ COLUMNS = {
 }
 ARRAYS = {
     "train": "int32 (attacks, 5): the image's place among those trained on, its label, the target (-1: none), the "
-    "class that the evolution ends with (the label where it fails), that of the exhaustive search (-1: not done)",
+    "class that the method's search ends with (the label where it fails), that of the exhaustive one (-1: not done)",
     "test": "the same of the test set",
 }
 F = 0.5  # factor on the difference of two candidates
