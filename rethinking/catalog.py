@@ -95,6 +95,12 @@ class Entry:
         """Whether it is an own data set, put into the data folder."""
         return self.path.name == DESCRIPTION
 
+    @property
+    def late(self) -> dict[str, Any]:
+        """The defaults of options that came when there were runs already; at them they are not in a spec."""
+        options = self.constants.get("OPTIONS", {})
+        return {name: option["default"] for name, option in options.items() if option.get("late")}
+
     def load(self) -> ModuleType:
         """Import the file. Raises InputError where a plug-in cannot be, or lacks what its kind must define."""
         if self.own:

@@ -1,5 +1,6 @@
 """The literal constants of a plug-in's file: which there may be, what they must be. They are read without an import."""
 
+import difflib
 import math
 import re
 from typing import Any
@@ -37,6 +38,8 @@ DICTS = (
     "ARRAYS",
 )  # fmt: skip
 WORDS = {"ACTS_ON": ("labels", "pixels"), "KEYED_BY": ("example", "seed"), "FAMILY": FAMILIES}
+NEAR = 0.88  # of a constant's name to one that is read, from 0 to 1: a slip and no name of its own; KEYS to KEY is not
+PAPERS = {"learning_rate", "parameters"}  # what of a network's paper is read
 DEPTH, LONGEST = 20, 10_000  # of a constant: levels, characters of a text
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
 
@@ -47,13 +50,18 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
     Args:
         kind: one of catalog.KINDS. constants: the literal ones. computed: the names of the others.
     """
-    for name in (*NEEDED[kind], *ALLOWED[kind]):
+    known = (*NEEDED[kind], *ALLOWED[kind])
+    for name in (*constants, *computed):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+        if near and name not in known:
+            return f"{name} is not read: did you mean {near[0]}? if not, give it a name of its own"
+    for name in known:
         if name in computed:
             return f"{name} is no literal, and so cannot be read without importing the file"
     for name in NEEDED[kind]:
         if name not in constants:
             return f"it has no constant {name} that can be read without importing it"
-    own = {name: constants[name] for name in (*NEEDED[kind], *ALLOWED[kind]) if name in constants}
+    own = {name: constants[name] for name in known if name in constants}
     for name, value in own.items():
         problem = _odd(value)
         if problem:
@@ -129,6 +137,8 @@ def _wrong_option(option: Any) -> str | None:
                 return f"has the choice {choice!r}, which is no {option['type']}"
     if "default" in option and not _fits(option["default"], option):
         return f"has the default {option['default']!r}, which is no {option['type']} that it allows"
+    if option.get("late") and "default" not in option:
+        return "is late and has no default, which the runs before it are taken to have"
     return None
 
 
@@ -186,6 +196,15 @@ def _wrong_model(own: dict[str, Any]) -> str | None:
     for name, options in own.get("VARIANTS", {}).items():
         if not isinstance(options, dict):
             return f"VARIANTS[{name!r}] is {options!r}, it must be a dict"
+    paper = own.get("PAPER", {})
+    if unknown := sorted(paper.keys() - PAPERS):
+        return f"PAPER names {unknown[0]!r}, allowed are {', '.join(sorted(PAPERS))}"
+    rate = paper.get("learning_rate", 0.01)
+    if isinstance(rate, bool) or not _number(rate, 0.0) or rate == 0:
+        return f"PAPER has the learning_rate {rate!r}, it must be a number above 0"
+    counts = paper.get("parameters", 1)
+    if not all(map(_whole, counts.values() if isinstance(counts, dict) else [counts])):
+        return f"PAPER has the parameters {counts!r}, it must be their number, or a dict of it by network"
     has = own.get("HAS", [])
     for words in has.values() if isinstance(has, dict) else [has]:
         if isinstance(words, str):
@@ -261,8 +280,11 @@ def _wrong_figure(own: dict[str, Any]) -> str | None:
     own = USUAL["figures"] | own
     if not isinstance(own["MODELS"], list) or not own["MODELS"]:
         return f"MODELS is {own['MODELS']!r}, it must be a list of networks, or of 'all'"
+    scales = USUAL["figures"]["SEEDS"]
     for scale, seeds in own["SEEDS"].items():
-        if not isinstance(seeds, int) or seeds < 1:
+        if scale not in scales:
+            return f"SEEDS names {scale!r}, allowed are {', '.join(scales)}"
+        if not _whole(seeds):
             return f"SEEDS[{scale!r}] is {seeds!r}, it must be a number of seeds, 1 or more"
     for name in ("OTHER_DATA", "ONE_NETWORK"):
         if not isinstance(own.get(name, False), bool):

@@ -89,9 +89,12 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def look_of(name: Any) -> dict[str, Any]:
-    """Colour, dash and marker of what is drawn by a name: black for none, grey crosses for one that is not listed."""
-    unlisted = {"color": "0.4", "linestyle": "-", "marker": "x"}
+def look_of(name: Any, k: int = 0) -> dict[str, Any]:
+    """Colour, dash and marker of what is drawn by a name: black for none, grey crosses for one that is not listed.
+
+    k: the place, from 0, among several that are not listed: the others have a grey, a dash and a marker of their own.
+    """
+    unlisted = shade(k) if k else {"color": "0.4", "linestyle": "-", "marker": "x"}
     return LOOKS.get(name, unlisted) if name else {"color": "#000000", "linestyle": "-", "marker": "o"}
 
 

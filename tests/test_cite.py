@@ -79,10 +79,24 @@ def test_a_figure_cites_this_software_the_paper_and_what_it_is_made_of_in_every_
 
 
 def test_the_source_of_each_method_is_cited_with_the_figure_that_uses_it_alone():
-    keys = {name: [work.key for work in citing.of_figure(name)] for name in ("fig1b", "regularizers", "table3")}
+    keys = {name: [work.key for work in citing.of_figure(name).works] for name in ("fig1b", "regularizers", "table3")}
     assert {"wan2013", "ghiasi2018", "ioffe2015"} <= set(keys["regularizers"])
     assert {"coates2011", "daugman1985"} <= set(keys["table3"])
     assert not {"wan2013", "daugman1985", "he2016"} & set(keys["fig1b"])
+
+
+def test_what_plug_ins_cite_beside_the_known_works_is_told(found):
+    """Sources are read from their files; a plug-in that cites known works alone adds nothing to the note."""
+    about = "Mine (Foret et al. 2021, algorithm 1; Natarajan, Dhillon & Ravikumar 2013; Wan et al. 2013)"
+    text = (Path(__file__).parent / "plugins" / "figures" / "toyfig.py").read_text(encoding="utf-8")
+    model = (Path(__file__).parent / "plugins" / "models" / "tiny.py").read_text(encoding="utf-8")
+    assert "not listed" not in cite.citation("toyfig", ROOT / "figures").note
+    found(figures__mine=text.replace("tiny", "mytiny"), models__mytiny=model.replace('"""', f'"""{about}. ', 1))
+    cited = cite.citation("mine", ROOT / "figures")
+    told = "Cited by plug-ins, and not listed here: mytiny (Foret et al. 2021, Natarajan, Dhillon & Ravikumar 2013)"
+    assert cited.note == f"Figure mine: Toy. {told}"
+    assert [work.key for work in cited.works if work.key != "zhang2017"] == ["glorot2010", "wan2013"]
+    assert all(told in (write(cited).replace("\\&", "&")) for write in cite.FORMATS.values())
 
 
 def test_no_source_of_a_claim_is_a_work_without_a_name():

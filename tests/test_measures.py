@@ -181,6 +181,21 @@ def test_a_spread_is_median_and_range_in_any_order(values, order):
     assert text.endswith(f" ({min(values):,.2f} to {max(values):,.2f})") == (len(values) > 1)
 
 
+def test_a_spread_with_what_is_no_number_says_so_in_words():
+    """And so does a claim whose bound is on a ratio to a baseline that is censored."""
+    ratio = kit.relative(STEPS, p=0.0)
+    cells = {"2.00 (1.50 to 3.00)": [1.5, 2.0, 3.0], "2.00, p = 0 censored in 2 runs": [2.0, *["p = 0 censored"] * 2]}
+    cells |= {"3.00 (2.00 to censored)": [2.0, 3.0, "censored"], "3.00 %, not measured in 1 run": [3.0, "not measured"]}
+    for told, values in cells.items():
+        frame = kit.made(steps_ratio=values)
+        assert frame.spread(ratio, " %" * ("%" in told)) == told
+    words = dict.fromkeys(("id", "name", "source", "statement", "paper", "rule"), "x")
+    claim = kit.bounded(kit.Bound(ratio, most=10), **words)
+    frame = kit.made(steps_ratio=["p = 0 censored", 1.0, 2.0])
+    assert claim.verdict(frame) == claims.NOT_REPLICATED
+    assert claim.summary(frame) == ("1.50 (1.00 to 2.00), p = 0 censored in 1 run", {ratio.label: [None, 1.0, 2.0]})
+
+
 @given(curves, st.data())
 @settings(max_examples=100, deadline=None)
 def test_readings_of_one_run(accuracies, data):

@@ -175,6 +175,24 @@ def test_a_line_is_the_median_that_rules_use_and_breaks_where_that_is_no_number(
     assert bars == [[(0, 1.0), (0, 1.0)], [(1, 2.0), (1, 3.0)], [(3, 5.0), (3, 7.0)]]
 
 
+@pytest.mark.parametrize("only", [{}, {"network": ["b", "alexnet"]}])
+def test_names_without_a_look_of_their_own_are_told_apart_alike_in_every_panel(axes, only):
+    names = ["a", "alexnet", "b", "c"]
+    network = [name for name in names for _ in range(2)]
+    frame = made(network=network, p=[0.0, 1.0] * 4, accuracy=[float(k) for k in range(8)], n=50_000)
+    Lines(x="p", y=ACCURACY, hue="network", only=only).draw(axes, frame, [None] * 8)
+    handles, labels = axes.get_legend_handles_labels()
+    looks = {
+        label: (line.get_color(), str(line.get_linestyle()), line.get_marker())
+        for line, label in zip(handles, labels, strict=True)
+    }
+    assert len(set(looks.values())) == len(looks) == (2 if only else 4)
+    axes.clear()
+    Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [None] * 8)
+    alone = {label: line.get_color() for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    assert {label: look[0] for label, look in looks.items()}.items() <= alone.items()
+
+
 def test_a_row_with_some_of_its_seeds_says_so(axes):
     frame = rows_of(50.0, None, names="aa")
     frame.data["seed"] = [0, 1]

@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from command import PLUG_INS, RUN, cli, one_line
 from toys import broken_off, curve, gone_on
 
 import rethinking
-from rethinking import catalog
+from rethinking import catalog, figures
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
@@ -297,6 +298,17 @@ LARGEST += "LARGEST_CLASS = {}\n"
         ("models", 'VARIANTS = {"mine": 3}', "VARIANTS['mine'] is 3, it must be a dict"),
         ("models", 'HAS = "convolutions"', "HAS is 'convolutions', it must be a list"),
         ("figures", 'MODELS = ["all"]\nSEEDS = {"quick": 0}', "SEEDS['quick'] is 0, it must be a number of seeds"),
+        ("figures", 'SEEDS = {"quik": 2}', "SEEDS names 'quik', allowed are quick, cpu, paper"),
+        ("figures", 'SEED = {"quick": 2}', "SEED is not read: did you mean SEEDS? if not, give it a name of its own"),
+        ("models", 'PAPER = {"lr": 0.1}', "PAPER names 'lr', allowed are learning_rate, parameters"),
+        ("models", 'PAPER = {"learning_rate": 0}', "PAPER has the learning_rate 0, it must be a number above 0"),
+        ("models", 'PAPER = {"learning_rate": "0.1"}', "PAPER has the learning_rate '0.1', it must be a number above"),
+        ("models", 'PAPER = {"parameters": {"mine": 0.5}}', "PAPER has the parameters {'mine': 0.5}, it must be their"),
+        ("models", 'OPTIONS = {"a": {"type": "int", "late": True}}', "OPTIONS['a'] is late and has no default"),
+        ("models", 'PAPERS = {"learning_rate": 0.1}', "PAPERS is not read: did you mean PAPER?"),
+        ("corruptions", 'ACTS_ON = "labels"\nKEYEDBY = "seed"', "KEYEDBY is not read: did you mean KEYED_BY?"),
+        ("corruptions", 'ACTS_ON = "labels"\nOPTION = dict(p=1)', "OPTION is not read: did you mean OPTIONS?"),
+        (*changed("NULL =", "NULLS ="), "NULLS is not read: did you mean NULL?"),
         ("data", DATA, "SHA256 is no literal"),
         ("data", DATA.replace('"train":', '"training":').replace(HASHES, "{}"), "SIZES has training, test, it must"),
         ("data", DATA.replace(HASHES, "{}"), "SHA256 has , it must have train_images, train_labels"),
@@ -316,6 +328,18 @@ def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, messa
         catalog._read(kind, tmp_path / "mine.py")
     assert "mine.py" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_names_of_its_own_are_a_plug_ins_business(tmp_path):
+    own = "ACTS_ON = 'labels'\nKEYS = [1]\nTABLE = {}\nOPTIMUM = 3\n_OPTION = 1\nPaper = 2\n"
+    (tmp_path / "mine.py").write_text(f'"""Mine."""\n{own}')
+    assert catalog._read("corruptions", tmp_path / "mine.py")
+
+
+def test_seeds_that_a_figure_does_not_name_are_the_usual_ones(found):
+    text = (Path(__file__).parent / "plugins" / "figures" / "toyfig.py").read_text(encoding="utf-8")
+    found(figures__few=text.replace(', "cpu": 2, "paper": 2', ""))
+    assert [figures.setting("few", scale).seeds for scale in ("quick", "cpu", "paper")] == [2, 3, 3]
 
 
 def constant(value):
@@ -477,14 +501,19 @@ def test_planning_with_a_mistaken_network_is_one_line(found):
     assert "mine.py does not take inputs of shape (3, 28, 28)" in one_line(cli("plan", "mine", "--device", "cpu"))
 
 
-def test_a_record_of_a_plug_in_that_is_not_here_says_so(found, toy_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize("both", [False, True])
+def test_a_record_of_plug_ins_that_are_not_here_says_so(found, toy_dir, tmp_path, monkeypatch, both):
     found(corruptions__mine=f'"""Mine."""\nACTS_ON = "labels"{CORRUPT}return image, 0\n')
-    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=2, corruptions=(Part(name="mine"),))
+    found(regularizers__ours=REGULARIZER.replace("return images", "return images, labels"))
+    more = {"regularizers": (Part(name="ours", options={"strength": 0.1}),)} if both else {}
+    spec = RunSpec.make(data="toy", n=64, model="tiny", steps=2, corruptions=(Part(name="mine"),), **more)
     assert execute(spec, Runs(tmp_path / "runs"), data_dir=str(toy_dir))
     monkeypatch.setenv("RETHINKING_PLUGINS", str(PLUG_INS))
     catalog._files.cache_clear()
     line = one_line(cli("show", spec.run_id, "--runs", tmp_path / "runs"))
-    assert "it was made with the plug-in corruptions/mine, which is not here: name its folder" in line
+    one = "it was made with the plug-in corruptions/mine, which is not here: name its folder in"
+    two = "with the plug-ins corruptions/mine and regularizers/ours, which are not here: name their folders in"
+    assert (two if both else one) in line
 
 
 def test_a_folder_of_plug_ins_that_is_named_twice_is_read_once(tmp_path, monkeypatch):

@@ -62,6 +62,11 @@ def test_pixels_are_what_the_network_is_given_before_the_whitening(toy, fields):
     for split in ("train", "test"):
         pixels, given = trained.pixels(split, 30), getattr(trained, split)[0][:30]
         assert torch.equal(whiten(pixels).permute(0, 3, 1, 2), given)
+        plain = tuple(part for part in trained.spec.corruptions if part.name != "random_labels")
+        without = (
+            subject(toy, trained.spec.replace(corruptions=plain)) if plain != trained.spec.corruptions else trained
+        )
+        assert torch.equal(trained.true_labels(split, 30), getattr(without, split)[1][:30])
     if any(part.name != "random_labels" for part in trained.spec.corruptions):
         with pytest.raises(InputError, match="is of the centre crop alone, which has no pixels around it"):
             trained.originals("train", 30)

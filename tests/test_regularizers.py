@@ -19,7 +19,9 @@ from rethinking.engines.execute import execute
 from rethinking.errors import InputError
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec, check_parts
+from rethinking.spec.part import _options_model
 from rethinking.training import Training, bfloat16
+from rethinking.training.batches import permutation
 
 
 @functools.cache
@@ -227,6 +229,33 @@ def test_an_option_that_came_late_orphans_no_run():
         assert key not in told.regularizers[0].options
 
 
+def test_an_option_that_a_network_is_given_late_orphans_no_run_and_is_built_with_its_default(found):
+    text = '''"""Mine."""
+
+from torch import nn
+
+VARIANTS = {"grown-2": {"width": 2}, "grown-3": {"width": 3}}
+OPTIONS = {"width": {"type": "int", "ge": 1}}
+
+
+def build(num_classes, in_channels, image_size, width, hidden=4):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size**2, width), nn.Linear(width, hidden))
+'''
+    found(models__grown=text)
+    before = RunSpec.make(model="grown-3").run_id
+    _options_model.cache_clear()
+    option = '"width": {"type": "int", "ge": 1}'
+    found(models__grown=text.replace(option, option + ', "hidden": {"type": "int", "default": 7, "late": True}'))
+    plain, told, other = (
+        RunSpec.make(model="grown-3", model_options=options)
+        for options in ({}, {"hidden": 7}, {"hidden": 8, "width": 3})
+    )
+    assert plain.run_id == told.run_id == before
+    assert (plain.model_options, other.model_options) == ({}, {"hidden": 8})
+    widths = [models.build(run.model, **run.model_options)[-1].out_features for run in (plain, other)]
+    assert widths == [7, 8]
+
+
 def test_a_regularizer_knows_the_step_and_its_rate(toy):
     training = Training(spec(part("l1", "PRACTICE"), lr_decay=0.5, decay_every=2), toy)
     seen = []
@@ -307,3 +336,100 @@ def test_the_regularizer_of_the_page_on_plug_ins_is_held_to_the_laws(
     test_evaluation_changes_nothing_and_a_run_resumes_and_pickles_bitwise(toy, practised, name)
     test_says_its_source_range_null_and_practice_and_refuses_what_is_out_of_range(name)
     test_is_recorded_in_bfloat16_and_goes_on_to_the_same_record(toy, toy_dir, tmp_path, monkeypatch, name)
+
+
+SAM = '''"""Sharpness-aware minimization (Foret et al. 2021, algorithm 1); rho >= 0; practice: 0.05."""
+
+import torch
+
+from rethinking.regularizers import Base
+
+OPTIONS = {"rho": {"type": "float", "ge": 0.0, "description": "how far the weights are moved"}}
+NULL = {"rho": 0.0}
+PRACTICE = {"rho": 0.05}
+FAMILY = "gradient"
+
+
+class Regularizer(Base):
+    def __init__(self, rho):
+        self.rho = rho
+
+    def gradient(self, network):
+        if self.rho == 0:
+            return
+        moved = [p for p in network.parameters() if p.grad is not None]
+        size = torch.stack([p.grad.norm() for p in moved]).norm()
+        before = [p.detach().clone() for p in moved]
+        with torch.no_grad():
+            for p in moved:
+                p.add_(self.rho * p.grad / size)
+                p.grad = None
+        self.run.loss().backward()
+        with torch.no_grad():
+            for p, own in zip(moved, before):
+                p.copy_(own)
+'''
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_gradient_is_of_the_same_batch_precision_and_penalties(found, toy, precision, first):
+    """Sharpness-aware minimization beside L2 as a penalty: against its algorithm, written out."""
+    l2 = '''"""L2 in the loss (Krogh & Hertz 1992); rate >= 0; practice: 0.01."""
+
+from rethinking.regularizers import Base
+
+OPTIONS = {"rate": {"type": "float", "ge": 0.0, "description": "of the squares"}}
+NULL = {"rate": 0.0}
+PRACTICE = {"rate": 0.01}
+
+
+class Regularizer(Base):
+    def __init__(self, rate):
+        self.rate = rate
+
+    def penalty(self, network):
+        return self.rate * sum((p**2).sum() for p in network.parameters())
+'''
+    found(regularizers__sam=SAM, regularizers__in_loss=l2)
+    parts = (part("sam", "PRACTICE"), part("in_loss", "PRACTICE"))
+    run = spec(*parts[:: 1 if first else -1], precision=precision, momentum=0.0)
+    training, plain = Training(run, toy), Training(run.replace(regularizers=()), toy)
+    network = plain.network
+
+    def slopes(images, labels):
+        with plain._autocast():
+            logits = network(images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
+        loss = loss + 0.01 * sum((p**2).sum() for p in network.parameters())
+        return torch.autograd.grad(loss, list(network.parameters()))
+
+    for step in range(3):
+        training.train_step()
+        order = permutation(len(plain.train_labels), run.seed, step * run.batch_size // len(plain.train_labels))
+        batch = order[step % run.epoch_steps * run.batch_size :][: run.batch_size]
+        images, labels = plain.train_images[batch], plain.train_labels[batch]
+        own = [p.detach().clone() for p in network.parameters()]
+        up = slopes(images, labels)
+        size = math.sqrt(sum((slope.double() ** 2).sum().item() for slope in up))
+        with torch.no_grad():
+            for p, slope in zip(network.parameters(), up, strict=True):
+                p += 0.05 * slope / size
+        down = slopes(images, labels)
+        with torch.no_grad():
+            for p, before, slope in zip(network.parameters(), own, down, strict=True):
+                p.copy_(before - run.rate_at(step) * slope)
+        close = 1e-5 if precision == "float32" else 1e-3
+        for mine, theirs in zip(training.network.parameters(), network.parameters(), strict=True):
+            assert torch.allclose(mine, theirs, atol=close)
+        for a, b in zip(network.parameters(), training.network.parameters(), strict=True):
+            a.data.copy_(b.data)  # bfloat16 rounds what differs in the last bits far apart
+    pickle.dumps(training)
+
+
+def test_the_loss_is_asked_for_within_gradient_alone(found, toy):
+    odd = SAM.replace("def gradient(self, network)", "def after_step(self, network)")
+    found(regularizers__sam=odd)
+    training = Training(spec(part("sam", "PRACTICE")), toy)
+    with pytest.raises(InputError, match="outside of `gradient`"):
+        training.train_step()

@@ -5,7 +5,8 @@ A corruption is a file with one pure function of an example:
     ACTS_ON = "labels" or "pixels"
     OPTIONS = {"p": {"type": "float", "ge": 0.0, "le": 1.0}, ...}      the first is what NAME=VALUE sets
     KEYED_BY = "example", or "seed": one draw for every image of every split
-    KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name
+    KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name;
+    the options are all that there are, but for late ones at their default
     PLACED = True where it depends on where the example is in its split: `corrupt` is then given index= too
     PERMUTES = True where it only permutes positions: a wrapper then keeps every kind of image as it is
     REGRESSION = True where a label is replaced with probability p (1 without that option): a wrapper then does the

@@ -26,6 +26,7 @@ from typing import Any
 
 from rethinking import catalog, claims, plotting
 from rethinking.claims import Records, Specs, Verdict
+from rethinking.constants import USUAL
 from rethinking.errors import InputError
 from rethinking.figures._asked import beyond, claims_of, extended, named, runs_of
 from rethinking.figures._drawn import about, digest_of, drawn, provenance, unbound, wrong_pictures
@@ -73,7 +74,7 @@ def setting(
         raise InputError(f"{name} is not of one network, --model {model} is given: leave it out")
     if model not in (None, ALL):
         catalog.find("models", model)
-    default = entry.constants["SEEDS"].get(scale, 1)
+    default = (USUAL["figures"]["SEEDS"] | entry.constants["SEEDS"])[scale]
     data = data or "cifar10"
     catalog.find("data", data)
     cheap = [each for each in models if each in CHEAP] if scale == "quick" and data != "cifar10" else []

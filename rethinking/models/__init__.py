@@ -4,7 +4,8 @@ A file may say, as literals,
 
     VARIANTS = {name: options}          its named variants
     OPTIONS = {"width": {"type": "int", "ge": 1}}    what of these a run may change, as --model mlp-1x512,width=64;
-                                        each with a default, here or in VARIANTS
+                                        each with a default, here or in VARIANTS; "late": True of one that came
+                                        when there were runs already, so that they keep their names
     PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
     HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
 
@@ -43,7 +44,7 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
     from torch import nn
 
     entry = catalog.find("models", name)
-    own, given = entry.load().build, entry.variant | options
+    own, given = entry.load().build, entry.late | entry.variant | options
     try:
         inspect.signature(own).bind(num_classes, in_channels, image_size, **given)
     except TypeError as error:

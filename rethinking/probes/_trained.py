@@ -87,6 +87,11 @@ class Trained:
         found, _ = cropped(self.images, self.spec, split, int(index.max()) + 1)
         return torch.from_numpy(found[index.numpy()]).float()
 
+    def true_labels(self, split: str, count: int) -> Tensor:
+        """The labels of the same images as they are on disk, before any corruption: int64 (N,), on the CPU."""
+        source: Split = getattr(self.images, split)
+        return torch.from_numpy(source.labels[self._places(split, count).numpy()]).long()
+
     def originals(self, split: str, count: int) -> Tensor:
         """The same images as they are on disk, uncropped: uint8 (N, H, W, C), on the CPU.
 

@@ -5,6 +5,7 @@ import io
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -213,7 +214,7 @@ def _read(path: Path) -> Record:
         spec = from_file(path / "spec.json")
     except InputError as error:
         gone = [name for name in environment.get("plug_ins", {}) if _is_gone(*name.split("/", 1))]
-        raise InputError(f"{error}: {_advice(gone[0]) if gone else DAMAGED}") from None
+        raise InputError(f"{error}: {_advice(gone) if gone else DAMAGED}") from None
     curve = parse_curve(text_of(path / "curve.csv"), path / "curve.csv", spec)
     if spec.run_id != path.name:
         raise InputError(f"{path} holds the spec of {spec.run_id}: a foreign record; move it away")
@@ -240,11 +241,15 @@ def _is_gone(kind: str, name: str) -> bool:
     return not name.startswith("_") and "/" not in name and name not in catalog.names(kind)
 
 
-def _advice(gone: str) -> str:
-    """How to read a record again whose plug-in, "models/mine" or "data/mine", is not here."""
-    kind, _, name = gone.partition("/")
-    if kind != "data":
-        return f"it was made with the plug-in {gone}, which is not here: name its folder in RETHINKING_PLUGINS"
+def _advice(gone: Sequence[str]) -> str:
+    """How to read a record again whose plug-ins, "models/mine" or "data/mine", are not here."""
+    files = [each for each in gone if not each.startswith("data/")]
+    if len(files) > 1:
+        names = f"{', '.join(files[:-1])} and {files[-1]}"
+        return f"it was made with the plug-ins {names}, which are not here: name their folders in RETHINKING_PLUGINS"
+    if files:
+        return f"it was made with the plug-in {files[0]}, which is not here: name its folder in RETHINKING_PLUGINS"
+    name = gone[0].partition("/")[2]
     again = f"add the same images again with `rethinking data add {name} PATH`"
     place = "name the folder that has it in RETHINKING_DATA (one with a plug-in, in RETHINKING_PLUGINS)"
     return f"it was made with the data set {name}, which is not here: {again}, or {place}"

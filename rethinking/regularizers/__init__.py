@@ -23,16 +23,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rethinking import catalog
+from rethinking.errors import InputError
 from rethinking.spec import Part, check_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Generator, Tensor, nn
 
 __path__ += catalog.plugin_folders("regularizers")
 
 Groups = list[dict[str, Any]]
+
+
+def no_batch() -> "Tensor":
+    """The loss where there is no batch. Raises InputError."""
+    raise InputError("a regularizer asks for the loss outside of `gradient`, where there is no batch: mend it")
 
 
 @dataclass
@@ -47,6 +53,8 @@ class Run:
         evaluation calls them, as of `rethinking.surgery.called`; empty where that is not known. uncalled: likewise
         those of its modules that neither training nor evaluation calls, so that what is put before or after them would
         do nothing.
+        loss: within `gradient` alone, computes the loss of the present batch again, a scalar, at the weights as they
+        then are: in the run's precision, with every penalty, and with new draws where layers draw.
     """
 
     num_classes: int
@@ -57,6 +65,7 @@ class Run:
     rate: float = 0.0
     calls: "Sequence[nn.Module]" = ()
     uncalled: "Sequence[nn.Module]" = ()
+    loss: "Callable[[], Tensor]" = no_batch
 
 
 class Base:
@@ -97,7 +106,7 @@ class Base:
         return None
 
     def gradient(self, network: "nn.Module") -> None:
-        """Change the gradients in place, before the step."""
+        """Change the gradients in place, before the step; `self.run.loss` gives the batch's loss at other weights."""
 
     def after_step(self, network: "nn.Module") -> None:
         """Change the weights in place, after the step."""

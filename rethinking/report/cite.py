@@ -54,13 +54,13 @@ def citation(what: str | None, folder: Path) -> Citation:
     if what is None:
         return Citation("", (PAPER,))
     if what in catalog.names("figures"):
-        return Citation(f"Figure {what}: {catalog.load('figures', what).CAPTION}", tuple(of_figure(what)))
+        return _citation(f"Figure {what}: {catalog.load('figures', what).CAPTION}", what)
     known, found = [], []
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stem):
         drawn = figures.drawn(path)
         known += [path.stem, *(claim["id"] for claim in drawn["claims"])]
         if path.stem == what:
-            return Citation(plain(f"Figure {what}: {drawn['caption']}"), tuple(of_figure(drawn["figure"])))
+            return _citation(plain(f"Figure {what}: {drawn['caption']}"), drawn["figure"])
         for claim in (model.judged_of(path.stem, c) for c in drawn["claims"] if c["id"] == what):
             rank = "data" not in drawn, drawn["scale"] != "quick", claim.weight
             found.append((rank, claim, drawn["figure"]))
@@ -68,10 +68,17 @@ def citation(what: str | None, folder: Path) -> Citation:
         _, claim, name = max(found, key=lambda each: each[0])
         note = f"Claim {what}, {claim.result}: {claim.statement}; source: {claim.says}; ours: {claim.ours}; "
         note += f"verdict: {claim.verdict}, by the rule: {claim.rule}"
-        return Citation(plain(note), tuple(of_figure(name)))
+        return _citation(plain(note), name)
     near = difflib.get_close_matches(what, [*catalog.names("figures"), *known], 3)
     hint = f"did you mean {', '.join(near)}?" if near else "see `rethinking list figures`"
     raise InputError(f"{what!r} is neither a figure nor the id of a claim in {folder}: {hint}")
+
+
+def _citation(note: str, figure: str) -> Citation:
+    """A note with the works of a figure; what plug-ins cite beside them is told in it."""
+    sources = of_figure(figure)
+    others = f". Cited by plug-ins, and not listed here: {'; '.join(sources.others)}" if sources.others else ""
+    return Citation(f"{note.rstrip('.')}{others}" if others else note, sources.works)
 
 
 def _fields(cited: Citation) -> dict[str, str]:

@@ -5,6 +5,7 @@ A docstring cites by author and year, "Wan et al. 2013" or "Ioffe & Szegedy 2015
 
 import ast
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from rethinking.report.works import Work
 from rethinking.spec import kind_of
 
 PACKAGE = Path(rethinking.__file__).parent
+_NAME = r"[A-Z][\w'-]+"
+_CITATION = rf"\b(?:{_NAME}(?:, {_NAME})* & )?{_NAME}(?: et al\.)? (?:19|20)\d\d\b"  # "Wan et al. 2013", "Li & Ma 2019"
 
 
 def cited(text: str) -> list[Work]:
@@ -57,18 +60,42 @@ def _texts(path: Path, seen: set[Path]) -> list[str]:
     return texts
 
 
-def of_figure(name: str) -> list[Work]:
-    """The paper, and the works that a figure and what its runs are made of cite, at any scale. Raises InputError."""
-    seen: set[Path] = set()
-    texts = _texts(catalog.find("figures", name).path, seen)
+@dataclass(frozen=True)
+class Sources:
+    """What a figure, and what its runs are made of, cite at any scale.
+
+    Attributes:
+        works: the paper first. others: what plug-ins cite by author and year that is not among the known works, as
+        "sam (Foret et al. 2021)".
+    """
+
+    works: tuple[Work, ...]
+    others: tuple[str, ...]
+
+
+def of_figure(name: str) -> Sources:
+    """Raises InputError."""
+    entries = [catalog.find("figures", name)]
+    paths = []
     for scale in figures.SCALES:
-        for model in catalog.find("figures", name).constants["MODELS"]:
+        for model in entries[0].constants["MODELS"]:
             for spec in figures.unique(figures.specs(name, figures.setting(name, scale, model))):
                 module = kind_of(spec).module.split(".")[1:]
-                paths = [PACKAGE.joinpath(*module).with_suffix(".py")]
+                paths.append(PACKAGE.joinpath(*module).with_suffix(".py"))
                 if module[0] == "training":  # whose networks start as their folder says
                     paths.append(PACKAGE / "models" / "__init__.py")
-                for path in [*paths, *(catalog.find(kind, each).path for kind, each in spec.named)]:
-                    texts += _texts(path, seen)
+                entries += [catalog.find(*each) for each in spec.named]
+    seen: set[Path] = set()
+    texts = [text for path in [*(entry.path for entry in entries), *paths] for text in _texts(path, seen)]
     found = {work for text in texts for work in cited(text)} - {PAPER}
-    return [PAPER, *sorted(found, key=lambda work: work.key)]
+    plug_ins = {entry.path: entry for entry in entries if entry.digest and not entry.own}.values()
+    others = ((entry.name, _unknown(_source(entry.path))) for entry in sorted(plug_ins, key=lambda e: e.name))
+    works = (PAPER, *sorted(found, key=lambda work: work.key))
+    return Sources(works, tuple(f"{each} ({', '.join(names)})" for each, names in others if names))
+
+
+def _unknown(text: str) -> list[str]:
+    """The citations by author and year of a text that name none of the known works."""
+    known = {name for work in cited(text) for name in work.names}
+    words = " ".join(text.replace("#", " ").split())
+    return [each for each in dict.fromkeys(re.findall(_CITATION, words)) if each not in known]

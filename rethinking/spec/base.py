@@ -43,8 +43,8 @@ class Column:
 class Spec(BaseModel, metaclass=Door):
     """What determines a result. Device, workers and paths do not, and live elsewhere.
 
-    Fields left at their default do not enter the hash, so a field added later orphans no old run; nor does an option of
-    a regularizer that says it came late. What is the same has one name; n is always a number.
+    Fields left at their default do not enter the hash, so a field added later orphans no old run; nor does an option
+    of a part that says it came late. What is the same has one name; n is always a number.
 
     Attributes:
         data: a data set's name. n: the first n training images, in the official order; None means all.

@@ -193,9 +193,8 @@ def canonical_corruptions(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Options checked and filled in, pixels before labels, one name for what is the same. Raises InputError."""
     kept: list[Part] = []
     for part in (_checked("corruptions", p) for p in parts):
-        facts = catalog.find("corruptions", part.name).constants
-        part = _settled(part, {"OPTIONS": {}} | facts)
-        same_as = facts.get("SAME_AS", [])
+        part = _settled("corruptions", part)
+        same_as = catalog.find("corruptions", part.name).constants.get("SAME_AS", [])
         for options, other in same_as:
             if part.options == options:
                 part = None if other is None else Part(name=other)  # type: ignore[assignment]
@@ -213,7 +212,8 @@ def changed_options(network: catalog.Entry, options: dict[str, Any]) -> dict[str
         return {}
     own = {k: v for k, v in network.variant.items() if k in network.constants.get("OPTIONS", {})}
     checked = check_options("models", network.name, own | options)
-    return {k: v for k, v in checked.items() if k not in own or v != own[k]}
+    usual = network.late | own
+    return {k: v for k, v in checked.items() if k not in usual or v != usual[k]}
 
 
 def canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -222,7 +222,7 @@ def canonical_regularizers(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"regularizer {name} is given {names.count(name)} times: give it once")
-    return tuple(_settled(p, catalog.find("regularizers", p.name).constants) for p in checked if not is_null(p))
+    return tuple(_settled("regularizers", p) for p in checked if not is_null(p))
 
 
 def is_null(part: Part) -> bool:
@@ -232,14 +232,13 @@ def is_null(part: Part) -> bool:
     return all(options[name] == value for name, value in null.items())
 
 
-def _settled(part: Part, facts: dict[str, Any]) -> Part:
+def _settled(kind: str, part: Part) -> Part:
     """One name for what is the same: an option that counts only where another has some value is at its default
     elsewhere, and one that was added late is left out at its default.
     """
-    options = part.options
-    for name, only in facts.get("ONLY", {}).items():
+    entry, options = catalog.find(kind, part.name), part.options
+    for name, only in entry.constants.get("ONLY", {}).items():
         if any(options[k] != v for k, v in only.items()):
-            options = options | {name: facts["OPTIONS"][name]["default"]}
-    late = {k: v["default"] for k, v in facts["OPTIONS"].items() if v.get("late")}
-    options = {k: v for k, v in options.items() if k not in late or v != late[k]}
+            options = options | {name: entry.constants["OPTIONS"][name]["default"]}
+    options = {k: v for k, v in options.items() if k not in entry.late or v != entry.late[k]}
     return Part(name=part.name, options=options)

@@ -213,16 +213,13 @@ class Training:
         for r in self.regularizers:
             if not r.wants_originals:
                 images, labels = self._changed(r, images, labels)
-        with self._autocast():
-            logits = two_logits(self.network(images))
-        loss = F.cross_entropy(logits.float(), labels)
-        for r in self.regularizers:
-            penalty = r.penalty(self.network)
-            loss = loss if penalty is None else loss + penalty
+        logits, loss = self._forward(images, labels)
         self.optimizer.zero_grad()
         loss.backward()
+        self.run.loss = lambda: self._forward(images, labels)[1]
         for r in self.regularizers:
             r.gradient(self.network)
+        self.run.loss = regularizers.no_batch
         self.optimizer.step()
         with torch.no_grad():
             for r in self.regularizers:
@@ -230,6 +227,16 @@ class Training:
 
         self.step += 1
         self._count(logits.detach(), labels, loss.detach())
+
+    def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and loss of a batch, in the run's precision, with every penalty."""
+        with self._autocast():
+            logits = two_logits(self.network(images))
+        loss = F.cross_entropy(logits.float(), labels)
+        for r in self.regularizers:
+            penalty = r.penalty(self.network)
+            loss = loss if penalty is None else loss + penalty
+        return logits, loss
 
     def _changed(self, regularizer: regularizers.Base, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The batch as a regularizer has changed it."""
@@ -242,8 +249,7 @@ class Training:
     def _count(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Add a batch to the online means, on the device: nothing here waits for it."""
         target = labels if labels.ndim == 1 else labels.argmax(1)
-        right = (logits.argmax(1) == target).sum()
-        size = len(target)
+        right, size = (logits.argmax(1) == target).sum(), len(target)
         self._online[0] += loss * size
         self._online[1] += right
         self._online[2] += size
@@ -253,8 +259,7 @@ class Training:
             self.log.append([self.step, *line])
             self.schedule.logged(int(line[1]), int(line[2]))
             self._line.zero_()
-        bad = (self._first_bad == 0) & ~loss.isfinite()
-        self._first_bad += bad * self.step
+        self._first_bad += ((self._first_bad == 0) & ~loss.isfinite()) * self.step
 
     def _untouched(self) -> AbstractContextManager[None]:
         return seeds.untouched() if self._foreign else nullcontext()
@@ -271,8 +276,7 @@ class Training:
     def evaluate(self) -> Evaluation:
         """Measure the network as it is now, with batch-norm statistics that belong to its present weights."""
         spec, schedule = self.spec, self.schedule
-        online = self._online.tolist()
-        seen = online[2]
+        lost, right, seen = self._online.tolist()
         self.diverged_at = int(self._first_bad) or None
         self.network.eval()
         found, whole, images = schedule.found, True, len(self.train_labels)
@@ -302,8 +306,8 @@ class Training:
             test_loss=test_loss,
             test_accuracy=test_accuracy,
             test_images=size,
-            online_loss=online[0] / seen if seen else math.nan,
-            online_accuracy=online[1] / seen if seen else math.nan,
+            online_loss=lost / seen if seen else math.nan,
+            online_accuracy=right / seen if seen else math.nan,
             held_out_loss=held_out[0],
             held_out_accuracy=held_out[1],
             train_images=images if spec.evaluation == "probe" else None,
@@ -349,8 +353,7 @@ class Training:
         state["generator"] = self.generator.get_state()
         state |= {"online": self._online, "line": self._line, "first_bad": self._first_bad}
         state["log"] = torch.tensor(self.log, dtype=torch.float64).reshape(-1, 4)
-        schedule = self.schedule
-        state["schedule"] = torch.tensor([schedule.last, schedule.seen, schedule.found], dtype=torch.float64)
+        state["schedule"] = torch.tensor(self.schedule.state, dtype=torch.float64)
         state["ended"] = torch.tensor([self.fitted + 2 * self.at_loss, self.diverged_at or 0])
         state["step"] = torch.tensor(self.step)
         return apart(state)
@@ -377,8 +380,9 @@ class Training:
             raise Unfit(reason(error)) from None
 
     def _restore(self, state: dict[str, Tensor]) -> None:
-        prefix = "network."
-        self.network.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+        self.network.load_state_dict(
+            {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+        )
         for name, parameter in self.network.named_parameters():
             if f"momentum.{name}" in state:
                 buffer = torch.empty_like(parameter).copy_(state[f"momentum.{name}"])

@@ -72,6 +72,11 @@ class Schedule:
     found: bool = False
     lines: list[tuple[int, int]] = field(default_factory=list)
 
+    @property
+    def state(self) -> tuple[int, float, bool]:
+        """What a checkpoint keeps of it; the lines are the log's."""
+        return self.last, self.seen, self.found
+
     def logged(self, right: int, images: int) -> None:
         """A line of the online log."""
         self.lines = [*self.lines, (right, images)][-math.ceil(self.spec.epoch_steps / log_every(self.spec)) :]

@@ -80,8 +80,9 @@ class Curves(Panel):
         drawn = [r for i in chosen.data.index if (r := records[i])]
         logged = bool(self.online and drawn and all(r.online["step"] for r in drawn))
         groups = chosen.groups(self.hue) if self.hue else {"": chosen}
+        among = frame.names(self.hue) if self.hue else ()
         for k, (value, part) in enumerate(groups.items()):
-            look, label = shade(k) if self.shades else self.look(value), str(value)
+            look, label = shade(k) if self.shades else self.look(value, among), str(value)
             there = [r for i in part.data.index if (r := records[i])]
             if not there:
                 axes.plot([], [], " ", label=f"{label}: not run" if label else "not run")

@@ -205,8 +205,11 @@ class Frame:
         return {name: Frame(self.data.iloc[rows.get(name, [])]) for name in names.unique()}
 
     def spread(self, measure: Read, unit: str = "") -> str:
-        """Median and range as text."""
-        return spread(self.values(measure), unit=unit)
+        """Median and range as text, and the states of values that are no number."""
+        values = self.values(measure)
+        if all(map(math.isfinite, values)):
+            return spread(values, unit=unit)
+        return told(self.cells(measure), form="{:,.2f}" + unit * (math.inf not in values))  # times have no unit
 
     def text(self, measure: Read, whole: bool = False) -> str:
         """Median, range and states as text."""

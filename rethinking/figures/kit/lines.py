@@ -61,7 +61,7 @@ class Lines(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
-        chosen = frame.where(**self.only)
+        chosen, among = frame.where(**self.only), frame.names(self.hue) if self.hue else ()
         y, of = self.y if isinstance(self.y, tuple) else (self.y, {})
         measures, frame, parts = y if isinstance(y, dict) else {"": y}, chosen.where(**of), chosen.groups(self.x)
         if self.places:
@@ -71,7 +71,7 @@ class Lines(Panel):
         for name, measure in measures.items():
             groups = frame.groups(self.hue) if self.hue else {name: frame}
             for k, (value, whole) in enumerate(groups.items()):
-                look, part = self.look(value), self._moved(whole, k - (len(groups) - 1) / 2)
+                look, part = self.look(value, among), self._moved(whole, k - (len(groups) - 1) / 2)
                 self._line(axes, part, measure, look, self._label(value, part), value in self.paper)
                 late = part.data[part.data[f"{measure.name}_state"] == CENSORED]
                 for x, states in late.groupby(self.x)["state"]:
@@ -79,7 +79,7 @@ class Lines(Panel):
                     axes.plot(x, 0.97 * top, marker=6, color=look["color"], ms=6)
                     axes.annotate(words, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         for value, given in self.paper.items():
-            axes.plot(*zip(*given.items(), strict=True), **self.look(value) | HOLLOW, clip_on=False)
+            axes.plot(*zip(*given.items(), strict=True), **self.look(value, among) | HOLLOW, clip_on=False)
         self._mark_missing(axes, frame)
         levels = list(frame.data[self.x].unique())
         axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing

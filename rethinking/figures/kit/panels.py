@@ -1,14 +1,14 @@
 """What every pair of axes has: looks, labels, limits, lines of reference, legend; how n, seeds and title are said."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rethinking.figures._subject import FULL
 from rethinking.figures.kit.frame import COMPUTED, MISSING, Frame
 from rethinking.figures.kit.measures import Measure
-from rethinking.plotting import NOTE, WIDTH, look_of
+from rethinking.plotting import LOOKS, NOTE, WIDTH, look_of
 from rethinking.record import Record
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ class Panel:
         given = self.reference or []
         return given if isinstance(given, list) else [given]
 
-    def look(self, value: Any) -> dict[str, Any]:
-        """Colour, dash and marker of a value of `hue`, or of a row."""
-        return look_of(self.looks.get(value, value))
+    def look(self, value: Any, among: Iterable[Any] = ()) -> dict[str, Any]:
+        """Colour, dash and marker of a value of `hue`, or of a row. among: all of them, in order."""
+        unlisted = [v for v in dict.fromkeys(among) if self.looks.get(v, v) not in LOOKS]
+        return look_of(self.looks.get(value, value), unlisted.index(value) if value in unlisted else 0)
 
     def words(self, axes: "Axes", text: str, height: float, usual: str) -> None:
         """Write on a line or a band, on its left or its right."""

@@ -66,7 +66,7 @@ class Points(Panel):
     def _points(self, axes: "Axes", data: pd.DataFrame, kinds: list[Any]) -> None:
         import seaborn
 
-        looks = {kind: self.look(kind) for kind in kinds}
+        looks = {kind: self.look(kind, kinds) for kind in kinds}
         marks: dict[str, Any] = {kind: look["marker"] for kind, look in looks.items()}
         palette = {kind: look["color"] for kind, look in looks.items()}
         of: dict[str, Any] = {"x": "x", "y": "y", "hue": self.hue, "style": self.hue, "hue_order": kinds, "s": 20}
@@ -128,7 +128,10 @@ class NamedPoints(Panel):
         """On `axes`."""
         named, words = [], []
         for name, part in frame.where(**self.only).groups(self.by).items():
-            look, there = self.look(name), part.data[part.data[[self.x.name, self.y.name]].notna().all(axis=1)]
+            look, there = (
+                self.look(name, frame.names(self.by)),
+                part.data[part.data[[self.x.name, self.y.name]].notna().all(axis=1)],
+            )
             axes.plot(there[self.x.name], there[self.y.name], look["marker"], color=look["color"])
             if there.empty:
                 words.append(part.text(self.x))

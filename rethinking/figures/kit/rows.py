@@ -53,13 +53,13 @@ class Rows(Panel):
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
-        rows = frame.where(**self.only).groups(self.by)
+        rows, among = frame.where(**self.only).groups(self.by), frame.names(self.hue) if self.hue else ()
         for k, (row, part) in enumerate(rows.items()):
             drawn = finite(part.values(self.x)) if self.spans else self.bands.get(row, ())
             if len(drawn) > 1:
                 axes.plot([min(drawn), max(drawn)], [k, k], **BAR)
             for value, some in part.groups(self.hue).items() if self.spans and self.hue else [(row, part)]:
-                self._dots(axes, k, some, self.look(value))
+                self._dots(axes, k, some, self.look(value, among))
             if isinstance(self.paper.get(row, ""), int | float):
                 axes.plot(self.paper[row], k, "o", mfc="none", mec="black", ms=7, zorder=5, clip_on=False)
         rows_of(axes, [self._name(row, part) for row, part in rows.items()])
@@ -72,7 +72,7 @@ class Rows(Panel):
             self._words(axes, k, row, part)
         if self.spans and self.legend:
             for value in frame.where(**self.only).data[self.hue].unique():
-                look = self.look(value)
+                look = self.look(value, among)
                 axes.plot([], [], look["marker"], color=look["color"], label=self.looks.get(value, str(value)))
             self.explain(axes)
 
