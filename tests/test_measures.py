@@ -181,6 +181,20 @@ def test_a_spread_is_median_and_range_in_any_order(values, order):
     assert text.endswith(f" ({min(values):,.2f} to {max(values):,.2f})") == (len(values) > 1)
 
 
+@pytest.mark.parametrize(("budgets", "told"), [([3200, 3200], "its budget of 3,200 steps"), ([10, 20], "its budget")])
+def test_what_is_not_fitted_says_within_which_budget(budgets, told):
+    words = dict.fromkeys(("id", "name", "source", "statement", "paper", "rule"), "x")
+    records = [record([0.1, 0.5]) for _ in budgets]
+    late = [
+        Record(r.path, r.spec.replace(steps=most), r.result, {}, r.curve)
+        for r, most in zip(records, budgets, strict=True)
+    ]
+    frame = kit.Frame.of([({"p": 0.5}, k, 100, f"run {k}", one) for k, one in enumerate(late)], [kit.highest()])
+    claim = kit.fits(**words)
+    assert claim.answered(frame, claim.judged(frame)) == f"not fitted within {told}"
+    assert kit.Frame.of([({}, 0, 100, "gone", None)], []).budget == kit.made().budget == "its budget"
+
+
 def test_a_spread_with_what_is_no_number_says_so_in_words():
     """And so does a claim whose bound is on a ratio to a baseline that is censored."""
     ratio = kit.relative(STEPS, p=0.0)

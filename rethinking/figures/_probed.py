@@ -182,9 +182,14 @@ def in_pairs(found: dict[str, Pairs]) -> str:
     text = f"in {larger} of {count} pairs (95 % interval {low:.0f} to {high:.0f} %, as if they were independent)"
     one, of = (sum(getattr(pairs, key) for pairs in found.values()) for key in ("larger_at_one_loss", "at_one_loss"))
     text += f"; at one loss in {one} of {of}" if of < count else ""
-    worst = min(found, key=lambda name: found[name].larger / found[name].count)
-    told = f"; the worst is {worst}, {found[worst].larger} of {found[worst].count}"
-    return text + told * (len(found) > 1 and found[worst].larger < found[worst].count)
+    name, least = worst(found)
+    told = f"; the worst is {name}, {least.larger} of {least.count}"
+    return text + told * (len(found) > 1 and least.larger < least.count)
+
+
+def worst(found: dict[str, Pairs]) -> tuple[str, Pairs]:
+    """Those of which the smallest share is larger, by name."""
+    return min(found.items(), key=lambda item: item[1].larger / item[1].count)
 
 
 def in_numbers(found: dict[str, Pairs]) -> Numbers:

@@ -228,7 +228,7 @@ def matched(norm: str, t: Frame) -> tuple[Frame, dict[str, _probed.Pairs]]:
 def told_pairs(norm: str, found: tuple[Frame, dict[str, _probed.Pairs]]) -> str:
     """In how many pairs, how far the runs of the worst are fitted, and in how many the norm alone is larger."""
     t, pairs = found
-    name, worst = min(pairs.items(), key=lambda item: item[1].larger / item[1].count)
+    name, worst = _probed.worst(pairs)
     runs = t.groups(GROUP)[name]
     fitted = " and ".join(f"{runs.where(labels=word).spread(ACCURACY, ' %')} on {word}" for word in LABELS)
     alone = _probed.pairs_of(BARE[norm], GROUP, t).values()

@@ -124,7 +124,7 @@ def fits(**texts: Any) -> Claim:
         "holds": lambda t: t.fitted,
         "reads": (measure, " %", "highest training accuracy (%)"),
         "ours": lambda t: f"{t.spread(measure, ' %')} at the highest",
-        "answer": lambda t: "fitted" if t.fitted else "not fitted within its budget",
+        "answer": lambda t: "fitted" if t.fitted else f"not fitted within {t.budget}",
         "met": [made(state=FITTED)],
         "missed": [made(state=[FITTED, CENSORED])],
     }

@@ -88,13 +88,18 @@ def state_of(record: Record | None) -> str:
     return state(record) if "train_accuracy" in record.curve else COMPUTED
 
 
+def _most(record: Record | None) -> float:
+    return getattr(record.spec, "steps", math.nan) if record else math.nan
+
+
 class Frame:
     """Runs as a tidy table.
 
     Attributes:
         data: a pandas frame with the coordinates, seed, n, all (the training images that the set has), run (its id),
-        state, and for every measure two columns: its name, a float that is NaN where there is no number, and
-        <name>_state, which then says why: missing, censored, diverged, or a word of the measure's own.
+        state, most_steps (that it may take; NaN where it is missing, or trains nothing), and for every measure two
+        columns: its name, a float that is NaN where there is no number, and <name>_state, which then says why: missing,
+        censored, diverged, or a word of the measure's own.
 
     Methods take a measure, or its name.
     """
@@ -112,7 +117,10 @@ class Frame:
         """From (condition, seed, n, run id, record or None) of every run. full: training images of the data set."""
         coordinates = dict.fromkeys(name for condition, *_ in runs for name in condition)  # None where it has none
         every = [dict.fromkeys(coordinates) | condition for condition, *_ in runs]
-        facts = [{"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r)} for _, seed, n, run, r in runs]
+        facts = [
+            {"seed": seed, "n": n, "all": full, "run": run, "state": state_of(r), "most_steps": _most(r)}
+            for _, seed, n, run, r in runs
+        ]
         rows = [c | own for c, own in zip(every, facts, strict=True)]
         data = pd.DataFrame(rows)
         read: dict[str, list[Any]] = {}
@@ -139,6 +147,12 @@ class Frame:
     def fitted(self) -> bool:
         """Whether every run was."""
         return bool((self.data["state"] == FITTED).all())
+
+    @property
+    def budget(self) -> str:
+        """The runs' budget in words, with its steps where that is one known number."""
+        steps = set(self.data["most_steps"].dropna()) if "most_steps" in self.data else set()
+        return f"its budget of {steps.pop():,.0f} steps" if len(steps) == 1 else "its budget"
 
     def cells(self, measure: Read, whole: bool = False) -> list[Cell]:
         """Its values by row: numbers, state words, None where missing. whole: as integers.
