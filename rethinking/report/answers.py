@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rethinking import figures
 from rethinking.claims import NOT_RUN
 from rethinking.report import model
-from rethinking.report.model import Result
-from rethinking.report.pages import NOTE, cell, claims_table
+from rethinking.report.model import Judged, Result
+from rethinking.report.pages import NOTE, cell, claims_table, code
 
 FILE = "memorized.md"
 TITLE = "Memorized and learned labels"
@@ -38,8 +38,14 @@ QUESTIONS = (
 PAIRS = ".tells."  # in the ids of claims that count pairs of runs
 
 
+def runs(claim: Judged) -> str:
+    """What a claim is judged on: "n = 2,000 and 10,000, at least 3 seeds"; of each run."""
+    *first, last = [f"{n:,}" for n in claim.n]
+    return f"n = {', '.join(first)}{' and ' * bool(first)}{last}, at least {claim.seeds} seed{'s' * (claim.seeds > 1)}"
+
+
 def page(found: Sequence[Result]) -> str:
-    """The page: a question, what the figures find, in how many of the pairs, and the claims that answer it."""
+    """The page: a question, what the figures find, the claims that say in how many of the pairs, and the others."""
     kept = model.once(found)
     parts, said = [NOTE, f"# {TITLE}", LEAD], set[str]()  # said: whose finding stands on the page
     for question, begin in QUESTIONS:
@@ -49,11 +55,9 @@ def page(found: Sequence[Result]) -> str:
         stems = {claim.result for claim in claims} - said
         said |= stems
         finds = [f"{cell(figures.headline(r.numbers))} ([{r.stem}]({r.stem}.md))." for r in found if r.stem in stems]
-        pairs = [
-            f"- {cell(each.statement)} (**{each.verdict}**): {cell(each.ours)}."
-            for each in claims
-            if PAIRS in each.id and each.verdict != NOT_RUN
-        ]
-        parts += [f"## {question}", *[" ".join(finds)] * bool(finds), *["\n".join(pairs)] * bool(pairs)]
-        parts.append(claims_table(claims, where=True, rules=False))
+        pairs = [each for each in claims if PAIRS in each.id and each.verdict != NOT_RUN]
+        lines = [f"- {cell(c.statement)} (**{c.verdict}**, {code(c.id)}, {runs(c)}): {cell(c.ours)}." for c in pairs]
+        parts += [f"## {question}", *[" ".join(finds)] * bool(finds), *["\n".join(lines)] * bool(lines)]
+        rest = [each for each in claims if each not in pairs]
+        parts += [claims_table(rest, where=True, rules=False)] * bool(rest)
     return "\n\n".join(parts) + "\n"
