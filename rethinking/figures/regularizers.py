@@ -57,9 +57,11 @@ def finding(t: Frame, network: str) -> str | None:
         return None
     parts = acting(t)
     changes = [part.one(CHANGE, **TRUE) for part in parts.values()]
-    fitted = sum(part.where(**RANDOM).fitted for part in parts.values())
+    fitted = [part.where(**RANDOM).data["times"].max() for part in parts.values() if part.where(**RANDOM).fitted]
+    longer = sum(times > 1 for times in fitted)
+    more = f", in {longer} of them with twice the budget" if longer else ""
     return (
-        f"Random labels are fitted in {fitted} of {pairs(t)}; test accuracy on true labels changes by "
+        f"Random labels are fitted in {len(fitted)} of {pairs(t)}{more}; test accuracy on true labels changes by "
         f"{rounded(min(changes)):+.1f} to {rounded(max(changes)):+.1f} points"
     )
 

@@ -254,7 +254,7 @@ def claims(setting: Setting) -> list[Claim]:
             name="construction is quick",
             where=chosen,
             source="zhang2017, appendix C, extended",
-            statement="the network is built in O(n log n) beyond the projection",
+            statement="the network is built in a few times the time of the projection and one sort",
             paper="sort, then solve a triangular system",
             rule="building takes at most 5 times as long as one product X a and one sort, in the same run",
             ours=lambda t: f"{max(t.values(TIMES)):.1f} times",

@@ -21,7 +21,12 @@ LEAD = (
 QUESTIONS = (
     (
         "Which norm over the squared margin tells memorized from learned labels, in how many of the pairs?",
-        ("capacity_measures.tells.", "capacity_measures.higher.", "capacity_measures.grows."),
+        (
+            "capacity_measures.tells.",
+            "capacity_measures.higher.",
+            "capacity_measures.grows.",
+            "capacity_measures.percentile",
+        ),
     ),
     ("Does sharpness, in how many of the pairs, alone or beside a norm?", ("sharpness.",)),
     ("Do norms and sharpness follow the test error?", ("confusion_set.", "hidden_units.")),
