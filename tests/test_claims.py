@@ -252,7 +252,7 @@ def test_the_picture_of_deletion_says_how_many_orders_and_draws_there_are(scale)
     module, setting = catalog.load("figures", "deletion"), figures.setting("deletion", scale)
     probes = [spec for spec in figures.unique(figures.specs("deletion", setting)) if spec.probe.name != "selectivity"]
     ran = {name: {s.options["repeats"] for s in probes if s.probe.name == name} for name in ("deletion", "noise")}
-    (note,) = module.notes(setting)
+    note, *_ = module.notes(setting)
     orders, draws = note.split("; noise: ")
     assert {int(k) for k in re.findall(r"(?<![\d,])\d+(?= random|\))", orders)} == ran["deletion"]
     assert [draws] == [f"{k} draws" for k in ran["noise"]]
@@ -539,7 +539,7 @@ def test_a_title_says_fit_where_the_rule_is_met_and_else_tells_the_number():
     for error, said in ((1e-5, "fits random labels of 100 images, with"), (0.61, "built from random labels of 100")):
         title = built.finding(made(construction="chosen", depth=2, images=100, weights=3272, module_error=error), "")
         assert said in title
-        assert title.endswith(f"a largest error of {error:.2g}")
+        assert title.endswith(f"a largest error of {error:.2g} where it is summed in the order of its kinks")
     at = {"kernel": kernels.PIXELS, "width": 1.0, "penalty": 0.0, "test_error": 1.2}
     for residual, wrong, said in ((9e-6, 0.0, "that fit every label"), (1e-5, 0.0, "without"), (9e-6, 0.01, "without")):
         title = kernels.finding(made(residual=residual, train_error=wrong, **at), "")

@@ -175,6 +175,12 @@ def mostly_larger(found: dict[str, Pairs]) -> bool:
     return all(10 * pairs.larger >= 9 * pairs.count for pairs in found.values())
 
 
+def notes(setting: Setting) -> list[str]:
+    """What the seeds of networks and the names of panels mean, for figures of NETWORKS and AT_ONE_LOSS."""
+    one = [] if setting.scale == "quick" else ["alexnet: one seed"]
+    return ["; ".join([*one, f"{AT_ONE_LOSS}: training stopped at that loss"])]
+
+
 def in_pairs(found: dict[str, Pairs]) -> str:
     """In how many of the pairs, with Wilson's interval, and of those at one loss."""
     larger, count = (sum(getattr(pairs, key) for pairs in found.values()) for key in ("larger", "count"))

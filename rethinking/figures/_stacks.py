@@ -24,13 +24,23 @@ def stack_table(by: str) -> Table:
     return Table("run", columns, by=by)
 
 
-def stack_panels(by: str) -> list[Spans]:
-    """What stacks of regularizers, one a row, do to random and to true labels. by: the coordinate."""
+def stack_panels(by: str, chance: bool = False) -> list[Spans]:
+    """What stacks of regularizers, one a row, do to random and to true labels.
+
+    Args:
+        by: the coordinate. chance: it is marked, as some are not trained.
+    """
     random: dict[str, Any] = {"only": {"labels": "random"}, "shown_as": "random labels"}
     true: dict[str, Any] = {"only": {"labels": "true"}, "shown_as": "true labels", "named": False}
     return [
         Spans(x=highest(), by=by, xlabel=RANDOM_LABEL, xlim=(0, 102), mark=99, **random),
-        Spans(x=final("test_accuracy"), by=by, xlabel="true labels:\ntest accuracy (%)", **true),
+        Spans(
+            x=final("test_accuracy"),
+            by=by,
+            xlabel="true labels:\ntest accuracy (%)" + "\ndotted: chance" * chance,
+            mark=10 if chance else None,
+            **true,
+        ),
     ]
 
 

@@ -224,6 +224,7 @@ def run(
 
 # --- measures, and how they are shown -------------------------------------------------------------
 
+BLOCKS = f"blocks, from above: {', '.join(FAMILIES)}"  # a note of panels with such blocks
 RANDOM, TRUE = {"labels": "random"}, {"labels": "true"}
 STEPS, SHARE, TEST = steps_to_fit(), bits_memorized(), final("test_accuracy")
 RATIO = replace(relative(STEPS, **BASELINE), baseline_name="baseline")
@@ -261,7 +262,7 @@ def panels(setting: Setting, by: str, longest: float = 12, **more: Any) -> list[
     return [
         Spans(x=RATIO, xlabel="random labels:\ntime to fit\n(baseline: 1)", **time),
         Spans(x=SHARE, xlabel="random labels:\nbits memorized\n(share)", xlim=(0, 1), **random | {"named": False}),
-        Spans(x=CHANGE, xlabel="true labels: change\nof test accuracy\n(points)", mark=0, **true),
+        Spans(x=CHANGE, xlabel="true labels:\nchange of test\naccuracy (points)", mark=0, **true),
     ]
 
 

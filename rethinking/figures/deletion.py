@@ -172,7 +172,10 @@ def notes(setting: Setting) -> list[str]:
     count, orders, draws = (
         ("500", "2 random orders", 2) if setting.scale == "quick" else ("2,000", "10 random orders (alexnet: 3)", 3)
     )
-    return [f"the first {count} training images, {orders}, {POINTS} shares; noise: {draws} draws"]
+    return [
+        f"the first {count} training images, {orders}, {POINTS} shares; noise: {draws} draws",
+        *_probed.notes(setting),
+    ]
 
 
 def finding(t: Frame, network: str) -> str:

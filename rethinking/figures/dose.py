@@ -44,11 +44,13 @@ MEASURES = [BOUND]
 
 
 def panels(setting: Setting) -> list[Spans]:
-    return _sweeps.panels(setting, "{regularizer}, {network}", shades="strength", blocks="family")
+    time, *rest = _sweeps.panels(setting, "{regularizer}, {network}", shades="strength", blocks="family")
+    words: dict[str, Any] = {"xlabel": "true labels:\ntime to fit\n(baseline: 1)", "shown_as": "true labels", "named": False}
+    return [time, replace(time, only=_sweeps.TRUE, **words), *rest]
 
 
 def notes(setting: Setting) -> list[str]:
-    return [budget(setting)]
+    return [budget(setting), _sweeps.BLOCKS]
 
 
 def slower(t: Frame) -> dict[str, tuple[float, bool]]:

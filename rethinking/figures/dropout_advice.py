@@ -74,19 +74,23 @@ def spec(setting: Setting, seed: int, step: str, **condition: str) -> Spec:
 TRAIN, HIGHEST = final("train_accuracy"), highest()
 SHARED = {whole: shared("step", whole) for whole in (ALL, SLOW)}
 MEASURES = [measure for group in SHARED.values() for measure in group]
-TABLE, PANELS = stack_table("step"), stack_panels("step")
+TABLE, PANELS = stack_table("step"), stack_panels("step", chance=True)
 HEIGHT = 4.2
 
 
 def notes(setting: Setting) -> list[str]:
-    return [budget(setting, NETWORK), f"{LONGER} times these steps from {ALL!r} on"]
+    return [
+        budget(setting, NETWORK),
+        f"{LONGER} times these steps from {ALL!r} on; {SLOW!r}: at the usual rate and momentum",
+    ]
 
 
 def finding(t: Frame, network: str) -> str | None:
     every, usual, none = (t.one(final("test_accuracy"), labels="true", step=step) for step in (ALL, SLOW, STEPS_OFF))
+    told = [f"{rounded(v):.1f} %" + " (not trained: chance is 10)" * (v < LEARNS) for v in (every, usual, none)]
     return (
-        f"With all of dropout's advice {network} reaches {rounded(every):.1f} % test accuracy, at the usual rate and "
-        f"momentum {rounded(usual):.1f} %, without dropout {rounded(none):.1f} %"
+        f"With all of dropout's advice {network} reaches {told[0]} test accuracy, at the usual rate and "
+        f"momentum {told[1]}, without dropout {told[2]}"
     )
 
 

@@ -162,7 +162,8 @@ PANELS = [
 def finding(t: Frame, network: str) -> str:
     gains = t.known(WHOLE, "labels", kind="initial weights", join=MEAN, members=1)
     told = listed(f"{rounded(points):+.1f} with {labels}" for labels, points in gains.items())
-    return f"Points of test accuracy that averaging {MEMBERS['initial weights']} networks gains: {told}"
+    count = MEMBERS["initial weights"]
+    return f"Points of test accuracy that averaging {count} networks of other initial weights gains: {told}"
 
 
 def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:

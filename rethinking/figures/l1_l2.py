@@ -160,8 +160,8 @@ def paint_balls(axes: Any, t: Frame, records: Records) -> None:
         axes.plot(*path, color=look["color"], linestyle=look["linestyle"])
         axes.plot(path[0][row], path[1][row], "o", color=look["color"], ms=4)
     axes.plot(*free, "x", color="black", ms=5)
-    axes.set_xlim(-0.8 * far, 0.8 * far)
-    axes.set_ylim(-0.6 * far, 1.3 * far)
+    axes.set_xlim(-0.75 * far, 0.55 * far)
+    axes.set_ylim(-0.4 * far, 1.1 * far)
     axes.set_aspect("equal")
 
 
@@ -182,6 +182,7 @@ PANELS += [Own(paint=paint_balls, series=tell_balls, title=TWO, **OF_BALLS)]
 NOTES = [
     "below: weights exactly 0 in all layers, training accuracy; true / random labels, medians over seeds",
     "left: every seed a line, from 0.1 %, the resolution, up; right: solutions in the balls of L1 and L2",
+    "right: ellipses: the loss; cross: no penalty; lines: solutions as the ball grows; dots: those in the balls drawn",
 ]
 
 

@@ -116,7 +116,7 @@ def panels(setting: Setting) -> list[Lines]:
 
 def notes(setting: Setting) -> list[str]:
     count = "20 images" if setting.scale == "quick" else "200 images (alexnet: 50)"
-    return [f"{count} of each split, 400 candidates, at most 100 generations"]
+    return [f"{count} of each split, 400 candidates, at most 100 generations", *_probed.notes(setting)]
 
 
 def finding(t: Frame, network: str) -> str:

@@ -49,7 +49,7 @@ def panels(setting: Setting) -> list[Spans]:
 
 
 def notes(setting: Setting) -> list[str]:
-    return [budget(setting), "random labels with dropout: twice as many; a point a seed; blocks: what they act on"]
+    return [budget(setting), "random labels with dropout: twice as many; a point a seed", _sweeps.BLOCKS]
 
 
 def finding(t: Frame, network: str) -> str | None:
@@ -59,10 +59,15 @@ def finding(t: Frame, network: str) -> str | None:
     changes = [part.one(CHANGE, **TRUE) for part in parts.values()]
     fitted = [part.where(**RANDOM).data["times"].max() for part in parts.values() if part.where(**RANDOM).fitted]
     longer = sum(times > 1 for times in fitted)
-    more = f", in {longer} of them with twice the budget" if longer else ""
+    fit = f"Random labels are fitted in {len(fitted)} of {pairs(t)}"
+    if longer:
+        fit = (
+            f"Of {len(parts)} pairs of network and regularizer {len(fitted) - longer} fit random labels, {longer} more "
+        )
+        fit += "at twice the budget"
     return (
-        f"Random labels are fitted in {len(fitted)} of {pairs(t)}{more}; test accuracy on true labels changes by "
-        f"{rounded(min(changes)):+.1f} to {rounded(max(changes)):+.1f} points"
+        f"{fit}; test accuracy on true labels changes by {rounded(min(changes)):+.1f} to {rounded(max(changes)):+.1f} "
+        "points"
     )
 
 

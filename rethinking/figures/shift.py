@@ -112,7 +112,8 @@ PANELS = [
 
 
 def notes(setting: Setting) -> list[str]:
-    return [f"the first {500 if setting.scale == 'quick' else 5000:,} images of each split"]
+    quick = setting.scale == "quick"
+    return [f"the first {500 if quick else 5000:,} images of each split", *_probed.notes(setting)]
 
 
 def finding(t: Frame, network: str) -> str:

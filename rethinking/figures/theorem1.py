@@ -118,7 +118,7 @@ def paint_errors(axes: Any, t: Frame, _: Any) -> None:
     span(axes, t)
     ways = {
         "plain pass": ("-", "full"),
-        "kinks in order": ((0, (4, 2)), "none"),
+        "summed in the order of the kinks": ((0, (4, 2)), "none"),
         "rounding × Lemma 1's condition": (":", None),
     }
     for construction, words in BUILT.items():
@@ -153,7 +153,7 @@ def heading(setting: Setting) -> str:
 def finding(t: Frame, network: str) -> str:
     last = {"construction": "chosen", "depth": 2, "images": max(t.data["images"].dropna())}
     network, images = f"A two-layer network of {t.one(WEIGHTS, **last):,.0f} weights", f"{last['images']:,.0f} images"
-    error = f"a largest error of {t.one(ERROR, **last):.2g}"
+    error = f"a largest error of {t.one(ERROR, **last):.2g} where it is summed in the order of its kinks"
     if EXACT.holds(t.where(**last)):
         return f"{network} fits random labels of {images}, with {error}"
     return f"{network}, built from random labels of {images}, has {error}"

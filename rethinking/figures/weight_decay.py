@@ -87,7 +87,11 @@ def around(paper: float, margin: float) -> tuple[float, float, str]:
 def of_network(network: str) -> list[Lines]:
     """Training accuracy on random labels above test accuracy on true ones."""
     of: dict[str, Any] = {"x": "strength", "hue": "network", "only": {"network": network}, "legend": None}
-    of |= {"places": True, "side": "left", "shaded": (consistent, "consistent with the paper's rows")}
+    of |= {
+        "places": True,
+        "side": "left",
+        "shaded": (consistent, "consistent with the paper's rows; 0 is not judged"),
+    }
     row, near = ROW4[network], around(ROW1[network].test, table1.TOLERANCE[network])
     fate = around(row.train, table4.CLOSE) if row.train else (0, table4.FAILED, "paper: fails to converge")
     limits = near[0] - 6, near[1] + 6

@@ -89,7 +89,7 @@ def state_of(record: Record | None) -> str:
 
 
 def _most(record: Record | None) -> float:
-    return getattr(record.spec, "steps", math.nan) if record else math.nan
+    return getattr(getattr(record, "spec", None), "steps", math.nan)
 
 
 class Frame:

@@ -178,8 +178,8 @@ def title(model: str, frame: Frame, data_name: str = "CIFAR-10") -> str:
     coordinates = list(data.columns[: list(data.columns).index("seed")])
     trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
     groups = (data if trained.empty else trained).groupby(coordinates, sort=False, dropna=False)
-    if (seeds := groups["seed"].nunique()).nunique() == 1:
-        parts.append(seeds_note(int(seeds.iloc[0])))
+    least, most = (int(end) for end in (groups["seed"].nunique().min(), groups["seed"].nunique().max()))
+    parts.append(seeds_note(most) if least == most else f"{least} to {most} seeds")
     return ", ".join(parts) + missing_note(frame)
 
 
