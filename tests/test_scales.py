@@ -189,6 +189,21 @@ def test_departures_state_the_images_epochs_and_precision_of_their_figures_runs(
         assert any(run.regularizers for scale in figures.SCALES for run in runs_of(name, scale))
 
 
+def test_a_figure_of_own_data_is_what_its_page_says():
+    text = " ".join((COMMANDS.parent / "own-data.md").read_text("utf-8").split())
+    for words, scale, model, network, n, steps, seeds in (
+        ("of MLP 3x512 on the first 2,000 images", "quick", None, "mlp-3x512", 2000, 1600, 1),
+        ("cpu --model mlp-3x512` takes up to 50,000 images, 3 seeds", "cpu", "mlp-3x512", "mlp-3x512", FULL, 78_200, 3),
+        ("Without `--model`, `--scale cpu` is of Inception", "cpu", None, "inception", 2000, 3200, 3),
+        ("`--model inception` is of fewer images", "quick", "inception", "inception", 200, 1600, 1),
+    ):
+        own = figures.setting("fig1a", scale, model, data="fashion_mnist")
+        runs = figures.unique(figures.specs("fig1a", own))
+        assert {(run.model, run.n, run.steps) for run in runs} == {(network, n, steps)}
+        assert len(runs) == 5 * seeds
+        assert words in text
+
+
 def test_every_statement_of_sizes_is_of_some_figure():
     texts = [" ".join(" ".join(catalog.load("figures", name).DEPARTURES).split()) for name in NAMES]
     assert [words for words in TOLD if not any(words in text for text in texts)] == []
