@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import click
 import matplotlib
@@ -161,6 +162,22 @@ def test_a_page_that_names_a_notebook_says_how_it_is_opened():
 def test_every_page_is_in_the_site_s_contents():
     listed = set(re.findall(r"^[\w/-]+$", (DOCS / "index.md").read_text("utf-8"), re.M))
     assert listed >= {page.stem for page in DOCS.glob("*.md")} - {"index"}
+
+
+def test_the_reference_explains_every_argument_by_names_that_it_has():
+    text = (DOCS / "python.md").read_text("utf-8")
+    assert len(functions := re.findall(r"auto(?:function|method):: ([\w.]+)", text)) > 15
+    for name in functions:
+        told = inspect.getdoc(resolve_name(name)) or ""
+        others = [f"{name.rpartition('.')[0]}.{other}" for other in re.findall(r"as in `(\w+)`", told)]
+        all_told = "\n".join([told, *(inspect.getdoc(resolve_name(other)) or "" for other in others)])
+        signature = inspect.signature(inspect.unwrap(resolve_name(name)))
+        takes = [argument for argument in signature.parameters if argument not in ("self", "cls")]
+        gone = [argument for argument in takes if not re.search(rf"\b{argument}(, \w+)*:", all_told)]
+        assert len(takes) < 2 or not gone, name  # of one argument the first line tells
+        known = {function.rpartition(".")[2] for function in functions}
+        assert {other.rpartition(".")[2] for other in others} | set(re.findall(r"see `([\w.]+)`", told)) <= known, name
+        assert "catalog." not in told, name
 
 
 def test_the_glossary_has_every_word():

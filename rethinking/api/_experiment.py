@@ -187,8 +187,9 @@ def network(
     """The trained network of a run, on the CPU and in evaluation mode: its weights where they are, else trained again.
 
     Args:
-        run: a record, its folder, or enough of its name to find it in `runs`. device, data_dir, progress: as in
-            `experiment`, where it has to be trained again. Then its weights are kept, if they are those of the record.
+        run: a record, its folder, or enough of its name to find it in `runs`. runs: a folder of records; where there
+            is none, those that came with the package. device, data_dir, progress: as in `experiment`, where it has to
+            be trained again. Then its weights are kept, if they are those of the record.
 
     Raises:
         InputError: no such run, or one that trains no network; weights that are damaged; no data to train it on.

@@ -171,10 +171,16 @@ def corrupt_example(
 
     Args:
         image: (H, W, C) or (H, W). label: in [0, facts.num_classes). index: its place in its split, from 0.
-        parts: the corruptions, first to last. seed: the data seed. corrupt_labels: False leaves the label alone.
+        parts: the corruptions, first to last, each a `rethinking.Part`. facts: what they may know of the data set,
+            Facts(num_classes, mean, variance), or `rethinking.data.facts(name)`. seed: the data seed. split: any word,
+            "train" and "test" in this package; each has its own draws. corrupt_labels: False leaves the label alone.
 
     Returns:
         image of the same shape (dtype float32 after gaussian, unchanged otherwise) and label.
+
+    Raises:
+        InputError: an unknown corruption; a plug-in's that gives no image of that shape, or no label of that many
+            classes.
     """
     for module, options, keyed in _steps(parts, seed, split, corrupt_labels):
         image, label = apply(module, image, label, keyed, index, facts, options)

@@ -172,7 +172,14 @@ def check(name: str, root: str | Path | None = None) -> Path:
 
 
 def facts(name: str, root: str | Path | None = None) -> Facts:
-    """Number of classes, pixel mean and variance of a data set, without loading it."""
+    """Number of classes, pixel mean and variance of a data set, without loading it.
+
+    Args:
+        name: one that `rethinking list data` shows. root: the data folder, as in `load`.
+
+    Raises:
+        InputError: an unknown name.
+    """
     constants = entry(name, root).constants
     return Facts(len(constants["CLASSES"]), tuple(constants["MEAN"]), tuple(constants["VARIANCE"]))
 
@@ -193,7 +200,8 @@ def load(name: str, root: str | Path | None = None) -> ImageSet:
     examples are read when they are asked for.
 
     Args:
-        name: one of `catalog.names("data")`. root: the data folder, see `data_dir`.
+        name: one that `rethinking list data` shows. root: the data folder; else $RETHINKING_DATA, else the user's
+            cache folder.
 
     Raises:
         InputError: an unknown name; no copy on disk; a copy whose SHA-256 is not the official one.
@@ -269,7 +277,7 @@ def torch_dataset(
     """A split of the data set `name` as a map-style torch Dataset of (image, label), from disk, verified.
 
     Args:
-        name: one of `catalog.names("data")`. train: the training set, else the test set. root: the data folder.
+        name, root: as in `load`. train: the training set, else the test set.
         image: "pil", a PIL image (RGB, or L where grey), as torchvision gives it, or "tensor", uint8 (C, H, W).
         transform: applied to the image. The label is an int; `classes`, `class_to_idx` and `targets` are torchvision's.
 
@@ -298,7 +306,7 @@ def fetch(
     folder that cannot be written to stays where it lies, and that is the folder returned.
 
     Args:
-        name: one of `catalog.names("data")`. root: the data folder.
+        name, root: as in `load`.
         source: a folder to read instead of the usual sources: torchvision's layout, or the fallback's files.
         say: called with a line for each source tried, and for each that has nothing.
 

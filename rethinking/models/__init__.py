@@ -33,7 +33,8 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
     """A network by name, with torch's own (unseeded) initial weights; `initialise` gives it seeded ones.
 
     Args:
-        name: one of `catalog.names("models")`. options: passed on, over the variant's own.
+        name: one that `rethinking list models` shows. num_classes: of the logits. in_channels, image_size: of the
+            images, their side in pixels. options: passed on, over the variant's own.
 
     Returns:
         A module that maps float images (N, in_channels, image_size, image_size) to logits (N, num_classes).

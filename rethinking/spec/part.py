@@ -39,7 +39,14 @@ class Part(BaseModel, metaclass=Door):
 
     @classmethod
     def parse(cls, kind: str, text: str) -> "Part":
-        """From the command line's NAME[=VALUE][,KEY=VALUE]...; VALUE sets the first declared option."""
+        """From the command line's NAME[=VALUE][,KEY=VALUE]...; VALUE sets the first declared option.
+
+        Args:
+            kind: "corruptions", "regularizers" or "probes". text: as partial_labels=0.3.
+
+        Raises:
+            InputError: an unknown name; what is no KEY=VALUE; an option given twice.
+        """
         for name, value in (("kind", kind), ("text", text)):
             arguments.text(name, value)
         head, *rest = text.split(",")

@@ -22,7 +22,21 @@ def train(
     device: str = "cpu",
     network: Source | None = None,
 ) -> Iterator[Evaluation]:
-    """Train one run from the beginning; see `Training`."""
+    """Train one run from the beginning. No record is written; `rethinking.experiment` writes one.
+
+    Args:
+        spec: what to train. data: the data set, as `rethinking.data.load` gives it; loaded where none is given.
+        device: a name of torch's, "cpu" or "cuda" but not "auto"; on the CPU the process has one thread from then on.
+        network: a module to train a copy of, or a function that makes one; else the spec's own network.
+
+    Yields:
+        An object an evaluation, whose attributes are named as the columns of `curve.csv`: step, epoch, train_loss
+        (nats), train_accuracy (a fraction), test_accuracy ...; None where the run has no such column.
+
+    Raises:
+        InputError: as the first evaluation is asked for: no data on disk, or data that are not the spec's; a device
+        that is not there; a regularizer that the network cannot carry; a network that does not fit the data.
+    """
     yield from Training(spec, data, device, network).evaluations()
 
 
