@@ -166,6 +166,8 @@ def test_every_file_tells_the_same_version_title_and_licence():
     assert cite.TITLE == zenodo["title"] == re.search(r'^title: "(.+)"$', cff, re.M)[1]
     assert cite.AUTHORS == zenodo["creators"][0]["name"] == re.search(r"^  - name: (.+)$", cff, re.M)[1]
     assert str(cite.YEAR) == re.search(r"^  year: (.+)$", cff, re.M)[1]
+    abstract = " ".join(cff[cff.index("abstract: >-") : cff.index("type:")].split())
+    assert zenodo["description"].removesuffix("</p>").endswith(abstract[abstract.index("Figures are") :])
     preferred = cff[cff.index("preferred-citation") : cff.index("references")]
     assert all(text in preferred for text in (cite.TITLE, cite.AUTHORS, f"version: {rethinking.__version__}"))
     assert cli("--version").stdout == f"rethinking, version {revision.told()}\n"
