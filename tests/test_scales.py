@@ -111,6 +111,56 @@ TOLD = {
         "paper": {"": [(n, 200) for n in (1000, 2000, 5000, 10_000, 20_000)]},
     },
 }
+TO_BATCH_SIZE = "regularizers dose frontier budgets dropout_batchnorm dropout_advice l1_l2 capacity early_stopping"
+TO_BATCH_SIZE = [*TO_BATCH_SIZE.split(), "ensembles", "batch_size"]
+TABLES = ["table1", "table4"]
+SIZES = {FULL, 1000, 2000, 5000, 10_000, 20_000}
+SMALL = {250, 500, 1000, 1250, 1500, 2000}
+
+
+def each(names, **images):
+    """Training images by kind of network, the same of several figures."""
+    return dict.fromkeys(names, images)
+
+
+OWN = {
+    **each(["data_size"], mlp=SIZES, alexnet=SIZES),
+    **each(["capacity_measures"], mlp={2000, 10_000, 20_000, FULL}, alexnet={FULL}),
+    **each(["sharpness"], mlp={10_000, 20_000, FULL}),
+    **each(["confusion_set"], mlp=set(range(10_000, 15_001, 1000))),
+    **each(["hidden_units"], mlp={60_000}),
+    **each(["deletion", "one_pixel", "shift"], mlp={2000, FULL}, alexnet={FULL}),
+}
+# scale -> training images by figure ("": of all others), as docs/commands.md says
+IMAGES = {
+    "quick": {
+        **each([""], mlp={2000}, alexnet={500}, inception={200}),
+        **each(TO_BATCH_SIZE, mlp={500}, alexnet={500}),
+        **each(OWN, mlp=SMALL, alexnet={500}),
+        **each(["data_size"], mlp=SMALL, alexnet=SMALL),
+    },
+    "cpu": {
+        **each([""], mlp={FULL}, alexnet={2000}, inception={2000}),
+        **each([*TABLES, "effects", "weight_decay"], mlp={FULL}, alexnet={FULL}, inception={2000}),
+        **each(TO_BATCH_SIZE, mlp={1000, 2000}, alexnet={1000, 2000}, resnet={2000}),
+        **OWN,
+    },
+    "paper": {**each(["", *TO_BATCH_SIZE], mlp={FULL}, alexnet={FULL}, inception={FULL}, resnet={FULL}), **OWN},
+}
+SAID = {
+    "quick": "200 or 500 images (Inception), 500 (AlexNet), 2,000 (MLPs; 500 in the figures from `regularizers` to "
+    "`batch_size`; 250 to 2,000 in `data_size`, as AlexNet there, and in those from `deletion` on), 1 seed, stops when",
+    "cpu": "MLPs on all 50,000 images for 90 epochs, 3 seeds; AlexNet the same in the tables, `effects` and "
+    "`weight_decay`, 1 seed; `theorem1` and `table3` all images; figures on regularizers 2,000 (AlexNet mostly 1,000), "
+    "3 seeds; `data_size` 1,000 to 50,000; from `deletion` on the networks on all images, those with regularizers on "
+    "2,000, `capacity_measures` and `sharpness` on 10,000 and 20,000 too, `confusion_set` on 10,000 to 15,000, "
+    "`hidden_units` on 60,000 of MNIST; else 2,000 images (`min_norm` 12,000); MLPs in float32, other networks in "
+    "bfloat16",
+    "paper": "all 50,000 images (`data_size`, and from `deletion` on, as at `cpu`): Inception 25,024 steps or until "
+    "fitted (in `table4` with augmentation 50,048), 1 seed, in bfloat16; MLPs 90 epochs, in the paper's own figures "
+    "the records of `cpu`; AlexNet likewise in the tables, in `fig1a`, `fig1b` and `fig1c` until fitted, within 90 "
+    "epochs;",
+}
 NAMES = [name for name, entry in catalog.entries("figures").items() if not entry.digest]
 
 
@@ -139,20 +189,36 @@ def test_scales_are_what_is_written_of_them(scale):
         assert (run.batch_size, run.decay_every) == (128, 391)
     if scale == "quick":
         assert replace(usual, precision="bfloat16").spec(0, model="inception").n == 500
-    (row,) = re.findall(rf"^\| `{scale}`.*", COMMANDS.read_text(), re.M)
-    for words in {
-        "quick": ["200 or 500 images (Inception), 500 (AlexNet), 2,000 (MLPs; 500 in the figures from", "1 seed"],
-        "cpu": [
-            "MLPs on all 50,000 images for 90 epochs, 3 seeds",
-            "AlexNet the same in the tables and `weight_decay`, 1 seed",
-            "`theorem1` and `table3` all images; figures on regularizers 2,000 (AlexNet mostly 1,000), 3 seeds",
-            "else 2,000 images (`min_norm` 12,000); MLPs in float32, other networks in bfloat16",
-        ],
-        "paper": ["Inception 25,024 steps or until fitted, 1 seed, in bfloat16; MLPs and AlexNet 90 epochs"],
-    }[scale]:
-        assert words in row
     assert "90 epochs (35,190 steps)" in BUDGET
     assert "64 epochs (25,024 steps)" in INCEPTION
+
+
+@pytest.mark.parametrize("scale", figures.SCALES)
+def test_the_table_of_scales_says_what_every_figure_trains(scale):
+    text, images = COMMANDS.read_text("utf-8"), IMAGES[scale]
+    (row,) = re.findall(rf"^\| `{scale}`.*", text, re.M)
+    assert SAID[scale] in row
+    cells = [line.split("|")[1] for line in re.findall(r"^\| `.*", text, re.M)]
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert listed[listed.index("regularizers") : listed.index("deletion")] == TO_BATCH_SIZE
+    assert {*listed[listed.index("deletion") :], "data_size"} == OWN.keys()
+    for name in NAMES:
+        for run in runs_of(name, scale):
+            kind = run.model.partition("-")[0]
+            assert run.n in images.get(name, images[""])[kind], (name, run.run_id)
+            if scale == "paper" and kind == "inception":
+                augmented = {part.name for part in run.regularizers} - {"weight_decay"}
+                assert run.steps == (50_048 if name == "table4" and augmented else 25_024), (name, run.run_id)
+            if scale == "paper" and kind == "alexnet" and name.startswith("fig1"):
+                assert (run.steps, run.stop) == (35_190, "fitted"), (name, run.run_id)
+
+
+def test_the_paper_s_own_figures_share_the_records_of_cpu_where_that_is_said():
+    for name in ("fig1a", "fig1b", "fig1c", *TABLES):
+        shared = {run.run_id for run in runs_of(name, "cpu")}
+        for run in runs_of(name, "paper"):
+            same = run.model.startswith("mlp") or (run.model == "alexnet" and name in TABLES)
+            assert (run.run_id in shared) == same, (name, run.run_id)
 
 
 @pytest.mark.parametrize("name", NAMES)
