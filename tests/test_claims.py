@@ -330,6 +330,23 @@ def test_a_claim_of_a_value_that_its_figure_lacks_is_refused(monkeypatch):
         declared.claims(module, setting)
 
 
+def test_a_measure_that_a_claim_alone_reads_stands_in_measures_or_is_refused(found):
+    shown = (Path(__file__).parents[1] / "docs" / "own-figure.md").read_text("utf-8").split("```python\n")[1]
+    text = shown.partition("```")[0].replace("relative, ", "final, relative, ")
+    reads = 'median(final("test_accuracy")) > 1'
+    read = text.replace("where(p=0.5).median(RATIO) > 1", reads)  # and the examples have no such number
+    found(figures__unsaid=read, figures__unmeasured=read.replace("steps_ratio", "test_accuracy"))
+    found(figures__said=read.replace("steps_ratio", "test_accuracy") + 'MEASURES = [final("test_accuracy")]\n')
+    with pytest.raises(
+        InputError, match=r"halfway\.slower: its examples have 'test_accuracy', which the figure does not"
+    ):
+        figures.specs("unmeasured", figures.setting("unmeasured"))  # before anything is trained
+    assert len(figures.specs("said", figures.setting("said"))) == 2
+    (claim,) = catalog.load("figures", "unsaid").CLAIMS
+    with pytest.raises(InputError, match="a rule reads 'test_accuracy', which the figure does not measure: put that"):
+        claim.judged(claim.met[0])
+
+
 def test_the_papers_section_2_2_is_of_rademacher_complexity_alone():
     sources = {(each.values[2].source, each.values[0]) for each in EVERY}
     assert [name for source, name in sources if source == "zhang2017, section 2.2"] == ["rademacher"]

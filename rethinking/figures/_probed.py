@@ -227,7 +227,7 @@ def apart(measure: Measure, sign: int = 1, ends: tuple[Measure, Measure] | None 
     def example(*random: float) -> Frame:
         """Made up: three seeds, whose intervals reach 5 to either side."""
         values = [sign * v for v in (10.0, 20.0, 20.0, *random)]
-        cells = {measure.name: values, PROBED.name: [100] * len(values)}
+        cells = {measure.name: values} | ({PROBED.name: [100] * len(values)} if measure.unit == " %" else {})
         if ends:
             cells |= {ends[0].name: [v - 5 for v in values], ends[1].name: [v + 5 for v in values]}
         columns: dict[str, Any] = {"labels": [TRUE] * 3 + [RANDOM] * 3, **cells}

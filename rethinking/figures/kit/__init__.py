@@ -7,9 +7,12 @@ A declared figure is a file that says, in this order,
     GRID = Grid("{network}, p = {p:g}", network=[...], p=[...])       its conditions, or grid(setting) that makes it;
                                                                       Conditions(...), where not every combination is
     spec(setting, seed, network, p) -> Spec                           the run of a condition and a seed
-    seeds(setting, network, p) -> range                               optional; else those of the run's network
+    seeds(setting, network, p) -> range                               optional; else those of the run's network; with
+                                                                      MODELS the setting's
     READ_AT = {"patience": [...]}                                     optional; parameters at which measures read a run
     TABLE = Table("run", {"steps": STEPS, ...})                       its numbers: a title -> a measure
+    MEASURES = [...]                                                  optional; what claims or a finding read that
+                                                                      neither the table nor a panel names
     PANELS = [Lines(...), ...]                                        what is drawn, or panels(setting) that makes it
     HEIGHT = 4.0                                                      optional; inches
     TRAINING_IMAGES = 1_281_167                                       optional; training images of the data set that it

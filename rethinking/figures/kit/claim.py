@@ -72,6 +72,12 @@ class Claim:
         groups = ((YES, self.met), (NO, self.missed), (UNJUDGED, self.unjudged))
         return [(frame, verdict) for verdict, frames in groups for frame in frames]
 
+    @property
+    def measured(self) -> set[str]:
+        """The columns of numbers that its examples have, those of measures and of coordinates."""
+        names = {str(name) for frame, _ in self.examples for name in frame.data}
+        return {name.removesuffix("_state") for name in names if name.endswith("_state")} & names
+
     def every(self, model: str = "") -> "list[Claim]":
         """One claim for each combination of `each`, texts and coordinates filled in. model: the figure's network."""
         out = []

@@ -80,7 +80,7 @@ def runs(module: ModuleType, setting: "Setting") -> Specs:
 
 
 def measures_of(module: ModuleType, setting: "Setting") -> list[Measure]:
-    """Every measure that a figure's table, panels or claims name."""
+    """Every measure that a figure's table and panels name, and those in its MEASURES, which its rules alone read."""
     shown = ("x", "y", "interval")
     axes = [getattr(panel, axis, None) for panel in declared(module, setting, "panels") for axis in shown]
     named = [*getattr(module, "MEASURES", ()), highest()]
@@ -209,6 +209,13 @@ def _series(
 def claims(module: ModuleType, setting: "Setting") -> list[verdicts.Claim]:
     """The claims, each as a rule on records."""
     found, asked = declared(module, setting, "claims"), _asked(module, setting)
+    known = {"seed", "n", "all", "most_steps", *getattr(module, "READ_AT", ())}
+    known |= {m.name for m in measures_of(module, setting)} | {name for _, condition, *_ in asked for name in condition}
+    for claim in found:
+        unknown = sorted(claim.measured - known)
+        if unknown:
+            told = f"its examples have {unknown[0]!r}, which the figure does not measure"
+            raise InputError(f"claim {claim.id}: {told}: put that measure into MEASURES, or take it out of them")
     return [_rule(module, setting, one, asked) for claim in found for one in claim.every(setting.model)]
 
 

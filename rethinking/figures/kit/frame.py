@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 
 from rethinking.claims import CENSORED, DIVERGED, spread, told
+from rethinking.errors import InputError
 from rethinking.figures._subject import FULL
 from rethinking.record import Record
 from rethinking.record.frame import state
@@ -165,6 +166,8 @@ class Frame:
 
     def _pairs(self, measure: Read) -> Iterable[tuple[float, str]]:
         name = measure if isinstance(measure, str) else measure.name
+        if name not in self.data:
+            raise InputError(f"a rule reads {name!r}, which the figure does not measure: put that into its MEASURES")
         return zip(self.data[name], self.data[f"{name}_state"], strict=True)
 
     def values(self, measure: Read) -> list[float]:
