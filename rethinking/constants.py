@@ -42,6 +42,8 @@ NEAR = 0.88  # of a constant's name to one that is read, from 0 to 1: a slip and
 PAPERS = {"learning_rate", "parameters"}  # what of a network's paper is read
 DEPTH, LONGEST = 20, 10_000  # of a constant: levels, characters of a text
 LIMITS = {"ge": float.__ge__, "gt": float.__gt__, "le": float.__le__, "lt": float.__lt__}
+OPTION = ("type", *LIMITS, "choices", "default", "description", "late")  # what of an option is read
+COLUMN = {"meaning", "unit", "whole", "varying"}  # and of a probe's column
 
 
 def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | None:
@@ -118,10 +120,9 @@ def _wrong_option(option: Any) -> str | None:
     if not isinstance(option, dict) or option.get("type") not in TYPES:
         given = repr(option.get("type")) if isinstance(option, dict) else "none"
         return f"has type {given}, allowed are {', '.join(TYPES)}"
-    known = ("type", *LIMITS, "choices", "default", "description", "late")
-    unknown = [key for key in option if key not in known]
+    unknown = [key for key in option if key not in OPTION]
     if unknown:
-        return f"has {unknown[0]!r}, allowed are {', '.join(known)}"
+        return f"has {unknown[0]!r}, allowed are {', '.join(OPTION)}"
     limits = [key for key in LIMITS if key in option]
     if limits and option["type"] not in ("float", "int"):
         return f"has {limits[0]!r}, which is of numbers alone"
@@ -269,7 +270,7 @@ def _wrong_probe(own: dict[str, Any]) -> str | None:
         words = isinstance(facts, dict) and all(isinstance(facts.get(key), str) for key in ("meaning", "unit"))
         if not isinstance(name, str) or not name.isidentifier():
             return f"COLUMNS has {name!r}, a name must be of letters, digits and underscores"
-        if not words or not {"meaning", "unit"} <= facts.keys() <= {"meaning", "unit", "whole", "varying"}:
+        if not words or not {"meaning", "unit"} <= facts.keys() <= COLUMN:
             return f"COLUMNS[{name!r}] is {facts!r}, it must have meaning and unit, and may have whole and varying"
         if not all(isinstance(facts.get(key, False), bool) for key in ("whole", "varying")):
             return f"COLUMNS[{name!r}] is {facts!r}, its whole and varying must be True or False"

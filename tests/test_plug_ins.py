@@ -1,7 +1,9 @@
 """Files of newcomers: one makes a thing, and a mistake in one is a line that names it."""
 
+import importlib
 import os
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ from command import PLUG_INS, RUN, cli, one_line
 from toys import broken_off, curve, gone_on
 
 import rethinking
-from rethinking import catalog, figures
+from rethinking import catalog, constants, figures
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
+from rethinking.figures.kit import declared
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec
 from rethinking.training import Training
@@ -34,6 +37,20 @@ def listed(monkeypatch):
 
     yield call
     catalog._files.cache_clear()
+
+
+@pytest.mark.parametrize("kind", catalog.KINDS)
+def test_every_constant_that_is_read_is_explained_where_plug_ins_are_told_to_look(kind):
+    told = importlib.import_module(f"rethinking.{kind}").__doc__
+    words = {*constants.NEEDED[kind], *constants.ALLOWED[kind]}
+    words |= {"models": constants.PAPERS, "probes": constants.COLUMN}.get(kind, set())
+    if kind == "figures":
+        source = Path(declared.__file__).read_text("utf-8")
+        words |= set(re.findall(r'(?:get|has)attr\(module, "(\w+)"', source)) | {"PANELS", "TABLE", "CLAIMS"}
+        told += figures.kit.__doc__
+    assert {word for word in words if not re.search(rf"\b{word}\b", told)} == set()
+    page = (Path(__file__).parents[1] / "docs" / "plug-ins.md").read_text("utf-8")
+    assert [word for word in constants.OPTION if f"`{word}`" not in page] == []
 
 
 NEW = {

@@ -7,6 +7,9 @@ A corruption is a file with one pure function of an example:
     KEYED_BY = "example", or "seed": one draw for every image of every split
     KEY = another corruption whose draws it shares; SAME_AS = [(options, name or None)]: what has another name;
     the options are all that there are, but for late ones at their default
+    NEEDS = ("mean", "variance"), the facts of pixels that it reads: a wrapper and an experiment measure no others, and
+    have () for them
+    ONE_LOGIT = True where labels are signs, 0 or 1: the network has one logit, and test labels are drawn, too
     PLACED = True where it depends on where the example is in its split: `corrupt` is then given index= too
     PERMUTES = True where it only permutes positions: a wrapper then keeps every kind of image as it is
     REGRESSION = True where a label is replaced with probability p (1 without that option): a wrapper then does the

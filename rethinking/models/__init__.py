@@ -6,7 +6,9 @@ A file may say, as literals,
     OPTIONS = {"width": {"type": "int", "ge": 1}}    what of these a run may change, as --model mlp-1x512,width=64;
                                         each with a default, here or in VARIANTS; "late": True of one that came
                                         when there were runs already, so that they keep their names
-    PAPER = {"learning_rate": 0.01}     what a run takes where it does not say
+    PAPER = {"learning_rate": 0.01, "parameters": 1_387_786}    of a network of the paper: what a run takes where it
+                                        does not say; how many weights it has (by variant: {name: ...}), which tells
+                                        `plan` their room, and figures that the network is the paper's
     HAS = ["convolutions", "pooling"]   what regularizers ask for, all of `features`; by variant: {name: [...]}
 
 Without HAS, a regularizer that the network cannot carry is refused when training starts, not when the spec is made.

@@ -2,7 +2,9 @@
 
 A file has, as literals that are read without importing it,
 
-    COLUMNS = {"norm": {"meaning": "of all weights", "unit": "1"}}    of its rows; "whole": True for whole numbers
+    COLUMNS = {"norm": {"meaning": "of all weights", "unit": "1"}}    of its rows; "whole": True for whole numbers,
+                                                                      "varying": True for what differs from one making
+                                                                      to the next, as times, and is not compared
     OPTIONS = {"images": {"type": "int", "default": 2000}}            as of regularizers; may be left out
     ARRAYS = {"margins": "float32 (n,), of the training images"}      small arrays beside the rows; may be left out
 
