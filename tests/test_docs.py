@@ -19,6 +19,9 @@ from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
 from rethinking.record.frame import STATES
+from rethinking.record.read import ENDED
+from rethinking.spec import RunSpec
+from rethinking.training import schedule
 
 HERE = Path(__file__).parents[1]
 DOCS = HERE / "docs"
@@ -196,6 +199,20 @@ def test_the_glossary_has_every_word():
     }
     words |= {"full size", "reduced", "partly", "budget", "partly run", "no number"}
     assert words <= heads
+    items = {word: item for item in text.split("\n- **") for word in item.partition("**")[0].split(", ")}
+    assert all("In `result.json`" in items[status] for status in ENDED if status != "diverged")  # which is one thing
+
+
+def test_the_protocol_names_every_end_of_a_run_and_every_part_that_an_evaluation_is_of():
+    text = " ".join((DOCS / "protocol.md").read_text("utf-8").split())
+    assert set(ENDED) == {"budget", "fitted", "stopped", "diverged"}
+    for words in ("at its budget", "every training example right (`stop`)", "(`stop_loss`)", "loss that is not finite"):
+        assert words in text
+    fields = RunSpec.model_fields
+    assert fields["interim_test"].default == schedule.PROBE == 2000
+    assert "of the first 2,000 test images (`interim_test`; 250 at scale `quick`)" in text
+    assert figures.setting("fig1a", "quick").spec(0).interim_test == 250
+    assert "of the first 2,000 training images, and of all where the fit is near" in text
 
 
 def test_the_design_lists_the_rooms_that_there_are():

@@ -11,6 +11,7 @@ import pytest
 
 from rethinking import catalog, figures
 from rethinking.figures._parts import BUDGET, INCEPTION, UNSTATED
+from rethinking.figures.table3 import FILTERS
 from rethinking.spec import ImageNetSpec, ProbeSpec, RunSpec, theory
 
 COMMANDS = Path(__file__).parents[1] / "docs" / "commands.md"
@@ -268,6 +269,14 @@ def test_a_figure_of_own_data_is_what_its_page_says():
         assert {(run.model, run.n, run.steps) for run in runs} == {(network, n, steps)}
         assert len(runs) == 5 * seeds
         assert words in text
+
+
+def test_the_page_on_theory_names_the_filters_of_table_3():
+    text = " ".join((COMMANDS.parent / "theory.md").read_text("utf-8").split())
+    cpu, paper = (
+        f"{', '.join(f'{n:,}' for n in few)} and {most:,}" for *few, most in map(FILTERS.get, ("cpu", "paper"))
+    )
+    assert f"`--scale paper` has rows of {paper} random filters instead of {cpu} " in text
 
 
 def test_every_statement_of_sizes_is_of_some_figure():
