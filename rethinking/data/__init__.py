@@ -238,7 +238,7 @@ def folder(
 ) -> "Folder":
     """A split of a folder of images as a map-style torch Dataset of (image, label), read when it is asked for.
 
-    For sets that do not fit in memory: what is held is the list of names, about 30 bytes an image.
+    For sets that do not fit in memory: what is held are names and labels, some 36 bytes an image.
 
     Args:
         path: a folder in the layout of torchvision's ImageFolder, train/CLASS/*.JPEG and val/CLASS/*.JPEG. split: the
