@@ -147,6 +147,14 @@ def test_a_run_of_many_options_begins_anew_and_keeps_its_weights_elsewhere(toy_d
     assert (tmp_path / "weights" / spec.run_id / "weights.safetensors").is_file()
 
 
+def test_the_list_of_archived_records_is_explained():
+    said = " ".join(cli("prune", "--help").stdout.split())
+    assert "A run that runs/ARCHIVE names, one a line, is always kept." in said
+    assert "and no kept probe measures, is left alone unless --unreferenced is given" in said
+    page = " ".join((Path(__file__).parents[1] / "docs" / "commands.md").read_text("utf-8").split())
+    assert "nor a run that `runs/ARCHIVE` names, one a line, though no figure is of it" in page
+
+
 def test_digest_binds_the_list_of_archived_records_once(tmp_path):
     (tmp_path / "ARCHIVE").write_text("cifar10-once\n")
     bound = ("digest", "--runs", tmp_path)

@@ -25,9 +25,10 @@ from rethinking.streams import plain
 def prune(yes: bool, unreferenced: bool, weights: bool, out: str, runs_dir: str, checkpoints: str | None) -> None:
     """Delete unfinished runs of figures, and what killed processes left half written, asking first.
 
-    A run that no figure needs or was drawn from is left alone unless --unreferenced is given; the figures are those in
-    the --out folder when it is deleted, not only when you are asked. A run that is being made, or has a link or a file
-    that is none of a run in its folder, is always kept, with its weights. A checkpoint goes, too, whose run's folder is
+    A run that no figure needs or was drawn from, and no kept probe measures, is left alone unless --unreferenced is
+    given; the figures are those in the --out folder when it is deleted, not only when you are asked. A run that
+    runs/ARCHIVE names, one a line, is always kept. So is one that is being made, or has a link or a file that is none
+    of a run in its folder, and with its weights. A checkpoint goes, too, whose run's folder is
     gone, and which is older than an hour and of no other folder's run; one of a run on ImageNet stays.
     """
     from rethinking.record import Runs
