@@ -21,7 +21,8 @@ from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
 from rethinking.record.frame import STATES
 from rethinking.record.read import ENDED
 from rethinking.spec import RunSpec
-from rethinking.training import schedule
+from rethinking.spec.training import KEPT
+from rethinking.training import keep, schedule
 
 HERE = Path(__file__).parents[1]
 DOCS = HERE / "docs"
@@ -182,6 +183,15 @@ def test_the_reference_explains_every_argument_by_names_that_it_has():
         known = {function.rpartition(".")[2] for function in functions}
         assert {other.rpartition(".")[2] for other in others} | set(re.findall(r"see `([\w.]+)`", told)) <= known, name
         assert "catalog." not in told, name
+
+
+def test_what_a_record_keeps_is_explained_with_names_and_sizes():
+    page, told = (DOCS / "records.md").read_text("utf-8"), RunSpec.model_fields["keep"].description
+    assert [name for name in (*keep._KINDS, *KEPT) if f"`{name}" not in page] == []
+    assert [name for name in keep._KINDS if name not in told] == []
+    for size in (keep.KEPT_IMAGES, keep.QUANTILES):
+        assert f"{size:,}" in page
+        assert f"{size:,}" in told
 
 
 def test_the_glossary_has_every_word():

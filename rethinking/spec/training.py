@@ -108,7 +108,9 @@ class RunSpec(ImagesSpec):
         default="float32", description="bfloat16 is autocast; weights stay float32."
     )
     keep: tuple[Literal["test_logits", "crop_logits", "weight_quantiles"], ...] = Field(
-        default=(), description="Arrays of the trained network that the record holds."
+        default=(),
+        description="Arrays that the record holds: test_logits, of the first 2,000 test images; crop_logits, of five "
+        "crops of each; weight_quantiles, 1,001 of every weight matrix, and its zeros.",
     )
     data_seed: Seed = Field(default=0, description="Of the corruptions.")
     seed: Seed = Field(default=0, description="Of initial weights, batch order and everything else in training.")
