@@ -67,10 +67,10 @@ class Result(Tidy):
 
     @property
     def memorized_bits(self) -> float:
-        """n log2(classes) minus the summed cross-entropy on the training labels in bits, not below 0.
+        """m log2(classes) minus the summed cross-entropy of the m training labels in bits, not below 0.
 
-        The median over the seeds; NaN where a loss is not finite, and with a bootstrap sample. `frame()` has every
-        seed's.
+        m is n without those held out. The median over the seeds; NaN where a loss is not finite, and with a bootstrap
+        sample. `frame()` has every seed's.
         """
         bits = self.frame()["memorized_bits"]
         return math.nan if bits.isna().any() else float(median(bits))
