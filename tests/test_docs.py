@@ -15,6 +15,7 @@ from command import cli
 from test_imports import ROOMS, ROOT
 
 from rethinking import claims, figures
+from rethinking.cli.group import Group
 from rethinking.cli.root import main
 from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
@@ -192,6 +193,13 @@ def test_what_a_record_keeps_is_explained_with_names_and_sizes():
     for size in (keep.KEPT_IMAGES, keep.QUANTILES):
         assert f"{size:,}" in page
         assert f"{size:,}" in told
+
+
+def test_every_exit_status_is_among_what_is_stable():
+    (row,) = re.findall(r"^\|.*exit status.*", (DOCS / "contributing.md").read_text("utf-8"), re.M)
+    given = {*re.findall(r"\b\d+\b", inspect.getsource(Group.main))}
+    assert given == {"0", "1", "2", "130", "143"}
+    assert given <= {*re.findall(r"\b\d+\b", row)}
 
 
 def test_the_glossary_has_every_word():

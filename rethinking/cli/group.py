@@ -64,7 +64,7 @@ def _advised(error: click.ClickException) -> str:
 
 
 class Group(click.Group):
-    """Bad input, a full disk and the like: one line on standard error, exit status 2, no traceback."""
+    """What goes wrong is one line on standard error, no traceback; docs/contributing.md has the exit statuses."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does; a figure's name is no command, but is told which one takes it."""
