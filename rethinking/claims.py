@@ -92,7 +92,7 @@ class Verdict:
 
     Attributes:
         id, name, source, statement, paper, tolerance: the claim's. own: it is the paper's own. verdict: one of OWN, or
-        of EXTENSION's values. ours: what the runs give. reason: what is missing where it was not judged.
+            of EXTENSION's values. ours: what the runs give. reason: what is missing where it was not judged.
     """
 
     id: str

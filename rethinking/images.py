@@ -21,7 +21,7 @@ class Facts:
 
     Attributes:
         num_classes: number of labels. mean, variance: per channel of the full training set's pixels, in the
-        images' own units; finite, a variance not negative.
+            images' own units; finite, a variance not negative.
 
     Raises:
         InputError: a mean or variance that is none.

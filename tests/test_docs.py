@@ -186,6 +186,16 @@ def test_the_reference_explains_every_argument_by_names_that_it_has():
         assert "catalog." not in told, name
 
 
+def test_what_the_reference_lists_begins_with_its_name_in_every_line():
+    """What a list's item goes on with is indented further, or the site takes it for an item."""
+    listed = [resolve_name(name) for name in re.findall(r"auto\w+:: ([\w.]+)", (DOCS / "python.md").read_text("utf-8"))]
+    members = [m for c in listed if inspect.isclass(c) for name, m in vars(c).items() if not name.startswith("_")]
+    for each in (*listed, *members):
+        for part in re.findall(r"^(?:Args|Attributes|Raises):\n((?:    .*\n?)+)", inspect.getdoc(each) or "", re.M):
+            items = re.findall(r"^ {4}(?! ).*", part, re.M)
+            assert [item for item in items if not re.match(r" {4}[\w*]+(, \w+)*: ", item)] == [], each
+
+
 def test_what_a_record_keeps_is_explained_with_names_and_sizes():
     page, told = (DOCS / "records.md").read_text("utf-8"), RunSpec.model_fields["keep"].description
     assert [name for name in (*keep._KINDS, *KEPT) if f"`{name}" not in page] == []

@@ -31,7 +31,7 @@ class Drawing:
 
     Attributes:
         figure: matplotlib's. numbers: what `rethinking figure` writes as .json. verdicts: on the claims. missing: specs
-        of runs that have no record, and are shown as not run.
+            of runs that have no record, and are shown as not run.
     """
 
     figure: "Figure"
@@ -108,7 +108,7 @@ def figure(
 
     Raises:
         InputError: an unknown figure, scale, network or data set; a figure of the paper's data alone; no record; a
-        damaged one.
+            damaged one.
     """
     precision = resolve_precision("auto", resolve_device("auto"))
     setting, folder = figures.setting(name, scale, model, seeds, precision, data, crop), Runs(*committed(runs))

@@ -32,7 +32,7 @@ class Result(Tidy):
 
     Args:
         records: a run a seed, in memory or on disk. networks: what gives the trained network of each. data_dir: the
-        folder of their data set, where it is not the usual one.
+            folder of their data set, where it is not the usual one.
     """
 
     def __init__(

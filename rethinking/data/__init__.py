@@ -257,8 +257,8 @@ def folder(
 
     Raises:
         InputError: another layout; a class without images, or that one of the splits lacks; a file that is no image.
-        When an image is asked for that cannot be read, is not of 8 bits or, but for imagenet, is transparent, in a line
-        that names its file.
+            When an image is asked for that cannot be read, is not of 8 bits or, but for imagenet, is transparent, in a
+            line that names its file.
     """
     from rethinking.data._lazy import open_folder
 

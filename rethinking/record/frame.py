@@ -143,7 +143,7 @@ class Tidy:
 
         Args:
             wanted: specs of training runs. Those that have no record get a row, with the state "missing" and no
-            measures.
+                measures.
 
         Raises:
             InputError: one of `wanted` is of no training run.

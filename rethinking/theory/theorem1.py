@@ -143,7 +143,7 @@ def construct(points: Tensor, labels: Tensor, *, depth: int = 2, chosen: bool = 
 
     Raises:
         InputError: two equal points with different labels, by their numbers; depth beyond n + 1; another number of
-        labels than of points; a number that is not finite.
+            labels than of points; a number that is not finite.
     """
     return build(points, labels, depth=depth, chosen=chosen, seed=seed)[0]
 

@@ -30,12 +30,12 @@ def train(
         network: a module to train a copy of, or a function that makes one; else the spec's own network.
 
     Yields:
-        An object an evaluation, whose attributes are named as the columns of `curve.csv`: step, epoch, train_loss
-        (nats), train_accuracy (a fraction), test_accuracy ...; None where the run has no such column.
+        An object an evaluation, with the columns of `curve.csv` as attributes, step, epoch, train_loss (nats),
+        train_accuracy (a fraction), test_accuracy ...; None where the run has no such column.
 
     Raises:
         InputError: as the first evaluation is asked for: no data on disk, or data that are not the spec's; a device
-        that is not there; a regularizer that the network cannot carry; a network that does not fit the data.
+            that is not there; a regularizer that the network cannot carry; a network that does not fit the data.
     """
     yield from Training(spec, data, device, network).evaluations()
 
