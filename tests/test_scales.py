@@ -276,7 +276,7 @@ def test_the_page_on_theory_names_the_filters_of_table_3():
     cpu, paper = (
         f"{', '.join(f'{n:,}' for n in few)} and {most:,}" for *few, most in map(FILTERS.get, ("cpu", "paper"))
     )
-    assert f"`--scale paper` has rows of {paper} random filters instead of {cpu} " in text
+    assert f"`--scale paper` has rows of {paper} random filters instead of {cpu};" in text
 
 
 def test_every_statement_of_sizes_is_of_some_figure():
