@@ -155,7 +155,7 @@ def test_bars_are_the_intervals_of_every_run_where_they_have_some(axes):
     panel.draw(axes, frame, [])
     segments = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
     assert segments == [[(0, 1.0), (0, 3.0)], [(0, 3.5), (0, 6.0)], [(1, -9.5), (1, -8.0)]]
-    assert panel.note == "median over seeds; a bar a seed is its 95 % interval"
+    assert panel.note == "line: median over seeds; a point a seed, its bar the 95 % interval"
     axes.clear()
     below = made(p=[0, 1], accuracy=[-10.0, -20.0], n=1, all=1)
     Lines(x="p", y=ACCURACY, room=0.1).draw(axes, below, [])
@@ -173,6 +173,27 @@ def test_a_line_is_the_median_that_rules_use_and_breaks_where_that_is_no_number(
     assert [None if y != y else y for y in line.get_ydata()] == [1.0, 3.0, None, 6.0, None]
     bars = [[tuple(xy) for xy in s] for c in axes.collections for s in getattr(c, "get_segments", list)()]
     assert bars == [[(0, 1.0), (0, 1.0)], [(1, 2.0), (1, 3.0)], [(3, 5.0), (3, 7.0)]]
+
+
+def test_where_every_seed_is_a_mark_the_note_says_so_and_no_line_is_wider_than_a_page():
+    rule = (lambda t: True, "a quarter")
+    lines = Lines(x="p", y=ACCURACY, shaded=rule).note
+    assert lines == "line: median over seeds; a point a seed; bar: their range\ndark columns: a quarter"
+    seeds = {"x": ACCURACY, "by": "network", "shown_as": "true labels"}
+    assert Spans(**seeds).note == "a point a seed, the line their range"
+    assert Spans(**seeds, shades="p").note.startswith("median over seeds; the bar is their range; light to dark: rising p")
+    with plotting.style():
+        import matplotlib.pyplot as plt
+
+        blank = plt.figure()
+        for name in catalog.entries("figures"):
+            module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+            if not declared.is_declared(module):
+                continue
+            notes = [panel.note for panel in declared.declared(module, setting, "panels")]
+            for line in "\n".join([*notes, *declared.declared(module, setting, "notes")]).split("\n"):
+                assert line == plotting.wrapped(blank, line, plotting.STYLE["figure.titlesize"], plotting.WIDTH), name
+        plt.close(blank)
 
 
 @pytest.mark.parametrize("only", [{}, {"network": ["b", "alexnet"]}])

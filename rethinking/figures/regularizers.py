@@ -49,7 +49,7 @@ def panels(setting: Setting) -> list[Spans]:
 
 
 def notes(setting: Setting) -> list[str]:
-    return [budget(setting), "random labels with dropout: twice as many; a point a seed", _sweeps.BLOCKS]
+    return [budget(setting), "random labels with dropout: twice as many", _sweeps.BLOCKS]
 
 
 def finding(t: Frame, network: str) -> str | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame, ended
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel, seeds_note, size_note, without_ticks
+from rethinking.figures.kit.panels import LINE_OF, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
 from rethinking.record import Record
 
@@ -53,11 +53,9 @@ class Lines(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        return (
-            ("median over seeds; a bar a seed is its 95 % interval" if self.interval else STATISTIC)
-            + "; hollow: the paper's" * bool(self.paper)
-            + (f"; dark columns: {self.shaded[1]}" if self.shaded else "")
-        )
+        bar = ", its bar the 95 % interval" if self.interval else "; bar: their range"
+        dark = f"\ndark columns: {self.shaded[1]}" if self.shaded else ""
+        return LINE_OF + bar + "; hollow: the paper's" * bool(self.paper) + dark
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""

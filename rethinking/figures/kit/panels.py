@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 LINE = 120  # characters of a legend's size that stand side by side on the width of a page
 ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
 Limits = tuple[float | None, float | None]
-STATISTIC = "median over seeds; the bar is their range"
+STATISTIC = "median over seeds; the bar is their range"  # where a mark is a median
+LINE_OF = "line: median over seeds; a point a seed"
 
 
 @dataclass(frozen=True, kw_only=True)

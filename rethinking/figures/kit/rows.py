@@ -135,8 +135,10 @@ class Spans(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
+        if not self.shades:
+            return "a point a seed, the line their range"
         arrows = "arrow: not fitted within the budget; cross: training diverges"
-        return f"{STATISTIC}; light to dark: rising {self.shades}\n{arrows}" if self.shades else ""
+        return f"{STATISTIC}; light to dark: rising {self.shades}\n{arrows}"
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
