@@ -1,5 +1,6 @@
 """What panels draw, read back off the axes: the paper's mark on top, words for what has no number, the running best."""
 
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -259,13 +260,45 @@ def test_curves_are_of_the_online_log_where_every_run_has_one(axes):
     curve = {"step": [0, 100], "train_loss": [2.0, 1.0], "train_accuracy": [0.1, 0.1]}
     for logs, expected in (([[25, 50, 100]] * 2, [2.5, 1.5, 0.5]), ([[25, 50, 100], []], [2.0, 1.0])):
         online = [{"step": steps, "online_loss": [2.5, 1.5, 0.5][: len(steps)]} for steps in logs]
-        given = {"result": {"status": "budget"}, "curve": curve, "steps_to_fit": lambda: None}
+        given = {"spec": RunSpec(), "result": {"status": "budget"}, "curve": curve, "steps_to_fit": lambda: None}
         runs = [({"c": "true labels"}, k, 100, "run", SimpleNamespace(online=o, **given)) for k, o in enumerate(online)]
         axes.clear()
         panel.draw(axes, Frame.of(runs, []), [r for *_, r in runs])
         lines = [list(line.get_ydata()) for line in axes.get_lines() if len(line.get_ydata()) > 1]
         assert lines == [expected] * 2
         assert axes.get_ylabel() == ("loss, of the batches" if len(expected) == 3 else "loss")
+
+
+def marks(axes):
+    """Where there are marks: the lines of one point, by colour."""
+    return {line.get_color(): tuple(*line.get_xydata()) for line in axes.get_lines() if len(line.get_xdata()) == 1}
+
+
+@pytest.mark.parametrize(
+    ("shown", "told", "first", "second"),
+    [(1.5, "99 % of the training images right", (15, 1.5), None), (None, "the run's end", (30, 0.0), (30, 1.0))],
+)
+def test_a_curves_mark_is_where_the_note_says(axes, shown, told, first, second):
+    """That is where the axis is cut at a time to fit at that time, and not at the end, which may be beyond it."""
+    online = {"step": [0, 10, 20, 30]}
+    given = {"spec": RunSpec(), "result": {"status": "budget"}, "online": online}
+    columns = {"true labels": ([3.0, 2.0, 1.0, 0.0], 15), "random labels": ([3.0, 2.0, 2.0, 1.0], None)}
+    runs = []
+    for name, (loss, time) in columns.items():
+        curve = {"step": online["step"], "train_loss": loss, "train_accuracy": [0.1] * 4}
+        record = SimpleNamespace(curve=curve, steps_to_fit=lambda time=time: time, **given)
+        runs.append(({"c": name}, 0, 100, "run", record))
+    panel = Curves(columns={"train_loss": None}, hue="c", shown=shown)
+    panel.draw(axes, Frame.of(runs, []), [r for *_, r in runs])
+    found = {name: marks(axes)[plotting.look_of(name)["color"]] for name in columns}
+    assert panel.note == f"a curve's mark: {told}"
+    assert found["true labels"] == first
+    assert math.isnan(found["random labels"][0]) if second is None else found["random labels"] == second
+
+
+def test_the_zones_of_a_curve_are_named_once_above_and_not_over_the_wrong_part_of_it():
+    (panel, *_) = catalog.load("figures", "curves").PANELS
+    assert panel.note.endswith("\ndotted: the best epoch; before it the run underfits, after it it overfits")
 
 
 def run_with(accuracy):

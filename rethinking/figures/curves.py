@@ -52,6 +52,7 @@ TABLE = Table("condition", COLUMNS)
 LINES: dict[str, Any] = {"x": "epoch", "columns": {"train_accuracy": "-", "test_accuracy": "--"}, "factor": 100}
 LINES |= {"error": True, "hue": "labels", "zones": Zones(BEST, GAIN, 3.0), "xlabel": "epoch", "ylim": (0, 100)}
 LINES |= {"ylabel": "error (%); solid: training, dashed: test", "legend": None}
+LINES |= {"ends": "the run's end, of all test images"}
 PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
 
 

@@ -54,7 +54,7 @@ TABLE = Table(
     },
 )
 BY: dict[str, Any] = {"hue": "row", "looks": CURVES, "factor": 100, "shaded": True, "ylim": (0, 103)}
-BY |= {"xlabel": "step", "ends": "the last point of training is of all training images"}
+BY |= {"xlabel": "step", "ends": "the run's end; of training, of all training images"}
 PANELS = [
     Curves(columns={"train_accuracy": None}, ylabel="training accuracy, top-1 (%)", legend="lower right", **BY),
     Curves(columns={"test_accuracy": None}, ylabel="test accuracy, top-1 (%)", legend=None, **BY),

@@ -18,7 +18,10 @@ from rethinking.figures.kit import Bound, Curves, Frame, Grid, Table, bounded, f
 from rethinking.spec import RunSpec
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
-CAPTION = "Training and test accuracy against steps with and without batch normalization; shaded: the running best."
+CAPTION = (
+    "Training and test accuracy against steps with and without batch normalization; in a line's colour: what it is "
+    "short of its best so far."
+)
 THEIRS = (
     "With batch normalization Inception trains more steadily; its test accuracy is 3 to 4 points higher, and stopping "
     "early gains nothing."
@@ -45,7 +48,7 @@ TABLE = Table(
     "run", {"training accuracy (%)": TRAIN, "test accuracy (%)": TEST, "gain of early stopping (points)": GAIN}
 )
 BY: dict[str, Any] = {"hue": "norm", "looks": NETWORKS, "factor": 100, "shaded": True, "ylim": (0, 103)}
-BY |= {"xlabel": "step (batches of 128)"}
+BY |= {"xlabel": "step (batches of 128)", "ends": "the run's end, of all test images"}
 PAPER = table1.BY_NAME["inception-nobn"].test, table1.BY_NAME["inception"].test
 BANDS = {"test": (*PAPER, "Table 1 of the paper: {:.2f} without, {:.2f} with".format(*PAPER))}
 PANELS = [

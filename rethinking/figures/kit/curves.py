@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rethinking.figures.kit.frame import Frame
 from rethinking.figures.kit.measures import Measure, comparable
 from rethinking.figures.kit.panels import Panel
@@ -14,6 +16,8 @@ from rethinking.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ZONES = "dotted: the best epoch; before it the run underfits, after it it overfits"
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,14 @@ class Zones:
 
     def draw(self, axes: "Axes", frame: Frame) -> None:
         """On `axes`."""
-        above: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": NOTE, "va": "bottom"}
+        above: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": NOTE, "ha": "right", "va": "bottom"}
         gains = frame.values(self.gain)
         if gains and min(gains) < self.least:
-            axes.annotate(f"stopping gains under {self.least:g} points", (1, 1.0), ha="right", **above)
+            axes.annotate(f"stopping gains under {self.least:g} points", (1, 1.0), **above)
         elif gains:
             middle = frame.median(self.best)
             axes.axvline(middle, color="0.4", linestyle=":", lw=0.9)
             axes.axvspan(0, middle, color="0.94", zorder=0)
-            axes.annotate("underfits", (0, 1.0), **above)
-            axes.annotate("overfits", (1, 1.0), ha="right", **above)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,10 @@ class Curves(Panel):
         x: "step" or "epoch". columns: a column -> the dash that it is drawn with, None for the hue's own.
         factor: of the values. error: 100 minus them. online: the column of the online log that is drawn instead, where
         every run drawn has a log. shaded: what falls short of the best so far, of the evaluations on the same test
-        images. ends: what the last points are of, in words that are said where it is shaded. shown: times the longest
-        time to fit, where every run is fitted: what is after it is cut off. zones: of under- and overfitting. symlog: x
-        is linear to 1 and logarithmic beyond. shades: lines differ in order, as shades of grey with dashes of their
-        own.
+        images. ends: what the marks at the curves' ends are, in words. shown: times the longest time to fit, where
+        every run is fitted: what is after it is cut off, and marks are at the times to fit, in steps. zones: of under-
+        and overfitting. symlog: x is linear to 1 and logarithmic beyond. shades: lines differ in order, as shades of
+        grey with dashes of their own.
     """
 
     x: str = "step"
@@ -63,7 +65,7 @@ class Curves(Panel):
     error: bool = False
     online: str | None = None
     shaded: bool = False
-    ends: str = "the last point is of all test images"
+    ends: str = "the run's end"
     shown: float | None = None
     zones: Zones | None = None
     symlog: bool = False
@@ -72,7 +74,9 @@ class Curves(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        return f"shaded: short of the best so far; {self.ends}" if self.shaded else ""
+        mark = f"a curve's mark: {'99 % of the training images right' if self.shown else self.ends}"
+        shaded = "in a line's colour: what it is short of its best so far; " * self.shaded
+        return shaded + mark + f"\n{ZONES}" * bool(self.zones)
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`; records: of the frame's rows."""
@@ -96,7 +100,7 @@ class Curves(Panel):
                     axes.plot(x, y, color=color, linestyle=linestyle, lw=1.1)
                     if self.shaded:
                         self._shade(axes, record, column, color)
-                    axes.plot(x[-1], y[-1], marker, color=color, ms=4, zorder=3)
+                    axes.plot(*self._marked(record, x, y), marker, color=color, ms=4, zorder=3)
             axes.plot([], [], color=color, linestyle=linestyle, marker=marker, label=label + partly)
         if self.symlog:
             axes.set_xscale("symlog")
@@ -118,9 +122,16 @@ class Curves(Panel):
         scaled = [self.factor * v for v in values]
         return list(x), [self.factor - v for v in scaled] if self.error else scaled
 
+    def _marked(self, record: Record, x: list[float], y: list[float]) -> tuple[float, float]:
+        """Where the mark of a curve is; nowhere, which is NaN, where that is a time to fit and the run has none."""
+        if not self.shown:
+            return x[-1], y[-1]
+        time = record.steps_to_fit()
+        return (math.nan, math.nan) if time is None else (time, float(np.interp(time, x, y)))
+
     def _shade(self, axes: "Axes", record: Record, column: str, color: str) -> None:
         x, y = ([values[k] for k in comparable(record)] for values in self._line(record, column))
-        axes.fill_between(x, y, list(accumulate(y, min if self.error else max)), color=color, alpha=0.25, lw=0)
+        axes.fill_between(x, y, list(accumulate(y, min if self.error else max)), color=color, alpha=0.45, lw=0)
 
     def _cut(self, axes: "Axes", drawn: Sequence[Record]) -> None:
         """Where the axis ends, and what its label says of that."""
