@@ -103,6 +103,15 @@ def test_a_point_with_some_of_its_seeds_says_so_below_the_axis(axes):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
 
 
+def test_where_no_line_has_a_number_the_word_for_it_stands_above_the_axis(axes):
+    """Not where one has, and not for what is censored, which is drawn on top."""
+    cells = ["no margin", "no margin", "no margin", 2.0, "censored", 3.0]
+    frame = made(p=[0, 0, 1, 1, 2, 2], accuracy=cells, n=50_000, all=50_000)
+    frame.data["seed"] = [0, 1] * 3
+    Lines(x="p", y=ACCURACY).draw(axes, frame, [])
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts if text.xy[1] == 0.02] == [("no margin", 0)]
+
+
 def missing(frame):
     """The same frame with no run."""
     frame.data[["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
@@ -353,6 +362,28 @@ def test_a_censored_point_is_hollow_on_the_edge_and_a_diverged_one_is_not_drawn(
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in hollow] == [([5], [2.0])]
 
 
+def test_the_line_of_a_name_beside_the_edge_starts_at_that_name_however_steep_it_is(axes):
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    names = [str(k) for k in range(12)]
+    times = {"x": ["censored"] * 12 + [1.0], "y": [*(1 + k / 1000 for k in range(12)), 5.0]}
+    frame = made(kind="weights", what=[*names, "12"], state="censored", **times)
+    Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", names=True, xlim=(0.5, 5), ylim=(0, 30)).draw(axes, frame, [])
+    axes.figure.draw_without_rendering()
+    assert [text.get_text() for text in axes.texts] == names
+    for text in axes.texts:
+        (_, start), *_ = text.arrow_patch.get_path().vertices
+        words = super(type(text), text).get_window_extent()  # without their line
+        assert words.y0 < start < words.y1
+
+
+def test_points_on_each_other_at_the_edge_are_counted(axes):
+    x, y = (Measure(k, k, lambda r: r) for k in "xy")
+    late = ["censored", "censored"]
+    frame = made(kind="weights", what=list("abcd"), x=[*late, "censored", 1.0], y=[*late, 2.0, 3.0], state="censored")
+    Points(x=(x, {}), y=(y, {}), by="{what}", hue="kind", xlim=(0.5, 5), ylim=(0.5, 9)).draw(axes, frame, [])
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("2 points", (5, 9))]
+
+
 def test_where_no_budget_tells_how_long_times_are_axes_end_beyond_their_numbers(axes):
     x, y = (Measure(k, k, lambda r: r) for k in "xy")
     frame = made(
@@ -395,6 +426,20 @@ def test_shades_of_a_row_mark_what_is_censored_and_name_what_is_not_run(axes):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a: 1, 2, 8 (not run)"]
     assert [line.get_marker() for line in axes.get_lines() if line.get_marker() in (">", "x")] == [">"]
     assert [float(c[0]) for c in axes.collections[0].get_offsets()] == [7.0]
+
+
+@pytest.mark.parametrize("alike", ["once, twice, 8 times", ""])
+def test_a_shade_is_of_one_value_in_all_rows_where_the_note_says_so(axes, alike):
+    steps = Measure("steps", "", lambda r: r)
+    frame = made(what=list("aaabbc"), times=[1, 2, 8, 1, 2, 1], steps=[1.0, 2.0, 8.0, 1.0, 2.0, 1.0], state="fitted")
+    panel = Spans(x=steps, by="what", shades="times", alike=alike, shown_as="random labels")
+    panel.draw(axes, frame, [])
+    (dots,) = axes.collections
+    shades = {}
+    for (x, _), color in zip(dots.get_offsets(), dots.get_facecolors(), strict=True):
+        shades.setdefault(float(x), set()).add(tuple(color))
+    assert [len(shades[x]) for x in (1.0, 2.0, 8.0)] == ([1, 1, 1] if alike else [3, 2, 1])
+    assert f"light to dark: {alike or 'rising times'}\n" in panel.note
 
 
 def test_shades_of_a_row_are_medians_and_a_cross_is_what_diverges_not_what_has_no_baseline(axes):

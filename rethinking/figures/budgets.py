@@ -87,7 +87,8 @@ HEIGHT = 6.4
 
 
 def panels(setting: Setting) -> list[Spans]:
-    return _sweeps.panels(setting, ROW, longest=60, shades="times")[:2]
+    alike = "once, twice, 8 times the budget"
+    return _sweeps.panels(setting, ROW, longest=60, shades="times", alike=alike)[:2]
 
 
 def notes(setting: Setting) -> list[str]:

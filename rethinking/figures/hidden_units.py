@@ -21,6 +21,7 @@ from rethinking.figures._probed import STOP_LOSS
 from rethinking.figures.capacity_measures import NORMS, in_logs, over_margin
 from rethinking.figures.kit import Claim, Frame, Grid, Lines, Measure, Table, column, made, ordered
 from rethinking.figures.kit.measures import error
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.spec import EPOCH, ProbeSpec, RunSpec
 
 NETWORK = "mlp-1x512"
@@ -88,7 +89,7 @@ ACROSS, HEIGHT = 3, 4.6
 
 def heading(setting: Setting) -> str:
     of = "REDUCED: 2,000 of 60,000 images" if setting.scale == "quick" else f"all {FULL:,} images"
-    return f"one hidden layer, MNIST, {of}"
+    return f"one hidden layer, MNIST, {of}, {seeds_note(setting.seeds)}"
 
 
 def finding(t: Frame, network: str) -> str:

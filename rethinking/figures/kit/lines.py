@@ -78,7 +78,7 @@ class Lines(Panel):
                     axes.annotate(words, (x, 0.95 * top), fontsize=NOTE, rotation=90, ha="center", va="top")
         for value, given in self.paper.items():
             axes.plot(*zip(*given.items(), strict=True), **self.look(value, among) | HOLLOW, clip_on=False)
-        self._mark_missing(axes, frame)
+        self._mark_missing(axes, frame, list(measures.values()))
         levels = list(frame.data[self.x].unique())
         axes.update_datalim([(x, 0) for x in levels], updatey=False)  # else words stand outside where runs are missing
         if self.log:
@@ -155,10 +155,10 @@ class Lines(Panel):
         seaborn.scatterplot(there, **where, marker=look["marker"], color=look["color"], s=12, alpha=0.8, lw=0)
         axes.plot([], [], **line, marker=look["marker"], ms=3.5, label=label)
 
-    def _mark_missing(self, axes: "Axes", frame: Frame) -> None:
-        """Say below the axis where no line that is begun has runs at x, and where one has some of its seeds there.
+    def _mark_missing(self, axes: "Axes", frame: Frame, measures: Sequence[Measure]) -> None:
+        """Say above the axis where no line that is begun has runs at x, and where one has some of its seeds there.
 
-        What a line lacks altogether, the legend says.
+        Why none has a number there, as "no margin", is said too. What a line lacks altogether, the legend says.
         """
         lines = frame.groups(self.hue).values() if self.hue and self.legend else []
         begun = [part for part in lines if (part.data["state"] != MISSING).any()]
@@ -168,4 +168,8 @@ class Lines(Panel):
             each = missing.groupby(part.data[self.hue]) if begun else [("", missing)]
             if missing.all() or any(one.any() and not one.all() for _, one in each):
                 words = "not run" if missing.all() else "partly run"
+            else:
+                states = {state for measure in measures for state in part.data[f"{measure.name}_state"]}
+                words = ", ".join(sorted(states)) if states.isdisjoint({"", CENSORED}) else ""  # those are drawn
+            if words:
                 axes.annotate(words, (value, 0.02), xycoords=("data", "axes fraction"), **text)

@@ -79,6 +79,10 @@ class Points(Panel):
         hollow: dict[str, Any] = {"mfc": "white", "ms": 4, "mew": 0.8, "clip_on": False, "zorder": 4}
         for _, one in data[data["late"] != ""].iterrows():
             axes.plot(one["x"], one["y"], marks[one[self.hue]], mec=palette[one[self.hue]], **hollow)
+        for (x, y), there in () if self.names else data[data["late"] != ""].groupby(["x", "y"]):
+            if len(there) > 1:
+                beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": NOTE, "ha": "right", "va": "center"}
+                axes.annotate(f"{len(there)} points", (x, y), (-5, 0), **beside)
         for kind in kinds:
             axes.plot([], [], marks[kind], color=palette[kind], label=kind)
 
@@ -100,7 +104,8 @@ class Points(Panel):
     def _names(self, axes: "Axes", data: pd.DataFrame) -> None:
         """Beside the right edge, rising, so that no line crosses another."""
         low, high = axes.get_ylim()
-        line = {"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 1, "shrinkB": 1, "relpos": (0, 0.5)}
+        line: dict[str, Any] = {"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 1, "shrinkB": 1}
+        line |= {"relpos": (0, 0.5), "patchA": None}  # to the name itself: a padded box would reach over its neighbours
         text: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "axes fraction", "va": "center"}
         text |= {"fontsize": NOTE, "arrowprops": line}
         for k, (_, one) in enumerate(data.sort_values("y").iterrows()):

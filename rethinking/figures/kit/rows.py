@@ -121,6 +121,7 @@ class Spans(Panel):
         x: the measure. by: the coordinate, or a format string of several. shown_as: whose colour and marker they have.
         named: rows have their names; False for a panel right of one that has them. mark: where a vertical line is.
         shades: a coordinate whose values within a row are drawn one below the other, as medians, from light to dark.
+        alike: where a value of `shades` has one shade in all rows, what light to dark means, in words.
         blocks: a coordinate; where it changes a line parts the rows.
     """
 
@@ -130,6 +131,7 @@ class Spans(Panel):
     named: bool = True
     mark: float | None = None
     shades: str = ""
+    alike: str = ""
     blocks: str = ""
 
     @property
@@ -138,7 +140,7 @@ class Spans(Panel):
         if not self.shades:
             return "a point a seed, the line their range"
         arrows = "arrow: not fitted within the budget; cross: training diverges"
-        return f"{STATISTIC}; light to dark: rising {self.shades}\n{arrows}"
+        return f"{STATISTIC}; light to dark: {self.alike or f'rising {self.shades}'}\n{arrows}"
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
         """On `axes`."""
@@ -147,12 +149,14 @@ class Spans(Panel):
         look, there = look_of(self.shown_as), set(frame.where(**self.only).names(self.by))
         rows = {row: part for row, part in frame.groups(self.by).items() if row in there}
         colors = seaborn.light_palette(look["color"], LEVELS + 2)[2:]
+        every = sorted(set(frame.data[self.shades])) if self.alike else []
         points = []
         for place, (row, whole) in enumerate(rows.items()):
             levels = whole.groups(self.shades) if self.shades else {row: whole}
-            for k, part in enumerate(levels.values()):
+            for k, (level, part) in enumerate(levels.items()):
                 height = place + 0.8 * ((k + 0.5) / len(levels) - 0.5)
-                color = colors[math.ceil(LEVELS * (k + 1) / len(levels)) - 1]
+                rank, count = (every.index(level), len(every)) if self.alike else (k, len(levels))
+                color = colors[math.ceil(LEVELS * (rank + 1) / count) - 1]
                 points += self._span(axes, height, part.where(**self.only), color)
             runs = whole.where(**self.only)
             if (runs.data["state"] == MISSING).all():
