@@ -191,7 +191,7 @@ def test_where_every_seed_is_a_mark_the_note_says_so_and_no_line_is_wider_than_a
     assert lines == "line: median over seeds; a point a seed; bar: their range\ndark columns: a quarter"
     seeds = {"x": ACCURACY, "by": "network", "shown_as": "true labels"}
     assert Spans(**seeds).note == "a point a seed, the line their range"
-    assert Spans(**seeds, shades="p").note.startswith("median over seeds; the bar is their range; light to dark: rising p")
+    assert Spans(**seeds, shades="p").note.startswith("median over seeds; the bar is their range; light to dark: ")
     with plotting.style():
         import matplotlib.pyplot as plt
 

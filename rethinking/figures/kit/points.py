@@ -81,8 +81,8 @@ class Points(Panel):
             axes.plot(one["x"], one["y"], marks[one[self.hue]], mec=palette[one[self.hue]], **hollow)
         for (x, y), there in () if self.names else data[data["late"] != ""].groupby(["x", "y"]):
             if len(there) > 1:
-                beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": NOTE, "ha": "right", "va": "center"}
-                axes.annotate(f"{len(there)} points", (x, y), (-5, 0), **beside)
+                beside: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
+                axes.annotate(f"{len(there)} points", (x, y), (-5, 0), fontsize=NOTE, **beside)
         for kind in kinds:
             axes.plot([], [], marks[kind], color=palette[kind], label=kind)
 
