@@ -232,6 +232,19 @@ def test_a_row_with_some_of_its_seeds_says_so(axes):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a, 2 seeds"]
 
 
+def test_a_row_of_several_widths_says_in_the_legend_which_are_not_run_and_no_point_is_called_a_seed(axes):
+    frame = made(row="a", width=[1.0, 2.0], accuracy=[50.0, 60.0], n=50_000)
+    frame.data.loc[1, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    panel = Rows(x=ACCURACY, by="row", hue="width", spans=True, looks={w: f"width {w:g}" for w in (1.0, 2.0)})
+    panel.draw(axes, frame, [])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["width 1", "width 2: not run"]
+    assert panel.note == "grey: our range"
+    for name in ("table3", "frontier", "min_norm"):  # ticks 0.5, 1, 2, 5 alone do not tell that an axis is logarithmic
+        module = catalog.load("figures", name)
+        first, *_ = declared.declared(module, figures.setting(name, "cpu"), "panels")
+        assert "logarithmic" in (first.ylabel if name == "min_norm" else first.xlabel)
+
+
 def test_ours_never_hides_the_papers_mark_and_a_reduced_row_says_so(axes):
     panel = Rows(x=ACCURACY, by="row", looks={"a": "alexnet"}, paper={"a": 50.0})
     panel.draw(axes, rows_of(50.0, n=2000), [])

@@ -30,10 +30,10 @@ HEIGHT = 4.4
 def panels(setting: Setting) -> list[Points]:
     both: dict[str, Any] = {"x": (RATIO, RANDOM), "by": _sweeps.NAME, "hue": "family", "xticks": _sweeps.TICKS}
     both |= {"mark": SLOW, "xlim": _sweeps.limits(setting, 0.28, 5.6)}
-    both |= {"xlabel": "random labels: time to fit\nrelative to the baseline"}
+    both |= {"xlabel": "random labels: time to fit relative\nto the baseline, logarithmic"}
     changed: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
-    timed: dict[str, Any] = {"ylabel": "true labels: time to fit relative to the baseline", "yticks": _sweeps.TICKS}
-    timed |= {"ylim": _sweeps.limits(setting, 0.28, 7.2), "legend": "outside lower center", "diagonal": True}
+    timed: dict[str, Any] = {"ylabel": "true labels: time to fit relative\nto the baseline, logarithmic"}
+    timed |= {"yticks": _sweeps.TICKS, "ylim": _sweeps.limits(setting, 0.28, 7.2), "legend": "outside lower center", "diagonal": True}
     return [
         Points(y=(CHANGE, TRUE), names=True, legend=None, **changed, **both),
         Points(y=(RATIO, TRUE), **timed, **both),

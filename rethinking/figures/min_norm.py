@@ -85,7 +85,8 @@ THREE |= {"xlabel": f"norm |W| of three that fit the same {CONVERGES} images"}
 TICKS = (0.5, 1, 2, 5, 10, 20, 50)
 NORM_LINES = [(float(v), f"{k}, the paper's") for k, v in PAPER_NORM.items()]
 ERROR_LINES: dict[str, Any] = {"reference": [(float(v), "") for v in PAPER_ERROR.values()]}
-ERROR_LINES["ylabel"] = f"test error (%); dotted, the\npaper's: {', '.join(f'{v:g}' for v in PAPER_ERROR.values())}"
+ERROR_LINES["ylabel"] = "test error (%), logarithmic\nfine dotted, the paper's:\n"
+ERROR_LINES["ylabel"] += ", ".join(f"{v:g}" for v in PAPER_ERROR.values())
 PANELS = [
     Lines(y=ERROR, yticks=TICKS, ylim=(0.4, 120), legend=None, **ERROR_LINES, **WIDE),
     Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend="upper right", **WIDE),

@@ -112,7 +112,9 @@ TABLE = Table("row", COLUMNS)
 LOOK: dict[str, Any] = {"by": row, "hue": "width", "log": True}
 LOOK |= {"looks": {width: f"width {width:g}" for width in BAND} | {0.0: "no bandwidth"}}
 WRONG_OF: dict[str, Any] = {"xlim": (0.3, 100), "xticks": (0.5, 1, 2, 5, 10, 20, 50)}
+WRONG_OF |= {"xlabel": "test error (%), logarithmic"}
 NORM_OF: dict[str, Any] = {"xlabel": "norm √(tr αᵀKα)", "xlim": (100, 10_000), "legend": "outside lower center"}
+NOTES = ["width: γ × median squared distance"]
 PANELS = [
     Rows(spans=True, x=ERROR, paper=MARKED, legend=None, **WRONG_OF, **LOOK),
     Rows(spans=True, x=NORM, paper=PAPER_NORM, **NORM_OF, **LOOK),

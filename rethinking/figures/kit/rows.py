@@ -45,7 +45,7 @@ class Rows(Panel):
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
         hollow = any(not isinstance(given, str) for given in self.paper.values())
-        return "paper hollow, ours filled, " * hollow + "a point a seed"
+        return "paper hollow, ours filled, " * hollow + ("grey: our range" if self.spans else "a point a seed")
 
     def height(self, frame: Frame) -> float:
         """Of the picture, in inches."""
@@ -71,9 +71,10 @@ class Rows(Panel):
         for k, (row, part) in enumerate(rows.items()):
             self._words(axes, k, row, part)
         if self.spans and self.legend:
-            for value in frame.where(**self.only).data[self.hue].unique():
-                look = self.look(value, among)
-                axes.plot([], [], look["marker"], color=look["color"], label=self.looks.get(value, str(value)))
+            for value, part in frame.where(**self.only).groups(self.hue).items():
+                look, label = self.look(value, among), self.looks.get(value, str(value))
+                label += "" if finite(part.values(self.x)) else f": {part.text(self.x)}"
+                axes.plot([], [], look["marker"], color=look["color"], label=label)
             self.explain(axes)
 
     def _dots(self, axes: "Axes", height: float, part: Frame, look: dict[str, Any]) -> None:
