@@ -78,7 +78,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "test error": {"color": "#000000", "linestyle": (0, (5, 1.5)), "marker": "s"},
     "training error": {"color": "#000000", "linestyle": "-", "marker": "o"},
     # What regularizers act on.
-    "none": {"color": "0.6", "linestyle": "-", "marker": "*"},
+    "none": {"color": "0.6", "linestyle": (0, (5, 1.5)), "marker": "*"},
     "weights": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     "units": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
     "normalization": {"color": "#009E73", "linestyle": "-", "marker": "^"},

@@ -103,6 +103,15 @@ def test_a_point_with_some_of_its_seeds_says_so_below_the_axis(axes):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
 
 
+def test_in_deletion_no_regularizer_looks_like_labels_and_none_of_them_is_drawn_on_top_with_gaps():
+    module = catalog.load("figures", "deletion")
+    looks = {plotting.look_of(look)["color"] for look in module.REGULARIZERS.values()}
+    assert looks.isdisjoint({plotting.look_of(word)["color"] for word in module.LABELS})
+    few = [c["regularizer"] for c in module.GRID if c["images"] == module.SOME]
+    assert list(dict.fromkeys(few))[-1] == module.NONE
+    assert plotting.look_of(module.REGULARIZERS[module.NONE])["linestyle"] != "-"
+
+
 def test_where_no_line_has_a_number_the_word_for_it_stands_above_the_axis(axes):
     """Not where one has, and not for what is censored, which is drawn on top."""
     cells = ["no margin", "no margin", "no margin", 2.0, "censored", 3.0]

@@ -59,7 +59,8 @@ ALL, SOME = "all", "few"
 NOISE, SINGLE = "noise", "single"  # in place of what units are clamped to: other probes
 _ALL = [{"network": m, "labels": word} for m in (*NETWORKS, AT_ONE_LOSS) for word in (MIXES if m in CHEAP else LABELS)]
 _ALL = [c | {"regularizer": NONE, "images": ALL, "to": "zero"} for c in _ALL]
-_SOME = [{"network": _probed.REGULARIZED, "labels": word, "regularizer": r} for word in LABELS for r in REGULARIZERS]
+_ORDER = [*(r for r in REGULARIZERS if r != NONE), NONE]  # drawn last, not under what hardly differs from it
+_SOME = [{"network": _probed.REGULARIZED, "labels": word, "regularizer": r} for word in LABELS for r in _ORDER]
 _DONE = {NOISE: "noise added", SINGLE: "deleted one by one"}
 
 
@@ -142,8 +143,12 @@ _MIXED: dict[str, Any] = {"hue": "labels", **_COMMON}
 _WITH: dict[str, Any] = {"hue": "regularizer", "looks": REGULARIZERS, **_COMMON}
 
 
+def _few(setting: Setting) -> str:
+    return f"n = {500 if setting.scale == 'quick' else 2000:,}"
+
+
 def panels(setting: Setting) -> list[Lines]:
-    few = f"n = {500 if setting.scale == 'quick' else 2000:,}"
+    few = _few(setting)
     zero = [
         Lines(title=m, only={"network": m, "images": ALL, "to": "zero"}, legend=where, **_MIXED)
         for m, where in zip(NETWORKS, (None, "upper right", None), strict=True)
@@ -175,6 +180,7 @@ def notes(setting: Setting) -> list[str]:
     return [
         f"the first {count} training images, {orders}, {POINTS} shares; noise: {draws} draws",
         *_probed.notes(setting),
+        f"legend at the foot: regularizers, in the panels with {_few(setting)}",
     ]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 LINE = 120  # characters of a legend's size that stand side by side on the width of a page
+MANY = 4  # entries of a legend on axes: more stand closer
 ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
 Limits = tuple[float | None, float | None]
 STATISTIC = "median over seeds; the bar is their range"  # where a mark is a median
@@ -121,7 +122,8 @@ class Panel:
             columns = 1 if "right" in self.legend else max(1, min(len(texts), room))
             axes.figure.legend(handles, texts, loc=self.legend, ncols=columns)  # type: ignore[call-overload]
         elif self.legend:
-            axes.legend(loc=self.legend)  # type: ignore[call-overload]
+            between = 0.25 if len(texts) > MANY else 0.5
+            axes.legend(loc=self.legend, labelspacing=between)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True, kw_only=True)
