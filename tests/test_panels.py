@@ -24,6 +24,7 @@ from rethinking.figures.kit import (
     made,
 )
 from rethinking.figures.kit.measures import comparable
+from rethinking.figures.kit.panels import of_one_seed
 from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
 
@@ -330,6 +331,30 @@ def test_a_curves_mark_is_where_the_note_says(axes, shown, told, first, second):
 def test_the_zones_of_a_curve_are_named_once_above_and_not_over_the_wrong_part_of_it():
     (panel, *_) = catalog.load("figures", "curves").PANELS
     assert panel.note.endswith("\ndotted: the best epoch; before it the run underfits, after it it overfits")
+
+
+def test_the_marks_at_the_ends_of_the_longest_runs_stand_inside_a_logarithmic_axis(axes):
+    curve = {"epoch": [0, 10, 100], "distance": [1.0, 0.5, 0.1]}
+    record = SimpleNamespace(curve=curve, steps_to_fit=lambda: None, spec=RunSpec(), result={"status": "budget"})
+    frame = Frame(made(hue="a").data)
+    Curves(x="epoch", columns={"distance": None}, hue="hue", symlog=True).draw(axes, frame, [record])
+    assert axes.get_xlim() == pytest.approx((0, 130))
+
+
+def test_a_picture_of_one_seed_says_nothing_of_several(tmp_path):
+    assert of_one_seed(Lines(x="p", y=ACCURACY).note) == ""
+    assert of_one_seed(Lines(x="p", y=ACCURACY, paper={"a": {0: 1.0}}).note) == "hollow: the paper's"
+    spans = Spans(x=ACCURACY, by="p", shown_as="true labels", shades="p").note
+    assert of_one_seed(spans).startswith("light to dark: rising p\n")
+    for name, several in (("min_norm", False), ("batch_size", True)):
+        module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
+        _, picture = figures.made(name, module, setting, Runs(tmp_path / "runs"))
+        with plotting.style():
+            import matplotlib.pyplot as plt
+
+            drawn = picture()
+            assert ("median over seeds" in drawn.get_suptitle()) == several
+            plt.close(drawn)
 
 
 def run_with(accuracy):

@@ -51,7 +51,7 @@ BY: dict[str, Any] = {"x": "batch", "hue": "labels", "log": True, "xlabel": "bat
 def panels(setting: Setting) -> list[Lines]:
     chance = (setting.subject.chance, "")
     return [
-        Lines(y=TEST, ylabel="test accuracy (%); dotted: chance", reference=chance, legend=None, **BY),
+        Lines(y=TEST, ylabel="test accuracy (%)\nfine dotted line: chance", reference=chance, legend=None, **BY),
         Lines(y=TIME, ylabel="epochs to 99 % training accuracy", legend="upper left", **BY),
     ]
 

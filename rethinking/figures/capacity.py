@@ -65,7 +65,7 @@ def spec(setting: Setting, seed: int, weights: str, width: int) -> RunSpec:
 STEPS, TRAIN = steps_to_fit(), final("train_accuracy")
 TABLE = Table("run", {"training accuracy (%)": TRAIN, "steps to 99 %": STEPS})
 BY: dict[str, Any] = {"x": "width", "hue": "weights", "log": True, "xlabel": "units of each hidden layer"}
-SAYS = "training accuracy, random labels (%)\ndotted: 99 %, fitted, and {:g} %, chance"
+SAYS = "training accuracy, random labels (%)\nfine dotted: 99 %, fitted, and {:g} %, chance"
 
 
 def panels(setting: Setting) -> list[Lines]:

@@ -54,7 +54,12 @@ TABLE = Table(
 OVER: dict[str, Any] = {"x": "patience", "hue": "labels", "log": True, "apart": 1.09, "reference": (0, "")}
 OVER |= {"xlabel": "patience (evaluations, one an epoch)", "legend": "outside lower center"}
 HELD_OUT: dict[str, Any] = {"x": "epoch", "columns": {"held_out_accuracy": None}, "factor": 100, "hue": "labels"}
-HELD_OUT |= {"xlabel": "epochs", "ylabel": "held-out accuracy (%)\ndotted: chance", "ylim": (0, None), "legend": None}
+HELD_OUT |= {
+    "xlabel": "epochs",
+    "ylabel": "held-out accuracy (%)\nfine dotted line: chance",
+    "ylim": (0, None),
+    "legend": None,
+}
 
 
 def panels(setting: Setting) -> list[Lines | Curves]:

@@ -33,12 +33,8 @@ def panels(setting: Setting) -> list[Points]:
     both |= {"xlabel": "random labels: time to fit relative\nto the baseline, logarithmic"}
     changed: dict[str, Any] = {"ylabel": "true labels: change of test accuracy (points)", "reference": (0, "")}
     timed: dict[str, Any] = {"ylabel": "true labels: time to fit relative\nto the baseline, logarithmic"}
-    timed |= {
-        "yticks": _sweeps.TICKS,
-        "ylim": _sweeps.limits(setting, 0.28, 7.2),
-        "legend": "outside lower center",
-        "diagonal": True,
-    }
+    timed |= {"yticks": _sweeps.TICKS, "ylim": _sweeps.limits(setting, 0.28, 7.2)}
+    timed |= {"legend": "outside lower center", "diagonal": True}
     return [
         Points(y=(CHANGE, TRUE), names=True, legend=None, **changed, **both),
         Points(y=(RATIO, TRUE), **timed, **both),

@@ -90,7 +90,7 @@ ERROR_LINES["ylabel"] += ", ".join(f"{v:g}" for v in PAPER_ERROR.values())
 PANELS = [
     Lines(y=ERROR, yticks=TICKS, ylim=(0.4, 120), legend=None, **ERROR_LINES, **WIDE),
     Lines(y=NORM, reference=NORM_LINES, side="right", ylim=(30, 3000), legend="upper right", **WIDE),
-    Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-12, 3), **SLOW),
+    Curves(x="epoch", columns={"distance": None}, reference=(CONVERGED, "converged"), ylim=(1e-15, 3), **SLOW),
     NamedPoints(x=NORM, y=ERROR, **THREE),
 ]
 ACROSS, HEIGHT = 2, 4.8
@@ -102,11 +102,15 @@ def heading(setting: Setting) -> str:
 
 def finding(t: Frame, network: str) -> str:
     norms, errors = ([t.one(m, kernel=PIXELS, width=width) for width in WIDTHS] for m in (NORM, ERROR))
-    apart = f"{t.one(DISTANCE, images=CONVERGES, pixels='whitened'):.2g} on {CONVERGES} whitened images"
+    there: dict[str, Any] = {"images": CONVERGES, "pixels": "whitened"}
+    apart = f"{t.one(DISTANCE, **there):.2g} from the least norm in {t.one(EPOCHS, **there):.0f} epochs"
+    apart += f" on {CONVERGES} images, whitened"
     with suppress(Untold):  # quick has none
-        apart += f", {t.one(DISTANCE, images=RAW, pixels='raw'):.1f} on {RAW:,} raw"
+        there = {"images": RAW, "pixels": "raw"}
+        apart += f", {t.one(DISTANCE, **there):.1f} in {t.one(EPOCHS, **there):.0f} on {RAW:,} raw"
+    those = f"{int(t.where(kernel=PIXELS).data['n'].iloc[0]):,} of MNIST"
     return (
-        f"SGD's distance to the least norm is {apart}; over widths norms on {PIXELS} vary "
+        f"SGD ends {apart}; over widths norms on {those} vary "
         f"{max(norms) / min(norms):.0f}-fold, errors {max(errors) / min(errors):.1f}-fold"
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rethinking.figures.kit.frame import Frame
 from rethinking.figures.kit.measures import Measure, comparable
-from rethinking.figures.kit.panels import Panel
+from rethinking.figures.kit.panels import ROOM, Panel
 from rethinking.plotting import NOTE, shade
 from rethinking.record import Record
 
@@ -142,6 +142,6 @@ class Curves(Panel):
         if not ends:
             axes.set_xticks([])
         else:
-            axes.set_xlim(0, min(cut, 1.02 * max(ends)))
+            axes.set_xlim(0, min(cut, (ROOM if self.symlog else 1.02) * max(ends)))
         if cut < max(ends, default=0):
             axes.set_xlabel(f"{self.xlabel}; shown to {cut:,.0f} of {max(ends):,}")

@@ -17,7 +17,7 @@ from rethinking.figures.kit.curves import Curves
 from rethinking.figures.kit.frame import Condition, Conditions, Frame, Untold
 from rethinking.figures.kit.lines import Lines
 from rethinking.figures.kit.measures import Measure, highest
-from rethinking.figures.kit.panels import Panel, missing_note, title
+from rethinking.figures.kit.panels import Panel, missing_note, of_one_seed, title
 from rethinking.figures.kit.points import Points
 from rethinking.figures.kit.rows import Rows
 from rethinking.plotting import NAMES, WIDTH
@@ -180,13 +180,14 @@ def _picture(
     for first, *others in axes:  # a row's label is said once
         for one in others:
             one.set_ylabel("" if one.get_ylabel() == first.get_ylabel() else one.get_ylabel())
-    notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel) and panel.note)
+    notes = dict.fromkeys(panel.note for panel in panels if isinstance(panel, Panel))
+    told = [note if table.data["seed"].nunique() > 1 else of_one_seed(note) for note in notes]
     own = declared(module, setting, "notes")
     if hasattr(module, "heading"):
         head = module.heading(setting) + missing_note(once)
     else:
         head = title(getattr(module, "NETWORK", setting.model), once, setting.subject.name)
-    picture.suptitle("\n".join([head, *notes, *own]))
+    picture.suptitle("\n".join(filter(None, [head, *told, *own])))
     return picture
 
 

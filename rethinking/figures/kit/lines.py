@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame, ended
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import LINE_OF, Panel, seeds_note, size_note, without_ticks
+from rethinking.figures.kit.panels import LINE_OF, RANGE, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
 from rethinking.record import Record
 
@@ -53,7 +53,7 @@ class Lines(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        bar = ", its bar the 95 % interval" if self.interval else "; bar: their range"
+        bar = ", its bar the 95 % interval" if self.interval else RANGE
         dark = f"\ndark columns: {self.shaded[1]}" if self.shaded else ""
         return LINE_OF + bar + "; hollow: the paper's" * bool(self.paper) + dark
 

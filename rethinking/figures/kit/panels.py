@@ -21,6 +21,7 @@ ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
 Limits = tuple[float | None, float | None]
 STATISTIC = "median over seeds; the bar is their range"  # where a mark is a median
 LINE_OF = "line: median over seeds; a point a seed"
+RANGE = "; bar: their range"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,13 @@ def without_ticks(axis: "Axis") -> None:
 def seeds_note(count: int) -> str:
     """ "1 seed", "3 seeds"."""
     return f"{count} seed{'s' * (count > 1)}"
+
+
+def of_one_seed(note: str) -> str:
+    """A panel's note without what it says of marks and bars of several seeds."""
+    for words in (LINE_OF + RANGE, STATISTIC):
+        note = note.replace(words, "")
+    return note.removeprefix("; ").strip()
 
 
 def size_note(n: int, full: int = FULL) -> str:
