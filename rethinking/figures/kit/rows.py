@@ -70,7 +70,7 @@ class Rows(Panel):
         axes.set_xlim(*self.xlim)
         for k, (row, part) in enumerate(rows.items()):
             self._words(axes, k, row, part)
-        if self.spans and self.legend:
+        if self.spans and self.hue and self.legend:
             for value, part in frame.where(**self.only).groups(self.hue).items():
                 look, label = self.look(value, among), self.looks.get(value, str(value))
                 label += "" if finite(part.values(self.x)) else f": {part.text(self.x)}"
