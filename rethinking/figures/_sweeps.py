@@ -260,9 +260,9 @@ def panels(setting: Setting, by: str, longest: float = 12, **more: Any) -> list[
     true: dict[str, Any] = random | {"only": TRUE, "shown_as": "true labels", "named": False}
     time: dict[str, Any] = {"log": True, "xticks": TICKS, "xlim": limits(setting, 0.28, longest), "mark": 1, **random}
     return [
-        Spans(x=RATIO, xlabel="random labels:\ntime to fit\n(baseline: 1)", **time),
+        Spans(x=RATIO, xlabel="random labels:\ntime to fit, log\n(baseline: 1)", **time),
         Spans(x=SHARE, xlabel="random labels:\nbits memorized\n(share)", xlim=(0, 1), **random | {"named": False}),
-        Spans(x=CHANGE, xlabel="true labels:\nchange of test\naccuracy (points)", mark=0, **true),
+        Spans(x=CHANGE, xlabel="true labels:\ntest accuracy,\nchange (points)", mark=0, **true),
     ]
 
 

@@ -45,8 +45,8 @@ MEASURES = [BOUND]
 
 def panels(setting: Setting) -> list[Spans]:
     time, *rest = _sweeps.panels(setting, "{regularizer}, {network}", shades="strength", blocks="family")
-    words: dict[str, Any] = {"xlabel": "true labels:\ntime to fit\n(baseline: 1)", "shown_as": "true labels", "named": False}
-    return [time, replace(time, only=_sweeps.TRUE, **words), *rest]
+    label = time.xlabel.replace("random", "true")
+    return [time, replace(time, only=_sweeps.TRUE, xlabel=label, shown_as="true labels", named=False), *rest]
 
 
 def notes(setting: Setting) -> list[str]:

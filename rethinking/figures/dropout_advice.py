@@ -87,10 +87,15 @@ def notes(setting: Setting) -> list[str]:
 
 def finding(t: Frame, network: str) -> str | None:
     every, usual, none = (t.one(final("test_accuracy"), labels="true", step=step) for step in (ALL, SLOW, STEPS_OFF))
-    told = [f"{rounded(v):.1f} %" + " (not trained: chance is 10)" * (v < LEARNS) for v in (every, usual, none)]
+    all_of_it, slow, off = (f"{rounded(v):.1f} %" for v in (every, usual, none))
+    if every < LEARNS:
+        return (
+            f"All of dropout's advice leaves {network} at chance ({all_of_it}); at the usual rate and momentum it "
+            f"reaches {slow}, without dropout {off}"
+        )
     return (
-        f"With all of dropout's advice {network} reaches {told[0]} test accuracy, at the usual rate and "
-        f"momentum {told[1]}, without dropout {told[2]}"
+        f"With all of dropout's advice {network} reaches {all_of_it} test accuracy, at the usual rate and momentum "
+        f"{slow}, without dropout {off}"
     )
 
 

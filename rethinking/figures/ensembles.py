@@ -20,7 +20,6 @@ from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded, listed
 from rethinking.figures.kit.measures import finite
-from rethinking.figures.kit.panels import STATISTIC
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -128,7 +127,7 @@ class Gains(Lines):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        lines = f"{STATISTIC.replace('seeds', 'ensembles')}; a seed is an ensemble"
+        lines = "line: median over ensembles; a point an ensemble (a seed); bar: their range"
         return f"{lines}\nlines: average of probabilities; dash beside: majority vote of all members"
 
     def draw(self, axes: "Axes", frame: Frame, records: Sequence[Record | None]) -> None:
@@ -162,8 +161,7 @@ PANELS = [
 def finding(t: Frame, network: str) -> str:
     gains = t.known(WHOLE, "labels", kind="initial weights", join=MEAN, members=1)
     told = listed(f"{rounded(points):+.1f} with {labels}" for labels, points in gains.items())
-    count = MEMBERS["initial weights"]
-    return f"Points of test accuracy that averaging {count} networks of other initial weights gains: {told}"
+    return f"What averaging {MEMBERS['initial weights']} networks of other initial weights gains, in points: {told}"
 
 
 def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:
