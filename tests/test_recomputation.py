@@ -133,6 +133,11 @@ def pixels_first(random, *pixels):
     return max(middle(map(steps, runs)) for runs in pixels) < middle(map(steps, random))
 
 
+def pixels_start(random, *pixels):
+    latest = max(middle(map(start, runs)) for runs in pixels)
+    return fitted(random, *pixels) and latest < middle(map(start, random)) < math.inf
+
+
 def by_a_factor(*groups):  # between 1 and 4, or of two the second slower
     ratios = [middle(map(ratio, runs, groups[0])) for runs in groups]
     return all(1 <= v <= 4 for v in ratios) and ratios[-1] > 1 if len(groups) > 2 else fitted(*groups) and ratios[1] > 1
@@ -146,6 +151,11 @@ def rises(*groups):
 
 def at_chance(*groups):
     return fitted(*groups) and abs(median(map(TEST, groups[-1])) - 10) <= 2
+
+
+def start(run):  # to 20 % of the images that an evaluation uses
+    there = run and run[0][run[0].train_accuracy >= 0.2].step
+    return run and (int(there.iloc[0]) if len(there) else "censored")
 
 
 def expected(figure, model):
@@ -169,13 +179,15 @@ def expected(figure, model):
     for name in CONDITIONS if figure == "fig1a" else ():
         labels, pixels = corruption(int(name[0] == "r")), [part(name.lower().replace(" ", "_"))]
         every.append(runs(figure, model, labels if "labels" in name else pixels))
-        columns = {"steps to 99 %": steps, "final training accuracy (%)": TRAIN, "test accuracy (%)": TEST}
+        columns = {"steps to 99 %": steps, "steps to 20 %": start}
+        columns |= {"final training accuracy (%)": TRAIN, "test accuracy (%)": TEST}
         rows.append({"condition": name, "n": [50_000]} | {key: [*map(of, every[-1])] for key, of in columns.items()})
         rules[f"fits {name}"] = fitted, every[-1:]
         rules["true labels generalize"] = partial(accuracy, 20, 100), every[:1]
         rules["random labels do not generalize"] = partial(accuracy, 8, 12), every[1:2]
         rules["order of fitting"] = in_order, every[:2] + every[3 if "mlp" in model else 2 :]
         rules["pixels before labels"] = pixels_first, every[1:2] + every[3:]
+        rules["pixels start before labels"] = pixels_start, every[1:2] + every[3:]
     for network in ("inception", "alexnet", "mlp-1x512") if figure in ("fig1b", "fig1c") else ():
         every = [runs(figure, network, corruption(k / 10)) for k in range(11)]
         for k, found in enumerate(every):
