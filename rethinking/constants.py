@@ -55,7 +55,7 @@ def wrong(kind: str, constants: dict[str, Any], computed: set[str]) -> str | Non
     known = (*NEEDED[kind], *ALLOWED[kind])
     for name in (*constants, *computed):
         near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
-        if near and name not in known:
+        if near and name not in known and near[0] not in {*constants, *computed} and not name.startswith("_"):
             return f"{name} is not read: did you mean {near[0]}? if not, give it a name of its own"
     for name in known:
         if name in computed:

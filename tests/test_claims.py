@@ -252,7 +252,12 @@ def test_the_picture_of_deletion_says_how_many_orders_and_draws_there_are(scale)
     module, setting = catalog.load("figures", "deletion"), figures.setting("deletion", scale)
     probes = [spec for spec in figures.unique(figures.specs("deletion", setting)) if spec.probe.name != "selectivity"]
     ran = {name: {s.options["repeats"] for s in probes if s.probe.name == name} for name in ("deletion", "noise")}
-    note, *_ = module.notes(setting)
+    note, told, _ = module.notes(setting)
+    assert told.removeprefix("alexnet: one seed; ") == "mlp-3x512 at 0.01 nats: training stopped at that loss"
+    asked = figures.setting("deletion", scale, None, 5)
+    for each in (setting, asked):
+        alexnet = {s.run.seed for s in figures.unique(figures.specs("deletion", each)) if s.run.model == "alexnet"}
+        assert ("alexnet: one seed" in module.notes(each)[1]) == (len(alexnet) < each.seeds)
     orders, draws = note.split("; noise: ")
     assert {int(k) for k in re.findall(r"(?<![\d,])\d+(?= random|\))", orders)} == ran["deletion"]
     assert [draws] == [f"{k} draws" for k in ran["noise"]]

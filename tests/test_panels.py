@@ -24,7 +24,7 @@ from rethinking.figures.kit import (
     made,
 )
 from rethinking.figures.kit.measures import comparable
-from rethinking.figures.kit.panels import of_one_seed
+from rethinking.figures.kit.panels import of_one_seed, title
 from rethinking.record import Record, Runs
 from rethinking.spec import RunSpec
 
@@ -120,6 +120,28 @@ def test_where_no_line_has_a_number_the_word_for_it_stands_above_the_axis(axes):
     frame.data["seed"] = [0, 1] * 3
     Lines(x="p", y=ACCURACY).draw(axes, frame, [])
     assert [(text.get_text(), text.xy[0]) for text in axes.texts if text.xy[1] == 0.02] == [("no margin", 0)]
+
+
+def test_a_run_that_is_missing_or_has_no_baseline_is_not_called_missing(axes):
+    frame = made(network=list("aabb"), p=[0, 1, 0, 1], accuracy=["no margin", 2.0, 1.0, 3.0], n=50_000, all=50_000)
+    frame.data.loc[2, ["accuracy", "accuracy_state", "state"]] = [float("nan"), "missing", "missing"]
+    frame.data.loc[1, ["accuracy", "accuracy_state"]] = [float("nan"), "missing"]
+    frame.data.loc[3, ["accuracy", "accuracy_state"]] = [float("nan"), "missing"]
+    Lines(x="p", y=ACCURACY, hue="network").draw(axes, frame, [])
+    assert [text.get_text() for text in axes.texts] == ["no margin", "no baseline"]
+
+
+def test_a_heading_counts_the_seeds_that_are_asked_for_whatever_is_missing():
+    columns = {"network": list("aaab"), "n": 50_000, "all": 50_000, "run": list("1234")}
+    for states in (
+        ["computed"] * 4,
+        ["computed"] * 3 + ["missing"],
+        ["missing"] * 2 + ["computed"] * 2,
+        ["missing"] * 4,
+    ):
+        frame = made(state=states, **columns)
+        frame.data["seed"] = [0, 1, 2, 0]
+        assert "1 to 3 seeds" in title("all", Frame(frame.data[["network", "seed", "n", "all", "run", "state"]]))
 
 
 def missing(frame):
@@ -346,6 +368,9 @@ def test_a_picture_of_one_seed_says_nothing_of_several(tmp_path):
     assert of_one_seed(Lines(x="p", y=ACCURACY, paper={"a": {0: 1.0}}).note) == "hollow: the paper's"
     spans = Spans(x=ACCURACY, by="p", shown_as="true labels", shades="p").note
     assert of_one_seed(spans).startswith("light to dark: rising p\n")
+    assert of_one_seed(Spans(x=ACCURACY, by="p", shown_as="true labels").note) == ""
+    assert of_one_seed(Lines(x="p", y=ACCURACY, interval=(ACCURACY, ACCURACY)).note) == "bar: the 95 % interval"
+    assert of_one_seed(Rows(x=ACCURACY, by="row", paper={"a": 1.0}).note) == "paper hollow, ours filled"
     for name, several in (("min_norm", False), ("batch_size", True)):
         module, setting = catalog.load("figures", name), figures.setting(name, "cpu")
         _, picture = figures.made(name, module, setting, Runs(tmp_path / "runs"))

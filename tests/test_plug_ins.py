@@ -348,9 +348,11 @@ def test_a_plug_in_with_a_wrong_constant_is_one_line(tmp_path, kind, text, messa
 
 
 def test_names_of_its_own_are_a_plug_ins_business(tmp_path):
-    own = "ACTS_ON = 'labels'\nKEYS = [1]\nTABLE = {}\nOPTIMUM = 3\n_OPTION = 1\nPaper = 2\n"
+    own = "ACTS_ON = 'labels'\nKEYS = [1]\nTABLE = {}\nOPTIMUM = 3\n_OPTIONS = 1\nPaper = 2\n"
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{own}')
     assert catalog._read("corruptions", tmp_path / "mine.py")
+    (tmp_path / "both.py").write_text('"""Mine."""\nMODELS = ["mlp-1x512"]\nMODEL = MODELS[0]\n_SEEDS = {}\n')
+    assert catalog._read("figures", tmp_path / "both.py")
 
 
 def test_seeds_that_a_figure_does_not_name_are_the_usual_ones(found):

@@ -177,7 +177,7 @@ def mostly_larger(found: dict[str, Pairs]) -> bool:
 
 def notes(setting: Setting) -> list[str]:
     """What the seeds of networks and the names of panels mean, for figures of NETWORKS and AT_ONE_LOSS."""
-    one = [] if setting.scale == "quick" else ["alexnet: one seed"]
+    one = ["alexnet: one seed"] if len(setting.seeds_of("alexnet")) < setting.seeds else []
     return ["; ".join([*one, f"{AT_ONE_LOSS}: training stopped at that loss"])]
 
 

@@ -143,12 +143,12 @@ def claims(setting: Setting) -> list[Claim]:
                 name=f"{name} {strength:g}, {network}" + f", {times} times" * (each in NOT_THEN),
                 where={"network": network, "regularizer": name, "strength": strength, "times": times, **RANDOM},
                 source="zhang2017, section 3, extended",
-                statement=f"{name} {strength:g} on {network} delays memorization and does not stop it",
+                statement=f"with {name} {strength:g} {network} memorizes random labels within {times} times the budget",
                 paper="regularization does not stop memorization",
                 rule=f"random labels are fitted (99 % training accuracy at some evaluation) within {times} times the "
                 f"budget in every seed; a rule {'made after the runs' if times == 2 else 'fixed before the runs'}",
             ),
-            ours=lambda t: f"{t.text(STEPS, whole=True)} steps; {t.text(SHARE)} of the bits",
+            ours=lambda t: f"steps: {t.text(STEPS, whole=True)}; share of the bits: {t.text(SHARE)}",
             **LEAST,
         )
         for each in (*FOLLOWED, *NOT_THEN)

@@ -90,7 +90,7 @@ def finding(t: Frame, network: str) -> str | None:
     all_of_it, slow, off = (f"{rounded(v):.1f} %" for v in (every, usual, none))
     if every < LEARNS:
         return (
-            f"All of dropout's advice leaves {network} at chance ({all_of_it}); at the usual rate and momentum it "
+            f"All of dropout's advice leaves {network} untrained ({all_of_it}); at the usual rate and momentum it "
             f"reaches {slow}, without dropout {off}"
         )
     return (

@@ -54,7 +54,8 @@ class Run:
         those of its modules that neither training nor evaluation calls, so that what is put before or after them would
         do nothing.
         loss: within `gradient` alone, computes the loss of the present batch again, a scalar, at the weights as they
-        then are: in the run's precision, with every penalty, and with new draws where layers draw.
+        then are: in the run's precision, with every penalty, and with new draws where layers draw; norms that keep
+            running averages move them once more.
     """
 
     num_classes: int

@@ -98,7 +98,7 @@ class Frame:
 
     Attributes:
         data: a pandas frame with the coordinates, seed, n, all (the training images that the set has), run (its id),
-        state, most_steps (that it may take; NaN where it is missing, or trains nothing), and for every measure two
+        state, most_steps (that it may take; NaN where it is missing, or has none), and for every measure two
         columns: its name, a float that is NaN where there is no number, and <name>_state, which then says why: missing,
         censored, diverged, or a word of the measure's own.
 

@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED
 from rethinking.figures.kit.frame import MISSING, Cell, Condition, Frame, ended
 from rethinking.figures.kit.measures import Measure, finite
-from rethinking.figures.kit.panels import LINE_OF, RANGE, Panel, seeds_note, size_note, without_ticks
+from rethinking.figures.kit.panels import INTERVAL, LINE_OF, RANGE, Panel, seeds_note, size_note, without_ticks
 from rethinking.plotting import NOTE
 from rethinking.record import Record
 
@@ -53,7 +53,7 @@ class Lines(Panel):
     @property
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
-        bar = ", its bar the 95 % interval" if self.interval else RANGE
+        bar = INTERVAL if self.interval else RANGE
         dark = f"\ndark columns: {self.shaded[1]}" if self.shaded else ""
         return LINE_OF + bar + "; hollow: the paper's" * bool(self.paper) + dark
 
@@ -169,7 +169,9 @@ class Lines(Panel):
             if missing.all() or any(one.any() and not one.all() for _, one in each):
                 words = "not run" if missing.all() else "partly run"
             else:
-                states = {state for measure in measures for state in part.data[f"{measure.name}_state"]}
-                words = ", ".join(sorted(states)) if states.isdisjoint({"", CENSORED}) else ""  # those are drawn
+                known = part.data[~missing]  # the others are a line's that has no run here
+                states = {state for measure in measures for state in known[f"{measure.name}_state"]}
+                drawn = not states.isdisjoint({"", CENSORED})
+                words = "" if drawn else ", ".join(sorted("no baseline" if s == MISSING else s for s in states))
             if words:
                 axes.annotate(words, (value, 0.02), xycoords=("data", "axes fraction"), **text)

@@ -20,8 +20,9 @@ MANY = 4  # entries of a legend on axes: more stand closer
 ROOM = 1.3  # beyond the last number of a logarithmic axis: a factor
 Limits = tuple[float | None, float | None]
 STATISTIC = "median over seeds; the bar is their range"  # where a mark is a median
-LINE_OF = "line: median over seeds; a point a seed"
-RANGE = "; bar: their range"
+EACH_SEED, OF_SPANS = "a point a seed", ", the line their range"
+LINE_OF = f"line: median over seeds; {EACH_SEED}"
+RANGE, INTERVAL = "; bar: their range", ", its bar the 95 % interval"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,8 @@ def seeds_note(count: int) -> str:
 
 def of_one_seed(note: str) -> str:
     """A panel's note without what it says of marks and bars of several seeds."""
-    for words in (LINE_OF + RANGE, STATISTIC):
+    note = note.replace(LINE_OF + INTERVAL, "bar: the 95 % interval")
+    for words in (LINE_OF + RANGE, STATISTIC, EACH_SEED + OF_SPANS, f", {EACH_SEED}", EACH_SEED):
         note = note.replace(words, "")
     return note.removeprefix("; ").strip()
 
@@ -187,8 +189,8 @@ def title(model: str, frame: Frame, data_name: str = "CIFAR-10") -> str:
     elif data["n"].max() < full:
         parts.append(f"REDUCED: at most {int(data['n'].max()):,} of {full:,} images")
     coordinates = list(data.columns[: list(data.columns).index("seed")])
-    trained = data[data["state"] != COMPUTED]  # what is computed needs one seed
-    groups = (data if trained.empty else trained).groupby(coordinates, sort=False, dropna=False)
+    trains = not set(data["state"]) <= {COMPUTED, MISSING}  # beside it what is computed needs one seed
+    groups = (data[data["state"] != COMPUTED] if trains else data).groupby(coordinates, sort=False, dropna=False)
     least, most = (int(end) for end in (groups["seed"].nunique().min(), groups["seed"].nunique().max()))
     parts.append(seeds_note(most) if least == most else f"{least} to {most} seeds")
     return ", ".join(parts) + missing_note(frame)

@@ -10,7 +10,7 @@ import pandas as pd
 from rethinking.claims import CENSORED, DIVERGED
 from rethinking.figures.kit.frame import MISSING, Frame, Naming
 from rethinking.figures.kit.measures import LOSSLESS, Measure, finite
-from rethinking.figures.kit.panels import STATISTIC, Panel, around, seeds_note
+from rethinking.figures.kit.panels import EACH_SEED, OF_SPANS, STATISTIC, Panel, around, seeds_note
 from rethinking.plotting import NOTE, PATCH, look_of, not_run
 from rethinking.record import Record
 
@@ -45,7 +45,7 @@ class Rows(Panel):
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
         hollow = any(not isinstance(given, str) for given in self.paper.values())
-        return "paper hollow, ours filled, " * hollow + ("grey: our range" if self.spans else "a point a seed")
+        return "paper hollow, ours filled, " * hollow + ("grey: our range" if self.spans else EACH_SEED)
 
     def height(self, frame: Frame) -> float:
         """Of the picture, in inches."""
@@ -139,7 +139,7 @@ class Spans(Panel):
     def note(self) -> str:
         """What is said above the panels on how they are drawn."""
         if not self.shades:
-            return "a point a seed, the line their range"
+            return EACH_SEED + OF_SPANS
         arrows = "arrow: not fitted within the budget; cross: training diverges"
         return f"{STATISTIC}; light to dark: {self.alike or f'rising {self.shades}'}\n{arrows}"
 
