@@ -425,8 +425,8 @@ def test_the_numbers_of_the_readme_are_those_of_the_figures():
         "- Weight decay of 5e-4, whose strength the paper does not state, changes AlexNet's test accuracy by "
         f"{ours['alexnet']:.2f} points (the paper: {theirs['alexnet']}) and with random crop by "
         f"{ours['alexnet with random crop']:.2f} ({theirs['alexnet with random crop']}).",
-        f"Over three seeds those of the MLPs lie within {max(max(v) - min(v) for v in of_mlps):.1f} points; with other "
-        "test images, sampling alone separates two of them by up to "
+        f"Over three seeds the differences of one MLP lie within {max(max(v) - min(v) for v in of_mlps):.1f} points of "
+        "each other; with other test images, sampling alone separates two of them by up to "
         f"{math.sqrt(2) * margin:.1f} points in 95 % of cases.",
         f"- The minimum-norm solution of CIFAR-10's pixels has {error['ours']} test error; the paper has "
         f"{error['paper'].removesuffix(' %')}. It is of one bandwidth, as the paper gives none; on 12,000 images "

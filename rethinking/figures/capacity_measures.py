@@ -163,11 +163,8 @@ ACROSS, HEIGHT = 4, 4.6
 
 def notes(setting: Setting) -> list[str]:
     """Of the one network that does not stop at the loss."""
-    return (
-        []
-        if setting.scale == "quick"
-        else ["training stops at 0.01 nats; mlp-1x512 on 50,000 images ends above it, and is not judged"]
-    )
+    note = "training stops at 0.01 nats; mlp-1x512 on 50,000 images ends above it, and is not judged"
+    return [] if setting.scale == "quick" else [note]
 
 
 def finding(t: Frame, network: str) -> str:

@@ -55,7 +55,7 @@ class Run:
         do nothing.
         loss: within `gradient` alone, computes the loss of the present batch again, a scalar, at the weights as they
         then are: in the run's precision, with every penalty, and with new draws where layers draw; norms that keep
-            running averages move them once more.
+        running averages move them once more.
     """
 
     num_classes: int

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from rethinking import figures
 from rethinking.claims import NOT_RUN
+from rethinking.figures.kit import listed
+from rethinking.figures.kit.panels import seeds_note
 from rethinking.report import model
 from rethinking.report.model import Judged, Result
 from rethinking.report.pages import NOTE, cell, claims_table, code
@@ -44,9 +46,8 @@ PAIRS = ".tells."  # in the ids of claims that count pairs of runs
 
 
 def runs(claim: Judged) -> str:
-    """What a claim is judged on: "n = 2,000 and 10,000, at least 3 seeds"; of each run."""
-    *first, last = [f"{n:,}" for n in claim.n]
-    return f"n = {', '.join(first)}{' and ' * bool(first)}{last}, at least {claim.seeds} seed{'s' * (claim.seeds > 1)}"
+    """What a claim is judged on: "n = 2,000 and 10,000, at least 3 seeds"."""
+    return f"n = {listed(f'{n:,}' for n in claim.n)}, at least {seeds_note(claim.seeds)}"
 
 
 def page(found: Sequence[Result]) -> str:

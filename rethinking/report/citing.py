@@ -74,7 +74,7 @@ class Sources:
 
 
 def of_figure(name: str) -> Sources:
-    """Raises InputError."""
+    """The sources of a figure. Raises InputError where there is none of that name."""
     entries = [catalog.find("figures", name)]
     paths = []
     for scale in figures.SCALES:
