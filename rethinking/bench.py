@@ -25,6 +25,7 @@ from rethinking.data import ImageSet, synthetic
 from rethinking.engines.local import command, worker_environment
 from rethinking.errors import InputError
 from rethinking.layers import Linear, LocalResponseNorm
+from rethinking.precision import products
 from rethinking.spec import RunSpec
 from rethinking.training import Training, crop, whiten
 from rethinking.training.batches import to_device
@@ -128,7 +129,7 @@ def _peak(precision: str, device: str) -> Iterator[None]:
     layer = Linear(PEAK_SIZE, PEAK_SIZE, bias=False).to(device, dtype)
     x = torch.randn(PEAK_SIZE, PEAK_SIZE).to(device, dtype)
     while True:
-        with torch.no_grad():
+        with torch.no_grad(), products(x.device, precision):
             layer(x)
         yield
 

@@ -37,7 +37,7 @@ ROOMS = [
     {"images", "seeds"},
     {"catalog"},
     {"constants", "imported"},
-    {"arguments", "arithmetic", "intervals", "plotting", "style", "revision", "machine"},
+    {"arguments", "arithmetic", "precision", "intervals", "plotting", "style", "revision", "machine"},
     {"streams"},
     {"paths"},
     {"arrays"},

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from rethinking import precision
 from rethinking.imagenet import reading
 from rethinking.imagenet.network import buffers_of, build, loss_of, optimizer_of
 from rethinking.seeds import keyed_generator
@@ -152,19 +153,17 @@ class Training:
             each["lr"] = self.spec.rate_at(self.step)
         self.dropout.step = self.step
         self.optimizer.zero_grad()
-        with self._autocast():
+        with precision.forward(self.device, self.spec.precision):
             outputs = self.model(images)
         loss = loss_of(self.spec, outputs, labels)
-        loss.backward()
+        with precision.products(self.device, self.spec.precision):
+            loss.backward()
         self.optimizer.step()
         self._share_statistics()
         self.seen += sums(outputs[0].detach().float(), labels)
         self.step += 1
         found = torch.where(loss.detach().isfinite(), NEVER, self.step)
         self.bad.copy_(torch.minimum(self.bad, found))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16")
 
     def _share_statistics(self) -> None:
         """Running statistics become their mean over the processes."""
@@ -208,7 +207,7 @@ class Training:
         batches = self.folder.reader.measured(which, mine, EVALUATED)
         for _ in range(0, len(indices), EVALUATED * self.group.size):  # as often in all, of which one may have less
             for images, labels in islice(batches, 1):
-                with self._autocast():
+                with precision.forward(self.device, self.spec.precision):
                     logits = self.network(images.to(self.device, memory_format=torch.channels_last))
                 found += sums(logits.float(), labels.to(self.device))
             context.on_step(self.step)

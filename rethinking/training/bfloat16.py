@@ -4,7 +4,7 @@ A library's kernel for some shape can be silently wrong on some processor (oneDN
 stride larger than their kernel). So before a network is first trained in bfloat16 on a machine, each of its
 convolutions and linear layers is given the same inputs, weights and output gradients twice: in bfloat16 and, rounded to
 it, in float32. The error is the norm of the difference relative to the norm of float32's result. Rounding a sum once to
-8 significant bits makes it 0.0017; rounding its parts as well, as where bfloat16 is emulated, 0.007; one value in a
+8 significant bits makes it 0.0017; rounding its parts as well, as oneDNN's emulation does, 0.007; one value in a
 thousand that has nothing to do with the right one, 0.04.
 """
 
@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking import precision
 from rethinking.errors import InputError
 from rethinking.files import json_of
 from rethinking.paths import data_dir, write
@@ -56,7 +57,8 @@ def worst(network: nn.Module, images: Tensor) -> tuple[float, str]:
         except RuntimeError:
             continue
         gradient = torch.randn(shape, generator=generator).to(x.device)
-        tried = _three(products, x.bfloat16(), w.bfloat16(), gradient.bfloat16())
+        with precision.products(x.device, "bfloat16"):
+            tried = _three(products, x.bfloat16(), w.bfloat16(), gradient.bfloat16())
         exact = _three(products, *(t.bfloat16().float() for t in (x, w, gradient)))
         for what, ours, right in zip(("output", "input gradient", "weight gradient"), tried, exact, strict=True):
             apart, size = (ours.float() - right).norm().item(), right.norm().item()
@@ -128,7 +130,8 @@ def check_network(network: nn.Module, images: Tensor, made_with: str, name: str)
     Args:
         images: float32 (N, ...), a few that it takes, on its device. name: what it is called.
     """
-    key = hashlib.sha256(f"{made_with}\n{tuple(images.shape[1:])}\n{network}".encode()).hexdigest()
+    how = made_with + "; bfloat16's products in float32" * (not precision.native(images.device))
+    key = hashlib.sha256(f"{how}\n{tuple(images.shape[1:])}\n{network}".encode()).hexdigest()
     file = data_dir() / FILE
     known = _known(file)
     if key not in known:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rethinking import catalog, regularizers, seeds
+from rethinking import catalog, precision, regularizers, seeds
 from rethinking.data import load as load_data
 from rethinking.errors import InputError
 from rethinking.files import reason
@@ -137,6 +138,7 @@ class Training:
         self._on_part: Callable[[], None] = _nothing
         self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
+        self._in_precision = partial(precision.forward, self.device, spec.precision)
         self._line = self._online.clone()  # the same, since the last line of the log
 
     def network_for(self, images: Inputs, own: Source | None, plain: bool = False) -> nn.Module:
@@ -215,10 +217,11 @@ class Training:
                 images, labels = self._changed(r, images, labels)
         logits, loss = self._forward(images, labels)
         self.optimizer.zero_grad()
-        loss.backward()
         self.run.loss = lambda: self._forward(images, labels)[1]
-        for r in self.regularizers:
-            r.gradient(self.network)
+        with precision.products(self.device, spec.precision):
+            loss.backward()
+            for r in self.regularizers:
+                r.gradient(self.network)
         self.run.loss = regularizers.no_batch
         self.optimizer.step()
         with torch.no_grad():
@@ -230,7 +233,7 @@ class Training:
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and loss of a batch, in the run's precision, with every penalty."""
-        with self._autocast():
+        with self._in_precision():
             logits = two_logits(self.network(images))
         loss = F.cross_entropy(logits.float(), labels)
         for r in self.regularizers:
@@ -267,9 +270,6 @@ class Training:
     def _seeded(self, what: str) -> AbstractContextManager[None]:
         """Where a network draws when it is evaluated, what it draws depends on the run alone."""
         return seeds.seeded(self.spec.seed, what, self.step) if self._foreign else nullcontext()
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bfloat16")
 
     # --- evaluation -------------------------------------------------------------------------------
 
@@ -316,7 +316,7 @@ class Training:
     def _measure_training(self, images: int, statistics: int) -> tuple[float, float]:
         with self._seeded("statistics"):
             part, _ = some_of(self.train_images, self.train_labels, statistics, self._handed)
-            batch_norm_statistics(self.network, part, self._autocast, self._on_part, self._foreign)
+            batch_norm_statistics(self.network, part, self._in_precision, self._on_part, self._foreign)
         return self._measure(*some_of(self.train_images, self.train_labels, images, self._handed))
 
     @torch.no_grad()
@@ -326,7 +326,7 @@ class Training:
         with self._seeded("logits"):
             for part in evaluated(images, self._foreign):
                 self._on_part()
-                with self._autocast():
+                with self._in_precision():
                     few = part.split(size) if len(part) > size else (part,)
                     out += [two_logits(self.network(some)).float() for some in few]
         return torch.cat(out)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from rethinking import models, regularizers
+from rethinking import models, precision, regularizers
 from rethinking.errors import InputError
 from rethinking.images import IMAGE_SIZE
 from rethinking.layers import OffsetBatchNorm2d, pool_before_relu
@@ -259,7 +259,7 @@ def check_fit(
     for few, training in tries:  # of one example in training see `check_one`
         shape, alone = tuple(few.shape[1:]), len(few) < len(images)
         try:
-            with torch.autocast(few.device.type, torch.bfloat16, enabled=spec.precision == "bfloat16"):
+            with precision.forward(few.device, spec.precision):
                 out = _output(network, few, training)
         except InputError:
             raise
@@ -343,7 +343,7 @@ def check_one(network: nn.Module, image: Tensor, spec: RunSpec) -> None:
 def batch_norm_statistics(
     network: nn.Module,
     images: Inputs,
-    autocast: Callable[[], Any] = torch.no_grad,
+    forward: Callable[[], Any] = torch.no_grad,
     on_part: Callable[[], None] = lambda: None,
     copies: bool = False,
 ) -> None:
@@ -362,7 +362,7 @@ def batch_norm_statistics(
     for norm in norms:
         norm.train()
     seen = 0
-    with torch.no_grad(), autocast():
+    with torch.no_grad(), forward():
         for part in evaluated(images, copies):
             on_part()
             seen += len(part)
