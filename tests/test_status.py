@@ -189,6 +189,23 @@ def test_a_probe_that_first_trains_its_network_and_says_its_last_step_alone_took
     assert "1 of 3 runs, about 8 min left" in lines
 
 
+def test_what_is_left_is_told_when_a_step_has_told_the_speed(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with progress.Progress([SPEC]) as told:
+        told.begin(SPEC)
+        for second, step in [(100.0, 10), (150.0, 20), (300.0, 20)]:  # as a run that was resumed
+            clock[0] = second
+            told.step(SPEC, step)
+    said = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said == [
+        "starting",
+        "step 10 of at most 40",
+        "step 20 of at most 40, 2 min left at most",
+        "step 20 of at most 40, 7 min left at most",
+    ]
+
+
 def test_one_run_has_no_line_for_the_whole_and_quiet_has_none_at_all(capsys):
     for quiet in (False, True):
         for specs in ([SPEC], [SPEC, SPEC.replace(seed=1)]):

@@ -155,11 +155,13 @@ class Progress:
             self._tell_whole()
         elif time.monotonic() - self.spoken[name] >= LINE_EVERY:
             self.spoken[name] = time.monotonic()
-            rate = (time.monotonic() - since) / max(1, step - first)
             row = self.row.get(name, {})
             last = f", {spec.summary(row)}" if row else ""
-            left = duration((spec.steps - step) * rate)
-            self._line(spec, f"step {step} of at most {spec.steps}{last}, {left} left at most")
+            left = ""
+            if step > first:  # else nothing tells its speed yet
+                seconds = (spec.steps - step) * (time.monotonic() - since) / (step - first)
+                left = f", {duration(seconds)} left at most"
+            self._line(spec, f"step {step} of at most {spec.steps}{last}{left}")
 
     def evaluation(self, spec: Spec, row: dict[str, Any]) -> None:
         """A run was evaluated."""
