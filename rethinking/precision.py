@@ -1,8 +1,9 @@
 """The arithmetic of a run's precision: autocast to bfloat16, and its products where a processor has none of its own.
 
-A processor without instructions for bfloat16 is left to torch's plain loops, which take a dozen times as long as its
-products in float32. There each product is of the same bfloat16 numbers, but made and summed in float32 and rounded
-once, as instructions for bfloat16 do it: only the order of the sum differs.
+Where torch's libraries have no kernels for bfloat16, as on a processor without AVX-512, its plain loops take up to a
+dozen times as long as products in float32. There each product is of the same bfloat16 numbers, but made and summed in
+float32 and rounded once, as instructions for bfloat16 do it: only the order of the sum differs. Attention is left to
+torch. Every operation goes through Python on its way, which small layers called many times feel.
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,13 @@ PRODUCTS = frozenset(
 @contextmanager
 def forward(device: torch.device, precision: str) -> Iterator[None]:
     """Around forward passes in a spec's precision, float32 or bfloat16, of which the backward pass is in `products`."""
-    with products(device, precision), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        yield
+    wanted, fast = precision == "bfloat16", torch.backends.mha.get_fastpath_enabled()
+    with products(device, precision), torch.autocast(device.type, torch.bfloat16, enabled=wanted):
+        try:  # the fast path of torch's encoders asks for autocast below where it still is
+            torch.backends.mha.set_fastpath_enabled(fast and not (wanted and not native(device)))
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def products(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -48,11 +54,9 @@ class _InFloat32(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.overloadpacket not in PRODUCTS or not any(map(_is_half, args)):
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        mixed = any(x.dtype != torch.bfloat16 for x in given)  # which torch refuses
+        if func.overloadpacket not in PRODUCTS or mixed or "out" in kwargs:
             return func(*args, **kwargs)
-        args, kwargs = tree_map(lambda x: x.float() if _is_half(x) else x, (args, kwargs))
+        args, kwargs = tree_map(lambda x: x.float() if isinstance(x, Tensor) else x, (args, kwargs))
         return tree_map(lambda x: x.bfloat16() if isinstance(x, Tensor) else x, func(*args, **kwargs))
-
-
-def _is_half(value: object) -> bool:
-    return isinstance(value, Tensor) and value.dtype == torch.bfloat16

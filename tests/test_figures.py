@@ -518,6 +518,25 @@ def test_a_sweep_changes_the_regularizer_and_nothing_else(scale, name):
             assert spec.precision == "float32"
 
 
+@pytest.mark.parametrize("scale", ["quick", "cpu", "paper"])
+def test_what_the_paper_does_not_state_is_chosen_otherwise_and_nothing_else(scale):
+    unstated, table = (catalog.load("figures", name) for name in ("unstated", "table1"))
+    for model in unstated.MODELS:
+        setting = figures.setting("unstated", scale=scale, model=model)
+        for labels, row in (("true labels", model), ("random labels", f"{model}, random labels")):
+            usual = table.spec(setting, 0, row)
+            for choice, changed in unstated.CHOICES.items():
+                run = unstated.spec(setting, 0, labels, choice)
+                assert run.replace(**{k: getattr(usual, k) for k in ("steps", "eval_every", "decay_every")}) == (
+                    usual.replace(**changed)
+                )
+                for each in ("steps", "eval_every"):
+                    assert getattr(run, each) / run.epoch_steps == getattr(usual, each) / usual.epoch_steps
+                often = run.decay_every / run.epoch_steps, usual.decay_every / usual.epoch_steps
+                assert often[0] == pytest.approx(often[1], rel=0.01)
+            assert unstated.spec(setting, 0, labels, unstated.OURS) == usual
+
+
 def test_a_plug_in_is_swept_at_quick_alone(monkeypatch):
     """So that committed figures do not ask for runs of a regularizer that somebody has in a folder of their own."""
     files = catalog._files

@@ -67,11 +67,20 @@ def test_gives_logits_for_any_channels_and_classes_and_weights_of_the_seed_alone
     assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
-def test_initial_weights_have_glorots_variance():
-    for parameter in models.initialise(models.build("alexnet"), 0).parameters():
-        if parameter.ndim > 1 and parameter.numel() > 10_000:
-            fan = (parameter.shape[0] + parameter.shape[1]) * parameter[0, 0].numel()
-            assert parameter.var().item() == pytest.approx(2 / fan, rel=0.05)
+@pytest.mark.parametrize("how", ["glorot", "he", "lecun"])
+def test_initial_weights_are_the_same_draws_at_a_variance_that_fans_tell(how):
+    usual = dict(models.initialise(models.build("alexnet"), 0).named_parameters())
+    for name, parameter in models.initialise(models.build("alexnet"), 0, how=how).named_parameters():
+        if parameter.ndim == 1:
+            assert not parameter.any()
+            continue
+        field = parameter[0, 0].numel()
+        incoming, outgoing = parameter.shape[1] * field, parameter.shape[0] * field
+        variance = {"glorot": 2 / (incoming + outgoing), "he": 2 / incoming, "lecun": 1 / incoming}[how]
+        if parameter.numel() > 10_000:
+            assert parameter.var().item() == pytest.approx(variance, rel=0.05)
+        ratio = (variance * (incoming + outgoing) / 2) ** 0.5
+        torch.testing.assert_close(parameter, ratio * usual[name], rtol=1e-5, atol=0)
 
 
 def test_scales_of_torchs_norms_stay_one_and_what_no_seed_determines_is_refused():

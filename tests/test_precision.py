@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from test_regularizers import carrier
+from torch import nn
+from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from toys import ALL, part, spec
@@ -35,6 +37,8 @@ CASES = {  # what is computed, of what
     "linear, of tokens": (F.linear, TOKENS, drawn(6, 8), drawn(6)),
     "two products of tokens": (lambda x, w, b: (x @ w) @ b, TOKENS, drawn(3, 8, 4), drawn(3, 4, 5)),
     "of a vector": (lambda x, w, b: (x @ w) @ b, drawn(6, 8), drawn(8, 5), drawn(5)),
+    "added to products": (lambda x, w, b: torch.baddbmm(x, w, b), drawn(3, 5, 6), drawn(3, 5, 8), drawn(3, 8, 6)),
+    "summed products": (lambda x, w, b: torch.addbmm(x, w, b), drawn(5, 6), drawn(3, 5, 8), drawn(3, 8, 6)),
 }
 
 
@@ -45,6 +49,10 @@ def computed(function, *inputs):
     return out.dtype, out.float(), *torch.autograd.grad(out.float().square().sum(), inputs)
 
 
+# Every product of torch by another road than the package's list: what its FLOPs are counted of, and those of vectors.
+COUNTED = {*flop_counter.flop_registry, *(getattr(torch.ops.aten, name) for name in ("mv", "addmv", "dot", "addbmm"))}
+
+
 class Seen(TorchDispatchMode):
     """Counts products of a network's pass, and names those of bfloat16."""
 
@@ -53,7 +61,7 @@ class Seen(TorchDispatchMode):
         self.products, self.half = 0, set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket in precision.PRODUCTS:
+        if func.overloadpacket in COUNTED:
             self.products += 1
             if any(isinstance(x, torch.Tensor) and x.dtype == torch.bfloat16 for x in tree_leaves((args, kwargs))):
                 self.half.add(str(func))
@@ -91,6 +99,36 @@ def went(run, toy) -> Seen:
         training.evaluate()
         kept(training)
     return seen
+
+
+def test_a_product_into_a_given_tensor_is_torchs(not_native):
+    x, w = drawn(4, 6).bfloat16(), drawn(6, 5).bfloat16()
+    out = torch.full((4, 5), torch.nan, dtype=torch.bfloat16)
+    with precision.forward(CPU, "bfloat16"):
+        assert torch.mm(x, w, out=out) is out
+    torch.testing.assert_close(out.float(), (x.float() @ w.float()).bfloat16().float(), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("types", [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)])
+def test_types_that_torch_refuses_to_mix_stay_refused(not_native, types):
+    x, w = drawn(4, 6).to(types[0]), drawn(5, 6).to(types[1])
+    with precision.products(CPU, "bfloat16"), pytest.raises(RuntimeError, match="dtype"):
+        F.linear(x, w)
+
+
+def test_an_encoder_is_computed_in_bfloat16_in_evaluation_too(not_native):
+    """torch's fast path of encoders leaves autocast to what it calls, which a dispatch mode does not see."""
+    encoder, tokens = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), TOKENS
+    fast = torch.backends.mha.get_fastpath_enabled()
+    found = []
+    for training in (True, False):
+        with torch.no_grad(), precision.forward(CPU, "bfloat16"):
+            assert not torch.backends.mha.get_fastpath_enabled()
+            found.append(encoder.train(training)(tokens.bfloat16()))
+    assert torch.equal(*found)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    with torch.no_grad(), precision.forward(CPU, "float32"):
+        assert torch.backends.mha.get_fastpath_enabled() == fast
 
 
 RUNS = {model: {"model": model} for model in catalog.names("models")}

@@ -142,7 +142,7 @@ IMAGES = {
     },
     "cpu": {
         **each([""], mlp={FULL}, alexnet={2000}, inception={2000}),
-        **each([*TABLES, "effects", "weight_decay"], mlp={FULL}, alexnet={FULL}, inception={2000}),
+        **each([*TABLES, "effects", "weight_decay", "unstated"], mlp={FULL}, alexnet={FULL}, inception={2000}),
         **each(TO_BATCH_SIZE, mlp={1000, 2000}, alexnet={1000, 2000}, resnet={2000}),
         **OWN,
     },
@@ -151,8 +151,9 @@ IMAGES = {
 SAID = {
     "quick": "200 or 500 images (Inception), 500 (AlexNet), 2,000 (MLPs; 500 in the figures from `regularizers` to "
     "`batch_size`; 250 to 2,000 in `data_size`, as AlexNet there, and in those from `deletion` on), 1 seed, stops when",
-    "cpu": "MLPs on all 50,000 images for 90 epochs, 3 seeds; AlexNet the same in the tables, `effects` and "
-    "`weight_decay`, 1 seed; `theorem1` and `table3` all images; figures on regularizers 2,000 (AlexNet mostly 1,000), "
+    "cpu": "MLPs on all 50,000 images for 90 epochs, 3 seeds; AlexNet the same in the tables, `effects`, "
+    "`weight_decay` and `unstated`, 1 seed; `theorem1` and `table3` all images; figures on regularizers 2,000 (AlexNet "
+    "mostly 1,000), "
     "3 seeds; `data_size` 1,000 to 50,000; from `deletion` on the networks on all images, those with regularizers on "
     "2,000, `capacity_measures` and `sharpness` on 10,000 and 20,000 too, `confusion_set` on 10,000 to 15,000, "
     "`hidden_units` on 60,000 of MNIST; else 2,000 images (`min_norm` 12,000); MLPs in float32, other networks in "
@@ -209,7 +210,8 @@ def test_the_table_of_scales_says_what_every_figure_trains(scale):
             assert run.n in images.get(name, images[""])[kind], (name, run.run_id)
             if scale == "paper" and kind == "inception":
                 augmented = {part.name for part in run.regularizers} - {"weight_decay"}
-                assert run.steps == (50_048 if name == "table4" and augmented else 25_024), (name, run.run_id)
+                epochs = 128 if name == "table4" and augmented else 64
+                assert run.steps == epochs * run.epoch_steps, (name, run.run_id)
             if scale == "paper" and kind == "alexnet" and name.startswith("fig1"):
                 assert (run.steps, run.stop) == (35_190, "fitted"), (name, run.run_id)
 
@@ -233,16 +235,20 @@ def test_departures_state_the_images_epochs_and_precision_of_their_figures_runs(
             assert scale not in of or any(said_of(run, of[scale]) for run in runs), words
         for run in runs:
             n, steps, *_ = USUAL[scale].get(run.model.removesuffix("-nobn"), (0, 0))
-            usual = (run.n, run.steps) == (n, steps)
-            tables = name in ("table1", "table4", "effects", "weight_decay") and said_of(run, ON_ALL)
+            by_epochs = run.steps if run.batch_size == 128 else run.steps * -(-run.n // 128) / run.epoch_steps
+            usual = (run.n, by_epochs) == (n, steps)
+            tables = name in (*TABLES, "effects", "weight_decay", "unstated") and said_of(run, ON_ALL)
             assert usual or tables or any(said_of(run, of.get(scale, {})) for of in told.values()), run.run_id
             parts = {part.name for part in run.regularizers}
             if scale != "quick" and (parts or run.model != "resnet-20"):  # whose baselines are in both
                 precise = run.model.startswith("mlp") or "local_response_norm" in parts
                 assert run.precision == ("float32" if precise else "bfloat16"), run.run_id
             if UNSTATED in module.DEPARTURES:
-                assert run.batch_size == 128 or name == "batch_size"
-                assert run.decay_every == (469 if run.data == "mnist" and run.n == 60_000 else 391)
+                assert run.batch_size == 128 or name in ("batch_size", "unstated")
+                every = 469 if run.data == "mnist" and run.n == 60_000 else 391
+                if name == "unstated":  # where the rate falls by epochs, whatever the batch size
+                    every = round(every * run.epoch_steps / -(-run.n // 128))
+                assert run.decay_every == every
             if BUDGET in module.DEPARTURES:
                 assert run.stop_loss is None or f"at {run.stop_loss} nats is therefore compared too" in text
                 assert run.stop == "fitted" or run.stop_loss or run.regularizers or run.n == FULL

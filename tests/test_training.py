@@ -381,7 +381,7 @@ CHANGES = {
     "held_out": 20, "bootstrap": True, "batch_size": 32, "learning_rate": 0.02, "momentum": 0.5,
     "lr_decay": 0.5, "decay_every": 5, "steps": 50, "stop": "fitted", "eval_every": 5, "interim_test": 50,
     "evaluation": "probe", "precision": "bfloat16", "keep": ["test_logits"], "data_seed": 1, "seed": 1, "crop": 24,
-    "stop_loss": 0.5,
+    "stop_loss": 0.5, "initial_weights": "he",
 }  # fmt: skip
 
 ECHOES = {"step", "epoch", "learning_rate", "test_images"}  # columns that the spec says, whatever was trained

@@ -17,7 +17,7 @@ Without HAS, a regularizer that the network cannot carry is refused when trainin
 import inspect
 import math
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rethinking import catalog
 from rethinking.arguments import size, taking
@@ -58,13 +58,19 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
     return network
 
 
-def initialise(network: "nn.Module", seed: int, kept: Container[str] = ()) -> "nn.Module":
+def initialise(
+    network: "nn.Module", seed: int, kept: Container[str] = (), how: Literal["glorot", "he", "lecun"] = "glorot"
+) -> "nn.Module":
     """Set every parameter from `seed`, in place.
 
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
-    initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
-    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none. Other
-    parameters of one axis, and those of layer norms, whatever their axes, keep the constant they were made with.
+    initial value, whatever else they hold, on every device. Weights are uniform, biases zero; how: the variance, of
+    which the paper names none. The draws are the same but for their scale. Other parameters of one axis, and those of
+    layer norms, whatever their axes, keep the constant they were made with.
+
+        glorot    2 / (fan_in + fan_out), the default of TensorFlow's layers (Glorot & Bengio 2010, equation 16)
+        he        2 / fan_in, made for ReLUs (He et al. 2015, equation 10)
+        lecun     1 / fan_in (LeCun et al. 1998, equation 16)
 
     Args:
         network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
@@ -90,7 +96,9 @@ def initialise(network: "nn.Module", seed: int, kept: Container[str] = ()) -> "n
                     raise InputError(f"{name} is {what} and no constant: call it bias, or make it constant")
                 continue
             field = math.prod(parameter.shape[2:])
-            bound = math.sqrt(6 / ((parameter.shape[0] + parameter.shape[1]) * field))
+            outgoing, incoming = parameter.shape[0] * field, parameter.shape[1] * field
+            fans = {"glorot": incoming + outgoing, "he": incoming, "lecun": 2 * incoming}[how]
+            bound = math.sqrt(6 / fans)  # whose variance is 2 / fans
             draws = keyed_generator("cpu", seed, name)
             parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=draws))
     return network

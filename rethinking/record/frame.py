@@ -70,6 +70,7 @@ SETTINGS: _Columns = {
     "precision": ("string", lambda s: s.precision),
     "keep": ("string", lambda s: ",".join(s.keep)),
     "crop": ("Int64", lambda s: s.crop),
+    "initial_weights": ("string", lambda s: s.initial_weights),
     "data_seed": ("int64", lambda s: s.data_seed),
     "seed": ("int64", lambda s: s.seed),
 }

@@ -121,6 +121,10 @@ class RunSpec(ImagesSpec):
     stop_loss: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Ends the run when the mean cross-entropy of all training examples is this or less."
     )
+    initial_weights: Literal["glorot", "he", "lecun"] = Field(
+        default="glorot",
+        description="Of networks by name: uniform, variance 2 / (fan_in + fan_out), 2 / fan_in or 1 / fan_in.",
+    )
 
     @model_validator(mode="before")
     @classmethod

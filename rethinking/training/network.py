@@ -77,6 +77,9 @@ def built(
             if shape[1] != IMAGE_SIZE:
                 _check_size(network, shape, spec.model)
         else:
+            if spec.initial_weights != RunSpec.model_fields["initial_weights"].default:
+                told = f"initial_weights is {spec.initial_weights!r}"
+                raise InputError(f"{told}, and a network of one's own has the weights that it has: leave it out")
             network = _copied(own) if isinstance(own, nn.Module) else _called(own)
         given = {} if own is None else {name: p.detach().clone() for name, p in network.named_parameters()}
         check_parts(spec.regularizers, spec.corruptions, spec.model, models.features(network))
@@ -96,7 +99,7 @@ def built(
             _check_relus(r, relus, network, passes, spec.model)
             r.run.calls = r.run.uncalled = ()
     if own is None:
-        models.initialise(network, spec.seed)
+        models.initialise(network, spec.seed, how=spec.initial_weights)
         pool_before_relu(network)
         return network
     kept = {name for name, p in network.named_parameters() if name in given and given[name].shape == p.shape}
