@@ -28,10 +28,10 @@ PRODUCTS = frozenset(
 @contextmanager
 def forward(device: torch.device, precision: str) -> Iterator[None]:
     """Around forward passes in a spec's precision, float32 or bfloat16, of which the backward pass is in `products`."""
-    wanted, fast = precision == "bfloat16", torch.backends.mha.get_fastpath_enabled()
-    with products(device, precision), torch.autocast(device.type, torch.bfloat16, enabled=wanted):
-        try:  # the fast path of torch's encoders asks for autocast below where it still is
-            torch.backends.mha.set_fastpath_enabled(fast and not (wanted and not native(device)))
+    half, fast = precision == "bfloat16", torch.backends.mha.get_fastpath_enabled()
+    with products(device, precision) as mode, torch.autocast(device.type, torch.bfloat16, enabled=half):
+        try:  # the fast path of torch's encoders leaves autocast to what it calls, which a mode takes it away from
+            torch.backends.mha.set_fastpath_enabled(fast and mode is None)
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
@@ -54,9 +54,10 @@ class _InFloat32(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.overloadpacket not in PRODUCTS or "out" in kwargs:
+            return func(*args, **kwargs)
         given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
-        mixed = any(x.dtype != torch.bfloat16 for x in given)  # which torch refuses
-        if func.overloadpacket not in PRODUCTS or mixed or "out" in kwargs:
+        if any(x.dtype != torch.bfloat16 for x in given):  # torch refuses to mix
             return func(*args, **kwargs)
         args, kwargs = tree_map(lambda x: x.float() if isinstance(x, Tensor) else x, (args, kwargs))
         return tree_map(lambda x: x.bfloat16() if isinstance(x, Tensor) else x, func(*args, **kwargs))

@@ -652,3 +652,32 @@ def test_what_diverges_is_not_counted_as_run_for_longer_and_not_fitted():
     assert re.fullmatch(r"Of 2 strengths .* 1 are fitted then", told)
     assert budgets.finding(runs(max_norm=diverged), "") is None
     assert "at every strength" in budgets.finding(runs(dropout=("fitted", "fitted"), max_norm=diverged), "")
+
+
+def test_a_finding_on_what_is_unstated_leaves_out_ours_and_what_is_missing():
+    unstated = catalog.load("figures", "unstated")
+    few = list(unstated.CHOICES)[:3]
+
+    def told(tests, states):
+        labels = ["true labels"] * 3 + ["random labels"] * 3
+        states = ["missing" if t is None else "fitted" for t in tests] + states
+        return unstated.finding(
+            kit_made(labels=labels, choice=few * 2, state=states, test_accuracy=[*tests, 10, 10, 10]), "X"
+        )
+
+    fits = ["fitted"] * 3
+    start = "With other batch sizes or initial weights X reaches "
+    assert told([58, 50, 51], fits) == f"{start}50.0 to 51.0 % on true labels (ours: 58.0), and random ones are fitted"
+    assert told([58, 50, None], fits) == f"{start}50.0 % on true labels (ours: 58.0), and random ones are fitted"
+    odd = told([58, 50, 51], ["fitted", "fitted", "censored"])
+    assert odd == f"{start}50.0 to 51.0 % on true labels (ours: 58.0), and random ones are not fitted with {few[2]}"
+    assert told([58, None, None], fits) is None
+    assert told([58, 50, 51], ["fitted", "missing", "missing"]) is None
+
+
+def test_a_network_that_is_not_in_table_1_has_no_row_of_it_in_unstated():
+    unstated = catalog.load("figures", "unstated")
+    for model, count in (("resnet-20", 1), ("mlp-3x512", 3)):
+        setting = figures.setting("unstated", model=model)
+        assert len(unstated.claims(setting)) == count
+        assert bool(unstated.panels(setting)[0].paper) == (count == 3)

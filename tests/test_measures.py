@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinking import claims, figures
-from rethinking.figures import ensembles, kit, l1_l2
+from rethinking.figures import ensembles, fig2b, kit, l1_l2
 from rethinking.figures.kit import declared
 from rethinking.figures.kit.panels import title
 from rethinking.record import Record
@@ -366,3 +366,23 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
     ]
     once = frame.where(**declared.readings_of(module)[0])
     assert title("mlp-1x512", once).endswith("2 seeds; 3 of 4 runs not run")  # a run is counted once
+
+
+@pytest.mark.parametrize(
+    ("losses", "right", "found"),
+    [
+        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1] * 5, 1000 * (0.5 + 0.25) / 4),
+        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1, 0.5, 0.5, 0.99, 0.99], 1000 * 0.5 / 3),  # nothing after the fit counts
+        ([2.0, 1.0, 0.5], [0.1] * 3, 0.0),
+        ([2.0, 3.0], [1.0, 0.1], 1000.0),
+        ([2.0, math.nan, 0.5], [0.1] * 3, "without a finite loss"),
+        ([2.0, 1.0, math.nan], [0.1, 0.99, 1.0], 0.0),
+        ([2.0], [0.1], "not measured"),
+        ([], [], "not measured"),
+    ],
+)
+def test_steadiness_is_the_mean_rise_of_the_online_loss_until_the_fit(losses, right, found):
+    run = record([0.1, 1.0])
+    vars(run)["online"] = {"step": list(range(len(losses))), "online_loss": losses, "online_accuracy": right}
+    given = fig2b.rise(run)
+    assert given == (found if isinstance(found, str) else pytest.approx(found))

@@ -83,6 +83,11 @@ def test_initial_weights_are_the_same_draws_at_a_variance_that_fans_tell(how):
         torch.testing.assert_close(parameter, ratio * usual[name], rtol=1e-5, atol=0)
 
 
+def test_a_transposed_convolutions_inputs_come_first():
+    layer = models.initialise(nn.ConvTranspose2d(8, 64, 3), 0, how="he")
+    assert layer.weight.var().item() == pytest.approx(2 / (8 * 9), rel=0.05)
+
+
 def test_scales_of_torchs_norms_stay_one_and_what_no_seed_determines_is_refused():
     network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.PReLU(), nn.LayerNorm(6))
     parameters = dict(models.initialise(network, 0).named_parameters())

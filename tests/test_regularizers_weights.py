@@ -276,3 +276,10 @@ def test_local_response_norm_is_krizhevskys():
     for c in range(8):
         total = sum(x[:, j].square() for j in range(max(0, c - 2), min(8, c + 3)))
         torch.testing.assert_close(y[:, c], x[:, c] / (1 + 0.01 * total) ** 0.75)
+
+
+def test_restricted_weights_clips_to_glorots_range_and_refuses_another(toy):
+    part = Part(name="restricted_weights", options={"values": "signs"})
+    with pytest.raises(InputError, match="initial_weights is 'he', and restricted_weights clips to Glorot's range"):
+        Training(spec(part, model="mlp-1x512", initial_weights="he"), toy)
+    Training(spec(part, model="mlp-1x512"), toy).train_step()

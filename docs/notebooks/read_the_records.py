@@ -34,7 +34,7 @@ frame[["model", "n", "condition", "p", "regularizer", "seed", "state", "steps_to
 # %%
 plain = frame.query("model == 'mlp-1x512' and n == 50_000 and model_options == '' and regularizer == 'none'")
 plain = plain.query("batch_size == 128 and learning_rate == 0.01 and seed == data_seed and keep == ''")
-plain = plain[~plain["bootstrap"] & (plain["held_out"] == 0)]
+plain = plain[~plain["bootstrap"] & (plain["held_out"] == 0) & (plain["initial_weights"] == "glorot")]
 plain = plain[plain["corruptions"].str.fullmatch("none|random_labels|partial_labels=[0-9.]+")]
 
 fit = plain.set_index(["p", "seed"])["steps_to_fit"]

@@ -62,6 +62,7 @@ MEANT = {
     "image": "x input feature image_key",
     "label": "y target label_key",
     "precision": "dtype bf16 amp",
+    "initial_weights": "init weight_init initialization initializer",
 }
 
 DEVICE = one_of(str, torch.device)

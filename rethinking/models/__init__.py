@@ -64,25 +64,24 @@ def initialise(
     """Set every parameter from `seed`, in place.
 
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
-    initial value, whatever else they hold, on every device. Weights are uniform, biases zero; how: the variance, of
-    which the paper names none. The draws are the same but for their scale. Other parameters of one axis, and those of
-    layer norms, whatever their axes, keep the constant they were made with.
-
-        glorot    2 / (fan_in + fan_out), the default of TensorFlow's layers (Glorot & Bengio 2010, equation 16)
-        he        2 / fan_in, made for ReLUs (He et al. 2015, equation 10)
-        lecun     1 / fan_in (LeCun et al. 1998, equation 16)
+    initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
+    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none. Other
+    parameters of one axis, and those of layer norms, whatever their axes, keep the constant they were made with.
 
     Args:
         network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
+        how: "glorot"; or "he" or "lecun" for the same draws at the variance 2 / fan_in or 1 / fan_in (figure unstated).
 
     Raises:
         InputError: such a parameter that is no constant, whose values no seed would determine.
     """
     import torch
+    from torch import nn
 
     from rethinking.surgery import of_norms
 
     norms = of_norms(network)
+    backward = {id(m.weight) for m in network.modules() if isinstance(m, nn.modules.conv._ConvTransposeNd)}
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in kept:
@@ -97,8 +96,10 @@ def initialise(
                 continue
             field = math.prod(parameter.shape[2:])
             outgoing, incoming = parameter.shape[0] * field, parameter.shape[1] * field
+            if id(parameter) in backward:  # a transposed convolution's inputs come first
+                outgoing, incoming = incoming, outgoing
             fans = {"glorot": incoming + outgoing, "he": incoming, "lecun": 2 * incoming}[how]
-            bound = math.sqrt(6 / fans)  # whose variance is 2 / fans
+            bound = math.sqrt(6 / max(1, fans))  # whose variance is 2 / fans
             draws = keyed_generator("cpu", seed, name)
             parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=draws))
     return network

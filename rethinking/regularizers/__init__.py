@@ -48,6 +48,7 @@ class Run:
     Attributes:
         num_classes: of the data set. generator: the run's, on the device; checkpoints hold its state.
         momentum: of SGD. margin: pixels by which the data set's images exceed those that are trained on.
+        initial_weights: of the spec: glorot, he or lecun.
         step: batches trained before this one. rate: this batch's learning rate.
         calls: while a network that is not the package's is built, its layers and ReLUs in the order in which
         evaluation calls them, as of `rethinking.surgery.called`; empty where that is not known. uncalled: likewise
@@ -62,6 +63,7 @@ class Run:
     generator: "Generator"
     momentum: float = 0.0
     margin: int = 4
+    initial_weights: str = "glorot"
     step: int = 0
     rate: float = 0.0
     calls: "Sequence[nn.Module]" = ()

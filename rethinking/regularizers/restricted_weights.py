@@ -7,7 +7,7 @@ initial weights, so that the layer starts with outputs of the usual size (the au
 for scale, initial values and clip). {0, 1} adds to all of a layer's outputs half the sum of its inputs, which drowns
 the rest after a first layer; layer_norm takes it away again. Biases are free. `values` is free (none), signs or bits;
 `layer` is 0 for all layers or the number of one, from 1 at the image. Practice: signs on all layers. Records keep the
-real weights, which is why it does not go with what acts on weights.
+real weights, which is why it does not go with what acts on weights, nor with other initial weights than Glorot's.
 """
 
 import math
@@ -75,6 +75,11 @@ class Regularizer(Base):
     def network(self, network: nn.Module) -> nn.Module:
         if self.values == "free":
             return network
+        if self.run.initial_weights != "glorot":
+            raise InputError(
+                f"initial_weights is {self.run.initial_weights!r}, and restricted_weights clips to Glorot's range: "
+                "leave initial_weights out"
+            )
         found = in_order([m for m in layers(network) if m not in self.run.uncalled], self.run.calls)
         if self.run.calls:  # those that only training calls are counted last
             found.sort(key=lambda layer: layer not in self.run.calls)

@@ -115,6 +115,14 @@ WORKS = (
     work("book", "Goodfellow, Ian; Bengio, Yoshua; Courville, Aaron", 2016, "Deep learning", "MIT Press"),
     presented(
         "He, Kaiming; Zhang, Xiangyu; Ren, Shaoqing; Sun, Jian",
+        2015,
+        "Delving deep into rectifiers: surpassing human-level performance on ImageNet classification",
+        "IEEE International Conference on Computer Vision (ICCV)",
+        pages="1026-1034",
+        eprint="1502.01852",
+    ),
+    presented(
+        "He, Kaiming; Zhang, Xiangyu; Ren, Shaoqing; Sun, Jian",
         2016,
         "Deep residual learning for image recognition",
         _CVPR,
@@ -176,6 +184,15 @@ WORKS = (
         number="11",
         pages="2278-2324",
         doi="10.1109/5.726791",
+    ),
+    work(
+        "incollection",
+        "LeCun, Yann; Bottou, Léon; Orr, Genevieve B.; Müller, Klaus-Robert",
+        1998,
+        "Efficient BackProp",
+        "Neural Networks: Tricks of the Trade, Springer",
+        letter="b",
+        pages="9-50",
     ),
     work(
         "article",

@@ -43,7 +43,7 @@ class Work:
         if len(rest) == 1:
             return [f"{first} & {rest[0]} {self.year}"]
         all_of_them = f"{', '.join(self.families[:-1])} & {self.families[-1]} {self.year}"
-        return [f"{first} et al. {self.year}", all_of_them]
+        return [f"{first} et al. {self.year}{self.letter}", all_of_them]
 
 
 def work(kind: str, authors: str, year: int, title: str, place: str = "arXiv", letter: str = "", **more: str) -> Work:

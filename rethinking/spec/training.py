@@ -123,7 +123,7 @@ class RunSpec(ImagesSpec):
     )
     initial_weights: Literal["glorot", "he", "lecun"] = Field(
         default="glorot",
-        description="Of networks by name: uniform, variance 2 / (fan_in + fan_out), 2 / fan_in or 1 / fan_in.",
+        description="Uniform; glorot: variance 2 / (fan_in + fan_out), he: 2 / fan_in, lecun: 1 / fan_in.",
     )
 
     @model_validator(mode="before")

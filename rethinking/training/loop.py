@@ -98,7 +98,8 @@ class Training:
 
         examples = on_device(spec, data, self.device)
         self.generator = keyed_generator(self.device, spec.seed, "training")
-        self.run = regularizers.Run(examples.num_classes, self.generator, spec.momentum, examples.margin)
+        about = examples.num_classes, self.generator, spec.momentum, examples.margin, spec.initial_weights
+        self.run = regularizers.Run(*about)
         self.regularizers = [regularizers.build(part, self.run) for part in spec.regularizers]
         parts = [("models", spec.model)] if network is None else []
         parts += [("regularizers", part.name) for part in spec.regularizers]
@@ -206,7 +207,6 @@ class Training:
         self.run.step, self.run.rate = self.step, spec.rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.run.rate
-
         for r in self.regularizers:
             if r.wants_originals:
                 images, labels = self._changed(r, images, labels)
