@@ -71,14 +71,21 @@ def row_of(setting: Setting, labels: str) -> Row | None:
 def panels(setting: Setting) -> list[Rows]:
     row = row_of(setting, TRUE)
     paper = dict.fromkeys(CHOICES, row.test) if row else {}
+    margin = TOLERANCE[row.network] if row else 0.0
+    bands = dict.fromkeys(CHOICES, (row.test - margin, row.test + margin)) if row else {}
 
     def of(labels: str) -> dict[str, Any]:
         return {"by": "choice", "only": {"labels": labels}, "looks": dict.fromkeys(CHOICES, labels)}
 
     return [
-        Rows(x=TEST, paper=paper, xlabel="test accuracy, true labels (%)", **of(TRUE)),
-        Rows(x=EPOCHS, xlabel="epochs to 99 %, random labels", **of(RANDOM)),
+        Rows(x=TEST, paper=paper, bands=bands, xlabel="test accuracy, true labels (%)", **of(TRUE)),
+        Rows(x=EPOCHS, xlabel="epochs to 99 %, random labels", xlim=(0, None), **of(RANDOM)),
     ]
+
+
+def notes(setting: Setting) -> list[str]:
+    row = row_of(setting, TRUE)
+    return [f"bar: within {TOLERANCE[row.network]:g} points of the paper's"] if row else []
 
 
 def finding(t: Frame, network: str) -> str | None:
