@@ -153,7 +153,7 @@ BROKEN = {
     "folders": Broken("a picture that cannot be read is black", [(_image_folder, "_opened", _black)], 9, SILENT),
     "drawn": Broken("figures are not verified", [(verify, "drawn", _nothing)], 2, SILENT),
     "pictures": Broken("figures are not verified", [(verify, "drawn", _nothing)], 2, SILENT),
-    "specs": Broken("a key may be given twice", [(fuzz, "from_bytes", _lenient)], 40, SILENT),
+    "specs": Broken("a key may be given twice", [(fuzz, "from_bytes", _lenient)], 160, SILENT),
     "command_lines": Broken("errors are not told in one line", BARE, 12, TRACEBACK),
     "constants": Broken("constants are of any type", [(catalog, "wrong", lambda *_: None)], 24, TRACEBACK),
     "archives": Broken(
