@@ -45,7 +45,7 @@ def entries(text):
 
 def docstrings():
     for path in Path(rethinking.__file__).parent.rglob("*.py"):
-        if path.name not in ("references.py", "citing.py"):
+        if path.name not in ("references.py", "references_s_to_z.py", "citing.py"):
             yield path, path.read_text("utf-8")
 
 
