@@ -17,6 +17,7 @@ from rethinking import catalog, models
 from rethinking.constants import FEATURES
 from rethinking.engines.execute import execute
 from rethinking.errors import InputError
+from rethinking.precision import products
 from rethinking.record import Runs
 from rethinking.spec import Part, RunSpec, check_parts
 from rethinking.spec.part import _options_model
@@ -398,11 +399,12 @@ class Regularizer(Base):
     network = plain.network
 
     def slopes(images, labels):
-        with plain._autocast():
+        with plain._in_precision():
             logits = network(images)
         loss = torch.nn.functional.cross_entropy(logits.float(), labels)
         loss = loss + 0.01 * sum((p**2).sum() for p in network.parameters())
-        return torch.autograd.grad(loss, list(network.parameters()))
+        with products(plain.device, precision):
+            return torch.autograd.grad(loss, list(network.parameters()))
 
     for step in range(3):
         training.train_step()
