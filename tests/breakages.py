@@ -46,7 +46,7 @@ BREAKAGES = [
              'return "censored" if record.steps_to_fit() is None else "fitted"',
              'return "fitted" if record.steps_to_fit() is None else "censored"'),
     Breakage("fitted is 90 %, not 99 %", "record/read.py",
-             "threshold: float = 0.99", "threshold: float = 0.9"),
+             "threshold: float = FITTED", "threshold: float = 0.9"),
     Breakage("a ratio is taken upside down", "figures/kit/measures.py",
              "by: Callable[[float, float], float] = operator.truediv",
              "by: Callable[[float, float], float] = lambda a, b: b / a"),

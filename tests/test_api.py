@@ -725,7 +725,7 @@ def test_two_axes_are_handed_on_as_they_are_and_permuted_where_it_is_said_how(ch
 
 
 def test_data_that_lie_class_by_class_are_measured_at_evenly_spaced_places(monkeypatch):
-    monkeypatch.setattr(loop, "STATISTICS_IMAGES", 20)
+    monkeypatch.setattr(loop, "STATISTICS", 20)
     points, labels = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)), torch.arange(200) // 100
     points[:, 0] += 8 * labels
     torch.manual_seed(0)  # of the network's weights: not every start learns all within 5 epochs

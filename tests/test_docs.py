@@ -21,9 +21,9 @@ from rethinking.figures.kit.frame import COMPUTED
 from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
 from rethinking.record.frame import STATES
 from rethinking.record.read import ENDED
-from rethinking.spec import RunSpec
+from rethinking.spec import PROBE, RunSpec
 from rethinking.spec.training import KEPT
-from rethinking.training import keep, schedule
+from rethinking.training import keep
 
 HERE = Path(__file__).parents[1]
 DOCS = HERE / "docs"
@@ -237,7 +237,7 @@ def test_the_protocol_names_every_end_of_a_run_and_every_part_that_an_evaluation
     for words in ("at its budget", "every training example right (`stop`)", "(`stop_loss`)", "loss that is not finite"):
         assert words in text
     fields = RunSpec.model_fields
-    assert fields["interim_test"].default == schedule.PROBE == 2000
+    assert fields["interim_test"].default == PROBE == 2000
     assert "of the first 2,000 test images (`interim_test`; 250 at scale `quick`)" in text
     assert figures.setting("fig1a", "quick").spec(0).interim_test == 250
     assert "of the first 2,000 training images, and of all where the fit is near" in text

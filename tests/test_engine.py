@@ -27,7 +27,6 @@ from rethinking.engines import checks, estimate, execute, local, made_with
 from rethinking.errors import InputError
 from rethinking.record import Runs, digests, lease, leased, read, write
 from rethinking.spec import Part, ProbeSpec, RunSpec, kind_of
-from rethinking.training import loop, schedule
 
 SPEC = RunSpec(data="toy", n=200, model="tiny", steps=60, eval_every=20)
 WANTED = figures.unique(figures.specs("toyfig", figures.Setting("quick", "tiny", 1)))
@@ -988,4 +987,3 @@ def test_work_counts_evaluations_as_the_loop_makes_them():
     assert estimate.work(fields, 391, 1) == 391 * 128 + 0.37 * 62_000
     assert estimate.work(fields | {"model": "mlp-1x512"}, 391, 1) == 391 * 128 + 0.37 * 52_000
     assert estimate.work(fields | {"evaluation": "probe"}, 0, 1) == pytest.approx(0.37 * (6000 + 4 * 60_000))
-    assert (schedule.PROBE, loop.STATISTICS_IMAGES) == (estimate.PROBE, estimate.STATISTICS)

@@ -23,8 +23,7 @@ def spec(**fields) -> RunSpec:
 @pytest.fixture
 def small_probe(monkeypatch):
     """20 images instead of 2,000, evaluated and measured in parts of 8."""
-    for module in (schedule, loop):
-        monkeypatch.setattr(module, "PROBE", 20)
+    monkeypatch.setattr(loop, "PROBE", 20)
     monkeypatch.setattr(rows, "EVAL_BATCH", 8)
 
 

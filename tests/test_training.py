@@ -15,7 +15,7 @@ from rethinking.errors import InputError
 from rethinking.layers import two_logits
 from rethinking.record import Record, format_curve
 from rethinking.spec import Part, RunSpec
-from rethinking.training import Training, crop, kept, loop, schedule, train, whiten
+from rethinking.training import Training, crop, kept, loop, train, whiten
 from rethinking.training.batches import permutation, prepare
 from rethinking.training.network import give
 from rethinking.training.rows import gather
@@ -245,8 +245,7 @@ def test_stops_where_the_spec_says_and_measures_its_end_on_all_test_images(toy, 
 
 @pytest.mark.parametrize("evaluation", ["all", "probe"])
 def test_a_run_stops_at_the_loss_that_the_spec_says_and_changes_nothing_before(toy, evaluation, monkeypatch):
-    for module in (schedule, loop):
-        monkeypatch.setattr(module, "PROBE", 20)
+    monkeypatch.setattr(loop, "PROBE", 20)
     run = spec(steps=60, n=64, eval_every=5, interim_test=16, evaluation=evaluation)
     plain = [e.as_row() for e in train(run, toy)]
     losses = [row["train_loss"] for row in plain]

@@ -15,11 +15,10 @@ from rethinking import catalog
 from rethinking.errors import InputError
 from rethinking.machine import cores, processor
 from rethinking.record import Runs, outdated
-from rethinking.spec import ProbeSpec, RunSpec, Spec, image_size, kind_of
+from rethinking.spec import PROBE, STATISTICS, ProbeSpec, RunSpec, Spec, image_size, kind_of
 
 STEPS = 4  # of training, where nothing is known of a network
 EVALUATION = 0.37  # of the time of a training step that an image takes in an evaluation, on a CPU
-PROBE, STATISTICS = 2000, 10_000  # images of an evaluation: see rethinking.training
 WHOLE = 4  # evaluations of the whole training set in a run with the probe
 FITTED_EPOCHS = 24  # that a run takes until it is fitted, where no record tells: they hardly depend on n
 

@@ -32,7 +32,7 @@ from rethinking.figures.kit import (
 )
 from rethinking.figures.kit.measures import LOSSLESS, UNMEASURED
 from rethinking.record import Record
-from rethinking.spec import RunSpec
+from rethinking.spec import FITTED, RunSpec
 
 SEEDS = {"quick": 1, "cpu": 1, "paper": 3}
 CAPTION = (
@@ -73,7 +73,7 @@ def rise(record: Record) -> float | str:
     if len(losses) < 2:
         return UNMEASURED
     right = record.online["online_accuracy"]
-    losses = losses[: 1 + next((k for k, share in enumerate(right) if k and share >= 0.99), len(losses))]
+    losses = losses[: 1 + next((k for k, share in enumerate(right) if k and share >= FITTED), len(losses))]
     if not all(map(math.isfinite, losses)):
         return LOSSLESS
     return 1000 * sum(max(0.0, after - before) for before, after in pairwise(losses)) / (len(losses) - 1)

@@ -18,7 +18,7 @@ from rethinking.files import DAMAGED, json_of, reason, text_of, whole_number
 from rethinking.record import digests, outdated
 from rethinking.record.lease import held
 from rethinking.record.write import LOG_COLUMNS, Row
-from rethinking.spec import ProbeSpec, Spec, from_file
+from rethinking.spec import FITTED, ProbeSpec, Spec, from_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,11 +92,8 @@ class Record:
         size = self.spec.trained  # type: ignore[attr-defined]
         return [ok and images == size for ok, images in zip(finite, self.curve["train_images"], strict=True)]
 
-    def steps_to_fit(self, threshold: float = 0.99) -> int | None:
-        """Steps to the first evaluation of the whole training set with an accuracy >= threshold; None where censored.
-
-        99 % and not 100 %: the paper's own MLP 1x512 ends at 99.34 % on random labels.
-        """
+    def steps_to_fit(self, threshold: float = FITTED) -> int | None:
+        """Steps to the first evaluation of all training images with an accuracy >= threshold; None where censored."""
         columns = (self.curve["step"], self.curve["train_accuracy"], self.whole)
         return next((s for s, a, whole in zip(*columns, strict=True) if whole and a >= threshold), None)
 

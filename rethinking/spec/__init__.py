@@ -24,12 +24,15 @@ from rethinking.spec.kinds import (
 from rethinking.spec.part import Part, check_options, check_parts, is_null
 from rethinking.spec.probe import ProbeSpec
 from rethinking.spec.theory import KernelSpec, LinearSpec, Theorem1Spec, TwoWeightsSpec
-from rethinking.spec.training import EPOCH, RunSpec, check_several
+from rethinking.spec.training import EPOCH, FITTED, PROBE, STATISTICS, RunSpec, check_several
 
 __all__ = [
     "EPOCH",
+    "FITTED",
     "KINDS",
     "LARGEST",
+    "PROBE",
+    "STATISTICS",
     "AnySpec",
     "Column",
     "Context",

@@ -16,7 +16,7 @@ from rethinking.files import reason
 from rethinking.images import ImageSet, crop, whiten
 from rethinking.layers import two_logits
 from rethinking.seeds import keyed_generator
-from rethinking.spec import RunSpec, Unfit
+from rethinking.spec import FITTED, PROBE, STATISTICS, RunSpec, Unfit
 from rethinking.training.batches import Tensors, laid_out, on_device, one_logit, originals, permutation, to_device
 from rethinking.training.network import (
     Source,
@@ -32,9 +32,7 @@ from rethinking.training.network import (
     unlike,
 )
 from rethinking.training.rows import EVAL_BATCH, FORWARD_BATCH, Inputs, evaluated, gather, part_of, some_of
-from rethinking.training.schedule import FITTED, PROBE, Evaluation, Schedule, log_every
-
-STATISTICS_IMAGES = 10_000  # training images that batch-norm statistics are measured on, at most
+from rethinking.training.schedule import Evaluation, Schedule, log_every
 
 
 def _nothing() -> None:
@@ -285,7 +283,7 @@ class Training:
             whole = self.diverged_at is not None or schedule.whole(self.step, train_accuracy, train_loss)
             images = images if whole else PROBE
         if whole:
-            train_loss, train_accuracy = self._measure_training(images, STATISTICS_IMAGES)
+            train_loss, train_accuracy = self._measure_training(images, STATISTICS)
         if self.diverged_at is None and not math.isfinite(train_loss):
             self.diverged_at = max(self.step, 1)  # the last step before this took it away
         self.fitted = whole and spec.stop == "fitted" and train_accuracy == 1.0 and self.diverged_at is None

@@ -20,11 +20,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rethinking.spec import RunSpec
+from rethinking.spec import FITTED, RunSpec
 
-PROBE = 2000  # training images
 LOG_EVERY = 23  # steps between lines of the online log, at most: 17 lines an epoch of 391
-NEAR, CANDIDATE, FITTED, SETTLED = 0.9, 0.985, 0.99, 0.999  # accuracies
+NEAR, CANDIDATE, SETTLED = 0.9, 0.985, 0.999  # accuracies
 RESOLUTION = 0.02  # of the number of steps
 
 
