@@ -1,9 +1,10 @@
-"""The arithmetic of a run's precision: autocast to bfloat16, and its products where a processor has none of its own.
+"""The arithmetic of a run's precision: autocast to bfloat16, and its products where torch has no kernels for it.
 
 Where torch's libraries have no kernels for bfloat16, as on a processor without AVX-512, its plain loops take up to a
 dozen times as long as products in float32. There each product is of the same bfloat16 numbers, but made and summed in
-float32 and rounded once, as instructions for bfloat16 do it: only the order of the sum differs. Attention is left to
-torch. Every operation goes through Python on its way, which small layers called many times feel.
+float32 and rounded once, as instructions for bfloat16 do it: only the order of the sum differs. Left to torch are
+attention, and products written into a tensor that is there. Every operation goes through Python on its way, which small
+layers called many times feel.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-# Every product of tensors that lies below autograd, forward and backward.
+# The products of tensors that lie below autograd, forward and backward, and make a tensor of their own.
 PRODUCTS = frozenset(
     getattr(torch.ops.aten, name)
     for name in (
@@ -38,11 +39,11 @@ def forward(device: torch.device, precision: str) -> Iterator[None]:
 
 
 def products(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Around backward passes: products of bfloat16 are made in float32 where the device has none of its own."""
-    return _InFloat32() if precision == "bfloat16" and not native(device) else nullcontext()
+    """Around backward passes: products of bfloat16 are made in float32 where torch has no kernels for it."""
+    return _InFloat32() if precision == "bfloat16" and not has_kernels(device) else nullcontext()
 
 
-def native(device: torch.device) -> bool:
+def has_kernels(device: torch.device) -> bool:
     """Whether torch's libraries have kernels for bfloat16: on a GPU, and where oneDNN has some for the processor."""
     if device.type != "cpu":
         return True

@@ -658,19 +658,22 @@ def test_a_finding_on_what_is_unstated_leaves_out_ours_and_what_is_missing():
     unstated = catalog.load("figures", "unstated")
     few = list(unstated.CHOICES)[:3]
 
-    def told(tests, states):
+    def told(tests, states, true=("fitted",) * 3):
         labels = ["true labels"] * 3 + ["random labels"] * 3
-        states = ["missing" if t is None else "fitted" for t in tests] + states
+        states = ["missing" if t is None else state for t, state in zip(tests, true, strict=True)] + states
         return unstated.finding(
             kit_made(labels=labels, choice=few * 2, state=states, test_accuracy=[*tests, 10, 10, 10]), "X"
         )
 
     fits = ["fitted"] * 3
-    start = "With other batch sizes or initial weights X reaches "
-    assert told([58, 50, 51], fits) == f"{start}50.0 to 51.0 % on true labels (ours: 58.0), and random ones are fitted"
-    assert told([58, 50, None], fits) == f"{start}50.0 % on true labels (ours: 58.0), and random ones are fitted"
+    start, on = "With batch 64 and batch 256 X reaches ", "% on true labels (ours: 58.0"
+    assert told([58, 50, 51], fits) == f"{start}50.0 to 51.0 {on}), and random ones are fitted"
+    alone = start.replace(" and batch 256", "")
+    assert told([58, 50, None], [*fits[:2], "missing"]) == f"{alone}50.0 {on}), and random ones are fitted"
     odd = told([58, 50, 51], ["fitted", "fitted", "censored"])
-    assert odd == f"{start}50.0 to 51.0 % on true labels (ours: 58.0), and random ones are not fitted with {few[2]}"
+    assert odd == f"{start}50.0 to 51.0 {on}), and random ones are not fitted with {few[2]}"
+    odd = told([58, 10, 51], fits, true=["fitted", "diverged", "fitted"])
+    assert odd == f"{start}10.0 to 51.0 {on}; not fitted with {few[1]}), and random ones are fitted"
     assert told([58, None, None], fits) is None
     assert told([58, 50, 51], ["fitted", "missing", "missing"]) is None
 

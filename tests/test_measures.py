@@ -371,18 +371,19 @@ def test_a_measure_with_a_parameter_reads_every_run_at_each_of_its_values():
 @pytest.mark.parametrize(
     ("losses", "right", "found"),
     [
-        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1] * 5, 1000 * (0.5 + 0.25) / 4),
-        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1, 0.5, 0.5, 0.99, 0.99], 1000 * 0.5 / 3),  # nothing after the fit counts
-        ([2.0, 1.0, 0.5], [0.1] * 3, 0.0),
-        ([2.0, 3.0], [1.0, 0.1], 1000.0),
+        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1] * 5, 1000 * (1.5 + 1.5 + 1.25) / 3),
+        ([2.0, 1.0, 1.5, 0.5, 0.75], [0.1, 0.5, 0.5, 0.99, 0.99], 1000 * (1.5 + 1.5) / 2),  # nothing after the fit
+        ([2.0, 1.5, 1.0, 0.5], [0.1] * 4, 0.0),
+        ([2.0, 1.0, 0.0], [0.1] * 3, 0.0),  # nor how fast it falls
         ([2.0, math.nan, 0.5], [0.1] * 3, "without a finite loss"),
-        ([2.0, 1.0, math.nan], [0.1, 0.99, 1.0], 0.0),
-        ([2.0], [0.1], "not measured"),
+        ([2.0, 1.0, 0.5, math.nan], [0.1, 0.2, 0.99, 1.0], 1000 * 0.5),
+        ([2.0, 1.0, 0.5], [0.1, 0.99, 1.0], "not measured"),
+        ([2.0, 1.0], [0.1] * 2, "not measured"),
         ([], [], "not measured"),
     ],
 )
-def test_steadiness_is_the_mean_rise_of_the_online_loss_until_the_fit(losses, right, found):
+def test_roughness_is_the_mean_second_difference_of_the_online_loss_until_the_fit(losses, right, found):
     run = record([0.1, 1.0])
     vars(run)["online"] = {"step": list(range(len(losses))), "online_loss": losses, "online_accuracy": right}
-    given = fig2b.rise(run)
+    given = fig2b.roughness(run)
     assert given == (found if isinstance(found, str) else pytest.approx(found))

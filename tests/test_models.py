@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -83,9 +84,17 @@ def test_initial_weights_are_the_same_draws_at_a_variance_that_fans_tell(how):
         torch.testing.assert_close(parameter, ratio * usual[name], rtol=1e-5, atol=0)
 
 
-def test_a_transposed_convolutions_inputs_come_first():
-    layer = models.initialise(nn.ConvTranspose2d(8, 64, 3), 0, how="he")
-    assert layer.weight.var().item() == pytest.approx(2 / (8 * 9), rel=0.05)
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_what_comes_in_is_what_one_output_sees(layer, groups):
+    weight = models.initialise(layer(16, 64, 3, groups=groups), 0, how="he").weight
+    assert weight.var().item() == pytest.approx(2 / (16 / groups * 9), rel=0.05)
+
+
+def test_another_way_to_draw_initial_weights_is_refused():
+    assert get_args(models.How) == get_args(RunSpec.model_fields["initial_weights"].annotation)
+    with pytest.raises(InputError, match="how is 'xavier': give glorot or he or lecun"):
+        models.initialise(nn.Linear(2, 2), 0, how="xavier")
 
 
 def test_scales_of_torchs_norms_stay_one_and_what_no_seed_determines_is_refused():

@@ -1,4 +1,4 @@
-"""The precision: bfloat16's products are made in float32 where a processor has none of its own, and nowhere else."""
+"""The precision: bfloat16's products are made in float32 where torch has no kernels for them, and nowhere else."""
 
 import pytest
 import torch
@@ -17,8 +17,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def not_native(monkeypatch):
-    monkeypatch.setattr(precision, "native", lambda device: False)
+def without_kernels(monkeypatch):
+    monkeypatch.setattr(precision, "has_kernels", lambda device: False)
 
 
 def drawn(*shape: int) -> torch.Tensor:
@@ -49,7 +49,7 @@ def computed(function, *inputs):
     return out.dtype, out.float(), *torch.autograd.grad(out.float().square().sum(), inputs)
 
 
-# Every product of torch by another road than the package's list: what its FLOPs are counted of, and those of vectors.
+# Products of torch by another road than the package's list: what its FLOPs are counted of, and those of vectors.
 COUNTED = {*flop_counter.flop_registry, *(getattr(torch.ops.aten, name) for name in ("mv", "addmv", "dot", "addbmm"))}
 
 
@@ -69,7 +69,7 @@ class Seen(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_product_is_float32s_of_the_rounded_numbers_rounded_once(not_native, case):
+def test_a_product_is_float32s_of_the_rounded_numbers_rounded_once(without_kernels, case):
     function, *inputs = CASES[case]
 
     def rounded(*given):
@@ -101,7 +101,7 @@ def went(run, toy) -> Seen:
     return seen
 
 
-def test_a_product_into_a_given_tensor_is_torchs(not_native):
+def test_a_product_into_a_given_tensor_is_torchs(without_kernels):
     x, w = drawn(4, 6).bfloat16(), drawn(6, 5).bfloat16()
     out = torch.full((4, 5), torch.nan, dtype=torch.bfloat16)
     with precision.forward(CPU, "bfloat16"):
@@ -110,13 +110,13 @@ def test_a_product_into_a_given_tensor_is_torchs(not_native):
 
 
 @pytest.mark.parametrize("types", [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)])
-def test_types_that_torch_refuses_to_mix_stay_refused(not_native, types):
+def test_types_that_torch_refuses_to_mix_stay_refused(without_kernels, types):
     x, w = drawn(4, 6).to(types[0]), drawn(5, 6).to(types[1])
     with precision.products(CPU, "bfloat16"), pytest.raises(RuntimeError, match="dtype"):
         F.linear(x, w)
 
 
-def test_an_encoder_is_computed_in_bfloat16_in_evaluation_too(not_native):
+def test_an_encoder_is_computed_in_bfloat16_in_evaluation_too(without_kernels):
     """torch's fast path of encoders leaves autocast to what it calls, which a dispatch mode does not see."""
     encoder, tokens = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), TOKENS
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -136,7 +136,7 @@ RUNS |= {f"with {name}": {"part": part(name, "PRACTICE"), "model": carrier(name)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_no_product_of_a_run_is_left_in_bfloat16_that_a_processor_lacks(not_native, toy, name):
+def test_no_product_of_a_run_is_left_in_bfloat16_that_a_processor_lacks(without_kernels, toy, name):
     fields = dict(RUNS[name])
     parts = [fields.pop("part")] if "part" in fields else []
     keep = ("test_logits", "crop_logits")
@@ -145,24 +145,24 @@ def test_no_product_of_a_run_is_left_in_bfloat16_that_a_processor_lacks(not_nati
     assert not seen.half
 
 
-@pytest.mark.parametrize(("native", "wanted", "half"), [(True, "bfloat16", True), (False, "float32", False)])
-def test_products_are_left_alone_in_float32_and_where_they_are_native(monkeypatch, toy, native, wanted, half):
-    monkeypatch.setattr(precision, "native", lambda device: native)
+@pytest.mark.parametrize(("has", "wanted", "half"), [(True, "bfloat16", True), (False, "float32", False)])
+def test_products_are_left_alone_in_float32_and_where_torch_has_kernels(monkeypatch, toy, has, wanted, half):
+    monkeypatch.setattr(precision, "has_kernels", lambda device: has)
     monkeypatch.setattr(precision, "_InFloat32", None)  # whoever makes one fails
     seen = went(spec(precision=wanted), toy)
     assert seen.products > 10
     assert bool(seen.half) is half
 
 
-def test_what_is_native_is_onednns_to_say_and_every_gpus(monkeypatch):
-    assert precision.native(torch.device("cuda"))
+def test_which_kernels_there_are_is_onednns_to_say_and_a_gpu_has_them(monkeypatch):
+    assert precision.has_kernels(torch.device("cuda"))
     for has, says in [(True, True), (True, False), (False, True)]:
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda has=has: has)
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda says=says: says)
-        assert precision.native(CPU) is (has and says)
+        assert precision.has_kernels(CPU) is (has and says)
 
 
-def test_a_gradient_that_a_regularizer_takes_again_is_in_float32_too(not_native, toy):
+def test_a_gradient_that_a_regularizer_takes_again_is_in_float32_too(without_kernels, toy):
     class Again(regularizers.Base):
         def gradient(self, network):
             self.run.loss().backward()

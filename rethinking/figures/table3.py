@@ -44,7 +44,8 @@ DEPARTURES = [
     "printing of the table shows 83 %, the accuracy. cpu: at most 16,000 filters instead of 32,000; quick: 800.",
     f"One penalty, {PENALTY:g} of the kernel's mean diagonal: of 1e-4 to 0.1 the best on 2,000 held-out training "
     "images for random convolutional features at n = 4,000 with 800 filters. The paper does not give its own.",
-    "cpu: the run with the penalty on MNIST pixels was paused for other work: its minutes are the clock's.",
+    "cpu: the run with the penalty on MNIST pixels was paused for other work: its minutes, and the core-hours "
+    "below, have the pause in them.",
 ]
 CONV = "CIFAR-10 conv"
 IMAGES = {"quick": 2000}

@@ -17,7 +17,7 @@ Without HAS, a regularizer that the network cannot carry is refused when trainin
 import inspect
 import math
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rethinking import catalog
 from rethinking.arguments import size, taking
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __path__ += catalog.plugin_folders("models")
+How = Literal["glorot", "he", "lecun"]  # initial weights are drawn; as a spec's initial_weights
 
 
 @taking(num_classes=size, in_channels=size, image_size=size)
@@ -58,30 +59,31 @@ def build(name: str, num_classes: int = 10, in_channels: int = 3, image_size: in
     return network
 
 
-def initialise(
-    network: "nn.Module", seed: int, kept: Container[str] = (), how: Literal["glorot", "he", "lecun"] = "glorot"
-) -> "nn.Module":
+def initialise(network: "nn.Module", seed: int, kept: Container[str] = (), how: How = "glorot") -> "nn.Module":
     """Set every parameter from `seed`, in place.
 
     Each parameter is drawn by a generator of its own, keyed by (seed, name): networks that share a parameter share its
-    initial value, whatever else they hold, on every device. Weights are uniform with variance 2 / (fan_in + fan_out)
-    (Glorot & Bengio 2010, equation 16; the default of TensorFlow's layers), biases zero. The paper names none. Other
+    initial value, whatever else they hold, on every device. Weights are uniform, by default with variance 2 / (fan_in +
+    fan_out) (Glorot & Bengio 2010, equation 16; that of TensorFlow's layers), biases zero. The paper names none. Other
     parameters of one axis, and those of layer norms, whatever their axes, keep the constant they were made with.
 
     Args:
         network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
-        how: "glorot"; or "he" or "lecun" for the same draws at the variance 2 / fan_in or 1 / fan_in (figure unstated).
+        how: "glorot"; or the same draws at another variance: "he" at 2 / fan_in (He et al. 2015, equation 10), "lecun"
+            at 1 / fan_in (LeCun, Bottou, Orr & Müller 1998, equation 16).
 
     Raises:
-        InputError: such a parameter that is no constant, whose values no seed would determine.
+        InputError: such a parameter that is no constant, whose values no seed would determine; another `how`.
     """
     import torch
     from torch import nn
 
     from rethinking.surgery import of_norms
 
+    if how not in get_args(How):
+        raise InputError(f"how is {how!r}: give {' or '.join(get_args(How))}")
     norms = of_norms(network)
-    backward = {id(m.weight) for m in network.modules() if isinstance(m, nn.modules.conv._ConvTransposeNd)}
+    backward = {id(m.weight): m.groups for m in network.modules() if isinstance(m, nn.modules.conv._ConvTransposeNd)}
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name in kept:
@@ -98,6 +100,7 @@ def initialise(
             outgoing, incoming = parameter.shape[0] * field, parameter.shape[1] * field
             if id(parameter) in backward:  # a transposed convolution's inputs come first
                 outgoing, incoming = incoming, outgoing
+                incoming //= 1 if how == "glorot" else backward[id(parameter)]  # as old records have it
             fans = {"glorot": incoming + outgoing, "he": incoming, "lecun": 2 * incoming}[how]
             bound = math.sqrt(6 / max(1, fans))  # whose variance is 2 / fans
             draws = keyed_generator("cpu", seed, name)

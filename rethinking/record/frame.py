@@ -70,7 +70,7 @@ SETTINGS: _Columns = {
     "precision": ("string", lambda s: s.precision),
     "keep": ("string", lambda s: ",".join(s.keep)),
     "crop": ("Int64", lambda s: s.crop),
-    "initial_weights": ("string", lambda s: s.initial_weights),
+    "initial_weights": ("string", lambda s: None if getattr(s, "own_network", False) else s.initial_weights),
     "data_seed": ("int64", lambda s: s.data_seed),
     "seed": ("int64", lambda s: s.seed),
 }
@@ -140,6 +140,7 @@ class Tidy:
             steps             taken, when it ended. steps_to_fit: to 99 % training accuracy, <NA> where not reached
             *_loss            nats an example, <NA> where not finite. *_accuracy: fractions. Both at the last evaluation
             memorized_bits    see `memorized_bits`
+            initial_weights   <NA> of a network of one's own, which has the weights that it was handed over with
             seconds, commit, device    of the record's environment
 
         Args:

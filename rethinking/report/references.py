@@ -1,10 +1,7 @@
 """The works that this package's docstrings and its documentation cite, as data: what a figure's methods come from."""
 
-from rethinking.report.references_s_to_z import CVPR, ECCV, ICLR, ICML, S_TO_Z
-from rethinking.report.works import preprint, presented, work
-
-_NIPS = "Advances in Neural Information Processing Systems"
-_AISTATS = "International Conference on Artificial Intelligence and Statistics (AISTATS)"
+from rethinking.report.references_s_to_z import S_TO_Z
+from rethinking.report.works import AISTATS, CVPR, ECCV, ICLR, ICML, NIPS, preprint, presented, work
 
 PAPER = presented(
     "Zhang, Chiyuan; Bengio, Samy; Hardt, Moritz; Recht, Benjamin; Vinyals, Oriol",
@@ -41,7 +38,7 @@ WORKS = (
         "Coates, Adam; Ng, Andrew; Lee, Honglak",
         2011,
         "An analysis of single-layer networks in unsupervised feature learning",
-        _AISTATS,
+        AISTATS,
         pages="215-223",
     ),
     presented(
@@ -64,7 +61,7 @@ WORKS = (
         "Courbariaux, Matthieu; Bengio, Yoshua; David, Jean-Pierre",
         2015,
         "BinaryConnect: training deep neural networks with binary weights during propagations",
-        _NIPS,
+        NIPS,
         volume="28",
         eprint="1511.00363",
     ),
@@ -89,7 +86,7 @@ WORKS = (
         "Ghiasi, Golnaz; Lin, Tsung-Yi; Le, Quoc V.",
         2018,
         "DropBlock: a regularization method for convolutional networks",
-        _NIPS,
+        NIPS,
         volume="31",
         eprint="1810.12890",
     ),
@@ -97,7 +94,7 @@ WORKS = (
         "Glorot, Xavier; Bengio, Yoshua",
         2010,
         "Understanding the difficulty of training deep feedforward neural networks",
-        _AISTATS,
+        AISTATS,
         pages="249-256",
     ),
     preprint("Golkar, Siavash; Cranmer, Kyle", 2018, "Backdrop: stochastic backpropagation", eprint="1806.01337"),
@@ -159,7 +156,7 @@ WORKS = (
         "Krizhevsky, Alex; Sutskever, Ilya; Hinton, Geoffrey E.",
         2012,
         "ImageNet classification with deep convolutional neural networks",
-        _NIPS,
+        NIPS,
         volume="25",
         pages="1097-1105",
     ),
@@ -167,7 +164,7 @@ WORKS = (
         "Krogh, Anders; Hertz, John A.",
         1991,
         "A simple weight decay can improve generalization",
-        _NIPS,
+        NIPS,
         volume="4",
         pages="950-957",
     ),
@@ -221,7 +218,7 @@ WORKS = (
         "Neyshabur, Behnam; Bhojanapalli, Srinadh; McAllester, David; Srebro, Nathan",
         2017,
         "Exploring generalization in deep learning",
-        _NIPS,
+        NIPS,
         eprint="1706.08947",
     ),
     preprint(

@@ -1,11 +1,6 @@
 """The works of authors from S on: see rethinking.report.references."""
 
-from rethinking.report.works import preprint, presented, work
-
-CVPR = "IEEE Conference on Computer Vision and Pattern Recognition (CVPR)"
-ICLR = "International Conference on Learning Representations (ICLR)"
-ICML = "International Conference on Machine Learning (ICML)"
-ECCV = "European Conference on Computer Vision (ECCV)"
+from rethinking.report.works import CVPR, ECCV, ICLR, ICML, preprint, presented, work
 
 S_TO_Z = (
     presented(

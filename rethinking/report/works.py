@@ -4,6 +4,13 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 
+AISTATS = "International Conference on Artificial Intelligence and Statistics (AISTATS)"
+CVPR = "IEEE Conference on Computer Vision and Pattern Recognition (CVPR)"
+ECCV = "European Conference on Computer Vision (ECCV)"
+ICLR = "International Conference on Learning Representations (ICLR)"
+ICML = "International Conference on Machine Learning (ICML)"
+NIPS = "Advances in Neural Information Processing Systems"
+
 
 @dataclass(frozen=True)
 class Work:
@@ -12,8 +19,8 @@ class Work:
     Attributes:
         kind: BibTeX's entry type. authors: "Family, Given" each, or one name, "Yousan AI". place: the journal,
         proceedings, book, publisher or institution. more: other fields under BibTeX's names: volume, number, pages,
-        doi, eprint (an arXiv identifier), origtitle. letter: after the year in the key, where an
-        author has two works of one year.
+        doi, eprint (an arXiv identifier), origtitle. letter: after the year in the key and after "et al.",
+        where an author has two works of one year.
     """
 
     kind: str

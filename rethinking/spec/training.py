@@ -126,7 +126,8 @@ class RunSpec(ImagesSpec):
     )
     initial_weights: Literal["glorot", "he", "lecun"] = Field(
         default="glorot",
-        description="Uniform; glorot: variance 2 / (fan_in + fan_out), he: 2 / fan_in, lecun: 1 / fan_in.",
+        description="Uniform; glorot: variance 2 / (fan_in + fan_out), he: 2 / fan_in, lecun: 1 / fan_in. For the "
+        "package's networks; one of your own keeps the weights that it has.",
     )
 
     @model_validator(mode="before")

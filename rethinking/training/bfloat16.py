@@ -130,7 +130,7 @@ def check_network(network: nn.Module, images: Tensor, made_with: str, name: str)
     Args:
         images: float32 (N, ...), a few that it takes, on its device. name: what it is called.
     """
-    how = made_with + "; bfloat16's products in float32" * (not precision.native(images.device))
+    how = made_with + "; bfloat16's products in float32" * (not precision.has_kernels(images.device))
     key = hashlib.sha256(f"{how}\n{tuple(images.shape[1:])}\n{network}".encode()).hexdigest()
     file = data_dir() / FILE
     known = _known(file)

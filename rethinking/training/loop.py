@@ -128,6 +128,7 @@ class Training:
             groups = r.parameters(self.network, groups)
         self.optimizer = torch.optim.SGD(groups, lr=spec.rate_at(0), momentum=spec.momentum, fused=True)
 
+        self._in_precision = partial(precision.forward, self.device, spec.precision)
         self.step = 0
         self.schedule = Schedule(spec)
         self.log: list[list[float]] = []
@@ -137,7 +138,6 @@ class Training:
         self._on_part: Callable[[], None] = _nothing
         self._first_bad = torch.zeros((), dtype=torch.int64, device=self.device)  # 0: every loss was finite
         self._online = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right, seen
-        self._in_precision = partial(precision.forward, self.device, spec.precision)
         self._line = self._online.clone()  # the same, since the last line of the log
 
     def network_for(self, images: Inputs, own: Source | None, plain: bool = False) -> nn.Module:
