@@ -542,10 +542,11 @@ def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
     capacity = catalog.load("figures", "capacity")
     kinds, widths, words = (capacity.FREE, capacity.SIGNS, capacity.BITS), [8, 64, 512], {"c": CENSORED, "f": "fitted"}
     states = [words[letter] for letter in "cff fcf ccc" if letter != " "]
-    t = made(weights=[kind for kind in kinds for _ in widths], width=3 * widths, state=states)
+    budget = {"n": 2000, "most_steps": 3200}
+    t = made(weights=[kind for kind in kinds for _ in widths], width=3 * widths, state=states, **budget)
     assert capacity.finding(t, "") == (
-        "Random labels are fitted with free weights from 64 units on, with −1 and +1 alone at 8 and 512 units and with "
-        "0 and 1 alone at no width"
+        "Random labels are fitted within 200 epochs with free weights from 64 units on, with −1 and +1 alone at 8 and "
+        "512 units and with 0 and 1 alone at no width"
     )
     assert capacity.where_fitted(t.where(weights=capacity.FREE)) == "from width 64 on"
     assert capacity.where_fitted(t.where(weights=capacity.SIGNS)) == "of the widths swept at 8 and 512"
@@ -616,13 +617,19 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     late = "baseline censored"
     assert dose.slower(dose.slowed(1.0, cut=1, late=late)) == {}
     assert dose.finding(dose.slowed(1.0, cut=1, late=late), "") is None
-    assert "none slows random labels more than 1.20 times" in dose.finding(dose.slowed(1.2), "")
+    assert dose.finding(dose.slowed(1.5), "").endswith("none slows random labels more than 1.5 times")
+    assert dose.finding(dose.slowed(1.8, 1.2, true=1.5, strengths=(1.0, 2.0)), "") == (
+        "Of 2 strengths at which every seed fits true and random labels, 1 slow random labels more than 1.5 times, "
+        "none of them more than 1.20 times as much as true ones"
+    )
     assert frontier.finding(frontier.point(late, 0.0), "") is None
     cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
-    assert cut.startswith(
-        "Of 1 strengths without divergence at which random labels take more than 4 times as long or are not fitted, "
-        "1 cost"
+    assert cut == (
+        "Of 1 strengths without divergence that still fit true labels in every seed, and at which random labels take "
+        "more than 4 times as long or are not fitted, 1 cost no test accuracy"
     )
+    unfitted = frontier.point(CENSORED, 0.0, CENSORED, CENSORED).where(strength=2.0)
+    assert frontier.finding(unfitted, "").startswith("No strength that fits true labels slows random ones")
     columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
     both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)
     assert typical.slowest(both).endswith("at most 2.00 times the baseline's time: b 1, c")
@@ -652,8 +659,8 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
         return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
 
     assert title(late, late, fitted).startswith("Of 1 strengths without divergence at which")
-    assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then")
-    assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then")
+    assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then: 1 of the 1 others")
+    assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then: 0 of the 1 others")
     assert title(gone, fitted, fitted) is title(late, gone, gone) is None
     assert title(fitted, fitted, fitted).endswith("at every strength without divergence that was run for longer")
 
@@ -661,7 +668,7 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
 def test_titles_that_leave_out_what_diverges_say_so():
     frontier, budgets = (catalog.load("figures", name) for name in ("frontier", "budgets"))
     lost, late, fitted = frontier.point("censored", 0.0, "diverged"), [CENSORED] * 2, ["fitted"] * 2
-    assert frontier.finding(lost, "").startswith("Of 1 strengths without divergence at which")
+    assert frontier.finding(lost, "").startswith("Of 1 strengths without divergence that")
     assert frontier.finding(frontier.point("censored", 0.0, CENSORED), "").startswith("Of 2 strengths without")
     columns = {"labels": "random", "regularizer": "b", "network": "a", "images": 9, "times": [1, 2, 1, 2]}
     for states in (late, fitted):

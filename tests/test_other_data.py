@@ -254,7 +254,6 @@ def test_rules_on_accuracies_are_not_judged_on_too_few_test_images(tmp_path):
         "fig1a": ["fig1a.generalizes", "fig1a.chance"],
         "fig1c": ["fig1c.rises.{network}", "fig1c.chance.{network}"],
         "curves": ["curves.starts_above"],
-        "data_size": ["data_size.enough"],
         "early_stopping": [f"early_stopping.{mix} labels" for mix in ("true", "half random", "random")],
     }.items():
         for claim in declared.declared(catalog.load("figures", name), of_mine(name), "claims"):

@@ -99,7 +99,7 @@ TOLD = {
         "cpu": MIXED,
         "paper": MIXED,
     },
-    "or after 90 epochs (quick: 100). Networks of up to 128 units": {
+    "or after 90 epochs (quick: 100). Networks that do not get there": {
         "quick": {"mlp": (2000, 100)},
         "cpu": {"mlp": (60_000, 90)},
         "paper": {"mlp": (60_000, 90)},

@@ -13,7 +13,7 @@ from typing import Any
 from rethinking.claims import CENSORED
 from rethinking.figures import Setting, _sweeps
 from rethinking.figures._sweeps import BASELINE, CHANGE, LEAST, NETWORKS, RANDOM, SHARE, STEPS, TRUE, budget, images_of
-from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Spans, bounded, fits, made, mostly
+from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Spans, bounded, fits, listed, made, mostly
 from rethinking.spec import RunSpec
 
 CAPTION = "Time to fit random labels and bits memorized, at once, twice and eight times the budget."
@@ -36,6 +36,8 @@ FOLLOWED: list[tuple[str, str, tuple[float, ...], int]] = [
     ("mlp-3x512", "disturb_label", (0.4, 0.6, 0.8), 8),
     ("mlp-3x512", "gradient_noise", (0.1,), 8),
 ]
+# Of these strengths those at which not fitting random labels cost no test accuracy.
+FREE = {(network, name, v) for network, name, strengths, times in FOLLOWED if times == 2 for v in strengths}
 # Those which were not fitted then, judged as they stand beside those which were.
 NOT_THEN: list[tuple[str, str, tuple[float, ...], int]] = [("mlp-3x512", "dropout", (0.7, 0.8), 2)]
 THEIRS = "Nothing on budgets: the paper does not say how long it trained where a network fails to converge."
@@ -44,6 +46,7 @@ DEPARTURES = _sweeps.departures(
     "fitted and cost no test accuracy, and dropout, whose threshold had moved in a trial. Eight times: on mlp-3x512, "
     "those that were not fitted though true labels were learned to more than twice chance, and dropout with batch norm "
     "before it.",
+    "They are a selection: the share of them that is fitted later is not that of all strengths that are not fitted.",
     "Runs of one condition and seed with different budgets are the same, step for step, until the shorter one ends.",
 )
 ONWARD = "(trained on)"  # a baseline on true labels, to the end of the budget, every example being right before
@@ -100,7 +103,7 @@ def finding(t: Frame, network: str) -> str | None:
 
     What diverges is left out: it is not trained any longer.
     """
-    early, late = 0, []
+    early, chosen, others = 0, list[bool](), list[bool]()
     for part in Frame(t.where(**RANDOM).data.query("regularizer != 'none'")).groups(ROW).values():
         there = [times for times, runs in part.groups("times").items() if not runs.gone]
         if 1 not in there or max(there) == 1 or mostly(part.where(times=1), "diverged"):
@@ -108,22 +111,42 @@ def finding(t: Frame, network: str) -> str | None:
         if mostly(part.where(times=1), "fitted"):
             early += 1
         else:
-            late.append(mostly(part.where(times=max(there)), "fitted"))
+            free = tuple(part.data[["network", "regularizer", "strength"]].iloc[0]) in FREE
+            (chosen if free else others).append(mostly(part.where(times=max(there)), "fitted"))
+    late = [*chosen, *others]
     if not late:
         every = (
             "Random labels are fitted within the budget at every strength without divergence that was run for longer"
         )
         return None if t.gone or not early else every
+    kinds = [f"{sum(chosen)} of the {len(chosen)} chosen as they cost no test accuracy"] * bool(chosen)
+    kinds += [f"{sum(others)} of the {len(others)} others"] * bool(others)
     return (
         f"Of {len(late)} strengths without divergence at which random labels are not fitted within the budget, and "
-        f"which were run for longer, {sum(late)} are fitted then"
+        f"which were run for longer, {sum(late)} are fitted then: {listed(kinds)}"
     )
 
 
-def boundary(t: Frame) -> list[Any]:
-    """For each number of images the weakest strength at which most seeds are not fitted; None where there is none."""
-    parts = [part.groups("strength").items() for part in t.groups("images").values()]
-    return [next((v for v, runs in part if not mostly(runs, "fitted")), None) for part in parts]
+def boundary(t: Frame) -> dict[int, tuple[Any, Any]]:
+    """By number of images the weakest strength at which most seeds are not fitted, and the one before it, or None."""
+    out = {}
+    for n, part in t.groups("images").items():
+        strengths = list(part.groups("strength"))
+        late = next((k for k, v in enumerate(strengths) if not mostly(part.where(strength=v), "fitted")), None)
+        after = None if late is None else strengths[late]
+        out[n] = after, strengths[-1] if late is None else strengths[late - 1] if late else None
+    return out
+
+
+def between(found: dict[int, tuple[Any, Any]]) -> str:
+    """Where each lies, of the strengths that were tried."""
+
+    def told(late: Any, early: Any) -> str:
+        if late is None:
+            return f"above {early:g}"
+        return f"at most {late:g}" if early is None else f"above {early:g} and at most {late:g}"
+
+    return ", ".join(f"{told(*ends)} on {n:,} images" for n, ends in found.items())
 
 
 def states(*rows: str) -> Frame:
@@ -185,14 +208,14 @@ def claims(setting: Setting) -> list[Claim]:
         name=f"dropout, n = {FEWER:,}",
         where={"regularizer": "dropout", "network": NETWORKS[0], "times": 1, **RANDOM},
         source="the project's own question",
-        statement=f"the weakest dropout with which random labels are not fitted within the budget is the same on "
-        f"{FEWER:,} images",
+        statement=f"of the rates of dropout {listed(f'{v:g}' for v in DROPOUT)}, the lowest with which random labels "
+        f"are not fitted within the budget is the same on {FEWER:,} images",
         paper="none",
-        rule="the lowest rate at which most seeds stay below 99 % training accuracy on random labels, within the "
+        rule="the lowest rate tried at which most seeds stay below 99 % training accuracy on random labels, within the "
         "budget, which is 5 times the baseline's time with seed 0, is the same for both numbers of images",
         finds=boundary,
-        holds=lambda found: found[0] == found[1],
-        ours=lambda found: " and ".join("none" if v is None else f"{v:g}" for v in found),
+        holds=lambda found: len({late for late, _ in found.values()}) == 1,
+        ours=between,
         met=[states("fffffcccc", "ffffcfccc")],
         missed=[states("fffffcccc", "ffffccccc"), states("fffffcccc", "fffffffff")],
         **LEAST,

@@ -70,7 +70,8 @@ DEPARTURES = [
     MARGIN,
     _probed.WITH_ONE,
     "Networks with regularizers, and those on as many images without, stop when every training example is right, or at "
-    "the budget of figure regularizers, and are compared as they are then.",
+    "the budget of figure regularizers, and are compared as they are then. With dropout random labels have twice the "
+    "budget of true ones: they may end at a lower loss, with a larger margin, for that reason.",
     _probed.WEIGHTS,
     UNSTATED,
 ]

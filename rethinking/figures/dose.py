@@ -25,10 +25,15 @@ THEIRS = "Three regularizers at one strength each do not stop memorization, but 
 DEPARTURES = _sweeps.departures(
     "Where the loss becomes infinite, as with maxout of 6 and 8 pieces at this learning rate, training fails, which is "
     "no regularization.",
+    "The budget cuts off what is compared: the more a strength slows true labels, the smaller is the largest ratio "
+    "that can still be seen. Where random labels are not fitted within it, their time is a lower bound; where true "
+    "labels are not, the strength is not compared at all. Figure budgets has runs of some of these strengths at twice "
+    "the budget, and at eight times, most of them on random labels alone; they are not read here.",
 )
 grid, seeds, spec = _sweeps.grid, _sweeps.seeds, _sweeps.spec
 TABLE = _sweeps.table()
 HEIGHT = 8.2
+SLOWED = 1.5  # times the baseline's: what takes random labels no longer hardly slows them
 ALIKE = 1.5
 
 
@@ -57,17 +62,18 @@ def slower(t: Frame) -> dict[str, tuple[float, bool]]:
     """By regularizer and strength how much more random labels are slowed than true ones: the median over seeds.
 
     With it whether that is a lower bound, as random labels are censored in seeds that it depends on. Seeds that
-    diverge, or whose true labels or baseline are not fitted, tell nothing.
+    diverge, or whose true labels or baseline are not fitted, tell nothing. Strengths that do not slow random labels to
+    more than SLOWED times the baseline's time are left out.
     """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
         rows = zip(random.values(BOUND), true.values(BOUND), random.cells(RATIO), true.cells(RATIO), strict=True)
-        known = [(a / b, cell) for a, b, cell, fit in rows if isinstance(fit, float) and math.isfinite(a / b)]
-        least = [(each, cell) for each, cell in known if cell == CENSORED or isinstance(cell, float)]
-        if least:
-            factor = median(each for each, _ in least)
-            out[name] = factor, factor != median(math.inf if cell == CENSORED else each for each, cell in least)
+        known = [(a, a / b, cell) for a, b, cell, fit in rows if isinstance(fit, float) and math.isfinite(a / b)]
+        least = [each for each in known if each[2] == CENSORED or isinstance(each[2], float)]
+        if least and exact(median(math.inf if cell == CENSORED else a for a, _, cell in least)) > SLOWED:
+            factor = median(each for _, each, _ in least)
+            out[name] = factor, factor != median(math.inf if cell == CENSORED else each for _, each, cell in least)
     return out
 
 
@@ -85,18 +91,21 @@ def finding(t: Frame, network: str) -> str | None:
     if not fitted:
         return "At no strength are both true and random labels fitted in every seed"
     known = {name for name, part in fitted.items() if all(isinstance(cell, float) for cell in part.cells(RATIO))}
-    found = [factor for name, (factor, _) in slower(t).items() if name in known]
-    if not found:
+    if not known:
         return None
+    found = [factor for name, (factor, _) in slower(t).items() if name in known]
+    told = f"Of {len(known)} strengths at which every seed fits true and random labels, "
+    if not found:
+        return f"{told}none slows random labels more than {SLOWED:g} times"
     return (
-        f"Of {len(found)} strengths at which every seed fits true and random labels, none slows random labels more "
-        f"than {math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
+        f"{told}{len(found)} slow random labels more than {SLOWED:g} times, none of them more than "
+        f"{math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
     )
 
 
 def most_different(found: dict[str, tuple[float, bool]]) -> str:
     if not found:
-        return "at no strength are true labels and the baseline fitted"
+        return f"none slows random labels more than {SLOWED:g} times where true labels and the baseline are fitted"
     name = max(found, key=lambda name: found[name][0])
     factor, bound = found[name]
     bounds = sum(bound for _, bound in found.values())
@@ -132,21 +141,28 @@ def claims(setting: Setting) -> list[Claim]:
             source="the project's own question",
             statement="on {network} no strength of a regularizer slows random labels much more than true ones",
             paper="none",
-            rule="at every strength, random labels are slowed (their time to fit over the baseline's) at most "
-            f"{ALIKE:g} times as much as true labels, in the median over seeds; a censored time of random labels "
-            "counts as the budget, so that this median is a lower bound, which can speak against the claim and not for "
-            "it: where it does neither, the claim is not judged; seeds that diverge, or whose true labels or baseline "
-            "are not fitted, are left out; a rule made after the runs, and made stricter later: a lower bound spoke "
-            "for it",
+            rule=f"at every strength that slows random labels (their time to fit over the baseline's) more than "
+            f"{SLOWED:g} times, it slows them at most {ALIKE:g} times as much as true labels, each in the median over "
+            "seeds; a censored time of random labels counts as slower than that, and in the comparison as the budget, "
+            "which gives a lower bound: it can speak against the claim and not for it, and where it does neither, the "
+            "claim is not judged; seeds that diverge, or whose true labels or baseline are not fitted, are left out; a "
+            "rule made after the runs, and changed twice later: before, a lower bound spoke for it, and strengths that "
+            "hardly slow random labels counted",
             finds=slower,
             holds=alike,
             ours=most_different,
             numbers=lambda found: {name: [factor] for name, (factor, _) in found.items()},
-            met=[slowed(1.0, 3.0, 9.0, true=2.0), slowed(1.5, "diverged"), slowed(1.0, 1.2, 1.4, cut=1)],
-            missed=[slowed(1.0, 3.1, 9.0, true=2.0), slowed(1.0, 1.6, strengths=(1.0, 2.0)), slowed(1.6, cut=1)],
+            met=[
+                *(slowed(1.6, 3.0, 9.0, true=2.0), slowed(3.0, "diverged", true=2.0)),
+                slowed(2.0, 2.2, 2.4, true=2.0, cut=1),
+            ],
+            missed=[
+                *(slowed(1.6, 3.1, 9.0, true=2.0), slowed(3.0, 3.2, true=2.0, strengths=(1.0, 2.0))),
+                *(slowed(1.6, cut=1), slowed(1.51, true=0.5)),
+            ],
             unjudged=[
                 *(slowed(1.6, true=CENSORED), slowed(1.5, cut=1), slowed(1.0, 1.2, 1.4, cut=2)),
-                slowed(1.0, cut=1, late="baseline censored"),
+                *(slowed(1.0, cut=1, late="baseline censored"), slowed(1.5, true=0.5)),
             ],
             **LEAST,
         )

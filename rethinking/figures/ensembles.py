@@ -15,11 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rethinking.claims import rounded
+from rethinking.claims import rounded, spread
 from rethinking.figures import FULL, Setting
 from rethinking.figures._parts import MIXES, SMALL, UNSTATED, labels
-from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Lines, Table, Together, bounded, listed
-from rethinking.figures.kit.measures import finite
+from rethinking.figures.kit import (
+    Bound,
+    Claim,
+    Conditions,
+    Frame,
+    Grid,
+    Lines,
+    Measure,
+    Table,
+    Together,
+    bounded,
+    listed,
+)
+from rethinking.figures.kit.measures import UNMEASURED, finite
 from rethinking.record import Record
 from rethinking.spec import RunSpec
 
@@ -40,6 +52,10 @@ DEPARTURES = [
     "accuracy of the members; of the networks, which are unequal, over the best of them; with crops, over the centre "
     "crop, which the network was trained on. The best is found on these very images. A tied vote goes to the smallest "
     "class.",
+    "Members on bootstrap samples see fewer images than the set has, and their ensemble's gain is over them: what as "
+    "many networks of other initial weights on the whole set reach, and one of them alone, stands beside it. The "
+    "networks are unequal, and all count alike: what each reaches alone, and how far AlexNet is above the two MLPs, "
+    "stands beside the gain.",
     SMALL,
     UNSTATED,
 ]
@@ -109,8 +125,18 @@ def measure(part: int, label: str, *read: str) -> Together:
     )
 
 
+def alone(record: Record) -> float | str:
+    """The accuracy of a run by itself on the same test images, in %; of one that keeps crops it is not told."""
+    if "test_logits" not in record.arrays:
+        return UNMEASURED
+    return 100 * float((record.arrays["test_logits"].argmax(1) == record.arrays["test_labels"]).mean())
+
+
 NAMES = ("members", "compared with (%)", "ensemble (%)", "gain (points)")
 CELLS = [measure(part, name) for part, name in enumerate(NAMES)]
+ONE, TOGETHER = CELLS[1:3]
+ALONE = Measure("alone", "accuracy of a run by itself (%)", alone)
+MEASURES = [ALONE]
 WHOLE, GAIN = CELLS[3], measure(3, "gain in test accuracy (points)", "members")
 TABLE = Table("run", {cell.label: cell for cell in CELLS}, by="{kind}, {labels}, {join}", only={"members": 1})
 
@@ -164,25 +190,45 @@ def finding(t: Frame, network: str) -> str:
     return f"What averaging {MEMBERS['initial weights']} networks of other initial weights gains, in points: {told}"
 
 
-def judged(kind: str, mix: str, bound: Bound, **texts: Any) -> Claim:
-    """A claim on every ensemble of a kind, all members together, by MEAN."""
-    where = {"kind": kind, "labels": mix, "join": MEAN}
+def judged(kind: str, mix: str, bound: Bound, beside: Sequence[str] = (), **texts: Any) -> Claim:
+    """A claim on every ensemble of a kind, all members together, by MEAN. beside: kinds that are told beside it."""
+    where = {"kind": [kind, *beside], "labels": mix, "join": MEAN}
     runs: dict[str, Any] = {"id": f"ensembles.{kind}.{mix}", "where": where, "least_n": 2000, "least_seeds": 3}
-    return bounded(bound, at={"members": 1}, **runs, **texts)
+    return bounded(bound, at={"kind": kind, "members": 1}, **runs, **texts)
+
+
+def gains(kind: str, t: Frame) -> str:
+    """What an ensemble of a kind gains, and what that is to be seen beside."""
+    first = t.where(kind=kind, members=1)
+    text = first.spread(WHOLE, WHOLE.unit)
+    if kind == "bootstrap":
+        whole = t.where(kind="initial weights", members=1)
+        text += f"; accuracy {first.spread(TOGETHER)} %, of as many networks on the whole set "
+        text += f"{whole.spread(TOGETHER)} %, of one of them {whole.spread(ONE)} %"
+    if kind == "networks":
+        each = {name: t.where(members=k + 1) for k, name in enumerate(NETWORKS)}
+        *others, best = (part.values(ALONE) for part in each.values())
+        above = [high - max(low) for high, *low in zip(best, *others, strict=True)]
+        text += f"; alone: {', '.join(f'{name}: {part.spread(ALONE)} %' for name, part in each.items())}"
+        text += f"; {NETWORKS[-1]} is above the better of the others by {spread(above)} points"
+    return text
 
 
 def helps(kind: str, mix: str) -> Claim:
     over = f", compared with {OVER[kind]}" if kind in OVER else ""
+    own = ", compared with its own members, which see fewer images" if kind == "bootstrap" else over
     return judged(
         kind,
         mix,
         Bound(WHOLE, above=0),
         name=f"{kind}, {mix}",
         source="Yousan AI 2019, on ensembles",
-        statement=f"an ensemble over {kind} helps on {mix}{over}",
+        beside=["initial weights"] if kind == "bootstrap" else [],
+        statement=f"an ensemble over {kind} helps on {mix}{own}",
         paper="ensembles reduce the test error",
         rule=f"averaging the probabilities gains test accuracy in every ensemble{over}",
         fitted=False,
+        ours=lambda t: gains(kind, t),
     )
 
 

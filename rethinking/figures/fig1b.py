@@ -15,7 +15,7 @@ from rethinking.claims import CENSORED, rounded
 from rethinking.figures import ALL, FULL, Setting
 from rethinking.figures._parts import BUDGET, LEVELS, UNSTATED, labels, least_seeds
 from rethinking.figures._score import Score
-from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Table, along, bounded, listed, mostly
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, along, bounded, listed, mostly
 from rethinking.figures.kit.measures import relative, steps_to_fit
 from rethinking.plotting import NAMES
 from rethinking.spec import RunSpec
@@ -33,7 +33,8 @@ REDUCED = [
     "to fit to within a third.",
 ]
 DEPARTURES = [
-    '"Fitted" is the first evaluation with 99 % training accuracy; the paper names no rule.',
+    '"Fitted" is the first evaluation with 99 % training accuracy; the paper names no rule. The factor depends on that '
+    "share: the table has 95 %, too, at the first evaluation that finds it among the images that it uses.",
     UNSTATED,
     "The time is known to one evaluation: an epoch of the MLPs and 2 % of the time of the other networks at full size, "
     "four epochs where reduced.",
@@ -58,7 +59,15 @@ def spec(setting: Setting, seed: int, network: str, p: float) -> RunSpec:
 
 
 STEPS, RATIO = steps_to_fit(), relative(steps_to_fit(), p=0.0)
-TABLE = Table("run", {"steps": STEPS, "ratio": RATIO})
+EARLIER = Measure(
+    "earlier",
+    "steps to 95 % training accuracy",
+    lambda r: next((s for s, a in zip(r.curve["step"], r.curve["train_accuracy"], strict=True) if a >= 0.95), CENSORED),
+    whole=True,
+)
+TABLE = Table(
+    "run", {"steps": STEPS, "ratio": RATIO, "steps to 95 %": EARLIER, "their ratio": relative(EARLIER, p=0.0)}
+)
 OVER_P: dict[str, Any] = {"x": "p", "hue": "network", "named": True, "xlabel": "label corruption p"}
 RATIOS: dict[str, Any] = {"y": RATIO, "ylabel": "time to fit relative to p = 0 (ratio of steps)", "ylim": (0, None)}
 

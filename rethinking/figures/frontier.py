@@ -46,15 +46,14 @@ def notes(setting: Setting) -> list[str]:
 
 
 def slow(t: Frame) -> dict[str, float] | None:
-    """What becomes of true labels with what slows random ones much, where training does not diverge.
+    """What becomes of true labels that every seed fits, with what slows random ones much and does not diverge on them.
 
     None where a time has nothing to be compared with, as the baseline is not fitted.
     """
     out = {}
     for name, part in acting(t).items():
         random, true = (part.where(labels=word) for word in ("random", "true"))
-        lost = mostly(random, "diverged") or mostly(true, "diverged")
-        if lost:
+        if not true.fitted or mostly(random, "diverged"):
             continue
         if math.isnan(ratio := random.median(RATIO)):
             return None
@@ -68,11 +67,11 @@ def finding(t: Frame, network: str) -> str | None:
     if found is None:
         return None
     if not found:
-        return f"No strength slows random labels to more than {SLOW:g} times the baseline's time"
+        return f"No strength that fits true labels slows random ones to more than {SLOW:g} times the baseline's time"
     free = sum(change >= 0 for change in found.values())
     return (
-        f"Of {len(found)} strengths without divergence at which random labels take more than {SLOW:g} times as long or "
-        f"are not fitted, {free} cost no test accuracy on true labels"
+        f"Of {len(found)} strengths without divergence that still fit true labels in every seed, and at which random "
+        f"labels take more than {SLOW:g} times as long or are not fitted, {free} cost no test accuracy"
     )
 
 
@@ -80,17 +79,20 @@ def gainers(found: dict[str, float] | None) -> str:
     if found is None:
         return "a baseline is not fitted"
     if not found:
-        return f"none slows random labels to more than {SLOW:g} times the baseline's time"
+        return f"none that fits true labels slows random ones to more than {SLOW:g} times the baseline's time"
     free = [f"{name} {change:+.2f}" for name, change in found.items() if change >= 0]
     named = f"; the others change it by: {', '.join(free)} points" if free else ""
     return f"{len(found) - len(free)} of {len(found)} strengths that slow them so much cost test accuracy{named}"
 
 
-def point(ratio: float | str, change: float, state: str = "fitted") -> Frame:
-    """Made up: a strength that costs, and one that slows random labels so much, and changes test accuracy so."""
+def point(ratio: float | str, change: float, state: str = "fitted", true: str = "fitted") -> Frame:
+    """Made up: a strength that costs, and one that slows random labels so much, and changes test accuracy so.
+
+    state, true: of the latter's runs on random and on true labels.
+    """
     columns: dict[str, Any] = {"labels": ["random", "true"] * 2, "regularizer": "b", "network": "a"}
     columns |= {"strength": [1.0, 1.0, 2.0, 2.0], "change": [0.0, -1.0, 0.0, change]}
-    return made(steps_ratio=[4.1, 4.1, ratio, 1.0], state=["fitted", "fitted", state, state], **columns)
+    return made(steps_ratio=[4.1, 4.1, ratio, 1.0], state=["fitted", "fitted", state, true], **columns)
 
 
 def claims(setting: Setting) -> list[Claim]:
@@ -101,23 +103,27 @@ def claims(setting: Setting) -> list[Claim]:
             name=f"slow costs, {family}",
             where={"family": ["none", family]},
             source="the project's own question",
-            statement=f"regularizers that act on {family} and slow random labels much cost test accuracy on true ones",
+            statement=f"where regularizers that act on {family} slow random labels much, and true ones are still "
+            "fitted, they cost test accuracy on true ones",
             paper="none",
-            rule=f"at every strength at which random labels take more than {SLOW:g} times the baseline's time or are "
-            "not fitted within the budget, in the median over seeds, the median change of test accuracy is below 0; "
-            "strengths at which most seeds diverge are left out; a rule made after the runs",
+            rule="at every strength at which true labels are fitted in every seed, and random labels take more than "
+            f"{SLOW:g} times the baseline's time or are not fitted within the budget, in the median over seeds, the "
+            "median change of test accuracy is below 0; strengths at which most seeds diverge on random labels are "
+            "left out; a rule made after the runs, and changed later: before, strengths at which true labels are not "
+            "fitted counted too, where test accuracy is that of a network which is not trained to the end",
             finds=slow,
             holds=lambda found: all(change < 0 for change in found.values()) if found else None,
             ours=gainers,
             numbers=lambda found: {name: [change] for name, change in (found or {}).items()},
             met=[
-                point(4.1, -0.1),
-                point("censored", -0.1, "censored"),
-                point(4.0, 0.0),
-                point("censored", 0.0, "diverged"),
+                *(point(4.1, -0.1), point("censored", -0.1, "censored"), point(4.0, 0.0)),
+                *(point("censored", 0.0, "diverged"), point("censored", 0.0, "censored", "censored")),
             ],
             missed=[point(4.1, 0.0), point("censored", 0.0, "censored")],
-            unjudged=[point(4.0, 0.0).where(strength=2.0), point("baseline censored", -0.1)],
+            unjudged=[
+                *(point(4.0, 0.0).where(strength=2.0), point("baseline censored", -0.1)),
+                point("censored", -0.1, "censored", "censored").where(strength=2.0),
+            ],
             **LEAST,
         )
         for family in families

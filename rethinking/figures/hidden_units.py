@@ -32,9 +32,8 @@ THEIRS = (
 )
 DEPARTURES = [
     f"A run stops at a training cross-entropy of {STOP_LOSS} nats, at an evaluation, one an epoch, or after 90 epochs "
-    "(quick: 100). Networks of up to 128 units that do not get there are drawn and judged as they end, where they have "
-    "a positive margin: their loss is higher, their margin smaller. From 128 units on a claim on norms is not judged "
-    "where one does not.",
+    "(quick: 100). Networks that do not get there are drawn as they end, where they have a positive margin: their loss "
+    "is higher, their margin smaller. A claim on norms over the margin is not judged where one does not.",
     "The images are whitened one by one, as everywhere here; the paper does not say how it prepares them.",
     "The learning rate is that of MLP 1x512 at every width, 0.01; the paper's is not stated for this figure.",
     UNSTATED,
@@ -121,8 +120,8 @@ def claims(setting: Setting) -> list[Claim]:
         id="hidden_units.error",
         name="the test error falls",
         where={"what": TRAINED, "units": [narrow[0], TURN, wide[-1]]},
-        statement="the test error on MNIST falls with the number of hidden units, even beyond 128, which fit the "
-        "training set",
+        statement=f"the test error on MNIST is lower with {TURN} hidden units, which fit the training set, than with "
+        f"{narrow[0]}, and lower again with {wide[-1]:,}",
         paper="the test error falls up to 8,192 units",
         rule=f"the median test error over seeds falls from {narrow[0]} to {TURN} units and from there to "
         f"{wide[-1]:,}, and every run of {TURN} units is fitted; judged on all 60,000 images",
@@ -146,20 +145,24 @@ def claims(setting: Setting) -> list[Claim]:
             "numbers": lambda t, norm=norm: t.numbers_by(OVER[norm], "units"),
         }
         found += [
-            Claim(
-                id=f"hidden_units.narrow.{norm}",
-                name=f"{name} falls up to 128 units",
-                where={"what": CAPACITY, "units": narrow},
-                statement=f"the {name} norm over the squared margin falls with the number of hidden units up to 128",
-                paper="all norms fall up to 128 units",
-                rule="the median over seeds of its logarithm falls from each width to the next up to 128 units; widths "
-                "without a positive margin in every seed are left out, and three must remain; judged on all 60,000 "
-                "images",
-                holds=partial(falling, norm),
-                met=[narrower(norm, 3.0, 2.0, 1.0), narrower(norm, math.nan, 2.0, 1.0, 0.9)],
-                missed=[narrower(norm, 3.0, 2.0, 2.0)],
-                unjudged=[narrower(norm, math.nan, 2.0, 1.0)],
-                **told | paper,
+            _probed.at_equal_loss(
+                Claim(
+                    id=f"hidden_units.narrow.{norm}",
+                    name=f"{name} falls up to 128 units",
+                    where={"what": CAPACITY, "units": narrow},
+                    statement=f"the {name} norm over the squared margin falls with the number of hidden units up to "
+                    "128",
+                    paper="all norms fall up to 128 units",
+                    rule="the median over seeds of its logarithm falls from each width to the next up to 128 units; "
+                    "widths without a positive margin in every seed are left out, and three must remain; not judged "
+                    f"where a run ends above {STOP_LOSS} nats, as its margin is smaller for that reason, which was "
+                    "added when the runs were known; judged on all 60,000 images",
+                    holds=partial(falling, norm),
+                    met=[narrower(norm, 3.0, 2.0, 1.0), narrower(norm, math.nan, 2.0, 1.0, 0.9)],
+                    missed=[narrower(norm, 3.0, 2.0, 2.0)],
+                    unjudged=[narrower(norm, math.nan, 2.0, 1.0)],
+                    **told | paper,
+                )
             ),
             _probed.at_equal_loss(
                 ordered(

@@ -19,7 +19,7 @@ from rethinking.figures import Setting
 from rethinking.figures._parts import UNSTATED
 from rethinking.figures._sweeps import CAVEAT, IMAGES, MLP_SIZE, NETWORKS, WORDS, run
 from rethinking.figures.kit import Bound, Claim, Conditions, Frame, Grid, Measure, Own, Table, bounded, listed, made
-from rethinking.figures.kit.measures import final, steps_to_fit
+from rethinking.figures.kit.measures import final, highest, steps_to_fit
 from rethinking.plotting import look_of, not_run
 from rethinking.record import Record
 from rethinking.spec import Part, Spec, TwoWeightsSpec
@@ -83,7 +83,7 @@ def part_zero(record: Record) -> float:
 
 
 ZEROS = Measure("zeros", "weights exactly 0 (%)", part_zero, needs="train_accuracy")
-TRAIN, CORNERS, CROSSED = final("train_accuracy"), on_axes("l1"), on_axes("l2")
+TRAIN, HIGHEST, CORNERS, CROSSED = final("train_accuracy"), highest(), on_axes("l1"), on_axes("l2")
 RADII = Measure("radii", "radii between none and the free solution", lambda r: len(r.curve["step"]) - 2, needs="radius")
 MEASURES = [CORNERS, CROSSED, RADII]
 COLUMNS_OF_RUNS = {ZEROS.label: ZEROS, "steps to 99 %": steps_to_fit(), TRAIN.label: TRAIN}
@@ -228,11 +228,13 @@ CLAIMS = [
         name="zeros memorize, L1",
         where={"labels": "random", "penalty": "L1"},
         source="zhang2017, section 3, extended",
-        statement="with L1 a network most of whose weights are exactly 0 still fits random labels",
+        statement="with L1 a network most of whose weights are exactly 0 stays fitted to random labels",
         paper="regularization does not stop memorization",
         rule="on random labels, in every seed, the final training accuracy is at least 99 %, with at least 50 % of the "
-        "weights 0",
-        ours=lambda t: f"{t.spread(TRAIN)} % with {t.spread(ZEROS)} % zeros",
+        "weights 0; that a run reaches 99 % on the way, which counts as fitted elsewhere, is not enough",
+        ours=lambda t: (
+            f"{t.spread(TRAIN)} % at the end with {t.spread(ZEROS)} % zeros; {t.spread(HIGHEST)} % at the highest"
+        ),
         **LEAST_RUNS,
     ),
     Claim(

@@ -8,13 +8,15 @@ border, and are scaled by up to 10 %. Averaging over the crops, and voting, is m
     rethinking figure shift --scale cpu     5,000 images of each split, all 50,000 trained on
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from rethinking.claims import rounded
 from rethinking.figures import Setting, _probed
 from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
-from rethinking.figures.kit import Bound, Frame, Grid, Lines, Measure, Table, bounded, over_rows
+from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, over_rows
+from rethinking.figures.kit.frame import Numbers
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
@@ -130,26 +132,59 @@ ARTICLE: dict[str, Any] = {"source": "Yousan AI 2019, on shifts and crops"}
 EACH: dict[str, Any] = {"each": {"network": NETWORKS}, "least_n": 50_000, "least_seeds": _probed.least_seeds}
 LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST, **ONE}
 QUESTION: dict[str, Any] = EACH | {"source": "the project's own question", "paper": "none", "least_n": 2000}
+
+
+def beside_unseen(claim: Claim, measure: Measure) -> Claim:
+    """A claim on training images, with the measure on unseen images of the same networks told beside it."""
+
+    def ours(t: Frame) -> str:
+        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
+        return f"{claim.summary(seen)[0]}; of unseen images {_probed.words(unseen, measure)}"
+
+    def numbers(t: Frame) -> Numbers:
+        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
+        return claim.summary(seen)[1] | unseen.numbers_by(measure, "labels", "{}, unseen images")
+
+    def examples(frames: Sequence[Frame]) -> list[Frame]:
+        return [Frame(t.data.assign(images=TRAINING)) for t in frames]
+
+    return replace(
+        claim,
+        where=claim.where | {"images": [TRAINING, TEST]},
+        holds=lambda t: claim.holds(t.where(images=TRAINING)),
+        ours=ours,
+        numbers=numbers,
+        met=examples(claim.met),
+        missed=examples(claim.missed),
+        unjudged=examples(claim.unjudged),
+    )
+
+
+def memorized(measure: Measure, **texts: Any) -> list[Claim]:
+    """That training images of networks on random labels change their class more often than on true ones."""
+    return [beside_unseen(claim, measure) for claim in _probed.apart_at_one_loss_too(measure, **texts)]
+
+
 CLAIMS = [
-    *_probed.apart_at_one_loss_too(
+    *memorized(
         MOVED,
         id="shift.memorized.{network}",
-        name="memorized images break more easily, {network}",
-        where={"images": TRAINING, **ONE},
-        statement="moving by one pixel changes the class more often of training images that {network} has memorized "
-        "than of those that it has learned",
+        name="training images break more easily after random labels, {network}",
+        where=ONE,
+        statement="moving by one pixel changes the class more often of the training images of a network that memorized "
+        "random labels than of those of a network that learned true ones, {network}",
         rule="of the copies of training images moved by one pixel in the eight directions, the share with another "
         "class is larger on random labels than on true ones: the smallest over seeds is above the largest; judged from "
         "n = 2,000 on",
         **QUESTION,
     ),
-    *_probed.apart_at_one_loss_too(
+    *memorized(
         SCALED,
         id="shift.memorized_scaled.{network}",
-        name="memorized images break more easily by scaling, {network}",
-        where={"images": TRAINING, **TENTH},
-        statement="scaling by 10 % changes the class more often of training images that {network} has memorized than "
-        "of those that it has learned",
+        name="training images break more easily by scaling after random labels, {network}",
+        where=TENTH,
+        statement="scaling by 10 % changes the class more often of the training images of a network that memorized "
+        "random labels than of those of a network that learned true ones, {network}",
         rule="of the copies of training images scaled by 0.9 and by 1.1, the share with another class is larger on "
         "random labels than on true ones: the smallest over seeds is above the largest; judged from n = 2,000 on",
         **QUESTION,

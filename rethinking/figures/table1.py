@@ -36,6 +36,8 @@ DEPARTURES = [
     DECAYED,
     UNSTATED,
     BUDGET,
+    "The margins of test accuracy are wider than the differences between some rows of a network: that a row is met "
+    "does not tell which regularizer was on. Figure effects judges the differences.",
     "Training accuracy of rows with random crop is of the centre crops. It must be 99 %, and 99.9 % for random "
     "labels of MLP 3x512, of which the paper says 100.",
     "The gain of early stopping is between evaluations before the last, on the first 2,000 test images (quick: 250): "

@@ -94,16 +94,13 @@ def finding(t: Frame, network: str) -> str | None:
     random = {choice: part for choice, part in t.where(labels=RANDOM).groups("choice").items() if not part.gone}
     if OURS not in tests or len(tests) == 1 or not random.keys() - {OURS}:
         return None
-    others = [accuracy for choice, accuracy in tests.items() if choice != OURS]
-    low, high = rounded(min(others)), rounded(max(others))
-    reached = f"{low:.1f} to {high:.1f}" if len(others) > 1 else f"{low:.1f}"
+    others = listed(f"{rounded(tests[choice]):.1f} % with {choice}" for choice in OTHERS if choice in tests)
     true = {choice: t.where(labels=TRUE, choice=choice) for choice in tests}
     late = [[choice for choice, part in parts.items() if not part.fitted] for parts in (true, random)]
     fitted = f"are not fitted with {listed(late[1])}" if late[1] else "are fitted"
-    reached += f" % on true labels (ours: {rounded(tests[OURS]):.1f}"
+    reached = f"{others} on true labels (ours: {rounded(tests[OURS]):.1f}"
     reached += f"; not fitted with {listed(late[0])})" if late[0] else ")"
-    chosen = [choice for choice in CHOICES if choice in {*tests, *random} - {OURS}]
-    return f"With {listed(chosen)} {network} reaches {reached}, and random ones {fitted}"
+    return f"{network} reaches {reached}, and random ones {fitted}"
 
 
 def claims(setting: Setting) -> list[Claim]:

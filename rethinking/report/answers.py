@@ -15,7 +15,8 @@ TITLE = "Memorized and learned labels"
 LEAD = (
     "Networks that fit random labels have memorized them; on true labels they learn as well. The same networks are "
     "trained on both and probed: what tells the two apart, and which breaks sooner? The latter compares two networks. "
-    "That an image breaks because it is memorized is not shown by it: the figures' pages tell of unseen images, too. "
+    "That an image breaks because it is memorized is not shown by it: what unseen images of the two give stands beside "
+    "the training images where these are changed. "
     "The page of each figure has its rules, its numbers, its picture and its departures. Ours is a median over seeds "
     "with the range, unless a 95 % interval is named."
 )
@@ -32,13 +33,17 @@ QUESTIONS = (
     ),
     ("Does sharpness, in how many of the pairs, alone or beside a norm?", ("sharpness.",)),
     ("Do norms and sharpness follow the test error?", ("confusion_set.", "hidden_units.")),
-    ("Are memorized images easier to break by changed pixels?", ("one_pixel.memorized.",)),
+    (
+        "Are the training images of a network that memorized random labels easier to break by changed pixels than "
+        "those of one that learned true labels?",
+        ("one_pixel.memorized.",),
+    ),
     ("Are they easier to break by moving or scaling them?", ("shift.memorized",)),
     (
-        "Are they easier to break by deleting units of the network, or by noise on them?",
+        "Does a network that memorized random labels break sooner as units are deleted, or under noise on them?",
         ("deletion.memorized.", "deletion.order.", "deletion.noise."),
     ),
-    ("Does a regularizer protect them when units are deleted?", ("deletion.dropout.", "deletion.batch_norm.")),
+    ("Does a regularizer protect networks when units are deleted?", ("deletion.dropout.", "deletion.batch_norm.")),
 )
 
 

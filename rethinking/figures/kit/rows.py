@@ -68,6 +68,9 @@ class Rows(Panel):
         axes.set(xlabel=self.label("x"), ylabel="")
         self.scale(axes)
         axes.set_xlim(*self.xlim)
+        if self.xlim[0] is not None and self.xlim[1] is None:
+            left, right = axes.get_xlim()
+            axes.set_xlim(right=right + 0.04 * (right - left))  # marks are whole
         for k, (row, part) in enumerate(rows.items()):
             self._words(axes, k, row, part)
         if self.spans and self.hue and self.legend:
