@@ -89,7 +89,7 @@ def steps(run):  # to 99 % training accuracy
     return run and (int(there.iloc[0]) if len(there) else "censored")
 
 
-def ratio(run, base):
+def ratio(run, base, steps=steps):
     a, b = steps(base), steps(run)
     return None if a is None or b is None else f"p = 0 {a}" if a == "censored" else b if b == "censored" else b / a
 
@@ -153,8 +153,8 @@ def at_chance(*groups):
     return fitted(*groups) and abs(median(map(TEST, groups[-1])) - 10) <= 2
 
 
-def start(run):  # to 20 % of the images that an evaluation uses
-    there = run and run[0][run[0].train_accuracy >= 0.2].step
+def start(run, share=0.2):  # to 20 % of the images that an evaluation uses
+    there = run and run[0][run[0].train_accuracy >= share].step
     return run and (int(there.iloc[0]) if len(there) else "censored")
 
 
@@ -191,7 +191,10 @@ def expected(figure, model):
     for network in ("inception", "alexnet", "mlp-1x512") if figure in ("fig1b", "fig1c") else ():
         every = [runs(figure, network, corruption(k / 10)) for k in range(11)]
         for k, found in enumerate(every):
+            early = partial(start, share=0.95)
             cells = {"steps": [*map(steps, found)], "ratio": [*map(ratio, found, every[0])]}
+            cells |= {"steps to 95 %": [*map(early, found)]}
+            cells |= {"their ratio": [ratio(run, base, early) for run, base in zip(found, every[0], strict=True)]}
             cells = cells if figure == "fig1b" else {"test error (%)": [run and 100 - TEST(run) for run in found]}
             rows.append({"run": f"{network}, p = {k / 10:g}", "n": [50_000]} | cells)
         of_1b = {"constant factor": (by_a_factor, every), "slower": (by_a_factor, every[::10])}

@@ -46,9 +46,7 @@ BEFORE, AFTER = first_error("online_accuracy"), first_error("test_accuracy")
 START = Measure("start", "training minus test error (points)", lambda r: float(BEFORE.of(r)) - float(AFTER.of(r)))
 WHOLE = first_error("train_accuracy")
 LATE = Measure("late", "the best epoch is after the first", lambda r: best_epoch().of(r) > r.curve["epoch"][1])
-IMAGES = Measure(
-    "interim", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True
-)
+IMAGES = Measure("same", "test images of evaluations before the last", lambda r: r.curve["test_images"][0], whole=True)
 MEASURES = [GAIN, ACCURACY, START, LATE, IMAGES]
 COLUMNS: dict[str, Any] = {"best epoch": BEST, "best test error (%)": LOWEST}
 COLUMNS["of test images"] = lambda t: next((int(v) for v in t.values(IMAGES)), None)
