@@ -1,6 +1,7 @@
 """The networks that probes measure: on true labels, on random ones and on mixes, and with one regularizer each."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,6 +117,32 @@ def at_equal_loss(claim: Claim) -> Claim:
         met=[example(t) for t in claim.met],
         missed=[example(t) for t in claim.missed],
         unjudged=[*(example(t) for t in claim.unjudged), example(claim.met[0], 0.0)],
+    )
+
+
+def beside_unseen(claim: Claim, measure: Measure) -> Claim:
+    """A claim on training images, with the measure on unseen images of the same networks told beside it."""
+
+    def ours(t: Frame) -> str:
+        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
+        return f"{claim.summary(seen)[0]}; of unseen images {words(unseen, measure)}"
+
+    def numbers(t: Frame) -> Numbers:
+        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
+        return claim.summary(seen)[1] | unseen.numbers_by(measure, "labels", "{}, unseen images")
+
+    def examples(frames: Sequence[Frame]) -> list[Frame]:
+        return [Frame(t.data.assign(images=TRAINING)) for t in frames]
+
+    return replace(
+        claim,
+        where=claim.where | {"images": [TRAINING, TEST]},
+        holds=lambda t: claim.holds(t.where(images=TRAINING)),
+        ours=ours,
+        numbers=numbers,
+        met=examples(claim.met),
+        missed=examples(claim.missed),
+        unjudged=examples(claim.unjudged),
     )
 
 

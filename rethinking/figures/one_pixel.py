@@ -31,7 +31,6 @@ from rethinking.figures.kit import (
 )
 from rethinking.figures.kit.frame import Numbers
 from rethinking.figures.kit.measures import UNMEASURED, Paired
-from rethinking.figures.shift import beside_unseen
 from rethinking.intervals import wilson
 from rethinking.plotting import NAMES
 from rethinking.record import Record, Row
@@ -237,7 +236,7 @@ def claims(setting: Setting) -> list[Claim]:
         least_n=2000,
     )
     return [
-        *(beside_unseen(claim, RATE) for claim in memorized),
+        *(_probed.beside_unseen(claim, RATE) for claim in memorized),
         bounded(
             Bound(LOW, least=10),
             fitted=False,

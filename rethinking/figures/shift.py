@@ -8,7 +8,6 @@ border, and are scaled by up to 10 %. Averaging over the crops, and voting, is m
     rethinking figure shift --scale cpu     5,000 images of each split, all 50,000 trained on
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from rethinking.claims import rounded
 from rethinking.figures import Setting, _probed
 from rethinking.figures._probed import AT_ONE_LOSS, LABELS, NETWORKS, SPLITS, TEST, TRAINING, TRUE
 from rethinking.figures.kit import Bound, Claim, Frame, Grid, Lines, Measure, Table, bounded, over_rows
-from rethinking.figures.kit.frame import Numbers
 from rethinking.record import Record
 from rethinking.spec import ProbeSpec
 
@@ -134,35 +132,9 @@ LEARNED: dict[str, Any] = {"labels": TRUE, "images": TEST, **ONE}
 QUESTION: dict[str, Any] = EACH | {"source": "the project's own question", "paper": "none", "least_n": 2000}
 
 
-def beside_unseen(claim: Claim, measure: Measure) -> Claim:
-    """A claim on training images, with the measure on unseen images of the same networks told beside it."""
-
-    def ours(t: Frame) -> str:
-        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
-        return f"{claim.summary(seen)[0]}; of unseen images {_probed.words(unseen, measure)}"
-
-    def numbers(t: Frame) -> Numbers:
-        seen, unseen = (t.where(images=images) for images in (TRAINING, TEST))
-        return claim.summary(seen)[1] | unseen.numbers_by(measure, "labels", "{}, unseen images")
-
-    def examples(frames: Sequence[Frame]) -> list[Frame]:
-        return [Frame(t.data.assign(images=TRAINING)) for t in frames]
-
-    return replace(
-        claim,
-        where=claim.where | {"images": [TRAINING, TEST]},
-        holds=lambda t: claim.holds(t.where(images=TRAINING)),
-        ours=ours,
-        numbers=numbers,
-        met=examples(claim.met),
-        missed=examples(claim.missed),
-        unjudged=examples(claim.unjudged),
-    )
-
-
 def memorized(measure: Measure, **texts: Any) -> list[Claim]:
     """That training images of networks on random labels change their class more often than on true ones."""
-    return [beside_unseen(claim, measure) for claim in _probed.apart_at_one_loss_too(measure, **texts)]
+    return [_probed.beside_unseen(claim, measure) for claim in _probed.apart_at_one_loss_too(measure, **texts)]
 
 
 CLAIMS = [
