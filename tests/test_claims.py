@@ -619,17 +619,21 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     assert dose.finding(dose.slowed(1.0, cut=1, late=late), "") is None
     assert dose.finding(dose.slowed(1.5), "").endswith("none slows random labels more than 1.5 times")
     assert dose.finding(dose.slowed(1.8, 1.2, true=1.5, strengths=(1.0, 2.0)), "") == (
-        "Of 2 strengths at which every seed fits true and random labels, 1 slow random labels more than 1.5 times, "
-        "none of them more than 1.20 times as much as true ones"
+        "Of 2 strengths at which every seed fits true and random labels, 1 make random labels take more than 1.5 "
+        "times as long, and slow them at most 1.20 times as much as true ones"
     )
     assert frontier.finding(frontier.point(late, 0.0), "") is None
     cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")
     assert cut == (
-        "Of 1 strengths without divergence that still fit true labels in every seed, and at which random labels take "
-        "more than 4 times as long or are not fitted, 1 cost no test accuracy"
+        "Of 1 strengths without divergence that slow random labels over 4 times or leave them unfitted, 1 fit true "
+        "ones, and 1 of these cost no test accuracy"
     )
     unfitted = frontier.point(CENSORED, 0.0, CENSORED, CENSORED).where(strength=2.0)
-    assert frontier.finding(unfitted, "").startswith("No strength that fits true labels slows random ones")
+    assert frontier.finding(unfitted, "") is None
+    quick = frontier.point(2.0, 0.0).where(strength=2.0)
+    assert frontier.finding(quick, "").startswith("No strength that fits true labels slows random ones")
+    two = frontier.point(CENSORED, 0.0, CENSORED, CENSORED)
+    assert frontier.finding(two, "").endswith("unfitted, 1 fit true ones, and 0 of these cost no test accuracy")
     columns = {"regularizer": "b", "strength": 1.0, "labels": "random", "state": "fitted"}
     both = made(network=["a", "c"], steps_ratio=[late, 2.0], **columns)
     assert typical.slowest(both).endswith("at most 2.00 times the baseline's time: b 1, c")
@@ -658,9 +662,9 @@ def test_a_title_of_budgets_counts_strengths_by_budgets_that_every_seed_has():
         columns = {"labels": "random", "regularizer": "b", "strength": 1.0, "network": "a", "images": 9}
         return finding(made(times=[1, 1, 2, 2, 8, 8], state=[each for pair in states for each in pair], **columns), "")
 
-    assert title(late, late, fitted).startswith("Of 1 strengths without divergence at which")
-    assert title(late, late, fitted).endswith("which were run for longer, 1 are fitted then: 1 of the 1 others")
-    assert title(late, late, gone).endswith("which were run for longer, 0 are fitted then: 0 of the 1 others")
+    assert title(late, late, fitted).startswith("Of 1 strengths without divergence that leave")
+    assert title(late, late, fitted).endswith("run for longer, 1 are fitted then: 1 of 1 others")
+    assert title(late, late, gone).endswith("run for longer, 0 are fitted then: 0 of 1 others")
     assert title(gone, fitted, fitted) is title(late, gone, gone) is None
     assert title(fitted, fitted, fitted).endswith("at every strength without divergence that was run for longer")
 

@@ -183,7 +183,8 @@ THEN = "fitted, then diverged"
 AT_TIMES = ["fitted", "fitted", THEN]
 # What a title may say of fits where nothing is fitted.
 NO_FIT = (
-    r"[Nn]ot fitted|none was fitted|fitted in 0 of|0 are fitted then|At no strength .* fitted|fitted with (?!.* units)"
+    r"[Nn]ot fitted|unfitted|none was fitted|fitted in 0 of|0 are fitted then"
+    r"|At no strength .* fitted|fitted with (?!.* units)"
 )
 
 
@@ -243,6 +244,10 @@ def test_all_text_of_an_svg_is_text_and_names_the_same_fonts(tmp_path):
 
 def committed():
     return sorted((ROOT / "figures").glob("*-cpu*.json")) + sorted((ROOT / "figures").glob("*-paper*.json"))
+
+
+def test_there_are_committed_figures():
+    assert len(committed()) > 30
 
 
 @pytest.mark.parametrize("path", committed(), ids=lambda path: path.stem)
@@ -648,7 +653,7 @@ def test_what_diverges_is_not_counted_as_run_for_longer_and_not_fitted():
 
     late, never, diverged = ("censored", "fitted"), ("censored", "censored"), ("diverged", "diverged")
     told = budgets.finding(runs(dropout=late, l1=never, max_norm=diverged), "")
-    assert re.fullmatch(r"Of 2 strengths .* 1 are fitted then: 1 of the 1 chosen .* and 0 of the 1 others", told)
+    assert re.fullmatch(r"Of 2 strengths .* 1 are fitted then: 1 of 1 that cost .*, 0 of 1 others", told)
     assert budgets.finding(runs(max_norm=diverged), "") is None
     assert "at every strength" in budgets.finding(runs(dropout=("fitted", "fitted"), max_norm=diverged), "")
 

@@ -99,8 +99,8 @@ def claims(setting: Setting) -> list[Claim]:
             statement=f"batches of {few} reach a higher test accuracy than batches of {many:,}",
             paper="the noise of small batches regularizes",
             rule="on true labels test accuracy is higher with the smaller batches in every seed, and every run is "
-            "fitted; it does not hold where it is lower in every seed, and is not judged where seeds disagree; a rule "
-            "made after the runs: before, the medians over seeds decided, however close",
+            "fitted; it does not hold where it is lower in every seed or a run is not fitted, and is not judged where "
+            "seeds disagree; a rule made after the runs: before, the medians over seeds decided, however close",
             holds=helps,
             ours=lambda t: t.texts_by(TEST, "batch", "{1} % with {0:,}"),
             numbers=lambda t: t.numbers_by(TEST, "batch", "true labels, batch {:,}"),

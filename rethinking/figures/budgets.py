@@ -119,11 +119,11 @@ def finding(t: Frame, network: str) -> str | None:
             "Random labels are fitted within the budget at every strength without divergence that was run for longer"
         )
         return None if t.gone or not early else every
-    kinds = [f"{sum(chosen)} of the {len(chosen)} chosen as they cost no test accuracy"] * bool(chosen)
-    kinds += [f"{sum(others)} of the {len(others)} others"] * bool(others)
+    kinds = [f"{sum(chosen)} of {len(chosen)} that cost no test accuracy"] * bool(chosen)
+    kinds += [f"{sum(others)} of {len(others)} others"] * bool(others)
     return (
-        f"Of {len(late)} strengths without divergence at which random labels are not fitted within the budget, and "
-        f"which were run for longer, {sum(late)} are fitted then: {listed(kinds)}"
+        f"Of {len(late)} strengths without divergence that leave random labels unfitted, run for longer, "
+        f"{sum(late)} are fitted then: {', '.join(kinds)}"
     )
 
 
@@ -209,7 +209,7 @@ def claims(setting: Setting) -> list[Claim]:
         where={"regularizer": "dropout", "network": NETWORKS[0], "times": 1, **RANDOM},
         source="the project's own question",
         statement=f"of the rates of dropout {listed(f'{v:g}' for v in DROPOUT)}, the lowest with which random labels "
-        f"are not fitted within the budget is the same on {FEWER:,} images",
+        f"are not fitted within the budget is the same on {FEWER:,} images as on 2,000",
         paper="none",
         rule="the lowest rate tried at which most seeds stay below 99 % training accuracy on random labels, within the "
         "budget, which is 5 times the baseline's time with seed 0, is the same for both numbers of images",

@@ -98,11 +98,12 @@ def finding(t: Frame, network: str) -> str | None:
     words = {FREE: "free weights", SIGNS: "−1 and +1 alone", BITS: "0 and 1 alone"}
 
     def units(part: Frame) -> str:
-        found = fitting(part)
-        if not found:
+        if not (found := fitting(part)):
             return "at no width"
         return f"from {found[0]} units on" if onward(part) else f"at {listed(map(str, found))} units"
 
+    if not fitting(t):
+        return f"Random labels are not fitted within {epochs} epochs at any width, with {listed(words.values())}"
     kinds = listed(f"with {words[k]} {units(t.where(weights=k))}" for k in words)
     return f"Random labels are fitted within {epochs} epochs {kinds}"
 

@@ -29,7 +29,7 @@ DEPARTURES = [
     "Evaluations before the last use the first 2,000 test images (quick: 250), the last one all; the best point is "
     "among the former.",
     "The best of many evaluations lies above the last by chance, too: with random labels nothing can be gained.",
-    "The mean over an epoch's batches is of weights that were on average half an epoch younger than those of the "
+    "The mean over an epoch's batches is of weights from half an epoch earlier, on average, than those of the "
     "test error. The table has the training error of the same weights, too.",
     "At scale quick, and at cpu for all networks but the MLPs, runs are on fewer images.",
 ]
@@ -65,7 +65,7 @@ def finding(t: Frame, network: str) -> str:
     gains = t.known(GAIN, "labels").items()
     lost = listed(f"{points:.2f} with {labels.removesuffix(' labels')}" for labels, points in gains)
     best = f"after its best epoch, on the same {max(t.known(IMAGES, 'labels').values()):,.0f} test images"
-    by_chance = ", where only chance is lost" * (list(gains)[-1][0] == "random labels")
+    by_chance = ", which is chance alone" * (list(gains)[-1][0] == "random labels")
     return f"Points of test accuracy that {network} loses {best}: {lost} labels{by_chance}"
 
 

@@ -24,8 +24,9 @@ DEPARTURES = [
     BUDGET,
     "Runs on fewer than 50,000 images have the precision of cpu at every scale; they stop when every training example "
     "is right.",
-    "Every training example is fitted, so that the gap is the test error. Of how much data is enough the survey says "
-    "nothing, so that it is not judged.",
+    "Every training example is fitted, so that the gap is the test error. That 50,000 images are "
+    "enough not to overfit was judged until the runs were known, by a gap of at most 5 points, and did not hold; the "
+    "survey does not say how much is enough, and the 5 points were ours.",
     "Run k trains on the first n images in the official order, whatever its seed.",
 ]
 FEW, MANY = (250, 500, 1000, 2000), (1000, 2000, 5000, 10_000, 20_000, FULL)

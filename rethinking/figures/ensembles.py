@@ -53,9 +53,9 @@ DEPARTURES = [
     "crop, which the network was trained on. The best is found on these very images. A tied vote goes to the smallest "
     "class.",
     "Members on bootstrap samples see fewer images than the set has, and their ensemble's gain is over them: what as "
-    "many networks of other initial weights on the whole set reach, and one of them alone, stands beside it. The "
-    "networks are unequal, and all count alike: what each reaches alone, and how far AlexNet is above the two MLPs, "
-    "stands beside the gain.",
+    "many networks of other initial weights on the whole set reach, together and alone, stands beside it. "
+    "The networks are unequal, and all count alike: what each reaches alone, and how far AlexNet is above the two "
+    "MLPs, stands beside the gain.",
     SMALL,
     UNSTATED,
 ]
@@ -204,7 +204,7 @@ def gains(kind: str, t: Frame) -> str:
     if kind == "bootstrap":
         whole = t.where(kind="initial weights", members=1)
         text += f"; accuracy {first.spread(TOGETHER)} %, of as many networks on the whole set "
-        text += f"{whole.spread(TOGETHER)} %, of one of them {whole.spread(ONE)} %"
+        text += f"{whole.spread(TOGETHER)} %, these alone on average {whole.spread(ONE)} %"
     if kind == "networks":
         each = {name: t.where(members=k + 1) for k, name in enumerate(NETWORKS)}
         *others, best = (part.values(ALONE) for part in each.values())

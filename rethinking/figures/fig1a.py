@@ -141,7 +141,7 @@ def nearest(t: Frame) -> str:
     last = max(steps, key=lambda condition: steps[condition])
     if not math.isfinite(labels) or not steps[last] < labels:
         return ""
-    return f"; {last} {100 * (1 - steps[last] / labels):.0f} % before random labels"
+    return f"; steps of {last}: {100 * (1 - steps[last] / labels):.0f} % fewer than those of random labels"
 
 
 def claims(setting: Setting) -> list[Claim]:

@@ -180,6 +180,12 @@ def more_in_words(t: Frame) -> str:
     return f"{rates}; of the images that one of two alone breaks, over all seeds, {', '.join(counts)}"
 
 
+def more_numbers(t: Frame) -> Numbers:
+    """The rates and, seed by seed, the images that one of two attacks alone breaks."""
+    each = {(m, many): t.where(pixels=many).numbers(m) for few, many in STEPS for m in (GAINED[few], LOST[few])}
+    return t.numbers_by(RATE, "pixels") | {f"{m.label}, by {many}": v for (m, many), v in each.items()}
+
+
 def attacked(rates: tuple[float, float, float] = (30.0, 60.0, 70.0), **cells: tuple[float, float]) -> Frame:
     """Made up: two seeds of each number of pixels, what is gained and lost at each step, but for some cells."""
     counts: dict[str, Any] = {}
@@ -267,7 +273,7 @@ def claims(setting: Setting) -> list[Claim]:
             "images made them differ",
             holds=more_break_more,
             ours=more_in_words,
-            numbers=lambda t: t.numbers_by(RATE, "pixels"),
+            numbers=more_numbers,
             met=[attacked()],
             missed=[attacked(lost_3=(0.0, 8.0), gained_3=(4.0, 0.0)), attacked(lost_1=(4.0, 0.0), gained_1=(0.0, 4.0))],
             unjudged=[

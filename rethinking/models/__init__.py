@@ -69,8 +69,8 @@ def initialise(network: "nn.Module", seed: int, kept: Container[str] = (), how: 
 
     Args:
         network: any module on the CPU. seed: a non-negative integer. kept: names of parameters that stay as they are.
-        how: "glorot"; or the same draws at another variance: "he" at 2 / fan_in (He et al. 2015, equation 10), "lecun"
-            at 1 / fan_in (LeCun, Bottou, Orr & Müller 1998, equation 16).
+        how: "glorot"; or the same draws at another variance: "he" at 2 / fan_in, "lecun" at 1 / fan_in (figure unstated
+            has the sources).
 
     Raises:
         InputError: such a parameter that is no constant, whose values no seed would determine; another `how`.
