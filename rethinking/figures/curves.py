@@ -65,7 +65,7 @@ def finding(t: Frame, network: str) -> str:
     gains = t.known(GAIN, "labels").items()
     lost = listed(f"{points:.2f} with {labels.removesuffix(' labels')}" for labels, points in gains)
     best = f"after its best epoch, on the same {max(t.known(IMAGES, 'labels').values()):,.0f} test images"
-    by_chance = ", which is chance alone" * (list(gains)[-1][0] == "random labels")
+    by_chance = ", by chance" * (list(gains)[-1][0] == "random labels")
     return f"Points of test accuracy that {network} loses {best}: {lost} labels{by_chance}"
 
 

@@ -72,8 +72,8 @@ def finding(t: Frame, network: str) -> str | None:
     free = sum(change >= 0 for change in found.values())
     left = slow(t, fits=False) or {}
     return (
-        f"Of {len(found) + len(left)} strengths without divergence that slow random labels over {SLOW:g} times or leave "
-        f"them unfitted, {len(found)} fit true ones, and {free} of these cost no test accuracy"
+        f"Of {len(found) + len(left)} strengths without divergence that slow random labels over {SLOW:g} times or "
+        f"leave them unfitted, {len(found)} fit true ones, and {free} of these cost no test accuracy"
     )
 
 
