@@ -64,7 +64,7 @@ PANELS = [Curves(only={"labels": mix}, title=mix, **LINES) for mix in MIXES]
 def finding(t: Frame, network: str) -> str:
     gains = t.known(GAIN, "labels").items()
     lost = listed(f"{points:.2f} with {labels.removesuffix(' labels')}" for labels, points in gains)
-    best = f"after its best epoch, on the same {max(t.known(IMAGES, 'labels').values()):,.0f} test images"
+    best = f"after its best epoch, on {max(t.known(IMAGES, 'labels').values()):,.0f} test images"
     by_chance = ", by chance" * (list(gains)[-1][0] == "random labels")
     return f"Points of test accuracy that {network} loses {best}: {lost} labels{by_chance}"
 
