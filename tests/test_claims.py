@@ -619,8 +619,8 @@ def test_a_time_against_a_baseline_that_is_not_fitted_is_no_finding():
     assert dose.finding(dose.slowed(1.0, cut=1, late=late), "") is None
     assert dose.finding(dose.slowed(1.5), "").endswith("none slows random labels more than 1.5 times")
     assert dose.finding(dose.slowed(1.8, 1.2, true=1.5, strengths=(1.0, 2.0)), "") == (
-        "Of 2 strengths at which every seed fits true and random labels, 1 make random labels take more than 1.5 "
-        "times as long, and slow them at most 1.20 times as much as true ones"
+        "Of 2 strengths at which every seed fits true and random labels, 1 slow random ones over 1.5 times, and "
+        "at most 1.20 times as much as true"
     )
     assert frontier.finding(frontier.point(late, 0.0), "") is None
     cut = frontier.finding(frontier.point(CENSORED, 0.0, CENSORED).where(strength=2.0), "")

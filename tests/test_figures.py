@@ -670,7 +670,7 @@ def test_a_finding_on_what_is_unstated_leaves_out_ours_and_what_is_missing():
         )
 
     fits = ["fitted"] * 3
-    start, on = "X reaches 50.0 % with batch 64", "51.0 % with batch 256 on true labels (ours: 58.0"
+    start, on = "X reaches 50.0 % with batch 64", "51.0 with batch 256 on true labels (ours: 58.0"
     assert told([58, 50, 51], fits) == f"{start} and {on}), and random ones are fitted"
     alone = told([58, 50, None], [*fits[:2], "missing"])
     assert alone == f"{start} on true labels (ours: 58.0), and random ones are fitted"

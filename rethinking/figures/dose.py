@@ -98,8 +98,8 @@ def finding(t: Frame, network: str) -> str | None:
     if not found:
         return f"{told}none slows random labels more than {SLOWED:g} times"
     return (
-        f"{told}{len(found)} make random labels take more than {SLOWED:g} times as long, and slow them at most "
-        f"{math.ceil(100 * max(found)) / 100:.2f} times as much as true ones"
+        f"{told}{len(found)} slow random ones over {SLOWED:g} times, and at most "
+        f"{math.ceil(100 * max(found)) / 100:.2f} times as much as true"
     )
 
 

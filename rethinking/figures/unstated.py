@@ -94,7 +94,9 @@ def finding(t: Frame, network: str) -> str | None:
     random = {choice: part for choice, part in t.where(labels=RANDOM).groups("choice").items() if not part.gone}
     if OURS not in tests or len(tests) == 1 or not random.keys() - {OURS}:
         return None
-    others = listed(f"{rounded(tests[choice]):.1f} % with {choice}" for choice in OTHERS if choice in tests)
+    first, *rest = (f"{rounded(tests[choice]):.1f}{{}} with {choice}" for choice in OTHERS if choice in tests)
+    others = listed([first.format(" %"), *(each.format("") for each in rest)])
+    others = others.replace(" initialization and", " and")  # a title has two lines
     true = {choice: t.where(labels=TRUE, choice=choice) for choice in tests}
     late = [[choice for choice, part in parts.items() if not part.fitted] for parts in (true, random)]
     fitted = f"are not fitted with {listed(late[1])}" if late[1] else "are fitted"

@@ -85,7 +85,7 @@ def finding(t: Frame, network: str) -> str | None:
     if not told:
         return None
     rest = f"; {listed(left)} {'is' if len(left) == 1 else 'are'} not run at all strengths" if left else ""
-    return f"The paper's rows with weight decay agree with these strengths: {'; '.join(told)}{rest}"
+    return f"The paper's rows with weight decay agree with {'; '.join(told)}{rest}"
 
 
 def around(paper: float, margin: float) -> tuple[float, float, str]:
