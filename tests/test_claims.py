@@ -535,7 +535,7 @@ def test_a_title_bounds_every_seed_and_tells_numbers_as_its_claim_does():
     assert signs.in_full(few) == "0.9999 (0.9998 to 1.0000)"
     stopped = made(labels="half random labels", gain=[12.9, 10.75, 11.35], same=2000)
     title = catalog.load("figures", "curves").finding(stopped, "MLP 1x512")
-    assert "the same 2,000 test images: 11.35 with half random labels" in title
+    assert "on 2,000 test images: 11.35 with half random labels" in title
 
 
 def test_from_a_width_on_is_said_where_every_wider_one_is_fitted():
