@@ -42,6 +42,7 @@ PLAIN = {
     "held_out": 0,
     "bootstrap": False,
     "keep": [],
+    "initial_weights": "glorot",
 }
 PLAIN |= {"evaluation": "all", "batch_size": 128, "momentum": 0.9, "decay_every": EPOCH}
 
